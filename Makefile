@@ -1,0 +1,45 @@
+# digitbench: `make bench` measures, `make test` proves. Both set up what they need in .venv first.
+# They need make and Python 3.11 or newer with venv; PYTHON=python3.12 chooses another one.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+
+.PHONY: help bench test data report clean
+
+help:
+	@echo 'make bench   data, agreement, benchmarks, report: the whole suite on this machine (some minutes)'
+	@echo 'make test    lint, types and tests'
+	@echo 'make data    download MNIST (otherwise DIGITBENCH_DATA or the built-in digits are used)'
+	@echo 'make report  draw the report anew from the newest results'
+	@echo 'make clean   remove the environment and everything made, but not the results'
+
+bench: $(VENV)/ready
+	$(PY) -m bench
+
+test: $(VENV)/ready
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m pytest
+
+data: $(VENV)/ready
+	$(PY) -m data fetch
+
+report: $(VENV)/ready
+	$(PY) -m reports
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || \
+		{ echo 'error: $(PYTHON) is missing; install Python 3.11 or newer, or give PYTHON=...'; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: $$($(PYTHON) --version) is too old, expected 3.11 or newer; give PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo 'error: $(PYTHON) has no venv; install it (Debian: apt install python3-venv)'; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis data/cache reports/out
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
