@@ -1,0 +1,183 @@
+"""`python -m data fetch | show | info`: get MNIST, draw the first digits, say what is where."""
+# ruff: noqa: T201 (a command talks by printing)
+
+import argparse
+import logging
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import data
+from data import DataError, Dataset, Digits, mnist
+
+SHOWN = 10  # images
+HALF_BLOCKS = " ▀▄█"  # index: upper pixel + 2 * lower pixel
+SHADES = " .:-=+*#%@"
+INK = 96  # of 255: from here a pixel counts as ink where only ink and background can be drawn
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(format="%(message)s")
+    data.logger.setLevel(logging.INFO)
+    try:
+        if options.command == "fetch":
+            fetch()
+        elif options.command == "show":
+            show(data.load(options.data), options.split, options.png)
+        else:
+            info(data.load(options.data))
+        sys.stdout.flush()
+    except DataError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader, such as `head`, had enough; leave nothing to flush at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m data", description="MNIST, or digits that stand in for it.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("fetch", help="download the four files of MNIST and verify their checksums")
+    show_parser = commands.add_parser("show", help="draw the first ten images with their labels")
+    info_parser = commands.add_parser("info", help="say which digits are used, what they are, and where")
+    for command in (show_parser, info_parser):
+        command.add_argument(
+            "--data",
+            default="auto",
+            metavar="SOURCE",
+            help="auto, mnist, builtin, or a folder with the four files (default: auto)",
+        )
+    show_parser.add_argument("--split", choices=("train", "test"), default="train", help="default: train")
+    show_parser.add_argument("--png", type=Path, metavar="FILE", help="write a picture instead")
+    return parser
+
+
+# --- fetch -----------------------------------------------------------------------------------------------
+
+
+def fetch() -> None:
+    """Download what is missing or wrong, and say where it is."""
+    wanted = mnist.absent_or_wrong(data.CACHE / "mnist")
+    folder = data.fetch()
+    done = f"Downloaded {len(wanted)} of {len(mnist.FILES)} files" if wanted else "Nothing to download"
+    print(f"{done}; MNIST is in {folder}, checksums verified.")
+    if os.environ.get(data.VARIABLE):
+        print(f"{data.VARIABLE} is set and takes precedence: {os.environ[data.VARIABLE]}")
+
+
+# --- show ------------------------------------------------------------------------------------------------
+
+
+def show(dataset: Dataset, split: str, png: Path | None) -> None:
+    """Draw the first images of a split with their labels, in the terminal or as a picture."""
+    digits = dataset.train if split == "train" else dataset.test
+    first = Digits(digits.images[:SHOWN], digits.labels[:SHOWN])
+    title = f"{dataset.name}: the first {len(first.labels)} of {len(digits.labels):,} {split} images"
+    if png is not None:
+        write_picture(first, title, dataset.notice, png)
+        print(f"Wrote {png}")
+    else:
+        print(title)
+        print(drawing(first, shutil.get_terminal_size().columns, sys.stdout.encoding))
+    if dataset.notice:
+        print(dataset.notice)
+
+
+def drawing(digits: Digits, columns: int, encoding: str | None) -> str:
+    """Return the digits as text, as many side by side as fit: two pixels a character, one above the other."""
+    across = max(1, (columns + 2) // (mnist.SIDE + 2))
+    draw = draw_with_half_blocks if _can_encode(HALF_BLOCKS, encoding) else draw_with_shades
+    lines = []
+    for start in range(0, len(digits.labels), across):
+        row = slice(start, start + across)
+        lines.append("  ".join(f"{label:<{mnist.SIDE}}" for label in digits.labels[row]).rstrip())
+        drawn = [draw(image.reshape(mnist.SIDE, mnist.SIDE)) for image in digits.images[row]]
+        lines += ["  ".join(line).rstrip() for line in zip(*drawn, strict=True)]
+    return "\n".join(lines)
+
+
+def draw_with_half_blocks(image: NDArray[np.uint8]) -> list[str]:
+    """Return (rows, columns) pixels as rows / 2 lines of ink and background."""
+    ink = (image >= INK).astype(int)
+    characters = np.array(list(HALF_BLOCKS))[ink[0::2] + 2 * ink[1::2]]
+    return ["".join(line) for line in characters]
+
+
+def draw_with_shades(image: NDArray[np.uint8]) -> list[str]:
+    """Return (rows, columns) pixels as rows / 2 lines of ASCII, darker for more ink."""
+    mean = (image[0::2].astype(int) + image[1::2]) // 2
+    characters = np.array(list(SHADES))[mean * len(SHADES) // 256]
+    return ["".join(line) for line in characters]
+
+
+def _can_encode(text: str, encoding: str | None) -> bool:
+    try:
+        text.encode(encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def write_picture(digits: Digits, title: str, notice: str | None, path: Path) -> None:
+    """Write the digits as a PNG. Raises DataError if the file cannot be written."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    figure.suptitle(title)
+    if notice:
+        figure.supxlabel(notice, fontsize="x-small")
+    for axes in figure.subplots(2, SHOWN // 2).flat:
+        axes.set_axis_off()
+    for axes, image, label in zip(figure.axes, digits.images, digits.labels, strict=False):
+        axes.imshow(image.reshape(mnist.SIDE, mnist.SIDE), cmap="gray_r", vmin=0, vmax=255)
+        axes.set_title(str(label))
+    try:
+        figure.savefig(path, format="png", dpi=150)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror}); choose another file") from None
+
+
+# --- info ------------------------------------------------------------------------------------------------
+
+
+def info(dataset: Dataset) -> None:
+    """Print what the digits are, their counts, and the folders where they could come from."""
+    from rich.console import Console
+    from rich.table import Table
+
+    print(f"Data:     {dataset.name}, from: {dataset.source}")
+    print(f"SHA-256:  {dataset.sha256}")
+    splits = (dataset.train, dataset.test)
+    table = Table("", box=None, pad_edge=False)
+    table.add_column("train", justify="right")
+    table.add_column("test", justify="right")
+    table.add_row("images", *(f"{len(digits.labels):,}" for digits in splits))
+    table.add_row("pixels of each", *(f"{mnist.SIDE} x {mnist.SIDE}" for _ in splits))
+    table.add_row("non-zero pixels", *(f"{_share_of_ink(digits):.2%}" for digits in splits))
+    for digit in range(10):
+        table.add_row(f"label {digit}", *(f"{np.sum(digits.labels == digit):,}" for digits in splits))
+    Console().print(table)
+
+    present = "all four files" if mnist.is_complete(data.CACHE / "mnist") else "not complete"
+    kept = [folder.name for folder in data.CACHE.glob("builtin-*")]
+    print(f"{data.VARIABLE}: {os.environ.get(data.VARIABLE) or 'not set'}")
+    print(f"Download: {data.CACHE / 'mnist'} ({present})")
+    print(f"Built-in: {data.CACHE} ({', '.join(kept) or 'not made yet'})")
+    if dataset.notice:
+        print(dataset.notice)
+
+
+def _share_of_ink(digits: Digits) -> float:
+    return float(np.count_nonzero(digits.images) / digits.images.size)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

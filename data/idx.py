@@ -1,0 +1,164 @@
+"""The IDX format, in which LeCun, Cortes and Burges published MNIST: reader, writer, checksum.
+
+A file is: two zero bytes, one byte for the type, one byte for the number of dimensions, each dimension
+as a big-endian uint32, then the elements, big-endian, the last dimension varying fastest; nothing after.
+Source: "The IDX file format" at the end of http://yann.lecun.com/exdb/mnist/.
+"""
+
+import gzip
+import hashlib
+import math
+import secrets
+import struct
+import sys
+import zlib
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.digits import DataError
+
+TYPES: dict[int, np.dtype[Any]] = {
+    0x08: np.dtype(">u1"),
+    0x09: np.dtype(">i1"),
+    0x0B: np.dtype(">i2"),
+    0x0C: np.dtype(">i4"),
+    0x0D: np.dtype(">f4"),
+    0x0E: np.dtype(">f8"),
+}
+MOST_DIMENSIONS = 64  # NumPy's limit; the format allows 255
+GZIP_MAGIC = b"\x1f\x8b"
+CHUNK = 2**20
+
+
+class IDXError(DataError):
+    """A file that is damaged, cut, foreign, longer than it says, or cannot be read at all."""
+
+
+class _Malformed(Exception):
+    """What was found and what was expected; `read` adds the file and the remedy."""
+
+
+def read(path: str | Path, remedy: str = "replace it by a whole copy") -> NDArray[Any]:
+    """Return the array in an IDX file, gzip or plain (told by its first bytes, not by its name).
+
+    The array is read-only and of the dtype on disk, so big-endian. A plain file is memory-mapped.
+    A header that announces more than there is costs no memory: sizes are compared before anything is
+    allocated, and gzip is decompressed no further than one byte beyond what the header announces.
+    Raises IDXError, which names the file, what was expected and found, and the remedy given here.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            compressed = file.read(2) == GZIP_MAGIC
+            file.seek(0)
+            return _decompress(file) if compressed else _map(file)
+    except _Malformed as error:
+        raise IDXError(f"{path}: {error}; {remedy}") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise IDXError(f"{path}: expected a whole gzip file, found: {error}; {remedy}") from None
+    except OSError as error:
+        raise IDXError(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
+
+
+def write(path: str | Path, array: NDArray[Any]) -> None:
+    """Write an array as a plain IDX file; the name appears only when the file is whole.
+
+    Raises IDXError for a dtype that the format does not have, OSError if the folder cannot be written.
+    """
+    path = Path(path)
+    header = _header(array)
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with partial.open("xb") as file:
+            file.write(header)
+            file.write(_elements(array))
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def sha256(array: NDArray[Any]) -> str:
+    """Return the SHA-256 of the plain IDX file that holds this array, without writing it.
+
+    An array has exactly one IDX file, so this is also the checksum of the file that it was read from.
+    """
+    digest = hashlib.sha256(_header(array))
+    digest.update(_elements(array))
+    return digest.hexdigest()
+
+
+def _map(file: IO[bytes]) -> NDArray[Any]:
+    dtype, shape = _read_header(file)
+    start = file.tell()
+    _check_length(file.seek(0, 2) - start, dtype, shape)
+    return np.memmap(file, dtype, "r", start, shape)
+
+
+def _decompress(file: IO[bytes]) -> NDArray[Any]:
+    with gzip.GzipFile(fileobj=file) as stream:
+        dtype, shape = _read_header(stream)
+        enough = math.prod(shape) * dtype.itemsize + 1  # the end must be met: there gzip checks its CRC
+        content = bytearray()
+        while chunk := stream.read(min(CHUNK, enough - len(content))):
+            content += chunk
+    _check_length(len(content), dtype, shape)
+    array: NDArray[Any] = np.ndarray(shape, dtype, content)
+    array.setflags(write=False)
+    return array
+
+
+def _read_header(stream: IO[bytes] | gzip.GzipFile) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    magic = stream.read(4)
+    if len(magic) < 4:
+        raise _Malformed(f"cut after {len(magic)} bytes, expected an IDX header of at least 4")
+    if magic[:2] != b"\0\0":
+        raise _Malformed(f"not an IDX file: begins with the bytes {magic[:2].hex(' ')}, expected 00 00")
+    code, dimensions = magic[2], magic[3]
+    if code not in TYPES:
+        known = ", ".join(f"0x{known:02X}" for known in TYPES)
+        raise _Malformed(f"unknown type code 0x{code:02X}, expected one of {known}")
+    sizes = stream.read(4 * dimensions)
+    if len(sizes) < 4 * dimensions:
+        raise _Malformed(
+            f"cut after {4 + len(sizes)} bytes, expected a header of {4 + 4 * dimensions} for {dimensions} dimensions"
+        )
+    shape = struct.unpack(f">{dimensions}I", sizes)
+    dtype = TYPES[code]
+    # NumPy multiplies the non-zero sizes even when another one is zero.
+    if dimensions > MOST_DIMENSIONS or math.prod(filter(None, shape)) * dtype.itemsize > sys.maxsize:
+        raise _Malformed(
+            f"{dimensions} dimensions of sizes {_abridged(shape)}, expected at most {MOST_DIMENSIONS} "
+            "dimensions and fewer bytes than a machine can address"
+        )
+    return dtype, shape
+
+
+def _check_length(found: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    expected = math.prod(shape) * dtype.itemsize
+    if found != expected:
+        what = "cut: has" if found < expected else "too long: has at least"
+        raise _Malformed(
+            f"{what} {found:,} bytes after the header, expected {expected:,} "
+            f"for {dtype.name} of shape {_abridged(shape)}"
+        )
+
+
+def _abridged(shape: tuple[int, ...]) -> str:
+    return str(shape) if len(shape) <= 8 else f"({', '.join(map(str, shape[:8]))}, ...)"
+
+
+def _header(array: NDArray[Any]) -> bytes:
+    codes = {dtype: code for code, dtype in TYPES.items()}
+    code = codes.get(array.dtype.newbyteorder(">"))
+    if code is None:
+        known = ", ".join(dtype.name for dtype in codes)
+        raise IDXError(f"an array of {array.dtype} has no IDX type, expected one of {known}; convert it first")
+    return struct.pack(f">BBBB{array.ndim}I", 0, 0, code, array.ndim, *array.shape)
+
+
+def _elements(array: NDArray[Any]) -> memoryview:
+    """Return the array's bytes in big-endian order, flat; a view where they lie so already."""
+    big_endian = array.astype(array.dtype.newbyteorder(">"), order="C", copy=False)
+    return big_endian.reshape(-1).view(np.uint8).data

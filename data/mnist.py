@@ -1,0 +1,288 @@
+"""The four files of MNIST: what they are called, their checksums, where to get them, how to read them.
+
+Other sets come in files of the same names and form (Fashion-MNIST, and our built-in digits, too), so
+`read_folder` and `write_folder` take any such folder; only the checksums tell whether it is MNIST.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data import idx
+from data.digits import DataError, Digits
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+SIDE = 28  # pixels
+
+
+class File(NamedTuple):
+    """One of the four files, as LeCun, Cortes and Burges published it."""
+
+    name: str
+    """Without ".gz"."""
+    sha256: str
+    """Of the plain file."""
+    gzip_sha256: str
+    """Of the published gzip file; another compression of the same content has another one."""
+
+
+FILES = (
+    File(
+        "train-images-idx3-ubyte",
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+    ),
+    File(
+        "train-labels-idx1-ubyte",
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+    ),
+    File(
+        "t10k-images-idx3-ubyte",
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+    ),
+    File(
+        "t10k-labels-idx1-ubyte",
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+    ),
+)
+
+# Tried in this order. LeCun's own server no longer hands the files out.
+MIRRORS = (
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://raw.githubusercontent.com/fgnt/mnist/master/",
+)
+CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 10.0  # seconds
+
+
+# --- a folder with four such files -----------------------------------------------------------------------
+
+
+class Folder(NamedTuple):
+    """What `read_folder` found."""
+
+    train: Digits
+    test: Digits
+    digests: tuple[str, ...]
+    """The SHA-256 of each of the four plain files, in the order of FILES."""
+
+
+def locate(folder: Path, name: str) -> Path | None:
+    """Return the path of one of the four files: plain if it is there, else gzip, else None."""
+    candidates = (folder / name, folder / f"{name}.gz")
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def is_complete(folder: Path) -> bool:
+    """Say whether all four files are there, plain or gzip; their content is not looked at."""
+    return all(locate(folder, file.name) for file in FILES)
+
+
+def is_mnist(digests: Iterable[str]) -> bool:
+    """Say whether the checksums of four plain files are those of MNIST."""
+    return tuple(digests) == tuple(file.sha256 for file in FILES)
+
+
+def read_folder(folder: Path, remedy: str, must_be_mnist: bool = False) -> Folder:
+    """Read and check the four files in a folder: plain ones are memory-mapped, gzip ones decompressed.
+
+    Raises DataError with the given remedy if a file is missing or malformed, if images are not uint8
+    (n, 28, 28), labels not uint8 (n,) from 0 to 9, a split is empty or its two files differ in n; and
+    if must_be_mnist, for a file whose checksum is not MNIST's.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: not a folder, expected one with {_names()}; {remedy}")
+    paths = []
+    for file in FILES:
+        path = locate(folder, file.name)
+        if path is None:
+            raise DataError(f"{folder}: has neither {file.name} nor {file.name}.gz; {remedy}")
+        paths.append(path)
+    arrays = [idx.read(path, remedy) for path in paths]
+    digests = tuple(idx.sha256(array) for array in arrays)
+    for path, digest, file in zip(paths, digests, FILES, strict=True):
+        if must_be_mnist and digest != file.sha256:
+            raise DataError(f"{path}: SHA-256 of its content is {digest}, expected {file.sha256}; {remedy}")
+    train = _checked_split(paths[0], arrays[0], paths[1], arrays[1], remedy)
+    test = _checked_split(paths[2], arrays[2], paths[3], arrays[3], remedy)
+    return Folder(train, test, digests)
+
+
+def write_folder(folder: Path, train: Digits, test: Digits) -> None:
+    """Write the four files, plain, so that the next reader can map them into memory."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, array in zip(FILES, _as_published(train, test), strict=True):
+        idx.write(folder / file.name, array)
+
+
+def digests_of(train: Digits, test: Digits) -> tuple[str, ...]:
+    """Return the checksums that the four plain files of these digits have or would have."""
+    return tuple(idx.sha256(array) for array in _as_published(train, test))
+
+
+def combined(digests: Iterable[str]) -> str:
+    """Return one SHA-256 for the four files.
+
+    It is that of the four lines which `sha256sum` prints for the plain files, in the order of FILES.
+    """
+    lines = (f"{digest}  {file.name}\n" for digest, file in zip(digests, FILES, strict=True))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _names() -> str:
+    return ", ".join(file.name for file in FILES) + " (plain or .gz)"
+
+
+def _as_published(train: Digits, test: Digits) -> list[NDArray[np.uint8]]:
+    return [
+        array
+        for split in (train, test)
+        for array in (split.images.reshape(-1, SIDE, SIDE), split.labels.astype(np.uint8))
+    ]
+
+
+def _checked_split(
+    images_path: Path, images: NDArray[Any], labels_path: Path, labels: NDArray[Any], remedy: str
+) -> Digits:
+    if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (SIDE, SIDE):
+        raise DataError(
+            f"{images_path}: {images.dtype.name} of shape {images.shape}, "
+            f"expected images, uint8 of shape (n, {SIDE}, {SIDE}); {remedy}"
+        )
+    if labels.dtype != np.uint8 or labels.ndim != 1:
+        raise DataError(
+            f"{labels_path}: {labels.dtype.name} of shape {labels.shape}, "
+            f"expected labels, uint8 of shape (n,); {remedy}"
+        )
+    if len(images) == 0:
+        raise DataError(f"{images_path}: no images, expected at least one; {remedy}")
+    if len(images) != len(labels):
+        raise DataError(
+            f"{labels_path}: {len(labels):,} labels, expected {len(images):,}, "
+            f"one for each image of {images_path.name}; {remedy}"
+        )
+    wrong = np.flatnonzero(labels > 9)
+    if len(wrong):
+        first = wrong[0]
+        raise DataError(f"{labels_path}: label {labels[first]} at index {first}, expected 0 to 9; {remedy}")
+    return Digits(images.reshape(len(images), SIDE * SIDE), labels.astype(np.int64))
+
+
+# --- the download ----------------------------------------------------------------------------------------
+
+
+def absent_or_wrong(folder: Path) -> list[File]:
+    """Return those of MNIST's four files that the folder lacks, or has with another checksum."""
+    wanted = []
+    for file in FILES:
+        path = locate(folder, file.name)
+        expected = file.gzip_sha256 if path and path.suffix == ".gz" else file.sha256
+        if path is None or _file_sha256(path) != expected:
+            wanted.append(file)
+    return wanted
+
+
+def fetch(folder: Path, show_progress: bool = True) -> None:
+    """Download what `absent_or_wrong` names, trying each mirror in turn; show a bar on stderr.
+
+    A file gets its name only when it is whole and its checksum is right. Raises DataError if no mirror
+    gave a file, with the reason of each, or if the folder cannot be written.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    if not absent_or_wrong(folder):
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    failures = []
+    with Progress(*columns, console=console, transient=True, disable=not show_progress) as progress:
+        for mirror in MIRRORS:
+            reason = _fetch_from(mirror, folder, progress)
+            if reason is None:
+                break
+            failures.append(f"{urlsplit(mirror).netloc}: {reason}")
+        else:
+            raise DataError(
+                f"MNIST could not be downloaded ({'; '.join(failures)}); let DIGITBENCH_DATA name a folder "
+                "that has the four files, or use the built-in digits"
+            )
+    for file in absent_or_wrong(folder):  # a plain file, which goes before the .gz that is there now
+        plain = folder / file.name
+        raise DataError(
+            f"{plain}: SHA-256 is {_file_sha256(plain)}, expected {file.sha256}; delete it: "
+            f"{plain.name}.gz is there and right"
+        )
+
+
+def _fetch_from(mirror: str, folder: Path, progress: "Progress") -> str | None:
+    """Download what is wanted from one mirror; return None, or why it failed at the first that failed."""
+    import pooch
+    from requests.exceptions import HTTPError, RequestException, Timeout
+
+    pooch.get_logger().setLevel("ERROR")  # it would announce each file; the bar does
+    for file in absent_or_wrong(folder):
+        bar = _Bar(progress, file.name)
+        downloader = pooch.HTTPDownloader(
+            progressbar=bar,
+            chunk_size=2**16,
+            timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
+            headers={"Accept-Encoding": "identity"},  # the .gz as it lies there, not unpacked on the way
+        )
+        name = f"{file.name}.gz"
+        try:
+            pooch.retrieve(mirror + name, file.gzip_sha256, name, folder, downloader=downloader)
+        except HTTPError as error:
+            return f"HTTP {error.response.status_code}" if error.response is not None else "HTTP error"
+        except Timeout:
+            return "no answer in time"
+        except RequestException as error:
+            return f"connection failed ({_innermost(error)})"
+        except OSError as error:
+            raise DataError(f"{folder}: cannot be written ({error}); make room or permit it") from None
+        except ValueError:  # pooch's word for a checksum that differs; it has deleted what came
+            return f"{name} has another SHA-256 than {file.gzip_sha256}"
+        finally:
+            progress.remove_task(bar.task)
+    return None
+
+
+class _Bar:
+    """A line of rich's progress display in the form that pooch expects."""
+
+    total = 0  # bytes; set by pooch
+
+    def __init__(self, progress: "Progress", description: str) -> None:
+        self.progress = progress
+        self.task = progress.add_task(description, total=None)
+
+    def update(self, advance: int) -> None:
+        self.progress.update(self.task, total=self.total or None, advance=advance)
+
+    def reset(self) -> None:
+        self.progress.update(self.task, completed=0)
+
+    def close(self) -> None:
+        pass
+
+
+def _innermost(error: BaseException) -> str:
+    """Return the name of the exception at the root, which says more than requests' long chain of text."""
+    inner = (getattr(error, "reason", None), *error.args)
+    cause = next((cause for cause in inner if isinstance(cause, BaseException)), None)
+    return _innermost(cause) if cause else type(error).__name__
+
+
+def _file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

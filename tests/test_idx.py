@@ -1,0 +1,224 @@
+"""The IDX reader and writer: every type, gzip and plain, and every way in which a file can be bad."""
+
+import gzip
+import hashlib
+import struct
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from data import idx
+from data.digits import DataError
+
+# The format's own table of types: (type code, struct's letter, NumPy's dtype on disk).
+TYPES = [
+    (0x08, "B", ">u1"),
+    (0x09, "b", ">i1"),
+    (0x0B, "h", ">i2"),
+    (0x0C, "i", ">i4"),
+    (0x0D, "f", ">f4"),
+    (0x0E, "d", ">f8"),
+]
+# uint8 of shape (2, 3), written by hand.
+SMALL = bytes.fromhex("0000 08 02 00000002 00000003") + bytes([0, 1, 2, 253, 254, 255])
+SMALL_ARRAY = np.array([[0, 1, 2], [253, 254, 255]], np.uint8)
+
+
+def saved(folder: Path, content: bytes, name: str = "file-idx") -> Path:
+    path = folder / name
+    path.write_bytes(content)
+    return path
+
+
+def error_of(path: Path) -> str:
+    with pytest.raises(idx.IDXError) as caught:
+        idx.read(path, remedy="REMEDY")
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert message.endswith("; REMEDY")
+    assert "\n" not in message
+    return message
+
+
+# --- what is right ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize(("code", "letter", "dtype"), TYPES)
+def test_reads_every_type(tmp_path: Path, code: int, letter: str, dtype: str, compressed: bool) -> None:
+    values = (0, 1, 100, 7) if letter in "B" else (0, -1, 100, -7)
+    content = bytes([0, 0, code, 2]) + struct.pack(f">II4{letter}", 2, 2, *values)
+    array = idx.read(saved(tmp_path, gzip.compress(content) if compressed else content))
+    assert array.dtype == np.dtype(dtype)
+    assert array.tolist() == [[values[0], values[1]], [values[2], values[3]]]
+    assert not array.flags.writeable
+    assert isinstance(array, np.memmap) is not compressed
+
+
+@pytest.mark.parametrize("array", [SMALL_ARRAY, np.arange(24.0).reshape(2, 3, 4), np.array([-2, 300], np.int16)])
+def test_write_then_read(tmp_path: Path, array: NDArray[Any]) -> None:
+    path = tmp_path / "file"
+    idx.write(path, array)
+    again = idx.read(path)
+    assert again.dtype.newbyteorder("=") == array.dtype
+    assert np.array_equal(again, array)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_writes_the_published_form(tmp_path: Path) -> None:
+    idx.write(tmp_path / "file", SMALL_ARRAY)
+    assert (tmp_path / "file").read_bytes() == SMALL
+    idx.write(tmp_path / "file", np.array([1, -1], "<i4"))
+    assert (tmp_path / "file").read_bytes() == bytes.fromhex("00000c01 00000002 00000001 ffffffff")
+
+
+def test_writes_what_does_not_lie_in_order(tmp_path: Path) -> None:
+    array = np.arange(12, dtype=np.uint8).reshape(3, 4).T[::2]
+    idx.write(tmp_path / "file", array)
+    assert np.array_equal(idx.read(tmp_path / "file"), array)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("shape", [(), (0,), (0, 28, 28), (3, 0)])
+def test_no_dimension_and_no_element(tmp_path: Path, shape: tuple[int, ...], compressed: bool) -> None:
+    path = tmp_path / "file"
+    idx.write(path, np.full(shape, 7, np.uint8))
+    if compressed:
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    array = idx.read(path)
+    assert array.shape == shape
+    assert array.tolist() == np.full(shape, 7).tolist()
+    assert not array.flags.writeable
+
+
+def test_gzip_is_told_by_content_not_by_name(tmp_path: Path) -> None:
+    assert np.array_equal(idx.read(saved(tmp_path, gzip.compress(SMALL), "plain")), SMALL_ARRAY)
+    assert np.array_equal(idx.read(saved(tmp_path, SMALL, "compressed.gz")), SMALL_ARRAY)
+
+
+def test_gzip_of_several_members_is_one_file(tmp_path: Path) -> None:
+    content = gzip.compress(SMALL[:10]) + gzip.compress(SMALL[10:])
+    assert np.array_equal(idx.read(saved(tmp_path, content)), SMALL_ARRAY)
+
+
+@pytest.mark.parametrize(("code", "letter", "dtype"), TYPES)
+def test_checksum_is_that_of_the_plain_file(tmp_path: Path, code: int, letter: str, dtype: str) -> None:
+    content = bytes([0, 0, code, 1]) + struct.pack(f">I3{letter}", 3, 5, 6, 7)
+    path = saved(tmp_path, content)
+    expected = hashlib.sha256(content).hexdigest()
+    assert idx.sha256(idx.read(path)) == expected
+    assert idx.sha256(np.array([5, 6, 7], np.dtype(dtype).newbyteorder("<"))) == expected
+
+
+def test_checksum_tells_shapes_apart() -> None:
+    assert idx.sha256(SMALL_ARRAY) != idx.sha256(SMALL_ARRAY.reshape(3, 2))
+
+
+# --- what is wrong ---------------------------------------------------------------------------------------
+
+
+def test_error_is_a_data_error() -> None:
+    assert issubclass(idx.IDXError, DataError)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize(
+    ("content", "found", "expected"),
+    [
+        (b"", "cut after 0 bytes", "expected an IDX header of at least 4"),
+        (SMALL[:3], "cut after 3 bytes", "expected an IDX header of at least 4"),
+        (SMALL[:4], "cut after 4 bytes", "expected a header of 12 for 2 dimensions"),
+        (SMALL[:11], "cut after 11 bytes", "expected a header of 12 for 2 dimensions"),
+        (SMALL[:12], "cut: has 0 bytes", "expected 6 for uint8 of shape (2, 3)"),
+        (SMALL[:-1], "cut: has 5 bytes", "expected 6 for uint8 of shape (2, 3)"),
+        (SMALL + b"\0", "too long: has at least 7 bytes", "expected 6 for uint8 of shape (2, 3)"),
+        (b"\x01" + SMALL[1:], "begins with the bytes 01 00", "expected 00 00"),
+        (b"\x89PNG\r\n\x1a\n", "not an IDX file: begins with the bytes 89 50", "expected 00 00"),
+        (b"label,pixel0\n5,0\n", "not an IDX file: begins with the bytes 6c 61", "expected 00 00"),
+        (SMALL[:2] + b"\x07" + SMALL[3:], "unknown type code 0x07", "expected one of 0x08, 0x09, 0x0B"),
+        (SMALL[:2] + b"\x0a" + SMALL[3:], "unknown type code 0x0A", "expected one of 0x08, 0x09, 0x0B"),
+        (bytes([0, 0, 8, 65]) + b"\0\0\0\1" * 65 + b"\0", "65 dimensions", "expected at most 64"),
+    ],
+)
+def test_bad_file(tmp_path: Path, content: bytes, found: str, expected: str, compressed: bool) -> None:
+    message = error_of(saved(tmp_path, gzip.compress(content) if compressed else content))
+    assert found in message
+    assert expected in message
+
+
+@pytest.mark.parametrize("kept", [2, 5, 20, -9, -8, -1])
+def test_cut_gzip(tmp_path: Path, kept: int) -> None:
+    message = error_of(saved(tmp_path, gzip.compress(SMALL)[:kept]))
+    assert "expected a whole gzip file" in message
+
+
+def test_gzip_with_a_wrong_checksum(tmp_path: Path) -> None:
+    content = bytearray(gzip.compress(SMALL))
+    content[-8] ^= 1  # the first byte of the CRC
+    assert "CRC" in error_of(saved(tmp_path, bytes(content)))
+
+
+def test_gzip_with_a_damaged_stream(tmp_path: Path) -> None:
+    content = gzip.compress(SMALL)
+    damaged = content[:10] + b"\xff" * 8 + content[18:]
+    assert "expected a whole gzip file" in error_of(saved(tmp_path, damaged))
+
+
+def test_gzip_with_something_after_it(tmp_path: Path) -> None:
+    assert "Not a gzipped file" in error_of(saved(tmp_path, gzip.compress(SMALL) + b"garbage"))
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("sizes", [(2**32 - 1,), (2**31, 2**31), (2**32 - 1,) * 60, (0, *(2**32 - 1,) * 3)])
+def test_absurd_sizes_cost_no_memory(tmp_path: Path, sizes: tuple[int, ...], compressed: bool) -> None:
+    content = bytes([0, 0, 0x0E, len(sizes)]) + struct.pack(f">{len(sizes)}I", *sizes) + bytes(100)
+    path = saved(tmp_path, gzip.compress(content) if compressed else content)
+    tracemalloc.start()
+    try:
+        message = error_of(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert "expected" in message
+    assert peak < 4 * idx.CHUNK
+
+
+def test_gzip_that_swells_is_not_followed(tmp_path: Path) -> None:
+    path = saved(tmp_path, gzip.compress(SMALL + bytes(50 * 2**20), compresslevel=1))
+    tracemalloc.start()
+    try:
+        message = error_of(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert "too long" in message
+    assert peak < 4 * idx.CHUNK
+
+
+def test_missing_file_and_folder(tmp_path: Path) -> None:
+    assert "cannot be read (No such file" in error_of(tmp_path / "absent")
+    assert "cannot be read" in error_of(tmp_path)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "bool", "complex64", "float16"])
+def test_a_type_that_the_format_lacks(tmp_path: Path, dtype: str) -> None:
+    with pytest.raises(idx.IDXError, match=f"{dtype} has no IDX type, expected one of uint8, "):
+        idx.write(tmp_path / "file", np.zeros(3, dtype))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(tmp_path, SMALL)
+
+    def full_disk(array: object) -> memoryview:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(idx, "_elements", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        idx.write(path, np.zeros(3, np.uint8))
+    assert path.read_bytes() == SMALL
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]

@@ -1,0 +1,539 @@
+"""What `data.load` returns for each source, the checks of the four files, and the download, offline."""
+
+import gzip
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import data
+from data import DataError, Digits, idx, mnist
+
+NAMED_BY_DEVELOPER = os.environ.get(data.VARIABLE)
+DOWNLOADED_BY_DEVELOPER = data.CACHE / "mnist"
+TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = (file.name for file in mnist.FILES)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_of_the_developers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv(data.VARIABLE, raising=False)
+    monkeypatch.setattr(data, "CACHE", tmp_path / "cache")
+
+
+def digits(n: int, seed: int) -> Digits:
+    rng = np.random.default_rng(seed)
+    return Digits(rng.integers(0, 256, (n, 784), np.uint8), np.arange(n) % 10)
+
+
+TRAIN, TEST = digits(23, seed=1), digits(11, seed=2)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with four whole files, plain, that are not MNIST."""
+    mnist.write_folder(tmp_path / "digits", TRAIN, TEST)
+    return tmp_path / "digits"
+
+
+def compress(path: Path) -> None:
+    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+
+
+def call_it_mnist(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let the checksums of these plain files be those of MNIST."""
+    files = []
+    for name in (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS):
+        content = (folder / name).read_bytes()
+        plain, compressed = hashlib.sha256(content), hashlib.sha256(gzip.compress(content, mtime=0))
+        files.append(mnist.File(name, plain.hexdigest(), compressed.hexdigest()))
+    monkeypatch.setattr(mnist, "FILES", tuple(files))
+
+
+def error_of(source: str = "auto") -> str:
+    with pytest.raises(DataError) as caught:
+        data.load(source)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def same(one: Digits, other: Digits) -> bool:
+    return np.array_equal(one.images, other.images) and np.array_equal(one.labels, other.labels)
+
+
+# --- a folder --------------------------------------------------------------------------------------------
+
+
+def test_a_folder_is_read(folder: Path) -> None:
+    dataset = data.load(str(folder))
+    assert same(dataset.train, TRAIN)
+    assert same(dataset.test, TEST)
+    assert dataset.train.images.dtype == np.uint8
+    assert dataset.train.labels.dtype == np.int64
+    assert dataset.source == "folder digits"
+    assert dataset.name == f"not MNIST ({dataset.sha256[:12]})"
+    assert dataset.notice is not None
+    assert dataset.name in dataset.notice
+
+
+def test_plain_files_stay_mapped_into_memory(folder: Path) -> None:
+    images = data.load(str(folder)).train.images
+    assert isinstance(images, np.memmap)
+    assert not images.flags.writeable
+
+
+def test_gzip_holds_the_same_as_plain(folder: Path) -> None:
+    plain = data.load(str(folder))
+    for name in (TRAIN_IMAGES, TEST_LABELS):
+        compress(folder / name)
+    mixed = data.load(str(folder))
+    assert mixed.sha256 == plain.sha256
+    assert same(mixed.train, TRAIN)
+    assert same(mixed.test, TEST)
+
+
+def test_plain_goes_before_gzip(folder: Path) -> None:
+    (folder / f"{TRAIN_LABELS}.gz").write_bytes(b"never looked at")
+    assert same(data.load(str(folder)).train, TRAIN)
+
+
+def test_checksum_can_be_computed_in_a_shell(folder: Path) -> None:
+    lines = "".join(
+        f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n"
+        for name in (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
+    )
+    assert data.load(str(folder)).sha256 == hashlib.sha256(lines.encode()).hexdigest()
+
+
+def test_checksum_changes_with_every_file(folder: Path) -> None:
+    seen = {data.load(str(folder)).sha256}
+    for name in (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS):
+        array = np.array(idx.read(folder / name))
+        array.flat[-1] = 9 - min(array.flat[-1], 9)
+        idx.write(folder / name, array)
+        seen.add(data.load(str(folder)).sha256)
+    assert len(seen) == 5
+
+
+@pytest.mark.parametrize("missing", [TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS])
+def test_a_file_is_missing(folder: Path, missing: str) -> None:
+    (folder / missing).unlink()
+    assert f"has neither {missing} nor {missing}.gz" in error_of(str(folder))
+
+
+def test_not_a_folder(folder: Path) -> None:
+    message = error_of(str(folder / TRAIN_IMAGES))
+    assert "not a folder" in message
+    assert TRAIN_IMAGES in message
+    assert "not a folder" in error_of("bultin")
+    assert '"builtin"' in error_of("bultin")
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "found", "expected"),
+    [
+        (TRAIN_IMAGES, np.zeros((23, 784), np.uint8), "uint8 of shape (23, 784)", "shape (n, 28, 28)"),
+        (TRAIN_IMAGES, np.zeros((23, 28, 27), np.uint8), "shape (23, 28, 27)", "shape (n, 28, 28)"),
+        (TEST_IMAGES, np.zeros((11, 28, 28), np.int16), "int16 of shape", "expected images, uint8"),
+        (TRAIN_LABELS, np.zeros((23, 1), np.uint8), "uint8 of shape (23, 1)", "shape (n,)"),
+        (TEST_LABELS, np.zeros(11, np.int32), "int32 of shape (11,)", "expected labels, uint8"),
+        (TRAIN_IMAGES, np.zeros((0, 28, 28), np.uint8), "no images", "at least one"),
+        (TRAIN_IMAGES, np.zeros((22, 28, 28), np.uint8), "23 labels", "expected 22, one for each image"),
+        (TEST_LABELS, np.zeros(12, np.uint8), "12 labels", "expected 11, one for each image"),
+        (TRAIN_LABELS, np.array([9] * 20 + [10, 255, 0], np.uint8), "label 10 at index 20", "0 to 9"),
+    ],
+)
+def test_bad_content(folder: Path, name: str, array: NDArray[Any], found: str, expected: str) -> None:
+    idx.write(folder / name, array)
+    message = error_of(str(folder))
+    assert found in message
+    assert expected in message
+
+
+def test_cut_file(folder: Path) -> None:
+    path = folder / TRAIN_IMAGES
+    path.write_bytes(path.read_bytes()[:-1])
+    assert f"{path}: cut" in error_of(str(folder))
+
+
+# --- which source ----------------------------------------------------------------------------------------
+
+
+def test_the_named_folder_is_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(data.VARIABLE, str(folder))
+    dataset = data.load()
+    assert dataset.source == data.VARIABLE
+    assert same(dataset.test, TEST)
+
+
+def test_a_wrong_named_folder_is_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(data.VARIABLE, str(tmp_path / "absent"))
+    call_it_mnist(monkeypatch, folder)
+    (tmp_path / "cache").mkdir()
+    folder.rename(tmp_path / "cache" / "mnist")  # there is a good download, and it is not taken instead
+    for source in ("auto", "mnist"):
+        message = error_of(source)
+        assert f"{tmp_path / 'absent'}: not a folder" in message
+        assert f"unset {data.VARIABLE}" in message
+
+
+def test_the_download_is_used(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    call_it_mnist(monkeypatch, folder)
+    (tmp_path / "cache").mkdir()
+    folder.rename(tmp_path / "cache" / "mnist")
+    for source in ("auto", "mnist"):
+        dataset = data.load(source)
+        assert (dataset.name, dataset.source, dataset.notice) == ("MNIST", "download", None)
+        assert same(dataset.train, TRAIN)
+
+
+def test_a_wrong_checksum_in_the_download(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    call_it_mnist(monkeypatch, folder)
+    (tmp_path / "cache").mkdir()
+    download = folder.rename(tmp_path / "cache" / "mnist")
+    idx.write(download / TEST_LABELS, np.zeros(11, np.uint8))
+    found = hashlib.sha256((download / TEST_LABELS).read_bytes()).hexdigest()
+    message = error_of()
+    assert message.startswith(f"{download / TEST_LABELS}: SHA-256 of its content is {found}, ")
+    assert f"expected {mnist.FILES[3].sha256}" in message
+    assert message.endswith("delete it and run `python -m data fetch`")
+
+
+def test_mnist_is_asked_for_and_not_here() -> None:
+    message = error_of("mnist")
+    assert "MNIST is not here" in message
+    assert "python -m data fetch" in message
+    assert data.VARIABLE in message
+
+
+def test_mnist_is_asked_for_and_another_set_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(data.VARIABLE, str(folder))
+    message = error_of("mnist")
+    assert f"{folder / TRAIN_IMAGES}: SHA-256 of its content is " in message
+    assert f"expected {mnist.FILES[0].sha256}" in message
+
+
+# --- the built-in digits ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def renders(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Small digits in place of the built-in ones; the list grows by one for each time they are made."""
+    made: list[int] = []
+
+    def render() -> tuple[Digits, Digits]:
+        made.append(1)
+        return TRAIN, TEST
+
+    monkeypatch.setitem(sys.modules, "data.builtin", SimpleNamespace(render=render))
+    return made
+
+
+def cached() -> list[str]:
+    return sorted(entry.name for entry in data.CACHE.iterdir())
+
+
+def test_builtin_digits_are_made_once_and_kept(renders: list[int]) -> None:
+    first, second = data.load(), data.load("builtin")
+    assert len(renders) == 1
+    assert first.sha256 == second.sha256 == mnist.combined(mnist.digests_of(TRAIN, TEST))
+    assert same(second.train, TRAIN)
+    assert same(second.test, TEST)
+    assert isinstance(first.train.images, np.memmap)
+    assert (first.name, first.source) == ("built-in digits", "made here")
+    assert first.notice is not None
+    assert "not MNIST" in first.notice
+    assert "python -m data fetch" in first.notice
+    assert [re.fullmatch(r"builtin-[0-9a-f]{12}", name) is not None for name in cached()] == [True]
+
+
+def test_builtin_goes_before_what_is_there(folder: Path, monkeypatch: pytest.MonkeyPatch, renders: list[int]) -> None:
+    monkeypatch.setenv(data.VARIABLE, str(folder))
+    assert data.load("builtin").name == "built-in digits"
+
+
+def test_an_incomplete_download_is_not_used(folder: Path, renders: list[int], tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    download = folder.rename(tmp_path / "cache" / "mnist")
+    (download / TEST_LABELS).unlink()
+    assert data.load().name == "built-in digits"
+
+
+def test_builtin_digits_of_other_code_are_replaced(monkeypatch: pytest.MonkeyPatch, renders: list[int]) -> None:
+    for key in ("old", "new"):
+        monkeypatch.setattr(data, "_builtin_key", lambda key=key: key)
+        data.load("builtin")
+    assert len(renders) == 2
+    assert cached() == ["builtin-new"]
+
+
+def test_the_key_follows_the_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = data._builtin_key()
+    assert data._builtin_key() == before
+    monkeypatch.setattr("importlib.metadata.version", lambda library: "0.0")
+    assert data._builtin_key() != before
+
+
+def test_another_process_makes_them_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "_builtin_key", lambda: "key")
+
+    def render() -> tuple[Digits, Digits]:
+        mnist.write_folder(data.CACHE / "builtin-key", TRAIN, TEST)  # the other one was faster
+        return TRAIN, TEST
+
+    monkeypatch.setitem(sys.modules, "data.builtin", SimpleNamespace(render=render))
+    assert same(data.load("builtin").train, TRAIN)
+    assert cached() == ["builtin-key"]
+
+
+def test_making_that_breaks_off_leaves_nothing(monkeypatch: pytest.MonkeyPatch, renders: list[int]) -> None:
+    def interrupted(folder: Path, train: Digits, test: Digits) -> None:
+        folder.mkdir()
+        idx.write(folder / TRAIN_IMAGES, train.images)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(mnist, "write_folder", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        data.load("builtin")
+    assert cached() == []
+
+
+def test_a_cache_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, renders: list[int], tmp_path: Path) -> None:
+    kept = data.load("builtin")
+    (tmp_path / "a file").touch()
+    monkeypatch.setattr(data, "CACHE", tmp_path / "a file" / "cache")
+    unkept = data.load("builtin")
+    assert same(unkept.train, TRAIN)
+    assert (unkept.sha256, unkept.name, unkept.notice) == (kept.sha256, kept.name, kept.notice)
+
+
+def test_damaged_builtin_digits(renders: list[int]) -> None:
+    data.load("builtin")
+    (kept,) = data.CACHE.iterdir()
+    (kept / TRAIN_IMAGES).write_bytes(b"")
+    message = error_of("builtin")
+    assert "cut after 0 bytes" in message
+    assert f"delete the folder {kept.name}" in message
+
+
+# --- the download ----------------------------------------------------------------------------------------
+
+
+class Server(ThreadingHTTPServer):
+    """Serves `pages`: path -> (status, content, announced length); notes what was asked for.
+
+    What is asked of the mirror "silent" is answered only once `over` is set.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.pages: dict[str, tuple[int, bytes, int]] = {}
+        self.asked: list[str] = []
+        self.over = threading.Event()
+
+    def mirror(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.server_port}/{name}/"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        if self.path.startswith("/silent/"):
+            self.server.over.wait()
+            return
+        status, content, announced = self.server.pages.get(self.path, (404, b"not here", 8))
+        self.send_response(status)
+        self.send_header("Content-Length", str(announced))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.over.set()
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def published(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """The gzip files that count as MNIST here, by name."""
+    call_it_mnist(monkeypatch, folder)
+    return {f"{path.name}.gz": gzip.compress(path.read_bytes(), mtime=0) for path in folder.iterdir()}
+
+
+def serve(server: Server, mirror: str, files: dict[str, bytes], cut: int = 0) -> None:
+    for name, content in files.items():
+        server.pages[f"/{mirror}/{name}"] = (200, content[: len(content) - cut], len(content))
+
+
+def use(monkeypatch: pytest.MonkeyPatch, server: Server, *mirrors: str) -> None:
+    monkeypatch.setattr(mnist, "MIRRORS", tuple(map(server.mirror, mirrors)))
+
+
+def test_fetch(server: Server, published: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, server, "good", "spare")
+    serve(server, "good", published)
+    folder = data.fetch()
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == published
+    assert folder == data.CACHE / "mnist"
+    assert data.load("mnist").source == "download"
+    assert sorted(server.asked) == sorted(f"/good/{name}" for name in published)
+
+
+def test_fetch_again_asks_for_nothing(
+    server: Server, published: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, server, "good")
+    serve(server, "good", published)
+    data.fetch(show_progress=False)
+    server.asked.clear()
+    data.fetch(show_progress=False)
+    assert server.asked == []
+
+
+def test_fetch_replaces_a_wrong_file_and_keeps_the_right(
+    server: Server, published: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, server, "good")
+    serve(server, "good", published)
+    folder = data.fetch(show_progress=False)
+    (folder / f"{TEST_IMAGES}.gz").write_bytes(b"half a fi")
+    server.asked.clear()
+    data.fetch(show_progress=False)
+    assert server.asked == [f"/good/{TEST_IMAGES}.gz"]
+    assert (folder / f"{TEST_IMAGES}.gz").read_bytes() == published[f"{TEST_IMAGES}.gz"]
+
+
+def test_mirrors_are_tried_in_turn(
+    server: Server, published: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, server, "broken", "wrong", "half", "good")
+    serve(server, "wrong", {name: content[:-1] + b"?" for name, content in published.items()})
+    serve(server, "half", published, cut=20)
+    serve(server, "good", published)
+    folder = data.fetch(show_progress=False)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == published
+    assert [path.split("/")[1] for path in server.asked] == ["broken", "wrong", "half"] + ["good"] * 4
+
+
+def test_a_mirror_goes_on_where_another_stopped(
+    server: Server, published: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, server, "first", "second")
+    serve(server, "first", {f"{TRAIN_IMAGES}.gz": published[f"{TRAIN_IMAGES}.gz"]})
+    serve(server, "second", published)
+    data.fetch(show_progress=False)
+    assert f"/first/{TRAIN_IMAGES}.gz" in server.asked
+    assert f"/second/{TRAIN_IMAGES}.gz" not in server.asked
+
+
+def test_all_mirrors_fail(
+    server: Server,
+    published: dict[str, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    use(monkeypatch, server, "broken", "wrong", "half")
+    closed = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    closed.server_close()  # a port at which nobody listens
+    monkeypatch.setattr(mnist, "MIRRORS", (*mnist.MIRRORS, f"http://127.0.0.1:{closed.server_port}/"))
+    serve(server, "wrong", {name: b"<html>please log in</html>" for name in published})
+    serve(server, "half", published, cut=20)
+    with pytest.raises(DataError) as caught:
+        data.fetch(show_progress=False)
+    message = str(caught.value)
+    assert "\n" not in message
+    reasons = [
+        "HTTP 404",
+        f"{TRAIN_IMAGES}.gz has another SHA-256 than",
+        "connection failed (IncompleteRead)",
+        "connection failed (NewConnectionError)",
+    ]
+    assert [reason in message for reason in reasons] == [True] * 4
+    assert message.count("127.0.0.1") == 4
+    assert data.VARIABLE in message
+    assert "built-in digits" in message
+    assert list((data.CACHE / "mnist").iterdir()) == []
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_mirror_that_does_not_answer(
+    server: Server, published: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mnist, "READ_TIMEOUT", 0.05)
+    use(monkeypatch, server, "silent")
+    with pytest.raises(DataError, match="no answer in time"):
+        data.fetch(show_progress=False)
+
+
+def test_fetch_does_not_touch_a_wrong_plain_file(
+    server: Server, published: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, server, "good")
+    serve(server, "good", published)
+    plain = data.CACHE / "mnist" / TRAIN_LABELS
+    plain.parent.mkdir(parents=True)
+    plain.write_bytes(b"somebody's own")
+    with pytest.raises(DataError, match=r"SHA-256 is [0-9a-f]{64}, expected [0-9a-f]{64};") as caught:
+        data.fetch(show_progress=False)
+    assert str(plain) in str(caught.value)
+    assert plain.read_bytes() == b"somebody's own"
+
+
+def test_a_folder_that_cannot_be_written(
+    server: Server, published: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    use(monkeypatch, server, "good")
+    (tmp_path / "a file").touch()
+    monkeypatch.setattr(data, "CACHE", tmp_path / "a file")
+    with pytest.raises(DataError, match="cannot be written"):
+        data.fetch(show_progress=False)
+
+
+# --- the true MNIST, and the import ----------------------------------------------------------------------
+
+
+def test_true_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(NAMED_BY_DEVELOPER) if NAMED_BY_DEVELOPER else DOWNLOADED_BY_DEVELOPER
+    if not mnist.is_complete(folder):
+        pytest.skip(f"no MNIST: {data.VARIABLE} is not set and nothing was fetched")
+    dataset = data.load(str(folder))
+    if dataset.name != "MNIST":
+        pytest.skip(f"{data.VARIABLE} names a folder with {dataset.name}")
+    assert dataset.sha256 == "d0a3eec1f5a454401d758fdbf15b9b0163a7034963586d671960c180b97e2c1a"
+    assert dataset.notice is None
+    assert dataset.train.images.shape == (60_000, 784)
+    assert dataset.test.images.shape == (10_000, 784)
+    assert dataset.train.labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
+    assert dataset.test.labels[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
+    assert np.bincount(dataset.train.labels)[1] == 6742
+
+
+def test_import_is_light() -> None:
+    heavy = "{'matplotlib', 'numba', 'PIL', 'pooch', 'requests', 'rich', 'scipy'}"
+    code = f"import sys, data; print(sorted({heavy} & set(sys.modules)))"
+    root = Path(data.__file__).parents[1]
+    result = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert result.stdout == "[]\n"
