@@ -1,0 +1,91 @@
+"""The implementations of one neural network, and how to get at them: `names`, `load`, `unavailable_reason`.
+
+Listing imports nothing; `load` imports one backend. A package of somebody else adds backends through the entry-point
+group `digitbench.backends`, each a name and a module that fulfils `impls.contract.Backend`.
+"""
+
+import difflib
+import importlib
+import importlib.metadata
+import importlib.util
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+if TYPE_CHECKING:
+    from impls.contract import Backend
+
+ENTRY_POINTS = "digitbench.backends"
+
+
+class Entry(NamedTuple):
+    """Where a backend lives and which libraries it needs beyond the base installation."""
+
+    module: str
+    requires: tuple[str, ...] = ()
+    extra: str = ""  # the optional dependency group that brings them
+
+
+# In ladder order.
+BUILTIN = {
+    "naive": Entry("impls.naive"),
+    "vectorized": Entry("impls.vectorized"),
+    "minibatch": Entry("impls.minibatch"),
+    "numba": Entry("impls.numba_loops", requires=("numba",)),
+}
+REFERENCE = "naive"
+
+
+class UnknownBackend(ValueError):
+    """No backend has this name."""
+
+
+class BackendUnavailable(RuntimeError):
+    """A backend needs a library that is not installed."""
+
+
+def entries() -> dict[str, Entry]:
+    """All backends by name: the built-in ones in ladder order, then those of other packages by name."""
+    found = importlib.metadata.entry_points(group=ENTRY_POINTS)
+    others = {point.name: Entry(point.value) for point in sorted(found, key=lambda point: point.name)}
+    return BUILTIN | others | BUILTIN  # ours come first, and nobody else's takes the name of one of ours
+
+
+def names() -> tuple[str, ...]:
+    """The names of all backends, available or not."""
+    return tuple(entries())
+
+
+def entry(name: str) -> Entry:
+    """The entry of this name. Raises UnknownBackend, with the nearest name."""
+    known = entries()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UnknownBackend(f"backend {name!r} is unknown: {hint}There are: {', '.join(known)}")
+    return known[name]
+
+
+def unavailable_reason(name: str) -> str | None:
+    """Why this backend cannot be used here, with the remedy; None where it can. Imports nothing."""
+    wanted = entry(name)
+    missing = [library for library in wanted.requires if importlib.util.find_spec(library) is None]
+    if not missing:
+        return None
+    target = f"'.[{wanted.extra}]'" if wanted.extra else "."
+    return f"needs {', '.join(missing)}, not installed; `pip install -c constraints.txt {target}` brings it"
+
+
+def available() -> tuple[str, ...]:
+    """The names of the backends that can be used here."""
+    return tuple(name for name in names() if unavailable_reason(name) is None)
+
+
+def load(name: str) -> "Backend":
+    """Import one backend.
+
+    Raises UnknownBackend, or BackendUnavailable where a library is absent. A library that is there but broken
+    raises whatever its import raises: a fault, never a skip.
+    """
+    reason = unavailable_reason(name)
+    if reason is not None:
+        raise BackendUnavailable(f"backend {name!r} {reason}")
+    return cast("Backend", importlib.import_module(entry(name).module))
