@@ -1,0 +1,38 @@
+"""`python -m bench`: the whole pipeline; `python -m bench COMMAND`: one part of it. `--help` tells more."""
+
+import argparse
+import sys
+
+from bench import UserError, threads
+
+
+def requested_threads(arguments: list[str]) -> int | None:
+    """The value of --threads, read before anything else, as the libraries read it once when they are imported."""
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    parser.add_argument("--threads", type=int)
+    try:
+        found: int | None = parser.parse_known_args(arguments)[0].threads
+    except argparse.ArgumentError:
+        return None  # the real parser will say what is wrong with it
+    return found
+
+
+def main(arguments: list[str]) -> int:
+    """Run a command; returns the exit code. What a user can get wrong ends in one line, not in a traceback."""
+    try:
+        wanted = requested_threads(arguments)
+        if wanted is not None:
+            threads.request(wanted)
+        from bench import commands
+
+        return commands.run(arguments)
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,172 @@
+"""The benchmarks in pytest-benchmark's form: `pytest --benchmark-only`.
+
+Everything is measured in this one process, one backend after the other, each with a round to warm up and fresh
+arguments in every round. pytest-benchmark's `pedantic` does that; its other form times the first call, with numba's
+compile in it, to choose the number of rounds. What goes into `extra_info` is described in `bench.results.Measurement`.
+"""
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, Protocol, cast
+
+import pytest
+
+import impls
+from bench import threads
+from bench.cases import CASES, FULL_BATCH, MINI_BATCHES, SAME_PLAN, Case, home
+from bench.clock import Clock
+from bench.floor import floor_products
+from bench.lines import lines_of_code
+from bench.training import evaluate, prepare, train_rounds
+from data import Dataset, Digits
+from impls.contract import Backend, zero_velocities
+
+SAMPLES = 5
+GRADIENT_SAMPLES = 50  # a gradient of a batch takes well under a millisecond
+# A round of the reference takes many seconds: its repeated samples are of fewer images and scaled, its curve is one
+# true round.
+REFERENCE_IMAGES = 2000
+REFERENCE_ROUNDS = 1
+GRADIENT_BATCH = MINI_BATCHES.batch
+
+
+class Benchmark(Protocol):
+    """What is used of pytest-benchmark's fixture."""
+
+    group: str
+    extra_info: dict[str, Any]
+
+    def pedantic(self, target: Callable[..., Any], **options: Any) -> Any:
+        """Time target in rounds, with a set-up, which may return its arguments, and a tear-down around each."""
+
+
+def measure(
+    benchmark: Benchmark, work: Callable[..., Any], arguments: Callable[[], tuple[Any, ...]], samples: int
+) -> None:
+    """Time work(*arguments()) `samples` times after once to warm up, the CPU time of each beside it."""
+    clock = Clock()
+    elapsed = []
+
+    def set_up() -> tuple[tuple[Any, ...], dict[str, Any]]:
+        fresh = arguments()
+        clock.start()
+        return fresh, {}
+
+    def tear_down(*_: Any) -> None:
+        elapsed.append(clock.stop())
+
+    benchmark.pedantic(work, setup=set_up, teardown=tear_down, rounds=samples, warmup_rounds=1, iterations=1)
+    counted = elapsed[-samples:]
+    benchmark.extra_info["user_samples"] = [sample.user for sample in counted]
+    benchmark.extra_info["system_samples"] = [sample.system for sample in counted]
+    benchmark.extra_info["threads"] = threads.in_force()
+
+
+def describe(
+    backend: Backend, quantity: str, case: Case, images: int, of_images: int, error: float, prepare_seconds: float
+) -> dict[str, Any]:
+    """What is the same for every measurement of a backend."""
+    return {
+        "quantity": quantity,
+        "backend": backend.NAME,
+        "summary": backend.SUMMARY,
+        "lines_of_code": lines_of_code(cast(ModuleType, backend)),
+        "plan": case.plan_name if quantity == "round" else "",
+        "at_home": case == home(backend),
+        "batch": case.batch,
+        "network": str(case.network),
+        "dtype": case.dtype,
+        "images": images,
+        "of_images": of_images,
+        "prepare_seconds": prepare_seconds,
+        "agreement_error": error,
+    }
+
+
+@pytest.mark.benchmark(group="accuracy check: outputs of all test images")
+def bench_outputs(benchmark: Benchmark, backend: Backend, agreed: float, digits: Dataset) -> None:
+    """Outputs of the test split: what the accuracy check costs."""
+    case = home(backend)
+    parameters = case.parameters()
+    split = prepare(backend, case.network, digits.test, case.dtype)
+    n = len(split.labels)
+    benchmark.extra_info |= describe(backend, "outputs", case, n, n, agreed, split.elapsed.wall)
+    measure(benchmark, backend.outputs, lambda: (case.network, parameters, split.prepared), SAMPLES)
+
+
+@pytest.mark.benchmark(group=f"one gradient of {GRADIENT_BATCH} images")
+def bench_gradient(benchmark: Benchmark, backend: Backend, agreed: float, digits: Dataset) -> None:
+    """Cost and gradient of one batch."""
+    case = MINI_BATCHES
+    parameters = case.parameters()
+    batch = Digits(digits.train.images[:GRADIENT_BATCH], digits.train.labels[:GRADIENT_BATCH])
+    split = prepare(backend, case.network, batch, case.dtype)
+    n = len(split.labels)
+    benchmark.extra_info |= describe(backend, "gradient", case, n, n, agreed, split.elapsed.wall)
+    measure(benchmark, backend.gradients, lambda: (case.network, parameters, split.prepared), GRADIENT_SAMPLES)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.plan_name)
+@pytest.mark.benchmark(group="training: one round")
+def bench_round(benchmark: Benchmark, backend: Backend, case: Case, agreed: float, digits: Dataset) -> None:
+    """One round of training from the initial parameters; beside it, off its clock, how training goes on."""
+    benchmark.group = f"training: one round, {case.plan_name}"
+    of_images = len(digits.train.labels)
+    slow = backend.NAME == impls.REFERENCE
+    n = min(of_images, REFERENCE_IMAGES) if slow else of_images
+    split = prepare(backend, case.network, Digits(digits.train.images[:n], digits.train.labels[:n]), case.dtype)
+    (plan,) = case.plans(n, rounds=1)
+    parameters = case.parameters()
+    benchmark.extra_info |= describe(backend, "round", case, n, of_images, agreed, split.elapsed.wall * of_images / n)
+    measure(
+        benchmark,
+        backend.train,
+        lambda: (case.network, zero_velocities(parameters), split.prepared, plan),
+        SAMPLES,
+    )
+    if case in (home(backend), SAME_PLAN):
+        rounds = REFERENCE_ROUNDS if slow else case.rounds
+        curve = training_curve(backend, case, digits, rounds)
+        benchmark.extra_info |= {
+            "curve": curve,
+            "cost": curve["train_cost"][-1],
+            "accuracy": curve["test_accuracy"][-1],
+        }
+
+
+def training_curve(backend: Backend, case: Case, digits: Dataset, rounds: int) -> dict[str, list[float]]:
+    """Seconds of training, per cent of the test images and cost over the training images, round by round."""
+    train = prepare(backend, case.network, digits.train, case.dtype)
+    test = prepare(backend, case.network, digits.test, case.dtype)
+    curve: dict[str, list[float]] = {"seconds": [], "test_accuracy": [], "train_cost": []}
+    plans = case.plans(len(train.labels), rounds)
+    for point in train_rounds(backend, case.network, case.parameters(), train, plans):
+        parameters = point.state.parameters
+        curve["seconds"].append(point.elapsed.wall)
+        curve["test_accuracy"].append(evaluate(backend, case.network, parameters, test).share_correct)
+        curve["train_cost"].append(evaluate(backend, case.network, parameters, train).cost)
+    return curve
+
+
+@pytest.mark.benchmark(group=f"training: one round, {FULL_BATCH.plan_name}")
+def bench_floor(benchmark: Benchmark, digits: Dataset) -> None:
+    """The floor of a round: the first layer's two products over all training images."""
+    case = FULL_BATCH
+    n = len(digits.train.labels)
+    products = floor_products(digits.train.images, case.network.sizes[1], case.dtype)
+    benchmark.extra_info |= {
+        "quantity": "floor",
+        "backend": "floor",
+        "summary": "the two products of the first layer over all training images, a NumPy matmul each",
+        "lines_of_code": 0,
+        "plan": "",
+        "at_home": False,
+        "batch": None,
+        "network": str(case.network),
+        "dtype": case.dtype,
+        "images": n,
+        "of_images": n,
+        "prepare_seconds": 0.0,
+        "agreement_error": 0.0,
+    }
+    measure(benchmark, products, lambda: (), SAMPLES)

@@ -1,0 +1,47 @@
+"""The cases that are benchmarked: one network, its two plans, and what a round of each means."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.plans import rounds_of_plans
+from impls.contract import Backend, DType, Network, Parameters, Plan
+from impls.initialisation import initial_parameters
+
+# The size of AlgoPerf's MNIST workload; plain SGD in file order, so that time goes to the mathematics.
+NETWORK = Network((784, 128, 10), "relu", "softmax", "cross_entropy")
+INITIALISATION = "he_normal"
+DTYPE: DType = "float32"
+SEED = 0
+
+PlanName = Literal["full batch", "mini-batches"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network trained on one kind of plan; a round is a pass over all training images."""
+
+    plan_name: PlanName
+    batch: int | None  # images per update; None: all
+    learning_rate: float  # the largest that did well on held-out training images, of 0.05, 0.1, 0.2, 0.5
+    rounds: int  # of the training curve
+    network: Network = NETWORK
+    dtype: DType = DTYPE
+
+    def parameters(self) -> Parameters:
+        """The parameters every backend starts from."""
+        return initial_parameters(self.network, INITIALISATION, SEED, self.dtype)
+
+    def plans(self, n_images: int, rounds: int) -> list[Plan]:
+        """One plan a round, images in file order."""
+        return rounds_of_plans(n_images, self.batch, rounds, learning_rate=self.learning_rate)
+
+
+FULL_BATCH = Case("full batch", None, learning_rate=0.5, rounds=20)
+MINI_BATCHES = Case("mini-batches", 128, learning_rate=0.2, rounds=5)
+CASES = (FULL_BATCH, MINI_BATCHES)
+SAME_PLAN = MINI_BATCHES  # the plan on which all backends are compared
+
+
+def home(backend: Backend) -> Case:
+    """The case whose plan this backend is at home with."""
+    return next((case for case in CASES if case.batch == backend.HOME), SAME_PLAN)

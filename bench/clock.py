@@ -1,0 +1,54 @@
+"""The clock: wall time, and the CPU time of this process in user and system mode, over all its threads."""
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Elapsed:
+    """Seconds; they add up."""
+
+    wall: float = 0.0
+    user: float = 0.0
+    system: float = 0.0
+
+    def __add__(self, other: "Elapsed") -> "Elapsed":
+        return Elapsed(self.wall + other.wall, self.user + other.user, self.system + other.system)
+
+
+def cpu_seconds() -> tuple[float, float]:
+    """User and system time of this process so far."""
+    if sys.platform == "win32":
+        times = os.times()
+        return times.user, times.system
+    import resource  # os.times counts in hundredths of a second there
+
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime, usage.ru_stime
+
+
+class Clock:
+    """`with Clock() as clock: work()`, then `clock.elapsed`; or `start` and `stop`."""
+
+    elapsed = Elapsed()
+
+    def start(self) -> None:
+        """Note the time."""
+        self._user, self._system = cpu_seconds()
+        self._wall = time.perf_counter()
+
+    def stop(self) -> Elapsed:
+        """Return the time since `start`."""
+        wall = time.perf_counter()
+        user, system = cpu_seconds()
+        self.elapsed = Elapsed(wall - self._wall, user - self._user, system - self._system)
+        return self.elapsed
+
+    def __enter__(self) -> "Clock":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()

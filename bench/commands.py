@@ -1,0 +1,40 @@
+"""The commands of `python -m bench`: what there is, and where each is."""
+
+import argparse
+import logging
+
+import data
+import impls
+from bench import UserError, options, pipeline, predict, train
+from impls.contract import ContractError
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line. Without a command it is the pipeline."""
+    parser = options.Parser(
+        prog="python -m bench",
+        description="Without a command: data, agreement, a first table, the benchmarks, the report.",
+    )
+    parser.set_defaults(run=pipeline.run)
+    pipeline.add_arguments(parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name, module, summary in (
+        ("train", train, "one training run, printed as the article prints it"),
+        ("predict", predict, "let a saved network say which digit a picture shows"),
+    ):
+        command = commands.add_parser(name, help=summary, description=module.__doc__)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+def run(arguments: list[str]) -> int:
+    """Run what the arguments say. Raises UserError for everything a user can put right."""
+    parsed = make_parser().parse_args(arguments)
+    logging.basicConfig(format="%(message)s")
+    data.logger.setLevel(logging.INFO)
+    try:
+        code: int = parsed.run(parsed)
+    except (data.DataError, ContractError, impls.UnknownBackend, impls.BackendUnavailable) as error:
+        raise UserError(str(error)) from None
+    return code

@@ -1,0 +1,176 @@
+"""`python -m bench`: data, agreement, a first small table, the benchmarks, the report."""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+import data
+import impls
+from bench import UserError, agreement, options
+from bench.cases import CASES, home
+from bench.clock import Clock
+from bench.machine import ROOT
+from bench.results import FOLDER
+from bench.training import prepare
+from data import DataError, Dataset, Digits
+from impls.contract import Backend, zero_velocities
+
+FIRST_SAMPLES = 3
+FIRST_IMAGES = {impls.REFERENCE: 1000}  # the first table's round of this backend is of fewer images, and scaled
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the pipeline."""
+    options.add_threads(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Everything in turn. A backend that disagrees is left out, and the exit code is 1 at the end."""
+    console = Console()
+    console.rule("1 of 5: data")
+    digits = get_digits(console)
+    console.rule("2 of 5: agreement with the reference")
+    backends = [impls.load(name) for name in impls.available()]
+    worst = check_agreement(console, backends, digits)
+    console.rule("3 of 5: a first table")
+    console.print(first_table([backend for backend in backends if backend.NAME in worst], worst, digits))
+    console.rule("4 of 5: the benchmarks")
+    results, all_passed = run_benchmarks(console)
+    console.rule("5 of 5: the report")
+    drawn = subprocess.run([sys.executable, "-m", "reports", "--results", str(results)], cwd=ROOT, check=False)
+    left_out = [backend.NAME for backend in backends if backend.NAME not in worst]
+    if left_out:
+        console.print(f"[red]Left out, as they disagree with {impls.REFERENCE}: {', '.join(left_out)}[/]")
+    return 0 if all_passed and not left_out and drawn.returncode == 0 else 1
+
+
+def get_digits(console: Console) -> Dataset:
+    """MNIST where it is or can be had, else the built-in digits, and say which."""
+    if not os.environ.get(data.VARIABLE):
+        try:
+            data.fetch()
+        except DataError as error:
+            console.print(f"No download: {error}", highlight=False)
+    with Clock() as clock:
+        digits = data.load()
+    counts = f"{len(digits.train.labels):,} training and {len(digits.test.labels):,} test images"
+    console.print(f"{digits.name}, {counts}, read in {clock.elapsed.wall:.2f} s", highlight=False)
+    if digits.notice:
+        console.print(digits.notice, style="yellow", highlight=False)
+    return digits
+
+
+def check_agreement(console: Console, backends: list[Backend], digits: Dataset) -> dict[str, float]:
+    """Print how far each backend is from the reference; return the worst error in eps of those that agree."""
+    worst: dict[str, float] = {}
+    references = {case: agreement.reference(case, digits.train) for case in CASES}
+    for backend in backends:
+        results = [
+            result for case in CASES for result in agreement.check(backend, case, digits.train, references[case])
+        ]
+        failures = [result.failure for result in results if result.failure]
+        if failures:
+            console.print(f"{backend.NAME:12} [red]disagrees[/]: {failures[0]}", highlight=False)
+            continue
+        error, allowed = max((result.error, result.allowed) for result in results)
+        worst[backend.NAME] = error
+        console.print(f"{backend.NAME:12} agrees: at most {error:.1f} eps, allowed {allowed:g}", highlight=False)
+    return worst
+
+
+def first_table(backends: list[Backend], worst: dict[str, float], digits: Dataset) -> Table:
+    """A round and an accuracy check of each backend at home, a few samples one after the other."""
+    table = Table(title=f"First look, {CASES[0].network}, {CASES[0].dtype}; the median of {FIRST_SAMPLES}")
+    for column in ("backend", "plan", "a round of training", "accuracy check", "times naive"):
+        table.add_column(column, justify="left" if column in ("backend", "plan") else "right")
+    rounds = {backend.NAME: seconds_of_round(backend, digits.train) for backend in backends}
+    for backend in backends:
+        ratio = rounds[impls.REFERENCE] / rounds[backend.NAME] if impls.REFERENCE in rounds else float("nan")
+        table.add_row(
+            backend.NAME,
+            home(backend).plan_name,
+            f"{rounds[backend.NAME]:.3f} s" + (" †" if backend.NAME in FIRST_IMAGES else ""),
+            f"{seconds_of_outputs(backend, digits.test):.3f} s",
+            f"{ratio:.1f}",
+        )
+    images = FIRST_IMAGES[impls.REFERENCE]
+    table.caption = f"† scaled from {images:,} of {len(digits.train.labels):,} images"
+    return table
+
+
+def seconds_of_round(backend: Backend, train: Digits) -> float:
+    """A round of training at home, scaled where it is sampled."""
+    case = home(backend)
+    n = min(len(train.labels), FIRST_IMAGES.get(backend.NAME, len(train.labels)))
+    split = prepare(backend, case.network, Digits(train.images[:n], train.labels[:n]), case.dtype)
+    (plan,) = case.plans(n, rounds=1)
+    state = zero_velocities(case.parameters())
+    samples = []
+    for _ in range(1 + FIRST_SAMPLES):
+        with Clock() as clock:
+            backend.train(case.network, state, split.prepared, plan)
+        samples.append(clock.elapsed.wall)
+    return median(samples[1:]) * len(train.labels) / n
+
+
+def seconds_of_outputs(backend: Backend, test: Digits) -> float:
+    """The outputs of all test images."""
+    case = home(backend)
+    split = prepare(backend, case.network, test, case.dtype)
+    parameters = case.parameters()
+    samples = []
+    for _ in range(1 + FIRST_SAMPLES):
+        with Clock() as clock:
+            backend.outputs(case.network, parameters, split.prepared)
+        samples.append(clock.elapsed.wall)
+    return median(samples[1:])
+
+
+def run_benchmarks(console: Console) -> tuple[Path, bool]:
+    """Run `pytest --benchmark-only` with a progress bar; return the results file, and whether all passed.
+
+    Raises UserError if there are no results.
+    """
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    results = FOLDER / f"{datetime.now():%Y%m%d-%H%M%S}.json"
+    partial, log = results.with_suffix(".part"), results.with_suffix(".log")
+    command = [sys.executable, "-m", "pytest", "--benchmark-only", f"--benchmark-json={partial}", "-v", "--color=no"]
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    with (
+        log.open("w") as file,
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,
+        Progress(*columns, console=console, transient=True) as progress,
+    ):
+        task = progress.add_task("", total=None)
+        assert process.stdout is not None
+        for line in process.stdout:
+            file.write(line)
+            if collected := re.match(r"collected (\d+) items", line):
+                progress.update(task, total=int(collected[1]))
+            elif done := re.match(r"\S+::(\S.*) (PASSED|FAILED|ERROR|SKIPPED)", line):
+                progress.update(task, advance=1, description=done[1])
+            elif line.startswith(("FAILED", "ERROR", "SKIPPED")):
+                console.print(line.rstrip(), highlight=False, markup=False)
+    if not partial.exists() or not partial.stat().st_size:
+        raise UserError(f"the benchmarks ended without results; {log} says why")
+    partial.replace(results)
+    if process.returncode == 0:
+        log.unlink()
+    else:
+        console.print(f"Some benchmarks failed; {log} has everything they printed.", highlight=False)
+    return results, process.returncode == 0

@@ -1,0 +1,62 @@
+"""Plans: which images go into which update. Made here, once, and obeyed by every backend."""
+
+from typing import Literal
+
+import numpy as np
+
+from bench import UserError
+from impls.contract import Array, Plan
+
+Order = Literal["file", "shuffled"]
+Fall = Literal["constant", "linear"]
+
+
+def learning_rates(first: float, fall: Fall, n_updates: int) -> Array:
+    """The learning rate of every update of a training, (n_updates,).
+
+    "linear" falls from `first` at the first update to first / n_updates at the last, so that every update counts.
+    """
+    if fall == "constant":
+        return np.full(n_updates, first)
+    return first * (1 - np.arange(n_updates) / n_updates)
+
+
+def updates_per_round(n_images: int, batch: int | None) -> int:
+    """How many updates one pass over the images has; a short last batch is one. Raises UserError for a bad batch."""
+    if batch is None:
+        return 1
+    if not 1 <= batch <= n_images:
+        raise UserError(f"batch {batch}: expected 1 to {n_images}, the number of training images, or `all`")
+    return -(-n_images // batch)
+
+
+def rounds_of_plans(
+    n_images: int,
+    batch: int | None,
+    rounds: int,
+    order: Order = "file",
+    learning_rate: float = 0.1,
+    fall: Fall = "constant",
+    momentum: float = 0.0,
+    seed: int = 0,
+) -> list[Plan]:
+    """One plan per round, each a pass over all images in batches (None: all images in one update).
+
+    In file order the images lie as they are, so that a batch is a view. Shuffled, each round has an order of its own,
+    drawn from the seed. The learning rate's fall runs over all rounds.
+    """
+    per_round = updates_per_round(n_images, batch)
+    rates = learning_rates(learning_rate, fall, rounds * per_round)
+    starts = np.arange(per_round) * (batch or n_images)
+    stops = np.minimum(starts + (batch or n_images), n_images)
+    rng = np.random.default_rng([seed, 1])  # not the stream that the initial parameters come from
+    return [
+        Plan(
+            starts,
+            stops,
+            rng.permutation(n_images) if order == "shuffled" else None,
+            rates[number * per_round : (number + 1) * per_round],
+            momentum,
+        )
+        for number in range(rounds)
+    ]

@@ -1,0 +1,44 @@
+"""How many threads the numerical libraries may use: asked for before they are imported, read back afterwards."""
+
+import os
+import sys
+from collections.abc import MutableMapping
+
+from bench import UserError
+
+VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+def cores() -> int:
+    """The cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def request(threads: int, environment: MutableMapping[str, str] = os.environ) -> None:
+    """Ask the libraries for this many threads. They read these variables once, when they are imported.
+
+    Raises UserError for a count that is not positive or beyond the machine, RuntimeError if it comes too late.
+    """
+    if not 1 <= threads <= cores():
+        raise UserError(f"{threads} threads: expected 1 to {cores()}, the cores that this process may use")
+    if environment is os.environ and "numpy" in sys.modules:
+        raise RuntimeError("threads must be requested before numpy is imported")
+    for variable in VARIABLES:
+        environment[variable] = str(threads)
+
+
+def in_force() -> dict[str, int]:
+    """The threads of every pool that is loaded now, read back from the libraries, e.g. {"openblas (numpy)": 2}."""
+    from threadpoolctl import threadpool_info
+
+    pools: dict[str, int] = {}
+    for pool in threadpool_info():
+        owner = "scipy" if "scipy" in pool["filepath"] else "numpy" if "numpy" in pool["filepath"] else "other"
+        pools[f"{pool['internal_api']} ({owner})"] = int(pool["num_threads"])
+    if "numba" in sys.modules:
+        import numba
+
+        pools["numba"] = int(numba.get_num_threads())
+    return pools

@@ -1,0 +1,260 @@
+"""`python -m bench train`: one training run, printed in the order in which the article's program printed it."""
+# ruff: noqa: T201 (a command talks by printing)
+
+import argparse
+import json
+import math
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+import data
+import impls
+from bench import UserError, model, options, threads
+from bench.plans import Fall, Order, rounds_of_plans
+from bench.training import Quality, Round, Split, evaluate, prepare, train_rounds
+from data import Dataset, Digits
+from impls.contract import (
+    COST_OF_OUTPUT,
+    Activation,
+    Array,
+    Backend,
+    DType,
+    Layer,
+    Network,
+    Output,
+    Parameters,
+    Plan,
+    check_images,
+    check_plan_fits,
+)
+from impls.initialisation import INITIALISATIONS, initial_parameters
+
+NEW: dict[str, Any] = {
+    "network": (784, 80, 10),
+    "hidden": "sigmoid",
+    "output": "sigmoid",
+    "pixel_scale": 1 / 255,
+    "init": "lecun_normal",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    add = parser.add_argument
+    add("--backend", default="vectorized", help=f"one of {', '.join(impls.names())} (default: %(default)s)")
+
+    new = parser.add_argument_group("a new network", "or --load FILE, which brings all of this with it")
+    new.add_argument("--network", type=options.sizes, metavar="SIZES", help="default: 784-80-10")
+    new.add_argument("--hidden", choices=get_args(Activation), help="activation (default: sigmoid)")
+    new.add_argument(
+        "--output",
+        choices=get_args(Output),
+        help="activation; its cost comes with it, cross-entropy with softmax, else quadratic (default: sigmoid)",
+    )
+    new.add_argument(
+        "--pixel-scale",
+        type=options.number(math.ulp(0.0)),
+        metavar="X",
+        help="inputs are pixels * X; 1 for raw pixels (default: 1/255)",
+    )
+    formulas = ", ".join(f"{name}: {chosen.formula}" for name, chosen in INITIALISATIONS.items())
+    new.add_argument("--init", choices=INITIALISATIONS, metavar="NAME", help=f"{formulas} (default: lecun_normal)")
+    add(
+        "--batch",
+        type=options.batch,
+        default="home",
+        metavar="N",
+        help="images per update, all, or home: what the backend is at home with (default: %(default)s)",
+    )
+    add("--order", choices=get_args(Order), default="file", help="of the images (default: %(default)s)")
+    add(
+        "--rounds",
+        type=options.whole_number(1),
+        default=20,
+        metavar="N",
+        help="passes over the images (default: %(default)s)",
+    )
+    add("--learning-rate", type=options.number(0), default=1.0, metavar="X", help="default: %(default)s")
+    add(
+        "--fall",
+        choices=get_args(Fall),
+        default="constant",
+        help="of the learning rate, over all updates (default: %(default)s)",
+    )
+    add("--momentum", type=options.number(0, 1), default=0.0, metavar="X", help="Nesterov's (default: %(default)s)")
+    add(
+        "--seed",
+        type=options.whole_number(0),
+        default=0,
+        metavar="N",
+        help="of weights and shuffling (default: %(default)s)",
+    )
+    add("--dtype", choices=get_args(DType), default="float32", help="default: %(default)s")
+    add("--limit", type=options.whole_number(1), metavar="N", help="train on the first N images only (default: all)")
+    add("--load", type=Path, metavar="FILE", help="start from this network instead of a new one")
+    add("--save", type=options.output_file, metavar="FILE", help="write the trained network (.npz)")
+    add("--json", type=options.output_file, metavar="FILE", help="write everything printed, and more digits, as JSON")
+    options.add_data(parser)
+    options.add_threads(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train as asked; returns the exit code. Raises UserError, ContractError or DataError for what cannot be."""
+    backend = impls.load(arguments.backend)
+    dataset = data.load(arguments.data)
+    network, parameters = starting_point(arguments)
+    why_not = backend.unsupported("train", network, arguments.dtype)
+    if why_not is not None:
+        raise UserError(f"backend {backend.NAME!r} cannot train {network} in {arguments.dtype}: {why_not}")
+    train = limited(dataset.train, arguments.limit)
+    check_images(network, train.images, train.labels)
+    check_images(network, dataset.test.images, dataset.test.labels)
+    plans = make_plans(arguments, backend, len(train.labels))
+
+    if dataset.notice:
+        print(dataset.notice)
+    splits = {
+        "training": prepare(backend, network, train, arguments.dtype),
+        "test": prepare(backend, network, dataset.test, arguments.dtype),
+    }
+    print_first_output(backend, network, parameters, train)
+    before = print_quality("after initialisation", backend, network, parameters, splits)
+    rounds, costs = train_with_progress(backend, network, parameters, splits["training"], plans)
+    final = rounds[-1]
+    after = print_quality(f"after {final.number} rounds", backend, network, final.state.parameters, splits)
+    print(
+        f"Training took {final.elapsed.wall:.3f} s wall, {final.elapsed.user:.3f} s user, "
+        f"{final.elapsed.system:.3f} s system; preparing the images {splits['training'].elapsed.wall:.3f} s."
+    )
+    if arguments.json:
+        write_json(arguments, dataset, network, rounds, costs, before, after)
+    if not math.isfinite(costs[-1]):
+        raise UserError(
+            f"the cost became {costs[-1]} in round {final.number}, expected a finite number: the training diverged; "
+            f"try a learning rate below {arguments.learning_rate:g}, or other initial weights"
+        )
+    if arguments.save:
+        model.save(arguments.save, network, final.state.parameters)
+        print(f"Network saved in {arguments.save}")
+    return 0
+
+
+def starting_point(arguments: argparse.Namespace) -> tuple[Network, Parameters]:
+    """The network and its first parameters: new ones, or those in a file."""
+    new = {name: value for name in NEW if (value := getattr(arguments, name)) is not None}
+    if arguments.load:
+        if new:
+            option = next(iter(new)).replace("_", "-")
+            raise UserError(f"--{option} with --load: expected one of them, as the file brings its network; drop one")
+        network, parameters = model.load(arguments.load)
+        return network, tuple(Layer(w.astype(arguments.dtype), b.astype(arguments.dtype)) for w, b in parameters)
+    chosen = NEW | new
+    output = chosen["output"]
+    network = Network(chosen["network"], chosen["hidden"], output, COST_OF_OUTPUT[output], chosen["pixel_scale"])
+    return network, initial_parameters(network, chosen["init"], arguments.seed, arguments.dtype)
+
+
+def limited(digits: Digits, limit: int | None) -> Digits:
+    """The first `limit` images."""
+    return digits if limit is None else Digits(digits.images[:limit], digits.labels[:limit])
+
+
+def make_plans(arguments: argparse.Namespace, backend: Backend, n_images: int) -> list[Plan]:
+    """One plan a round, as the options say."""
+    home = backend.HOME if backend.HOME is None else min(backend.HOME, n_images)
+    plans = rounds_of_plans(
+        n_images,
+        home if arguments.batch == "home" else arguments.batch,
+        arguments.rounds,
+        arguments.order,
+        arguments.learning_rate,
+        arguments.fall,
+        arguments.momentum,
+        arguments.seed,
+    )
+    check_plan_fits(plans[0], n_images)
+    return plans
+
+
+def print_first_output(backend: Backend, network: Network, parameters: Parameters, train: Digits) -> None:
+    """The output vector of the first training image, what it would mean, and what it should."""
+    prepared = backend.prepare(network, train.images[:1], None, parameters[0].weights.dtype.name)  # type: ignore[arg-type]
+    output: Array = backend.outputs(network, parameters, prepared)[0]
+    print(f"Output for the first training image: {np.array2string(output, precision=4, suppress_small=True)}")
+    answer = int(output.argmax())
+    print(f"It is taken for a {answer} with confidence {output[answer]:.3f}; it is a {train.labels[0]}.")
+
+
+def print_quality(
+    when: str, backend: Backend, network: Network, parameters: Parameters, splits: dict[str, Split]
+) -> dict[str, Quality]:
+    """Per cent correct of both splits."""
+    qualities = {name: evaluate(backend, network, parameters, split) for name, split in splits.items()}
+    shares = ", ".join(
+        f"{quality.share_correct:.2%} of the {len(splits[name].labels):,} {name} images"
+        for name, quality in qualities.items()
+    )
+    print(f"Correct {when}: {shares}")
+    return qualities
+
+
+def train_with_progress(
+    backend: Backend, network: Network, parameters: Parameters, train: Split, plans: list[Plan]
+) -> tuple[list[Round], list[float]]:
+    """Train, with a bar and the cost over the training images after each round; stop where it is not finite."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    rounds: list[Round] = []
+    costs: list[float] = []
+    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("rounds,"), TimeRemainingColumn())
+    # A training that diverges overflows; that is told by its cost, not by warnings on the way there.
+    with (
+        np.errstate(over="ignore", invalid="ignore"),
+        Progress(*columns, console=Console(), transient=True) as progress,
+    ):
+        for point in progress.track(train_rounds(backend, network, parameters, train, plans), total=len(plans) + 1):
+            rounds.append(point)
+            costs.append(evaluate(backend, network, point.state.parameters, train).cost)
+            label = "Cost at the start" if point.number == 0 else f"Cost after round {point.number}"
+            progress.console.print(f"{label}: {costs[-1]:.6g}", highlight=False)
+            if not math.isfinite(costs[-1]):
+                break
+    return rounds, costs
+
+
+def write_json(
+    arguments: argparse.Namespace,
+    dataset: Dataset,
+    network: Network,
+    rounds: list[Round],
+    costs: list[float],
+    before: dict[str, Quality],
+    after: dict[str, Quality],
+) -> None:
+    """Everything about the run in one file; costs that are not finite become null, as JSON has no word for them."""
+    from bench import machine
+
+    content: dict[str, Any] = {
+        "options": {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in vars(arguments).items()
+            if name != "run"
+        },
+        "network": str(network),
+        "data": {"name": dataset.name, "sha256": dataset.sha256, "notice": dataset.notice},
+        "costs": [cost if math.isfinite(cost) else None for cost in costs],
+        "seconds": [vars(point.elapsed) for point in rounds],
+        "share_correct": {
+            "before": {name: quality.share_correct for name, quality in before.items()},
+            "after": {name: quality.share_correct for name, quality in after.items()},
+        },
+        "threads": threads.in_force(),
+        "machine": machine.describe(),
+    }
+    try:
+        arguments.json.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+    except OSError as error:
+        raise UserError(f"{arguments.json}: cannot be written ({error.strerror}); choose another place") from None
