@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import threads
+from bench.results import FOLDER
 
 ROOT = Path(__file__).parent.parent
-RESULTS = Path(__file__).parent / "results"
 LIBRARIES = ("numpy", "scipy", "numba", "matplotlib", "pytest-benchmark")
 
 
@@ -30,12 +30,15 @@ def describe() -> dict[str, Any]:
 
 
 def local_id() -> str:
-    """A random name for this machine, made at the first call and kept beside the results."""
-    path = RESULTS / "machine-id"
-    if not path.exists():
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{secrets.token_hex(4)}\n")
-    return path.read_text().strip()
+    """A random name for this machine, made at the first call and kept beside the results; "unknown" if it cannot be."""
+    path = FOLDER / "machine-id"
+    try:
+        if not path.exists():
+            FOLDER.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{secrets.token_hex(4)}\n")
+        return path.read_text().strip()
+    except OSError:
+        return "unknown"
 
 
 def cpu_model() -> str:

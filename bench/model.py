@@ -2,7 +2,9 @@
 
 import json
 import zipfile
+import zlib
 from dataclasses import asdict
+from lzma import LZMAError
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +30,8 @@ def save(path: Path, network: Network, parameters: Parameters) -> None:
         partial.replace(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def load(path: Path) -> tuple[Network, Parameters]:
@@ -35,7 +39,7 @@ def load(path: Path) -> tuple[Network, Parameters]:
     parameters that do not fit their network or are not finite.
     """
     try:
-        with np.load(path, allow_pickle=False) as content:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             if str(content["format"]) != FORMAT:
                 raise ValueError(f"format is {content['format']}")
             description = json.loads(str(content["network"]))
@@ -48,7 +52,16 @@ def load(path: Path) -> tuple[Network, Parameters]:
         raise UserError(f"{path}: {error}") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error}); `--save` of `train` writes it") from None
-    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        EOFError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+        LZMAError,
+    ) as error:
         raise UserError(f"{path}: expected a {FORMAT} file, found: {error}; `--save` of `train` writes one") from None
     try:
         check_parameters(network, parameters)

@@ -53,10 +53,14 @@ def read_grey(path: Path) -> NDArray[np.uint8]:
             coloured = picture.convert("RGBA")
             paper = Image.new("RGBA", coloured.size, "white")
             return np.asarray(Image.alpha_composite(paper, coloured).convert("L"))
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{path}: {error}; make it smaller") from None
     except UnidentifiedImageError:
         raise UserError(f"{path}: expected a picture, such as PNG or JPEG, found another kind of file") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error}); expected a picture") from None
+    except (ValueError, SyntaxError) as error:  # Pillow's words for damaged files
+        raise UserError(f"{path}: cannot be read ({error}); expected a picture") from None
 
 
 def as_mnist(grey: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:

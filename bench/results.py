@@ -4,7 +4,7 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from bench import UserError
 
@@ -83,7 +83,7 @@ def read(path: Path) -> ResultSet:
     Raises UserError for a file that is absent, cut, not ours, or of a newer version.
     """
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); `python -m bench` makes results") from None
     except ValueError as error:
@@ -99,27 +99,91 @@ def read(path: Path) -> ResultSet:
     try:
         return ResultSet(
             path=path,
-            when=str(content["datetime"]),
-            machine=content["machine_info"]["digitbench"],
-            data_name=str(ours["data"]),
-            notice=ours["notice"],
+            when=_text(content["datetime"]),
+            machine=_mapping(content["machine_info"]["digitbench"]),
+            data_name=_text(ours["data"]),
+            notice=None if ours["notice"] is None else _text(ours["notice"]),
             measurements=[_measurement(benchmark) for benchmark in content["benchmarks"]],
-            disagreements=[result["failure"] for result in ours["agreement"] if result["failure"]],
-            unavailable=dict(ours["unavailable"]),
+            disagreements=_first_failures(ours["agreement"]),
+            unavailable={_text(name): _text(reason) for name, reason in _mapping(ours["unavailable"]).items()},
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path}: a record is not as expected ({error!r}); run the benchmark again") from None
 
 
+def _first_failures(agreement: list[dict[str, Any]]) -> list[str]:
+    """One line for each backend that disagreed: its first failure."""
+    first: dict[str, str] = {}
+    for result in agreement:
+        if result["failure"] is not None:
+            first.setdefault(_text(result["backend"]), _text(result["failure"]))
+    return list(first.values())
+
+
 def _measurement(benchmark: dict[str, Any]) -> Measurement:
-    info = dict(benchmark["extra_info"])
-    curve = info.pop("curve", None)
-    samples = [float(sample) for sample in benchmark["stats"]["data"]]
-    if not samples or not all(math.isfinite(sample) and sample > 0 for sample in samples):
-        raise ValueError(f"{benchmark['name']}: samples must be positive numbers")
-    known = Measurement.__dataclass_fields__
+    info = _mapping(benchmark["extra_info"])
+    samples = _times(benchmark["stats"]["data"])
+    if not samples or min(samples) <= 0:
+        raise ValueError("samples of wall time must be positive")
+    batch = info["batch"]
     return Measurement(
+        quantity=_quantity(info["quantity"]),
+        backend=_text(info["backend"]),
+        summary=_text(info["summary"]),
+        lines_of_code=_count(info["lines_of_code"], least=0),
+        plan=_text(info["plan"]),
+        at_home=bool(info["at_home"]),
+        batch=None if batch is None else _count(batch),
+        network=_text(info["network"]),
+        dtype=_text(info["dtype"]),
+        images=_count(info["images"]),
+        of_images=_count(info["of_images"]),
         samples=samples,
-        curve=None if curve is None else Curve(**curve),
-        **{name: value for name, value in info.items() if name in known},
+        user_samples=_times(info["user_samples"], len(samples)),
+        system_samples=_times(info["system_samples"], len(samples)),
+        prepare_seconds=_times([info["prepare_seconds"]])[0],
+        agreement_error=float(info["agreement_error"]),
+        threads={_text(pool): _count(threads) for pool, threads in _mapping(info["threads"]).items()},
+        curve=_curve(info["curve"]) if "curve" in info else None,
     )
+
+
+def _curve(curve: dict[str, Any]) -> Curve:
+    """A diverged training has costs that are not finite; the clock never is."""
+    seconds = _times(curve["seconds"])
+    accuracies, costs = ([float(value) for value in curve[name]] for name in ("test_accuracy", "train_cost"))
+    if not seconds or not len(seconds) == len(accuracies) == len(costs):
+        raise ValueError("a curve must have as many seconds, accuracies and costs, at least one")
+    return Curve(seconds, accuracies, costs)
+
+
+def _quantity(value: Any) -> Quantity:
+    if value not in get_args(Quantity):
+        raise ValueError(f"quantity {value!r} is unknown")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected text, found {value!r}")
+    return value
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f"expected a mapping, found {value!r}")
+    return value
+
+
+def _count(value: Any, least: int = 1) -> int:
+    if not isinstance(value, int) or value < least:
+        raise ValueError(f"expected a whole number from {least}, found {value!r}")
+    return value
+
+
+def _times(values: list[Any], length: int | None = None) -> list[float]:
+    """Seconds, finite and not negative; CPU times may be 0."""
+    times = [float(value) for value in values]
+    if not all(math.isfinite(value) and value >= 0 for value in times) or length not in (None, len(times)):
+        raise ValueError(f"expected {length or 'some'} times in seconds, found {values!r:.60}")
+    return times

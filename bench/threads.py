@@ -35,7 +35,7 @@ def in_force() -> dict[str, int]:
 
     pools: dict[str, int] = {}
     for pool in threadpool_info():
-        owner = "scipy" if "scipy" in pool["filepath"] else "numpy" if "numpy" in pool["filepath"] else "other"
+        owner = next((name for name in ("numpy", "scipy") if f"{name}.libs" in pool["filepath"]), "other")
         pools[f"{pool['internal_api']} ({owner})"] = int(pool["num_threads"])
     if "numba" in sys.modules:
         import numba

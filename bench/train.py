@@ -102,13 +102,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train as asked; returns the exit code. Raises UserError, ContractError or DataError for what cannot be."""
+    if arguments.save and arguments.save == arguments.json:
+        raise UserError(f"{arguments.save}: expected two files for --save and --json, found one; give another name")
     backend = impls.load(arguments.backend)
     dataset = data.load(arguments.data)
     network, parameters = starting_point(arguments)
     why_not = backend.unsupported("train", network, arguments.dtype)
     if why_not is not None:
         raise UserError(f"backend {backend.NAME!r} cannot train {network} in {arguments.dtype}: {why_not}")
-    train = limited(dataset.train, arguments.limit)
+    n_train = len(dataset.train.labels)
+    if arguments.limit is not None and arguments.limit > n_train:
+        raise UserError(f"--limit {arguments.limit}: expected at most {n_train}, the number of training images")
+    train = Digits(dataset.train.images[: arguments.limit], dataset.train.labels[: arguments.limit])
     check_images(network, train.images, train.labels)
     check_images(network, dataset.test.images, dataset.test.labels)
     plans = make_plans(arguments, backend, len(train.labels))
@@ -119,11 +124,13 @@ def run(arguments: argparse.Namespace) -> int:
         "training": prepare(backend, network, train, arguments.dtype),
         "test": prepare(backend, network, dataset.test, arguments.dtype),
     }
-    print_first_output(backend, network, parameters, train)
-    before = print_quality("after initialisation", backend, network, parameters, splits)
-    rounds, costs = train_with_progress(backend, network, parameters, splits["training"], plans)
-    final = rounds[-1]
-    after = print_quality(f"after {final.number} rounds", backend, network, final.state.parameters, splits)
+    # A training that diverges overflows; that is told by its cost, not by warnings on the way there.
+    with np.errstate(over="ignore", invalid="ignore"):
+        print_first_output(backend, network, parameters, train)
+        before = print_quality("after initialisation", backend, network, parameters, splits)
+        rounds, costs = train_with_progress(backend, network, parameters, splits["training"], plans)
+        final = rounds[-1]
+        after = print_quality(f"after {final.number} rounds", backend, network, final.state.parameters, splits)
     print(
         f"Training took {final.elapsed.wall:.3f} s wall, {final.elapsed.user:.3f} s user, "
         f"{final.elapsed.system:.3f} s system; preparing the images {splits['training'].elapsed.wall:.3f} s."
@@ -154,11 +161,6 @@ def starting_point(arguments: argparse.Namespace) -> tuple[Network, Parameters]:
     output = chosen["output"]
     network = Network(chosen["network"], chosen["hidden"], output, COST_OF_OUTPUT[output], chosen["pixel_scale"])
     return network, initial_parameters(network, chosen["init"], arguments.seed, arguments.dtype)
-
-
-def limited(digits: Digits, limit: int | None) -> Digits:
-    """The first `limit` images."""
-    return digits if limit is None else Digits(digits.images[:limit], digits.labels[:limit])
 
 
 def make_plans(arguments: argparse.Namespace, backend: Backend, n_images: int) -> list[Plan]:
@@ -210,11 +212,7 @@ def train_with_progress(
     rounds: list[Round] = []
     costs: list[float] = []
     columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("rounds,"), TimeRemainingColumn())
-    # A training that diverges overflows; that is told by its cost, not by warnings on the way there.
-    with (
-        np.errstate(over="ignore", invalid="ignore"),
-        Progress(*columns, console=Console(), transient=True) as progress,
-    ):
+    with Progress(*columns, console=Console(), transient=True) as progress:
         for point in progress.track(train_rounds(backend, network, parameters, train, plans), total=len(plans) + 1):
             rounds.append(point)
             costs.append(evaluate(backend, network, point.state.parameters, train).cost)

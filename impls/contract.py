@@ -74,7 +74,7 @@ class Network:
             )
         if self.hidden not in get_args(Activation):
             raise ContractError(f"hidden activation {self.hidden!r}: expected one of {', '.join(get_args(Activation))}")
-        if COST_OF_OUTPUT.get(self.output) != self.cost:
+        if self.output not in COST_OF_OUTPUT or COST_OF_OUTPUT[self.output] != self.cost:
             pairs = ", ".join(f"{output} with {cost}" for output, cost in COST_OF_OUTPUT.items())
             raise ContractError(f"output {self.output!r} with cost {self.cost!r}: expected one of {pairs}")
         if not (math.isfinite(self.pixel_scale) and self.pixel_scale > 0):

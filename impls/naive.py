@@ -57,7 +57,7 @@ def activation(name: str, z: Array) -> Array:
     if name == "tanh":
         return np.tanh(z)
     if name == "relu":
-        return np.where(z.real > 0, z, 0)
+        return np.where(z.real < 0, 0, z)  # NaN goes through
     return softmax(z)
 
 

@@ -1,0 +1,1 @@
+"""Results on disk -> tables, figures, a page. See `python -m reports --help`."""

@@ -1,0 +1,48 @@
+"""The cases: what is benchmarked is what is described, and each backend has a home."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import impls
+from bench.cases import CASES, FULL_BATCH, MINI_BATCHES, SAME_PLAN, Case, home
+from impls.contract import check_parameters
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.plan_name)
+def test_a_case_is_whole(case: Case) -> None:
+    parameters = case.parameters()
+    check_parameters(case.network, parameters)
+    assert parameters[0].weights.dtype == case.dtype
+    plans = case.plans(300, rounds=2)
+    assert len(plans) == 2
+    for plan in plans:
+        assert plan.order is None
+        assert set((plan.stops - plan.starts)[:-1]) <= {case.batch}
+        assert (plan.stops - plan.starts).sum() == 300
+        assert set(plan.learning_rates) == {case.learning_rate}
+
+
+def test_all_cases_start_from_the_same_parameters() -> None:
+    weights = [case.parameters()[0].weights for case in CASES]
+    assert all(np.array_equal(weights[0], other) for other in weights[1:])
+
+
+def test_plans_have_names_of_their_own() -> None:
+    assert len({case.plan_name for case in CASES}) == len(CASES)
+    assert SAME_PLAN in CASES
+
+
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [("naive", FULL_BATCH), ("vectorized", FULL_BATCH), ("minibatch", MINI_BATCHES), ("numba", MINI_BATCHES)],
+)
+def test_home(name: str, case: Case) -> None:
+    assert home(impls.load(name)) is case
+
+
+def test_a_home_that_is_no_case() -> None:
+    backend: Any = SimpleNamespace(HOME=64)
+    assert home(backend) is SAME_PLAN

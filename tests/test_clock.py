@@ -1,0 +1,73 @@
+"""The clock: wall time, and CPU time of all threads, whose readings add up. No speed is expected of anything."""
+
+import threading
+import time
+
+import pytest
+
+from bench.clock import Clock, Elapsed, cpu_seconds
+
+BUSY = 0.05  # seconds of CPU
+
+
+def be_busy() -> None:
+    """Use that much CPU, however slow the machine is and whoever else wants it."""
+    start = time.thread_time()
+    while time.thread_time() - start < BUSY:
+        pass
+
+
+def test_a_busy_loop_counts() -> None:
+    with Clock() as clock:
+        be_busy()
+    assert clock.elapsed.user + clock.elapsed.system > 0.8 * BUSY
+    assert clock.elapsed.wall > 0.8 * BUSY
+
+
+def test_other_threads_count() -> None:
+    workers = [threading.Thread(target=be_busy) for _ in range(3)]
+    with Clock() as clock:
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    assert clock.elapsed.user + clock.elapsed.system > 0.8 * 3 * BUSY
+
+
+def test_start_and_stop() -> None:
+    clock = Clock()
+    assert clock.elapsed == Elapsed(0, 0, 0)
+    clock.start()
+    first = clock.stop()
+    assert clock.elapsed == first
+    be_busy()
+    second = clock.stop()  # still since `start`
+    assert second.wall > first.wall
+
+
+def test_what_happens_outside_is_not_counted() -> None:
+    clock = Clock()
+    be_busy()
+    clock.start()
+    elapsed = clock.stop()
+    be_busy()
+    assert clock.elapsed == elapsed
+    assert elapsed.user + elapsed.system < BUSY
+
+
+def test_elapsed_when_the_work_fails() -> None:
+    clock = Clock()
+    with pytest.raises(ZeroDivisionError), clock:
+        divmod(1, 0)
+    assert clock.elapsed.wall > 0
+
+
+def test_readings_add_up() -> None:
+    assert Elapsed(1, 2, 3) + Elapsed(0.5, 0.25, 0.125) == Elapsed(1.5, 2.25, 3.125)
+    assert Elapsed() + Elapsed() == Elapsed(0, 0, 0)
+
+
+def test_cpu_time_only_grows() -> None:
+    before = sum(cpu_seconds())
+    be_busy()
+    assert sum(cpu_seconds()) > before

@@ -1,0 +1,86 @@
+"""Plans: every image once a round, learning rates over all rounds, an order of its own for each shuffled round."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import UserError
+from bench.plans import learning_rates, rounds_of_plans, updates_per_round
+from impls.contract import Array, ContractError, Plan, check_plan_fits
+
+
+def images_of(plan: Plan, n: int) -> list[Array]:
+    """The images of each update."""
+    order = np.arange(n) if plan.order is None else plan.order
+    return [order[start:stop] for start, stop in zip(plan.starts, plan.stops, strict=True)]
+
+
+@pytest.mark.parametrize("order", ["file", "shuffled"])
+@pytest.mark.parametrize(("n", "batch"), [(10, None), (10, 10), (10, 5), (10, 4), (10, 9), (10, 1), (1, 1), (1, None)])
+def test_a_round_uses_every_image_once(n: int, batch: int | None, order: Any) -> None:
+    for plan in rounds_of_plans(n, batch, rounds=3, order=order):
+        check_plan_fits(plan, n)
+        updates = images_of(plan, n)
+        assert len(updates) == updates_per_round(n, batch)
+        assert sorted(np.concatenate(updates)) == list(range(n))
+        sizes = [len(update) for update in updates]
+        assert set(sizes[:-1]) <= {batch}
+        assert 1 <= sizes[-1] <= (batch or n)
+
+
+def test_file_order_needs_no_copy() -> None:
+    plans = rounds_of_plans(10, 4, rounds=2)
+    assert [plan.order for plan in plans] == [None, None]
+    assert plans[0].starts.tolist() == plans[1].starts.tolist() == [0, 4, 8]
+    assert plans[0].stops.tolist() == plans[1].stops.tolist() == [4, 8, 10]
+
+
+def orders(seed: int, rounds: int) -> list[list[int]]:
+    plans = rounds_of_plans(20, 6, rounds, order="shuffled", seed=seed)
+    return [plan.order.tolist() for plan in plans if plan.order is not None]
+
+
+def test_each_shuffled_round_has_its_own_order() -> None:
+    found = orders(seed=0, rounds=3)
+    assert len(found) == 3
+    assert all(one != other for one, other in itertools.combinations([*found, list(range(20))], 2))
+
+
+def test_the_seed_decides_the_orders() -> None:
+    assert orders(seed=0, rounds=2) == orders(seed=0, rounds=3)[:2]  # more rounds go on where fewer end
+    assert not any(order in orders(seed=1, rounds=3) for order in orders(seed=0, rounds=3))
+
+
+def test_orders_are_not_drawn_from_the_stream_of_the_parameters() -> None:
+    assert orders(seed=5, rounds=1)[0] != np.random.default_rng(5).permutation(20).tolist()
+
+
+def test_constant_learning_rate() -> None:
+    assert learning_rates(0.3, "constant", 4).tolist() == [0.3] * 4
+
+
+def test_linear_fall() -> None:
+    np.testing.assert_allclose(learning_rates(2.0, "linear", 4), [2.0, 1.5, 1.0, 0.5])
+
+
+def test_the_fall_runs_over_all_rounds() -> None:
+    plans = rounds_of_plans(10, 5, rounds=3, learning_rate=6.0, fall="linear")
+    np.testing.assert_allclose([plan.learning_rates for plan in plans], [[6, 5], [4, 3], [2, 1]])
+
+
+def test_momentum_is_that_of_every_plan() -> None:
+    assert [plan.momentum for plan in rounds_of_plans(10, 5, 2, momentum=0.9)] == [0.9, 0.9]
+
+
+@pytest.mark.parametrize("batch", [0, -1, 11])
+def test_bad_batch(batch: int) -> None:
+    with pytest.raises(UserError, match=f"^batch {batch}: expected 1 to 10, the number of training images, or `all`$"):
+        rounds_of_plans(10, batch, rounds=1)
+
+
+@pytest.mark.parametrize("rate", [-0.1, float("nan"), float("inf")])
+def test_bad_learning_rate(rate: float) -> None:
+    with pytest.raises(ContractError, match=f"learning rate {rate}"):
+        rounds_of_plans(10, 5, rounds=1, learning_rate=rate)

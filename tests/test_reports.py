@@ -1,0 +1,758 @@
+"""reports/: rows, figures and the page say what was measured, whatever is missing or odd in the results."""
+
+import functools
+import itertools
+import json
+import math
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+import reports
+from bench import UserError
+from bench.results import Curve, Measurement, ResultSet, read
+from reports import __main__ as command
+from reports import figures, tables
+from reports.__main__ import main
+from reports.figures import DRAWINGS
+from reports.page import described, inline, page
+
+ROOT = Path(reports.__file__).parents[1]
+NETWORK = "784-128-10 relu, softmax with cross_entropy"
+NOTICE = "Data: built-in digits, not MNIST; accuracies are not comparable with published ones."
+AWKWARD = (
+    '<script>alert("1")</script>',
+    "a|b`c*d_e",
+    "$\\alpha_1$ costs $2",
+    "../up/and\\down",
+    "_private",
+    "tab\there",
+)
+
+
+# --- results made in memory ------------------------------------------------------------------------------
+
+
+def measured(
+    quantity: Any,
+    backend: str,
+    samples: list[float],
+    plan: str = "",
+    *,
+    at_home: bool = True,
+    images: int = 60_000,
+    of_images: int = 60_000,
+    curve: Curve | None = None,
+) -> Measurement:
+    """A measurement whose user time is twice, whose system time half its wall time."""
+    return Measurement(
+        quantity=quantity,
+        backend=backend,
+        summary="",
+        lines_of_code=1234,
+        plan=plan,
+        at_home=at_home,
+        batch=128 if plan == "mini-batches" else None,
+        network=NETWORK,
+        dtype="float32",
+        images=images,
+        of_images=of_images,
+        samples=samples,
+        user_samples=[2 * sample for sample in samples],
+        system_samples=[sample / 2 for sample in samples],
+        prepare_seconds=0.0625,
+        agreement_error=3.21,
+        threads={"openblas": 2},
+        curve=curve,
+    )
+
+
+def curve(rounds: int, seconds: float, last: float = 0.968) -> Curve:
+    """From 10 % correct to `last`, the cost falling by half each round."""
+    return Curve(
+        [seconds * i for i in range(rounds + 1)],
+        [0.1, *(last - 0.01 * (rounds - i) for i in range(1, rounds + 1))],
+        [2.4 / 2**i for i in range(rounds + 1)],
+    )
+
+
+def result_set(*measurements: Measurement, **fields: Any) -> ResultSet:
+    known: dict[str, Any] = {
+        "path": Path("results.json"),
+        "when": "2026-02-03T04:05:06+00:00",
+        "machine": {"cpu": "a processor", "libraries": {"numpy": "2.0"}, "blas": [{"name": "openblas"}]},
+        "data_name": "MNIST",
+        "notice": None,
+        "measurements": list(measurements),
+    }
+    return ResultSet(**(known | fields))
+
+
+NAIVE = [
+    measured("round", "naive", [0.3, 0.25, 0.35], "full batch", images=2000, curve=curve(1, 8.75, 0.3)),
+    measured("round", "naive", [0.5, 0.5], "mini-batches", at_home=False, images=2000, curve=curve(1, 15)),
+    measured("outputs", "naive", [0.2], images=10_000, of_images=10_000),
+]
+SWIFT = [
+    measured("round", "swift", [0.5, 0.4, 0.9], "mini-batches", curve=curve(5, 0.5)),
+    measured("round", "swift", [0.1], "full batch", at_home=False),
+    measured("outputs", "swift", [0.02, 0.01, 0.03], images=10_000, of_images=10_000),
+]
+FLOOR = measured("floor", "floor", [0.1, 0.25, 0.3], at_home=False)
+GRADIENT = measured("gradient", "naive", [0.01], at_home=False, images=128, of_images=128)
+USUAL = result_set(*NAIVE, *SWIFT, FLOOR, GRADIENT)
+
+
+def many(count: int = 40, rounds: int = 3) -> ResultSet:
+    """Long names, of which some take three lines, and times that spread over three decades."""
+    measurements = []
+    for i in range(count):
+        name, seconds = f"backend {i} " + "of_a_long_name " * (i % 4), 8 * 0.83**i
+        for plan in ("full batch", "mini-batches"):
+            last = 0.5 + 0.49 * i / count
+            here = curve(rounds, seconds, last)
+            at_home = (plan == "full batch") == (i % 2 == 0)
+            measurements.append(measured("round", name, [seconds], plan, at_home=at_home, curve=here))
+        measurements.append(measured("outputs", name, [seconds / 50], images=10_000, of_images=10_000))
+    return result_set(*measurements, FLOOR, notice=NOTICE)
+
+
+DIVERGED = replace(
+    SWIFT[0], backend="wild", curve=Curve([0, 1, 2, 3], [0.1, 0.2, 0.1, 0.1], [2.4, 1e300, math.inf, math.nan])
+)
+ODD = {
+    "nothing": result_set(),
+    "one backend": result_set(*SWIFT),
+    "naive alone": result_set(*NAIVE, FLOOR),
+    "no floor": result_set(*NAIVE, *SWIFT),
+    "floor alone": result_set(FLOOR),
+    "accuracy check alone": result_set(NAIVE[2], SWIFT[2]),
+    "gradient alone": result_set(GRADIENT),
+    "no curve": result_set(*(replace(measurement, curve=None) for measurement in NAIVE + SWIFT)),
+    "no round in the curve": result_set(replace(SWIFT[0], curve=Curve([0.0], [0.1], [2.4]))),
+    "nobody at home": result_set(NAIVE[1], replace(SWIFT[0], at_home=False)),
+    "diverged": result_set(*NAIVE, DIVERGED),
+    "diverged alone": result_set(replace(DIVERGED, curve=Curve([0, 1], [math.nan] * 2, [math.nan, -math.inf]))),
+    "all right": result_set(replace(SWIFT[0], curve=Curve([0, 1], [1.0, 1.0], [0.0, 0.0]))),
+    "all wrong": result_set(replace(SWIFT[0], curve=Curve([0, 1], [0.0, 0.0], [5.0, 5.0]))),
+    "awkward names": result_set(
+        *(replace(of_swift, backend=name) for name in AWKWARD for of_swift in SWIFT), notice="$x$ <b> & $y_1$"
+    ),
+    "letters without a glyph": result_set(*(replace(measurement, backend="速い") for measurement in SWIFT)),
+    "no name": result_set(*(replace(measurement, backend="") for measurement in SWIFT), machine={}),
+}
+
+
+SAME_TO_FIGURES = ("one backend", "no floor", "gradient alone", "no name", "all wrong")  # as others: they take time
+EMPTY = {drawing.name: "<svg />" for drawing in DRAWINGS}  # figures, where a test is not about them
+
+
+# --- rows ------------------------------------------------------------------------------------------------
+
+
+def row_of(backend: str, table: tables.Table) -> tables.Row:
+    (row,) = [row for row in table.rows if row.backend == backend]
+    return row
+
+
+def test_medians_and_scaling() -> None:
+    naive, swift = tables.at_home(USUAL).rows
+    assert naive.wall == pytest.approx(0.3 * 30)
+    assert naive.cpu == pytest.approx(2.5 * 0.3 * 30)
+    assert (swift.wall, swift.cpu) == (0.5, 1.25)
+    assert (naive.check, swift.check) == (0.2, 0.02)
+    assert (swift.plan, swift.batch, naive.plan, naive.batch) == ("mini-batches", 128, "full batch", None)
+    assert (naive.correct, naive.rounds, swift.correct, swift.rounds) == (0.3, 1, 0.968, 5)
+    assert (swift.error, swift.lines) == (3.21, 1234)
+
+
+def test_ratio_is_of_medians_with_its_range_over_samples() -> None:
+    home, same = row_of("swift", tables.at_home(USUAL)), row_of("swift", tables.on_same_plan(USUAL))
+    assert home.ratio == pytest.approx((9 / 0.5, 7.5 / 0.9, 10.5 / 0.4))
+    assert same.ratio == pytest.approx((15 / 0.5, 15 / 0.9, 15 / 0.4))
+    assert tables.cells(home)[8] == "18\n[8.3, 26]"
+    assert tables.cells(row_of("naive", tables.at_home(USUAL)))[8] == "1"
+
+
+def test_times_the_floor() -> None:
+    assert row_of("swift", tables.at_home(USUAL)).floors == pytest.approx(0.5 / 0.25)
+    assert row_of("naive", tables.on_same_plan(USUAL)).floors == pytest.approx(15 / 0.25)
+
+
+def test_dagger_and_what_it_stands_for() -> None:
+    table = tables.at_home(USUAL)
+    assert tables.cells(table.rows[0])[2:4] == ["9.00 †", "22.5 †"]
+    assert not any("†" in cell for cell in tables.cells(table.rows[1]))
+    assert table.notes[0] == "† naive: scaled from 2,000 of 60,000 images; one true round of all took 8.75 s"
+    assert tables.scaling(replace(NAIVE[0], curve=None)) == "scaled from 2,000 of 60,000 images"
+    checked = result_set(replace(NAIVE[2], images=5_000))
+    assert tables.cells(tables.at_home(checked).rows[0])[4] == "0.400 †"
+    assert tables.at_home(checked).notes == ["† naive, accuracy check: scaled from 5,000 of 10,000 images"]
+
+
+def test_preparation_is_not_hidden() -> None:
+    assert tables.at_home(USUAL).notes[1].endswith("naive 0.0625 s, swift 0.0625 s")
+
+
+def test_order_is_that_of_the_file() -> None:
+    names = ["zeta", "naive", "alpha"]
+    rounds = [replace(SWIFT[0], backend=name) for name in names]
+    checks = [replace(SWIFT[2], backend=name) for name in reversed(names)]
+    results = result_set(*rounds, *checks)
+    assert [row.backend for row in tables.at_home(results).rows] == names
+    assert [row.backend for row in tables.on_same_plan(results).rows] == names
+
+
+def test_same_plan_takes_the_rounds_on_that_plan_alone() -> None:
+    full = measured("round", "full", [1.0], "full batch")
+    table = tables.on_same_plan(result_set(*NAIVE, *SWIFT, full))
+    assert table.title == "All on the same plan: mini-batches of 128"
+    assert [(row.backend, row.plan, row.wall) for row in table.rows] == [
+        ("naive", "mini-batches", 15),
+        ("swift", "mini-batches", 0.5),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("case", "column"), [("one backend", 8), ("no floor", 9), ("no curve", 5), ("accuracy check alone", 2)]
+)
+def test_dash_where_nothing_is_known(case: str, column: int) -> None:
+    assert tables.cells(tables.at_home(ODD[case]).rows[-1])[column] == "–"
+
+
+def test_no_row_for_a_gradient_or_the_floor_alone() -> None:
+    for case in ("nothing", "gradient alone", "floor alone"):
+        assert tables.at_home(ODD[case]).rows == tables.on_same_plan(ODD[case]).rows == []
+
+
+def test_diverged_is_said() -> None:
+    assert tables.cells(row_of("wild", tables.at_home(ODD["diverged"])))[5] == "10.00 %\nafter 3\nrounds,\ndiverged"
+
+
+def test_headline() -> None:
+    assert tables.headline(USUAL) == (
+        "A round of 60,000 images on this machine: with each backend at home the shortest is that of swift, 0.500 s, "
+        "18 [8.3, 26] times faster than naive; with all on the same plan (mini-batches of 128) the shortest is that "
+        "of swift, 0.500 s, 30 [17, 38] times faster than naive."
+    )
+    assert "times faster" not in tables.headline(ODD["one backend"])
+    assert "scaled from 2,000" in tables.headline(ODD["naive alone"])
+    for case in ("nothing", "accuracy check alone"):
+        assert tables.headline(ODD[case]) == "No round of training was measured."
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(0.0, "0.00"), (0.01234, "0.0123"), (8.806, "8.81"), (99.96, "100"), (12345.6, "12,346")]
+)
+def test_number(value: float, said: str) -> None:
+    assert tables.number(value) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(0.034, "0.034"), (1, "1.0"), (9.94, "9.9"), (9.96, "10"), (1234, "1,234")]
+)
+def test_times(value: float, said: str) -> None:
+    assert tables.times(value) == said
+
+
+def test_one_case_in_one_table() -> None:
+    tables.check(USUAL)
+    with pytest.raises(
+        UserError, match=r"results\.json: expected one network and dtype, found 2: .*float32; .*float64"
+    ):
+        tables.check(result_set(SWIFT[0], replace(SWIFT[2], dtype="float64")))
+    with pytest.raises(
+        UserError, match="expected each measurement once, found a second round of swift of mini-batches"
+    ):
+        tables.check(result_set(*SWIFT, SWIFT[0]))
+
+
+# --- terminal and Markdown -------------------------------------------------------------------------------
+
+
+def printed(table: tables.Table, columns: int) -> list[str]:
+    console = Console(width=columns, color_system=None)
+    with console.capture() as capture:
+        console.print(tables.for_terminal(table, columns))
+    return capture.get().splitlines()
+
+
+@pytest.mark.parametrize("columns", [80, 100, 200])
+def test_terminal_keeps_within_its_columns_and_every_number_whole(columns: int) -> None:
+    table = tables.at_home(USUAL)
+    lines = printed(table, columns)
+    assert max(map(len, lines)) <= columns
+    words = " ".join(lines).split()
+    numbers = [word for row in table.rows for cell in tables.cells(row)[2:] for word in cell.split()]
+    assert not [word for word in numbers if word not in words]
+
+
+def test_terminal_folds_long_names_and_drops_nothing() -> None:
+    name = "".join(f"{i:04}" for i in range(20))
+    lines = printed(tables.at_home(result_set(replace(SWIFT[0], backend=name))), 80)
+    assert max(map(len, lines)) <= 80
+    first_words = [line.split()[0] for line in lines if line.strip()]
+    assert name in "".join(first_words)
+
+
+def test_terminal_takes_names_as_they_are() -> None:
+    name = "[red]x[/]"
+    assert any(name in line for line in printed(tables.at_home(result_set(replace(SWIFT[0], backend=name))), 120))
+
+
+def test_markdown_has_one_cell_for_each_header() -> None:
+    for results in ODD.values():
+        for line in tables.summary(results).splitlines():
+            if line.startswith("|"):
+                assert len(re.findall(r"(?<!\\)\|", line)) == len(tables.HEADERS) + 1
+
+
+def test_markdown_is_literal() -> None:
+    summary = tables.summary(ODD["awkward names"])
+    assert "<script>" not in summary
+    assert '&lt;script&gt;alert("1")' in summary
+    assert r"a\|b\`c\*d\_e" in summary
+
+
+def test_left_out_have_a_line_with_the_reason() -> None:
+    results = replace(USUAL, disagreements=["wrong, full batch: cost is 1e6 eps away"], unavailable={"gpu": "needs it"})
+    assert tables.left_out(results) == ["wrong, full batch: cost is 1e6 eps away", "gpu: needs it"]
+    for text in (tables.summary(results), page(results, EMPTY)):
+        assert "wrong, full batch: cost is 1e6 eps away" in text
+        assert "gpu: needs it" in text
+
+
+# --- figures ---------------------------------------------------------------------------------------------
+
+
+def words_of(figure: Any) -> str:
+    from matplotlib.text import Text
+
+    return "\n".join(text.get_text() for text in figure.findobj(Text) if text.get_visible())
+
+
+def lines_of(figure: Any, panel: int) -> list[Any]:
+    return [line for line in figure.axes[panel].lines if line.get_marker() != "None"]
+
+
+def shown_in(drawing: figures.Drawing, results: ResultSet) -> set[str]:
+    """The backends that a figure has to name."""
+    home, same = tables.home_rounds(results), tables.same_plan_rounds(results)
+    trained = [measurement for measurement in home + same if measurement.curve]
+    shown = {
+        "time-per-round": home + same,
+        "accuracy-check": tables.accuracy_checks(results),
+        "accuracy-over-time": [of_home for of_home in home if of_home.curve and of_home.curve.seconds[1:]],
+        "cost-over-rounds": trained,
+        "speed-against-accuracy": trained,
+    }
+    return {measurement.backend for measurement in shown[drawing.name]}
+
+
+@pytest.mark.parametrize("drawing", DRAWINGS, ids=lambda drawing: drawing.name)
+@pytest.mark.parametrize("case", [case for case in ODD if case not in SAME_TO_FIGURES])
+def test_every_figure_of_every_subset(case: str, drawing: figures.Drawing) -> None:
+    words = words_of(drawing.draw(ODD[case]))  # laid out, so that what cannot be drawn raises
+    shown = shown_in(drawing, ODD[case])
+    for backend in shown:
+        assert figures.wrapped(backend) in words or f"Not drawn: {backend}, " in words
+    assert shown or "There is no " in words
+
+
+@pytest.mark.parametrize("drawing", DRAWINGS, ids=lambda drawing: drawing.name)
+def test_every_figure_carries_notice_and_setting(drawing: figures.Drawing) -> None:
+    words = words_of(drawing.draw(replace(USUAL, notice=NOTICE)))
+    assert NOTICE in words
+    assert f"MNIST · {NETWORK} · float32 · threads: openblas 2" in words
+
+
+def test_every_sample_is_a_mark() -> None:
+    figure: Any = figures.time_per_round(USUAL)
+    marks = [[*line.get_xdata()] for line in lines_of(figure, 0)]
+    assert marks == [pytest.approx([9.0, 7.5, 10.5]), [0.5, 0.4, 0.9], FLOOR.samples]
+    marks = [[*line.get_xdata()] for line in lines_of(figure, 1)]
+    assert marks == [pytest.approx([15, 15]), [0.5, 0.4, 0.9], FLOOR.samples]
+    for axes in figure.axes:
+        (dashed,) = [line for line in axes.lines if line.get_linestyle() == "--"]
+        assert [*dashed.get_xdata()] == [0.25, 0.25]
+    words = words_of(figure)
+    assert "9.00 s †, full batch" in words
+    assert "† naive, full batch: scaled from 2,000 of 60,000 images; one true round of all took 8.75 s" in words
+
+
+def test_curves_are_drawn_as_measured() -> None:
+    figure = figures.accuracy_over_time(USUAL)
+    naive, swift = lines_of(figure, 0)
+    assert list(naive.get_xdata()) == [8.75]
+    assert list(swift.get_xdata()) == [0.5, 1.0, 1.5, 2.0, 2.5]
+    assert list(swift.get_ydata()) == pytest.approx([92.8, 93.8, 94.8, 95.8, 96.8])
+    words = words_of(figure)
+    assert "on the 10,000 test images" in words
+    assert "before training: 10 %" in words
+    _, swift = lines_of(figures.cost_over_rounds(USUAL), 0)
+    assert list(swift.get_ydata()) == [2.4, 1.2, 0.6, 0.3, 0.15, 0.075]
+
+
+def test_speed_against_accuracy_shows_both_plans() -> None:
+    points = [
+        (line.get_xdata()[0], line.get_ydata()[0], line.get_markerfacecolor() == "none")
+        for line in lines_of(figures.speed_against_accuracy(USUAL), 0)
+    ]
+    assert points == [
+        pytest.approx((8.75, 30, False)),
+        pytest.approx((2.5, 96.8, False)),
+        pytest.approx((2.5, 96.8, True)),
+        pytest.approx((15, 96.8, True)),
+    ]
+
+
+def test_lines_that_coincide_can_be_told_apart() -> None:
+    same = curve(5, 1.0)
+    rounds = [replace(SWIFT[0], backend=name, curve=same) for name in "abcdefgh"]
+    lines = lines_of(figures.cost_over_rounds(result_set(*rounds)), 1)
+    assert len(lines) == 8
+    for earlier, later in itertools.pairwise(lines):
+        assert later.get_zorder() >= earlier.get_zorder()  # the later lies on the earlier, which shows around it
+        assert later.get_linewidth() < earlier.get_linewidth()
+        assert later.get_markersize() < earlier.get_markersize()
+        assert later.get_marker() != earlier.get_marker()
+
+
+def test_diverged_costs_are_named() -> None:
+    figure = figures.cost_over_rounds(ODD["diverged"])
+    assert "Not drawn: wild, mini-batches, 3 of 4 costs" in words_of(figure)
+    assert all(0 < limit < 1e3 for limit in figure.axes[0].get_ylim())
+    assert "Not drawn: wild, mini-batches, without" in words_of(figures.speed_against_accuracy(ODD["diverged alone"]))
+
+
+def test_looks_differ_and_follow_the_ladder() -> None:
+    looks = figures.looks(many())
+    assert len({(look.colour, look.marker) for look in looks.values()}) == 40
+    few = figures.looks(USUAL).values()
+    assert [look[:3] for look in few] == [look[:3] for look in looks.values()][:2]
+
+
+@pytest.mark.parametrize("drawing", DRAWINGS, ids=lambda drawing: drawing.name)
+def test_forty_backends_have_room(drawing: figures.Drawing) -> None:
+    from matplotlib.text import Annotation
+
+    figure = drawing.draw(many())
+    axes = figure.axes[0]
+    rows = drawing.draw in (figures.time_per_round, figures.accuracy_check)
+    labels = list(axes.get_yticklabels()) if rows else figure.findobj(Annotation)
+    if figure.legends:
+        labels += figure.legends[0].get_texts()
+        assert figure.legends[0].get_window_extent().y0 > 0
+    assert len(labels) >= 40
+    boxes = [label.get_window_extent() for label in labels]
+    assert not [1 for a, b in itertools.combinations(boxes, 2) if a.overlaps(b)]
+    assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 for box in boxes)
+
+
+def test_names_are_no_formulae() -> None:
+    name = r"$\alpha_1$"
+    figure = figures.time_per_round(result_set(replace(SWIFT[0], backend=name)))
+    labels = [label for label in figure.axes[0].get_yticklabels() if "alpha" in label.get_text()]
+    assert [label._preprocess_math(label.get_text()) for label in labels] == [(name, False)]  # type: ignore[attr-defined]
+
+
+def test_names_with_an_underscore_first_are_in_the_legend() -> None:
+    figure = figures.cost_over_rounds(result_set(replace(SWIFT[0], backend="_private")))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["_private"]
+
+
+def test_files_are_deterministic_whatever_the_users_settings() -> None:
+    import matplotlib
+
+    before = figures.svg(figures.accuracy_check(USUAL))
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "black", "svg.hashsalt": None}):
+        figure = figures.accuracy_check(USUAL)
+        assert figures.svg(figure) == before
+        assert figures.png(figure).startswith(b"\x89PNG")
+    assert "<dc:date>" not in before
+
+
+# --- the page --------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def drawn_usual() -> dict[str, str]:
+    return {drawing.name: figures.svg(drawing.draw(replace(USUAL, notice=NOTICE))) for drawing in DRAWINGS}
+
+
+def tree(html: str) -> ET.Element:
+    """The page as XML; raises where it is not well-formed."""
+    return ET.fromstring(html)
+
+
+def test_page_needs_nothing_else() -> None:
+    html = page(USUAL, drawn_usual())
+    root = tree(html)
+    ids = [element.get("id") for element in root.iter() if element.get("id")]
+    assert len(ids) == len(set(ids))
+    for element in root.iter():
+        tag = element.tag.rpartition("}")[2]
+        assert tag not in ("script", "link", "img", "iframe", "object", "image", "base")
+        for name, value in element.attrib.items():
+            if name.rpartition("}")[2] in ("href", "src"):
+                assert value.startswith("#")
+                assert value[1:] in ids
+            assert not re.search(r"url\((?!#)", value)
+    styles = "".join(element.text or "" for element in root.iter("style"))
+    assert "url(" not in styles
+    assert "@import" not in styles
+    assert not re.findall(r'(?<!xmlns=")(?<!xlink=")https?://', html)
+
+
+def test_page_says_it_all() -> None:
+    results = replace(USUAL, notice=NOTICE)
+    root = tree(page(results, drawn_usual()))
+    words = " ".join(" ".join(root.itertext()).split())
+    for table in (tables.at_home(results), tables.on_same_plan(results)):
+        for said in [
+            table.title,
+            *table.notes,
+            *(" ".join(cell.split()) for row in table.rows for cell in tables.cells(row)),
+        ]:
+            assert said in words
+    for said in (NOTICE, tables.headline(results), NETWORK, "a processor", "numpy 2.0", "name openblas", results.when):
+        assert said in words
+    for limit in ("in one process, one after another", "not interleaved", "not confidence intervals"):
+        assert limit in words
+    assert [caption for drawing in DRAWINGS if (caption := drawing.caption) not in words] == []
+    images = [element for element in root.iter() if element.get("role") == "img"]
+    assert len(images) == len(DRAWINGS)
+    assert all(
+        drawing.title in (image.get("aria-label") or "") for drawing, image in zip(DRAWINGS, images, strict=True)
+    )
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_page_of_every_subset_is_well_formed(case: str) -> None:
+    tree(page(ODD[case], EMPTY))
+
+
+def test_page_escapes_what_results_contain() -> None:
+    evil = "<script>alert(1)</script>"
+    broken = "\x00\x1b[31m\ud800\u202e"
+    results = result_set(
+        *(replace(measurement, backend=evil + broken, network=evil, threads={evil: 1}) for measurement in SWIFT),
+        notice=evil + broken,
+        data_name=evil,
+        when=evil,
+        machine={evil: {evil: [evil + broken]}},
+        disagreements=[evil],
+        unavailable={evil: evil},
+        path=Path("a<script>.json"),
+    )
+    html = page(results, EMPTY | {"cost-over-rounds": figures.svg(figures.cost_over_rounds(results))})
+    assert "<script" not in html
+    assert html.encode()
+    assert " ".join(tree(html).itertext()).count(evil) >= 10
+
+
+def test_ids_of_two_figures_do_not_meet() -> None:
+    svg = '<?xml version="1.0"?>\n<svg xmlns="s"><!-- id="no" --><g id="a" clip-path="url(#a)" href="#a"/></svg>'
+    assert inline(svg, "x", "X & Y") == (
+        '<svg role="img" aria-label="X &amp; Y, as a figure. Its numbers are in the tables of this page." '
+        'style="stroke-linejoin: round" xmlns="s"><g id="x-a" clip-path="url(#x-a)" href="#x-a"/></svg>'
+    )
+
+
+def test_described() -> None:
+    assert described({"a": 1, "b": [{"c": "d"}, None]}) == "a 1, b c d; None"
+
+
+# --- the command -----------------------------------------------------------------------------------------
+
+
+def written(folder: Path, name: str, results: ResultSet) -> Path:
+    """A results file as pytest-benchmark writes it."""
+    benchmarks = []
+    for i, measurement in enumerate(results.measurements):
+        info = {key: value for key, value in vars(measurement).items() if key not in ("samples", "curve")}
+        if measurement.curve:
+            info["curve"] = vars(measurement.curve)
+        benchmarks.append({"name": f"bench_{i}", "extra_info": info, "stats": {"data": measurement.samples}})
+    content = {
+        "datetime": results.when,
+        "machine_info": {"digitbench": results.machine},
+        "benchmarks": benchmarks,
+        "digitbench": {
+            "schema": 1,
+            "data": results.data_name,
+            "data_sha256": "0" * 64,
+            "notice": results.notice,
+            "agreement": [{"failure": None}, *({"failure": line} for line in results.disagreements)],
+            "unavailable": results.unavailable,
+        },
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+SMALL = result_set(*NAIVE, *SWIFT, FLOOR, DIVERGED, notice=NOTICE, unavailable={"gpu": "needs a GPU"})
+
+
+@pytest.fixture
+def instant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Render next to nothing, where the test is of what happens around it."""
+    monkeypatch.setattr(command, "render", lambda results: {"summary.md": results.when.encode(), "index.html": b"page"})
+
+
+def error_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line that a failing run leaves."""
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    return captured.err
+
+
+def test_a_whole_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    path = written(tmp_path / "in", "r.json", SMALL)
+    assert main(["--results", str(path), "--out", str(tmp_path / "deep" / "out")]) == 0
+    out = tmp_path / "deep" / "out"
+    names = {f"{drawing.name}.{suffix}" for drawing in DRAWINGS for suffix in ("svg", "png")}
+    assert {file.name for file in out.iterdir()} == names | {"index.html", "summary.md"}
+    assert {file.name for file in tmp_path.iterdir()} == {"in", "deep"}  # nothing anywhere else
+    html = (out / "index.html").read_text(encoding="utf-8")
+    tree(html)
+    assert len(html) < 3_000_000
+    assert (out / "summary.md").read_text(encoding="utf-8") == tables.summary(read(path))
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert said.out.splitlines()[-1] == f"Page: {out / 'index.html'}"
+    for words in ("swift", "[8.3, 26]", NOTICE, "Left out: gpu: needs a GPU", "mini-batches of 128"):
+        assert words in said.out
+
+
+@pytest.mark.usefixtures("instant")
+def test_newest_of_a_folder_by_its_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    times = {"a": "2026-02-03T04:05:06+00:00", "b": "2026-02-03T04:05:06-01:00", "c": "2026-02-03T04:30:00"}
+    for name, when in times.items():
+        written(tmp_path / "in", f"{name}.json", replace(SMALL, when=when))
+    (tmp_path / "in" / "d.json").write_text('{"cut')
+    (tmp_path / "in" / "e.txt").write_text("no results")
+    assert main(["--results", str(tmp_path / "in"), "--out", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out" / "summary.md").read_text() == times["b"]
+    said = capsys.readouterr()
+    assert said.out.startswith(f"Results: {tmp_path / 'in' / 'b.json'}, the newest of 3, measured {times['b']}")
+    assert said.err.startswith(f"passed over: {tmp_path / 'in' / 'd.json'}: expected whole JSON")
+    assert main(["--results", str(tmp_path / "in" / "a.json"), "--out", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out" / "summary.md").read_text() == times["a"]
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda folder: None], ids=["empty", "absent"])
+def test_no_results_yet(make: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(tmp_path / "in")
+    assert main(["--results", str(tmp_path / "in"), "--out", str(tmp_path / "out")]) == 1
+    assert "`make bench` or `python -m bench` makes results" in error_line(capsys)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ('{"cut', "expected whole JSON"),
+        ("[]", "expected the JSON of this suite's benchmarks"),
+        ('{"benchmarks": [], "digitbench": {"schema": 99}}', "has schema 99"),
+        ('{"benchmarks": [], "digitbench": {"schema": 1}}', "a record is not as expected"),
+    ],
+)
+def test_bad_files(content: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(content)
+    assert main(["--results", str(path), "--out", str(tmp_path / "out")]) == 1
+    assert complaint in error_line(capsys)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_with_nothing_but_bad_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "r.json").write_text("[]")
+    assert main(["--results", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    assert "expected results (*.json), found none" in capsys.readouterr().err
+
+
+def test_a_time_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written(tmp_path, "r.json", replace(SMALL, when="yesterday"))
+    assert main(["--results", str(tmp_path)]) == 1
+    assert "expected a time in ISO 8601, found 'yesterday'" in capsys.readouterr().err
+
+
+def test_two_cases_in_one_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, "r.json", result_set(SWIFT[0], replace(SWIFT[2], network="784-10")))
+    assert main(["--results", str(path), "--out", str(tmp_path / "out")]) == 1
+    assert "expected one network and dtype, found 2" in error_line(capsys)
+
+
+@pytest.mark.usefixtures("instant")
+def test_out_that_is_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, "r.json", SMALL)
+    assert main(["--results", str(path), "--out", str(path)]) == 1
+    assert "choose another folder with --out" in error_line(capsys)
+    assert read(path).when == SMALL.when
+
+
+def test_a_failing_run_leaves_the_earlier_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    command.write({"index.html": b"earlier", "summary.md": b"earlier"}, out)
+    (out / "mine.txt").write_text("not the report's")
+
+    def fail(path: Path, content: bytes) -> int:
+        if path.name == "summary.md":
+            raise OSError(28, "No space left on device")
+        return len(content)
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(UserError, match="No space left on device"):
+        command.write({"index.html": b"new", "summary.md": b"new"}, out)
+    contents = {path.name: path.read_text() for path in out.iterdir()}
+    assert contents == {"index.html": "earlier", "summary.md": "earlier", "mine.txt": "not the report's"}
+
+
+@pytest.mark.usefixtures("instant")
+def test_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, "r.json", SMALL)
+    opened: list[str] = []
+
+    def open_nothing(address: str) -> bool:
+        opened.append(address)
+        return False
+
+    monkeypatch.setattr("webbrowser.open", open_nothing)
+    assert main(["--results", str(path), "--out", str(tmp_path / "out"), "--open"]) == 0
+    assert opened == [(tmp_path / "out" / "index.html").as_uri()]
+    assert "No browser was found" in capsys.readouterr().out
+
+
+def test_a_terminal_without_a_dagger(tmp_path: Path) -> None:
+    path = written(tmp_path, "r.json", SMALL)
+    code = (
+        "import sys; from reports import __main__ as command; command.render = lambda results: {'index.html': b''}; "
+        f"sys.exit(command.main(['--results', {str(path)!r}, '--out', {str(tmp_path / 'out')!r}]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env={"PYTHONIOENCODING": "ascii"}, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"8.3, 26]" in done.stdout
+
+
+def test_importing_the_room_brings_no_heavy_library() -> None:
+    code = (
+        "import sys, reports.__main__, reports.figures, reports.page, reports.tables; "
+        "print([name for name in ('matplotlib', 'numba', 'rich', 'jinja2', 'impls', 'data') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
