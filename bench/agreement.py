@@ -19,7 +19,7 @@ from impls.contract import Array, Backend, Layer, Network, Parameters, Plan, zer
 
 ALLOWED = 64.0  # eps
 UPDATES = 3
-MOST_IMAGES = 2000  # of a full batch, as the reference takes a third of a millisecond an image
+MOST_IMAGES = 1000  # of a full batch, as the reference takes a third of a millisecond an image
 
 
 class Result(NamedTuple):
@@ -59,7 +59,7 @@ def widened(parameters: Parameters) -> Parameters:
 
 
 def excerpt(case: Case, train: Digits) -> tuple[Digits, Plan]:
-    """The images and updates on which a case is checked: its first three updates, a full batch cut to 2,000 images."""
+    """The images and updates on which a case is checked: its first three updates, a full batch cut to 1,000 images."""
     n = min(len(train.labels), MOST_IMAGES if case.batch is None else UPDATES * case.batch)
     rounds = UPDATES if case.batch is None else 1
     plans = case.plans(n, rounds)

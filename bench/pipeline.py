@@ -24,7 +24,7 @@ from bench.training import prepare
 from data import DataError, Dataset, Digits
 from impls.contract import Backend, zero_velocities
 
-FIRST_SAMPLES = 3
+FIRST_SAMPLES = 3  # the agreement check before has warmed up
 FIRST_IMAGES = {impls.REFERENCE: 1000}  # the first table's round of this backend is of fewer images, and scaled
 
 
@@ -74,9 +74,10 @@ def check_agreement(console: Console, backends: list[Backend], digits: Dataset) 
     worst: dict[str, float] = {}
     references = {case: agreement.reference(case, digits.train) for case in CASES}
     for backend in backends:
-        results = [
-            result for case in CASES for result in agreement.check(backend, case, digits.train, references[case])
-        ]
+        with console.status(f"{backend.NAME} (the first time it may have to compile)"):
+            results = [
+                result for case in CASES for result in agreement.check(backend, case, digits.train, references[case])
+            ]
         failures = [result.failure for result in results if result.failure]
         if failures:
             console.print(f"{backend.NAME:12} [red]disagrees[/]: {failures[0]}", highlight=False)
@@ -89,7 +90,7 @@ def check_agreement(console: Console, backends: list[Backend], digits: Dataset) 
 
 def first_table(backends: list[Backend], worst: dict[str, float], digits: Dataset) -> Table:
     """A round and an accuracy check of each backend at home, a few samples one after the other."""
-    table = Table(title=f"First look, {CASES[0].network}, {CASES[0].dtype}; the median of {FIRST_SAMPLES}")
+    table = Table(title=f"First look: {CASES[0].network}, {CASES[0].dtype}", title_justify="left")
     for column in ("backend", "plan", "a round of training", "accuracy check", "times naive"):
         table.add_column(column, justify="left" if column in ("backend", "plan") else "right")
     rounds = {backend.NAME: seconds_of_round(backend, digits.train) for backend in backends}
@@ -103,7 +104,7 @@ def first_table(backends: list[Backend], worst: dict[str, float], digits: Datase
             f"{ratio:.1f}",
         )
     images = FIRST_IMAGES[impls.REFERENCE]
-    table.caption = f"† scaled from {images:,} of {len(digits.train.labels):,} images"
+    table.caption = f"Medians of {FIRST_SAMPLES}. † scaled from {images:,} of {len(digits.train.labels):,} images"
     return table
 
 
@@ -115,11 +116,11 @@ def seconds_of_round(backend: Backend, train: Digits) -> float:
     (plan,) = case.plans(n, rounds=1)
     state = zero_velocities(case.parameters())
     samples = []
-    for _ in range(1 + FIRST_SAMPLES):
+    for _ in range(FIRST_SAMPLES):
         with Clock() as clock:
             backend.train(case.network, state, split.prepared, plan)
         samples.append(clock.elapsed.wall)
-    return median(samples[1:]) * len(train.labels) / n
+    return median(samples) * len(train.labels) / n
 
 
 def seconds_of_outputs(backend: Backend, test: Digits) -> float:
@@ -128,11 +129,11 @@ def seconds_of_outputs(backend: Backend, test: Digits) -> float:
     split = prepare(backend, case.network, test, case.dtype)
     parameters = case.parameters()
     samples = []
-    for _ in range(1 + FIRST_SAMPLES):
+    for _ in range(FIRST_SAMPLES):
         with Clock() as clock:
             backend.outputs(case.network, parameters, split.prepared)
         samples.append(clock.elapsed.wall)
-    return median(samples[1:])
+    return median(samples)
 
 
 def run_benchmarks(console: Console) -> tuple[Path, bool]:
