@@ -10,8 +10,8 @@ from pathlib import Path
 from statistics import median
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
 import data
 import impls
@@ -25,6 +25,7 @@ from data import DataError, Dataset, Digits
 from impls.contract import Backend, zero_velocities
 
 FIRST_SAMPLES = 3  # the agreement check before has warmed up
+ROW = "{:11} {:13} {:>9} {:>15} {:>12} {:>6} {:>8}"
 FIRST_IMAGES = {impls.REFERENCE: 1000}  # the first table's round of this backend is of fewer images, and scaled
 
 
@@ -35,19 +36,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Everything in turn. A backend that disagrees is left out, and the exit code is 1 at the end."""
-    console = Console()
-    console.rule("1 of 5: data")
+    console = Console(highlight=False)
+    console.rule("1 of 4: data")
     digits = get_digits(console)
-    console.rule("2 of 5: agreement with the reference")
-    backends = [impls.load(name) for name in impls.available()]
-    worst = check_agreement(console, backends, digits)
-    console.rule("3 of 5: a first table")
-    console.print(first_table([backend for backend in backends if backend.NAME in worst], worst, digits))
-    console.rule("4 of 5: the benchmarks")
+    console.rule(f"2 of 4: agreement with {impls.REFERENCE}, and a first table")
+    left_out = first_table(console, digits)
+    console.rule("3 of 4: the benchmarks")
     results, all_passed = run_benchmarks(console)
-    console.rule("5 of 5: the report")
+    console.rule("4 of 4: the report")
     drawn = subprocess.run([sys.executable, "-m", "reports", "--results", str(results)], cwd=ROOT, check=False)
-    left_out = [backend.NAME for backend in backends if backend.NAME not in worst]
     if left_out:
         console.print(f"[red]Left out, as they disagree with {impls.REFERENCE}: {', '.join(left_out)}[/]")
     return 0 if all_passed and not left_out and drawn.returncode == 0 else 1
@@ -59,53 +56,51 @@ def get_digits(console: Console) -> Dataset:
         try:
             data.fetch()
         except DataError as error:
-            console.print(f"No download: {error}", highlight=False)
+            console.print(f"No download: {error}")
     with Clock() as clock:
         digits = data.load()
     counts = f"{len(digits.train.labels):,} training and {len(digits.test.labels):,} test images"
-    console.print(f"{digits.name}, {counts}, read in {clock.elapsed.wall:.2f} s", highlight=False)
+    console.print(f"{digits.name}, {counts}, read in {clock.elapsed.wall:.2f} s")
     if digits.notice:
-        console.print(digits.notice, style="yellow", highlight=False)
+        console.print(digits.notice, style="yellow")
     return digits
 
 
-def check_agreement(console: Console, backends: list[Backend], digits: Dataset) -> dict[str, float]:
-    """Print how far each backend is from the reference; return the worst error in eps of those that agree."""
-    worst: dict[str, float] = {}
+def first_table(console: Console, digits: Dataset) -> list[str]:
+    """Check each available backend, then time it at home, a row as soon as it is known; return who disagrees."""
     references = {case: agreement.reference(case, digits.train) for case in CASES}
-    for backend in backends:
+    console.print(f"{CASES[0].network}, {CASES[0].dtype}; medians of {FIRST_SAMPLES}, of error the worst in eps")
+    console.print(ROW.format("backend", "at home with", "a round", "accuracy check", "times naive", "error", "allowed"))
+    left_out = []
+    seconds_of_reference = None
+    for backend in map(impls.load, impls.available()):
         with console.status(f"{backend.NAME} (the first time it may have to compile)"):
             results = [
                 result for case in CASES for result in agreement.check(backend, case, digits.train, references[case])
             ]
-        failures = [result.failure for result in results if result.failure]
-        if failures:
-            console.print(f"{backend.NAME:12} [red]disagrees[/]: {failures[0]}", highlight=False)
-            continue
-        error, allowed = max((result.error, result.allowed) for result in results)
-        worst[backend.NAME] = error
-        console.print(f"{backend.NAME:12} agrees: at most {error:.1f} eps, allowed {allowed:g}", highlight=False)
-    return worst
-
-
-def first_table(backends: list[Backend], worst: dict[str, float], digits: Dataset) -> Table:
-    """A round and an accuracy check of each backend at home, a few samples one after the other."""
-    table = Table(title=f"First look: {CASES[0].network}, {CASES[0].dtype}", title_justify="left")
-    for column in ("backend", "plan", "a round of training", "accuracy check", "times naive"):
-        table.add_column(column, justify="left" if column in ("backend", "plan") else "right")
-    rounds = {backend.NAME: seconds_of_round(backend, digits.train) for backend in backends}
-    for backend in backends:
-        ratio = rounds[impls.REFERENCE] / rounds[backend.NAME] if impls.REFERENCE in rounds else float("nan")
-        table.add_row(
-            backend.NAME,
-            home(backend).plan_name,
-            f"{rounds[backend.NAME]:.3f} s" + (" †" if backend.NAME in FIRST_IMAGES else ""),
-            f"{seconds_of_outputs(backend, digits.test):.3f} s",
-            f"{ratio:.1f}",
-        )
-    images = FIRST_IMAGES[impls.REFERENCE]
-    table.caption = f"Medians of {FIRST_SAMPLES}. † scaled from {images:,} of {len(digits.train.labels):,} images"
-    return table
+            failures = [result.failure for result in results if result.failure]
+            if failures:
+                left_out.append(backend.NAME)
+                console.print(f"{backend.NAME} [red]disagrees[/] and is left out:", escape(failures[0]))
+                continue
+            seconds = seconds_of_round(backend, digits.train)
+            if backend.NAME == impls.REFERENCE:
+                seconds_of_reference = seconds
+            row = ROW.format(
+                backend.NAME,
+                home(backend).plan_name,
+                f"{seconds:.3f} s{'*' if backend.NAME in FIRST_IMAGES else ''}",
+                f"{seconds_of_outputs(backend, digits.test):.3f} s",
+                f"{seconds_of_reference / seconds:.1f}" if seconds_of_reference else "-",
+                f"{max(result.error for result in results):.1f}",
+                f"{agreement.ALLOWED:g}",
+            )
+        console.print(row)
+    scaled = ", ".join(
+        f"{name}: scaled from {n:,} of {len(digits.train.labels):,} images" for name, n in FIRST_IMAGES.items()
+    )
+    console.print(f"* {scaled}")
+    return left_out
 
 
 def seconds_of_round(backend: Backend, train: Digits) -> float:
@@ -166,12 +161,12 @@ def run_benchmarks(console: Console) -> tuple[Path, bool]:
             elif done := re.match(r"\S+::(\S.*) (PASSED|FAILED|ERROR|SKIPPED)", line):
                 progress.update(task, advance=1, description=done[1])
             elif line.startswith(("FAILED", "ERROR", "SKIPPED")):
-                console.print(line.rstrip(), highlight=False, markup=False)
+                console.print(line.rstrip(), markup=False)
     if not partial.exists() or not partial.stat().st_size:
         raise UserError(f"the benchmarks ended without results; {log} says why")
     partial.replace(results)
     if process.returncode == 0:
         log.unlink()
     else:
-        console.print(f"Some benchmarks failed; {log} has everything they printed.", highlight=False)
+        console.print(f"Some benchmarks failed; {log} has everything they printed.")
     return results, process.returncode == 0
