@@ -4,7 +4,8 @@ An update of 128 images takes a few hundred microseconds, so what is small in a 
 temporaries, copying the batch, walking once more over a matrix of the weights' size. So every array that an update
 needs is made once per plan and results are written there with `out=`; the batch is a view wherever the images lie in
 order; rate / n is multiplied into delta, which has a few numbers an image, instead of into the gradient; all parameters
-lie in one vector, so that one in-place operation updates every layer. What it costs: the formulas are harder to see
+lie in one vector, so that one in-place operation updates every layer; and the biases are a last row of weights, of an
+input that is always 1, so that the matrix products see to them as well. What it costs: the formulas are harder to see
 than one rung below, and memory grows with the largest update.
 """
 
@@ -24,22 +25,24 @@ BLOCK: Final = 1000  # images at a time where only outputs are asked
 
 
 class Prepared(NamedTuple):
-    """Scaled images (n, n_inputs) in the dtype, and targets (n, n_outputs), the labels one-hot in the dtype."""
+    """Scaled images with a last column of ones (n, n_inputs + 1), and targets (n, n_outputs), the labels one-hot."""
 
     images: Array
     targets: Array | None
 
 
 class Buffers(NamedTuple):
-    """Room for the largest update; a and delta hold one array a layer, (rows, fan_out).
+    """Room for the largest update.
 
     The output layer has few columns, so it lies in memory column by column (Fortran order): then the maximum and the
     sum over each row's outputs are taken for all rows at once.
     """
 
-    images: Array  # (rows, n_inputs), used where an order scatters the batch
-    a: list[Array]
-    delta: list[Array]
+    images: Array  # (rows, n_inputs + 1), used where an order scatters the batch
+    a: list[Array]  # hidden layers, (rows, fan_out + 1) with a last column of ones
+    delta: list[Array]  # hidden layers, (rows, fan_out)
+    z: Array  # (rows, n_outputs), of the output layer
+    delta_out: Array  # the same
 
 
 def unsupported(quantity: Quantity, network: Network, dtype: DType, /) -> str | None:
@@ -48,8 +51,10 @@ def unsupported(quantity: Quantity, network: Network, dtype: DType, /) -> str | 
 
 
 def prepare(network: Network, images: Array, labels: Array | None, dtype: DType, /) -> Prepared:
-    """The images scaled and in the dtype; the labels as rows of the unit matrix."""
-    scaled = np.multiply(images, network.pixel_scale, dtype=dtype, casting="unsafe")
+    """The images scaled and in the dtype, with ones beside them; the labels as rows of the unit matrix."""
+    n, n_inputs = images.shape
+    scaled = np.ones((n, n_inputs + 1), dtype)
+    np.multiply(images, network.pixel_scale, out=scaled[:, :-1], dtype=dtype, casting="unsafe")
     if labels is None:
         return Prepared(scaled, None)
     return Prepared(scaled, np.asfortranarray(np.eye(network.sizes[-1], dtype=dtype)[labels]))
@@ -60,25 +65,27 @@ def pack(parameters: Parameters) -> Array:
     return np.concatenate([array.ravel() for layer in parameters for array in layer])
 
 
+def matrices(sizes: tuple[int, ...], vector: Array) -> list[Array]:
+    """The layers that `pack` laid into this vector, as views (fan_in + 1, fan_out), whose last row is the biases."""
+    ends = np.cumsum([(fan_in + 1) * fan_out for fan_in, fan_out in pairwise(sizes)])
+    return [part.reshape(-1, size) for part, size in zip(np.split(vector, ends[:-1]), sizes[1:], strict=True)]
+
+
 def unpack(sizes: tuple[int, ...], vector: Array) -> Parameters:
-    """The layers that `pack` laid into this vector, as views."""
-    layers = []
-    first = 0
-    for fan_in, fan_out in pairwise(sizes):
-        middle, last = first + fan_in * fan_out, first + (fan_in + 1) * fan_out
-        layers.append(Layer(vector[first:middle].reshape(fan_in, fan_out), vector[middle:last]))
-        first = last
-    return tuple(layers)
+    """The same as layers of weights and biases, also views."""
+    return tuple(Layer(matrix[:-1], matrix[-1]) for matrix in matrices(sizes, vector))
 
 
 def make_buffers(network: Network, rows: int, scattered: bool, dtype: np.dtype[np.floating]) -> Buffers:
     """Buffers for updates of at most this many rows."""
-    hidden, n_outputs = network.sizes[1:-1], network.sizes[-1]
-    a, delta = (
-        [np.empty((rows, size), dtype) for size in hidden] + [np.empty((rows, n_outputs), dtype, order="F")]
-        for _ in range(2)
+    n_inputs, *hidden, n_outputs = network.sizes
+    return Buffers(
+        np.empty((rows if scattered else 0, n_inputs + 1), dtype),
+        [np.ones((rows, size + 1), dtype) for size in hidden],
+        [np.empty((rows, size), dtype) for size in hidden],
+        np.empty((rows, n_outputs), dtype, order="F"),
+        np.empty((rows, n_outputs), dtype, order="F"),
     )
-    return Buffers(np.empty((rows if scattered else 0, network.sizes[0]), dtype), a, delta)
 
 
 def activate(name: str, z: Array) -> None:
@@ -107,15 +114,15 @@ def times_derivative(name: str, a: Array, delta: Array) -> None:
     delta *= a
 
 
-def hidden_layers(network: Network, parameters: Parameters, images: Array, a: list[Array]) -> None:
-    """Fill a with the activations of all hidden layers, and with z of the last."""
+def forward(network: Network, layers: list[Array], images: Array, buffers: Buffers) -> None:
+    """Fill the first rows of the buffers' a and z."""
+    n = len(images)
     previous = images
-    for number, (weights, biases) in enumerate(parameters):
-        np.matmul(previous, weights, out=a[number])
-        a[number] += biases
-        if number < len(parameters) - 1:
-            activate(network.hidden, a[number])
-        previous = a[number]
+    for weights, a in zip(layers[:-1], buffers.a, strict=True):
+        np.matmul(previous, weights, out=a[:n, :-1])
+        activate(network.hidden, a[:n, :-1])
+        previous = a[:n]
+    np.matmul(previous, layers[-1], out=buffers.z[:n])
 
 
 def output_layer(network: Network, z: Array, targets: Array, delta: Array) -> float:
@@ -137,40 +144,38 @@ def output_layer(network: Network, z: Array, targets: Array, delta: Array) -> fl
 
 def gradient_of_batch(
     network: Network,
-    parameters: Parameters,
+    layers: list[Array],
     images: Array,
     targets: Array,
     factor: float,
     buffers: Buffers,
-    gradient: Parameters,
+    gradient: list[Array],
 ) -> float:
-    """The summed cost of a batch; `gradient` becomes factor times the gradient of that sum."""
+    """The summed cost of a batch; `gradient`, matrices like the layers', becomes factor times that sum's gradient."""
     n = len(images)
-    a = [values[:n] for values in buffers.a]
-    delta = [values[:n] for values in buffers.delta]
-    hidden_layers(network, parameters, images, a)
-    cost = output_layer(network, a[-1], targets, delta[-1])
-    delta[-1] *= factor
-    for number in range(len(parameters) - 1, -1, -1):
-        previous = a[number - 1] if number > 0 else images
-        np.matmul(previous.T, delta[number], out=gradient[number].weights)
-        np.sum(delta[number], axis=0, out=gradient[number].biases)
-        if number > 0:
-            np.matmul(delta[number], parameters[number].weights.T, out=delta[number - 1])
-            times_derivative(network.hidden, previous, delta[number - 1])
+    forward(network, layers, images, buffers)
+    delta = buffers.delta_out[:n]
+    cost = output_layer(network, buffers.z[:n], targets, delta)
+    delta *= factor
+    for number in range(len(layers) - 1, 0, -1):
+        a = buffers.a[number - 1][:n]
+        np.matmul(a.T, delta, out=gradient[number])
+        delta = np.matmul(delta, layers[number][:-1].T, out=buffers.delta[number - 1][:n])
+        times_derivative(network.hidden, a[:, :-1], delta)
+    np.matmul(images.T, delta, out=gradient[0])
     return cost
 
 
 def outputs(network: Network, parameters: Parameters, prepared: Prepared, /) -> Array:
     """The last activations, (n, n_outputs)."""
     n = len(prepared.images)
-    result = np.empty((n, network.sizes[-1]), parameters[0].weights.dtype)
+    layers = matrices(network.sizes, pack(parameters))
+    result = np.empty((n, network.sizes[-1]), layers[0].dtype)
     buffers = make_buffers(network, min(n, BLOCK), False, result.dtype)
     for first in range(0, n, BLOCK):
         images = prepared.images[first : first + BLOCK]
-        a = [values[: len(images)] for values in buffers.a]
-        hidden_layers(network, parameters, images, a)
-        z = a[-1]
+        forward(network, layers, images, buffers)
+        z = buffers.z[: len(images)]
         if network.output == "softmax":
             z -= z.max(axis=1, keepdims=True)
             np.exp(z, out=z)
@@ -183,12 +188,15 @@ def outputs(network: Network, parameters: Parameters, prepared: Prepared, /) -> 
 
 def gradients(network: Network, parameters: Parameters, prepared: Prepared, /) -> tuple[float, Parameters]:
     """Mean cost of all prepared images, and its gradient."""
-    assert prepared.targets is not None
-    n = len(prepared.images)
-    gradient = unpack(network.sizes, np.empty_like(pack(parameters)))
-    buffers = make_buffers(network, n, False, parameters[0].weights.dtype)
-    cost = gradient_of_batch(network, parameters, prepared.images, prepared.targets, 1 / n, buffers, gradient)
-    return cost / n, gradient
+    images, targets = prepared
+    assert targets is not None
+    n = len(images)
+    packed = pack(parameters)
+    gradient = np.empty_like(packed)
+    layers, gradient_layers = matrices(network.sizes, packed), matrices(network.sizes, gradient)
+    buffers = make_buffers(network, n, False, packed.dtype)
+    cost = gradient_of_batch(network, layers, images, targets, 1 / n, buffers, gradient_layers)
+    return cost / n, unpack(network.sizes, gradient)
 
 
 def train(network: Network, state: State, prepared: Prepared, plan: Plan, /) -> tuple[State, Array]:
@@ -196,7 +204,7 @@ def train(network: Network, state: State, prepared: Prepared, plan: Plan, /) -> 
     assert prepared.targets is not None
     parameters, velocities = pack(state.parameters), pack(state.velocities)
     gradient = np.empty_like(parameters)
-    layers, gradient_layers = unpack(network.sizes, parameters), unpack(network.sizes, gradient)
+    layers, gradient_layers = matrices(network.sizes, parameters), matrices(network.sizes, gradient)
     largest = int((plan.stops - plan.starts).max())
     buffers = make_buffers(network, largest, plan.order is not None, parameters.dtype)
     mu = plan.momentum
@@ -218,4 +226,4 @@ def train(network: Network, state: State, prepared: Prepared, plan: Plan, /) -> 
             gradient += mu * velocities
             gradient *= rate
         parameters -= gradient
-    return State(layers, unpack(network.sizes, velocities)), costs
+    return State(unpack(network.sizes, parameters), unpack(network.sizes, velocities)), costs
