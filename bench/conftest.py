@@ -41,7 +41,10 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 @pytest.fixture(scope="session")
 def digits(request: pytest.FixtureRequest) -> data.Dataset:
     """The data set, as `python -m data info` describes it."""
-    dataset = data.load()
+    try:
+        dataset = data.load()
+    except data.DataError as error:
+        pytest.exit(f"error: {error}", returncode=1)
     request.config.stash[RESULTS] |= {"data": dataset.name, "data_sha256": dataset.sha256, "notice": dataset.notice}
     return dataset
 

@@ -39,6 +39,8 @@ def load(path: Path) -> tuple[Network, Parameters]:
     parameters that do not fit their network or are not finite.
     """
     try:
+        if path.is_file() and not zipfile.is_zipfile(path):
+            raise zipfile.BadZipFile("another kind of file")
         with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             if str(content["format"]) != FORMAT:
                 raise ValueError(f"format is {content['format']}")
