@@ -1,6 +1,7 @@
 """`python -m bench`: the whole pipeline; `python -m bench COMMAND`: one part of it. `--help` tells more."""
 
 import argparse
+import os
 import sys
 
 from bench import UserError, threads
@@ -25,9 +26,17 @@ def main(arguments: list[str]) -> int:
             threads.request(wanted)
         from bench import commands
 
-        return commands.run(arguments)
+        code = commands.run(arguments)
+        sys.stdout.flush()
+        return code
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
+        return 1
+    except MemoryError as error:
+        sys.stderr.write(f"error: not enough memory ({error}); choose a smaller network, or fewer images or rounds\n")
+        return 1
+    except BrokenPipeError:  # the reader, such as `head`, had enough; leave nothing to flush at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")

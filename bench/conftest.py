@@ -6,7 +6,7 @@ import pytest
 
 import data
 import impls
-from bench import agreement, machine
+from bench import UserError, agreement, machine
 from bench.cases import CASES, Case
 from bench.results import SCHEMA
 from impls.contract import Backend
@@ -61,7 +61,10 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 @pytest.fixture(scope="session")
 def references(digits: data.Dataset) -> dict[Case, agreement.Quantities]:
     """What the reference computes, once for each case."""
-    return {case: agreement.reference(case, digits.train) for case in CASES}
+    try:
+        return {case: agreement.reference(case, digits.train) for case in CASES}
+    except UserError as error:
+        pytest.exit(f"error: {error}", returncode=1)
 
 
 @pytest.fixture(scope="session")

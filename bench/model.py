@@ -62,6 +62,7 @@ def load(path: Path) -> tuple[Network, Parameters]:
         RuntimeError,
         zipfile.BadZipFile,
         zlib.error,
+        OverflowError,
         LZMAError,
     ) as error:
         raise UserError(f"{path}: expected a {FORMAT} file, found: {error}; `--save` of `train` writes one") from None

@@ -152,14 +152,18 @@ def run_benchmarks(console: Console) -> tuple[Path, bool]:
     ):
         task = progress.add_task("", total=None)
         assert process.stdout is not None
-        for line in process.stdout:
-            file.write(line)
-            if collected := re.match(r"collected (\d+) items", line):
-                progress.update(task, total=int(collected[1]))
-            elif done := re.match(r"\S+::(\S.*) (PASSED|FAILED|ERROR|SKIPPED)", line):
-                progress.update(task, advance=1, description=done[1])
-            elif line.startswith(("FAILED", "ERROR", "SKIPPED")):
-                console.print(line.rstrip(), markup=False)
+        try:
+            for line in process.stdout:
+                file.write(line)
+                if collected := re.match(r"collected (\d+) items", line):
+                    progress.update(task, total=int(collected[1]))
+                elif done := re.match(r"\S+::(\S.*) (PASSED|FAILED|ERROR|SKIPPED)", line):
+                    progress.update(task, advance=1, description=done[1])
+                elif line.startswith(("FAILED", "ERROR", "SKIPPED")):
+                    console.print(line.rstrip(), markup=False)
+        except BaseException:  # also an interruption: the benchmarks do not go on alone
+            process.terminate()
+            raise
     if not partial.exists() or not partial.stat().st_size:
         raise UserError(f"the benchmarks ended without results; {log} says why")
     partial.replace(results)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 import impls
 from bench import UserError, model, options
-from impls.contract import check_images
+from impls.contract import check_images, dtype_of
 
 SIDE = 28  # pixels of an MNIST image
 BOX = 20  # pixels of the longer side of the digit in it
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     network, parameters = model.load(arguments.model)
     image = as_mnist(read_grey(arguments.picture), arguments.picture).reshape(1, -1)
     check_images(network, image, None)
-    prepared = backend.prepare(network, image, None, parameters[0].weights.dtype.name)  # type: ignore[arg-type]
+    prepared = backend.prepare(network, image, None, dtype_of(parameters))
     output = backend.outputs(network, parameters, prepared)[0]
     answer = int(output.argmax())
     print(f"{arguments.picture}: a {answer}, with confidence {output[answer]:.3f}")
@@ -84,6 +84,8 @@ def as_mnist(grey: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
     scale = BOX / max(digit.shape)
     height, width = (max(1, round(side * scale)) for side in digit.shape)
     small = np.asarray(Image.fromarray(digit.astype(np.uint8)).resize((width, height), Image.Resampling.LANCZOS))
+    if not small.any():
+        raise UserError(f"{path}: expected a digit, found specks that vanish at {SIDE} x {SIDE} pixels")
     mass = small / small.sum()
     top = round(SIDE / 2 - 0.5 - float((mass.sum(axis=1) * np.arange(height)).sum()))
     left = round(SIDE / 2 - 0.5 - float((mass.sum(axis=0) * np.arange(width)).sum()))

@@ -27,7 +27,9 @@ from impls.contract import (
     Parameters,
     Plan,
     check_images,
+    check_parameters,
     check_plan_fits,
+    dtype_of,
 )
 from impls.initialisation import INITIALISATIONS, initial_parameters
 
@@ -55,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     new.add_argument(
         "--pixel-scale",
-        type=options.number(math.ulp(0.0)),
+        type=options.number(1e-30, 1e30),
         metavar="X",
         help="inputs are pixels * X; 1 for raw pixels (default: 1/255)",
     )
@@ -102,7 +104,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train as asked; returns the exit code. Raises UserError, ContractError or DataError for what cannot be."""
-    if arguments.save and arguments.save == arguments.json:
+    if arguments.save and arguments.json and arguments.save.resolve() == arguments.json.resolve():
         raise UserError(f"{arguments.save}: expected two files for --save and --json, found one; give another name")
     backend = impls.load(arguments.backend)
     dataset = data.load(arguments.data)
@@ -135,16 +137,18 @@ def run(arguments: argparse.Namespace) -> int:
         f"Training took {final.elapsed.wall:.3f} s wall, {final.elapsed.user:.3f} s user, "
         f"{final.elapsed.system:.3f} s system; preparing the images {splits['training'].elapsed.wall:.3f} s."
     )
-    if arguments.json:
-        write_json(arguments, dataset, network, rounds, costs, before, after)
-    if not math.isfinite(costs[-1]):
-        raise UserError(
-            f"the cost became {costs[-1]} in round {final.number}, expected a finite number: the training diverged; "
-            f"try a learning rate below {arguments.learning_rate:g}, or other initial weights"
-        )
-    if arguments.save:
+    finite = math.isfinite(costs[-1])
+    if arguments.save and finite:
         model.save(arguments.save, network, final.state.parameters)
         print(f"Network saved in {arguments.save}")
+    if arguments.json:
+        write_json(arguments, dataset, network, rounds, costs, before, after)
+    if not finite:
+        remedy = f"try a learning rate below {arguments.learning_rate:g}, or other initial weights"
+        raise UserError(
+            f"the cost became {costs[-1]} in round {final.number}, expected a finite number: the training diverged; "
+            f"{remedy if final.number else 'choose smaller weights or a smaller pixel scale'}"
+        )
     return 0
 
 
@@ -156,7 +160,10 @@ def starting_point(arguments: argparse.Namespace) -> tuple[Network, Parameters]:
             option = next(iter(new)).replace("_", "-")
             raise UserError(f"--{option} with --load: expected one of them, as the file brings its network; drop one")
         network, parameters = model.load(arguments.load)
-        return network, tuple(Layer(w.astype(arguments.dtype), b.astype(arguments.dtype)) for w, b in parameters)
+        with np.errstate(over="ignore"):
+            parameters = tuple(Layer(w.astype(arguments.dtype), b.astype(arguments.dtype)) for w, b in parameters)
+        check_parameters(network, parameters)
+        return network, parameters
     chosen = NEW | new
     output = chosen["output"]
     network = Network(chosen["network"], chosen["hidden"], output, COST_OF_OUTPUT[output], chosen["pixel_scale"])
@@ -182,7 +189,7 @@ def make_plans(arguments: argparse.Namespace, backend: Backend, n_images: int) -
 
 def print_first_output(backend: Backend, network: Network, parameters: Parameters, train: Digits) -> None:
     """The output vector of the first training image, what it would mean, and what it should."""
-    prepared = backend.prepare(network, train.images[:1], None, parameters[0].weights.dtype.name)  # type: ignore[arg-type]
+    prepared = backend.prepare(network, train.images[:1], None, dtype_of(parameters))
     output: Array = backend.outputs(network, parameters, prepared)[0]
     print(f"Output for the first training image: {np.array2string(output, precision=4, suppress_small=True)}")
     answer = int(output.argmax())
@@ -213,7 +220,9 @@ def train_with_progress(
     costs: list[float] = []
     columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("rounds,"), TimeRemainingColumn())
     with Progress(*columns, console=Console(), transient=True) as progress:
-        for point in progress.track(train_rounds(backend, network, parameters, train, plans), total=len(plans) + 1):
+        task = progress.add_task("training", total=len(plans))
+        for point in train_rounds(backend, network, parameters, train, plans):
+            progress.update(task, completed=point.number)
             rounds.append(point)
             costs.append(evaluate(backend, network, point.state.parameters, train).cost)
             label = "Cost at the start" if point.number == 0 else f"Cost after round {point.number}"
@@ -252,7 +261,11 @@ def write_json(
         "threads": threads.in_force(),
         "machine": machine.describe(),
     }
+    partial = arguments.json.with_name(f"{arguments.json.name}.part")
     try:
-        arguments.json.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+        partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+        partial.replace(arguments.json)
     except OSError as error:
         raise UserError(f"{arguments.json}: cannot be written ({error.strerror}); choose another place") from None
+    finally:
+        partial.unlink(missing_ok=True)

@@ -68,9 +68,10 @@ class Network:
     pixel_scale: float = 1 / 255  # inputs are pixels * pixel_scale; 1 for raw pixels
 
     def __post_init__(self) -> None:
-        if len(self.sizes) < 2 or min(self.sizes) < 1:
+        if len(self.sizes) < 2 or not all(isinstance(size, int) and 1 <= size < 2**31 for size in self.sizes):
+            text = "-".join(map(str, self.sizes))
             raise ContractError(
-                f"network {'-'.join(map(str, self.sizes))}: expected at least an input and an output size, all positive"
+                f"network {text}: expected at least an input and an output size, each a positive whole number below 2^31"
             )
         if self.hidden not in get_args(Activation):
             raise ContractError(f"hidden activation {self.hidden!r}: expected one of {', '.join(get_args(Activation))}")

@@ -5,6 +5,8 @@ taken at the end of the batch. Nothing is clever here: this is the reference of 
 what every other backend has to agree with. It costs a dozen NumPy calls an image, and two passes over a matrix of the
 weights' size to add one image's gradient.
 
+Comparisons ask for `.real`, so that derivatives can also be taken by a step into the complex plane.
+
 The four equations are Nielsen's (2015, chapter 2, BP1 to BP4), transposed so that a layer is `a @ weights + biases`.
 """
 

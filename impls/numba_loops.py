@@ -20,7 +20,7 @@ import numpy as np
 from impls.contract import Array, DType, Layer, Network, Parameters, Plan, Quantity, State
 
 NAME: Final = "numba"
-SUMMARY: Final = "the naive loops compiled by numba, both cores, a whole plan in one call"
+SUMMARY: Final = "the naive loops compiled by numba, all cores, a whole plan in one call"
 DTYPES: Final = ("float32", "float64")
 HOME: Final = 128
 

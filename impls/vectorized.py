@@ -17,7 +17,7 @@ SUMMARY: Final = "the whole batch as matrices, in blocks of rows"
 DTYPES: Final = ("float32", "float64")
 HOME: Final = None
 
-BLOCK: Final = 2000  # images; 80 to 128 activations of each in float32 are about 1 MB, which a level 2 cache holds
+BLOCK: Final = 1000  # images; 128 activations of each in float32 are half a MiB, which a level 2 cache holds
 
 
 class Prepared(NamedTuple):

@@ -186,6 +186,12 @@ BROKEN = {
         "parameters of layer 1 weights",
     ),
     "costs not given": (with_state(lambda *a: (train_whole(*a)[0], None)), "costs of updates"),
+    "velocities lost": (
+        with_state(lambda *a: (train_whole(*a)[0]._replace(velocities=a[1].velocities[:1]), train_whole(*a)[1])),
+        "velocities of layer 2 weights",
+    ),
+    "no gradient": ({"gradients": lambda *a: (0.5, None)}, "call"),
+    "denies to train": ({"unsupported": lambda quantity, *_: "no" if quantity == "train" else None}, "train"),
     "last update forgotten": (
         with_state(
             lambda n, s, p, plan: (
@@ -214,6 +220,47 @@ def test_a_broken_backend_is_rejected_and_named(case: Case, replaced: dict[str, 
     assert failed[0].quantity == quantity
     assert failed[0].failure is not None
     assert failed[0].failure.startswith(f"broken, {case.plan_name}")
+
+
+def test_plain_tuples_and_denied_costs_are_right() -> None:
+    """A backend from elsewhere need not import our types, and may say that it has no costs."""
+    whole = impls.load("vectorized")
+
+    def gradients(*arguments: Any) -> Any:
+        cost, gradient = whole.gradients(*arguments)
+        return cost, tuple(map(tuple, gradient))
+
+    foreign = broken(
+        gradients=gradients,
+        train=lambda *a: (tuple(train_whole(*a)[0]), None),
+        unsupported=lambda quantity, *_: "has none" if quantity == "costs" else None,
+    )
+    digits = random_digits(60, 12, 4)
+    for case in CASES:
+        results = check(foreign, case, digits, agreement.reference(case, digits))
+        assert [result.failure for result in results if result.failure] == []
+
+
+@pytest.mark.parametrize("n", [2003, 4001])
+@pytest.mark.parametrize("name", impls.names())
+def test_blocks_of_images_add_up(name: str, n: int) -> None:
+    """Large batches, which some backends take block by block; their last block is a short one."""
+    network = Network((12, 7, 4), "tanh", "softmax", "cross_entropy")
+    parameters = with_biases(initial_parameters(network, "lecun_normal", 5, "float64"))
+    split = random_digits(n, 12, 4)
+    plan = Plan(np.array([0, 1]), np.array([n, n]), None, np.array([0.5, 0.3]))
+    found = compute(impls.load(name), network, parameters, split, plan)
+    for quantity, actual, wanted in pairs(found, expected_of_blocks(n)):
+        result = compare(name, f"{n} images", quantity, actual, wanted, np.dtype("float64"))
+        assert result.failure is None, result.failure
+
+
+@functools.cache
+def expected_of_blocks(n: int) -> Quantities:
+    network = Network((12, 7, 4), "tanh", "softmax", "cross_entropy")
+    parameters = with_biases(initial_parameters(network, "lecun_normal", 5, "float64"))
+    plan = Plan(np.array([0, 1]), np.array([n, n]), None, np.array([0.5, 0.3]))
+    return compute(impls.load(impls.REFERENCE), network, parameters, random_digits(n, 12, 4), plan)
 
 
 def test_message_names_backend_quantity_error_allowed_and_worst_index() -> None:

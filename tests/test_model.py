@@ -202,7 +202,7 @@ def test_content_that_is_no_network(saved: Path, changes: dict[str, Any], mentio
     [
         ({"sizes": [6, 5, 3]}, "layer 1: weights have shape (6, 4), expected (6, 5)"),
         ({"sizes": [6]}, "an input and an output size"),
-        ({"sizes": "6-4-3"}, "found"),
+        ({"sizes": "6-4-3"}, "whole number"),
         ({"sizes": None}, "found"),
         ({"hidden": "step"}, "'step'"),
         ({"output": "tanh"}, "'tanh'"),

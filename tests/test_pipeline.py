@@ -93,6 +93,17 @@ def in_process(command: list[str], **environment: str) -> subprocess.CompletedPr
     )
 
 
+@pytest.mark.parametrize("folder", ["/nonsense", "few"])
+def test_benchmarks_on_bad_data_end_in_a_line(folder: str, small: Dataset, tmp_path: Path) -> None:
+    few = Digits(small.train.images[:50], small.train.labels[:50])  # not even one batch of 128
+    mnist.write_folder(tmp_path / "few", few, small.test)
+    path = folder if folder.startswith("/") else str(tmp_path / folder)
+    run = in_process(["pytest", "--benchmark-only", "-q", "-p", "no:cacheprovider"], DIGITBENCH_DATA=path)
+    assert run.returncode == 1
+    assert "error: " in run.stdout
+    assert "Traceback" not in run.stdout + run.stderr
+
+
 def test_from_benchmarks_to_report(small: Dataset, tmp_path: Path) -> None:
     """All backends on small data, and a wrong one from another package: it is not timed, and the page says why."""
     mnist.write_folder(tmp_path / "digits", small.train, small.test)
