@@ -71,7 +71,7 @@ class Network:
         if len(self.sizes) < 2 or not all(isinstance(size, int) and 1 <= size < 2**31 for size in self.sizes):
             text = "-".join(map(str, self.sizes))
             raise ContractError(
-                f"network {text}: expected at least an input and an output size, each a positive whole number below 2^31"
+                f"network {text}: expected at least an input and an output size, positive whole numbers below 2^31"
             )
         if self.hidden not in get_args(Activation):
             raise ContractError(f"hidden activation {self.hidden!r}: expected one of {', '.join(get_args(Activation))}")
