@@ -72,7 +72,7 @@ def describe(
         "summary": backend.SUMMARY,
         "lines_of_code": lines_of_code(cast(ModuleType, backend)),
         "plan": case.plan_name if quantity == "round" else "",
-        "at_home": case == home(backend),
+        "at_home": case.batch == backend.HOME,
         "batch": case.batch,
         "network": str(case.network),
         "dtype": case.dtype,

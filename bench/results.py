@@ -86,7 +86,7 @@ def read(path: Path) -> ResultSet:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); `python -m bench` makes results") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: expected whole JSON, found: {error}; run the benchmark again") from None
     ours = content.get("digitbench") if isinstance(content, dict) else None
     if not isinstance(ours, dict) or "benchmarks" not in content:
@@ -107,7 +107,7 @@ def read(path: Path) -> ResultSet:
             disagreements=_first_failures(ours["agreement"]),
             unavailable={_text(name): _text(reason) for name, reason in _mapping(ours["unavailable"]).items()},
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(f"{path}: a record is not as expected ({error!r}); run the benchmark again") from None
 
 
@@ -176,8 +176,8 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 
 def _count(value: Any, least: int = 1) -> int:
-    if not isinstance(value, int) or value < least:
-        raise ValueError(f"expected a whole number from {least}, found {value!r}")
+    if not isinstance(value, int) or not least <= value < 2**63:
+        raise ValueError(f"expected a whole number from {least} below 2^63, found {value!r}")
     return value
 
 
