@@ -76,25 +76,31 @@ def reference(case: Case, train: Digits) -> Quantities:
     return compute(impls.load(impls.REFERENCE), case.network, widened(case.parameters()), split, plan)
 
 
+def check_cases(backend: Backend, train: Digits, references: dict[Case, Quantities]) -> list[Result]:
+    """Compare a backend with the reference in every case."""
+    return [result for case, expected in references.items() for result in check(backend, case, train, expected)]
+
+
 def check(backend: Backend, case: Case, train: Digits, expected: Quantities) -> list[Result]:
     """Compare a backend with the reference in one case. What it raises counts as a disagreement, by name."""
     split, plan = excerpt(case, train)
-    name = backend.NAME
-    for quantity in QUANTITIES:
-        reason = backend.unsupported(quantity, case.network, case.dtype)
-        if reason is not None:
-            failure = f"{name}, {case.plan_name}: has no {quantity} for {case.network} in {case.dtype}: {reason}"
-            return [Result(name, case.plan_name, quantity, np.inf, ALLOWED, failure)]
+    name, dtype = backend.NAME, np.dtype(case.dtype)
     try:
+        for quantity in QUANTITIES:
+            reason = backend.unsupported(quantity, case.network, case.dtype)
+            if reason is not None:
+                failure = f"{name}, {case.plan_name}: has no {quantity} for {case.network} in {case.dtype}: {reason}"
+                return [Result(name, case.plan_name, quantity, np.inf, ALLOWED, failure)]
+        has_costs = backend.unsupported("costs", case.network, case.dtype) is None
         found = compute(backend, case.network, case.parameters(), split, plan)
-        compared = list(pairs(found, expected))
-        if backend.unsupported("costs", case.network, case.dtype) is not None:
-            compared = [pair for pair in compared if pair[0] != "costs of updates"]
+        return [
+            compare(name, case.plan_name, quantity, actual, wanted, dtype)
+            for quantity, actual, wanted in pairs(found, expected)
+            if has_costs or quantity != "costs of updates"
+        ]
     except Exception as error:  # whatever a backend does wrong is a result of the check, and the others go on
         failure = f"{name}, {case.plan_name}: raised {type(error).__name__}: {error}"
         return [Result(name, case.plan_name, "call", np.inf, ALLOWED, failure)]
-    dtype = np.dtype(case.dtype)
-    return [compare(name, case.plan_name, quantity, actual, wanted, dtype) for quantity, actual, wanted in compared]
 
 
 def pairs(found: Quantities, expected: Quantities) -> Iterator[tuple[str, Any, Array]]:

@@ -83,9 +83,7 @@ def agreed(
 ) -> float:
     """The backend's worst error in eps over all cases; a backend that disagrees is not timed."""
     if backend.NAME not in checked:
-        results = [
-            result for case in CASES for result in agreement.check(backend, case, digits.train, references[case])
-        ]
+        results = agreement.check_cases(backend, digits.train, references)
         checked[backend.NAME] = results
         request.config.stash[RESULTS]["agreement"] += [result._asdict() for result in results]
     results = checked[backend.NAME]

@@ -75,9 +75,7 @@ def first_table(console: Console, digits: Dataset) -> list[str]:
     seconds_of_reference = None
     for backend in map(impls.load, impls.available()):
         with console.status(f"{backend.NAME} (the first time it may have to compile)"):
-            results = [
-                result for case in CASES for result in agreement.check(backend, case, digits.train, references[case])
-            ]
+            results = agreement.check_cases(backend, digits.train, references)
             failures = [result.failure for result in results if result.failure]
             if failures:
                 left_out.append(backend.NAME)

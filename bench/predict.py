@@ -1,5 +1,4 @@
 """`python -m bench predict MODEL PICTURE`: which digit does a picture of the user's own show?"""
-# ruff: noqa: T201 (a command talks by printing)
 
 import argparse
 from pathlib import Path

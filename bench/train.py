@@ -1,5 +1,4 @@
 """`python -m bench train`: one training run, printed in the order in which the article's program printed it."""
-# ruff: noqa: T201 (a command talks by printing)
 
 import argparse
 import json

@@ -1,5 +1,4 @@
 """`python -m data fetch | show | info`: get MNIST, draw the first digits, say what is where."""
-# ruff: noqa: T201 (a command talks by printing)
 
 import argparse
 import logging

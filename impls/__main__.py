@@ -1,5 +1,4 @@
 """`python -m impls`: the backends, what each is, or why it is not available."""
-# ruff: noqa: T201 (a command talks by printing)
 
 import impls
 

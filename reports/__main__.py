@@ -1,5 +1,4 @@
 """`python -m reports`: the tables in the terminal, and a page with tables and figures, from results on disk."""
-# ruff: noqa: T201 (a command talks by printing)
 
 import argparse
 import io

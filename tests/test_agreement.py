@@ -190,6 +190,8 @@ BROKEN = {
         with_state(lambda *a: (train_whole(*a)[0]._replace(velocities=a[1].velocities[:1]), train_whole(*a)[1])),
         "velocities of layer 2 weights",
     ),
+    "cost is text": ({"gradients": lambda *a: ("low", impls.load("vectorized").gradients(*a)[1])}, "call"),
+    "asked in vain": ({"unsupported": raise_error}, "call"),
     "no gradient": ({"gradients": lambda *a: (0.5, None)}, "call"),
     "denies to train": ({"unsupported": lambda quantity, *_: "no" if quantity == "train" else None}, "train"),
     "last update forgotten": (
