@@ -5,11 +5,12 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: help bench test data report clean
+.PHONY: help bench test mutation data report clean
 
 help:
 	@echo 'make bench   data, agreement, benchmarks, report: the whole suite on this machine (some minutes)'
 	@echo 'make test    lint, types and tests'
+	@echo 'make mutation  change the backends in one place at a time and see whether the tests notice (minutes)'
 	@echo 'make data    download MNIST (otherwise DIGITBENCH_DATA or the built-in digits are used)'
 	@echo 'make report  draw the report anew from the newest results'
 	@echo 'make clean   remove the environment and everything made, but not the results'
@@ -22,6 +23,9 @@ test: $(VENV)/ready
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(PY) -m pytest
+
+mutation: $(VENV)/mutation
+	$(PY) tests/mutation
 
 data: $(VENV)/ready
 	$(PY) -m data fetch
@@ -38,6 +42,10 @@ $(VENV)/ready: pyproject.toml constraints.txt
 		{ echo 'error: $(PYTHON) has no venv; install it (Debian: apt install python3-venv)'; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(VENV)/mutation: $(VENV)/ready
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutation]'
 	@touch $@
 
 clean:

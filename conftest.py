@@ -1,15 +1,99 @@
-"""A plain `pytest` runs the tests, `pytest --benchmark-only` the benchmarks; naming a file or folder runs that."""
+"""A plain `pytest` runs the tests, `pytest --benchmark-only` the benchmarks; naming a file or folder runs that.
+
+`pytest --backend=NAME` judges one backend: it runs the conformance tests, of this one alone.
+"""
 
 from pathlib import Path
 
 import pytest
 
+import impls
+from bench.judging import TIME_LIMIT
+
 ROOT = Path(__file__).parent
+CONFORMANCE = ROOT / "tests" / "test_conformance.py"
+NAMED_AT_MOST = 3  # networks in one line of the summary
+
+
+# What backends deny: the networks, in the order in which they were met, by backend, quantity, dtype and reason.
+Denials = dict[tuple[str, str, str, str], dict[str, None]]
+DENIALS = pytest.StashKey[Denials]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options by which backends are judged."""
+    group = parser.getgroup("digitbench")
+    group.addoption(
+        "--backend", metavar="NAME", help="judge one backend: a name of `python -m impls`, or a module's dotted path"
+    )
+    group.addoption(
+        "--require-backends",
+        metavar="NAMES",
+        type=names_of,
+        default=[],
+        help="backends, separated by commas, whose tests fail where they are unavailable, instead of being skipped",
+    )
+    group.addoption(
+        "--time-limit",
+        metavar="SECONDS",
+        type=float,
+        default=TIME_LIMIT,
+        help="for the first trial of a backend, in a process of its own, imports and compilation included "
+        f"(default: {TIME_LIMIT:g})",
+    )
+
+
+def names_of(text: str) -> list[str]:
+    """The names in a list with commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse names of backends that do not exist."""
+    config.stash[DENIALS] = {}
+    backend = config.getoption("backend")
+    try:
+        for name in config.getoption("require_backends"):
+            impls.entry(name)
+        if backend is not None:
+            impls.check(backend)
+    except (impls.UnknownBackend, impls.BackendUnavailable) as error:
+        raise pytest.UsageError(str(error)) from None
+    if backend is not None and config.getoption("benchmark_only", default=False):
+        raise pytest.UsageError("--backend judges and measures nothing; choose benchmarks by -k, or leave one of both")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave out the room that is not meant, unless it was named on the command line."""
     if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         return None
+    if config.getoption("backend") is not None and collection_path.is_file():
+        return True if collection_path != CONFORMANCE else None
     benchmarks = config.getoption("benchmark_only", default=False)
     return True if collection_path.is_relative_to(ROOT / ("tests" if benchmarks else "bench")) else None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`judged` is every backend's name in ladder order, or the one that was asked for."""
+    if "judged" in metafunc.fixturenames:
+        asked_for = metafunc.config.getoption("backend")
+        metafunc.parametrize("judged", impls.names() if asked_for is None else [asked_for], scope="session")
+
+
+@pytest.fixture(scope="session")
+def denials(request: pytest.FixtureRequest) -> Denials:
+    """What backends deny, to be listed in the summary."""
+    return request.config.stash[DENIALS]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List what was not tested, as the backend says that it does not have it."""
+    denied = terminalreporter.config.stash[DENIALS]
+    if denied:
+        terminalreporter.section("denied by backends, so not tested")
+    for (backend, quantity, dtype, reason), networks in denied.items():
+        shown = list(networks)[:NAMED_AT_MOST]
+        more = f" and {len(networks) - len(shown)} more" if len(networks) > len(shown) else ""
+        terminalreporter.write_line(
+            f"denied: backend {backend}: {quantity} for {', '.join(shown)}{more} in {dtype}: {reason}"
+        )

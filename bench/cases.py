@@ -1,9 +1,9 @@
 """The cases that are benchmarked: one network, its two plans, and what a round of each means."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
-from bench.plans import rounds_of_plans
+from bench.plans import Order, rounds_of_plans
 from impls.contract import Backend, DType, Network, Parameters, Plan
 from impls.initialisation import initial_parameters
 
@@ -13,27 +13,29 @@ INITIALISATION = "he_normal"
 DTYPE: DType = "float32"
 SEED = 0
 
-PlanName = Literal["full batch", "mini-batches"]
-
 
 @dataclass(frozen=True)
 class Case:
     """A network trained on one kind of plan; a round is a pass over all training images."""
 
-    plan_name: PlanName
+    plan_name: str
     batch: int | None  # images per update; None: all
     learning_rate: float  # of 0.05, 0.1, 0.2, 0.5, 1 the best after these rounds on 10,000 held-out training images
     rounds: int  # of the training curve
     network: Network = NETWORK
     dtype: DType = DTYPE
+    order: Order = "file"
+    momentum: float = 0.0
 
     def parameters(self) -> Parameters:
         """The parameters every backend starts from."""
         return initial_parameters(self.network, INITIALISATION, SEED, self.dtype)
 
-    def plans(self, n_images: int, rounds: int) -> list[Plan]:
-        """One plan a round, images in file order."""
-        return rounds_of_plans(n_images, self.batch, rounds, learning_rate=self.learning_rate)
+    def plans(self, n_images: int, rounds: int) -> Iterator[Plan]:
+        """One plan a round."""
+        return rounds_of_plans(
+            n_images, self.batch, rounds, self.order, learning_rate=self.learning_rate, momentum=self.momentum
+        )
 
 
 FULL_BATCH = Case("full batch", None, learning_rate=0.2, rounds=20)

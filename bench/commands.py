@@ -5,7 +5,7 @@ import logging
 
 import data
 import impls
-from bench import UserError, options, pipeline, predict, train
+from bench import UserError, agree, options, pipeline, predict, race, train
 from impls.contract import ContractError
 
 
@@ -19,6 +19,8 @@ def make_parser() -> argparse.ArgumentParser:
     pipeline.add_arguments(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name, module, summary in (
+        ("agree", agree, "the agreement gate alone: every backend against the reference; exit 1 on a disagreement"),
+        ("race", race, "paired, interleaved timing, each backend in a process of its own"),
         ("train", train, "one training run, printed as the article prints it"),
         ("predict", predict, "let a saved network say which digit a picture shows"),
     ):

@@ -6,9 +6,12 @@ import pytest
 
 import data
 import impls
-from bench import UserError, agreement, machine
-from bench.cases import CASES, Case
+from bench import UserError, machine
+from bench.agreement import Result, plain, reference
+from bench.cases import CASES
+from bench.judging import Case, judge
 from bench.results import SCHEMA
+from bench.trials import trial_of
 from impls.contract import Backend
 
 RESULTS = pytest.StashKey[dict[str, Any]]()
@@ -50,44 +53,50 @@ def digits(request: pytest.FixtureRequest) -> data.Dataset:
 
 
 @pytest.fixture(params=impls.names())
-def backend(request: pytest.FixtureRequest) -> Backend:
+def backend_name(request: pytest.FixtureRequest) -> str:
     """Every backend, in ladder order."""
-    reason = impls.unavailable_reason(request.param)
+    name: str = request.param
+    reason = impls.unavailable_reason(name)
     if reason is not None:
-        pytest.skip(f"backend {request.param} {reason}")
-    return impls.load(request.param)
+        pytest.skip(f"backend {name} {reason}")
+    return name
 
 
 @pytest.fixture(scope="session")
-def references(digits: data.Dataset) -> dict[Case, agreement.Quantities]:
-    """What the reference computes, once for each case."""
+def cases(digits: data.Dataset) -> list[Case]:
+    """What every backend has to compute before it is timed."""
     try:
-        return {case: agreement.reference(case, digits.train) for case in CASES}
+        trials = [trial_of(case, digits.train) for case in CASES]
+        return [(trial, reference(trial)) for trial in trials]
     except UserError as error:
         pytest.exit(f"error: {error}", returncode=1)
 
 
 @pytest.fixture(scope="session")
-def checked() -> dict[str, list[agreement.Result]]:
+def verdicts() -> dict[str, list[Result]]:
     """The agreement check's results so far, by backend."""
     return {}
 
 
 @pytest.fixture
 def agreed(
-    backend: Backend,
-    digits: data.Dataset,
-    references: dict[Case, agreement.Quantities],
-    checked: dict[str, list[agreement.Result]],
-    request: pytest.FixtureRequest,
+    backend_name: str, cases: list[Case], verdicts: dict[str, list[Result]], request: pytest.FixtureRequest
 ) -> float:
     """The backend's worst error in eps over all cases; a backend that disagrees is not timed."""
-    if backend.NAME not in checked:
-        results = agreement.check_cases(backend, digits.train, references)
-        checked[backend.NAME] = results
-        request.config.stash[RESULTS]["agreement"] += [result._asdict() for result in results]
-    results = checked[backend.NAME]
+    if backend_name not in verdicts:
+        verdicts[backend_name] = judge(backend_name, cases)
+        request.config.stash[RESULTS]["agreement"] += [plain(result) for result in verdicts[backend_name]]
+    results = verdicts[backend_name]
     failures = [result.failure for result in results if result.failure]
     if failures:
         pytest.fail(f"not timed, as it disagrees: {failures[0]}", pytrace=False)
+    denials = [result.denial for result in results if result.denial]
+    if denials:
+        pytest.skip(f"not timed: {denials[0]}")
     return max(result.error for result in results)
+
+
+@pytest.fixture
+def backend(backend_name: str, agreed: float) -> Backend:
+    """A backend that agrees."""
+    return impls.load(backend_name)

@@ -1,5 +1,6 @@
 """Plans: which images go into which update. Made here, once, and obeyed by every backend."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -39,18 +40,19 @@ def rounds_of_plans(
     fall: Fall = "constant",
     momentum: float = 0.0,
     seed: int = 0,
-) -> list[Plan]:
+) -> Iterator[Plan]:
     """One plan per round, each a pass over all images in batches (None: all images in one update).
 
     In file order the images lie as they are, so that a batch is a view. Shuffled, each round has an order of its own,
-    drawn from the seed. The learning rate's fall runs over all rounds.
+    drawn from the seed only when the round comes, as all of them would fill the memory. The learning rate's fall runs
+    over all rounds.
     """
     per_round = updates_per_round(n_images, batch)
     rates = learning_rates(learning_rate, fall, rounds * per_round)
     starts = np.arange(per_round) * (batch or n_images)
     stops = np.minimum(starts + (batch or n_images), n_images)
     rng = np.random.default_rng([seed, 1])  # not the stream that the initial parameters come from
-    return [
+    return (
         Plan(
             starts,
             stops,
@@ -59,4 +61,4 @@ def rounds_of_plans(
             momentum,
         )
         for number in range(rounds)
-    ]
+    )

@@ -1,6 +1,8 @@
 """`python -m bench predict MODEL PICTURE`: which digit does a picture of the user's own show?"""
 
 import argparse
+import logging
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +34,14 @@ def run(arguments: argparse.Namespace) -> int:
     image = as_mnist(read_grey(arguments.picture), arguments.picture).reshape(1, -1)
     check_images(network, image, None)
     prepared = backend.prepare(network, image, None, dtype_of(parameters))
-    output = backend.outputs(network, parameters, prepared)[0]
+    with np.errstate(over="ignore", invalid="ignore"):  # told by what comes of it
+        output = backend.outputs(network, parameters, prepared)[0]
+    wrong = output[~np.isfinite(output)]
+    if wrong.size:
+        raise UserError(
+            f"{arguments.model}: expected finite outputs for {arguments.picture}, found {wrong[0]}; "
+            "its parameters are too large: train it again with a lower learning rate"
+        )
     answer = int(output.argmax())
     print(f"{arguments.picture}: a {answer}, with confidence {output[answer]:.3f}")
     for digit in np.argsort(-output, kind="stable"):
@@ -43,23 +52,27 @@ def run(arguments: argparse.Namespace) -> int:
 def read_grey(path: Path) -> NDArray[np.uint8]:
     """The picture's brightness, (rows, columns); transparent parts count as white paper.
 
-    Raises UserError for a file that is absent or no picture.
+    Raises UserError for a file that is absent or no picture, or one with more pixels than Pillow takes for honest.
     """
     from PIL import Image, UnidentifiedImageError
 
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what it logs of damaged files is told in one line
     try:
-        with Image.open(path) as picture:
-            coloured = picture.convert("RGBA")
-            paper = Image.new("RGBA", coloured.size, "white")
-            return np.asarray(Image.alpha_composite(paper, coloured).convert("L"))
-    except Image.DecompressionBombError as error:
-        raise UserError(f"{path}: {error}; make it smaller") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is odd in a file that can be read all the same
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as picture:
+                coloured = picture.convert("RGBA")
+                paper = Image.new("RGBA", coloured.size, "white")
+                return np.asarray(Image.alpha_composite(paper, coloured).convert("L"))
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        most = f"{Image.MAX_IMAGE_PIXELS:,} pixels"
+        raise UserError(f"{path}: expected a picture of at most {most}, found a larger one; make it smaller") from None
     except UnidentifiedImageError:
         raise UserError(f"{path}: expected a picture, such as PNG or JPEG, found another kind of file") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error}); expected a picture") from None
-    except (ValueError, SyntaxError) as error:  # Pillow's words for damaged files
-        raise UserError(f"{path}: cannot be read ({error}); expected a picture") from None
+    except Exception as error:  # a damaged file leads Pillow's readers to many kinds
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise UserError(f"{path}: cannot be read ({reason}); expected a picture") from None
 
 
 def as_mnist(grey: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:

@@ -1,8 +1,9 @@
 """How many threads the numerical libraries may use: asked for before they are imported, read back afterwards."""
 
+import contextlib
 import os
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
 
 from bench import UserError
 
@@ -27,6 +28,23 @@ def request(threads: int, environment: MutableMapping[str, str] = os.environ) ->
         raise RuntimeError("threads must be requested before numpy is imported")
     for variable in VARIABLES:
         environment[variable] = str(threads)
+
+
+@contextlib.contextmanager
+def asked_for(threads: int | None) -> Iterator[None]:
+    """Processes that are started meanwhile use this many threads; None: as this process was asked to."""
+    before = {variable: os.environ.get(variable) for variable in VARIABLES}
+    if threads is not None:
+        request(threads, environment := dict[str, str]())
+        os.environ.update(environment)
+    try:
+        yield
+    finally:
+        for variable, value in before.items():
+            if value is None:
+                os.environ.pop(variable, None)
+            else:
+                os.environ[variable] = value
 
 
 def in_force() -> dict[str, int]:

@@ -3,14 +3,16 @@
 import argparse
 import json
 import math
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
 import data
 import impls
 from bench import UserError, model, options, threads
+from bench.clock import Elapsed
 from bench.plans import Fall, Order, rounds_of_plans
 from bench.training import Quality, Round, Split, evaluate, prepare, train_rounds
 from data import Dataset, Digits
@@ -27,7 +29,6 @@ from impls.contract import (
     Plan,
     check_images,
     check_parameters,
-    check_plan_fits,
     dtype_of,
 )
 from impls.initialisation import INITIALISATIONS, initial_parameters
@@ -41,27 +42,49 @@ NEW: dict[str, Any] = {
 }
 
 
+class Course(NamedTuple):
+    """How a training went; the seconds so far and the cost are those before the first round and after each."""
+
+    last: Round
+    seconds: list[Elapsed]
+    costs: list[float]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    add = parser.add_argument
-    add("--backend", default="vectorized", help=f"one of {', '.join(impls.names())} (default: %(default)s)")
+    parser.add_argument(
+        "--backend", default="vectorized", help=f"one of {', '.join(impls.names())} (default: %(default)s)"
+    )
+    add_network(parser)
+    add_training(parser)
+    add_files(parser)
+    options.add_data(parser)
+    options.add_threads(parser)
 
-    new = parser.add_argument_group("a new network", "or --load FILE, which brings all of this with it")
-    new.add_argument("--network", type=options.sizes, metavar="SIZES", help="default: 784-80-10")
-    new.add_argument("--hidden", choices=get_args(Activation), help="activation (default: sigmoid)")
-    new.add_argument(
+
+def add_network(parser: argparse.ArgumentParser) -> None:
+    """The options that --load stands for; their defaults are in NEW, so that it is known which were given."""
+    add = parser.add_argument_group("a new network", "or --load FILE, which brings all of this with it").add_argument
+    add("--network", type=options.sizes, metavar="SIZES", help="default: 784-80-10")
+    add("--hidden", choices=get_args(Activation), help="activation (default: sigmoid)")
+    add(
         "--output",
         choices=get_args(Output),
         help="activation; its cost comes with it, cross-entropy with softmax, else quadratic (default: sigmoid)",
     )
-    new.add_argument(
+    add(
         "--pixel-scale",
         type=options.number(1e-30, 1e30),
         metavar="X",
         help="inputs are pixels * X; 1 for raw pixels (default: 1/255)",
     )
     formulas = ", ".join(f"{name}: {chosen.formula}" for name, chosen in INITIALISATIONS.items())
-    new.add_argument("--init", choices=INITIALISATIONS, metavar="NAME", help=f"{formulas} (default: lecun_normal)")
+    add("--init", choices=INITIALISATIONS, metavar="NAME", help=f"{formulas} (default: lecun_normal)")
+
+
+def add_training(parser: argparse.ArgumentParser) -> None:
+    """The options that say how it is trained."""
+    add = parser.add_argument
     add(
         "--batch",
         type=options.batch,
@@ -94,11 +117,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--dtype", choices=get_args(DType), default="float32", help="default: %(default)s")
     add("--limit", type=options.whole_number(1), metavar="N", help="train on the first N images only (default: all)")
+
+
+def add_files(parser: argparse.ArgumentParser) -> None:
+    """The files that are read and written."""
+    add = parser.add_argument
     add("--load", type=Path, metavar="FILE", help="start from this network instead of a new one")
     add("--save", type=options.output_file, metavar="FILE", help="write the trained network (.npz)")
     add("--json", type=options.output_file, metavar="FILE", help="write everything printed, and more digits, as JSON")
-    options.add_data(parser)
-    options.add_threads(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -108,15 +134,7 @@ def run(arguments: argparse.Namespace) -> int:
     backend = impls.load(arguments.backend)
     dataset = data.load(arguments.data)
     network, parameters = starting_point(arguments)
-    why_not = backend.unsupported("train", network, arguments.dtype)
-    if why_not is not None:
-        raise UserError(f"backend {backend.NAME!r} cannot train {network} in {arguments.dtype}: {why_not}")
-    n_train = len(dataset.train.labels)
-    if arguments.limit is not None and arguments.limit > n_train:
-        raise UserError(f"--limit {arguments.limit}: expected at most {n_train}, the number of training images")
-    train = Digits(dataset.train.images[: arguments.limit], dataset.train.labels[: arguments.limit])
-    check_images(network, train.images, train.labels)
-    check_images(network, dataset.test.images, dataset.test.labels)
+    train = training_images(arguments, backend, network, dataset)
     plans = make_plans(arguments, backend, len(train.labels))
 
     if dataset.notice:
@@ -129,25 +147,21 @@ def run(arguments: argparse.Namespace) -> int:
     with np.errstate(over="ignore", invalid="ignore"):
         print_first_output(backend, network, parameters, train)
         before = print_quality("after initialisation", backend, network, parameters, splits)
-        rounds, costs = train_with_progress(backend, network, parameters, splits["training"], plans)
-        final = rounds[-1]
-        after = print_quality(f"after {final.number} rounds", backend, network, final.state.parameters, splits)
+        course = train_with_progress(backend, network, parameters, splits["training"], plans, arguments.rounds)
+        state, elapsed = course.last.state, course.last.elapsed
+        after = print_quality(f"after {course.last.number} rounds", backend, network, state.parameters, splits)
     print(
-        f"Training took {final.elapsed.wall:.3f} s wall, {final.elapsed.user:.3f} s user, "
-        f"{final.elapsed.system:.3f} s system; preparing the images {splits['training'].elapsed.wall:.3f} s."
+        f"Training took {elapsed.wall:.3f} s wall, {elapsed.user:.3f} s user, "
+        f"{elapsed.system:.3f} s system; preparing the images {splits['training'].elapsed.wall:.3f} s."
     )
-    finite = math.isfinite(costs[-1])
+    finite = math.isfinite(course.costs[-1])
     if arguments.save and finite:
-        model.save(arguments.save, network, final.state.parameters)
+        model.save(arguments.save, network, state.parameters)
         print(f"Network saved in {arguments.save}")
     if arguments.json:
-        write_json(arguments, dataset, network, rounds, costs, before, after)
+        write_json(arguments, dataset, network, course, {"before": before, "after": after})
     if not finite:
-        remedy = f"try a learning rate below {arguments.learning_rate:g}, or other initial weights"
-        raise UserError(
-            f"the cost became {costs[-1]} in round {final.number}, expected a finite number: the training diverged; "
-            f"{remedy if final.number else 'choose smaller weights or a smaller pixel scale'}"
-        )
+        raise UserError(why_diverged(course, arguments.learning_rate))
     return 0
 
 
@@ -169,10 +183,24 @@ def starting_point(arguments: argparse.Namespace) -> tuple[Network, Parameters]:
     return network, initial_parameters(network, chosen["init"], arguments.seed, arguments.dtype)
 
 
-def make_plans(arguments: argparse.Namespace, backend: Backend, n_images: int) -> list[Plan]:
+def training_images(arguments: argparse.Namespace, backend: Backend, network: Network, dataset: Dataset) -> Digits:
+    """The images to train on. Raises UserError or ContractError where backend, network and digits do not fit."""
+    why_not = backend.unsupported("train", network, arguments.dtype)
+    if why_not is not None:
+        raise UserError(f"backend {backend.NAME!r} cannot train {network} in {arguments.dtype}: {why_not}")
+    n_train = len(dataset.train.labels)
+    if arguments.limit is not None and arguments.limit > n_train:
+        raise UserError(f"--limit {arguments.limit}: expected at most {n_train}, the number of training images")
+    train = Digits(dataset.train.images[: arguments.limit], dataset.train.labels[: arguments.limit])
+    check_images(network, train.images, train.labels)
+    check_images(network, dataset.test.images, dataset.test.labels)
+    return train
+
+
+def make_plans(arguments: argparse.Namespace, backend: Backend, n_images: int) -> Iterator[Plan]:
     """One plan a round, as the options say."""
     home = backend.HOME if backend.HOME is None else min(backend.HOME, n_images)
-    plans = rounds_of_plans(
+    return rounds_of_plans(
         n_images,
         home if arguments.batch == "home" else arguments.batch,
         arguments.rounds,
@@ -182,8 +210,6 @@ def make_plans(arguments: argparse.Namespace, backend: Backend, n_images: int) -
         arguments.momentum,
         arguments.seed,
     )
-    check_plan_fits(plans[0], n_images)
-    return plans
 
 
 def print_first_output(backend: Backend, network: Network, parameters: Parameters, train: Digits) -> None:
@@ -209,36 +235,48 @@ def print_quality(
 
 
 def train_with_progress(
-    backend: Backend, network: Network, parameters: Parameters, train: Split, plans: list[Plan]
-) -> tuple[list[Round], list[float]]:
+    backend: Backend, network: Network, parameters: Parameters, train: Split, plans: Iterable[Plan], n_rounds: int
+) -> Course:
     """Train, with a bar and the cost over the training images after each round; stop where it is not finite."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    rounds: list[Round] = []
+    seconds: list[Elapsed] = []
     costs: list[float] = []
     columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("rounds,"), TimeRemainingColumn())
     with Progress(*columns, console=Console(), transient=True) as progress:
-        task = progress.add_task("training", total=len(plans))
+        task = progress.add_task("training", total=n_rounds)
         for point in train_rounds(backend, network, parameters, train, plans):
             progress.update(task, completed=point.number)
-            rounds.append(point)
+            seconds.append(point.elapsed)
             costs.append(evaluate(backend, network, point.state.parameters, train).cost)
             label = "Cost at the start" if point.number == 0 else f"Cost after round {point.number}"
             progress.console.print(f"{label}: {costs[-1]:.6g}", highlight=False)
             if not math.isfinite(costs[-1]):
                 break
-    return rounds, costs
+    return Course(point, seconds, costs)
+
+
+def why_diverged(course: Course, learning_rate: float) -> str:
+    """What became of the cost, and what to try."""
+    number = course.last.number
+    remedy = (
+        f"try a learning rate below {learning_rate:g}, or other initial weights"
+        if number
+        else "choose smaller weights or a smaller pixel scale"
+    )
+    return (
+        f"the cost became {course.costs[-1]} in round {number}, expected a finite number: "
+        f"the training diverged; {remedy}"
+    )
 
 
 def write_json(
     arguments: argparse.Namespace,
     dataset: Dataset,
     network: Network,
-    rounds: list[Round],
-    costs: list[float],
-    before: dict[str, Quality],
-    after: dict[str, Quality],
+    course: Course,
+    qualities: dict[str, dict[str, Quality]],
 ) -> None:
     """Everything about the run in one file; costs that are not finite become null, as JSON has no word for them."""
     from bench import machine
@@ -251,11 +289,11 @@ def write_json(
         },
         "network": str(network),
         "data": {"name": dataset.name, "sha256": dataset.sha256, "notice": dataset.notice},
-        "costs": [cost if math.isfinite(cost) else None for cost in costs],
-        "seconds": [vars(point.elapsed) for point in rounds],
+        "costs": [cost if math.isfinite(cost) else None for cost in course.costs],
+        "seconds": [vars(elapsed) for elapsed in course.seconds],
         "share_correct": {
-            "before": {name: quality.share_correct for name, quality in before.items()},
-            "after": {name: quality.share_correct for name, quality in after.items()},
+            when: {name: quality.share_correct for name, quality in of_splits.items()}
+            for when, of_splits in qualities.items()
         },
         "threads": threads.in_force(),
         "machine": machine.describe(),

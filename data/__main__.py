@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,8 +45,13 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:  # one line, without the usage
+        self.exit(2, f"error: {message}; see `{self.prog} --help`\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m data", description="MNIST, or digits that stand in for it.")
+    parser = _Parser(prog="python -m data", description="MNIST, or digits that stand in for it.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("fetch", help="download the four files of MNIST and verify their checksums")
     show_parser = commands.add_parser("show", help="draw the first ten images with their labels")

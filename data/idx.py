@@ -58,8 +58,9 @@ def read(path: str | Path, remedy: str = "replace it by a whole copy") -> NDArra
         raise IDXError(f"{path}: {error}; {remedy}") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise IDXError(f"{path}: expected a whole gzip file, found: {error}; {remedy}") from None
-    except OSError as error:
-        raise IDXError(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise IDXError(f"{path}: cannot be read ({reason or error}); {remedy}") from None
 
 
 def write(path: str | Path, array: NDArray[Any]) -> None:

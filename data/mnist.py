@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 SIDE = 28  # pixels
+PERMIT = "permit it, or let DIGITBENCH_DATA name another folder"
 
 
 class File(NamedTuple):
@@ -77,10 +78,16 @@ class Folder(NamedTuple):
     """The SHA-256 of each of the four plain files, in the order of FILES."""
 
 
-def locate(folder: Path, name: str) -> Path | None:
-    """Return the path of one of the four files: plain if it is there, else gzip, else None."""
+def locate(folder: Path, name: str, remedy: str = PERMIT) -> Path | None:
+    """Return the path of one of the four files: plain if it is there, else gzip, else None.
+
+    Raises DataError where that cannot be known: a folder that may not be entered, a name that is too long.
+    """
     candidates = (folder / name, folder / f"{name}.gz")
-    return next((path for path in candidates if path.is_file()), None)
+    try:
+        return next((path for path in candidates if path.is_file()), None)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be read ({error.strerror}); {remedy}") from None
 
 
 def is_complete(folder: Path) -> bool:
@@ -100,14 +107,7 @@ def read_folder(folder: Path, remedy: str, must_be_mnist: bool = False) -> Folde
     (n, 28, 28), labels not uint8 (n,) from 0 to 9, a split is empty or its two files differ in n; and
     if must_be_mnist, for a file whose checksum is not MNIST's.
     """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: not a folder, expected one with {_names()}; {remedy}")
-    paths = []
-    for file in FILES:
-        path = locate(folder, file.name)
-        if path is None:
-            raise DataError(f"{folder}: has neither {file.name} nor {file.name}.gz; {remedy}")
-        paths.append(path)
+    paths = [_path_of(folder, file.name, remedy) for file in FILES]
     arrays = [idx.read(path, remedy) for path in paths]
     digests = tuple(idx.sha256(array) for array in arrays)
     for path, digest, file in zip(paths, digests, FILES, strict=True):
@@ -137,6 +137,17 @@ def combined(digests: Iterable[str]) -> str:
     """
     lines = (f"{digest}  {file.name}\n" for digest, file in zip(digests, FILES, strict=True))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _path_of(folder: Path, name: str, remedy: str) -> Path:
+    path = locate(folder, name, remedy)
+    if path is not None:
+        return path
+    if not folder.is_dir():
+        raise DataError(f"{folder}: not a folder, expected one with {_names()}; {remedy}")
+    is_folder = any((folder / entry).is_dir() for entry in (name, f"{name}.gz"))
+    found = " as a file, only as a folder" if is_folder else ""
+    raise DataError(f"{folder}: has neither {name} nor {name}.gz{found}; {remedy}")
 
 
 def _names() -> str:
@@ -284,5 +295,8 @@ def _innermost(error: BaseException) -> str:
 
 
 def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); {PERMIT}") from None

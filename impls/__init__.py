@@ -32,6 +32,7 @@ BUILTIN = {
     "numba": Entry("impls.numba_loops", requires=("numba",)),
 }
 REFERENCE = "naive"
+PARTS = ("NAME", "SUMMARY", "DTYPES", "HOME", "unsupported", "prepare", "outputs", "gradients", "train")
 
 
 class UnknownBackend(ValueError):
@@ -89,3 +90,35 @@ def load(name: str) -> "Backend":
     if reason is not None:
         raise BackendUnavailable(f"backend {name!r} {reason}")
     return cast("Backend", importlib.import_module(entry(name).module))
+
+
+def check(text: str) -> None:
+    """Raise UnknownBackend or BackendUnavailable for what is neither a usable backend nor a module. Imports nothing."""
+    if text not in names() and importlib.util.find_spec(text.partition(".")[0]) is not None:
+        return  # what is wrong with the module, an import says
+    reason = unavailable_reason(text)
+    if reason is not None:
+        raise BackendUnavailable(f"backend {text!r} {reason}")
+
+
+def find(text: str) -> "Backend":
+    """Import the backend of this name or, where there is none, the module of this dotted path.
+
+    Raises UnknownBackend if it is neither or the module lacks what a backend has, BackendUnavailable as `load` does.
+    """
+    if text in names():
+        return load(text)
+    try:
+        module = importlib.import_module(text)
+    except ModuleNotFoundError as error:
+        if not text.startswith(error.name or " "):  # the module is there, but imports what is not
+            raise
+        raise UnknownBackend(
+            f"{text!r} is neither a backend ({', '.join(names())}) nor a module that can be imported"
+        ) from None
+    missing = [part for part in PARTS if not hasattr(module, part)]
+    if missing:
+        raise UnknownBackend(
+            f"module {text!r} is no backend: expected {', '.join(PARTS)}; missing {', '.join(missing)}"
+        )
+    return cast("Backend", module)

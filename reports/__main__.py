@@ -10,6 +10,7 @@ import webbrowser
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 from bench import UserError
 from bench.results import FOLDER, ResultSet, read
@@ -48,8 +49,13 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:  # one line, without the usage
+        self.exit(2, f"error: {message}; see `{self.prog} --help`\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m reports", description="Results -> tables, figures, a page.")
+    parser = _Parser(prog="python -m reports", description="Results -> tables, figures, a page.")
     parser.add_argument(
         "--results",
         type=Path,

@@ -16,7 +16,7 @@ def test_a_case_is_whole(case: Case) -> None:
     parameters = case.parameters()
     check_parameters(case.network, parameters)
     assert parameters[0].weights.dtype == case.dtype
-    plans = case.plans(300, rounds=2)
+    plans = list(case.plans(300, rounds=2))
     assert len(plans) == 2
     for plan in plans:
         assert plan.order is None

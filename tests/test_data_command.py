@@ -151,6 +151,24 @@ def test_fetch_when_all_is_there(
     assert capsys.readouterr().out == (f"Nothing to download; MNIST is in {download}, checksums verified.\n")
 
 
+def test_fetch_with_a_file_that_cannot_be_read(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(path: Path, *_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    (tmp_path / "cache").mkdir()
+    download = folder.rename(tmp_path / "cache" / "mnist")
+    monkeypatch.setattr(Path, "open", refuse)
+    assert main(["fetch"]) == 1
+    output, error = capsys.readouterr()
+    assert output == ""
+    assert error == (
+        f"error: {download / 'train-images-idx3-ubyte'}: cannot be read (Permission denied); "
+        f"permit it, or let {data.VARIABLE} name another folder\n"
+    )
+
+
 def test_fetch_that_fails(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mnist, "MIRRORS", ())
     assert main(["fetch"]) == 1
@@ -189,6 +207,24 @@ def test_an_error_is_one_line(folder: Path) -> None:
     assert failed.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "x/" * 3000], ids=["long name", "long path"])
+def test_a_path_that_is_too_long(name: str) -> None:
+    for failed in (run("info", **{data.VARIABLE: name}), run("show", "--data", name)):
+        assert failed.returncode == 1
+        assert failed.stdout == ""
+        assert failed.stderr.startswith(f"error: {name.rstrip('/')}: cannot be read (File name too long); ")
+        assert failed.stderr.count("\n") == 1
+
+
+def test_an_interrupt(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(source: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(data, "load", interrupted)
+    assert main(["info"]) == 130
+    assert capsys.readouterr() == ("", "interrupted\n")
+
+
 def test_a_reader_that_stops_early(folder: Path) -> None:
     command = [sys.executable, "-m", "data", "show", "--data", str(folder)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -199,9 +235,21 @@ def test_a_reader_that_stops_early(folder: Path) -> None:
     assert process.returncode == 1
 
 
-@pytest.mark.parametrize("arguments", [[], ["fech"], ["show", "--split", "validation"]])
-def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "mentioned", "of"),
+    [
+        ([], "command", ""),
+        (["fech"], "'fech'", ""),
+        (["info", "--colour"], "--colour", ""),
+        (["show", "--split", "validation"], "'validation'", " show"),
+    ],
+)
+def test_wrong_options(arguments: list[str], mentioned: str, of: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
-    assert "usage: python -m data" in capsys.readouterr().err
+    line = capsys.readouterr().err
+    assert line.startswith("error: ")
+    assert mentioned in line
+    assert line.endswith(f"; see `python -m data{of} --help`\n")
+    assert line.count("\n") == 1

@@ -201,7 +201,14 @@ def test_gzip_that_swells_is_not_followed(tmp_path: Path) -> None:
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     assert "cannot be read (No such file" in error_of(tmp_path / "absent")
-    assert "cannot be read" in error_of(tmp_path)
+    assert "cannot be read (Is a directory)" in error_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("x" * 300, "File name too long"), ("x/" * 3000, "File name too long"), ("a\0b", "null byte")]
+)
+def test_impossible_paths(name: str, reason: str) -> None:
+    assert reason in error_of(Path(name))
 
 
 @pytest.mark.parametrize("dtype", ["int64", "bool", "complex64", "float16"])

@@ -140,6 +140,50 @@ def test_not_a_folder(folder: Path) -> None:
     assert '"builtin"' in error_of("bultin")
 
 
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_a_folder_in_place_of_a_file(folder: Path, suffix: str) -> None:
+    """Some archives unpack so."""
+    (folder / TEST_LABELS).unlink()
+    (folder / f"{TEST_LABELS}{suffix}").mkdir()
+    message = error_of(str(folder))
+    assert f"{folder}: has neither {TEST_LABELS} nor {TEST_LABELS}.gz as a file, only as a folder; give " in message
+
+
+def test_a_folder_beside_the_gzip_file_does_no_harm(folder: Path) -> None:
+    compress(folder / TEST_LABELS)
+    (folder / TEST_LABELS).mkdir()
+    assert same(data.load(str(folder)).test, TEST)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x/" * 3000], ids=["long name", "long path"])
+def test_a_path_that_is_too_long(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert error_of(name).startswith(f"{Path(name)}: cannot be read (File name too long); give ")
+    monkeypatch.setenv(data.VARIABLE, name)
+    assert error_of().endswith(
+        f"(File name too long); put the folder right that {data.VARIABLE} names, or unset {data.VARIABLE}"
+    )
+
+
+def test_a_folder_whose_files_have_too_long_paths(folder: Path) -> None:
+    name = str(folder) + "/../digits" * ((4090 - len(str(folder))) // len("/../digits"))
+    assert Path(name).is_dir()
+    assert error_of(name).startswith(f"{name}: cannot be read (File name too long); ")
+
+
+def test_a_path_with_nul() -> None:
+    assert "not a folder" in error_of("digits\0")
+
+
+def test_a_folder_that_may_not_be_entered(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    message = error_of(str(folder))
+    assert message.startswith(f"{folder}: cannot be read (Permission denied); give ")
+    assert "permit it" in error_of()  # the download: it may be there, so the built-in digits do not stand in
+
+
 @pytest.mark.parametrize(
     ("name", "array", "found", "expected"),
     [

@@ -30,6 +30,13 @@ def gradients(*arguments):
     return cost, tuple(layer._replace(biases=-layer.biases) for layer in gradient)
 """
 
+# One that is honest about what it has not.
+DENYING = """
+from impls.vectorized import *
+def unsupported(quantity, network, dtype):
+    return "no need" if quantity == "train" else None
+"""
+
 
 def digits_of(n: int, seed: int) -> Digits:
     """Images of class patterns with noise."""
@@ -60,17 +67,29 @@ def test_first_table_has_a_row_for_each_backend(small: Dataset) -> None:
         assert re.search(rf"^{name} .* (full batch|mini-batches) .*\d s", text, re.MULTILINE), text
 
 
-def test_a_backend_that_disagrees_is_named_and_has_no_row(small: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = impls.load("vectorized")
-    parts = {name: getattr(whole, name) for name in dir(whole) if not name.startswith("_")}
-    wrong = SimpleNamespace(**parts | {"NAME": "numba", "outputs": lambda *a: -whole.outputs(*a)})
-    load = impls.load
-    monkeypatch.setattr(impls, "load", lambda name: wrong if name == "numba" else load(name))
-    text, left_out = printed(small)
-    assert left_out == ["numba"]
-    assert "numba disagrees and is left out" in text
-    assert "numba, full batch: outputs is" in text.replace("\n", " ")
-    assert not re.search(r"^numba .*\d s", text, re.MULTILINE)
+def install(folder: Path, name: str, text: str) -> None:
+    """Make a package with one backend, as an installation leaves it."""
+    (folder / f"{name}-1.dist-info").mkdir(parents=True)
+    (folder / f"{name}-1.dist-info" / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+    (folder / f"{name}-1.dist-info" / "entry_points.txt").write_text(
+        f"[digitbench.backends]\n{name} = {name}_backend\n"
+    )
+    (folder / f"{name}_backend.py").write_text(text)
+
+
+def test_who_disagrees_or_denies_is_named_and_has_no_row(
+    small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, "wrong", WRONG)
+    install(tmp_path, "denying", DENYING)
+    monkeypatch.syspath_prepend(tmp_path)
+    text, disagreeing = printed(small)
+    assert disagreeing == ["wrong"]  # to deny is no fault
+    flat = " ".join(text.split())
+    assert "wrong disagrees and is left out: wrong, full batch, float32: gradient of layer 1 biases is" in flat
+    assert "denying is left out: denying, full batch, float32: has no train: no need" in flat
+    assert not re.search(r"^(wrong|denying) .*\d s", text, re.MULTILINE)
+    assert re.search(r"^numba .*\d s", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
@@ -108,21 +127,18 @@ def test_from_benchmarks_to_report(small: Dataset, tmp_path: Path) -> None:
     """All backends on small data, and a wrong one from another package: it is not timed, and the page says why."""
     mnist.write_folder(tmp_path / "digits", small.train, small.test)
     package = tmp_path / "package"
-    (package / "wrong-1.dist-info").mkdir(parents=True)
-    (package / "wrong-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: wrong\nVersion: 1\n")
-    (package / "wrong-1.dist-info" / "entry_points.txt").write_text("[digitbench.backends]\nwrong = wrong_backend\n")
-    (package / "wrong_backend.py").write_text(WRONG)
+    install(package, "wrong", WRONG)
     results = tmp_path / "results.json"
 
     command = ["pytest", "--benchmark-only", f"--benchmark-json={results}", "-p", "no:cacheprovider", "-q"]
     run = in_process(command, DIGITBENCH_DATA=str(tmp_path / "digits"), PYTHONPATH=str(package))
     assert run.returncode == 1, run.stdout  # as one backend disagreed
-    assert "wrong, full batch: gradient of layer 1 biases" in run.stdout
+    assert "wrong, full batch, float32: gradient of layer 1 biases" in run.stdout
 
     found = read(results)
     assert {m.backend for m in found.measurements} == {*impls.available(), "floor"}
     (line,) = found.disagreements
-    assert line.startswith("wrong, full batch: gradient of layer 1 biases")
+    assert line.startswith("wrong, full batch, float32: gradient of layer 1 biases")
     assert found.notice is not None
     assert "not MNIST" in found.notice
     for measurement in found.measurements:
@@ -139,5 +155,5 @@ def test_from_benchmarks_to_report(small: Dataset, tmp_path: Path) -> None:
     report = in_process(["reports", "--results", str(results), "--out", str(tmp_path / "out")])
     assert report.returncode == 0, report.stderr
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
-    assert "wrong, full batch: gradient of layer 1 biases" in page
+    assert "wrong, full batch, float32: gradient of layer 1 biases" in page
     assert "not MNIST" in page

@@ -1,6 +1,7 @@
 """Plans: every image once a round, learning rates over all rounds, an order of its own for each shuffled round."""
 
 import itertools
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ def test_a_round_uses_every_image_once(n: int, batch: int | None, order: Any) ->
 
 
 def test_file_order_needs_no_copy() -> None:
-    plans = rounds_of_plans(10, 4, rounds=2)
+    plans = list(rounds_of_plans(10, 4, rounds=2))
     assert [plan.order for plan in plans] == [None, None]
     assert plans[0].starts.tolist() == plans[1].starts.tolist() == [0, 4, 8]
     assert plans[0].stops.tolist() == plans[1].stops.tolist() == [4, 8, 10]
@@ -51,6 +52,22 @@ def test_each_shuffled_round_has_its_own_order() -> None:
 def test_the_seed_decides_the_orders() -> None:
     assert orders(seed=0, rounds=2) == orders(seed=0, rounds=3)[:2]  # more rounds go on where fewer end
     assert not any(order in orders(seed=1, rounds=3) for order in orders(seed=0, rounds=3))
+
+
+def test_orders_are_drawn_one_after_the_other() -> None:
+    rng = np.random.default_rng([5, 1])
+    assert orders(seed=5, rounds=3) == [rng.permutation(20).tolist() for _ in range(3)]
+
+
+def test_many_shuffled_rounds_cost_no_memory() -> None:
+    tracemalloc.start()
+    try:
+        n = sum(len(plan.starts) for plan in rounds_of_plans(10_000, None, rounds=200, order="shuffled"))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert n == 200
+    assert peak < 10 * 10_000 * 8  # ten orders, not two hundred
 
 
 def test_orders_are_not_drawn_from_the_stream_of_the_parameters() -> None:
@@ -83,4 +100,4 @@ def test_bad_batch(batch: int) -> None:
 @pytest.mark.parametrize("rate", [-0.1, float("nan"), float("inf")])
 def test_bad_learning_rate(rate: float) -> None:
     with pytest.raises(ContractError, match=f"learning rate {rate}"):
-        rounds_of_plans(10, 5, rounds=1, learning_rate=rate)
+        list(rounds_of_plans(10, 5, rounds=1, learning_rate=rate))

@@ -14,7 +14,7 @@ from bench.__main__ import main
 from bench.plans import rounds_of_plans
 from bench.predict import as_mnist, read_grey
 from impls import vectorized
-from impls.contract import Layer, Network, zero_velocities
+from impls.contract import COST_OF_OUTPUT, Activation, Layer, Network, Output, zero_velocities
 from impls.initialisation import initial_parameters
 
 
@@ -179,14 +179,15 @@ def test_missing_picture(tmp_path: Path) -> None:
     assert "cannot be read" in error_of(lambda: read_grey(tmp_path))
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg"])
-def test_damaged_pictures(suffix: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
+def test_damaged_pictures(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut anywhere, or with one byte changed: a picture all the same, or one line."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10**6)  # the changed byte may be one of its width
     path = tmp_path / f"7.{suffix}"
     seven(60, 70, 10, 10, 40).save(path)
     whole = path.read_bytes()
     damaged = [whole[:length] for length in range(0, len(whole), 13)]
-    for position in range(0, len(whole), 1 if suffix == "png" else 11):
+    for position in {"png": range(len(whole)), "jpg": range(0, len(whole), 11), "tif": range(200)}[suffix]:
         changed = bytearray(whole)
         changed[position] ^= 0x01
         damaged.append(bytes(changed))
@@ -201,11 +202,20 @@ def test_damaged_pictures(suffix: str, tmp_path: Path) -> None:
     assert all(message.startswith(f"{path}: ") and "\n" not in message for message in messages)
 
 
-def test_a_picture_too_large_to_be_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pillow refuses what would fill the memory once it is unpacked."""
-    seven().save(tmp_path / "7.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    assert str(tmp_path / "7.png") in error_of(lambda: read_grey(tmp_path / "7.png"))
+@pytest.mark.parametrize("most", [1_000, 51_999])
+def test_a_picture_too_large_to_be_true(most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow refuses what would fill the memory once it is unpacked, and warns of what is up to twice too large."""
+    seven(200, 260).save(tmp_path / "7.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", most)
+    assert error_of(lambda: read_grey(tmp_path / "7.png")) == (
+        f"{tmp_path / '7.png'}: expected a picture of at most {most:,} pixels, found a larger one; make it smaller"
+    )
+
+
+def test_the_largest_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seven(200, 260).save(tmp_path / "7.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 52_000)
+    assert read_grey(tmp_path / "7.png").shape == (260, 200)
 
 
 # --- the command -------------------------------------------------------------------------------------------
@@ -283,6 +293,33 @@ def test_a_network_of_other_pictures(tmp_path: Path, capsys: pytest.CaptureFixtu
     model.save(tmp_path / "small.npz", network, initial_parameters(network, "he_normal", 0, "float32"))
     seven().save(tmp_path / "7.png")
     assert "784 pixels" in failure(capsys, tmp_path / "small.npz", tmp_path / "7.png")
+
+
+def test_a_huge_and_a_cut_picture(
+    saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = tmp_path / "7.png"
+    seven().save(picture)
+    content = picture.read_bytes()
+    picture.write_bytes(content[: len(content) // 2])
+    assert "7.png: cannot be read (" in failure(capsys, saved, picture)
+    picture.write_bytes(content)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50_000)
+    assert "7.png: expected a picture of at most 50,000 pixels" in failure(capsys, saved, picture)
+
+
+@pytest.mark.parametrize("backend", ["naive", "vectorized", "minibatch", "numba"])
+@pytest.mark.parametrize(("hidden", "output", "found"), [("relu", "relu", "inf"), ("relu", "softmax", "nan")])
+def test_a_network_that_overflows(
+    hidden: Activation, output: Output, found: str, backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its parameters are finite, what it makes of a picture is not."""
+    network = Network((784, 4, 10), hidden, output, COST_OF_OUTPUT[output])
+    layers = [np.full(shape, 3e38, np.float32) for shape in ((784, 4), (4, 10))]
+    model.save(tmp_path / "n.npz", network, tuple(Layer(w, np.zeros(w.shape[1], np.float32)) for w in layers))
+    seven().save(tmp_path / "7.png")
+    line = failure(capsys, tmp_path / "n.npz", tmp_path / "7.png", "--backend", backend)
+    assert f"n.npz: expected finite outputs for {tmp_path / '7.png'}, found {found}; " in line
 
 
 def test_a_spoilt_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 import impls
 from impls import BackendUnavailable, Entry, UnknownBackend
+from impls.__main__ import main
 
 ROOT = Path(impls.__file__).parents[1]
 LADDER = ("naive", "vectorized", "minibatch", "numba")
@@ -164,3 +165,33 @@ def test_the_command_lists_the_four() -> None:
         assert "at home with" in line
     assert lines[0].endswith("full batch")
     assert lines[3].endswith("batches of 128")
+
+
+@pytest.mark.parametrize("argument", ["--colour", "naive"])
+def test_the_command_takes_no_options(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([argument])
+    assert caught.value.code == 2
+    assert capsys.readouterr() == (
+        "",
+        f"error: unrecognized arguments: {argument}; see `python -m impls --help`\n",
+    )
+
+
+def test_an_interrupt(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(impls, "load", interrupted)
+    assert main([]) == 130
+    assert capsys.readouterr() == ("", "interrupted\n")
+
+
+def test_a_reader_that_stops_early() -> None:
+    command = [sys.executable, "-m", "impls"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1

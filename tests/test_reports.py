@@ -736,6 +736,46 @@ def test_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     assert "No browser was found" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "mentioned"), [(["--colour"], "--colour"), (["--out"], "--out"), (["old.json"], "old.json")]
+)
+def test_wrong_options(arguments: list[str], mentioned: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    line = error_line(capsys)
+    assert mentioned in line
+    assert line.endswith("; see `python -m reports --help`\n")
+
+
+def test_an_interrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(results: ResultSet) -> dict[str, bytes]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "render", interrupted)
+    path = written(tmp_path, "r.json", SMALL)
+    assert main(["--results", str(path), "--out", str(tmp_path / "out")]) == 130
+    assert capsys.readouterr() == ("", "interrupted\n")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_reader_that_stops_early(tmp_path: Path) -> None:
+    path = written(tmp_path, "r.json", SMALL)
+    code = (
+        "import sys; from reports import __main__ as command; command.render = lambda results: {'index.html': b''}; "
+        f"sys.exit(command.main(['--results', {str(path)!r}, '--out', {str(tmp_path / 'out')!r}]))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+    assert (tmp_path / "out" / "index.html").exists()
+
+
 def test_a_terminal_without_a_dagger(tmp_path: Path) -> None:
     path = written(tmp_path, "r.json", SMALL)
     code = (

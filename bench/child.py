@@ -1,0 +1,87 @@
+"""A process of its own for one backend: started fresh, asked and answering, never left behind."""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from bench import threads
+
+PR_SET_PDEATHSIG = 1  # of Linux's prctl
+
+
+class ChildFailed(RuntimeError):
+    """The child hangs, died, or sent word that it failed; the message is the reason, `what` one word for it."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(reason)
+        self.what = what
+
+
+class Child:
+    """A process that runs `serve(connection, *arguments)`; use it in a `with`, at whose end it is killed.
+
+    n_threads: what the numerical libraries may use, asked for in the environment before the child imports anything;
+    None: what they would use anyway.
+    """
+
+    def __init__(self, serve: Callable[..., None], *arguments: Any, n_threads: int | None = None) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=begin, args=(os.getpid(), theirs, serve, arguments), daemon=True)
+        with threads.asked_for(n_threads):
+            self.process.start()
+        theirs.close()
+
+    def __enter__(self) -> "Child":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()  # stopped or not
+        self.process.join()
+        self.connection.close()
+
+    def send(self, request: Any) -> None:
+        """Ask something. Raises ChildFailed if it is dead."""
+        try:
+            self.connection.send(request)
+        except OSError:
+            raise self.death() from None
+
+    def answer(self, seconds: float) -> Any:
+        """Wait for what it says. Raises ChildFailed if that takes longer, or if it dies meanwhile."""
+        try:
+            if not self.connection.poll(seconds):
+                raise ChildFailed("hangs", f"gave no answer within {seconds:g} s")
+            return self.connection.recv()
+        except (EOFError, ConnectionResetError):
+            raise self.death() from None
+
+    def death(self) -> ChildFailed:
+        """That it died, and how."""
+        self.process.join()
+        return ChildFailed("dies", f"ended its process with exit code {self.process.exitcode}")
+
+    def pause(self) -> None:
+        """Stop it, so that no thread of it spins while others are measured. Only where it could not stay behind."""
+        if sys.platform == "linux" and self.process.pid:
+            os.kill(self.process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        if sys.platform == "linux" and self.process.pid:
+            os.kill(self.process.pid, signal.SIGCONT)
+
+
+def begin(parent: int, connection: Connection, serve: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    """What the child does first: see to it that it ends with its parent, and leave interruptions to that."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":  # killed also while stopped; elsewhere nobody is stopped, and the pipe's end is seen
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before we asked
+            os._exit(1)
+    serve(connection, *arguments)

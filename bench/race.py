@@ -1,0 +1,316 @@
+"""`python -m bench race`: backends measured against one another, taking turns, each in a process of its own."""
+
+import argparse
+import json
+import tempfile
+import time
+from collections import defaultdict
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from statistics import median
+from typing import Any, get_args
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+import data
+import impls
+from bench import UserError, machine, options, statistics, threads
+from bench.agreement import plain, reference
+from bench.cases import MINI_BATCHES, Case
+from bench.judging import TIME_LIMIT, judge
+from bench.measuring import FLOOR, Quantity, Task
+from bench.plans import Order
+from bench.results import FOLDER
+from bench.trials import trial_of
+from bench.turns import Race, Record, run_generation, stored
+from data import Dataset, Digits
+from impls.contract import COST_OF_OUTPUT, Activation, DType, Network, Output
+
+BASELINE = "vectorized"
+ROUNDS = 8  # of a generation
+SAMPLED = {impls.REFERENCE: 2000}  # so many images instead of all, and scaled: a round of all takes many seconds
+LEAST_GENERATIONS = 3  # whatever the budget: intervals are across generations
+RESTLESS = 1.2  # drift between generations that is worth a warning
+SCHEMA = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    add = parser.add_argument
+    add(
+        "--backend",
+        action="append",
+        metavar="NAME",
+        help="who runs; may be given several times (default: all available)",
+    )
+    add("--baseline", default=BASELINE, metavar="NAME", help="whom the others are compared with (default: %(default)s)")
+    add(
+        "--measure",
+        choices=get_args(Quantity),
+        default="round",
+        help="a round of training, one gradient, or outputs (default: %(default)s)",
+    )
+    add(
+        "--network", type=options.sizes, default=MINI_BATCHES.network.sizes, metavar="SIZES", help="default: 784-128-10"
+    )
+    add("--hidden", choices=get_args(Activation), default=MINI_BATCHES.network.hidden, help="default: %(default)s")
+    add("--output", choices=get_args(Output), default=MINI_BATCHES.network.output, help="default: %(default)s")
+    add(
+        "--batch",
+        type=options.batch,
+        default=MINI_BATCHES.batch,
+        metavar="N",
+        help="images per update, or all (default: %(default)s)",
+    )
+    add("--order", choices=get_args(Order), default="file", help="of the images (default: %(default)s)")
+    add("--momentum", type=options.number(0, 1), default=0.0, metavar="X", help="default: %(default)s")
+    add("--dtype", choices=get_args(DType), default="float32", help="default: %(default)s")
+    add("--images", type=options.whole_number(1), metavar="N", help="of the data's first (default: all)")
+    add(
+        "--budget",
+        type=options.number(0.001),
+        default=60.0,
+        metavar="SECONDS",
+        help="to stop after, at the end of a generation (default: %(default)g)",
+    )
+    add(
+        "--precision",
+        type=options.number(0.0001),
+        default=0.03,
+        metavar="X",
+        help="to stop when all ratios are known to that share (default: %(default)g)",
+    )
+    add(
+        "--rounds",
+        type=options.whole_number(2),
+        default=ROUNDS,
+        metavar="N",
+        help="in a generation of processes (default: %(default)s)",
+    )
+    add(
+        "--seed",
+        type=options.whole_number(0),
+        default=0,
+        metavar="N",
+        help="of the order of turns (default: %(default)s)",
+    )
+    add(
+        "--results",
+        type=options.output_file,
+        metavar="FILE",
+        help="JSON, a record a line (default: a new one in bench/results)",
+    )
+    options.add_data(parser)
+    options.add_threads(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check, race, print a table; 1 if anybody was left out for a fault, else 0.
+
+    Raises UserError for options that do not go together, UnknownBackend or BackendUnavailable for a name.
+    """
+    console = Console(highlight=False)
+    dataset = data.load(arguments.data)
+    digits = digits_of(dataset, arguments)
+    case = case_of(arguments)
+    names = list(dict.fromkeys([*(arguments.backend or impls.available()), arguments.baseline]))
+    for name in names:
+        impls.check(name)
+    n_threads = arguments.threads or threads.cores()
+    results = arguments.results or FOLDER / f"race-{datetime.now():%Y%m%d-%H%M%S}.jsonl"
+    results.parent.mkdir(parents=True, exist_ok=True)
+    console.print(f"{case.network}, {case.dtype}, {case.plan_name}. {dataset.notice or dataset.name}")
+    with tempfile.TemporaryDirectory() as folder, results.open("a", encoding="utf-8") as file:
+        records: list[Record] = []
+
+        def record(entry: Record) -> None:
+            records.append(entry)
+            file.write(json.dumps(entry) + "\n")
+            file.flush()
+
+        record(header(arguments, case, dataset, n_threads))
+        agreeing = agreed(console, names, case, digits, record)
+        race = Race(
+            tasks(agreeing, arguments.measure, case, digits, Path(folder)),
+            n_threads,
+            arguments.rounds,
+            TIME_LIMIT,
+            record,
+            arguments.seed,
+        )
+        why = go_on(console, race, arguments, records)
+        record({"kind": "end", "reason": why})
+    show(console, race, records, arguments.baseline, why)
+    console.print(f"Every measurement: {results}")
+    return 1 if race.failures or len(agreeing) < len(names) else 0
+
+
+def case_of(arguments: argparse.Namespace) -> Case:
+    """The case that the options describe."""
+    network = Network(arguments.network, arguments.hidden, arguments.output, COST_OF_OUTPUT[arguments.output])
+    name = "full batch" if arguments.batch is None else f"batches of {arguments.batch:,}"
+    name += ", shuffled" if arguments.order == "shuffled" else ""
+    name += f", Nesterov {arguments.momentum:g}" if arguments.momentum else ""
+    return replace(
+        MINI_BATCHES,
+        plan_name=name,
+        batch=arguments.batch,
+        learning_rate=0.1,  # of no consequence for the time, and small, so that agreement can be told for any network
+        network=network,
+        dtype=arguments.dtype,
+        order=arguments.order,
+        momentum=arguments.momentum,
+    )
+
+
+def digits_of(dataset: Dataset, arguments: argparse.Namespace) -> Digits:
+    """The images that are raced on: of training, or of the test where outputs are measured."""
+    split = dataset.test if arguments.measure == "outputs" else dataset.train
+    n = arguments.images or len(split.labels)
+    if n > len(split.labels):
+        raise UserError(f"{n} images: expected at most {len(split.labels)}, as many as {dataset.name} has")
+    return Digits(split.images[:n], split.labels[:n])
+
+
+def header(arguments: argparse.Namespace, case: Case, dataset: Dataset, n_threads: int) -> Record:
+    """What holds for all records that follow."""
+    return {
+        "kind": "race",
+        "schema": SCHEMA,
+        "when": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "measure": arguments.measure,
+        "network": str(case.network),
+        "plan": case.plan_name,
+        "batch": case.batch,
+        "dtype": case.dtype,
+        "threads": n_threads,
+        "baseline": arguments.baseline,
+        "seed": arguments.seed,
+        "data": dataset.name,
+        "data_sha256": dataset.sha256,
+        "machine": machine.describe(),
+    }
+
+
+def agreed(console: Console, names: list[str], case: Case, digits: Digits, record: Any) -> list[str]:
+    """Who agrees with the reference on this very case. The others are named, with the reason."""
+    trial = trial_of(case, digits)
+    checked = [(trial, reference(trial))]
+    agreeing = []
+    for name in names:
+        with console.status(f"{name}: agreement (the first time it may have to compile)"):
+            results = judge(name, checked)
+        for result in results:
+            record({"kind": "agreement", **plain(result)})
+        reasons = [reason for result in results for reason in (result.failure, result.denial) if reason]
+        if reasons:
+            console.print(f"[red]left out:[/] {escape(reasons[0])}", soft_wrap=True)
+        else:
+            agreeing.append(name)
+    return agreeing
+
+
+def tasks(names: list[str], quantity: Quantity, case: Case, digits: Digits, folder: Path) -> dict[str, Task]:
+    """What each entrant has to do; the floor runs along where rounds are measured."""
+    stored(digits, folder)
+    n = len(digits.labels)
+    entrants = [*names, FLOOR] if quantity == "round" else names
+    images = {name: min(n, SAMPLED.get(name, n)) if quantity == "round" else n for name in entrants}
+    return {name: Task(name, quantity, case, folder, images[name]) for name in entrants}
+
+
+def go_on(console: Console, race: Race, arguments: argparse.Namespace, records: list[Record]) -> str:
+    """Generation after generation until all is known precisely enough or the budget is spent; return which."""
+    begin = time.monotonic()
+    columns = (BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = progress.add_task("", total=arguments.budget)
+        generation = 0
+        while len(race.tasks.keys() - race.failures.keys()) > 1:
+            progress.update(bar, completed=time.monotonic() - begin, description=f"generation {generation + 1}")
+            run_generation(race, generation)
+            generation += 1
+            if statistics.precise(rounds_of(race, records), arguments.baseline, arguments.precision):
+                return f"all ratios are known to {arguments.precision:.1%}"
+            if generation >= LEAST_GENERATIONS and time.monotonic() - begin > arguments.budget:
+                return f"the budget of {arguments.budget:g} s is spent"
+    return "fewer than two are left"
+
+
+def rounds_of(race: Race, records: list[Record]) -> list[list[dict[str, float]]]:
+    """Seconds of everybody who has not failed, for all images, by generation and round."""
+    most = max(task.images for task in race.tasks.values())
+    found: dict[int, dict[int, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
+    for entry in records:
+        if entry["kind"] == "sample" and entry["entrant"] not in race.failures:
+            scale = most / race.tasks[entry["entrant"]].images
+            found[entry["generation"]][entry["round"]][entry["entrant"]] = scale * entry["wall"]
+    return [list(rounds.values()) for rounds in found.values()]
+
+
+def show(console: Console, race: Race, records: list[Record], baseline: str, why: str) -> None:
+    """The table, fastest first: what each takes, and how many times as long as the baseline."""
+    rounds = rounds_of(race, records)
+    if not rounds:
+        return
+    typical = {row.backend: row for row in statistics.seconds(rounds)}
+    ratios = {row.backend: row for row in statistics.ratios(rounds, baseline, looked=True)}
+    backends_only = [[{name: time for name, time in one.items() if name != FLOOR} for one in g] for g in rounds]
+    ranks = statistics.ranks(backends_only, looked=True)
+    order = sorted(typical, key=lambda name: typical[name].typical)
+    compared = table_of("", "rank", "seconds", f"times {baseline}", "95 % interval", "outliers")
+    for name in order:
+        found = ratios.get(name)
+        interval = f"{found.interval.low:.3f} to {found.interval.high:.3f}" if found and found.interval else ""
+        ratio = f"{found.estimate:.3f}" if found else "1"
+        outliers = f"{found.outliers} of {found.pairs}" if found else ""
+        compared.add_row(name, str(ranks.get(name, "")), f"{typical[name].typical:.4g}", ratio, interval, outliers)
+    console.print(compared)
+    console.print(
+        f"{len(rounds)} generations of processes, {sum(map(len, rounds))} rounds; it ended as {why}. The intervals "
+        "hold all together with 95 %, across generations. Equal ranks are not told apart.\n"
+    )
+    beside = table_of("", "cpu", "first call", "prepare", "peak of process", "of a call")
+    for name in order:
+        beside.add_row(name, *beside_time(records, name))
+    console.print(beside)
+    console.print("Cpu: time of all threads over wall time. First call: in a fresh process, numba's cache on disk.\n")
+    for reason in race.failures.values():
+        console.print(f"[red]left out:[/] {escape(reason)}", soft_wrap=True)
+    worst = max(typical.values(), key=lambda row: row.drift or 0)
+    if worst.drift and worst.drift > RESTLESS:
+        console.print(
+            f"[yellow]The machine was not quiet:[/] from one generation to another {worst.backend} changed by a factor "
+            f"of {worst.drift:.2f}. End what else is running, or give it a longer --budget."
+        )
+
+
+def table_of(*heads: str) -> Table:
+    """An empty table with these columns, the first to the left."""
+    table = Table(box=SIMPLE, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for head in heads:
+        table.add_column(head, no_wrap=True, justify="right" if head else "left")
+    return table
+
+
+def beside_time(records: list[Record], name: str) -> list[str]:
+    """What stands beside the time of an entrant: medians over its processes, memory at most."""
+    processes = [entry for entry in records if entry["kind"] == "process" and entry["entrant"] == name]
+    samples = [entry for entry in records if entry["kind"] == "sample" and entry["entrant"] == name]
+    return [
+        f"{median((entry['user'] + entry['system']) / entry['wall'] for entry in samples):.0%}",
+        f"{median(entry['first']['wall'] for entry in processes):.3g} s",
+        f"{median(entry['prepare']['wall'] for entry in processes):.2g} s",
+        *(mebibytes([entry[peak] for entry in processes]) for peak in ("process_peak", "call_peak")),
+    ]
+
+
+def mebibytes(sizes: list[int | None]) -> str:
+    """The largest; "unknown" where the system does not say."""
+    known = [size for size in sizes if size is not None]
+    return f"{max(known) / 2**20:.1f} MiB" if known else "unknown"

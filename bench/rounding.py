@@ -1,0 +1,232 @@
+"""How far rounding may move what a network computes: an error analysis that runs beside the values.
+
+Every number here goes with a bound of its error, in units of the machine epsilon of the dtype that is judged. The
+rules are those of a running error analysis to first order (Higham, Accuracy and Stability of Numerical Algorithms, 2nd
+ed. 2002, section 3.3): an operation hands errors on by its derivative, and adds one rounding of its own. A sum of m
+products adds sqrt(m) roundings, as independent roundings do (Higham and Mary 2019, "A new approach to probabilistic
+rounding error analysis"), each of the size that its partial sums have; the worst case, m, does not happen.
+
+Where a pre-activation of ReLU may lie on either side of 0, either derivative is right: it may be off by 1. Such kinks
+are all that makes float32 coarse, so `bench.trials` chooses images that keep away from them.
+
+Over a training the errors of the updates add up and grow. How much, is measured: the network is trained a second time,
+and every update moves the parameters, at random signs, by what rounding may have done to them in this update. How far
+the two trainings part is what rounding explains.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from impls.contract import Array, Layer, Network, Parameters, Plan
+
+SAFETY = 4.0  # 2, as the reference rounds too; and as much again
+DRAWS = 2  # of random signs; the farthest counts
+
+
+class Rounded(NamedTuple):
+    """Float64 values and, of the same shape, bounds of their errors in eps."""
+
+    value: Array
+    error: Array
+
+
+class Evaluation(NamedTuple):
+    """The network at some parameters on some images."""
+
+    outputs: Rounded
+    cost: Rounded
+    gradient: tuple[tuple[Rounded, Rounded], ...]  # weights and biases, layer by layer
+    pre_activations: list[Array]  # layer by layer
+    kinks: Array  # (n,) bool: images with a pre-activation of ReLU that may lie on either side of 0
+
+
+class Drift(NamedTuple):
+    """How far rounding may move a training, in eps: absolute, shaped like what it belongs to."""
+
+    costs: Array
+    parameters: list[Array]  # weights and biases in turn
+    velocities: list[Array]
+
+
+def exact(value: Array) -> Rounded:
+    """Values that everybody starts from."""
+    return Rounded(value, np.zeros_like(value))
+
+
+def product(x: Rounded, weights: Array) -> Rounded:
+    """x @ weights, which are exact. The errors of different inputs or units are independent: their squares add up."""
+    value = x.value @ weights
+    terms = np.count_nonzero(x.value, axis=1, keepdims=True)
+    squares = (x.error**2 + terms * x.value**2) @ weights**2
+    return Rounded(value, np.sqrt(squares + terms * value**2))
+
+
+def product_over_images(x: Rounded, y: Rounded) -> Rounded:
+    """x @ y, where the sum goes over images. A function that is off may be off alike in all images: errors add up."""
+    value = x.value @ y.value
+    x_size, y_size = np.abs(x.value), np.abs(y.value)
+    terms = np.count_nonzero(x.value, axis=1, keepdims=True)
+    summing = np.sqrt(terms * (x_size**2 @ y_size**2 + value**2))
+    return Rounded(value, x.error @ y_size + x_size @ y.error + summing)
+
+
+def times(x: Rounded, y: Rounded) -> Rounded:
+    """x * y, element by element."""
+    value = x.value * y.value
+    return Rounded(value, x.error * np.abs(y.value) + np.abs(x.value) * y.error + np.abs(value))
+
+
+def transposed(x: Rounded) -> Rounded:
+    """The transpose."""
+    return Rounded(x.value.T, x.error.T)
+
+
+def activate(name: str, z: Rounded) -> tuple[Rounded, Rounded]:
+    """The activation of z and its derivative, which for ReLU is that of values that keep away from 0."""
+    if name == "relu":
+        above = np.where(z.value > 0, 1.0, 0.0)
+        return Rounded(np.maximum(z.value, 0), above * z.error), exact(above)
+    if name == "tanh":
+        a = np.tanh(z.value)
+        error = (1 - a * a) * z.error + np.abs(a)
+        return Rounded(a, error), Rounded(1 - a * a, 2 * np.abs(a) * error + 1)
+    if name == "sigmoid":  # as (1 + tanh(z / 2)) / 2 it has the absolute error of a number near 1
+        a = (1 + np.tanh(z.value / 2)) / 2
+        error = a * (1 - a) * z.error + 1
+        return Rounded(a, error), Rounded(a * (1 - a), np.abs(1 - 2 * a) * error + a)
+    shifted = z.value - z.value.max(axis=1, keepdims=True)
+    a = np.exp(shifted)
+    a /= a.sum(axis=1, keepdims=True)
+    mean_error = (a * z.error).sum(axis=1, keepdims=True)
+    return Rounded(a, a * (z.error + mean_error + np.abs(shifted) + 2)), exact(np.ones_like(a))
+
+
+def kinked(z: Rounded, a: Rounded, slope: Rounded, at_kink: Array, eps: float) -> tuple[Rounded, Rounded]:
+    """ReLU's activation and derivative where z may lie on either side of 0."""
+    return Rounded(a.value, np.where(at_kink, z.error, a.error)), Rounded(slope.value, at_kink / eps)
+
+
+def evaluate(
+    network: Network,
+    parameters: Parameters,
+    images: Array,
+    labels: Array,
+    eps: float,
+    beside: list[Array] | None = None,
+) -> Evaluation:
+    """Outputs, mean cost and its gradient, with their errors.
+
+    parameters: float64. images: (n, n_inputs), not yet scaled. eps: the machine epsilon of the dtype that is judged.
+    beside: every layer's pre-activations in a training that has drifted apart, (n, fan_out) each.
+    """
+    n = len(images)
+    x = images * network.pixel_scale
+    activations, slopes, pre_activations = [Rounded(x, 2 * np.abs(x))], [], []
+    kinks = np.zeros(n, bool)
+    names = [network.hidden] * (len(parameters) - 1) + [network.output]
+    for number, (name, (weights, biases)) in enumerate(zip(names, parameters, strict=True)):
+        summed = product(activations[-1], weights)
+        z = Rounded(summed.value + biases, summed.error + np.abs(biases))
+        a, slope = activate(name, z)
+        if name == "relu":
+            drift = 0.0 if beside is None else np.abs(z.value - beside[number])
+            reach = SAFETY * (eps * z.error + drift)
+            at_kink = (np.abs(z.value) <= reach) & (reach > 0)
+            kinks |= at_kink.any(axis=1)
+            a, slope = kinked(z, a, slope, at_kink, eps)
+        pre_activations.append(z.value)
+        activations.append(a)
+        slopes.append(slope)
+    cost, delta = cost_and_delta(network, z, a, slope, np.eye(network.sizes[-1])[labels], eps)
+    gradient: list[tuple[Rounded, Rounded]] = []
+    for number in range(len(parameters) - 1, -1, -1):
+        of_weights = product_over_images(transposed(activations[number]), delta)
+        of_biases = product_over_images(exact(np.ones((1, n))), delta)
+        gradient.insert(0, (mean(of_weights, n), mean(Rounded(of_biases.value[0], of_biases.error[0]), n)))
+        if number > 0:
+            passed = product(delta, parameters[number].weights.T)
+            delta = times(passed, slopes[number - 1])
+    return Evaluation(a, cost, tuple(gradient), pre_activations, kinks)
+
+
+def mean(total: Rounded, n: int) -> Rounded:
+    """A sum over n images divided by n."""
+    return Rounded(total.value / n, total.error / n)
+
+
+def cost_and_delta(
+    network: Network, z: Rounded, a: Rounded, slope: Rounded, targets: Array, eps: float
+) -> tuple[Rounded, Rounded]:
+    """The mean cost, and dCost/dz of the output layer for each image."""
+    n = len(targets)
+    difference = Rounded(a.value - targets, a.error + np.abs(a.value - targets))
+    if network.cost == "cross_entropy":
+        highest = z.value.max(axis=1)
+        of_image = highest + np.log(np.exp(z.value - highest[:, None]).sum(axis=1)) - (targets * z.value).sum(axis=1)
+        error = ((a.value + targets) * z.error).sum(axis=1) + np.abs(z.value).max(axis=1) + 1
+        delta = difference
+    else:
+        of_image = (difference.value**2).sum(axis=1) / 2  # saturated outputs leave only the second order
+        error = (np.abs(difference.value) * difference.error + eps * difference.error**2 / 2).sum(axis=1) + of_image
+        delta = times(difference, slope)
+    summing = np.sqrt(n) * np.abs(of_image).mean()
+    return Rounded(of_image.mean(), error.mean() + summing), delta
+
+
+def drift_of_training(
+    network: Network, parameters: Parameters, images: Array, labels: Array, plan: Plan, eps: float
+) -> Drift:
+    """How far rounding may move the costs of a plan's updates, and the parameters and velocities after them.
+
+    parameters: float64, at rest. images, labels: of the plan. eps: of the dtype that is judged.
+    """
+    rng = np.random.default_rng(0)
+    mu = plan.momentum
+    p = [array for layer in parameters for array in layer]
+    v = [np.zeros_like(array) for array in p]
+    moved = [(p, v)] * DRAWS
+    costs = np.zeros(len(plan.starts))
+    for u, (start, stop, rate) in enumerate(zip(plan.starts, plan.stops, plan.learning_rates, strict=True)):
+        chosen = slice(start, stop) if plan.order is None else plan.order[start:stop]
+        batch = images[chosen], labels[chosen]
+        here = evaluate(network, layers(p), *batch, eps)
+        p, v = updated(p, v, [part.value for part in flat(here.gradient)], rate, mu)
+        for draw, (p_moved, v_moved) in enumerate(moved):
+            there = evaluate(network, layers(p_moved), *batch, eps, beside=here.pre_activations)
+            costs[u] = max(costs[u], np.abs(there.cost.value - here.cost.value) / eps + there.cost.error)
+            gradient = flat(there.gradient)
+            v_error = [(part.error + np.abs(a)) * (mu > 0) for part, a in zip(gradient, v_moved, strict=True)]
+            p_error = [
+                rate * (part.error + mu * error) + np.abs(a)
+                for part, error, a in zip(gradient, v_error, p_moved, strict=True)
+            ]
+            p_moved, v_moved = updated(p_moved, v_moved, [part.value for part in gradient], rate, mu)
+            moved[draw] = jolted(p_moved, p_error, eps, rng), jolted(v_moved, v_error, eps, rng)
+    parameter_drift, velocity_drift = (
+        [np.max([np.abs(draw[kind][i] - still[i]) for draw in moved], axis=0) / eps for i in range(len(still))]
+        for kind, still in enumerate((p, v))
+    )
+    return Drift(costs, parameter_drift, velocity_drift)
+
+
+def jolted(arrays: list[Array], errors: list[Array], eps: float, rng: np.random.Generator) -> list[Array]:
+    """Every number moved by its error, up or down at random."""
+    return [a + eps * error * rng.choice((-1.0, 1.0), a.shape) for a, error in zip(arrays, errors, strict=True)]
+
+
+def updated(p: list[Array], v: list[Array], g: list[Array], rate: float, mu: float) -> tuple[list[Array], list[Array]]:
+    """Parameters and velocities after one update, as the contract says."""
+    if mu > 0:
+        v = [mu * a + b for a, b in zip(v, g, strict=True)]
+    return [a - rate * (b + mu * c) for a, b, c in zip(p, g, v, strict=True)], v
+
+
+def layers(arrays: list[Array]) -> Parameters:
+    """Weights and biases in turn, as layers."""
+    return tuple(map(Layer, arrays[::2], arrays[1::2]))
+
+
+def flat(gradient: tuple[tuple[Rounded, Rounded], ...]) -> list[Rounded]:
+    """The gradient's parts, weights and biases in turn."""
+    return [part for layer in gradient for part in layer]

@@ -1,0 +1,258 @@
+"""What the samples of a race say: ratios with intervals, ranks, slowdowns, when to stop, noise, how a cost grows.
+
+race[generation][round][backend] is a time in seconds. A generation is a set of fresh processes; a round holds one
+measurement of each backend, close in time. A backend that died is absent from the rounds that it missed. No order
+matters, neither of generations, rounds nor backends.
+
+Chance has two levels. Within a generation, what slows the machine slows all backends of a round, so times are compared
+within a round only, as log(seconds / seconds of the baseline); bursts that hit a single measurement remain, and the
+median of these log-ratios is what the generation says. Between generations, processes differ for as long as they live
+(memory layout, placement of threads), and no number of rounds averages that out: the highest level of repetition
+counts (Kalibera and Jones, "Rigorous benchmarking in reasonable time", ISMM 2013). So the medians are the sample, their
+mean is the estimate, and Student's t over them gives the interval. Generations may differ in rounds and noise: where
+independent normal values have unequal variances, t errs to the safe side, at levels of 5 % and below (Bakirov and
+Szekely 2005; Ibragimov and Müller, "t-statistic based correlation and heterogeneity robust inference", J. Bus. Econ.
+Stat. 28, 2010).
+
+What this does not see: what favours one backend for longer than a generation; and few generations of a backend that
+comes in two kinds may all be of one kind (a fifth of its processes 3 % slower: 95 % intervals of 3 to 12 generations
+hold 86 to 92 % of the time; where both backends are so, it cancels).
+
+The median was chosen by simulation, 8 rounds a generation: with normal noise the interval of Hodges and Lehmann's
+estimate is 10 % narrower, but its error is a seventh larger where 5 % of the rounds have a burst, and half as large
+again where 10 % have. tests/test_statistics.py simulates what is promised here.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from impls.contract import Array
+
+Generation = Sequence[Mapping[str, float]]  # a mapping for each round: seconds by backend
+Race = Sequence[Generation]
+
+CONFIDENCE = 0.95
+MARGIN = 0.02  # a slowdown is more than that
+OUTLYING = 5.0  # robust standard deviations from the generation's median
+LEAST_GENERATIONS = 5  # before a race may stop for being precise
+
+
+class Interval(NamedTuple):
+    """Two ends."""
+
+    low: float
+    high: float
+
+
+class Ratio(NamedTuple):
+    """How many times as long as its baseline a backend takes."""
+
+    backend: str
+    baseline: str
+    estimate: float
+    interval: Interval | None  # None: of a single generation, which says nothing about the next
+    generations: int  # that have a round with both
+    pairs: int  # rounds with both
+    outliers: int  # of the pairs; they are part of the estimate all the same
+
+    @property
+    def separated(self) -> bool:
+        """Whether it is known which of the two is faster: the interval does not hold 1."""
+        return self.interval is not None and not self.interval.low <= 1 <= self.interval.high
+
+    @property
+    def half_width(self) -> float | None:
+        """From the estimate to the upper end, the farther one, as a share of the estimate: 0.03 is 3 %."""
+        return None if self.interval is None else self.interval.high / self.estimate - 1
+
+
+class Seconds(NamedTuple):
+    """The times of a backend by themselves. They tell how noisy the machine is; who is faster, ratios tell."""
+
+    backend: str
+    typical: float  # geometric mean of the generations' medians
+    drift: float | None  # largest of the generations' medians over the smallest; None: a single generation
+    scatter: float | None  # from round to round: e^(robust sd of log seconds), 1.05 is 5 %; None: single rounds
+
+
+class Exponent(NamedTuple):
+    """p where seconds grow as size^p."""
+
+    estimate: float
+    interval: Interval | None  # None: two sizes, through which a line always goes
+    farthest: float  # the worst ratio of a time to the fitted one, or the other way round; at least 1
+
+
+def ratios(race: Race, baseline: str, confidence: float = CONFIDENCE, looked: bool = False) -> list[Ratio]:
+    """Every other backend against the baseline, fastest first; one that shares no round with it has no row.
+
+    The intervals hold all together with the given confidence, however they depend on one another: each is allowed its
+    share of the error (Bonferroni). looked: whether the race might have stopped early for being precise, see
+    `precise`.
+    """
+    others = [backend for backend in backends(race) if backend != baseline]
+    error = error_of_each(len(others), confidence, looked)
+    rows = [ratio(race, backend, baseline, error) for backend in others]
+    return sorted((row for row in rows if row is not None), key=lambda row: (row.estimate, row.backend))
+
+
+def ranks(race: Race, confidence: float = CONFIDENCE, looked: bool = False) -> dict[str, int]:
+    """1 + the number of backends that are faster, by backend. Faster is only who is separated: others share a rank.
+
+    All pairs are compared, and their intervals hold all together with the given confidence (Bonferroni). Equal ranks do
+    not mean equal speed, and need not be transitive: where a and b are not separated, nor b and c, but a is faster than
+    c, their ranks are 1, 1 and 2. After a single generation all have rank 1.
+    """
+    names = backends(race)
+    pairs = list(combinations(names, 2))
+    error = error_of_each(len(pairs), confidence, looked)
+    faster = dict.fromkeys(names, 0)
+    for backend, other in pairs:
+        pair = ratio(race, backend, other, error)
+        if pair is not None and pair.separated:
+            faster[backend if pair.estimate > 1 else other] += 1
+    return {backend: 1 + n for backend, n in faster.items()}
+
+
+def is_slowdown(found: Ratio, margin: float = MARGIN) -> bool:
+    """Whether the backend is slower for sure, and by more than the margin as far as is known."""
+    return found.interval is not None and found.interval.low > 1 and found.estimate > 1 + margin
+
+
+def precise(race: Race, baseline: str, target: float, confidence: float = CONFIDENCE) -> bool:
+    """Whether the race may stop: all ratios to the baseline are known to within `target` (0.03: 3 %).
+
+    To be asked after whole generations, with all samples so far; of a backend that died, without its samples. Who stops
+    when an interval is narrow stops when it is too narrow by chance: asked after every generation from the third, 95 %
+    intervals hold 90 % of the time (Anscombe 1953; Chow and Robbins 1965, who show that this passes only with many
+    generations). So there are LEAST_GENERATIONS, and looking costs as much error as one more comparison, here and, by
+    `looked`, in what is reported then, even if the budget ended the race. That suffices however large the noise, by
+    simulation: 95.3 % at worst, for one to eight ratios of equal or unequal noise and looks until the 40th generation.
+    """
+    rows = ratios(race, baseline, confidence, looked=True)
+    return bool(rows) and all(
+        row.half_width is not None and row.half_width <= target and row.generations >= LEAST_GENERATIONS for row in rows
+    )
+
+
+def seconds(race: Race) -> list[Seconds]:
+    """The times of each backend by themselves, by name."""
+    rows = []
+    for backend in backends(race):
+        logs = [np.log(times[:, 0]) for times in rounds_with(race, backend)]
+        medians = medians_of(logs)
+        drift = math.exp(np.ptp(medians)) if len(medians) > 1 else None
+        sd = robust_sd(logs)
+        rows.append(Seconds(backend, math.exp(medians.mean()), drift, None if sd is None else math.exp(sd)))
+    return rows
+
+
+def exponent(sizes: Sequence[float], times: Sequence[float], confidence: float = CONFIDENCE) -> Exponent:
+    """How seconds grow with a size (images, batch, hidden units, threads): least squares through their logarithms.
+
+    times: one for each size, `Seconds.typical`. The interval is that of a regression's slope, t with n - 2 degrees of
+    freedom, from the distances between the points and the line, be they noise or a bend. Raises ValueError where there
+    are fewer than two sizes, or a size twice.
+    """
+    x, y = np.log(positive(sizes, "sizes")), np.log(positive(times, "times"))
+    if len(x) != len(y) or len(x) < 2 or len(set(sizes)) < len(x):
+        raise ValueError(f"expected at least two different sizes, with one time for each, found {len(y)} for {sizes}")
+    line = stats.linregress(x, y)
+    interval = None
+    if len(x) > 2:
+        half = stats.t.isf((1 - confidence) / 2, len(x) - 2) * line.stderr
+        interval = Interval(float(line.slope - half), float(line.slope + half))
+    farthest = math.exp(np.abs(y - line.intercept - line.slope * x).max())
+    return Exponent(float(line.slope), interval, farthest)
+
+
+def backends(race: Race) -> list[str]:
+    """Everyone of whom there is a sample, by name."""
+    return sorted({backend for generation in race for one_round in generation for backend in one_round})
+
+
+def ratio(race: Race, backend: str, baseline: str, error: float = 1 - CONFIDENCE) -> Ratio | None:
+    """One backend against another; None if no round has both. error: how often the interval may miss."""
+    rounds = log_ratios(race, backend, baseline)
+    if not rounds:
+        return None
+    medians = medians_of(rounds)
+    interval = None
+    if len(medians) > 1:
+        centre, half = student(medians, error)
+        with np.errstate(over="ignore"):  # two generations that differ much leave anything possible
+            interval = Interval(float(np.exp(centre - half)), float(np.exp(centre + half)))
+    pairs = sum(len(logs) for logs in rounds)
+    outliers = sum(int(far.sum()) for far in outlying(rounds))
+    return Ratio(backend, baseline, math.exp(medians.mean()), interval, len(rounds), pairs, outliers)
+
+
+def log_ratios(race: Race, backend: str, baseline: str) -> list[Array]:
+    """log(seconds of the backend / seconds of the baseline) of each round that has both.
+
+    An array for each generation that has such rounds.
+    """
+    return [np.log(times[:, 0] / times[:, 1]) for times in rounds_with(race, backend, baseline)]
+
+
+def rounds_with(race: Race, *names: str) -> list[Array]:
+    """The times of the rounds that have all of these backends, (rounds, names), for each generation with such rounds.
+
+    Raises ValueError for times that are no times.
+    """
+    found = [[[one[name] for name in names] for one in generation if one.keys() >= set(names)] for generation in race]
+    return [positive(times, " and ".join(names)) for times in found if times]
+
+
+def positive(values: Sequence[float] | Sequence[Sequence[float]], what: str) -> Array:
+    """The values as float64. Raises ValueError unless they are finite and above 0."""
+    array = np.asarray(values, np.float64)
+    wrong = array[~(np.isfinite(array) & (array > 0))]
+    if wrong.size:
+        raise ValueError(f"{what}: expected finite numbers above 0, found {wrong[0]:g}; measure again")
+    return array
+
+
+def medians_of(generations: Sequence[Array]) -> Array:
+    """What each generation says."""
+    return np.array([np.median(values) for values in generations])
+
+
+def student(medians: Array, error: float) -> tuple[Array, Array]:
+    """Mean over the first axis and half-width of its interval: t(1 - error / 2; n - 1) s / sqrt(n), after Student.
+
+    Further axes are for several samples at once. Raises ValueError for a single value, which has no interval.
+    """
+    n = len(medians)
+    if n < 2:
+        raise ValueError(f"expected at least two generations for an interval, found {n}; measure longer")
+    half = stats.t.isf(error / 2, n - 1) * medians.std(axis=0, ddof=1) / np.sqrt(n)
+    return medians.mean(axis=0), half
+
+
+def error_of_each(comparisons: int, confidence: float, looked: bool) -> float:
+    """How often each of several intervals may miss, so that all hold together with this confidence (Bonferroni)."""
+    return (1 - confidence) / (max(comparisons, 1) + looked)
+
+
+def outlying(generations: Sequence[Array]) -> list[Array]:
+    """Which values are farther than OUTLYING robust standard deviations from their generation's median."""
+    sd = robust_sd(generations)
+    reach = np.inf if sd is None else OUTLYING * sd
+    return [np.abs(values - np.median(values)) > reach for values in generations]
+
+
+def robust_sd(generations: Sequence[Array]) -> float | None:
+    """The standard deviation within generations, whatever a few outliers are; None if none has two values.
+
+    The median of |x_i - x_j| over all pairs of a generation, divided by what it is for N(0, 1), 0.9539 (Shamos,
+    "Geometry and statistics", 1976). It needs no centre, which three or four values would not give well.
+    """
+    pairs = [(values, *np.triu_indices(len(values), 1)) for values in generations]
+    distances = np.concatenate([np.abs(values[i] - values[j]) for values, i, j in pairs])
+    return float(np.median(distances) / (math.sqrt(2) * stats.norm.ppf(0.75))) if distances.size else None

@@ -1,0 +1,105 @@
+"""`python -m bench agree`: the table, the JSON, the reasons, the exit code."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import impls
+from bench import machine
+from bench.__main__ import main
+from data import Digits, mnist
+
+RIGHT = "from impls.vectorized import *\n"
+WRONG = {
+    "wrong_sign": "from impls import vectorized as right\ndef outputs(*a):\n    return -right.outputs(*a)\n",
+    "hanging": "def outputs(*a):\n    while True: pass\n",
+    "denying": "def unsupported(quantity, network, dtype):\n    return 'no need' if quantity == 'train' else None\n",
+}
+
+
+def digits_of(n: int, seed: int) -> Digits:
+    rng = np.random.default_rng(seed)
+    return Digits(
+        (rng.integers(1, 256, (n, 784)) * (rng.random((n, 784)) < 0.2)).astype(np.uint8), rng.integers(0, 10, n)
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data set, and modules that are wrong backends, on the path."""
+    mnist.write_folder(tmp_path / "digits", digits_of(150, 1), digits_of(10, 2))
+    for name, text in WRONG.items():
+        (tmp_path / f"{name}.py").write_text(RIGHT + text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("DIGITBENCH_DATA", str(tmp_path / "digits"))
+    monkeypatch.setattr(machine, "FOLDER", tmp_path / "results")
+    monkeypatch.setenv("COLUMNS", "80")
+    return tmp_path
+
+
+def test_all_backends_agree_and_each_number_is_in_the_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["agree", "--json", str(folder / "agree.json")])
+    out = capsys.readouterr().out
+    assert code == 0
+    rows = [line.split()[:2] for line in out.splitlines() if line.count("%") > 1]
+    assert rows == [[name, dtype] for name in impls.available() for dtype in ("float32", "float64")]
+    assert "disagrees" not in out
+    assert "not MNIST" in out.replace("\n", " ")
+    record: dict[str, Any] = json.loads((folder / "agree.json").read_text())
+    assert record["data_sha256"]
+    assert record["machine"]["libraries"]["numpy"] == np.__version__
+    trials = {(result["trial"], result["dtype"]) for result in record["agreement"]}
+    assert len(trials) == 6
+    for name in impls.available():
+        of_backend = [result for result in record["agreement"] if result["backend"] == name]
+        assert len(of_backend) == 6 * 15  # outputs, cost and costs; gradient, parameters, velocities of two layers
+        assert all(0 <= result["error"] <= result["allowed"] for result in of_backend)
+
+
+def test_a_disagreement_is_named_and_the_others_go_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["wrong_sign", "hanging", "vectorized", "denying"]
+    asked = [part for name in names for part in ("--backend", name)]
+    code = main(["agree", "--dtype", "float64", "--time-limit", "6", "--json", str(folder / "agree.json"), *asked])
+    out = capsys.readouterr().out
+    assert code == 1
+    assert "disagrees: wrong_sign, full batch, float64: outputs is" in out
+    assert "disagrees: hanging: gave no answer within 6 s" in out
+    assert "denied: denying, full batch, float64: has no train: no need" in out
+    assert "disagrees: denying" not in out
+    assert [line.split()[0] for line in out.splitlines() if line.count("%") > 1] == [
+        "wrong_sign",
+        "vectorized",
+        "denying",
+    ]
+    errors = {
+        result["quantity"]: result["error"]
+        for result in json.loads((folder / "agree.json").read_text())["agreement"]
+        if result["backend"] == "hanging"
+    }
+    assert errors == {"hangs": None}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--backend", "nubma"], "backend 'nubma' is unknown: did you mean 'numba'?"),
+        (["--time-limit", "0"], "expected a finite number from"),
+        (["--dtype", "float16"], "invalid choice"),
+        (["--json", "/no/such/folder/file"], "expected a file in a folder that exists"),
+        (["--data", "/no/such/folder"], "/no/such/folder"),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code: Any = main(["agree", *arguments])
+    except SystemExit as exit_:
+        code = exit_.code
+    error = capsys.readouterr().err
+    assert code != 0
+    assert said in error
+    assert error.count("\n") == 1

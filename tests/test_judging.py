@@ -1,0 +1,91 @@
+"""A backend is judged in a process of its own: what hangs, dies or cannot be imported is named."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import impls
+from bench.agreement import Trial, reference
+from bench.judging import Case, judge
+from impls.contract import Network, Plan
+from impls.initialisation import initial_parameters
+
+# What each wrong module says instead of `outputs`, and how the judge names it.
+WRONG = {
+    "hangs": ("while True: pass", 2.0, "hangs", "gave no answer within 2 s"),
+    "hangs_in_c": ("threading.Event().wait()", 2.0, "hangs", "gave no answer within 2 s"),
+    "dies": ("os.kill(os.getpid(), signal.SIGSEGV)", 60.0, "dies", "ended its process with exit code -11"),
+    "leaves": ("os._exit(0)", 60.0, "dies", "ended its process with exit code 0"),
+    "exits": ("sys.exit('enough')", 60.0, "dies", "ended its process with exit code 1"),
+    "raises": ("raise RuntimeError('out of\\nluck')", 60.0, "outputs", "outputs raised RuntimeError: out of luck"),
+}
+
+
+@pytest.fixture(scope="module")
+def cases() -> list[Case]:
+    network = Network((6, 4, 3), "tanh", "softmax", "cross_entropy")
+    rng = np.random.default_rng(1)
+    images, labels = rng.integers(0, 256, (8, 6)).astype(np.uint8), rng.integers(0, 3, 8)
+    plan = Plan(np.array([0, 4]), np.array([4, 8]), None, np.array([0.1, 0.1]))
+    trial = Trial("small", network, initial_parameters(network, "lecun_normal", 0, "float64"), images, labels, plan)
+    return [(trial, reference(trial))]
+
+
+def write_backend(folder: Path, name: str, outputs: str) -> None:
+    text = (
+        f"import os, signal, sys, threading\nfrom impls.vectorized import *\ndef outputs(*arguments):\n    {outputs}\n"
+    )
+    (folder / f"{name}.py").write_text(text)
+
+
+def test_a_right_backend_has_no_failure(cases: list[Case]) -> None:
+    results = judge("vectorized", cases)
+    assert [result.failure for result in results if result.failure] == []
+    assert {result.quantity for result in results} == set(cases[0][1])
+    assert judge("impls.vectorized", cases)[0].backend == "impls.vectorized"  # a module, by its path
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_goes_wrong_is_named(
+    name: str, cases: list[Case], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body, seconds, quantity, reason = WRONG[name]
+    write_backend(tmp_path, f"backend_that_{name}", body)
+    monkeypatch.syspath_prepend(tmp_path)
+    failed = [result for result in judge(f"backend_that_{name}", cases, seconds) if result.failure]
+    assert [result.quantity for result in failed] == [quantity]
+    assert failed[0].failure is not None
+    assert failed[0].failure.startswith(f"backend_that_{name}")
+    assert reason in failed[0].failure
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("import no_such_library", "No module named 'no_such_library'"),
+        ("raise OSError('libfoo.so: cannot open')", "libfoo.so: cannot open"),
+        ("x =", "SyntaxError"),
+        ("NAME = 'half'", "missing SUMMARY"),
+    ],
+)
+def test_what_cannot_be_imported_is_named(
+    text: str, reason: str, cases: list[Case], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "not_importable.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    (result,) = judge("not_importable", cases)
+    assert result.quantity == "cannot be loaded"
+    assert result.failure is not None
+    assert "not_importable: cannot be loaded" in result.failure
+    assert reason in result.failure
+    assert "\n" not in result.failure
+
+
+def test_find_takes_names_before_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert impls.find("numba").NAME == "numba"  # ours, not the library
+    assert impls.find("impls.naive") is impls.load("naive")
+    with pytest.raises(impls.UnknownBackend, match=r"neither a backend .* nor a module"):
+        impls.find("no_such_module.inside")
+    with pytest.raises(impls.UnknownBackend, match=r"'os.path' is no backend: .* missing NAME"):
+        impls.find("os.path")

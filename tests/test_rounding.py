@@ -1,0 +1,154 @@
+"""What rounding explains: the analysis computes the right values, covers what rounding does, and little more."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+import impls
+from bench import agreement
+from bench.agreement import Trial, check, reference, widened
+from bench.rounding import drift_of_training, evaluate, flat
+from impls.contract import COST_OF_OUTPUT, Array, DType, Layer, Network, Parameters, Plan, zero_velocities
+from impls.initialisation import initial_parameters
+
+FUNCTIONS = list(itertools.product(("sigmoid", "relu", "tanh"), COST_OF_OUTPUT.items()))
+EPS = {"float32": 2.0**-23, "float64": 2.0**-52}
+N = 40
+
+
+def digits(n: int, n_inputs: int = 12) -> tuple[Array, Array]:
+    rng = np.random.default_rng(3)
+    images = (rng.integers(1, 256, (n, n_inputs)) * (rng.random((n, n_inputs)) < 0.2)).astype(np.uint8)
+    images[:, 0] = 255  # no image is blank
+    return images, rng.integers(0, 4, n)
+
+
+def start(network: Network, dtype: DType, logits: float = 1.0) -> Parameters:
+    """Parameters with biases that are not zero; the last layer's weights times `logits`."""
+    parameters = [
+        Layer(weights, np.linspace(-0.2, 0.3, len(biases)).astype(dtype))
+        for weights, biases in initial_parameters(network, "lecun_normal", 5, dtype)
+    ]
+    parameters[-1] = Layer((logits * parameters[-1].weights).astype(dtype), parameters[-1].biases)
+    return tuple(parameters)
+
+
+def plan_of(n_updates: int, momentum: float = 0.9, batch: int = 8) -> Plan:
+    order = np.random.default_rng(n_updates).integers(0, N, n_updates * batch)
+    starts = batch * np.arange(n_updates)
+    return Plan(starts, starts + batch, order, np.full(n_updates, 0.1), momentum)
+
+
+def distance(parameters: Any, others: Any) -> list[float]:
+    """The largest difference in each tensor."""
+    return [
+        float(np.abs(a - b).max())
+        for layer, other in zip(parameters, others, strict=True)
+        for a, b in zip(layer, other, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(("hidden", "output_and_cost"), FUNCTIONS)
+@pytest.mark.parametrize("sizes", [(12, 4), (12, 6, 5, 4)])
+def test_its_values_are_those_of_the_reference(sizes: tuple[int, ...], hidden: Any, output_and_cost: Any) -> None:
+    network = Network(sizes, hidden, *output_and_cost)
+    parameters, (images, labels) = start(network, "float64"), digits(N)
+    found = evaluate(network, parameters, images, labels, EPS["float64"])
+    naive = impls.load("naive")
+    prepared = naive.prepare(network, images, labels, "float64")
+    cost, gradient = naive.gradients(network, parameters, prepared)
+    np.testing.assert_allclose(found.outputs.value, naive.outputs(network, parameters, prepared), rtol=1e-13)
+    assert found.cost.value == pytest.approx(cost, rel=1e-13)
+    for part, wanted in zip(flat(found.gradient), [array for layer in gradient for array in layer], strict=True):
+        np.testing.assert_allclose(part.value, wanted, rtol=0, atol=1e-14 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("logits", [1.0, 30.0, 1000.0])
+@pytest.mark.parametrize(("hidden", "output_and_cost"), FUNCTIONS)
+@pytest.mark.parametrize("name", ["naive", "vectorized"])
+def test_it_covers_what_float32_does_to_one_gradient(
+    name: str, hidden: Any, output_and_cost: Any, logits: float
+) -> None:
+    """Also without SAFETY, also where outputs are saturated or large."""
+    backend = impls.load(name)
+    for sizes, n in (((12, 4), 7), ((12, 6, 5, 4), N), ((300, 9, 4), 3)):
+        network = Network(sizes, hidden, *output_and_cost)
+        parameters, (images, labels) = start(network, "float32", logits), digits(n, sizes[0])
+        explained = evaluate(network, widened(parameters), images, labels, EPS["float32"])
+        prepared = backend.prepare(network, images, labels, "float32")
+        cost, gradient = backend.gradients(network, parameters, prepared)
+        outputs = backend.outputs(network, parameters, prepared)
+        found = [outputs, np.asarray(cost), *(array for layer in gradient for array in layer)]
+        for actual, part in zip(found, [explained.outputs, explained.cost, *flat(explained.gradient)], strict=True):
+            assert np.abs(actual - part.value).max() <= EPS["float32"] * part.error.max()
+
+
+@pytest.mark.parametrize(("hidden", "output_and_cost"), FUNCTIONS)
+def test_it_explains_no_more_than_a_few_hundred_eps(hidden: Any, output_and_cost: Any) -> None:
+    """A bound that is too wide would let a wrong backend through: one part in a thousand is 8,400 eps of float32."""
+    network = Network((784, 30, 10), hidden, *output_and_cost)
+    images, labels = digits(N, 784)
+    trial = Trial("wide", network, start(network, "float64"), images, labels, plan_of(1))
+    for quantity, expected in reference(trial).items():
+        of_size = expected.allowed / EPS["float64"] / agreement.scale_of(expected.value)
+        assert of_size < 2000, quantity
+
+
+@pytest.mark.parametrize("n_updates", [1, 10, 100])
+@pytest.mark.parametrize(("hidden", "output_and_cost"), FUNCTIONS)
+def test_drift_is_how_far_the_reference_moves_when_its_start_moves_by_an_ulp(
+    hidden: Any, output_and_cost: Any, n_updates: int
+) -> None:
+    """The drift is larger, as rounding strikes in every update and not only at the start, but not by much."""
+    network = Network((12, 6, 4), hidden, *output_and_cost)
+    parameters, (images, labels) = start(network, "float64"), digits(N)
+    plan, eps = plan_of(n_updates), EPS["float32"]  # large against the reference's own rounding
+    naive = impls.load("naive")
+    prepared = naive.prepare(network, images, labels, "float64")
+    rng = np.random.default_rng(11)
+    nudged = tuple(
+        Layer(*(array * (1 + eps * rng.choice((-1, 1), array.shape)) for array in layer)) for layer in parameters
+    )
+    states = [naive.train(network, zero_velocities(p), prepared, plan)[0] for p in (parameters, nudged)]
+    moved = np.array(distance(states[0].parameters, states[1].parameters)) / eps
+    drift = np.array(
+        [error.max() for error in drift_of_training(network, parameters, images, labels, plan, eps).parameters]
+    )
+    assert np.all(drift > 0.5 * moved)
+    assert np.all(drift < 300 * moved)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("hidden", "output_and_cost"), FUNCTIONS)
+def test_drift_covers_a_hundred_updates(hidden: Any, output_and_cost: Any, dtype: DType) -> None:
+    network = Network((12, 6, 4), hidden, *output_and_cost)
+    images, labels = digits(N)
+    trial = Trial("long", network, start(network, dtype), images, labels, plan_of(100))
+    expected = reference(trial)
+    for name in impls.available():
+        assert [r.failure for r in check(impls.load(name), name, trial, expected) if r.failure] == []
+
+
+def test_kinks_are_seen() -> None:
+    """A pre-activation within its error of 0 may have either derivative; one that is exactly 0 has not."""
+    network = Network((2, 3, 2), "relu", "softmax", "cross_entropy", pixel_scale=1.0)
+    # Unit 1 of the hidden layer sees 0.3 x - 0.1 y: 0 for (1, 3), but not in binary.
+    weights = np.array([[0.3, 1.0, 1.0], [-0.1, 1.0, 0.5]])
+    parameters = (Layer(weights, np.zeros(3)), Layer(np.ones((3, 2)) * [1.0, -1.0], np.zeros(2)))
+    images = np.array([[1.0, 3.0], [1.0, 1.0], [0.0, 0.0]])
+    found = evaluate(network, parameters, images, np.array([1, 1, 0]), EPS["float32"])
+    assert found.kinks.tolist() == [True, False, False]
+    kinked = flat(found.gradient)[0].error * EPS["float32"]
+    assert kinked[:, 0].max() > 0.1  # of the unit at its kink the gradient is open
+    assert kinked[:, 1:].max() < 1e-5
+
+
+def test_velocities_at_rest_and_without_momentum_do_not_drift() -> None:
+    network = Network((12, 6, 4), "tanh", "softmax", "cross_entropy")
+    images, labels = digits(N)
+    drift = drift_of_training(network, start(network, "float64"), images, labels, plan_of(5, momentum=0.0), 2.0**-52)
+    assert [error.max() for error in drift.velocities] == [0.0] * 4
+    assert all(error.max() > 0 for error in drift.parameters)
+    assert drift.costs.shape == (5,)

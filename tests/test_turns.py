@@ -1,0 +1,148 @@
+"""Turns of a race: Latin squares, records of everything, and who fails is named while the others go on."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.cases import MINI_BATCHES
+from bench.measuring import FLOOR, Task
+from bench.turns import SHORTEST, Race, run_generation, stored, turns
+from data import Digits
+from impls.contract import Network
+
+CASE = replace(MINI_BATCHES, batch=10, network=Network((12, 7, 4), "relu", "softmax", "cross_entropy"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(1)
+    return stored(Digits(rng.integers(0, 256, (60, 12)).astype(np.uint8), rng.integers(0, 4, 60)), tmp_path)
+
+
+def race_of(
+    folder: Path, *names: str, quantity: Any = "round", n_threads: int = 1
+) -> tuple[Race, list[dict[str, Any]]]:
+    records: list[dict[str, Any]] = []
+    tasks = {name: Task(name, quantity, CASE, folder, images=60) for name in names}
+    return Race(tasks, n_threads, rounds=4, time_limit=60, record=records.append), records
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_in_n_rounds_everybody_is_once_at_each_position(n: int) -> None:
+    orders = np.array(list(turns(n, 3 * n, np.random.default_rng(0))))
+    assert orders.shape == (3 * n, n)
+    for block in orders.reshape(3, n, n):
+        for position in range(n):
+            assert sorted(block[:, position]) == list(range(n))
+            assert sorted(block[position]) == list(range(n))
+
+
+def test_orders_are_drawn_anew_and_follow_the_seed() -> None:
+    first, again, other = (np.array(list(turns(4, 8, np.random.default_rng(seed)))) for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert not np.array_equal(first[:4], first[4:])
+    assert len(list(turns(4, 6, np.random.default_rng(0)))) == 6  # a square that is not finished
+
+
+def test_a_generation_leaves_a_record_of_everything(folder: Path) -> None:
+    race, records = race_of(folder, "vectorized", "minibatch", FLOOR)
+    for generation in range(2):
+        run_generation(race, generation)
+    assert race.failures == {}
+    processes = [entry for entry in records if entry["kind"] == "process"]
+    assert [(entry["generation"], entry["entrant"]) for entry in processes] == [
+        (g, name) for g in range(2) for name in ("vectorized", "minibatch", FLOOR)
+    ]
+    for entry in processes:
+        assert set(entry["threads"].values()) == {1}
+        assert entry["first"]["wall"] > 0
+        assert entry["prepare"]["wall"] > 0
+        assert entry["repeats"] > 1  # so small a network
+        assert entry["process_peak"] is None or entry["process_peak"] > entry["call_peak"] >= 0
+    samples = [entry for entry in records if entry["kind"] == "sample"]
+    assert len(samples) == 2 * 4 * 3
+    assert {(s["generation"], s["round"], s["position"]) for s in samples} == {
+        (g, r, p) for g in range(2) for r in range(4) for p in range(3)
+    }
+    assert all(0 < sample["wall"] < SHORTEST for sample in samples)  # of one call, however often it was repeated
+
+
+@pytest.mark.parametrize("quantity", ["round", "gradient", "outputs"])
+def test_each_quantity_is_what_it_says(
+    quantity: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backend that fails by telling what it was asked for."""
+    (tmp_path / "telling.py").write_text(
+        "from impls.vectorized import *\n"
+        "def train(*a): raise RuntimeError(f'round {len(a[3].starts)} {a[3].stops[-1]}')\n"
+        "def gradients(*a): raise RuntimeError(f'gradient {len(a[2].images)}')\n"
+        "def outputs(*a): raise RuntimeError(f'outputs {len(a[2].images)}')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    race, records = race_of(folder, "telling", "vectorized", quantity=quantity)
+    run_generation(race, 0)
+    said = {"round": "round 6 60", "gradient": "gradient 60", "outputs": "outputs 60"}[quantity]
+    assert race.failures == {"telling": f"telling: RuntimeError: {said}"}
+    assert {"kind": "failure", "entrant": "telling", "reason": f"RuntimeError: {said}"} in records
+    assert {entry["entrant"] for entry in records if entry["kind"] == "sample"} == {"vectorized"}
+
+
+LATE = """
+import os, time
+from impls.vectorized import *
+from impls import vectorized as right
+calls = 0
+def train(*a):
+    global calls
+    calls += 1
+    if calls > 5:
+        {}
+    return right.train(*a)
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("os._exit(9)", "exit code 9"),
+        ("raise ValueError('late')", "ValueError: late"),
+        ("while True: pass", "within 3 s"),
+    ],
+)
+def test_who_fails_in_the_middle_is_left_out_and_the_others_go_on(
+    fault: str, reason: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "late.py").write_text(LATE.format(fault))
+    monkeypatch.syspath_prepend(tmp_path)
+    race, records = race_of(folder, "late", "vectorized", "minibatch")
+    race.time_limit = 3
+    for generation in range(2):
+        run_generation(race, generation)
+    assert list(race.failures) == ["late"]
+    assert reason in race.failures["late"]
+    samples = [entry["entrant"] for entry in records if entry["kind"] == "sample"]
+    assert samples.count("vectorized") == samples.count("minibatch") == 8
+    assert samples.count("late") < 4
+
+
+def test_a_slow_first_call_does_not_change_how_often_is_measured(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a compiler's: neither repeats nor rounds follow from it."""
+    slow = "import time\n" + LATE.replace("calls > 5", "calls == 1").format(
+        "end = time.perf_counter() + 0.3\n        while time.perf_counter() < end: pass"
+    )
+    (tmp_path / "compiling.py").write_text(slow)
+    monkeypatch.syspath_prepend(tmp_path)
+    race, records = race_of(folder, "compiling", "vectorized")
+    run_generation(race, 0)
+    compiling, _ = (entry for entry in records if entry["kind"] == "process")
+    assert compiling["first"]["wall"] > 0.3
+    assert compiling["repeats"] > 1
+    samples = [entry for entry in records if entry["kind"] == "sample"]
+    assert len(samples) == 8
+    assert all(sample["wall"] < 0.1 for sample in samples)
