@@ -1,5 +1,6 @@
 """A process of its own for one backend: started fresh, asked and answering, never left behind."""
 
+import atexit
 import ctypes
 import multiprocessing
 import os
@@ -36,6 +37,8 @@ class Child:
         with threads.asked_for(n_threads):
             self.process.start()
         theirs.close()
+        # At exit multiprocessing asks its children to end and waits; who is stopped would not hear that.
+        atexit.register(self.process.kill)
 
     def __enter__(self) -> "Child":
         return self
@@ -43,6 +46,7 @@ class Child:
     def __exit__(self, *_: object) -> None:
         self.process.kill()  # stopped or not
         self.process.join()
+        atexit.unregister(self.process.kill)
         self.connection.close()
 
     def send(self, request: Any) -> None:
