@@ -22,7 +22,7 @@ test: $(VENV)/ready
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(PY) -m pytest
+	$(PY) -m pytest -n auto --dist worksteal
 
 mutation: $(VENV)/mutation
 	$(PY) tests/mutation

@@ -3,9 +3,11 @@
 `pytest --backend=NAME` judges one backend: it runs the conformance tests, of this one alone.
 """
 
+import os
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 import impls
 from bench.judging import TIME_LIMIT
@@ -51,6 +53,9 @@ def names_of(text: str) -> list[str]:
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse names of backends that do not exist."""
     config.stash[DENIALS] = {}
+    if hasattr(config, "workerinput"):  # of pytest-xdist: the workers share the cores, so BLAS has one thread in each
+        os.environ["OPENBLAS_NUM_THREADS"] = "1"  # in processes that tests start
+        threadpool_limits(1, user_api="blas")
     backend = config.getoption("backend")
     try:
         for name in config.getoption("require_backends"):

@@ -73,9 +73,13 @@ def clear_of_kinks(
     parameters: float64, at rest. eps: of the dtype that is judged. The last update may be short, and where the
     candidates run out there are fewer updates; there is always one image at least.
     """
+    if "relu" not in ([network.hidden] * (len(parameters) - 1) + [network.output]):  # no kinks
+        stops = np.cumsum(wanted.sizes)
+        batches = [candidates[stop - size : stop] for size, stop in zip(wanted.sizes, stops, strict=True)]
+        return [batch for batch in batches if batch.size]
     p = [array for layer in parameters for array in layer]
     v = [np.zeros_like(array) for array in p]
-    batches: list[Array] = []
+    batches = []
     position = 0
     for size, rate in zip(wanted.sizes, wanted.rates, strict=True):
         window = candidates[position : position + 2 * size]
