@@ -44,10 +44,14 @@ class Child:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.process.kill()  # stopped or not
-        self.process.join()
+        self.kill()
         atexit.unregister(self.process.kill)
         self.connection.close()
+
+    def kill(self) -> None:
+        """End it at once, stopped or not."""
+        self.process.kill()
+        self.process.join()
 
     def send(self, request: Any) -> None:
         """Ask something. Raises ChildFailed if it is dead."""

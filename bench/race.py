@@ -29,7 +29,7 @@ from bench.results import FOLDER
 from bench.trials import trial_of
 from bench.turns import Race, Record, run_generation, stored
 from data import Dataset, Digits
-from impls.contract import COST_OF_OUTPUT, Activation, DType, Network, Output
+from impls.contract import COST_OF_OUTPUT, Activation, DType, Network, Output, check_images
 
 BASELINE = "vectorized"
 ROUNDS = 8  # of a generation
@@ -118,6 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
     dataset = data.load(arguments.data)
     digits = digits_of(dataset, arguments)
     case = case_of(arguments)
+    check_images(case.network, digits.images, digits.labels)
     names = list(dict.fromkeys([*(arguments.backend or impls.available()), arguments.baseline]))
     for name in names:
         impls.check(name)

@@ -68,6 +68,7 @@ def attempt(race: Race, action: Callable[..., None], entrant: Entrant, *argument
     except ChildFailed as failure:
         race.failures[entrant.name] = f"{entrant.name}: {failure}"
         race.record({"kind": "failure", "entrant": entrant.name, "reason": str(failure)})
+        entrant.child.kill()  # one that hangs would take time from the others
 
 
 def ask(race: Race, entrant: Entrant, *request: Any) -> Any:
