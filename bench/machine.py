@@ -1,25 +1,30 @@
 """The machine and the software that made a result. Every field is filled, or says "unknown"."""
 
 import importlib.metadata
+import os
 import platform
 import secrets
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench import threads
 from bench.results import FOLDER
 
 ROOT = Path(__file__).parent.parent
+CPU = Path("/sys/devices/system/cpu/cpu0")
 LIBRARIES = ("numpy", "scipy", "numba", "matplotlib", "pytest-benchmark")
 
 
 def describe() -> dict[str, Any]:
-    """CPU, cores, operating system, library versions, BLAS and its threads in force, commit; no host name."""
+    """CPU, cores, caches, operating system, library versions, BLAS and its threads in force, commit; no host name."""
     return {
         "id": local_id(),
         "cpu": cpu_model(),
         "cores": threads.cores(),
+        "caches": caches(),
+        "governor": governor(),
+        "hypervisor": hypervisor(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "libraries": {library: version(library) for library in LIBRARIES},
@@ -43,13 +48,55 @@ def local_id() -> str:
 
 def cpu_model() -> str:
     """The processor's name as the system gives it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
+    for line in text_of(Path("/proc/cpuinfo")).splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
     return platform.processor() or "unknown"
+
+
+def caches(root: Path = CPU) -> str:
+    """What the first core has, e.g. "L1d 48K, L1i 32K, L2 2048K, L3 107520K"."""
+    found = []
+    for index in sorted(root.glob("cache/index*")):
+        level, kind, size = (text_of(index / part) for part in ("level", "type", "size"))
+        letter = {"Data": "d", "Instruction": "i"}.get(kind, "")
+        found.append(f"L{level}{letter} {size}")
+    return ", ".join(found) or "unknown"
+
+
+def governor(root: Path = CPU) -> str:
+    """How the first core's frequency is chosen, e.g. "performance"."""
+    return text_of(root / "cpufreq" / "scaling_governor")
+
+
+def hypervisor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Whether this is a virtual machine: "yes" or "no"."""
+    flags = [line for line in text_of(cpuinfo).splitlines() if line.startswith("flags")]
+    return ("yes" if "hypervisor" in flags[0].split() else "no") if flags else "unknown"
+
+
+def text_of(path: Path) -> str:
+    """What a file of the system says; "unknown" where it says nothing."""
+    try:
+        return path.read_text().strip() or "unknown"
+    except OSError:
+        return "unknown"
+
+
+class Noise(NamedTuple):
+    """What disturbs measurements from outside, so far; None where the system does not say."""
+
+    stolen: float | None  # seconds, over all cores, in which another virtual machine had the core
+    load: float | None  # processes that ran or waited to, on average over the last minute
+
+
+def noise(stat: Path = Path("/proc/stat")) -> Noise:
+    """Look at the machine now; what happened between two looks is their difference."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    fields = text_of(stat).partition("\n")[0].split()  # cpu user nice system idle iowait irq softirq steal ...
+    if len(fields) < 9 or fields[0] != "cpu":
+        return Noise(None, load)
+    return Noise(int(fields[8]) / os.sysconf("SC_CLK_TCK"), load)
 
 
 def version(library: str) -> str:

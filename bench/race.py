@@ -35,6 +35,8 @@ BASELINE = "vectorized"
 ROUNDS = 8  # of a generation
 SAMPLED = {impls.REFERENCE: 2000}  # so many images instead of all, and scaled: a round of all takes many seconds
 LEAST_GENERATIONS = 3  # whatever the budget: intervals are across generations
+BUSY = 1.0  # load before the race that is worth a warning
+STOLEN = 0.01  # share of the cores' time that is
 RESTLESS = 1.2  # drift between generations that is worth a warning
 SCHEMA = 1
 
@@ -283,12 +285,26 @@ def show(console: Console, race: Race, records: list[Record], baseline: str, why
     console.print("Cpu: time of all threads over wall time. First call: in a fresh process, numba's cache on disk.\n")
     for reason in race.failures.values():
         console.print(f"[red]left out:[/] {escape(reason)}", soft_wrap=True)
-    worst = max(typical.values(), key=lambda row: row.drift or 0)
+    for line in disturbances(list(typical.values()), records):
+        console.print(f"[yellow]The machine was not quiet:[/] {line}")
+
+
+def disturbances(typical: list[statistics.Seconds], records: list[Record]) -> list[str]:
+    """What was seen of other work on the machine, and what to do about it."""
+    lines = []
+    seen = [entry for entry in records if entry["kind"] == "noise"]
+    worst = max(typical, key=lambda row: row.drift or 0)
     if worst.drift and worst.drift > RESTLESS:
-        console.print(
-            f"[yellow]The machine was not quiet:[/] from one generation to another {worst.backend} changed by a factor "
-            f"of {worst.drift:.2f}. End what else is running, or give it a longer --budget."
+        lines.append(
+            f"from one generation to another {worst.backend} changed by a factor of {worst.drift:.2f}; give the race a "
+            "longer --budget"
         )
+    if seen and (seen[0]["load_before"] or 0) > BUSY:
+        lines.append(f"its load was {seen[0]['load_before']:.1f} before the race; end what else is running")
+    stolen = sum(entry["stolen"] or 0 for entry in seen) / (threads.cores() * sum(entry["seconds"] for entry in seen))
+    if stolen > STOLEN:
+        lines.append(f"other virtual machines had {stolen:.1%} of its cores' time; come back at another hour")
+    return lines
 
 
 def table_of(*heads: str) -> Table:

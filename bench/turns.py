@@ -6,6 +6,7 @@ is stopped. Processes differ among themselves, by where memory lies and how thre
 generations, and intervals are taken across them.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from bench import machine
 from bench.child import Child, ChildFailed
 from bench.measuring import Task, serve
 from data import Digits
@@ -46,6 +48,7 @@ class Race:
 
 def run_generation(race: Race, generation: int) -> None:
     """Start everybody, warm up, measure in turns. Who fails is left out from then on, by name."""
+    begin, before = time.monotonic(), machine.noise()
     with ExitStack() as stack:
         entrants = []
         for name, task in race.tasks.items():
@@ -57,6 +60,12 @@ def run_generation(race: Race, generation: int) -> None:
         for number, order in enumerate(turns(len(entrants), race.rounds, rng)):
             for position, index in enumerate(order):
                 attempt(race, sample, entrants[index], generation, number, position)
+    after = machine.noise()
+    stolen = None if before.stolen is None or after.stolen is None else after.stolen - before.stolen
+    race.record(
+        {"kind": "noise", "generation": generation, "seconds": time.monotonic() - begin}
+        | {"stolen": stolen, "load_before": before.load, "load_after": after.load}
+    )
 
 
 def attempt(race: Race, action: Callable[..., None], entrant: Entrant, *arguments: Any) -> None:
