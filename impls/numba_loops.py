@@ -68,8 +68,8 @@ def unsupported(quantity: Quantity, network: Network, dtype: DType, /) -> str | 
 
 
 def prepare(network: Network, images: Array, labels: Array | None, dtype: DType, /) -> Prepared:
-    """The images scaled and in the dtype; labels copied, as a read-only array would be compiled for anew."""
-    scaled = np.multiply(images, network.pixel_scale, dtype=dtype, casting="unsafe")
+    """The images scaled and in the dtype, labels copied: other layouts, or read-only, would be compiled for anew."""
+    scaled = np.multiply(images, network.pixel_scale, dtype=dtype, casting="unsafe", order="C")
     return Prepared(scaled, None if labels is None else labels.copy())
 
 
