@@ -55,6 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[DENIALS] = {}
     if hasattr(config, "workerinput"):  # of pytest-xdist: the workers share the cores, so BLAS has one thread in each
         os.environ["OPENBLAS_NUM_THREADS"] = "1"  # in processes that tests start
+        os.environ.pop("PYTEST_XDIST_WORKER", None)  # a pytest that a test starts is no worker
         threadpool_limits(1, user_api="blas")
     backend = config.getoption("backend")
     try:

@@ -62,11 +62,11 @@ def test_all_backends_agree_and_each_number_is_in_the_file(folder: Path, capsys:
 def test_a_disagreement_is_named_and_the_others_go_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = ["wrong_sign", "hanging", "vectorized", "denying"]
     asked = [part for name in names for part in ("--backend", name)]
-    code = main(["agree", "--dtype", "float64", "--time-limit", "6", "--json", str(folder / "agree.json"), *asked])
+    code = main(["agree", "--dtype", "float64", "--time-limit", "4", "--json", str(folder / "agree.json"), *asked])
     out = capsys.readouterr().out
     assert code == 1
     assert "disagrees: wrong_sign, full batch, float64: outputs is" in out
-    assert "disagrees: hanging: gave no answer within 6 s" in out
+    assert "disagrees: hanging: gave no answer within 4 s" in out
     assert "denied: denying, full batch, float64: has no train: no need" in out
     assert "disagrees: denying" not in out
     assert [line.split()[0] for line in out.splitlines() if line.count("%") > 1] == [

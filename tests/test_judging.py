@@ -13,8 +13,8 @@ from impls.initialisation import initial_parameters
 
 # What each wrong module says instead of `outputs`, and how the judge names it.
 WRONG = {
-    "hangs": ("while True: pass", 2.0, "hangs", "gave no answer within 2 s"),
-    "hangs_in_c": ("threading.Event().wait()", 2.0, "hangs", "gave no answer within 2 s"),
+    "hangs": ("while True: pass", 1.0, "hangs", "gave no answer within 1 s"),
+    "hangs_in_c": ("threading.Event().wait()", 1.0, "hangs", "gave no answer within 1 s"),
     "dies": ("os.kill(os.getpid(), signal.SIGSEGV)", 60.0, "dies", "ended its process with exit code -11"),
     "leaves": ("os._exit(0)", 60.0, "dies", "ended its process with exit code 0"),
     "exits": ("sys.exit('enough')", 60.0, "dies", "ended its process with exit code 1"),

@@ -97,7 +97,7 @@ def test_it_explains_no_more_than_a_few_hundred_eps(hidden: Any, output_and_cost
 
 
 @pytest.mark.parametrize("n_updates", [1, 10, 100])
-@pytest.mark.parametrize(("hidden", "output_and_cost"), FUNCTIONS)
+@pytest.mark.parametrize(("hidden", "output_and_cost"), FUNCTIONS[::4])  # each hidden activation, each output
 def test_drift_is_how_far_the_reference_moves_when_its_start_moves_by_an_ulp(
     hidden: Any, output_and_cost: Any, n_updates: int
 ) -> None:
@@ -121,7 +121,7 @@ def test_drift_is_how_far_the_reference_moves_when_its_start_moves_by_an_ulp(
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(("hidden", "output_and_cost"), FUNCTIONS)
+@pytest.mark.parametrize(("hidden", "output_and_cost"), FUNCTIONS[::4])
 def test_drift_covers_a_hundred_updates(hidden: Any, output_and_cost: Any, dtype: DType) -> None:
     network = Network((12, 6, 4), hidden, *output_and_cost)
     images, labels = digits(N)
