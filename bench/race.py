@@ -32,7 +32,7 @@ from data import Dataset, Digits
 from impls.contract import COST_OF_OUTPUT, Activation, DType, Network, Output, check_images
 
 BASELINE = "vectorized"
-ROUNDS = 8  # of a generation
+ROUNDS = 5  # of a generation: few, as generations count, and a whole Latin square of four backends and the floor
 SAMPLED = {impls.REFERENCE: 2000}  # so many images instead of all, and scaled: a round of all takes many seconds
 LEAST_GENERATIONS = 3  # whatever the budget: intervals are across generations
 BUSY = 1.0  # load before the race that is worth a warning
