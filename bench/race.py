@@ -5,11 +5,12 @@ import json
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from statistics import median
-from typing import Any, get_args
+from typing import Literal, get_args
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -23,6 +24,7 @@ from bench import UserError, machine, options, statistics, threads
 from bench.agreement import plain, reference
 from bench.cases import MINI_BATCHES, Case
 from bench.judging import TIME_LIMIT, judge
+from bench.judging import Case as Checked
 from bench.measuring import FLOOR, Quantity, Task
 from bench.plans import Order
 from bench.results import FOLDER
@@ -125,10 +127,11 @@ def run(arguments: argparse.Namespace) -> int:
     for name in names:
         impls.check(name)
     n_threads = arguments.threads or threads.cores()
-    results = arguments.results or FOLDER / f"race-{datetime.now():%Y%m%d-%H%M%S}.jsonl"
-    results.parent.mkdir(parents=True, exist_ok=True)
+    trial = trial_of(case, digits)
+    expected = reference(trial)
+    results = new_file(arguments.results)
     console.print(f"{case.network}, {case.dtype}, {case.plan_name}. {dataset.notice or dataset.name}")
-    with tempfile.TemporaryDirectory() as folder, results.open("a", encoding="utf-8") as file:
+    with tempfile.TemporaryDirectory() as folder, results.open("w", encoding="utf-8") as file:
         records: list[Record] = []
 
         def record(entry: Record) -> None:
@@ -137,24 +140,32 @@ def run(arguments: argparse.Namespace) -> int:
             file.flush()
 
         record(header(arguments, case, dataset, n_threads))
-        agreeing = agreed(console, names, case, digits, record)
-        race = Race(
-            tasks(agreeing, arguments.measure, case, digits, Path(folder)),
-            n_threads,
-            arguments.rounds,
-            TIME_LIMIT,
-            record,
-            arguments.seed,
-        )
+        verdicts = {name: verdict_on(console, name, [(trial, expected)], record) for name in names}
+        agreeing = [name for name, verdict in verdicts.items() if verdict == "agrees"]
+        if arguments.baseline not in agreeing:
+            raise UserError(f"{arguments.baseline}, with whom to compare, is left out; give another --baseline")
+        entrants = tasks(agreeing, arguments.measure, case, digits, Path(folder))
+        race = Race(entrants, n_threads, arguments.rounds, TIME_LIMIT, record, arguments.seed)
         why = go_on(console, race, arguments, records)
         record({"kind": "end", "reason": why})
     show(console, race, records, arguments.baseline, why)
-    console.print(f"Every measurement: {results}")
-    return 1 if race.failures or len(agreeing) < len(names) else 0
+    console.print(f"Every measurement: {results}", soft_wrap=True)
+    return 1 if race.failures or "disagrees" in verdicts.values() else 0
+
+
+def new_file(asked_for: Path | None) -> Path:
+    """Where the records go. Raises UserError for a file that is there already."""
+    if asked_for is not None and asked_for.exists():
+        raise UserError(f"--results {asked_for}: is there already; expected a new file, so choose another name")
+    path = asked_for or FOLDER / f"race-{datetime.now():%Y%m%d-%H%M%S}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def case_of(arguments: argparse.Namespace) -> Case:
-    """The case that the options describe."""
+    """The case that the options describe. Raises UserError for a batch that is not the same for all."""
+    if arguments.batch == "home":
+        raise UserError("--batch home: expected a number of images, or all, as all backends race on the same plan")
     network = Network(arguments.network, arguments.hidden, arguments.output, COST_OF_OUTPUT[arguments.output])
     name = "full batch" if arguments.batch is None else f"batches of {arguments.batch:,}"
     name += ", shuffled" if arguments.order == "shuffled" else ""
@@ -200,22 +211,19 @@ def header(arguments: argparse.Namespace, case: Case, dataset: Dataset, n_thread
     }
 
 
-def agreed(console: Console, names: list[str], case: Case, digits: Digits, record: Any) -> list[str]:
-    """Who agrees with the reference on this very case. The others are named, with the reason."""
-    trial = trial_of(case, digits)
-    checked = [(trial, reference(trial))]
-    agreeing = []
-    for name in names:
-        with console.status(f"{name}: agreement (the first time it may have to compile)"):
-            results = judge(name, checked)
-        for result in results:
-            record({"kind": "agreement", **plain(result)})
-        reasons = [reason for result in results for reason in (result.failure, result.denial) if reason]
-        if reasons:
-            console.print(f"[red]left out:[/] {escape(reasons[0])}", soft_wrap=True)
-        else:
-            agreeing.append(name)
-    return agreeing
+def verdict_on(
+    console: Console, name: str, cases: list[Checked], record: Callable[[Record], None]
+) -> Literal["agrees", "denies", "disagrees"]:
+    """Whether a backend agrees with the reference on this very case. If not, it is named, with the reason."""
+    with console.status(f"{name}: agreement (the first time it may have to compile)"):
+        results = judge(name, cases)
+    for result in results:
+        record({"kind": "agreement", **plain(result)})
+    failures = [result.failure for result in results if result.failure]
+    denials = [result.denial for result in results if result.denial]
+    if failures or denials:
+        console.print(f"[red]left out:[/] {escape((failures + denials)[0])}", soft_wrap=True)
+    return "disagrees" if failures else "denies" if denials else "agrees"
 
 
 def tasks(names: list[str], quantity: Quantity, case: Case, digits: Digits, folder: Path) -> dict[str, Task]:
@@ -269,8 +277,8 @@ def show(console: Console, race: Race, records: list[Record], baseline: str, why
     compared = table_of("", "rank", "seconds", f"times {baseline}", "95 % interval", "outliers")
     for name in order:
         found = ratios.get(name)
-        interval = f"{found.interval.low:.3f} to {found.interval.high:.3f}" if found and found.interval else ""
-        ratio = f"{found.estimate:.3f}" if found else "1"
+        interval = " to ".join(map(in_short, found.interval)) if found and found.interval else ""
+        ratio = in_short(found.estimate) if found else "1"
         outliers = f"{found.outliers} of {found.pairs}" if found else ""
         compared.add_row(name, str(ranks.get(name, "")), f"{typical[name].typical:.4g}", ratio, interval, outliers)
     console.print(compared)
@@ -287,6 +295,11 @@ def show(console: Console, race: Race, records: list[Record], baseline: str, why
         console.print(f"[red]left out:[/] {escape(reason)}", soft_wrap=True)
     for line in disturbances(list(typical.values()), records):
         console.print(f"[yellow]The machine was not quiet:[/] {line}")
+
+
+def in_short(ratio: float) -> str:
+    """Three decimals, or three digits where it is large."""
+    return f"{ratio:.3f}" if ratio < 100 else f"{ratio:.3g}"
 
 
 def disturbances(typical: list[statistics.Seconds], records: list[Record]) -> list[str]:

@@ -81,7 +81,7 @@ def test_everything_is_written_down_and_the_table_shows_it(folder: Path, capsys:
     assert len(of_kind(records, "sample")) == race.LEAST_GENERATIONS * 2 * 3
     for name in ("minibatch", "vectorized", "floor"):
         assert len(re.findall(rf"^{name} ", out, re.MULTILINE)) == 2, out
-    assert re.search(r"^minibatch +\d +[\d.]+ +[\d.]+ +[\d.]+ to [\d.]+ +\d of 4", out, re.MULTILINE), out
+    assert re.search(r"^minibatch +\d +[\d.]+ +[\d.]+ +[\d.]+ to [\d.e+]+ +\d of 4", out, re.MULTILINE), out
     assert "2 generations of processes, 4 rounds; it ended as the budget of 0.01 s is spent" in out.replace("\n", " ")
     assert max(len(line) for line in out.splitlines() if not line.startswith("Every")) <= 80
 
@@ -158,6 +158,21 @@ def test_who_disagrees_is_not_timed_and_the_exit_code_says_so(
     assert {entry["entrant"] for entry in of_kind(records, "sample")} == {"minibatch", "vectorized", "floor"}
 
 
+def test_a_baseline_that_disagrees_ends_it_and_one_who_denies_does_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "wrong_baseline.py").write_text(WRONG)
+    (folder / "denying_all.py").write_text(
+        "from impls.vectorized import *\ndef unsupported(*a):\n    return 'not today'\n"
+    )
+    monkeypatch.syspath_prepend(folder)
+    assert main(["race", *QUICK, "--baseline", "wrong_baseline"]) == 1
+    assert "wrong_baseline, with whom to compare, is left out; give another --baseline" in capsys.readouterr().err
+    code, _ = run(folder, "--backend", "denying_all")
+    assert code == 0
+    assert "left out: denying_all, batches of 10, float32: has no outputs: not today" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -165,6 +180,8 @@ def test_who_disagrees_is_not_timed_and_the_exit_code_says_so(
         (["--baseline", "vectorised"], "did you mean 'vectorized'?"),
         (["--images", "151"], "151 images: expected at most 150"),
         (["--batch", "61"], "batch 61: expected 1 to 60"),
+        (["--batch", "home"], "--batch home: expected a number of images"),
+        (["--results", __file__], "is there already; expected a new file"),
         (["--network", "10-10"], "images have 784 pixels, network 10-10"),
         (["--precision", "0"], "expected a finite number from"),
         (["--rounds", "1"], "expected a whole number from 2"),
