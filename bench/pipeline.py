@@ -28,7 +28,7 @@ from data import DataError, Dataset, Digits
 from impls.contract import Backend, zero_velocities
 
 FIRST_SAMPLES = 3
-ROW = "{:11} {:13} {:>9} {:>15} {:>12} {:>6} {:>11}"
+ROW = "{:11} {:13} {:>9} {:>15} {:>12} {:>6} {:>6}"
 FIRST_IMAGES = {impls.REFERENCE: 1000}  # the first table's round of this backend is of fewer images, and scaled
 
 
@@ -74,9 +74,7 @@ def first_table(console: Console, digits: Dataset) -> list[str]:
     trials = [trial_of(case, digits.train) for case in CASES]
     cases = [(trial, reference(trial)) for trial in trials]
     console.print(f"{CASES[0].network}, {CASES[0].dtype}")
-    console.print(
-        ROW.format("backend", "at home with", "a round", "accuracy check", "times naive", "error", "of allowed")
-    )
+    console.print(ROW.format("backend", "at home with", "a round", "accuracy check", "times naive", "error", "share"))
     disagreeing = []
     seconds_of_reference = None
     for name in impls.available():
