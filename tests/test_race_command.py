@@ -1,20 +1,25 @@
 """`python -m bench race`: who runs, what each option changes, what is written down, and what is said of bad input."""
 
+import itertools
 import json
 import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import data
-from bench import machine, race, statistics
+from bench import machine, race
 from bench.__main__ import main
 from bench.commands import make_parser
+from bench.measuring import Task
+from bench.turns import Race
 from data import Digits, mnist
 
 ROOT = Path(__file__).parents[1]
@@ -134,17 +139,46 @@ def test_outputs_are_of_the_test_images_and_have_no_floor(folder: Path) -> None:
     assert {entry["images"] for entry in processes} == {70}
 
 
-def test_rounds_and_precision_and_the_sample_of_naive(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(race.SAMPLED, "naive", 20)
-    monkeypatch.setattr(statistics, "LEAST_GENERATIONS", 2)
-    code, records = run(
-        folder, "--rounds", "3", "--precision", "1e3", "--budget", "600", "--backend", "naive", "--measure", "round"
-    )
-    assert code == 0
-    assert records[-1]["reason"] == "all ratios are known to 100000.0%"
-    assert {entry["round"] for entry in of_kind(records, "sample")} == {0, 1, 2}
-    images = {entry["entrant"]: entry["images"] for entry in of_kind(records, "process")}
-    assert images == {"minibatch": 60, "naive": 20, "vectorized": 60, "floor": 60}
+@pytest.mark.parametrize(
+    ("arguments", "generations", "reason"),
+    [
+        (["--precision", "0.1", "--budget", "600"], 5, "all ratios are known to 10.0%"),
+        (["--precision", "0.001", "--budget", "0.01"], 2, "the budget of 0.01 s is spent"),
+    ],
+)
+def test_it_stops_when_all_is_known_or_the_budget_is_spent(
+    arguments: list[str], generations: int, reason: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records: list[dict[str, Any]] = []
+    rng = np.random.default_rng(1)
+
+    def measured(running: Race, generation: int) -> None:
+        begin = time.monotonic()
+        while time.monotonic() < begin + 0.01:
+            pass
+        for number, name in itertools.product(range(running.rounds), running.tasks):
+            seconds = {"minibatch": 0.2, "vectorized": 0.3}[name] * np.exp(0.02 * rng.standard_normal())
+            where = {"generation": generation, "round": number, "entrant": name}
+            records.append({"kind": "sample", "wall": float(seconds), **where})
+
+    monkeypatch.setattr(race, "run_generation", measured)
+    parsed = make_parser().parse_args(["race", *arguments])
+    entrants = {
+        name: Task(name, "round", race.case_of(parsed), folder, images=60) for name in ("minibatch", "vectorized")
+    }
+    running = Race(entrants, 1, 5, 60, records.append)
+    assert race.go_on(Console(quiet=True), running, parsed, records) == reason
+    assert {entry["generation"] for entry in records} == set(range(generations))
+
+
+def test_naive_is_sampled_and_the_floor_runs_along_where_rounds_are_measured(tmp_path: Path) -> None:
+    case, digits = race.case_of(make_parser().parse_args(["race"])), digits_of(60, 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(race.SAMPLED, "naive", 20)
+        rounds = race.tasks(["naive", "numba"], "round", case, digits, tmp_path)
+        outputs = race.tasks(["naive", "numba"], "outputs", case, digits, tmp_path)
+    assert {name: task.images for name, task in rounds.items()} == {"naive": 20, "numba": 60, "floor": 60}
+    assert {name: task.images for name, task in outputs.items()} == {"naive": 60, "numba": 60}
 
 
 def test_who_disagrees_is_not_timed_and_the_exit_code_says_so(
