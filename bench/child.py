@@ -76,13 +76,16 @@ class Child:
 
     def pause(self) -> None:
         """Stop it, so that no thread of it spins while others are measured. Only where it could not stay behind."""
-        if sys.platform == "linux" and self.process.pid:
-            os.kill(self.process.pid, signal.SIGSTOP)
+        self.signal("SIGSTOP")
 
     def resume(self) -> None:
         """Let it go on."""
-        if sys.platform == "linux" and self.process.pid:
-            os.kill(self.process.pid, signal.SIGCONT)
+        self.signal("SIGCONT")
+
+    def signal(self, name: str) -> None:
+        """Send a signal, unless it is dead: then its number may be somebody else's, and asking tells."""
+        if sys.platform == "linux" and self.process.is_alive() and self.process.pid:
+            os.kill(self.process.pid, getattr(signal, name))
 
 
 def begin(parent: int, connection: Connection, serve: Callable[..., None], arguments: tuple[Any, ...]) -> None:

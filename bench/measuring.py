@@ -14,8 +14,7 @@ from typing import Any, Literal
 from bench.clock import Clock
 
 FLOOR = "floor"  # an entrant that is no backend: the first layer's two products
-GRADIENT_BATCH = 128
-Quantity = Literal["round", "gradient", "outputs"]
+Measure = Literal["round", "gradient", "outputs"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class Task:
     """One entrant's work: a backend's name, or "floor"; the case; which images."""
 
     entrant: str
-    quantity: Quantity
+    measure: Measure
     case: Any  # bench.cases.Case, which would bring NumPy here too early
     digits: Path  # folder with images.npy and labels.npy
     images: int  # of these, from the first
@@ -69,15 +68,13 @@ def load(task: Task) -> tuple[Callable[[], object], dict[str, Any]]:
     backend = impls.find(task.entrant)
     parameters = case.parameters()
     state = zero_velocities(parameters)
-    if task.quantity == "gradient":
-        images, labels = images[:GRADIENT_BATCH], labels[:GRADIENT_BATCH]
     with Clock() as clock:
         prepared = backend.prepare(case.network, images, labels, case.dtype)
     answer = {"prepare": asdict(clock.elapsed)}
-    if task.quantity == "round":
+    if task.measure == "round":
         (plan,) = case.plans(len(labels), rounds=1)
         return lambda: backend.train(case.network, state, prepared, plan), answer
-    if task.quantity == "gradient":
+    if task.measure == "gradient":
         return lambda: backend.gradients(case.network, parameters, prepared), answer
     return lambda: backend.outputs(case.network, parameters, prepared), answer
 

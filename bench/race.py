@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import tempfile
 import time
 from collections import defaultdict
@@ -25,7 +26,7 @@ from bench.agreement import plain, reference
 from bench.cases import MINI_BATCHES, Case
 from bench.judging import TIME_LIMIT, judge
 from bench.judging import Case as Checked
-from bench.measuring import FLOOR, Quantity, Task
+from bench.measuring import FLOOR, Measure, Task
 from bench.plans import Order
 from bench.results import FOLDER
 from bench.trials import trial_of
@@ -55,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--baseline", default=BASELINE, metavar="NAME", help="whom the others are compared with (default: %(default)s)")
     add(
         "--measure",
-        choices=get_args(Quantity),
+        choices=get_args(Measure),
         default="round",
         help="a round of training, one gradient, or outputs (default: %(default)s)",
     )
@@ -226,13 +227,13 @@ def verdict_on(
     return "disagrees" if failures else "denies" if denials else "agrees"
 
 
-def tasks(names: list[str], quantity: Quantity, case: Case, digits: Digits, folder: Path) -> dict[str, Task]:
-    """What each entrant has to do; the floor runs along where rounds are measured."""
+def tasks(names: list[str], measure: Measure, case: Case, digits: Digits, folder: Path) -> dict[str, Task]:
+    """What each entrant has to do: a gradient is of one batch; the floor runs along where rounds are measured."""
     stored(digits, folder)
-    n = len(digits.labels)
-    entrants = [*names, FLOOR] if quantity == "round" else names
-    images = {name: min(n, SAMPLED.get(name, n)) if quantity == "round" else n for name in entrants}
-    return {name: Task(name, quantity, case, folder, images[name]) for name in entrants}
+    n = len(digits.labels) if measure != "gradient" else case.batch or len(digits.labels)
+    if measure != "round":
+        return {name: Task(name, measure, case, folder, n) for name in names}
+    return {name: Task(name, measure, case, folder, min(n, SAMPLED.get(name, n))) for name in (*names, FLOOR)}
 
 
 def go_on(console: Console, race: Race, arguments: argparse.Namespace, records: list[Record]) -> str:
@@ -314,7 +315,9 @@ def disturbances(typical: list[statistics.Seconds], records: list[Record]) -> li
         )
     if seen and (seen[0]["load_before"] or 0) > BUSY:
         lines.append(f"its load was {seen[0]['load_before']:.1f} before the race; end what else is running")
-    stolen = sum(entry["stolen"] or 0 for entry in seen) / (threads.cores() * sum(entry["seconds"] for entry in seen))
+    stolen = sum(entry["stolen"] or 0 for entry in seen) / (
+        (os.cpu_count() or 1) * sum(entry["seconds"] for entry in seen)
+    )
     if stolen > STOLEN:
         lines.append(f"other virtual machines had {stolen:.1%} of its cores' time; come back at another hour")
     return lines

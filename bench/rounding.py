@@ -14,12 +14,14 @@ and every update moves the parameters, at random signs, by what rounding may hav
 the two trainings part is what rounding explains.
 """
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from impls.contract import Array, Layer, Network, Parameters, Plan
 
+Part = TypeVar("Part")
 SAFETY = 4.0  # 2, as the reference rounds too; and as much again
 DRAWS = 2  # of random signs; the farthest counts
 
@@ -183,7 +185,7 @@ def drift_of_training(
     """
     rng = np.random.default_rng(0)
     mu = plan.momentum
-    p = [array for layer in parameters for array in layer]
+    p = flat(parameters)
     v = [np.zeros_like(array) for array in p]
     moved = [(p, v)] * DRAWS
     costs = np.zeros(len(plan.starts))
@@ -227,6 +229,6 @@ def layers(arrays: list[Array]) -> Parameters:
     return tuple(map(Layer, arrays[::2], arrays[1::2]))
 
 
-def flat(gradient: tuple[tuple[Rounded, Rounded], ...]) -> list[Rounded]:
-    """The gradient's parts, weights and biases in turn."""
-    return [part for layer in gradient for part in layer]
+def flat(layers: Iterable[tuple[Part, Part]]) -> list[Part]:
+    """The parts of layers, weights and biases in turn."""
+    return [part for layer in layers for part in layer]

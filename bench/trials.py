@@ -77,7 +77,7 @@ def clear_of_kinks(
         stops = np.cumsum(wanted.sizes)
         batches = [candidates[stop - size : stop] for size, stop in zip(wanted.sizes, stops, strict=True)]
         return [batch for batch in batches if batch.size]
-    p = [array for layer in parameters for array in layer]
+    p = flat(parameters)
     v = [np.zeros_like(array) for array in p]
     batches = []
     position = 0

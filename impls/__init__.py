@@ -96,7 +96,8 @@ def load(name: str) -> "Backend":
 
 def check(text: str) -> None:
     """Raise UnknownBackend or BackendUnavailable for what is neither a usable backend nor a module. Imports nothing."""
-    if text not in names() and importlib.util.find_spec(text.partition(".")[0]) is not None:
+    package = text.partition(".")[0]
+    if text not in names() and package and importlib.util.find_spec(package) is not None:
         return  # what is wrong with the module, an import says
     reason = unavailable_reason(text)
     if reason is not None:
@@ -113,7 +114,7 @@ def find(text: str) -> "Backend":
     try:
         module = importlib.import_module(text)
     except ModuleNotFoundError as error:
-        if not text.startswith(error.name or " "):  # the module is there, but imports what is not
+        if not f"{text}.".startswith(f"{error.name}."):  # the module is there, but imports what is not
             raise
         raise UnknownBackend(
             f"{text!r} is neither a backend ({', '.join(names())}) nor a module that can be imported"

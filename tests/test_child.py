@@ -84,6 +84,7 @@ def test_asking_the_dead_is_a_failure_too() -> None:
 
 def ask(child: Child) -> None:
     """The question may still go into the pipe of a dead child; an answer never comes."""
+    child.resume()
     child.send("anybody there?")
     child.answer(60)
 

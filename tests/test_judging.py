@@ -64,6 +64,7 @@ def test_what_goes_wrong_is_named(
     ("text", "reason"),
     [
         ("import no_such_library", "No module named 'no_such_library'"),
+        ("import not_importab", "No module named 'not_importab'"),  # the beginning of its own name
         ("raise OSError('libfoo.so: cannot open')", "libfoo.so: cannot open"),
         ("x =", "SyntaxError"),
         ("NAME = 'half'", "missing SUMMARY"),

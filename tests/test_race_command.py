@@ -19,6 +19,7 @@ from bench import machine, race
 from bench.__main__ import main
 from bench.commands import make_parser
 from bench.measuring import Task
+from bench.statistics import Seconds
 from bench.turns import Race
 from data import Digits, mnist
 
@@ -179,6 +180,34 @@ def test_naive_is_sampled_and_the_floor_runs_along_where_rounds_are_measured(tmp
         outputs = race.tasks(["naive", "numba"], "outputs", case, digits, tmp_path)
     assert {name: task.images for name, task in rounds.items()} == {"naive": 20, "numba": 60, "floor": 60}
     assert {name: task.images for name, task in outputs.items()} == {"naive": 60, "numba": 60}
+
+
+@pytest.mark.parametrize(("batch", "images"), [("all", 60), ("7", 7)])
+def test_a_gradient_is_of_one_batch(batch: str, images: int, tmp_path: Path) -> None:
+    case = race.case_of(make_parser().parse_args(["race", "--batch", batch]))
+    found = race.tasks(["naive", "numba"], "gradient", case, digits_of(60, 1), tmp_path)
+    assert {name: task.images for name, task in found.items()} == {"naive": images, "numba": images}
+
+
+def noise_of(load: float = 0.1, stolen: float | None = 0.0) -> dict[str, Any]:
+    return {"kind": "noise", "seconds": 10.0, "load_before": load, "load_after": 2.0, "stolen": stolen}
+
+
+@pytest.mark.parametrize(
+    ("drift", "noise", "said"),
+    [
+        (1.5, noise_of(), "numba changed by a factor of 1.50; give the race a longer --budget"),
+        (1.0, noise_of(load=3.0), "its load was 3.0 before the race"),
+        (1.0, noise_of(stolen=(os.cpu_count() or 1) * 0.5), "other virtual machines had 5.0% of its cores' time"),
+        (1.1, noise_of(stolen=None), ""),
+        (None, noise_of(stolen=0.001), ""),
+    ],
+)
+def test_what_disturbs_is_said_with_what_to_do(drift: float | None, noise: dict[str, Any], said: str) -> None:
+    typical = [Seconds("naive", 1.0, 1.0, 1.0), Seconds("numba", 0.1, drift, 1.0)]
+    lines = race.disturbances(typical, [noise])
+    assert len(lines) == bool(said)
+    assert said in "".join(lines)
 
 
 def test_who_disagrees_is_not_timed_and_the_exit_code_says_so(
