@@ -109,7 +109,7 @@ def find(text: str) -> "Backend":
 
     Raises UnknownBackend if it is neither or the module lacks what a backend has, BackendUnavailable as `load` does.
     """
-    if text in names():
+    if text in BUILTIN or text in names():
         return load(text)
     try:
         module = importlib.import_module(text)
