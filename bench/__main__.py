@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
         return code
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
-        return 1
+        return error.exit_code
     except MemoryError as error:
         sys.stderr.write(f"error: not enough memory ({error}); choose a smaller network, or fewer images or rounds\n")
         return 1

@@ -15,8 +15,8 @@ import impls
 from bench import threads
 from bench.cases import CASES, FULL_BATCH, MINI_BATCHES, SAME_PLAN, Case, home
 from bench.clock import Clock
-from bench.floor import floor_products
 from bench.lines import lines_of_code
+from bench.roofline import floor_products
 from bench.training import evaluate, prepare, train_rounds
 from data import Dataset, Digits
 from impls.contract import Backend, zero_velocities
@@ -67,6 +67,7 @@ def describe(
 ) -> dict[str, Any]:
     """What is the same for every measurement of a backend."""
     return {
+        "case": case.described(),
         "quantity": quantity,
         "backend": backend.NAME,
         "summary": backend.SUMMARY,
@@ -155,6 +156,7 @@ def bench_floor(benchmark: Benchmark, digits: Dataset) -> None:
     n = len(digits.train.labels)
     products = floor_products(digits.train.images, case.network.sizes[1], case.dtype)
     benchmark.extra_info |= {
+        "case": case.described(),
         "quantity": "floor",
         "backend": "floor",
         "summary": "the two products of the first layer over all training images, a NumPy matmul each",

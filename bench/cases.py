@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from bench.plans import Order, rounds_of_plans
 from impls.contract import Backend, DType, Network, Parameters, Plan
@@ -30,6 +31,18 @@ class Case:
     def parameters(self) -> Parameters:
         """The parameters every backend starts from."""
         return initial_parameters(self.network, INITIALISATION, SEED, self.dtype)
+
+    def described(self) -> dict[str, Any]:
+        """What is trained, for a record."""
+        return {
+            "network": str(self.network),
+            "sizes": list(self.network.sizes),
+            "plan": self.plan_name,
+            "batch": self.batch,
+            "order": self.order,
+            "momentum": self.momentum,
+            "dtype": self.dtype,
+        }
 
     def plans(self, n_images: int, rounds: int) -> Iterator[Plan]:
         """One plan a round."""

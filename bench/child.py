@@ -4,10 +4,12 @@ import atexit
 import ctypes
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from bench import threads
@@ -26,15 +28,27 @@ class ChildFailed(RuntimeError):
 class Child:
     """A process that runs `serve(connection, *arguments)`; use it in a `with`, at whose end it is killed.
 
-    n_threads: what the numerical libraries may use, asked for in the environment before the child imports anything;
-    None: what they would use anyway.
+    n_threads: what the numerical libraries may use, asked for in the environment before the child imports anything, and
+    as many cores, as not every library reads the environment (JAX does not); None: what they would use anyway.
+    source: a folder whose `impls` it imports instead of this checkout's. environment: variables that it has besides.
     """
 
-    def __init__(self, serve: Callable[..., None], *arguments: Any, n_threads: int | None = None) -> None:
+    def __init__(
+        self,
+        serve: Callable[..., None],
+        *arguments: Any,
+        n_threads: int | None = None,
+        source: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=begin, args=(os.getpid(), theirs, serve, arguments), daemon=True)
-        with threads.asked_for(n_threads):
+        # Pickled here, and unpickled there when it is settled which `impls` is meant.
+        work = pickle.dumps((serve, arguments))
+        self.process = context.Process(
+            target=begin, args=(os.getpid(), n_threads, source and str(source), theirs, work), daemon=True
+        )
+        with threads.asked_for(n_threads, environment or {}):
             self.process.start()
         theirs.close()
         # At exit multiprocessing asks its children to end and waits; who is stopped would not hear that.
@@ -88,11 +102,16 @@ class Child:
             os.kill(self.process.pid, getattr(signal, name))
 
 
-def begin(parent: int, connection: Connection, serve: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+def begin(parent: int, n_threads: int | None, source: str | None, connection: Connection, work: bytes) -> None:
     """What the child does first: see to it that it ends with its parent, and leave interruptions to that."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":  # killed also while stopped; elsewhere nobody is stopped, and the pipe's end is seen
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before we asked
             os._exit(1)
+    if n_threads is not None:
+        threads.keep_to(n_threads)
+    if source is not None:
+        sys.path.insert(0, source)
+    serve, arguments = pickle.loads(work)
     serve(connection, *arguments)

@@ -5,7 +5,7 @@ import logging
 
 import data
 import impls
-from bench import UserError, agree, options, pipeline, predict, race, train
+from bench import UserError, agree, calibrate, compare, options, pipeline, predict, race, train
 from impls.contract import ContractError
 
 
@@ -15,18 +15,22 @@ def make_parser() -> argparse.ArgumentParser:
         prog="python -m bench",
         description="Without a command: data, agreement, a first table, the benchmarks, the report.",
     )
-    parser.set_defaults(run=pipeline.run)
+    parser.set_defaults(run=pipeline.run, unusable=1)
     pipeline.add_arguments(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name, module, summary in (
         ("agree", agree, "the agreement gate alone: every backend against the reference; exit 1 on a disagreement"),
         ("race", race, "paired, interleaved timing, each backend in a process of its own"),
+        ("compare", compare, "two git revisions, or two results files; exit 1 on a slowdown"),
+        ("calibrate", calibrate, "how far the verdicts of `compare` can be trusted on this machine"),
         ("train", train, "one training run, printed as the article prints it"),
         ("predict", predict, "let a saved network say which digit a picture shows"),
     ):
         command = commands.add_parser(name, help=summary, description=module.__doc__)
         module.add_arguments(command)
         command.set_defaults(run=module.run)
+        if module is compare:
+            command.set_defaults(unusable=2)  # its 1 is a slowdown
     return parser
 
 
@@ -37,6 +41,6 @@ def run(arguments: list[str]) -> int:
     data.logger.setLevel(logging.INFO)
     try:
         code: int = parsed.run(parsed)
-    except (data.DataError, ContractError, impls.UnknownBackend, impls.BackendUnavailable) as error:
-        raise UserError(str(error)) from None
+    except (UserError, data.DataError, ContractError, impls.UnknownBackend, impls.BackendUnavailable) as error:
+        raise UserError(str(error), parsed.unusable) from None
     return code

@@ -6,10 +6,11 @@ import pytest
 
 import data
 import impls
-from bench import UserError, machine
+from bench import UserError, description, machine
 from bench.agreement import Result, plain, reference
 from bench.cases import CASES
 from bench.judging import Case, judge
+from bench.measuring import FLOOR
 from bench.results import SCHEMA
 from bench.trials import trial_of
 from impls.contract import Backend
@@ -30,8 +31,21 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
 
 
 def pytest_benchmark_update_json(config: pytest.Config, benchmarks: list[Any], output_json: dict[str, Any]) -> None:
-    """Who agreed and who did not: one that was left out leaves a line that says why."""
-    output_json["digitbench"] = config.stash[RESULTS]
+    """Who agreed and who did not: one that was left out leaves a line that says why. And a key for each measurement."""
+    ours = output_json["digitbench"] = config.stash[RESULTS]
+    machine_info = output_json["machine_info"]["digitbench"]
+    for benchmark in output_json["benchmarks"]:
+        info = benchmark["extra_info"]
+        name = info["backend"]
+        info["key"] = description.key(
+            info.pop("case"),
+            info["quantity"],
+            info["of_images"],
+            max(info["threads"].values()),
+            {} if name == FLOOR else {name: description.source_of(name)},
+            ours["data_sha256"],
+            machine_info,
+        )
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

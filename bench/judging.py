@@ -4,6 +4,7 @@ What a backend does wrong is a result, also if it hangs, kills its process or ca
 """
 
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import numpy as np
 
@@ -17,12 +18,20 @@ TIME_LIMIT = 300.0  # seconds for all trials of a backend, its imports and compi
 Case = tuple[Trial, dict[str, Expected]]
 
 
-def judge(name: str, cases: list[Case], seconds: float = TIME_LIMIT) -> list[Result]:
+def judge(
+    name: str,
+    cases: list[Case],
+    seconds: float = TIME_LIMIT,
+    n_threads: int | None = None,
+    source: Path | None = None,
+) -> list[Result]:
     """Check one backend in all trials. name: of a backend, or a module's dotted path.
 
-    Never raises for what the backend does: one that hangs, dies or cannot be imported has one failed result.
+    n_threads: that it may use; None: as many as this process. source: a folder whose `impls` is meant instead of this
+    checkout's. Never raises for what the backend does: one that hangs, dies or cannot be imported has one failed
+    result.
     """
-    with Child(work, name, cases) as child:
+    with Child(work, name, cases, n_threads=n_threads, source=source) as child:
         try:
             results: list[Result] = child.answer(seconds)
         except ChildFailed as failure:

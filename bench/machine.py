@@ -13,7 +13,8 @@ from bench.results import FOLDER
 
 ROOT = Path(__file__).parent.parent
 CPU = Path("/sys/devices/system/cpu/cpu0")
-LIBRARIES = ("numpy", "scipy", "numba", "matplotlib", "pytest-benchmark")
+LIBRARIES = ("numpy", "scipy", "numba", "llvmlite", "matplotlib", "pytest-benchmark")
+PEERS = ("torch", "jax", "jaxlib", "scikit-learn")  # named where they are installed
 
 
 def describe() -> dict[str, Any]:
@@ -27,7 +28,7 @@ def describe() -> dict[str, Any]:
         "hypervisor": hypervisor(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "libraries": {library: version(library) for library in LIBRARIES},
+        "libraries": libraries(),
         "blas": blas(),
         "threads": threads.in_force(),
         "commit": commit(),
@@ -97,6 +98,12 @@ def noise(stat: Path = Path("/proc/stat")) -> Noise:
     if len(fields) < 9 or fields[0] != "cpu":
         return Noise(None, load)
     return Noise(int(fields[8]) / os.sysconf("SC_CLK_TCK"), load)
+
+
+def libraries() -> dict[str, str]:
+    """Versions by library: of all that the suite needs, and of those that are installed besides."""
+    found = {library: version(library) for library in (*LIBRARIES, *PEERS)}
+    return {library: said for library, said in found.items() if library in LIBRARIES or said != "unknown"}
 
 
 def version(library: str) -> str:

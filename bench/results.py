@@ -1,14 +1,15 @@
-"""Results on disk: pytest-benchmark's JSON with what this suite adds, read into records. All that reports/ knows of."""
+"""Results on disk, read: what `pytest --benchmark-only` wrote, and what a race wrote. All that reports/ knows of."""
 
 import json
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from bench import UserError
+from bench import UserError, journal
+from bench.fields import count, mapping, text, times
+from bench.raced import Raced, races_of
 
-SCHEMA = 1
+SCHEMA = journal.SCHEMA
 FOLDER = Path(__file__).parent / "results"
 Quantity = Literal["round", "gradient", "outputs", "floor"]
 
@@ -44,6 +45,7 @@ class Measurement:
     agreement_error: float  # worst, in eps of the dtype
     threads: dict[str, int]
     curve: Curve | None = None
+    key: dict[str, Any] = field(default_factory=dict)  # see `bench.description`
 
     @property
     def scale(self) -> float:
@@ -72,20 +74,49 @@ class ResultSet:
     machine: dict[str, Any]
     data_name: str
     notice: str | None  # to be shown with everything: the digits are not MNIST
-    measurements: list[Measurement]
+    measurements: list[Measurement] = field(default_factory=list)  # by pytest-benchmark, one after the other
     disagreements: list[str] = field(default_factory=list)  # a line each: who was left out, and why
     unavailable: dict[str, str] = field(default_factory=dict)  # backend: reason
+    races: list[Raced] = field(default_factory=list)  # in turns
+    cut: bool = False  # whether the file ends in the middle of a record, which is passed over
 
 
 def read(path: Path) -> ResultSet:
-    """Read what `pytest --benchmark-only --benchmark-json=FILE` wrote.
+    """Read what `pytest --benchmark-only --benchmark-json=FILE`, or a race, wrote.
 
-    Raises UserError for a file that is absent, cut, not ours, or of a newer version.
+    Raises UserError for a file that is absent, cut, not ours, or of a newer version. The file of a race may be cut: its
+    whole records are read.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            is_race = file.read(40).replace(b" ", b"").startswith(b'{"kind":"race"')
+        return _of_races(path) if is_race else _of_benchmarks(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); `python -m bench` makes results") from None
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{path}: a record is not as expected ({error!r}); run the benchmark again") from None
+
+
+# --- of races --------------------------------------------------------------------------------------------
+
+
+def _of_races(path: Path) -> ResultSet:
+    records, cut = journal.read(path)
+    races = races_of(records)
+    first, disagreements = races[0], [line for race in races for line in race.left_out.values()]
+    return ResultSet(
+        path, first.when, first.machine, first.data_name, first.notice, [], disagreements, races=races, cut=cut
+    )
+
+
+# --- of pytest-benchmark ---------------------------------------------------------------------------------
+
+
+def _of_benchmarks(path: Path) -> ResultSet:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: expected whole JSON, found: {error}; run the benchmark again") from None
     ours = content.get("digitbench") if isinstance(content, dict) else None
@@ -96,19 +127,16 @@ def read(path: Path) -> ResultSet:
         )
     if ours.get("schema") != SCHEMA:
         raise UserError(f"{path}: has schema {ours.get('schema')}, this version reads {SCHEMA}; update digitbench")
-    try:
-        return ResultSet(
-            path=path,
-            when=_text(content["datetime"]),
-            machine=_mapping(content["machine_info"]["digitbench"]),
-            data_name=_text(ours["data"]),
-            notice=None if ours["notice"] is None else _text(ours["notice"]),
-            measurements=[_measurement(benchmark) for benchmark in content["benchmarks"]],
-            disagreements=_first_failures(ours["agreement"]),
-            unavailable={_text(name): _text(reason) for name, reason in _mapping(ours["unavailable"]).items()},
-        )
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise UserError(f"{path}: a record is not as expected ({error!r}); run the benchmark again") from None
+    return ResultSet(
+        path=path,
+        when=text(content["datetime"]),
+        machine=mapping(content["machine_info"]["digitbench"]),
+        data_name=text(ours["data"]),
+        notice=None if ours["notice"] is None else text(ours["notice"]),
+        measurements=[_measurement(benchmark) for benchmark in content["benchmarks"]],
+        disagreements=_first_failures(ours["agreement"]),
+        unavailable={text(name): text(reason) for name, reason in mapping(ours["unavailable"]).items()},
+    )
 
 
 def _first_failures(agreement: list[dict[str, Any]]) -> list[str]:
@@ -116,41 +144,42 @@ def _first_failures(agreement: list[dict[str, Any]]) -> list[str]:
     first: dict[str, str] = {}
     for result in agreement:
         if result["failure"] is not None:
-            first.setdefault(_text(result["backend"]), _text(result["failure"]))
+            first.setdefault(text(result["backend"]), text(result["failure"]))
     return list(first.values())
 
 
 def _measurement(benchmark: dict[str, Any]) -> Measurement:
-    info = _mapping(benchmark["extra_info"])
-    samples = _times(benchmark["stats"]["data"])
+    info = mapping(benchmark["extra_info"])
+    samples = times(benchmark["stats"]["data"])
     if not samples or min(samples) <= 0:
         raise ValueError("samples of wall time must be positive")
     batch = info["batch"]
     return Measurement(
         quantity=_quantity(info["quantity"]),
-        backend=_text(info["backend"]),
-        summary=_text(info["summary"]),
-        lines_of_code=_count(info["lines_of_code"], least=0),
-        plan=_text(info["plan"]),
+        backend=text(info["backend"]),
+        summary=text(info["summary"]),
+        lines_of_code=count(info["lines_of_code"], least=0),
+        plan=text(info["plan"]),
         at_home=bool(info["at_home"]),
-        batch=None if batch is None else _count(batch),
-        network=_text(info["network"]),
-        dtype=_text(info["dtype"]),
-        images=_count(info["images"]),
-        of_images=_count(info["of_images"]),
+        batch=None if batch is None else count(batch),
+        network=text(info["network"]),
+        dtype=text(info["dtype"]),
+        images=count(info["images"]),
+        of_images=count(info["of_images"]),
         samples=samples,
-        user_samples=_times(info["user_samples"], len(samples)),
-        system_samples=_times(info["system_samples"], len(samples)),
-        prepare_seconds=_times([info["prepare_seconds"]])[0],
+        user_samples=times(info["user_samples"], len(samples)),
+        system_samples=times(info["system_samples"], len(samples)),
+        prepare_seconds=times([info["prepare_seconds"]])[0],
         agreement_error=float(info["agreement_error"]),
-        threads={_text(pool): _count(threads) for pool, threads in _mapping(info["threads"]).items()},
+        threads={text(pool): count(threads) for pool, threads in mapping(info["threads"]).items()},
         curve=_curve(info["curve"]) if "curve" in info else None,
+        key=mapping(info["key"]),
     )
 
 
 def _curve(curve: dict[str, Any]) -> Curve:
     """A diverged training has costs that are not finite; the clock never is."""
-    seconds = _times(curve["seconds"])
+    seconds = times(curve["seconds"])
     accuracies, costs = ([float(value) for value in curve[name]] for name in ("test_accuracy", "train_cost"))
     if not seconds or not len(seconds) == len(accuracies) == len(costs):
         raise ValueError("a curve must have as many seconds, accuracies and costs, at least one")
@@ -161,29 +190,3 @@ def _quantity(value: Any) -> Quantity:
     if value not in get_args(Quantity):
         raise ValueError(f"quantity {value!r} is unknown")
     return value
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"expected text, found {value!r}")
-    return value
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise TypeError(f"expected a mapping, found {value!r}")
-    return value
-
-
-def _count(value: Any, least: int = 1) -> int:
-    if not isinstance(value, int) or not least <= value < 2**63:
-        raise ValueError(f"expected a whole number from {least} below 2^63, found {value!r}")
-    return value
-
-
-def _times(values: list[Any], length: int | None = None) -> list[float]:
-    """Seconds, finite and not negative; CPU times may be 0."""
-    times = [float(value) for value in values]
-    if not all(math.isfinite(value) and value >= 0 for value in times) or length not in (None, len(times)):
-        raise ValueError(f"expected {length or 'some'} times in seconds, found {values!r:.60}")
-    return times

@@ -101,22 +101,56 @@ def ratios(race: Race, baseline: str, confidence: float = CONFIDENCE, looked: bo
     return sorted((row for row in rows if row is not None), key=lambda row: (row.estimate, row.backend))
 
 
-def ranks(race: Race, confidence: float = CONFIDENCE, looked: bool = False) -> dict[str, int]:
+def ranks(race: Race, unranked: str = "", confidence: float = CONFIDENCE, looked: bool = False) -> dict[str, int]:
     """1 + the number of backends that are faster, by backend. Faster is only who is separated: others share a rank.
 
     All pairs are compared, and their intervals hold all together with the given confidence (Bonferroni). Equal ranks do
     not mean equal speed, and need not be transitive: where a and b are not separated, nor b and c, but a is faster than
-    c, their ranks are 1, 1 and 2. After a single generation all have rank 1.
+    c, their ranks are 1, 1 and 2. After a single generation all have rank 1. unranked: who is compared with all others
+    too, but has no rank and no influence on theirs, as the floor.
     """
     names = backends(race)
-    pairs = list(combinations(names, 2))
-    error = error_of_each(len(pairs), confidence, looked)
-    faster = dict.fromkeys(names, 0)
-    for backend, other in pairs:
+    error = error_of_each(math.comb(len(names), 2), confidence, looked)
+    faster = {name: 0 for name in names if name != unranked}
+    for backend, other in combinations(faster, 2):
         pair = ratio(race, backend, other, error)
         if pair is not None and pair.separated:
             faster[backend if pair.estimate > 1 else other] += 1
     return {backend: 1 + n for backend, n in faster.items()}
+
+
+def change(before: Race, after: Race, backend: str, yardstick: str, error: float = 1 - CONFIDENCE) -> Ratio | None:
+    """How many times as long a backend takes in one race as in another, both in units of what ran in both.
+
+    The yardstick is the same code in both, so that a machine that was slower in one of them is so on both sides. Ratio
+    of ratios; their generations' medians are two independent samples, whose variances may differ: Welch's interval
+    (Biometrika 34, 1947). None if either race has no round with both.
+    """
+    samples = [medians_of(log_ratios(race, backend, yardstick)) for race in (after, before)]
+    if not all(len(sample) for sample in samples):
+        return None
+    difference = float(samples[0].mean() - samples[1].mean())
+    interval = None
+    if all(len(sample) > 1 for sample in samples):
+        with np.errstate(invalid="ignore", divide="ignore"):  # no scatter at all: an interval of no width
+            found = stats.ttest_ind(*samples, equal_var=False).confidence_interval(1 - error)
+        low, high = (difference if math.isnan(end) else float(end) for end in found)
+        with np.errstate(over="ignore"):
+            interval = Interval(float(np.exp(low)), float(np.exp(high)))
+    pairs = sum(map(len, log_ratios(after, backend, yardstick)))
+    return Ratio(backend, yardstick, math.exp(difference), interval, min(map(len, samples)), pairs, 0)
+
+
+def share(hits: float, of: int, confidence: float = CONFIDENCE) -> Interval:
+    """Where the probability of a hit may lie after so many hits (Clopper and Pearson, Biometrika 26, 1934).
+
+    Its ends are quantiles of Beta, so that hits need not be whole: a share may come from overlapping samples, of which
+    `of` are independent.
+    """
+    error = (1 - confidence) / 2
+    low = stats.beta.ppf(error, hits, of - hits + 1) if hits > 0 else 0.0
+    high = stats.beta.isf(error, hits + 1, of - hits) if hits < of else 1.0
+    return Interval(float(low), float(high))
 
 
 def is_slowdown(found: Ratio, margin: float = MARGIN) -> bool:

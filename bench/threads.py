@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 
 from bench import UserError
 
@@ -30,13 +30,23 @@ def request(threads: int, environment: MutableMapping[str, str] = os.environ) ->
         environment[variable] = str(threads)
 
 
+def keep_to(n_cores: int) -> None:
+    """Let this process run on so many of its cores, the first ones; only Linux can."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:n_cores])
+
+
 @contextlib.contextmanager
-def asked_for(threads: int | None) -> Iterator[None]:
-    """Processes that are started meanwhile use this many threads; None: as this process was asked to."""
-    before = {variable: os.environ.get(variable) for variable in VARIABLES}
+def asked_for(threads: int | None, others: Mapping[str, str]) -> Iterator[None]:
+    """Processes that are started meanwhile use this many threads, and have these other variables in their environment.
+
+    None: as many as this process was asked to.
+    """
+    wanted = dict(others)
     if threads is not None:
-        request(threads, environment := dict[str, str]())
-        os.environ.update(environment)
+        request(threads, wanted)
+    before = {variable: os.environ.get(variable) for variable in wanted}
+    os.environ.update(wanted)
     try:
         yield
     finally:

@@ -21,6 +21,7 @@ from bench.measuring import Task, serve
 from data import Digits
 
 SHORTEST = 0.002  # seconds; calls that take less are repeated within a measurement
+TIME_LIMIT = 300.0  # seconds for one request
 Record = dict[str, Any]
 
 
@@ -38,37 +39,51 @@ class Race:
     """Who runs and how; `failures` grows while it is run."""
 
     tasks: dict[str, Task]  # by entrant
-    n_threads: int
     rounds: int  # of a generation
-    time_limit: float  # seconds that one request may take
     record: Callable[[Record], None]  # is called with everything that is measured, as it comes
+    number: int = 0  # among the races of a file
     seed: int = 0
+    time_limit: float = TIME_LIMIT  # seconds that one request may take
     failures: dict[str, str] = field(default_factory=dict)
+
+    def tell(self, kind: str, **what: Any) -> None:
+        """Record something."""
+        self.record({"kind": kind, "race": self.number} | what)
 
 
 def run_generation(race: Race, generation: int) -> None:
     """Start everybody, warm up, measure in turns. Who fails is left out from then on, by name."""
     begin, before = time.monotonic(), machine.noise()
     with ExitStack() as stack:
-        entrants = []
-        for name, task in race.tasks.items():
-            if name not in race.failures:
-                entrant = Entrant(name, stack.enter_context(Child(serve, n_threads=race.n_threads)))
-                attempt(race, warm_up, entrant, generation, task)
-                entrants.append(entrant)
+        entrants = [
+            Entrant(name, stack.enter_context(Child(serve, n_threads=task.n_threads, source=task.source)))
+            for name, task in race.tasks.items()
+            if name not in race.failures
+        ]
+        # Imports are off every clock, so they may overlap; from the first thing that is timed on, one works at a time.
+        for entrant in entrants:
+            attempt(race, generation, send, entrant, "import", race.tasks[entrant.name])
+        for entrant in entrants:
+            attempt(race, generation, wait, entrant)
+        for entrant in entrants:
+            attempt(race, generation, warm_up, entrant, generation)
         rng = np.random.default_rng([race.seed, generation])
         for number, order in enumerate(turns(len(entrants), race.rounds, rng)):
             for position, index in enumerate(order):
-                attempt(race, sample, entrants[index], generation, number, position)
+                attempt(race, generation, sample, entrants[index], generation, number, position)
     after = machine.noise()
     stolen = None if before.stolen is None or after.stolen is None else after.stolen - before.stolen
-    race.record(
-        {"kind": "noise", "generation": generation, "seconds": time.monotonic() - begin}
-        | {"stolen": stolen, "load_before": before.load, "load_after": after.load}
+    race.tell(
+        "generation",
+        generation=generation,
+        seconds=time.monotonic() - begin,
+        stolen=stolen,
+        load_before=before.load,
+        load_after=after.load,
     )
 
 
-def attempt(race: Race, action: Callable[..., None], entrant: Entrant, *arguments: Any) -> None:
+def attempt(race: Race, generation: int, action: Callable[..., object], entrant: Entrant, *arguments: Any) -> None:
     """Do something with an entrant that has not failed yet; note its failure, by name, where it fails now."""
     if entrant.name in race.failures:
         return
@@ -76,14 +91,24 @@ def attempt(race: Race, action: Callable[..., None], entrant: Entrant, *argument
         action(race, entrant, *arguments)
     except ChildFailed as failure:
         race.failures[entrant.name] = f"{entrant.name}: {failure}"
-        race.record({"kind": "failure", "entrant": entrant.name, "reason": str(failure)})
+        race.tell("failure", generation=generation, entrant=entrant.name, reason=str(failure))
         entrant.child.kill()  # one that hangs would take time from the others
 
 
 def ask(race: Race, entrant: Entrant, *request: Any) -> Any:
     """Let it go on, have it do something, stop it again. Raises ChildFailed for whatever goes wrong."""
+    send(race, entrant, *request)
+    return wait(race, entrant)
+
+
+def send(race: Race, entrant: Entrant, *request: Any) -> None:
+    """Let it go on and tell it what to do. Raises ChildFailed if it is dead."""
     entrant.child.resume()
     entrant.child.send(request)
+
+
+def wait(race: Race, entrant: Entrant) -> Any:
+    """What it answers; then it is stopped. Raises ChildFailed for whatever goes wrong."""
     kind, answer = entrant.child.answer(race.time_limit)
     entrant.child.pause()
     if kind == "failed":
@@ -91,26 +116,30 @@ def ask(race: Race, entrant: Entrant, *request: Any) -> Any:
     return answer
 
 
-def warm_up(race: Race, entrant: Entrant, generation: int, task: Task) -> None:
+def warm_up(race: Race, entrant: Entrant, generation: int) -> None:
     """Load, call once for the first time and once warm, and note what is known by then."""
-    loaded = ask(race, entrant, "load", task)
+    task = race.tasks[entrant.name]
+    loaded = ask(race, entrant, "load")
     first = ask(race, entrant, "measure", 1)
-    warm = ask(race, entrant, "measure", 1)
-    entrant.repeats = max(1, int(np.ceil(SHORTEST / warm["wall"])))
     described = ask(race, entrant, "describe")
-    race.record(
-        {"kind": "process", "generation": generation, "entrant": entrant.name, "images": task.images}
-        | {"first": first, "repeats": entrant.repeats, **loaded, **described}
+    entrant.repeats = max(1, int(np.ceil(SHORTEST / described["warm"]["wall"])))
+    race.tell(
+        "process",
+        generation=generation,
+        entrant=entrant.name,
+        backend=task.backend,
+        images=task.images,
+        repeats=entrant.repeats,
+        first=first,
+        **loaded,
+        **described,
     )
 
 
 def sample(race: Race, entrant: Entrant, generation: int, number: int, position: int) -> None:
     """One measurement."""
     seconds = ask(race, entrant, "measure", entrant.repeats)
-    race.record(
-        {"kind": "sample", "generation": generation, "round": number, "position": position, "entrant": entrant.name}
-        | seconds
-    )
+    race.tell("sample", generation=generation, round=number, position=position, entrant=entrant.name, **seconds)
 
 
 def turns(n: int, rounds: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
@@ -122,7 +151,9 @@ def turns(n: int, rounds: int, rng: np.random.Generator) -> Iterator[np.ndarray]
 
 
 def stored(digits: Digits, folder: Path) -> Path:
-    """The digits as files that every process can map into memory."""
-    np.save(folder / "images.npy", digits.images)
-    np.save(folder / "labels.npy", digits.labels)
+    """The digits as files that every process can map into memory; those that are there already are taken."""
+    if not folder.exists():
+        folder.mkdir()
+        np.save(folder / "images.npy", digits.images)
+        np.save(folder / "labels.npy", digits.labels)
     return folder

@@ -1,29 +1,28 @@
 """`python -m bench race`: who runs, what each option changes, what is written down, and what is said of bad input."""
 
-import itertools
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 import data
-from bench import machine, race
+from bench import campaign, machine, race, standings, threads
 from bench.__main__ import main
 from bench.commands import make_parser
-from bench.measuring import Task
-from bench.statistics import Seconds
+from bench.journal import Journal
+from bench.raced import Entrant, Raced, Sample
 from bench.turns import Race
 from data import Digits, mnist
 
 ROOT = Path(__file__).parents[1]
+CORES = threads.cores
 QUICK = ["--budget", "0.01", "--rounds", "2", "--images", "60", "--batch", "10", "--backend", "minibatch"]
 WRONG = """
 from impls.vectorized import *
@@ -57,8 +56,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     mnist.write_folder(tmp_path / "digits", digits_of(150, 1), digits_of(70, 2))
     monkeypatch.setenv("DIGITBENCH_DATA", str(tmp_path / "digits"))
     monkeypatch.setattr(machine, "FOLDER", tmp_path / "results")
-    monkeypatch.setattr(race, "FOLDER", tmp_path / "results")
+    monkeypatch.setattr(campaign, "FOLDER", tmp_path / "results")
     monkeypatch.setattr(race, "LEAST_GENERATIONS", 2)  # enough for an interval
+    monkeypatch.setattr(threads, "cores", lambda: 1)  # other tests may run beside
     monkeypatch.setenv("COLUMNS", "80")
     return tmp_path
 
@@ -79,14 +79,15 @@ def test_everything_is_written_down_and_the_table_shows_it(folder: Path, capsys:
     out = capsys.readouterr().out
     assert code == 0
     assert [entry["kind"] for entry in records[:1] + records[-1:]] == ["race", "end"]
-    header = records[0]
-    assert (header["batch"], header["dtype"], header["baseline"], header["schema"]) == (10, "float32", "vectorized", 1)
-    assert header["machine"]["libraries"]["numpy"] == np.__version__
+    header, key = records[0], records[0]["key"]
+    assert (key["batch"], key["dtype"], header["baseline"], header["schema"]) == (10, "float32", "vectorized", 2)
+    assert header["machine"]["libraries"]["numpy"] == key["machine"]["libraries"]["numpy"] == np.__version__
+    assert set(key["backends"]) == {"minibatch", "vectorized"}
     assert {entry["backend"] for entry in of_kind(records, "agreement")} == {"minibatch", "vectorized"}
     assert len(of_kind(records, "process")) == race.LEAST_GENERATIONS * 3
     assert len(of_kind(records, "sample")) == race.LEAST_GENERATIONS * 2 * 3
     for name in ("minibatch", "vectorized", "floor"):
-        assert len(re.findall(rf"^{name} ", out, re.MULTILINE)) == 2, out
+        assert len(re.findall(rf"^{name} ", out, re.MULTILINE)) == (2 if name == "floor" else 3), out
     assert re.search(r"^minibatch +\d +[\d.]+ +[\d.]+ +[\d.]+ to [\d.e+]+ +\d of 4", out, re.MULTILINE), out
     assert "2 generations of processes, 4 rounds; it ended as the budget of 0.01 s is spent" in out.replace("\n", " ")
     assert max(len(line) for line in out.splitlines() if not line.startswith("Every")) <= 80
@@ -104,15 +105,20 @@ def test_everything_is_written_down_and_the_table_shows_it(folder: Path, capsys:
         ("--momentum 0.9", "plan", "batches of 128, Nesterov 0.9"),
         ("--dtype float64", "dtype", "float64"),
         ("--measure gradient", "measure", "gradient"),
-        ("--baseline minibatch", "baseline", "minibatch"),
-        ("--seed 3", "seed", 3),
+        ("--images 140", "images", 140),
+        ("--measure outputs", "images", 70),
+        ("--measure gradient --batch 7", "images", 7),
     ],
 )
-def test_every_option_is_part_of_the_case_or_of_the_record(arguments: str, key: str, value: Any) -> None:
-    parsed = make_parser().parse_args(["race", *arguments.split()])
-    assert race.header(parsed, race.case_of(parsed), data.load(), 1)[key] == value
-    usual = make_parser().parse_args(["race"])
-    assert race.header(usual, race.case_of(usual), data.load(), 1)[key] != value
+def test_every_option_is_part_of_the_key(arguments: str, key: str, value: Any) -> None:
+    assert key_of(arguments.split())[key] == value
+    assert key_of([])[key] != value
+
+
+def key_of(arguments: list[str]) -> dict[str, Any]:
+    setting = campaign.setting_of(make_parser().parse_args(["race", *arguments]), data.load())
+    key: dict[str, Any] = race.header(setting, 0, "vectorized", ["vectorized"])["key"]
+    return key
 
 
 def test_order_momentum_dtype_and_measure_reach_the_plan_and_the_entrants(folder: Path) -> None:
@@ -132,65 +138,88 @@ def test_order_momentum_dtype_and_measure_reach_the_plan_and_the_entrants(folder
         assert set(entry["threads"].values()) == {1}
 
 
-def test_outputs_are_of_the_test_images_and_have_no_floor(folder: Path) -> None:
+def test_outputs_are_of_the_test_images(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, records = run(folder, "--measure", "outputs", "--images", "70")
     assert code == 0
     processes = of_kind(records, "process")
-    assert {entry["entrant"] for entry in processes} == {"minibatch", "vectorized"}
+    assert {entry["entrant"] for entry in processes} == {"minibatch", "vectorized", "floor"}
     assert {entry["images"] for entry in processes} == {70}
+    assert "70 images" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("arguments", "generations", "reason"),
     [
         (["--precision", "0.1", "--budget", "600"], 5, "all ratios are known to 10.0%"),
+        (["--precision", "0.001", "--budget", "25"], 3, "the budget of 25 s is spent"),
         (["--precision", "0.001", "--budget", "0.01"], 2, "the budget of 0.01 s is spent"),
     ],
 )
 def test_it_stops_when_all_is_known_or_the_budget_is_spent(
     arguments: list[str], generations: int, reason: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    records: list[dict[str, Any]] = []
     rng = np.random.default_rng(1)
 
     def measured(running: Race, generation: int) -> None:
-        begin = time.monotonic()
-        while time.monotonic() < begin + 0.01:
-            pass
-        for number, name in itertools.product(range(running.rounds), running.tasks):
-            seconds = {"minibatch": 0.2, "vectorized": 0.3}[name] * np.exp(0.02 * rng.standard_normal())
-            where = {"generation": generation, "round": number, "entrant": name}
-            records.append({"kind": "sample", "wall": float(seconds), **where})
+        for name in running.tasks:
+            running.tell("process", generation=generation, entrant=name, **PROCESS)
+        for number in range(running.rounds):
+            for name, seconds in (("minibatch", 0.2), ("vectorized", 0.3), ("floor", 0.1)):
+                wall = seconds * np.exp(0.02 * rng.standard_normal())
+                where = {"generation": generation, "round": number, "entrant": name}
+                running.tell("sample", wall=wall, user=wall, system=0.0, **where)
+        running.tell("generation", generation=generation, seconds=10.0, stolen=0.0, load_before=0.0, load_after=0.0)
 
-    monkeypatch.setattr(race, "run_generation", measured)
-    parsed = make_parser().parse_args(["race", *arguments])
-    entrants = {
-        name: Task(name, "round", race.case_of(parsed), folder, images=60) for name in ("minibatch", "vectorized")
-    }
-    running = Race(entrants, 1, 5, 60, records.append)
-    assert race.go_on(Console(quiet=True), running, parsed, records) == reason
-    assert {entry["generation"] for entry in records} == set(range(generations))
-
-
-def test_naive_is_sampled_and_the_floor_runs_along_where_rounds_are_measured(tmp_path: Path) -> None:
-    case, digits = race.case_of(make_parser().parse_args(["race"])), digits_of(60, 1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(race.SAMPLED, "naive", 20)
-        rounds = race.tasks(["naive", "numba"], "round", case, digits, tmp_path)
-        outputs = race.tasks(["naive", "numba"], "outputs", case, digits, tmp_path)
-    assert {name: task.images for name, task in rounds.items()} == {"naive": 20, "numba": 60, "floor": 60}
-    assert {name: task.images for name, task in outputs.items()} == {"naive": 60, "numba": 60}
+    monkeypatch.setattr(campaign, "run_generation", measured)
+    monkeypatch.setattr(race, "show", lambda *_: None)
+    code, records = run(folder, *arguments)
+    assert code == 0
+    assert records[-1] == {"kind": "end", "race": 0, "reason": reason}
+    assert {entry["generation"] for entry in of_kind(records, "sample")} == set(range(generations))
 
 
-@pytest.mark.parametrize(("batch", "images"), [("all", 60), ("7", 7)])
-def test_a_gradient_is_of_one_batch(batch: str, images: int, tmp_path: Path) -> None:
-    case = race.case_of(make_parser().parse_args(["race", "--batch", batch]))
-    found = race.tasks(["naive", "numba"], "gradient", case, digits_of(60, 1), tmp_path)
-    assert {name: task.images for name, task in found.items()} == {"naive": images, "numba": images}
+PROCESS = {
+    "backend": "any",
+    "images": 60,
+    "repeats": 1,
+    "prepare": {"wall": 0.1},
+    "first": {"wall": 0.2},
+    "threads": {},
+    "process_peak": None,
+    "call_peak": None,
+}
+
+
+def task_images(folder: Path, arguments: list[str], *names: str) -> dict[str, int]:
+    setting = campaign.setting_of(make_parser().parse_args(["race", *arguments]), data.load())
+    return {name: setting.task(name, folder).images for name in names}
+
+
+def test_naive_is_sampled_where_rounds_are_measured(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(campaign.SAMPLED, "naive", 20)
+    batch = ["--batch", "10", "--images", "60"]
+    assert task_images(folder, batch, "naive", "numba") == {"naive": 20, "numba": 60}
+    assert task_images(folder, ["--batch", "30", "--images", "60"], "naive") == {"naive": 30}  # one batch at least
+    assert task_images(folder, [*batch, "--measure", "outputs"], "naive", "numba") == {"naive": 60, "numba": 60}
+
+
+@pytest.mark.parametrize(("batch", "images"), [("all", 150), ("7", 7)])
+def test_a_gradient_is_of_one_batch(batch: str, images: int, folder: Path) -> None:
+    asked = ["--measure", "gradient", "--batch", batch]
+    assert task_images(folder, asked, "naive", "numba") == {"naive": images, "numba": images}
+
+
+def raced(noise: dict[str, Any], drift: float) -> Raced:
+    """Two generations of two entrants, of whom one drifts."""
+    found = Raced(0, "race", "", "", {"images": 1}, {}, "naive", "", None, generations=[noise])
+    for name, factor in (("naive", 1.0), ("numba", drift)):
+        samples = [Sample(generation, 0, 0.1 * factor**generation, 0.1, 0.0) for generation in range(2)]
+        found.entrants[name] = Entrant(name, name, images=1, samples=samples)
+    return found
 
 
 def noise_of(load: float = 0.1, stolen: float | None = 0.0) -> dict[str, Any]:
-    return {"kind": "noise", "seconds": 10.0, "load_before": load, "load_after": 2.0, "stolen": stolen}
+    return {"seconds": 10.0, "load_before": load, "load_after": 2.0, "stolen": stolen}
 
 
 @pytest.mark.parametrize(
@@ -200,14 +229,149 @@ def noise_of(load: float = 0.1, stolen: float | None = 0.0) -> dict[str, Any]:
         (1.0, noise_of(load=3.0), "its load was 3.0 before the race"),
         (1.0, noise_of(stolen=(os.cpu_count() or 1) * 0.5), "other virtual machines had 5.0% of its cores' time"),
         (1.1, noise_of(stolen=None), ""),
-        (None, noise_of(stolen=0.001), ""),
+        (1.0, noise_of(stolen=0.001), ""),
     ],
 )
-def test_what_disturbs_is_said_with_what_to_do(drift: float | None, noise: dict[str, Any], said: str) -> None:
-    typical = [Seconds("naive", 1.0, 1.0, 1.0), Seconds("numba", 0.1, drift, 1.0)]
-    lines = race.disturbances(typical, [noise])
+def test_what_disturbs_is_said_with_what_to_do(drift: float, noise: dict[str, Any], said: str) -> None:
+    lines = standings.disturbances(raced(noise, drift))
     assert len(lines) == bool(said)
     assert said in "".join(lines)
+
+
+def test_a_sweep_races_at_each_value_and_says_how_time_grows(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, records = run(folder, "--sweep", "images=20,40,60")
+    out = capsys.readouterr().out
+    assert code == 0
+    assert [entry["key"]["images"] for entry in of_kind(records, "race")] == [20, 40, 60]
+    samples = [(entry["race"], entry["generation"]) for entry in of_kind(records, "sample")]
+    assert set(samples) == {(r, g) for r in range(3) for g in range(race.LEAST_GENERATIONS)}
+    assert samples[0][1] == samples[-1][1] - race.LEAST_GENERATIONS + 1  # the values take turns, too
+    assert {(entry["race"], entry["images"]) for entry in of_kind(records, "process")} == {(0, 20), (1, 40), (2, 60)}
+    assert re.search(r"^images +20 +40 +60 +grows with", out, re.MULTILINE), out
+    assert re.search(r"^minibatch( +[\d.e-]+){3} +power -?[\d.]+ +-?[\d.]+ to [\d.]+$", out, re.MULTILINE), out
+
+
+@pytest.mark.parametrize(
+    ("asked", "part", "values"),
+    [
+        ("batch=10,all", "batch", [10, None]),
+        ("hidden=7,9", "sizes", [[784, 7, 7, 10], [784, 9, 9, 10]]),
+        ("images=20,40", "images", [20, 40]),
+    ],
+)
+def test_what_is_swept_reaches_the_key(asked: str, part: str, values: list[Any]) -> None:
+    parsed = make_parser().parse_args(["race", "--network", "784-5-6-10", "--sweep", asked])
+    settings = [campaign.setting_of(point, data.load()) for point in race.points(parsed)]
+    assert [race.header(setting, 0, "naive", ["naive"])["key"][part] for setting in settings] == values
+
+
+@pytest.mark.skipif(CORES() < 2, reason="one core is all there is")
+def test_threads_are_swept_and_reach_the_processes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "cores", CORES)
+    code, records = run(folder, "--sweep", "threads=1,2")
+    assert code == 0
+    for entry in of_kind(records, "process"):
+        assert set(entry["threads"].values()) == {entry["race"] + 1}
+
+
+COLD = """
+import os
+from impls.vectorized import *
+from impls import vectorized as right
+def train(*a):
+    if os.environ.get("NUMBA_CACHE_DIR") and not os.listdir(os.environ["NUMBA_CACHE_DIR"]):
+        sum(range(10**8))
+    return right.train(*a)
+"""
+
+
+def test_a_cold_call_finds_no_compiled_code(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "compiling.py").write_text(COLD)
+    monkeypatch.syspath_prepend(folder)
+    code, records = run(folder, "--backend", "compiling", "--cold")
+    assert code == 0
+    cold = {entry["entrant"]: entry["first"]["wall"] for entry in of_kind(records, "cold")}
+    first = {entry["entrant"]: entry["first"]["wall"] for entry in of_kind(records, "process")}
+    assert set(cold) == {"minibatch", "vectorized", "compiling"}
+    assert cold["compiling"] > 2 * first["compiling"]
+    assert re.search(
+        r"^compiling( +[\d.e%-]+( s)?){4} +(never|\d+) / (never|[\d,]+) ", capsys.readouterr().out, re.MULTILINE
+    )
+
+
+def test_a_race_that_was_left_goes_on_after_its_whole_generations(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder / "left.jsonl"
+    asked = ["race", *QUICK, "--results", str(path)]
+    right = Journal.record
+
+    def interrupted(self: Journal, entry: dict[str, Any]) -> None:
+        if entry["kind"] == "sample" and entry["generation"] == 1 and entry["round"] == 1:
+            raise KeyboardInterrupt
+        right(self, entry)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "record", interrupted)
+        assert main(asked) == 130
+    assert "it was left before its end" in capsys.readouterr().out
+    with path.open("a") as file:
+        file.write('{"kind": "samp')
+    before = path.read_text()
+    assert main(asked) == 0
+    assert f"going on after 1 generations in {path}" in capsys.readouterr().out.replace("\n", " ")
+    after = path.read_text()
+    assert after.startswith(before.rpartition("\n")[0])
+    records = [json.loads(line) for line in after.splitlines()]
+    assert len(of_kind(records, "race")) == 1
+    assert [entry["generation"] for entry in of_kind(records, "generation")] == [0, 2]
+    assert main(asked) == 0  # there is nothing left to do
+    assert len(of_kind([json.loads(line) for line in path.read_text().splitlines()], "generation")) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--batch", "20"], "batch 10 there, 20 here"),
+        (["--dtype", "float64"], "dtype float32 there, float64 here"),
+        (["--sweep", "images=20,30"], "1 races there, 2 here"),
+        (["--backend", "numba"], "backends numba None there"),
+    ],
+)
+def test_another_race_never_goes_on_in_a_file(
+    arguments: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder / "of-one.jsonl"
+    setting = campaign.setting_of(make_parser().parse_args(["race", *QUICK]), data.load())
+    with Journal(path, [race.header(setting, 0, "vectorized", ["minibatch", "vectorized"])]):
+        pass
+    before = path.read_text()
+    assert main(["race", *QUICK, *arguments, "--results", str(path)]) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert "give another file to --results" in error
+    assert path.read_text() == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["race", *QUICK, "--results", "/dev/full"]) == 1
+    assert "error: /dev/full: results cannot be written (No space left on device)" in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_it_and_leaves_nobody_behind(folder: Path) -> None:
+    path = folder / "ended.jsonl"
+    command = [sys.executable, "-m", "bench", "race", *QUICK, "--budget", "600", "--results", str(path)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while '"sample"' not in (path.read_text() if path.exists() else ""):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err == "interrupted\n"
+    assert "Every measurement" in out
 
 
 def test_who_disagrees_is_not_timed_and_the_exit_code_says_so(
@@ -244,7 +408,14 @@ def test_a_baseline_that_disagrees_ends_it_and_one_who_denies_does_not(
         (["--images", "151"], "151 images: expected at most 150"),
         (["--batch", "61"], "batch 61: expected 1 to 60"),
         (["--batch", "home"], "--batch home: expected a number of images"),
-        (["--results", __file__], "is there already; expected a new file"),
+        (["--results", __file__], "expected a JSON record a line"),
+        (["--sweep", "batch"], "expected batch=…"),
+        (["--sweep", "speed=1,2"], "expected batch=…"),
+        (["--sweep", "batch=10"], "at least two values"),
+        (["--sweep", "batch=10,10"], "at least two values"),
+        (["--sweep", "batch=10,0"], "expected a whole number from 1"),
+        (["--sweep", "threads=1,100000"], "100000 threads: expected 1 to"),
+        (["--sweep", "hidden=2,3", "--network", "784-10"], "expected a network with a hidden layer"),
         (["--network", "10-10"], "images have 784 pixels, network 10-10"),
         (["--precision", "0"], "expected a finite number from"),
         (["--rounds", "1"], "expected a whole number from 2"),

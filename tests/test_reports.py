@@ -18,7 +18,7 @@ from rich.console import Console
 
 import reports
 from bench import UserError
-from bench.results import Curve, Measurement, ResultSet, read
+from bench.results import SCHEMA, Curve, Measurement, ResultSet, read
 from reports import __main__ as command
 from reports import figures, tables
 from reports.__main__ import main
@@ -587,7 +587,7 @@ def written(folder: Path, name: str, results: ResultSet) -> Path:
         "machine_info": {"digitbench": results.machine},
         "benchmarks": benchmarks,
         "digitbench": {
-            "schema": 1,
+            "schema": SCHEMA,
             "data": results.data_name,
             "data_sha256": "0" * 64,
             "notice": results.notice,
@@ -667,7 +667,7 @@ def test_no_results_yet(make: Callable[[Path], None], tmp_path: Path, capsys: py
         ('{"cut', "expected whole JSON"),
         ("[]", "expected the JSON of this suite's benchmarks"),
         ('{"benchmarks": [], "digitbench": {"schema": 99}}', "has schema 99"),
-        ('{"benchmarks": [], "digitbench": {"schema": 1}}', "a record is not as expected"),
+        ('{"benchmarks": [], "digitbench": {"schema": 2}}', "a record is not as expected"),
     ],
 )
 def test_bad_files(content: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,6 +31,7 @@ RECORD: dict[str, Any] = {
         "user_samples": [1.5, 3.0, 2.0],
         "system_samples": [0.5, 0.25, 0.0],
         "threads": {"openblas (numpy)": 2},
+        "key": {"measure": "round", "threads": 2},
         "cost": 0.5,
         "accuracy": 0.9,
     },

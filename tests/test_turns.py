@@ -19,15 +19,16 @@ CASE = replace(MINI_BATCHES, batch=10, network=Network((12, 7, 4), "relu", "soft
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     rng = np.random.default_rng(1)
-    return stored(Digits(rng.integers(0, 256, (60, 12)).astype(np.uint8), rng.integers(0, 4, 60)), tmp_path)
+    digits = Digits(rng.integers(0, 256, (60, 12)).astype(np.uint8), rng.integers(0, 4, 60))
+    return stored(digits, tmp_path / "digits")
 
 
 def race_of(
     folder: Path, *names: str, quantity: Any = "round", n_threads: int = 1
 ) -> tuple[Race, list[dict[str, Any]]]:
     records: list[dict[str, Any]] = []
-    tasks = {name: Task(name, quantity, CASE, folder, images=60) for name in names}
-    return Race(tasks, n_threads, rounds=4, time_limit=60, record=records.append), records
+    tasks = {name: Task(name, quantity, CASE, folder, images=60, n_threads=n_threads) for name in names}
+    return Race(tasks, rounds=4, time_limit=60, record=records.append), records
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5])
@@ -87,7 +88,8 @@ def test_each_quantity_is_what_it_says(
     run_generation(race, 0)
     said = {"round": "round 6 60", "gradient": "gradient 60", "outputs": "outputs 60"}[quantity]
     assert race.failures == {"telling": f"telling: RuntimeError: {said}"}
-    assert {"kind": "failure", "entrant": "telling", "reason": f"RuntimeError: {said}"} in records
+    told = {"kind": "failure", "race": 0, "generation": 0, "entrant": "telling", "reason": f"RuntimeError: {said}"}
+    assert told in records
     assert {entry["entrant"] for entry in records if entry["kind"] == "sample"} == {"vectorized"}
 
 

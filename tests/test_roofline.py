@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.floor import floor_products
+from bench.roofline import floor_products
 
 
 @pytest.mark.parametrize("given", ["uint8", "float32", "float64"])

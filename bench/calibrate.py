@@ -1,0 +1,149 @@
+"""`python -m bench calibrate`: how far can the verdicts of `compare` be trusted on this machine?
+
+A backend races against itself, and against itself with a known share of its updates done once more. Every run of
+consecutive generations as long as a comparison is one comparison: how often does it call a slowdown what is none, and
+how often does it find one of 3, 5, 10 %? Runs overlap; the intervals count as independent only as many as do not. All
+calibrations of this machine, of the same case and code, count together.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+
+import data
+import impls
+from bench import UserError, campaign, compare, description, options, results, standings, statistics
+from bench.campaign import Setting
+from bench.journal import Journal, Record
+from bench.raced import Raced, races_of
+from bench.statistics import MARGIN, Generation, Interval
+from bench.turns import Race, stored
+
+BACKEND = "minibatch"
+ITSELF, AGAIN = "itself", "itself again"
+SLOWDOWNS = {"3 % more": 0.03, "5 % more": 0.05, "10 % more": 0.10}
+ROUNDS = 5  # of a generation: a Latin square of all five
+
+
+class Verdicts(NamedTuple):
+    """How often comparisons with one entrant found a slowdown."""
+
+    against: str  # which entrant
+    work: float  # how many times as much it does, exactly
+    share: float  # of the comparisons that found a slowdown
+    interval: Interval  # where that may lie, with 95 %
+    comparisons: int  # that do not overlap
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    add = parser.add_argument
+    add("--backend", default=BACKEND, metavar="NAME", help="who runs (default: %(default)s)")
+    add(
+        "--budget",
+        type=options.number(0.001),
+        default=600.0,
+        metavar="SECONDS",
+        help="of measuring; the longer, the narrower the intervals (default: %(default)g)",
+    )
+    compare.add_generations(parser)
+    campaign.add_case_arguments(parser, ROUNDS, compare.IMAGES)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Race, then print how often the verdicts were right.
+
+    Raises UserError for options that do not go together, UnknownBackend or BackendUnavailable for a name.
+    """
+    console = Console(highlight=False)
+    if arguments.measure != "round":
+        raise UserError(f"--measure {arguments.measure}: expected round, as a slowdown is more updates of it")
+    setting = campaign.setting_of(arguments, data.load(arguments.data))
+    impls.check(arguments.backend)
+    path = campaign.results_file(arguments.results, "calibrate")
+    extra = {ITSELF: 0.0, AGAIN: 0.0} | SLOWDOWNS
+    with tempfile.TemporaryDirectory() as folder, Journal(path, [header(setting, arguments.backend, extra)]) as journal:
+        race = Race({}, arguments.rounds, journal.record, seed=arguments.seed)
+        expected = campaign.expected_of(setting)
+        if campaign.verdict_on(console, race, arguments.backend, expected, setting.n_threads) != "agrees":
+            raise UserError(f"{arguments.backend}: expected one that agrees with the reference; choose another")
+        task = setting.task(arguments.backend, stored(setting.digits, Path(folder) / "digits"))
+        race.tasks |= {name: replace(task, again=share) for name, share in extra.items()}
+
+        def enough(generations: int, seconds: float) -> str | None:
+            if race.failures:
+                return "somebody failed"
+            done = generations >= arguments.generations and seconds > arguments.budget
+            return f"the budget of {arguments.budget:g} s is spent" if done else None
+
+        try:
+            race.tell("end", reason=campaign.run_generations(console, [race], journal, enough))
+        finally:  # an interruption costs only the generation that it hits
+            (raced,) = races_of(journal.records)
+            if len(raced.rounds()) >= arguments.generations:
+                show(console, verdicts([raced], arguments.generations), arguments.generations)
+                for line in standings.disturbances(raced):
+                    console.print(f"[yellow]The machine was not quiet:[/] {line}")
+            console.print(f"Every measurement: {path}", soft_wrap=True)
+    return 1 if raced.left_out else 0
+
+
+def header(setting: Setting, backend: str, extra: dict[str, float]) -> Record:
+    """What is known before."""
+    source = description.source_of(backend)
+    entrants, sources = dict.fromkeys(extra, backend), dict.fromkeys(extra, source)
+    return campaign.header(setting, 0, "calibrate", ITSELF, entrants, sources)
+
+
+def show(console: Console, found: Sequence[Verdicts], generations: int) -> None:
+    """The table."""
+    table = standings.table_of("", "work", "called slower", "95 % interval", "comparisons")
+    for row in found:
+        interval = f"{row.interval.low:.1%} to {row.interval.high:.1%}"
+        table.add_row(row.against, f"{row.work:.3f}", f"{row.share:.1%}", interval, str(row.comparisons))
+    console.print(table)
+    console.print(
+        f"Comparisons of {generations} generations, with a margin of {MARGIN:.0%}; they overlap, and counted is how "
+        "many do not. Called slower: of the first row, by mistake."
+    )
+
+
+def verdicts(races: Iterable[Raced], generations: int) -> list[Verdicts]:
+    """How often comparisons of so many consecutive generations called each entrant slower than itself."""
+    runs = [race.rounds() for race in races]
+    rows = []
+    for against, extra in ({AGAIN: 0.0} | SLOWDOWNS).items():
+        called = [slower for run in runs for slower in called_slower(run, against, generations)]
+        if extra == 0:  # of two that are the same, either may be called the slower one
+            called += [slower for run in runs for slower in called_slower(run, ITSELF, generations, AGAIN)]
+        independent = sum(len(run) // generations for run in runs)
+        if called:
+            share = sum(called) / len(called)
+            interval = statistics.share(share * independent, independent)
+            rows.append(Verdicts(against, 1 + extra, share, interval, independent))
+    return rows
+
+
+def called_slower(run: Sequence[Generation], against: str, generations: int, baseline: str = ITSELF) -> list[bool]:
+    """The verdict of every comparison of consecutive generations."""
+    found = []
+    for first in range(len(run) - generations + 1):
+        ratio = statistics.ratio(run[first : first + generations], against, baseline)
+        found.append(ratio is not None and statistics.is_slowdown(ratio))
+    return found
+
+
+def calibrations(folder: Path) -> list[Raced]:
+    """All that are kept in a folder; files that are none are passed over."""
+    found = []
+    for path in sorted(folder.glob("calibrate-*.jsonl")):
+        try:
+            found += [race for race in results.read(path).races if race.purpose == "calibrate"]
+        except UserError:
+            continue
+    return found

@@ -1,0 +1,213 @@
+"""`python -m bench compare A B`: has it become slower? Two git revisions, or two results files, against one another.
+
+Of revisions, only the backends (`impls/`) differ: the measuring code is this checkout's. They take turns as in a race,
+each in processes of its own, for a fixed number of generations, so that no look on the way can mislead. Of two files,
+what is compared is how many times as long as the floor a backend took in each.
+
+A slowdown is an interval wholly above 1 and an estimate beyond the margin. Exit code 1: something is slower, or failed;
+0: nothing; 2: the comparison could not be made.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+import data
+from bench import UserError, campaign, description, options, results, revisions, standings, statistics
+from bench.campaign import Setting
+from bench.child import ChildFailed
+from bench.journal import Journal, Record, differences
+from bench.measuring import FLOOR
+from bench.raced import Raced, races_of
+from bench.revisions import Side
+from bench.statistics import MARGIN, Ratio
+from bench.turns import Race, stored
+
+ROUNDS = 6  # of a generation: even, so that neither is first more often
+GENERATIONS = 10
+IMAGES = 12_000  # of training: more generations of processes tell more than longer rounds
+ONE_MACHINE = ("id", "cpu", "cores")  # where two files differ in these, their times cannot be compared
+BEFORE, AFTER = "before", "after"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    add = parser.add_argument
+    add("before", metavar="A", help="a git revision, or a results file of a race")
+    add("after", metavar="B", nargs="?", help="the same (default: the working tree)")
+    add("--backend", action="append", metavar="NAME", help="may be given several times (default: all that both have)")
+    add(
+        "--margin",
+        type=options.number(0),
+        default=MARGIN,
+        metavar="X",
+        help="that a slowdown has to exceed (default: %(default)g)",
+    )
+    add_generations(parser)
+    campaign.add_case_arguments(parser, ROUNDS, IMAGES)
+
+
+def add_generations(parser: argparse.ArgumentParser) -> None:
+    """How much is measured for one comparison."""
+    parser.add_argument(
+        "--generations",
+        type=options.whole_number(2),
+        default=GENERATIONS,
+        metavar="N",
+        help="of fresh processes, for a comparison (default: %(default)s)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compare, print a table; 1 if anything became slower, or failed. Raises UserError for what cannot be compared."""
+    console = Console(highlight=False)
+    if Path(arguments.before).is_file():
+        if arguments.after is None:
+            raise UserError(f"{arguments.before}: expected a second results file to compare it with; give two")
+        found = of_files(Path(arguments.before), Path(arguments.after))
+        return int(show(console, found, arguments.margin))
+    before = revisions.revision(arguments.before)
+    after = revisions.revision(arguments.after) if arguments.after else revisions.working_tree()
+    return compare_revisions(console, before, after, arguments)
+
+
+def show(console: Console, found: Sequence[tuple[str, Ratio]], margin: float) -> bool:
+    """Print the table; whether anything is a slowdown."""
+    table = standings.table_of("", "after / before", "95 % interval", "verdict")
+    for what, ratio in found:
+        faster = ratio.interval is not None and ratio.interval.high < 1
+        verdict = "faster" if faster else "no slowdown found"
+        if statistics.is_slowdown(ratio, margin):
+            verdict = "[red]slower[/]"
+        interval = standings.in_words(ratio.interval) if ratio.interval else "unknown"
+        table.add_row(escape(what), standings.in_short(ratio.estimate), interval, verdict)
+    console.print(table)
+    console.print(
+        f"Slower: the interval wholly above 1, and the estimate above {1 + margin:g}. The intervals hold all together "
+        "with 95 %, across generations of processes."
+    )
+    return any(statistics.is_slowdown(ratio, margin) for _, ratio in found)
+
+
+# --- two revisions ---------------------------------------------------------------------------------------
+
+
+def compare_revisions(console: Console, before: Side, after: Side, arguments: argparse.Namespace) -> int:
+    """Race each backend as it was against itself as it is."""
+    setting = campaign.setting_of(arguments, data.load(arguments.data))
+    sides = {BEFORE: before, AFTER: after}
+    names = arguments.backend or in_both(before, after)
+    path = campaign.results_file(arguments.results, "compare")
+    console.print(f"{before.name} against {after.name}: {setting.case.network}, {setting.case.plan_name}")
+    headers = [header(setting, number, name, sides) for number, name in enumerate(names)]
+    with tempfile.TemporaryDirectory() as folder, Journal(path, headers) as journal:
+        digits = stored(setting.digits, Path(folder) / "digits")
+        races = []
+        for number, name in enumerate(names):
+            race = Race({}, arguments.rounds, journal.record, number, arguments.seed)
+            race.failures |= campaign.failures_of(journal, number)
+            if admitted(console, race, name, setting, sides):
+                task = setting.task(name, digits)
+                race.tasks |= {side: replace(task, source=where.source) for side, where in sides.items()}
+                races.append(race)
+
+        def enough(generations: int, _: float) -> str | None:
+            if all(race.failures for race in races):
+                return "nobody is left"
+            done = generations >= arguments.generations
+            return f"all {generations} generations of processes were run" if done else None
+
+        why = campaign.run_generations(console, races, journal, enough)
+        for race in races:
+            race.tell("end", reason=why)
+    raced = races_of(journal.records)
+    error = statistics.error_of_each(len(names), statistics.CONFIDENCE, looked=False)
+    ratios = [(race.entrants[AFTER].backend, statistics.ratio(race.rounds(), AFTER, BEFORE, error)) for race in raced]
+    slower = show(console, [(name, found) for name, found in ratios if found], arguments.margin)
+    failed = [line for race in raced for line in race.left_out.values()]
+    for line in failed:
+        console.print(f"[red]not compared:[/] {escape(line)}", soft_wrap=True)
+    for line in dict.fromkeys(line for race in raced if race.rounds() for line in standings.disturbances(race)):
+        console.print(f"[yellow]The machine was not quiet:[/] {line}")
+    console.print(f"Every measurement: {path}", soft_wrap=True)
+    return 1 if slower or failed else 0
+
+
+def in_both(before: Side, after: Side) -> list[str]:
+    """The backends that can run in both. Raises UserError if there are none."""
+    try:
+        there, here = revisions.backends_of(before), revisions.backends_of(after)
+    except ChildFailed as failure:
+        raise UserError(f"the backends of {before.name} or {after.name} cannot be listed: {failure}") from None
+    names = [name for name in here if name in there]
+    if not names:
+        raise UserError(f"{before.name} and {after.name}: expected a backend that both have, found none")
+    return names
+
+
+def header(setting: Setting, number: int, name: str, sides: dict[str, Side]) -> Record:
+    """What is known before the race of one backend."""
+    sources = {side: description.source_in(where.source) for side, where in sides.items()}
+    return campaign.header(setting, number, "compare", BEFORE, dict.fromkeys(sides, name), sources)
+
+
+def admitted(console: Console, race: Race, name: str, setting: Setting, sides: dict[str, Side]) -> bool:
+    """Whether the backend agrees with the reference as it was and as it is."""
+    expected = campaign.expected_of(setting)
+    verdicts = [
+        campaign.verdict_on(console, race, name, expected, setting.n_threads, where.source) for where in sides.values()
+    ]
+    return verdicts == ["agrees", "agrees"]
+
+
+# --- two files -------------------------------------------------------------------------------------------
+
+
+def of_files(before: Path, after: Path) -> list[tuple[str, Ratio]]:
+    """Every backend that was raced in both on the same case. Raises UserError for what cannot be compared."""
+    there, here = races_in(before), races_in(after)
+    old_machine, new_machine = ({part: race.machine.get(part) for part in ONE_MACHINE} for race in (there[0], here[0]))
+    different = differences(old_machine, new_machine)
+    if different:
+        raise UserError(f"{before} and {after} are of two machines: {'; '.join(different)}; race again on one of them")
+    pairs = [(old, new) for old in there for new in here if case_of(old) == case_of(new)]
+    if not pairs:
+        parts = differences(case_of(there[0]), case_of(here[0]))
+        raise UserError(f"{before} and {after}: expected the same case in both: {'; '.join(parts)}; race it again")
+    found = [(old, new, name) for old, new in pairs for name in raced_in(old) if name in raced_in(new)]
+    error = statistics.error_of_each(len(found), statistics.CONFIDENCE, looked=True)
+    ratios = [
+        (f"{name}, {new.key['plan']}", statistics.change(old.rounds(), new.rounds(), name, FLOOR, error))
+        for old, new, name in found
+    ]
+    known = [(what, ratio) for what, ratio in ratios if ratio is not None]
+    if not known:
+        raise UserError(f"{before} and {after}: expected a backend that was raced in both, found none")
+    return known
+
+
+def races_in(path: Path) -> list[Raced]:
+    """The races of a file. Raises UserError where there are none with a floor."""
+    found = results.read(path)
+    races = [race for race in found.races if FLOOR in raced_in(race, floor=True)]
+    if not races:
+        raise UserError(
+            f"{path}: expected a race with the floor in every round, found none; `python -m bench race` makes one"
+        )
+    return races
+
+
+def raced_in(race: Raced, floor: bool = False) -> list[str]:
+    """Who was measured in every round, the floor or the backends."""
+    names = {name for generation in race.rounds() for one in generation for name in one}
+    return [name for name in race.entrants if name in names and (name == FLOOR) == floor]
+
+
+def case_of(race: Raced) -> dict[str, object]:
+    """What has to be the same: the case, not the source nor the libraries, which may be what is compared."""
+    return {part: value for part, value in race.key.items() if part not in ("backends", "measuring", "machine")}

@@ -1,0 +1,127 @@
+"""A file of results that grows while they are measured: JSON, a record a line, on disk as soon as it is there.
+
+First come the headers of one or more races, records of kind "race", each with a `key`: everything on which its times
+depend. What follows names its race by number. A file that was left in the middle goes on: where the keys are the same,
+the whole generations in it count, and a generation that was cut short does not.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench import UserError
+
+SCHEMA = 2
+Record = dict[str, Any]
+
+
+class Journal:
+    """An open file of records; use it in a `with`.
+
+    headers: of the races. Raises UserError where the file is there already and holds other races than these, or cannot
+    be read or written.
+    """
+
+    def __init__(self, path: Path, headers: Sequence[Record]) -> None:
+        self.path = path
+        self.records: list[Record] = []  # that count: those of before, and the new ones
+        self.next_generation = 0
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists() and path.stat().st_size:
+                there = same_races(path, headers)
+                self.records = whole_generations(there)
+                self.next_generation = 1 + max((entry.get("generation", -1) for entry in there), default=-1)
+                os.truncate(path, path.read_bytes().rfind(b"\n") + 1)  # a line that was cut is no record
+                headers = ()
+            self._file = path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise self.unwritten(error) from None
+        try:
+            for header in headers:
+                self.record(header)
+        except UserError:
+            self.__exit__()
+            raise
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):  # what could not be written has been told
+            self._file.close()
+
+    def record(self, entry: Record) -> None:
+        """Write one more record. Raises UserError where that fails, as on a full disk; what is written stays."""
+        try:
+            self._file.write(json.dumps(entry) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise self.unwritten(error) from None
+        self.records.append(entry)
+
+    def unwritten(self, error: OSError) -> UserError:
+        """What to say of it."""
+        return UserError(
+            f"{self.path}: results cannot be written ({error.strerror}); make room and go on with the same command and "
+            f"--results {self.path}, which keeps all whole generations; or choose another file"
+        )
+
+
+def same_races(path: Path, headers: Sequence[Record]) -> list[Record]:
+    """The file's records. Raises UserError unless they are of the races of these headers."""
+    records, _ = read(path)
+    found = [entry for entry in records if entry["kind"] == "race"]
+    different = [] if len(found) == len(headers) else [f"{len(found)} races there, {len(headers)} here"]
+    for old, new in zip(found, headers, strict=False):
+        different += differences(old["key"], json.loads(json.dumps(new["key"])))
+    if different:
+        raise UserError(
+            f"{path}: is of another race, which cannot go on: {'; '.join(different)}; give another file to --results"
+        )
+    return records
+
+
+def differences(old: dict[str, Any], new: dict[str, Any], within: str = "") -> list[str]:
+    """The fields that differ, with both values, "batch 32 there, 128 here"."""
+    found = []
+    for field in dict.fromkeys([*old, *new]):
+        there, here = old.get(field), new.get(field)
+        if isinstance(there, dict) and isinstance(here, dict):
+            found += differences(there, here, f"{within}{field} ")
+        elif there != here:
+            found.append(f"{within}{field} {there} there, {here} here")
+    return found
+
+
+def read(path: Path) -> tuple[list[Record], bool]:
+    """All whole records of a file, and whether it ends in the middle of one.
+
+    Raises UserError for a file that is absent, of a newer version, or no such file.
+    """
+    try:
+        *lines, rest = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); `python -m bench race` makes results") from None
+    try:
+        records = [json.loads(line) for line in lines]
+        for entry in records:
+            entry["kind"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise UserError(f"{path}: expected a JSON record a line, each with its kind; race again") from None
+    if not records or records[0]["kind"] != "race":
+        raise UserError(f"{path}: expected the header of a race in the first line, found none; race again")
+    schema = records[0].get("schema")
+    if schema != SCHEMA:
+        remedy = "update digitbench" if isinstance(schema, int) and schema > SCHEMA else "race again"
+        raise UserError(f"{path}: has schema {schema}, this version reads {SCHEMA}; {remedy}")
+    return records, bool(rest)
+
+
+def whole_generations(records: Sequence[Record]) -> list[Record]:
+    """Without what belongs to a generation that was left before its end."""
+    ended = {(entry["race"], entry["generation"]) for entry in records if entry["kind"] == "generation"}
+    return [entry for entry in records if "generation" not in entry or (entry["race"], entry["generation"]) in ended]

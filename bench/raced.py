@@ -1,0 +1,177 @@
+"""A race as a results file tells of it: who ran, every measurement, what stands beside the time."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench import journal
+from bench.fields import count, mapping, text, times
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process of an entrant of a race; seconds are wall, sizes are bytes, None where the system does not say."""
+
+    generation: int
+    prepare: float
+    first: float  # the first call, with compiled code from disk if there is any
+    threads: dict[str, int]  # in force, by pool
+    process_peak: int | None
+    call_peak: int | None
+    gemm: float | None  # FLOP a second that a large product reached then; of the floor's processes
+    bandwidth: float | None  # bytes a second, read and written
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One measurement in a race: seconds of a call on the entrant's images."""
+
+    generation: int
+    round: int
+    wall: float
+    user: float
+    system: float
+
+
+@dataclass
+class Entrant:
+    """Everything about one entrant of a race."""
+
+    name: str
+    backend: str
+    images: int = 0  # that were worked on; the others of the race are scaled up from these
+    summary: str = ""
+    lines_of_code: int = 0
+    at_home: bool = False
+    processes: list[Process] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    cold: float | None = None  # seconds of the first call where nothing was compiled before
+    failure: str | None = None
+
+
+@dataclass
+class Raced:
+    """One race of a file, as far as it got: its whole generations."""
+
+    number: int
+    purpose: str  # "race", "compare", "calibrate"
+    when: str  # ISO 8601
+    command: str
+    key: dict[str, Any]  # see `bench.description`
+    machine: dict[str, Any]
+    baseline: str
+    data_name: str
+    notice: str | None
+    entrants: dict[str, Entrant] = field(default_factory=dict)
+    generations: list[dict[str, Any]] = field(default_factory=list)  # seconds, stolen, load_before, load_after
+    errors: dict[str, float] = field(default_factory=dict)  # worst disagreement in eps, by backend
+    left_out: dict[str, str] = field(default_factory=dict)  # by entrant or backend: why, for a fault
+    denied: dict[str, str] = field(default_factory=dict)  # by backend: why it does not do this
+    reason: str | None = None  # why it ended; None: it was left before
+
+    def scale(self, name: str) -> float:
+        """What an entrant's times are multiplied with to speak of all images."""
+        return float(self.key["images"]) / self.entrants[name].images
+
+    def rounds(self) -> list[list[dict[str, float]]]:
+        """Seconds for all images, by generation and round, of all who did not fail: what `bench.statistics` takes."""
+        found: dict[int, dict[int, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
+        for name, entrant in self.entrants.items():
+            if entrant.failure is None:
+                for sample in entrant.samples:
+                    found[sample.generation][sample.round][name] = self.scale(name) * sample.wall
+        return [[found[g][r] for r in sorted(found[g])] for g in sorted(found)]
+
+
+def races_of(records: Iterable[journal.Record]) -> list[Raced]:
+    """The races that these records tell of. Raises KeyError, TypeError or ValueError for what is none."""
+    races: dict[int, Raced] = {}
+    for entry in journal.whole_generations(list(records)):
+        if entry["kind"] == "race":
+            races[count(entry["race"], least=0)] = header_of(entry)
+        else:
+            add(races[entry["race"]], entry)
+    return list(races.values())
+
+
+def header_of(entry: journal.Record) -> Raced:
+    """A race of which nothing but the header is known yet."""
+    key = mapping(entry["key"])
+    count(key["images"])
+    sizes = [count(size) for size in key["sizes"]]
+    if len(sizes) < 2 or key["dtype"] not in ("float32", "float64"):
+        raise ValueError(f"sizes {sizes} and dtype {key['dtype']!r} are no network's")
+    for part in ("measure", "network", "plan", "dtype"):
+        text(key[part])
+    return Raced(
+        number=entry["race"],
+        purpose=text(entry["purpose"]),
+        when=text(entry["when"]),
+        command=text(entry["command"]),
+        key=key,
+        machine=mapping(entry["machine"]),
+        baseline=text(entry["baseline"]),
+        data_name=text(entry["data"]),
+        notice=None if entry["notice"] is None else text(entry["notice"]),
+        entrants={text(name): Entrant(name, text(backend)) for name, backend in mapping(entry["entrants"]).items()},
+    )
+
+
+def add(race: Raced, entry: journal.Record) -> None:
+    """Put one record where it belongs. Kinds that are not known are passed over."""
+    kind = entry["kind"]
+    if kind == "agreement":
+        add_agreement(race, entry)
+    elif kind == "generation":
+        race.generations.append(entry)
+    elif kind == "end":
+        race.reason = text(entry["reason"])
+    elif kind in ("process", "sample", "cold", "failure"):
+        entrant = race.entrants[entry["entrant"]]
+        if kind == "process":
+            add_process(race, entrant, entry)
+        elif kind == "sample":
+            wall, user, system = times([entry["wall"], entry["user"], entry["system"]])
+            if wall <= 0:
+                raise ValueError("samples of wall time must be positive")
+            if not entrant.processes:
+                raise ValueError(f"a sample of {entrant.name} comes before its process")
+            entrant.samples.append(Sample(entry["generation"], count(entry["round"], 0), wall, user, system))
+        elif kind == "cold":
+            (entrant.cold,) = times([entry["first"]["wall"]])
+        else:
+            entrant.failure = race.left_out[entrant.name] = f"{entrant.name}: {text(entry['reason'])}"
+
+
+def add_agreement(race: Raced, entry: journal.Record) -> None:
+    """One comparison of a backend with the reference."""
+    backend = text(entry["backend"])
+    if entry["failure"] is not None:
+        race.left_out.setdefault(backend, text(entry["failure"]))
+    elif entry["denial"] is not None:
+        race.denied.setdefault(backend, text(entry["denial"]))
+    else:
+        race.errors[backend] = max(race.errors.get(backend, 0.0), float(entry["error"]))
+
+
+def add_process(race: Raced, entrant: Entrant, entry: journal.Record) -> None:
+    """What one process told of itself."""
+    entrant.images = count(entry["images"])
+    if "summary" in entry:  # the floor has none
+        entrant.summary = text(entry["summary"])
+        entrant.lines_of_code = count(entry["lines_of_code"], least=0)
+        entrant.at_home = entry["home"] == race.key["batch"]
+    rates = entry.get("rates") or {}
+    entrant.processes.append(
+        Process(
+            generation=count(entry["generation"], least=0),
+            prepare=times([entry["prepare"]["wall"]])[0],
+            first=times([entry["first"]["wall"]])[0],
+            threads={text(pool): count(n) for pool, n in mapping(entry["threads"]).items()},
+            process_peak=entry["process_peak"],
+            call_peak=entry["call_peak"],
+            gemm=rates.get("gemm"),
+            bandwidth=rates.get("bandwidth"),
+        )
+    )
