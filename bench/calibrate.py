@@ -134,7 +134,8 @@ def called_slower(run: Sequence[Generation], against: str, generations: int, bas
     found = []
     for first in range(len(run) - generations + 1):
         ratio = statistics.ratio(run[first : first + generations], against, baseline)
-        found.append(ratio is not None and statistics.is_slowdown(ratio))
+        if ratio is not None:
+            found.append(statistics.is_slowdown(ratio))
     return found
 
 

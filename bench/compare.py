@@ -101,7 +101,7 @@ def compare_revisions(console: Console, before: Side, after: Side, arguments: ar
     """Race each backend as it was against itself as it is."""
     setting = campaign.setting_of(arguments, data.load(arguments.data))
     sides = {BEFORE: before, AFTER: after}
-    names = arguments.backend or in_both(before, after)
+    names = in_both(before, after, arguments.backend)
     path = campaign.results_file(arguments.results, "compare")
     console.print(f"{before.name} against {after.name}: {setting.case.network}, {setting.case.plan_name}")
     headers = [header(setting, number, name, sides) for number, name in enumerate(names)]
@@ -138,8 +138,11 @@ def compare_revisions(console: Console, before: Side, after: Side, arguments: ar
     return 1 if slower or failed else 0
 
 
-def in_both(before: Side, after: Side) -> list[str]:
-    """The backends that can run in both. Raises UserError if there are none."""
+def in_both(before: Side, after: Side, wanted: list[str] | None = None) -> list[str]:
+    """The backends that can run in both, or those of them that are wanted.
+
+    Raises UserError if there are none, or one that is wanted is missing.
+    """
     try:
         there, here = revisions.backends_of(before), revisions.backends_of(after)
     except ChildFailed as failure:
@@ -147,7 +150,10 @@ def in_both(before: Side, after: Side) -> list[str]:
     names = [name for name in here if name in there]
     if not names:
         raise UserError(f"{before.name} and {after.name}: expected a backend that both have, found none")
-    return names
+    for name in wanted or []:
+        if name not in names:
+            raise UserError(f"backend {name!r}: expected one that can run in both, which are {', '.join(names)}")
+    return wanted or names
 
 
 def header(setting: Setting, number: int, name: str, sides: dict[str, Side]) -> Record:

@@ -56,7 +56,7 @@ def source_of(backend: str) -> str:
         spec = importlib.util.find_spec(module)
     except ModuleNotFoundError:
         spec = None
-    if spec is None or not spec.origin:
+    if spec is None or not spec.origin or not Path(spec.origin).is_file():
         raise impls.UnknownBackend(f"backend {backend!r}: its source, {module}, is not found")
     origin = Path(spec.origin)
     files = sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]

@@ -132,11 +132,13 @@ def change(before: Race, after: Race, backend: str, yardstick: str, error: float
     difference = float(samples[0].mean() - samples[1].mean())
     interval = None
     if all(len(sample) > 1 for sample in samples):
-        with np.errstate(invalid="ignore", divide="ignore"):  # no scatter at all: an interval of no width
-            found = stats.ttest_ind(*samples, equal_var=False).confidence_interval(1 - error)
-        low, high = (difference if math.isnan(end) else float(end) for end in found)
+        of_means = np.array([sample.var(ddof=1) / len(sample) for sample in samples])  # variances
+        half = 0.0
+        if of_means.any():
+            freedom = of_means.sum() ** 2 / sum(of_means**2 / [len(sample) - 1 for sample in samples])
+            half = float(stats.t.isf(error / 2, freedom) * np.sqrt(of_means.sum()))
         with np.errstate(over="ignore"):
-            interval = Interval(float(np.exp(low)), float(np.exp(high)))
+            interval = Interval(float(np.exp(difference - half)), float(np.exp(difference + half)))
     pairs = sum(map(len, log_ratios(after, backend, yardstick)))
     return Ratio(backend, yardstick, math.exp(difference), interval, min(map(len, samples)), pairs, 0)
 

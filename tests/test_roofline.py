@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench import roofline
 from bench.roofline import floor_products
 
 
@@ -40,3 +41,37 @@ def test_the_images_stay_as_they_are() -> None:
     floor_products(images, 7, "float32")()
     assert images.dtype == np.uint8
     assert (images == 3).all()
+
+
+def test_without_backward_there_is_one_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    products = floor_products(np.ones((50, 12), np.uint8), 7, "float32", backward=False)
+    shapes = []
+    monkeypatch.setattr(np, "matmul", lambda left, right, out: shapes.append((left.shape, right.shape, out.shape)))
+    products()
+    assert shapes == [((50, 12), (12, 7), (50, 7))]
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_rates_are_work_over_time(n_threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roofline, "GEMM_SIZE", 100)
+    monkeypatch.setattr(roofline, "COPIED", 2**16)
+    copied: list[int] = []
+    right = np.copyto
+
+    def counted(target: Any, source: Any) -> None:
+        right(target, source)
+        copied.append(source.nbytes)
+
+    monkeypatch.setattr(np, "copyto", counted)
+    monkeypatch.setattr(roofline, "seconds", lambda work: [work(), 0.5][1])
+    reached = roofline.rates("float64", n_threads)
+    assert reached.gemm == 2 * 100**3 / 0.5
+    assert reached.bandwidth == 2 * 2**16 / 0.5
+    assert copied == [2**16 // n_threads] * n_threads
+
+
+def test_seconds_are_the_median_without_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter([0.0, 50.0, 100.0, 101.0, 200.0, 203.0, 300.0, 302.0])
+    monkeypatch.setattr(roofline, "REPEATS", 3)
+    monkeypatch.setattr(roofline.time, "perf_counter", lambda: next(ticks))
+    assert roofline.seconds(lambda: None) == 2.0

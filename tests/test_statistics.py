@@ -19,6 +19,7 @@ from bench.statistics import (
     Race,
     Ratio,
     backends,
+    change,
     error_of_each,
     exponent,
     is_slowdown,
@@ -30,6 +31,7 @@ from bench.statistics import (
     ratios,
     robust_sd,
     seconds,
+    share,
     student,
 )
 from impls.contract import Array
@@ -561,3 +563,92 @@ def test_times_that_are_none_are_refused(time: float) -> None:
 def test_an_exponent_needs_different_sizes(sizes: list[float], times: list[float]) -> None:
     with pytest.raises(ValueError, match="at least two different sizes, with one time for each"):
         exponent(sizes, times)
+
+
+# Two races, shares ---------------------------------------------------------------------------------------------------
+
+
+def two_races(
+    rng: np.random.Generator, true: float, generations: tuple[int, int], noise: tuple[float, float]
+) -> list[Race]:
+    """A backend and a yardstick, before and after; after, the machine is twice as slow and the backend changed."""
+    races: list[Race] = []
+    for number, (n, sd) in enumerate(zip(generations, noise, strict=True)):
+        factor = (true if number else 1.0) * np.exp(sd * rng.standard_normal(n))
+        races.append([[{"a": (1 + number) * f, "floor": 0.5 * (1 + number)}] for f in factor])
+    return races
+
+
+def test_a_change_is_a_ratio_of_ratios() -> None:
+    before = [[{"a": 1.0, "floor": 0.5}], [{"a": 1.1, "floor": 0.5}]]
+    after = [[{"a": 4.0, "floor": 1.0}], [{"a": 4.4, "floor": 1.0}], [{"a": 4.2, "floor": 1.0}]]
+    found = change(before, after, "a", "floor")
+    assert found is not None
+    logs = [np.log([2.0, 2.2]), np.log([4.0, 4.4, 4.2])]
+    assert found.estimate == pytest.approx(float(np.exp(logs[1].mean() - logs[0].mean())))
+    variances = [log.var(ddof=1) / len(log) for log in logs]
+    freedom = sum(variances) ** 2 / (variances[0] ** 2 / 1 + variances[1] ** 2 / 2)  # Welch and Satterthwaite
+    half = stats.t.isf(0.025, freedom) * np.sqrt(sum(variances))
+    assert found.interval == pytest.approx((found.estimate / np.exp(half), found.estimate * np.exp(half)))
+    assert found.generations == 2
+
+
+def test_a_change_needs_both_races_and_more_than_one_generation() -> None:
+    one = [[{"a": 1.0, "floor": 0.5}]]
+    assert change(one, [[{"b": 1.0, "floor": 1.0}]], "a", "floor") is None
+    found = change(one, [[{"a": 3.0, "floor": 0.5}]], "a", "floor")
+    assert found is not None
+    assert (found.estimate, found.interval) == (pytest.approx(3.0), None)
+    assert not is_slowdown(found)
+
+
+def test_without_any_scatter_a_change_is_sure() -> None:
+    before, after = ([[{"a": a, "floor": 0.5}]] * 3 for a in (1.0, 1.5))
+    found = change(before, after, "a", "floor")
+    assert found is not None
+    assert found.interval == pytest.approx((1.5, 1.5))
+
+
+@pytest.mark.parametrize(
+    ("generations", "noise"), [((8, 8), (0.02, 0.02)), ((5, 12), (0.05, 0.01)), ((12, 5), (0.05, 0.01))]
+)
+def test_the_interval_of_a_change_holds_as_often_as_it_says(
+    generations: tuple[int, int], noise: tuple[float, float]
+) -> None:
+    rng = np.random.default_rng(3)
+    held = 0
+    for _ in range(1000):
+        before, after = two_races(rng, 1.03, generations, noise)
+        found = change(before, after, "a", "floor")
+        assert found is not None
+        assert found.interval is not None
+        held += found.interval.low <= 1.03 <= found.interval.high
+    assert held >= 930  # 950 less three standard deviations of a count
+
+
+@pytest.mark.parametrize(
+    ("hits", "of", "interval"),
+    [
+        (0, 60, (0.0, 0.0596)),  # 1 - 0.025^(1/60)
+        (60, 60, (0.9404, 1.0)),
+        (1, 20, (0.0013, 0.2487)),
+        (10, 20, (0.2720, 0.7280)),
+    ],
+)
+def test_a_share_has_the_interval_of_clopper_and_pearson(hits: int, of: int, interval: tuple[float, float]) -> None:
+    assert share(hits, of) == pytest.approx(interval, abs=1e-4)
+    test = stats.binomtest(hits, of).proportion_ci(0.95, method="exact")
+    assert share(hits, of) == pytest.approx((test.low, test.high))
+
+
+def test_a_share_need_not_be_whole() -> None:
+    assert share(1, 20).high < share(1.5, 20).high < share(2, 20).high
+
+
+def test_who_is_unranked_has_no_rank_but_is_part_of_the_comparisons() -> None:
+    race = [[{"a": 1.0, "b": 1.2, "floor": 0.1}], [{"a": 1.0, "b": 1.201, "floor": 0.1}]]
+    assert ranks(race, unranked="floor") == {"a": 1, "b": 2}
+    close = [[{"a": 1.0, "b": float(np.exp(0.02 + off)), "floor": 0.1}] for off in [0.0196, -0.0196] * 4]  # t is 2.7
+    alone = [[{name: seconds for name, seconds in one.items() if name != "floor"} for one in g] for g in close]
+    assert ranks(alone) == {"a": 1, "b": 2}
+    assert ranks(close, unranked="floor") == {"a": 1, "b": 1}  # three comparisons instead of one

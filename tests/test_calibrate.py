@@ -1,0 +1,141 @@
+"""Calibration: slowdowns of a known size, and how often the verdicts on them are right."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import calibrate, campaign, compare, machine, threads
+from bench.__main__ import main
+from bench.calibrate import AGAIN, ITSELF, SLOWDOWNS, calibrations, verdicts
+from bench.measuring import Task, work_of
+from bench.raced import Entrant, Process, Raced, Sample
+from data import Digits, mnist
+
+NOISE = 0.005  # of a generation's median, relative
+
+
+def raced(generations: int, true: dict[str, float], seed: int = 0) -> Raced:
+    """A race of many generations in which everyone takes so many times as long."""
+    rng = np.random.default_rng(seed)
+    found = Raced(0, "calibrate", "", "", {"images": 1}, {}, ITSELF, "", None)
+    for name, factor in true.items():
+        samples = [
+            Sample(g, 0, factor * float(np.exp(NOISE * rng.standard_normal())), 0.0, 0.0) for g in range(generations)
+        ]
+        process = Process(0, 0.0, 0.0, {}, None, None, None, None)
+        found.entrants[name] = Entrant(name, "minibatch", 1, processes=[process], samples=samples)
+    return found
+
+
+def test_shares_are_of_all_runs_of_generations_and_intervals_of_those_that_do_not_overlap() -> None:
+    true = {ITSELF: 1.0, AGAIN: 1.0} | {name: 1 + share for name, share in SLOWDOWNS.items()}
+    found = {row.against: row for row in verdicts([raced(100, true), raced(50, true, seed=1)], generations=10)}
+    assert list(found) == [AGAIN, *SLOWDOWNS]
+    assert all(row.comparisons == 15 for row in found.values())
+    assert found[AGAIN].share < 0.05
+    assert found[AGAIN].interval.low == 0.0
+    assert found["10 % more"].share == 1.0
+    assert found["10 % more"].interval.high == 1.0
+    assert found["10 % more"].interval.low == pytest.approx(0.025 ** (1 / 15))
+    assert found["5 % more"].work == pytest.approx(1.05)
+
+
+def test_a_false_alarm_counts_whichever_of_the_two_is_called_slower() -> None:
+    true = {ITSELF: 1.1, AGAIN: 1.0}
+    (found,) = verdicts([raced(20, true)], generations=10)
+    assert found.share == 0.5  # always one of them
+    (found,) = verdicts([raced(20, {ITSELF: 1.0, AGAIN: 1.1})], generations=10)
+    assert found.share == 0.5
+
+
+def test_too_few_generations_say_nothing() -> None:
+    assert verdicts([raced(9, {ITSELF: 1.0, AGAIN: 1.0})], generations=10) == []
+
+
+@pytest.mark.parametrize(("again", "updates"), [(0.0, 10), (0.03, 10), (0.05, 10), (0.1, 11), (0.5, 15), (1.5, 25)])
+def test_a_slowdown_is_so_many_more_updates(again: float, updates: int, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from bench.cases import MINI_BATCHES
+
+    plans: list[Any] = []
+
+    class Telling:
+        @staticmethod
+        def train(network: Any, state: Any, prepared: Any, plan: Any) -> None:
+            plans.append(plan)
+
+    case = replace(MINI_BATCHES, batch=10, order="shuffled")
+    work_of(Task("any", "round", case, tmp_path, images=95, n_threads=1, again=again), Telling, None)()
+    (plan,) = plans
+    assert len(plan.starts) == len(plan.stops) == len(plan.learning_rates) == updates
+    first = min(updates, 10)
+    assert np.array_equal(plan.starts[:first], np.arange(0, 100, 10)[:first])
+    assert np.array_equal(plan.starts[10:20], np.arange(0, 100, 10)[: max(0, updates - 10)])
+    assert len(plan.order) == 95
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    rng = np.random.default_rng(1)
+    digits = Digits(
+        (rng.integers(1, 256, (150, 784)) * (rng.random((150, 784)) < 0.2)).astype(np.uint8), rng.integers(0, 10, 150)
+    )
+    mnist.write_folder(tmp_path / "digits", digits, digits)
+    monkeypatch.setenv("DIGITBENCH_DATA", str(tmp_path / "digits"))
+    monkeypatch.setattr(machine, "FOLDER", tmp_path / "results")
+    monkeypatch.setattr(campaign, "FOLDER", tmp_path / "results")
+    monkeypatch.setattr(threads, "cores", lambda: 1)
+    monkeypatch.setenv("COLUMNS", "80")
+    return tmp_path
+
+
+QUICK = ["calibrate", "--budget", "0.01", "--rounds", "2", "--images", "100", "--batch", "2", "--generations", "2"]
+
+
+def test_the_command_leaves_a_file_that_counts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(QUICK) == 0
+    out = capsys.readouterr().out
+    (path,) = (folder / "results").glob("calibrate-*.jsonl")
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    assert {entry["entrant"] for entry in records if entry["kind"] == "sample"} == {ITSELF, AGAIN, *SLOWDOWNS}
+    assert re.search(r"^itself again +1\.000 +[\d.]+% +[\d.]+% to [\d.]+% +1$", out, re.MULTILINE), out
+    (path.parent / "calibrate-broken.jsonl").write_text("broken")
+    (found,) = calibrations(path.parent)
+    assert found.purpose == "calibrate"
+    assert [row.comparisons for row in verdicts([found, found], generations=2)] == [2] * 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--measure", "outputs"], "--measure outputs: expected round"),
+        (["--backend", "nubma"], "did you mean 'numba'?"),
+        (["--generations", "1"], "expected a whole number from 2"),
+        (["--budget", "0"], "expected a finite number from"),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code: Any = main([*QUICK, *arguments])
+    except SystemExit as exit_:
+        code = exit_.code
+    error = capsys.readouterr().err
+    assert code != 0
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_comparisons_are_as_long_as_those_of_compare(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from bench.commands import make_parser
+
+    usual = make_parser().parse_args(["calibrate"])
+    assert usual.generations == compare.GENERATIONS
+    assert usual.images == compare.IMAGES
+    assert calibrate.BACKEND == "minibatch"

@@ -1,0 +1,94 @@
+"""The key of a time: whatever it depends on changes it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import impls
+from bench import description, machine
+from bench.cases import MINI_BATCHES
+from bench.description import key, source_in, source_of
+
+SHA = "0" * 64
+
+
+def key_of(**others: Any) -> dict[str, Any]:
+    usual: dict[str, Any] = {
+        "case": MINI_BATCHES.described(),
+        "measure": "round",
+        "images": 60,
+        "n_threads": 2,
+        "sources": {"naive": "abc"},
+        "data_sha256": SHA,
+        "machine": machine.describe(),
+    }
+    return key(**(usual | others))
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"case": MINI_BATCHES.described() | {"momentum": 0.5}},
+        {"measure": "outputs"},
+        {"images": 61},
+        {"n_threads": 1},
+        {"sources": {"naive": "abd"}},
+        {"data_sha256": "1" * 64},
+        {"machine": machine.describe() | {"blas": [{"name": "another"}]}},
+        {"machine": machine.describe() | {"libraries": {"numpy": "another"}}},
+        {"machine": machine.describe() | {"id": "another"}},
+    ],
+)
+def test_whatever_a_time_depends_on_changes_its_key(others: dict[str, Any]) -> None:
+    assert key_of() == key_of()
+    assert key_of(**others) != key_of()
+
+
+def test_what_a_time_does_not_depend_on_leaves_it() -> None:
+    assert key_of(machine=machine.describe() | {"commit": "another", "threads": {}}) == key_of()
+
+
+def test_the_measuring_code_is_part_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in description.MEASURING:
+        (tmp_path / name).write_bytes((description.BENCH / name).read_bytes())
+    before = key_of()
+    monkeypatch.setattr(description, "BENCH", tmp_path)
+    assert key_of() == before
+    (tmp_path / "clock.py").write_text("changed = True\n")
+    assert key_of() != before
+
+
+def test_every_backend_has_a_source_of_its_own() -> None:
+    names = [name for name in impls.names() if impls.unavailable_reason(name) is None]
+    assert len({source_of(name) for name in names}) == len(names)
+    assert source_of("naive") == source_of("impls.naive")  # a module, by its path
+
+
+def test_a_changed_module_or_package_has_another_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "backend_in_a_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "part.py").write_text("x = 1\n")
+    (tmp_path / "backend_in_a_file.py").write_text("x = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    before = source_of("backend_in_a_package"), source_of("backend_in_a_file")
+    (package / "part.py").write_text("x = 2\n")
+    (tmp_path / "backend_in_a_file.py").write_text("x = 2\n")
+    after = source_of("backend_in_a_package"), source_of("backend_in_a_file")
+    assert before[0] != after[0]
+    assert before[1] != after[1]
+
+
+@pytest.mark.parametrize("name", ["nubma", "not.there", "sys"])
+def test_a_backend_without_source_is_named(name: str) -> None:
+    with pytest.raises(impls.UnknownBackend, match=name):
+        source_of(name)
+
+
+def test_the_source_of_a_revision_is_all_of_its_backends(tmp_path: Path) -> None:
+    (tmp_path / "impls").mkdir()
+    (tmp_path / "impls" / "a.py").write_text("x = 1\n")
+    before = source_in(tmp_path)
+    (tmp_path / "impls" / "b.py").write_text("")
+    assert source_in(tmp_path) != before
