@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     if Path(arguments.before).is_file():
         if arguments.after is None:
             raise UserError(f"{arguments.before}: expected a second results file to compare it with; give two")
-        found = of_files(Path(arguments.before), Path(arguments.after))
+        found = of_files(*(races_in(console, Path(path)) for path in (arguments.before, arguments.after)))
         return int(show(console, found, arguments.margin))
     before = revisions.revision(arguments.before)
     after = revisions.revision(arguments.after) if arguments.after else revisions.working_tree()
@@ -174,32 +174,32 @@ def admitted(console: Console, race: Race, name: str, setting: Setting, sides: d
 # --- two files -------------------------------------------------------------------------------------------
 
 
-def of_files(before: Path, after: Path) -> list[tuple[str, Ratio]]:
+def of_files(there: Sequence[Raced], here: Sequence[Raced]) -> list[tuple[str, Ratio]]:
     """Every backend that was raced in both on the same case. Raises UserError for what cannot be compared."""
-    there, here = races_in(before), races_in(after)
     old_machine, new_machine = ({part: race.machine.get(part) for part in ONE_MACHINE} for race in (there[0], here[0]))
     different = differences(old_machine, new_machine)
     if different:
-        raise UserError(f"{before} and {after} are of two machines: {'; '.join(different)}; race again on one of them")
+        raise UserError(f"the files are of two machines: {'; '.join(different)}; race again on one of them")
     pairs = [(old, new) for old in there for new in here if case_of(old) == case_of(new)]
     if not pairs:
         parts = differences(case_of(there[0]), case_of(here[0]))
-        raise UserError(f"{before} and {after}: expected the same case in both: {'; '.join(parts)}; race it again")
+        raise UserError(f"the files: expected the same case in both: {'; '.join(parts)}; race it again")
     found = [(old, new, name) for old, new in pairs for name in raced_in(old) if name in raced_in(new)]
+    if not found:
+        raise UserError("the files: expected a backend that was raced in both, found none; race it again")
     error = statistics.error_of_each(len(found), statistics.CONFIDENCE, looked=True)
     ratios = [
         (f"{name}, {new.key['plan']}", statistics.change(old.rounds(), new.rounds(), name, FLOOR, error))
         for old, new, name in found
     ]
-    known = [(what, ratio) for what, ratio in ratios if ratio is not None]
-    if not known:
-        raise UserError(f"{before} and {after}: expected a backend that was raced in both, found none")
-    return known
+    return [(what, ratio) for what, ratio in ratios if ratio is not None]
 
 
-def races_in(path: Path) -> list[Raced]:
+def races_in(console: Console, path: Path) -> list[Raced]:
     """The races of a file. Raises UserError where there are none with a floor."""
     found = results.read(path)
+    if found.cut:
+        console.print(f"{path} ends in the middle of a record; the whole ones are used", soft_wrap=True)
     races = [race for race in found.races if FLOOR in raced_in(race, floor=True)]
     if not races:
         raise UserError(

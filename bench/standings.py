@@ -59,7 +59,7 @@ def compared(race: Raced, order: list[str], looked: bool) -> Table:
     for name in order:
         found = ratios.get(name)
         interval = in_words(found.interval) if found and found.interval else ""
-        ratio = in_short(found.estimate) if found else "1"
+        ratio = in_short(found.estimate) if found else "1" if name == race.baseline else ""
         outliers = f"{found.outliers} of {found.pairs}" if found else ""
         table.add_row(name, str(ranks.get(name, "")), f"{typical[name]:.4g}", ratio, interval, outliers)
     return table

@@ -210,6 +210,14 @@ def test_two_files_are_compared_in_units_of_the_floor(
     assert float(found[2]) < factor < float(found[3])  # though everything took twice as long in the second
 
 
+def test_a_file_that_was_cut_is_used_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = file_of(tmp_path / "cut", 1.0)
+    with path.open("a") as file:
+        file.write('{"kind": "sam')
+    assert main(["compare", str(path), str(path)]) == 0
+    assert f"{path} ends in the middle of a record; the whole ones are used" in capsys.readouterr().out
+
+
 def test_files_that_cannot_be_compared_end_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = file_of(tmp_path / "before", 1.0)
     elsewhere = file_of(tmp_path / "elsewhere", 1.0, machine_id="xyz")
@@ -220,7 +228,7 @@ def test_files_that_cannot_be_compared_end_with_2(tmp_path: Path, capsys: pytest
     lines = before.read_text().splitlines(keepends=True)
     floorless.write_text("".join(line for line in lines if f'"entrant": "{FLOOR}"' not in line))
     for after, said in (
-        (elsewhere, "are of two machines: id abc there, xyz here"),
+        (elsewhere, "the files are of two machines: id abc there, xyz here"),
         (another, "expected the same case in both: plan batches of 128 there, batches of 32 here; batch 128 there, 32"),
         (broken, "expected whole JSON"),
         (floorless, "expected a race with the floor in every round, found none"),

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import data
 from bench import campaign, machine, race, standings, threads
 from bench.__main__ import main
 from bench.commands import make_parser
 from bench.journal import Journal
-from bench.raced import Entrant, Raced, Sample
+from bench.raced import Entrant, Process, Raced, Sample
 from bench.turns import Race
 from data import Digits, mnist
 
@@ -188,6 +189,31 @@ PROCESS = {
     "process_peak": None,
     "call_peak": None,
 }
+
+
+def test_rounds_seed_and_baseline_reach_the_race(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[Race] = []
+
+    def seen(running: Race, generation: int) -> None:
+        found.append(running)
+        running.failures |= dict.fromkeys(running.tasks, "enough was seen")
+
+    monkeypatch.setattr(campaign, "run_generation", seen)
+    _, records = run(folder, "--rounds", "3", "--seed", "7", "--baseline", "minibatch")
+    assert (found[0].rounds, found[0].seed) == (3, 7)
+    assert (records[0]["baseline"], records[-1]["reason"]) == ("minibatch", "fewer than two are left")
+
+
+def test_where_the_baseline_fails_there_are_no_ratios(capsys: pytest.CaptureFixture[str]) -> None:
+    found = raced(noise_of(), 1.0)
+    found.key |= {"measure": "round", "sizes": [784, 10]}
+    for entrant in found.entrants.values():
+        entrant.processes.append(Process(0, 0.1, 0.2, {}, None, None, None, None))
+    found.entrants["naive"].failure = found.left_out["naive"] = "naive: died"
+    standings.show(Console(width=80), found, looked=True)
+    out = capsys.readouterr().out
+    assert re.search(r"^numba +1 +0\.1 *$", out, re.MULTILINE), out
+    assert "left out: naive: died" in out
 
 
 def task_images(folder: Path, arguments: list[str], *names: str) -> dict[str, int]:
