@@ -5,7 +5,7 @@ import logging
 
 import data
 import impls
-from bench import UserError, agree, calibrate, compare, options, pipeline, predict, race, train
+from bench import UserError, accuracy, agree, calibrate, compare, options, pipeline, predict, race, train, tuning
 from impls.contract import ContractError
 
 
@@ -21,9 +21,11 @@ def make_parser() -> argparse.ArgumentParser:
     for name, module, summary in (
         ("agree", agree, "the agreement gate alone: every backend against the reference; exit 1 on a disagreement"),
         ("race", race, "paired, interleaved timing, each backend in a process of its own"),
+        ("accuracy", accuracy, "time to a common accuracy, over seeds"),
         ("compare", compare, "two git revisions, or two results files; exit 1 on a slowdown"),
         ("calibrate", calibrate, "how far the verdicts of `compare` can be trusted on this machine"),
         ("train", train, "one training run, printed as the article prints it"),
+        ("tune", tuning, "recipes tried on held-out training images"),
         ("predict", predict, "let a saved network say which digit a picture shows"),
     ):
         command = commands.add_parser(name, help=summary, description=module.__doc__)

@@ -33,12 +33,17 @@ class Task:
 
 def serve(connection: Connection) -> None:
     """Answer requests until the parent ends this process."""
+    answer_with(connection, Worker)
+
+
+def answer_with(connection: Connection, make: Callable[..., object]) -> None:
+    """Make the worker of the first request, ("import", ...); call its methods by name for those that follow."""
     worker = None
     while True:
         try:
             kind, *arguments = connection.recv()
             if kind == "import":
-                worker = Worker(*arguments)
+                worker = make(*arguments)
                 answer = None
             else:
                 answer = getattr(worker, kind)(*arguments)

@@ -1,0 +1,285 @@
+"""`python -m bench accuracy`: the time to a common accuracy, over seeds.
+
+A target is reached by a recipe of fixed length if the mean accuracy of its networks over ten seeds or more, on test
+images that played no part in choosing it, is above the target with 99 % confidence (one-sided). Then the uninterrupted
+time of a training counts. Backends train from the same seeds in turns, each in a process of its own.
+"""
+
+import argparse
+import math
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple, get_args
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+
+import data
+import impls
+from bench import UserError, campaign, description, machine, options, standings, statistics, threads
+from bench.child import Child
+from bench.journal import SCHEMA, Journal, Record
+from bench.reaching import LEAST_SEEDS, Reached, reached
+from bench.recipes import RECIPES, TARGETS, Recipe
+from bench.trainings import Job, serve
+from bench.turns import Entrant, Race, ask, attempt, stored
+from data import Dataset
+from impls.contract import DType, check_images
+
+TIME_LIMIT = 600.0  # seconds for one training
+
+
+class Outcome(NamedTuple):
+    """What the trainings of one backend say of one target; seconds are wall."""
+
+    backend: str
+    reached: Reached
+    seconds: float  # of a training, median over seeds
+    prepare: float
+    first: float  # of the first training in its process
+    evaluation: float  # of the test images, median
+    ratio: statistics.Ratio | None  # to the baseline
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    add = parser.add_argument
+    add("--backend", action="append", metavar="NAME", help="who trains; several (default: all available but naive)")
+    add("--baseline", metavar="NAME", help="whom the others are compared with (default: the first that trains)")
+    add(
+        "--target",
+        action="append",
+        type=options.number(0, 100),
+        metavar="PERCENT",
+        help=f"of the test images; several (default: {', '.join(f'{100 * target:g}' for target in TARGETS)})",
+    )
+    add("--recipe", choices=RECIPES, metavar="NAME", help=f"for all targets, of {', '.join(RECIPES)}")
+    add(
+        "--seeds",
+        type=options.whole_number(1),
+        default=LEAST_SEEDS,
+        metavar="N",
+        help="of weights and orders (default: %(default)s, the fewest that count)",
+    )
+    add("--dtype", choices=get_args(DType), default="float32", help="default: %(default)s")
+    add("--results", type=options.output_file, metavar="FILE", help="as for race; one of the same trainings goes on")
+    options.add_data(parser)
+    options.add_threads(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, print a table; 1 if anybody failed. Raises UserError for what cannot be."""
+    console = Console(highlight=False)
+    dataset = data.load(arguments.data)
+    if dataset.notice:
+        if arguments.data == "auto":
+            raise UserError(f"{dataset.name}: expected MNIST, for which the recipes are; give --data to train on these")
+        console.print(dataset.notice)
+    recipes = chosen(arguments)
+    for recipe in recipes.values():
+        check_images(recipe.network, dataset.train.images[:1], dataset.train.labels[:1])
+        recipe.plan(len(dataset.train.labels), seed=0)
+    names = arguments.backend or [name for name in impls.available() if name != impls.REFERENCE]
+    for name in names:
+        impls.check(name)
+    n_threads = arguments.threads or threads.cores()
+    headers = [
+        header(arguments, dataset, number, target, recipe, names, n_threads)
+        for number, (target, recipe) in enumerate(recipes.items())
+    ]
+    path = campaign.results_file(arguments.results, "accuracy")
+    with tempfile.TemporaryDirectory() as folder, Journal(path, headers) as journal:
+        stored(dataset.train, Path(folder) / "train")
+        stored(dataset.test, Path(folder) / "test")
+        try:
+            for number, recipe in enumerate(recipes.values()):
+                jobs = {
+                    name: Job(name, recipe, arguments.dtype, Path(folder) / "train", Path(folder) / "test", n_threads)
+                    for name in names
+                }
+                train_all(console, number, jobs, arguments.seeds, journal)
+        finally:  # an interruption costs only the seed that it hits
+            failures = show(console, journal.records, recipes)
+            console.print(f"Every training: {path}", soft_wrap=True)
+    return 1 if failures else 0
+
+
+def chosen(arguments: argparse.Namespace) -> dict[float, Recipe]:
+    """A recipe for each target. Raises UserError for a target that has none."""
+    targets = [percent / 100 for percent in arguments.target or [100 * target for target in TARGETS]]
+    found = {}
+    for target in targets:
+        name = arguments.recipe or next((TARGETS[known] for known in TARGETS if math.isclose(known, target)), None)
+        if name is None:
+            known = ", ".join(f"{100 * known:g}" for known in TARGETS)
+            raise UserError(f"--target {100 * target:g}: expected one of {known}, or a --recipe for it")
+        found[target] = RECIPES[name]
+    return found
+
+
+def header(
+    arguments: argparse.Namespace,
+    dataset: Dataset,
+    number: int,
+    target: float,
+    recipe: Recipe,
+    names: list[str],
+    n_threads: int,
+) -> Record:
+    """What is known before the trainings for one target."""
+    sources = {name: description.source_of(name) for name in names}
+    described = machine.describe()
+    case = recipe.described() | {"dtype": arguments.dtype}
+    return {
+        "kind": "race",
+        "race": number,
+        "schema": SCHEMA,
+        "purpose": "accuracy",
+        "when": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "command": " ".join(["python -m bench", *sys.argv[1:]]),
+        "key": description.key(
+            case, "training", len(dataset.train.labels), n_threads, sources, dataset.sha256, described
+        ),
+        "target": target,
+        "recipe": recipe.name,
+        "baseline": arguments.baseline or names[0],
+        "entrants": {name: name for name in names},
+        "data": dataset.name,
+        "notice": dataset.notice,
+        "machine": described,
+    }
+
+
+def train_all(console: Console, number: int, jobs: dict[str, Job], seeds: int, journal: Journal) -> None:
+    """Every backend with every seed that is not there yet, in turns; then a curve of each."""
+    race = Race({}, 1, journal.record, number, time_limit=TIME_LIMIT)
+    race.failures |= campaign.failures_of(journal, number)
+    there = {
+        entry["generation"] for entry in journal.records if entry["kind"] == "generation" and entry["race"] == number
+    }
+    missing = [seed for seed in range(seeds) if seed not in there]
+    if not missing:
+        return
+    rng = np.random.default_rng(number)
+    with ExitStack() as stack, console.status("") as status:
+        entrants = []
+        for name, job in jobs.items():
+            if name not in race.failures:
+                entrant = Entrant(name, stack.enter_context(Child(serve, n_threads=job.n_threads)))
+                status.update(f"{job.recipe.name}: {name} prepares and compiles")
+                attempt(race, missing[0], begin, entrant, job)
+                entrants.append(entrant)
+        for seed in missing:
+            status.update(f"{next(iter(jobs.values())).recipe.name}: seed {seed}")
+            before = time.monotonic()
+            for index in rng.permutation(len(entrants)):
+                attempt(race, seed, train, entrants[index], seed)
+            race.tell("generation", generation=seed, seconds=time.monotonic() - before)
+        if 0 in missing:
+            for entrant in entrants:
+                attempt(race, 0, draw, entrant)
+
+
+def begin(race: Race, entrant: Entrant, job: Job) -> None:
+    """Import, prepare, and train for the first time."""
+    ask(race, entrant, "import", job)
+    race.tell("trainer", entrant=entrant.name, **ask(race, entrant, "load"))
+
+
+def train(race: Race, entrant: Entrant, seed: int) -> None:
+    """One training."""
+    race.tell("training", generation=seed, entrant=entrant.name, **ask(race, entrant, "train", seed))
+
+
+def draw(race: Race, entrant: Entrant) -> None:
+    """How the accuracy grows in a training."""
+    race.tell("curve", generation=0, entrant=entrant.name, **ask(race, entrant, "curve", 0))
+
+
+def outcomes(records: list[Record], number: int) -> list[Outcome]:
+    """What the trainings for one target say, fastest backend first."""
+    mine = [entry for entry in records if entry.get("race") == number]
+    (head,) = (entry for entry in mine if entry["kind"] == "race")
+    trainings: dict[str, dict[int, Record]] = {name: {} for name in head["entrants"]}
+    for entry in mine:
+        if entry["kind"] == "training":
+            trainings[entry["entrant"]][entry["generation"]] = entry
+    failed = {entry["entrant"] for entry in mine if entry["kind"] == "failure"}
+    seeds = sorted({seed for found in trainings.values() for seed in found})
+    rounds = [[{name: found[seed]["wall"] for name, found in trainings.items() if seed in found}] for seed in seeds]
+    ratios = {row.backend: row for row in statistics.ratios(rounds, head["baseline"])}
+    rows = []
+    for name, found in trainings.items():
+        if not found or name in failed:
+            continue
+        begun = [entry for entry in mine if entry["kind"] == "trainer" and entry["entrant"] == name]
+        costs = [math.nan if entry["cost"] is None else entry["cost"] for entry in found.values()]
+        rows.append(
+            Outcome(
+                name,
+                reached([entry["accuracy"] for entry in found.values()], costs, head["target"]),
+                median(entry["wall"] for entry in found.values()),
+                median(entry["prepare"]["wall"] for entry in begun),
+                median(entry["first"]["wall"] for entry in begun),
+                median(entry["evaluation"]["wall"] for entry in found.values()),
+                ratios.get(name),
+            )
+        )
+    return sorted(rows, key=lambda row: row.seconds)
+
+
+def show(console: Console, records: list[Record], recipes: dict[float, Recipe]) -> list[str]:
+    """A table for each target; returns who failed, and why."""
+    failures = []
+    for number, (target, recipe) in enumerate(recipes.items()):
+        rows = outcomes(records, number)
+        baseline = next(entry["baseline"] for entry in records if entry["kind"] == "race" and entry["race"] == number)
+        console.print(f"\n[bold]{target:.2%}[/] by recipe {recipe.name}: {recipe}. {recipe.reason}")
+        table = standings.table_of("", "mean", "99 % above", "seeds", "seconds", "ratio", "95 % interval")
+        for row in rows:
+            found = row.reached
+            seconds = f"{row.seconds:.4g}" if found.counts else f"({row.seconds:.4g})"
+            table.add_row(
+                row.backend,
+                f"{found.mean:.2%}",
+                f"{found.lower:.2%}" if math.isfinite(found.lower) else "unknown",
+                f"{found.above:.0%} of {found.seeds}",
+                seconds,
+                "1" if row.backend == baseline else standings.in_short(row.ratio.estimate) if row.ratio else "",
+                standings.in_words(row.ratio.interval) if row.ratio and row.ratio.interval else "",
+            )
+        console.print(table)
+        for row in rows:
+            console.print(not_reached(row), end="", soft_wrap=True)
+        beside = ", ".join(
+            f"{row.backend} {row.prepare:.2g} + {row.first:.2g} + {row.evaluation:.2g} s" for row in rows
+        )
+        console.print(f"Ratio: to {baseline}. Preparation + first training + evaluation: {beside}.")
+        failures += [
+            f"{entry['entrant']}: {entry['reason']}"
+            for entry in records
+            if entry["kind"] == "failure" and entry["race"] == number
+        ]
+    for line in dict.fromkeys(failures):
+        console.print(f"[red]left out:[/] {escape(line)}", soft_wrap=True)
+    console.print("Seconds: median of uninterrupted trainings; in brackets where the target was not reached.")
+    return failures
+
+
+def not_reached(row: Outcome) -> str:
+    """Why a target does not count as reached; "" where it does."""
+    found = row.reached
+    lines = ""
+    if found.diverged:
+        lines += f"{row.backend}: {found.diverged} of {found.seeds} seeds diverged.\n"
+    if found.counts:
+        return lines
+    if found.seeds < LEAST_SEEDS:
+        return lines + f"{row.backend}: {found.seeds} seeds; a target counts as reached from {LEAST_SEEDS} on.\n"
+    return lines + f"{row.backend}: not reached; mean {found.mean:.2%}, best of {found.seeds} seeds {found.best:.2%}.\n"

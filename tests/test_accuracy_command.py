@@ -1,0 +1,181 @@
+"""`accuracy` and `tune`: trainings over seeds in turns, what is reached, what is refused, and how they go on."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import accuracy, campaign, machine, reaching, recipes, threads, tuning
+from bench.__main__ import main
+from bench.journal import Journal
+from data import Digits, mnist
+
+FAILING = """
+from impls.vectorized import *
+def train(*a):
+    raise RuntimeError("not today")
+"""
+
+
+def digits_of(n: int, seed: int) -> Digits:
+    """Labels that can be learned: which tenth of the pixels is bright."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 10, n)
+    images = rng.integers(0, 100, (n, 784))
+    for image, label in zip(images, labels, strict=True):
+        image[78 * label : 78 * label + 78] += 150
+    return Digits(images.astype(np.uint8), labels)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    mnist.write_folder(tmp_path / "digits", digits_of(600, 1), digits_of(200, 2))
+    monkeypatch.setattr(machine, "FOLDER", tmp_path / "results")
+    monkeypatch.setattr(campaign, "FOLDER", tmp_path / "results")
+    monkeypatch.setattr(threads, "cores", lambda: 1)
+    easy = recipes.nesterov("easy", recipes.relu(784, 8, 10), 20, 3, 0.1, "for a test")
+    wild = recipes.nesterov("wild", recipes.relu(784, 8, 10), 20, 1, 1e30, "for a test that diverges")
+    monkeypatch.setattr(accuracy, "RECIPES", {"easy": easy, "wild": wild})
+    monkeypatch.setattr(accuracy, "TARGETS", {0.9: "easy", 0.5: "easy"})
+    for module in (accuracy, reaching):
+        monkeypatch.setattr(module, "LEAST_SEEDS", 3)
+    monkeypatch.setenv("COLUMNS", "80")
+    return tmp_path
+
+
+def run(folder: Path, *arguments: str, backend: str = "minibatch") -> int:
+    usual = ["--backend", backend, "--seeds", "3", "--data", str(folder / "digits")]
+    return main(["accuracy", *usual, *arguments, "--results", str(folder / "found.jsonl")])
+
+
+def records(folder: Path, kind: str) -> list[dict[str, Any]]:
+    found = [json.loads(line) for line in (folder / "found.jsonl").read_text().splitlines()]
+    return [entry for entry in found if entry["kind"] == kind]
+
+
+def test_trainings_in_turns_and_what_they_reach(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "--backend", "vectorized", "--target", "90") == 0
+    out = capsys.readouterr().out
+    assert "90.00% by recipe easy" in out
+    assert "not MNIST" in out
+    for name in ("minibatch", "vectorized"):
+        assert re.search(rf"^{name} +1?\d\d\.\d\d% +1?\d\d\.\d\d% +100% of 3 +[\d.e-]+ ", out, re.MULTILINE), out
+    trainings = records(folder, "training")
+    assert {(entry["generation"], entry["entrant"]) for entry in trainings} == {
+        (seed, name) for seed in range(3) for name in ("minibatch", "vectorized")
+    }
+    assert {entry["updates"] for entry in trainings} == {90}
+    by_seed = {(entry["generation"], entry["entrant"]): entry["accuracy"] for entry in trainings}
+    for seed in range(3):
+        assert by_seed[seed, "minibatch"] == pytest.approx(by_seed[seed, "vectorized"], abs=0.02)
+    for entry in records(folder, "curve"):
+        assert entry["passes"][0] == 0
+        assert entry["passes"][-1] == 3
+        assert entry["accuracy"][-1] == pytest.approx(by_seed[0, entry["entrant"]], abs=0.01)
+    (header,) = records(folder, "race")
+    assert (header["target"], header["recipe"], header["purpose"]) == (0.9, "easy", "accuracy")
+
+
+def test_it_goes_on_after_the_finished_seeds(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = Journal.record
+
+    def interrupted(self: Journal, entry: dict[str, Any]) -> None:
+        if entry["kind"] == "training" and entry["generation"] == 2:
+            raise KeyboardInterrupt
+        right(self, entry)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "record", interrupted)
+        assert run(folder, "--target", "90") == 130
+    assert "2 seeds; a target counts as reached from 3 on" in capsys.readouterr().out
+    assert run(folder, "--target", "90") == 0
+    assert [entry["generation"] for entry in records(folder, "training")] == [0, 1, 2]
+    assert len(records(folder, "trainer")) == 2
+
+
+def test_a_target_that_is_not_reached_is_no_number(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "--target", "99.99", "--recipe", "wild") == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^minibatch .* 0% of 3 +\([\d.e-]+\)", out, re.MULTILINE), out
+    assert "minibatch: 3 of 3 seeds diverged." in out
+    assert re.search(r"minibatch: not reached; mean \d+\.\d\d%, best of 3 seeds \d+\.\d\d%\.", out)
+
+
+def test_who_fails_is_named_and_the_others_go_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "failing_backend.py").write_text(FAILING)
+    monkeypatch.syspath_prepend(folder)
+    assert run(folder, "--backend", "failing_backend", "--target", "90") == 1
+    out = capsys.readouterr().out
+    assert "left out: failing_backend: RuntimeError: not today" in out
+    assert {entry["entrant"] for entry in records(folder, "training")} == {"minibatch"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--target", "12"], "--target 12: expected one of 90, 50, or a --recipe for it"),
+        (["--target", "101"], "expected a finite number from 0 and below 100"),
+        (["--recipe", "none"], "invalid choice"),
+        (["--seeds", "0"], "expected a whole number from 1"),
+        (["--backend", "nubma"], "did you mean 'numba'?"),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code: Any = run(folder, *arguments)
+    except SystemExit as exit_:
+        code = exit_.code
+    error = capsys.readouterr().err
+    assert code != 0
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_a_recipe_that_does_not_fit_the_data_is_an_error_before_anything_runs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    large = recipes.nesterov("large", recipes.relu(784, 8, 10), 1000, 1, 0.1, "too large a batch")
+    small = recipes.nesterov("small", recipes.relu(100, 8, 10), 10, 1, 0.1, "too few pixels")
+    monkeypatch.setattr(accuracy, "RECIPES", {"large": large, "small": small})
+    monkeypatch.setattr(accuracy, "TARGETS", {0.9: "large", 0.5: "small"})
+    for target, said in (("90", "batches of 1000: expected at most 600"), ("50", "images have 784 pixels")):
+        assert run(folder, "--target", target) == 1
+        assert said in capsys.readouterr().err
+    assert not (folder / "found.jsonl").exists()
+
+
+def test_digits_that_are_not_mnist_have_to_be_asked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DIGITBENCH_DATA", str(folder / "digits"))
+    assert main(["accuracy"]) == 1
+    assert "expected MNIST, for which the recipes are; give --data" in capsys.readouterr().err
+
+
+def test_tuning_looks_at_held_out_training_images_only(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tuning, "HELD_OUT", 100)
+    few = ["--passes", "0.5", "2", "--batch", "20", "--learning-rate", "0.05", "0.000001", "--seeds", "2"]
+    tried = ["tune", "--network", "784-8-10", *few, "--data", str(folder / "digits")]
+    assert main(tried) == 0
+    out = capsys.readouterr().out
+    rows = re.findall(r"^([\d.]+) +20 +([\d.e-]+) +0.9 +([\d.]+)% +([\d.]+)% +([\d.]+)%$", out, re.MULTILINE)
+    assert [row[:2] for row in rows] == [("0.5", "0.05"), ("2", "0.05")]  # the better rate of each length
+    assert float(rows[1][2]) > float(rows[0][2])
+    mnist.write_folder(folder / "other", digits_of(600, 1), digits_of(200, 3))  # another test set
+    assert main([*tried[:-1], str(folder / "other")]) == 0
+    again = capsys.readouterr().out
+    assert [line for line in again.splitlines() if "%" in line] == [line for line in out.splitlines() if "%" in line]
+    monkeypatch.setattr(tuning, "HELD_OUT", 600)
+    assert main(tried) == 1
+    assert "expected more than 600 training images" in capsys.readouterr().err

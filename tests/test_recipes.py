@@ -1,0 +1,54 @@
+"""Recipes: a whole training as one plan; and that they are data alone."""
+
+import numpy as np
+import pytest
+
+from bench import UserError
+from bench.recipes import RECIPES, TARGETS, nesterov, relu
+from impls.contract import check_plan_fits
+
+SMALL = relu(12, 5, 4)
+
+
+@pytest.mark.parametrize(
+    ("batch", "passes", "updates", "seen"), [(10, 0.5, 5, 50), (10, 1.0, 10, 100), (30, 2.5, 9, 250), (60, 0.1, 1, 60)]
+)
+def test_a_plan_is_so_many_passes(batch: int, passes: float, updates: int, seen: int) -> None:
+    recipe = nesterov("r", SMALL, batch, passes, 0.3, "")
+    plan = recipe.plan(100, seed=1)
+    check_plan_fits(plan, 100)
+    assert plan.order is not None
+    assert len(plan.starts) == updates
+    assert len(plan.order) == plan.stops[-1] == seen
+    assert np.array_equal(plan.starts[1:], plan.stops[:-1])
+    whole = min(100, seen)
+    assert len(set(plan.order[:whole])) == whole  # no image twice in a pass
+    assert plan.momentum == 0.9
+    assert plan.learning_rates[0] == 0.3
+    assert plan.learning_rates[-1] == pytest.approx(0.3 / updates)
+
+
+def test_seeds_draw_other_orders_and_other_weights() -> None:
+    recipe = nesterov("r", SMALL, 10, 2, 0.3, "")
+    orders = [recipe.plan(100, seed).order for seed in (1, 1, 2)]
+    assert np.array_equal(orders[0], orders[1])  # type: ignore[arg-type]
+    assert not np.array_equal(orders[0], orders[2])  # type: ignore[arg-type]
+    weights = [recipe.parameters(seed, "float32")[0].weights for seed in (1, 1, 2)]
+    assert np.array_equal(weights[0], weights[1])
+    assert not np.array_equal(weights[0], weights[2])
+    assert not np.array_equal(orders[0][:100], orders[0][100:])  # type: ignore[index]
+
+
+def test_a_recipe_that_does_not_fit_is_an_error() -> None:
+    with pytest.raises(UserError, match="recipe r: batches of 64: expected at most 60"):
+        nesterov("r", SMALL, 64, 1, 0.3, "").plan(60, 0)
+
+
+def test_every_target_has_a_recipe_that_describes_itself() -> None:
+    assert set(TARGETS.values()) <= set(RECIPES)
+    for name, recipe in RECIPES.items():
+        assert recipe.name == name
+        assert recipe.reason
+        assert str(recipe.network) in str(recipe)
+        assert recipe.described()["sizes"] == list(recipe.network.sizes)
+    assert len({str(recipe.described()) for recipe in RECIPES.values()}) == len(RECIPES)
