@@ -102,8 +102,10 @@ class Data(NamedTuple):
 
 
 def unsupported(quantity: Quantity, network: Network, dtype: DType, /) -> str | None:
-    """Nothing: it knows every quantity, network and dtype of the contract."""
-    return None
+    """Images of so many pixels that their numbers need more than 16 bits."""
+    if network.sizes[0] < 2**16:
+        return None
+    return f"images of {network.sizes[0]} pixels: expected fewer than {2**16}, as its lists number them in 16 bits"
 
 
 def prepare(network: Network, images: Array, labels: Array | None, dtype: DType, /) -> tuple[Array, Array | None]:
@@ -297,13 +299,27 @@ def exponential(x: float) -> float:
     x = number(-87) if x < number(-87) else x  # NaN goes through
     x = number(87) if x > number(87) else x
     k = np.rint(x * number(1.4426950408889634))
-    r = (x - k * number(355 / 512)) - k * number(
-        -2.1219444005469058e-4
-    )  # x - k log 2, in two parts; k * 355 / 512 is exact
+    r = (x - k * number(355 / 512)) - k * number(-2.1219444005469058e-4)  # x - k log 2; k * 355 / 512 is exact
     p = number(1)
     for i in range(13, 0, -1):  # Taylor's series, |r| < 0.35
         p = number(1) + r * p * number(1 / i)
     return p * power_of_two(k)
+
+
+@jit
+def softmax(a: Any, n: int) -> tuple[float, float]:
+    """a = softmax(a), in place, for n numbers behind a pointer; their maximum, and the sum of exp(a - maximum)."""
+    number = type(a[0])
+    highest, total = a[0], number(0)
+    for j in range(n):
+        highest = max(highest, a[j])
+    for j in range(n):
+        a[j] = exponential(a[j] - highest)
+    for j in range(n):
+        total += a[j]
+    for j in range(n):
+        a[j] /= total
+    return highest, total
 
 
 @jit
@@ -320,15 +336,7 @@ def activate(kind: int, a: Any, n: int) -> None:
         for j in range(n):
             a[j] = number(1) / (number(1) + exponential(-a[j]))
     else:
-        highest, total = a[0], number(0)
-        for j in range(n):
-            highest = max(highest, a[j])
-        for j in range(n):
-            a[j] = exponential(a[j] - highest)
-        for j in range(n):
-            total += a[j]
-        for j in range(n):
-            a[j] /= total
+        softmax(a, n)
 
 
 @jit
@@ -350,21 +358,20 @@ def times_derivative(kind: int, a: Any, delta: Any, n: int) -> None:
 def cost_and_delta(output: int, label: int, a: Any, delta: Any, n: int) -> float:
     """The cost of one image, from z of its last layer in `a`; that becomes the activation, delta dCost/dz."""
     number = type(a[0])
-    highest, right = a[0], a[label]
+    cost, right = number(0), a[label]
+    if output == SOFTMAX:
+        highest, total = softmax(a, n)
+        cost = highest - right + np.log(total)
+    else:
+        activate(output, a, n)
     for j in range(n):
-        highest = max(highest, a[j])
-    activate(output, a, n)
-    cost, most = number(0), a[0]
-    for j in range(n):
-        most = max(most, a[j])
         delta[j] = a[j]
     delta[label] -= number(1)
-    if output == SOFTMAX:
-        return highest - right - np.log(most)  # the largest a is 1 / sum(exp(z - max z))
-    for j in range(n):
-        cost += delta[j] * delta[j]
-    times_derivative(output, a, delta, n)
-    return cost / number(2)
+    if output != SOFTMAX:
+        for j in range(n):
+            cost += delta[j] * delta[j] / number(2)
+        times_derivative(output, a, delta, n)
+    return cost
 
 
 # --- the first layer: threads share its columns ---------------------------------------------------------------------
@@ -404,7 +411,7 @@ def turn_lists(n: int, lists: Lists, s: int) -> None:
     total = np.uint32(0)
     for pixel in range(
         lists.shares[s, 0], lists.shares[s, 1]
-    ):  # where each pixel's list begins; it moves to the end as the list is filled
+    ):  # where a list begins; as it fills, that moves to its end
         count = ends_there[pixel]
         ends_there[pixel] = total
         total += count
