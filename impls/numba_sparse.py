@@ -17,6 +17,7 @@ the sums are written in LLVM's terms, and where no pixel is zero, dense products
 """
 
 import os
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import numba
@@ -49,14 +50,34 @@ jit: Any = numba.njit(cache=True, fastmath={"contract"}, error_model="numpy")
 parallel_jit: Any = numba.njit(cache=True, fastmath={"contract"}, error_model="numpy", parallel=True)
 
 
-class Shape(NamedTuple):
-    """A network as the compiled code sees it. Widths and columns are in numbers, multiples of a vector's."""
+# What the compiled code knows of a layer; widths and places are in numbers, multiples of a vector's.
+LAYER: Final = np.dtype(
+    [
+        ("size", np.int64),
+        ("width", np.int64),  # of a row of weights into this layer
+        ("column", np.int64),  # where the layer begins in a row of `a` and `delta`
+        ("matrix", np.int64),  # where the weights into this layer begin in `rest`; the biases are the last row
+        ("turned", np.int64),  # where the same begin transposed, without biases
+    ]
+)
+# A plan is done in blocks of images.
+IMAGES: Final = np.dtype(
+    [
+        ("start", np.int64),
+        ("stop", np.int64),
+        ("update", np.int64),  # which it belongs to
+        ("length", np.int64),  # the images of that update
+        ("first", np.bool_),  # begins its update
+        ("last", np.bool_),  # ends it
+        ("direct", np.bool_),  # is all of it, so that the gradient can go straight into the weights
+    ]
+)
 
-    sizes: Array  # (L + 1,) int64
-    widths: Array  # (L + 1,) int64: a row of weights into this layer
-    columns: Array  # (L + 2,) int64: where a layer begins in a row of `a` and `delta`
-    matrices: Array  # (L + 2,) int64: where the weights into a layer begin in `rest`, with the biases as last row
-    turned: Array  # (L + 2,) int64: where the same begin transposed, without biases
+
+class Shape(NamedTuple):
+    """A network as the compiled code sees it."""
+
+    layers: Array  # (L + 1,) LAYER
     hidden: int
     output: int
 
@@ -83,8 +104,7 @@ class Lists(NamedTuple):
 class Values(NamedTuple):
     """What a block of images has in the network."""
 
-    z: Array  # (blocks, BLOCK, width): of the first layer, for each block of columns
-    delta_first: Array  # the same
+    first: Array  # (blocks, BLOCK, width): z of the first layer, by blocks of columns; later its delta
     a: Array  # (BLOCK, columns): of all layers; after each layer a 1, for the biases
     delta: Array  # the same
     turned: Array  # (threads, ...): transposed weights of the layers after the first
@@ -469,48 +489,45 @@ def backward_first(delta: Array, lists: Lists, first_share: int, stop_share: int
 @jit
 def forward_rest(shape: Shape, rest: Array, a: Array) -> None:
     """z of the last layer of images, from z of their first, in `a` (n, columns); activations in between."""
-    sizes, row = shape.sizes, a.shape[1]
-    for layer in range(2, len(sizes)):
-        before, here, fan_in, width = (
-            shape.columns[layer - 1],
-            shape.columns[layer],
-            sizes[layer - 1],
-            shape.widths[layer],
-        )
+    row = a.shape[1]
+    for number in range(2, len(shape.layers)):
+        before, layer = shape.layers[number - 1], shape.layers[number]
         for k in range(len(a)):
-            activate(shape.hidden, pointer(a, k * row + before), fan_in)
-            a[k, before + fan_in] = 1
-        product(len(a), fan_in + 1, width, a, before, row, 1, rest, shape.matrices[layer], width, a, here, row)
+            activate(shape.hidden, pointer(a, k * row + before.column), before.size)
+            a[k, before.column + before.size] = 1
+        product(
+            len(a), before.size + 1, layer.width, a, before.column, row, 1, rest, layer.matrix, layer.width,
+            a, layer.column, row,
+        )  # fmt: skip
 
 
 @jit
 def backward_rest(shape: Shape, turned: Array, a: Array, delta: Array, gradient: Array) -> None:
     """delta of all layers (n, columns) of images, from that of their last; `gradient`, summed over the images."""
-    sizes, row, n = shape.sizes, a.shape[1], len(a)
-    for layer in range(len(sizes) - 1, 1, -1):
-        before, here, fan_in, width = (
-            shape.columns[layer - 1],
-            shape.columns[layer],
-            sizes[layer - 1],
-            shape.widths[layer],
-        )
-        product(fan_in + 1, n, width, a, before, 1, row, delta, here, row, gradient, shape.matrices[layer], width)
-        width = shape.widths[layer - 1]
-        product(n, sizes[layer], width, delta, here, row, 1, turned, shape.turned[layer], width, delta, before, row)
+    row, n = a.shape[1], len(a)
+    for number in range(len(shape.layers) - 1, 1, -1):
+        before, layer = shape.layers[number - 1], shape.layers[number]
+        product(
+            before.size + 1, n, layer.width, a, before.column, 1, row, delta, layer.column, row,
+            gradient, layer.matrix, layer.width,
+        )  # fmt: skip
+        product(
+            n, layer.size, before.width, delta, layer.column, row, 1, turned, layer.turned, before.width,
+            delta, before.column, row,
+        )  # fmt: skip
         for k in range(n):
-            at = k * row + before
-            times_derivative(shape.hidden, pointer(a, at), pointer(delta, at), fan_in)
+            at = k * row + before.column
+            times_derivative(shape.hidden, pointer(a, at), pointer(delta, at), before.size)
 
 
 @jit
 def turn_weights(shape: Shape, rest: Array, turned: Array) -> None:
     """The transposed weights of the layers after the first."""
-    for layer in range(2, len(shape.sizes)):
-        n_rows, n_columns = shape.sizes[layer - 1], shape.sizes[layer]
-        row, column = shape.widths[layer], shape.widths[layer - 1]
-        for j in range(n_columns):
-            for i in range(n_rows):
-                turned[shape.turned[layer] + j * column + i] = rest[shape.matrices[layer] + i * row + j]
+    for number in range(2, len(shape.layers)):
+        before, layer = shape.layers[number - 1], shape.layers[number]
+        for j in range(layer.size):
+            for i in range(before.size):
+                turned[layer.turned + j * before.width + i] = rest[layer.matrix + i * layer.width + j]
 
 
 @jit
@@ -540,8 +557,8 @@ def learn_rest(
     """Deltas, costs and gradients of images first:stop of the block that starts at `start`; deltas take a factor."""
     a, delta = values.a[first:stop], values.delta[first:stop]
     turn_weights(shape, rest, values.turned[t])
-    last, n_outputs = shape.columns[len(shape.sizes) - 1], shape.sizes[-1]
-    fetch(values.z, first, a)
+    last, n_outputs = shape.layers[-1].column, shape.layers[-1].size
+    fetch(values.first, first, a)
     forward_rest(shape, rest, a)
     cost, row = a.dtype.type(0), a.shape[1]
     for k in range(len(a)):
@@ -553,7 +570,7 @@ def learn_rest(
             delta[k, last + j] *= factor
     values.costs[t, 0] = cost
     backward_rest(shape, values.turned[t], a, delta, values.gradients[t])
-    hand_over(delta, first, values.delta_first)
+    hand_over(delta, first, values.first)
 
 
 # --- a plan -------------------------------------------------------------------------------------------------------
@@ -571,42 +588,31 @@ def move(parameters: Array, velocities: Array, gradient: Array, rate: float, mu:
             parameters[p] -= rate * gradient[p]
 
 
-class Blocks(NamedTuple):
-    """A plan in blocks of images."""
-
-    starts: Array  # (n_blocks,) int64
-    stops: Array  # (n_blocks,) int64
-    updates: Array  # (n_blocks,) int64: which update it belongs to
-    lengths: Array  # (n_blocks,) int64: the images of that update
-    firsts: Array  # (n_blocks,) bool: begins its update
-    lasts: Array  # (n_blocks,) bool: ends it
-    direct: Array  # (n_blocks,) bool: is all of it, so that the gradient can go straight into the weights
-
-
 @jit
 def by_images(
-    shape: Shape, weights: Weights, data: Data, blocks: Blocks, rates: Array, mu: float, lists: Lists, values: Values,
+    shape: Shape, weights: Weights, data: Data, blocks: Array, rates: Array, mu: float, lists: Lists, values: Values,
     b: int, t: int,
 ) -> None:  # fmt: skip
     """A thread's share of images: the other layers, both ways, for the block before b; and its lists of block b."""
     threads, number = len(values.costs), rates.dtype.type
     if b > 0:
-        n = blocks.stops[b - 1] - blocks.starts[b - 1]
-        factor = number(1) / number(blocks.lengths[b - 1])
-        if blocks.direct[b - 1]:
-            factor *= -rates[blocks.updates[b - 1]]
+        before = blocks[b - 1]
+        n = before.stop - before.start
+        factor = number(1) / number(before.length)
+        if before.direct:
+            factor *= -rates[before.update]
         first, stop = n * t // threads, n * (t + 1) // threads
-        learn_rest(shape, weights.rest, data, blocks.starts[b - 1], first, stop, factor, t, values)
-    if b < len(blocks.starts):
-        n = blocks.stops[b] - blocks.starts[b]
+        learn_rest(shape, weights.rest, data, before.start, first, stop, factor, t, values)
+    if b < len(blocks):
+        start, n = blocks[b].start, blocks[b].stop - blocks[b].start
         share = b % 2 * threads + t
-        make_lists(data, blocks.starts[b], n, lists, share)
+        make_lists(data, start, n, lists, share)
         turn_lists(n, lists, share)
 
 
 @jit
 def by_columns(
-    weights: Weights, velocities: Weights, gradient: Weights, blocks: Blocks, rates: Array, mu: float, lists: Lists,
+    weights: Weights, velocities: Weights, gradient: Weights, blocks: Array, rates: Array, mu: float, lists: Lists,
     values: Values, b: int, t: int,
 ) -> None:  # fmt: skip
     """A thread's share of columns: the first layer, backward for the block before b, and then forward for block b.
@@ -615,15 +621,15 @@ def by_columns(
     """
     threads = len(values.costs)
     if b > 0:
-        direct, add, last = blocks.direct[b - 1], not blocks.firsts[b - 1], blocks.lasts[b - 1]
-        rate = rates[blocks.updates[b - 1]]
+        direct, add, last = blocks[b - 1].direct, not blocks[b - 1].first, blocks[b - 1].last
+        rate = rates[blocks[b - 1].update]
         shares = (b - 1) % 2 * threads
         for block in range(t, len(weights.first), threads):
             if direct:  # delta holds the rate: straight into the weights
-                backward_first(values.delta_first[block], lists, shares, shares + threads, True, weights.first[block])
+                backward_first(values.first[block], lists, shares, shares + threads, True, weights.first[block])
             else:
                 of_block = gradient.first[block]
-                backward_first(values.delta_first[block], lists, shares, shares + threads, add, of_block)
+                backward_first(values.first[block], lists, shares, shares + threads, add, of_block)
                 if last:
                     move(weights.first[block].ravel(), velocities.first[block].ravel(), of_block.ravel(), rate, mu)
         first, stop = len(weights.rest) * t // threads, len(weights.rest) * (t + 1) // threads
@@ -635,16 +641,16 @@ def by_columns(
                 target[p] += values.gradients[other, first + p]
         if last and not direct:
             move(weights.rest[first:stop], velocities.rest[first:stop], target, rate, mu)
-    if b < len(blocks.starts):
-        n = blocks.stops[b] - blocks.starts[b]
+    if b < len(blocks):
+        n = blocks[b].stop - blocks[b].start
         shares = b % 2 * threads
         for block in range(t, len(weights.first), threads):
-            forward_first(weights.first[block], n, lists, shares, shares + threads, values.z[block])
+            forward_first(weights.first[block], n, lists, shares, shares + threads, values.first[block])
 
 
 @parallel_jit
 def run_blocks(
-    shape: Shape, weights: Weights, velocities: Weights, gradient: Weights, data: Data, blocks: Blocks, rates: Array,
+    shape: Shape, weights: Weights, velocities: Weights, gradient: Weights, data: Data, blocks: Array, rates: Array,
     mu: float, lists: Lists, values: Values,
 ) -> Array:  # fmt: skip
     """Train in place over a plan in blocks, and return the summed costs of its updates.
@@ -653,7 +659,7 @@ def run_blocks(
     and which columns and images are whose is fixed: so it is right even if one of them has to do the work of two, and
     the same number of threads gives the same bits every time.
     """
-    threads, n_blocks = len(values.costs), len(blocks.starts)
+    threads, n_blocks = len(values.costs), len(blocks)
     costs = np.zeros_like(rates)
     for b in range(n_blocks + 1):
         for t in numba.prange(threads):
@@ -662,7 +668,7 @@ def run_blocks(
             by_columns(weights, velocities, gradient, blocks, rates, mu, lists, values, b, t)
         if b > 0:
             for t in range(threads):
-                costs[blocks.updates[b - 1]] += values.costs[t, 0]
+                costs[blocks[b - 1].update] += values.costs[t, 0]
     return costs
 
 
@@ -670,12 +676,12 @@ def run_blocks(
 def run_outputs(shape: Shape, weights: Weights, data: Data, lists: Lists, values: Values, result: Array) -> None:
     """Fill `result` with the last activations of all images; here each thread has its own images in all layers."""
     threads, n = len(lists.ends), len(data.images)
-    room = BLOCK // threads
+    room = max(1, BLOCK // threads)
     for t in numba.prange(threads):
         stop = n * (t + 1) // threads
         mine = slice(room * t, room * (t + 1))
-        z, a = values.z[:, mine], values.a[mine]
-        last, n_outputs = shape.columns[len(shape.sizes) - 1], shape.sizes[-1]
+        z, a = values.first[:, mine], values.a[mine]
+        last, n_outputs = shape.layers[-1].column, shape.layers[-1].size
         for first in range(n * t // threads, stop, room):
             count = min(room, stop - first)
             make_lists(data, first, count, lists, t)
@@ -707,21 +713,29 @@ def padded(sizes: Any, lanes: int) -> Any:
 
 def shape_of(network: Network, dtype: Any) -> tuple[Shape, int, int]:
     """The network for the compiled code; into how many blocks of columns the first layer is cut, and their width."""
-    sizes, lanes, threads = np.array(network.sizes), VECTOR // dtype.itemsize, numba.get_num_threads()
-    vectors = padded(sizes[1], lanes) // lanes
+    lanes, threads = VECTOR // dtype.itemsize, numba.get_num_threads()
+    vectors = int(padded(network.sizes[1], lanes)) // lanes
     blocks = min(vectors, threads * -(-vectors // (4 * threads)))
     width = -(-vectors // blocks) * lanes
     blocks = -(-vectors * lanes // width)
-    widths = padded(sizes, lanes)
-    room = padded(sizes + 1, lanes)
-    room[1] = max(room[1], blocks * width)
-    zero = np.zeros(2, np.int64)
-    columns = np.concatenate([zero[:1], zero[:1], np.cumsum(room[1:])])
-    matrices = np.concatenate([zero, np.cumsum((sizes[1:-1] + 1) * widths[2:]), zero[:0]])
-    turned = np.concatenate([zero, np.cumsum(sizes[2:] * widths[1:-1])])
-    matrices, turned = (np.concatenate([zero[:1], x]) for x in (matrices, turned))
-    shape = Shape(sizes, widths, columns, matrices, turned, CODES[network.hidden], CODES[network.output])
-    return shape, int(blocks), int(width)
+    layers = np.zeros(len(network.sizes), LAYER)
+    layers["size"], layers["width"] = network.sizes, padded(network.sizes, lanes)
+    for number in range(2, len(layers)):
+        first, before, layer = number == 2, layers[number - 1], layers[number]
+        room = padded(before["size"] + 1, lanes)
+        layer["column"] = before["column"] + (max(room, blocks * width) if first else room)
+        layer["matrix"] = 0 if first else before["matrix"] + (layers[number - 2]["size"] + 1) * before["width"]
+        layer["turned"] = 0 if first else before["turned"] + before["size"] * layers[number - 2]["width"]
+    return Shape(layers, CODES[network.hidden], CODES[network.output]), blocks, width
+
+
+def end_of(shape: Shape, what: str) -> int:
+    """How many numbers the matrices of the layers after the first take, with biases ("matrix") or "turned"."""
+    *_, before, last = shape.layers
+    if len(shape.layers) == 2:
+        return 0
+    more = (before["size"] + 1) * last["width"] if what == "matrix" else last["size"] * before["width"]
+    return int(last[what] + more)
 
 
 def pack(shape: Shape, blocks: int, width: int, parameters: Parameters) -> Weights:
@@ -732,7 +746,7 @@ def pack(shape: Shape, blocks: int, width: int, parameters: Parameters) -> Weigh
     rows[:-1, : len(biases)], rows[-1, : len(biases)] = weights, biases
     first = aligned(blocks, len(rows), width, dtype=dtype)
     first[:] = rows.reshape(len(rows), blocks, width).transpose(1, 0, 2)
-    rest = aligned(int(shape.matrices[-1]), dtype=dtype)
+    rest = aligned(end_of(shape, "matrix"), dtype=dtype)
     for (weights, biases), matrix in zip(parameters[1:], matrices_of(shape, rest), strict=True):
         matrix[:-1, : len(biases)], matrix[-1, : len(biases)] = weights, biases
     return Weights(first, rest)
@@ -740,9 +754,11 @@ def pack(shape: Shape, blocks: int, width: int, parameters: Parameters) -> Weigh
 
 def matrices_of(shape: Shape, rest: Array) -> list[Array]:
     """The padded matrices of the layers after the first, views of the vector they lie in."""
-    rows, widths = shape.sizes[1:-1] + 1, shape.widths[2:]
-    starts = shape.matrices[2:-1]
-    return [rest[s : s + r * w].reshape(r, w) for s, r, w in zip(starts, rows, widths, strict=True)]
+    found = []
+    for before, layer in pairwise(shape.layers[1:]):
+        rows, width, first = before["size"] + 1, layer["width"], layer["matrix"]
+        found.append(rest[first : first + rows * width].reshape(rows, width))
+    return found
 
 
 def unpack(shape: Shape, packed: Weights) -> Parameters:
@@ -750,7 +766,7 @@ def unpack(shape: Shape, packed: Weights) -> Parameters:
     _, n_rows, _ = packed.first.shape
     first = packed.first.transpose(1, 0, 2).reshape(n_rows, -1)
     matrices = [first, *matrices_of(shape, packed.rest)]
-    sizes = shape.sizes[1:]
+    sizes = shape.layers["size"][1:]
     return tuple(Layer(m[:-1, :n].copy(), m[-1, :n].copy()) for m, n in zip(matrices, sizes, strict=True))
 
 
@@ -781,24 +797,30 @@ def make_values(shape: Shape, weights: Weights) -> Values:
     """Room for what the blocks of images have."""
     blocks, _, width = weights.first.shape
     dtype, threads = weights.first.dtype, numba.get_num_threads()
-    rows = aligned(2, BLOCK, int(shape.columns[-1]), dtype=dtype)
-    first = aligned(2, blocks, BLOCK, width, dtype=dtype)
-    turned = aligned(threads, int(shape.turned[-1]), dtype=dtype)
+    n, last = max(BLOCK, threads), shape.layers[-1]
+    columns = last["column"] + padded(last["size"] + 1, VECTOR // dtype.itemsize)
+    if len(shape.layers) == 2:
+        columns = max(columns, blocks * width)
+    rows = aligned(2, n, columns, dtype=dtype)
+    first = aligned(blocks, n, width, dtype=dtype)
+    turned = aligned(threads, end_of(shape, "turned"), dtype=dtype)
     gradients = aligned(threads, len(weights.rest), dtype=dtype)
-    return Values(first[0], first[1], rows[0], rows[1], turned, gradients, aligned(threads, 8, dtype=dtype))
+    return Values(first, rows[0], rows[1], turned, gradients, aligned(threads, 8, dtype=dtype))
 
 
-def blocks_of(plan: Plan, keep: bool) -> Blocks:
-    """The plan's updates in blocks of images; keep: no gradient goes straight into the weights."""
+def blocks_of(plan: Plan, keep: bool) -> Array:
+    """The plan's updates in blocks of images, IMAGES; keep: no gradient goes straight into the weights."""
     lengths = plan.stops - plan.starts
     counts = -(-lengths // BLOCK)
-    updates = np.repeat(np.arange(len(counts)), counts)
-    within = np.arange(len(updates)) - np.repeat(np.cumsum(counts) - counts, counts)
-    starts = plan.starts[updates] + BLOCK * within
-    stops = np.minimum(starts + BLOCK, plan.stops[updates])
-    firsts, lasts = within == 0, stops == plan.stops[updates]
-    direct = firsts & lasts & (plan.momentum == 0) & (not keep)
-    return Blocks(starts, stops, updates, lengths[updates], firsts, lasts, direct)
+    blocks = np.empty(counts.sum(), IMAGES)
+    update = np.repeat(np.arange(len(counts)), counts)
+    number = np.arange(len(update)) - np.repeat(np.cumsum(counts) - counts, counts)  # within its update
+    blocks["update"], blocks["length"] = update, lengths[update]
+    blocks["start"] = plan.starts[update] + BLOCK * number
+    blocks["stop"] = np.minimum(blocks["start"] + BLOCK, plan.stops[update])
+    blocks["first"], blocks["last"] = number == 0, blocks["stop"] == plan.stops[update]
+    blocks["direct"] = blocks["first"] & blocks["last"] & (plan.momentum == 0) & (not keep)
+    return blocks
 
 
 def in_order(network: Network, prepared: Any, order: Array | None, dtype: Any) -> Data:
