@@ -46,9 +46,11 @@ VECTOR: Final = 64  # bytes in a vector register; LLVM makes two or four of it w
 
 # "contract" lets a * b + c be one fused instruction, which rounds once instead of twice; nothing else is relaxed.
 intrinsic: Any = numba.extending.intrinsic
-jit: Any = numba.njit(cache=True, fastmath={"contract"}, error_model="numpy")
-parallel_jit: Any = numba.njit(cache=True, fastmath={"contract"}, error_model="numpy", parallel=True)
-
+options: dict[str, Any] = {"cache": True, "fastmath": {"contract"}, "error_model": "numpy"}
+njit: Any = numba.njit
+jit: Any = njit(**options, no_cpython_wrapper=True, no_cfunc_wrapper=True)  # called by compiled code only
+parallel_njit: Any = numba.njit
+jit: Any = njit(**options, parallel=True)
 
 # What the compiled code knows of a layer; widths and places are in numbers, multiples of a vector's.
 LAYER: Final = np.dtype(
