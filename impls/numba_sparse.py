@@ -49,8 +49,7 @@ intrinsic: Any = numba.extending.intrinsic
 options: dict[str, Any] = {"cache": True, "fastmath": {"contract"}, "error_model": "numpy"}
 njit: Any = numba.njit
 jit: Any = njit(**options, no_cpython_wrapper=True, no_cfunc_wrapper=True)  # called by compiled code only
-parallel_njit: Any = numba.njit
-jit: Any = njit(**options, parallel=True)
+parallel_jit: Any = njit(**options, parallel=True)
 
 # What the compiled code knows of a layer; widths and places are in numbers, multiples of a vector's.
 LAYER: Final = np.dtype(
