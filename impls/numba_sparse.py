@@ -37,9 +37,9 @@ SIGMOID, RELU, TANH, SOFTMAX = range(4)
 CODES: Final = {"sigmoid": SIGMOID, "relu": RELU, "tanh": TANH, "softmax": SOFTMAX}
 
 # How long GNU OpenMP's waiting threads spin before they sleep, in loops of about 50 ns; read when numba starts them.
-# By its default they spin on for milliseconds, in the way of whatever else wants the core; without any spinning,
-# waking up costs a third of the run time.
-os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+# By its default they spin on for milliseconds, in the way of whatever else wants the core. Here threads meet often and
+# wait briefly: beside other busy processes, 1500 took two thirds of the time of 5000.
+os.environ.setdefault("GOMP_SPINCOUNT", "1500")
 
 BLOCK: Final = 128  # images at a time; their deltas for 64 columns in float32 take 32 KiB, which the first cache holds
 VECTOR: Final = 64  # bytes in a vector register; LLVM makes two or four of it where they are smaller
