@@ -28,7 +28,7 @@ from data import DataError, Dataset, Digits
 from impls.contract import Backend, zero_velocities
 
 FIRST_SAMPLES = 3
-ROW = "{:11} {:13} {:>9} {:>15} {:>12} {:>6} {:>6}"
+ROW = "{:14} {:12} {:>9} {:>15} {:>12} {:>6} {:>5}"
 FIRST_IMAGES = {impls.REFERENCE: 1000}  # the first table's round of this backend is of fewer images, and scaled
 
 

@@ -30,6 +30,8 @@ BUILTIN = {
     "vectorized": Entry("impls.vectorized"),
     "minibatch": Entry("impls.minibatch"),
     "numba": Entry("impls.numba_loops", requires=("numba",)),
+    "numba_dense": Entry("impls.numba_dense", requires=("numba",)),
+    "numba_sparse": Entry("impls.numba_sparse", requires=("numba",)),
 }
 REFERENCE = "naive"
 PARTS = ("NAME", "SUMMARY", "DTYPES", "HOME", "unsupported", "prepare", "outputs", "gradients", "train")

@@ -24,7 +24,7 @@ from impls.contract import (
 )
 from impls.initialisation import initial_parameters
 
-BASE = ("naive", "vectorized", "minibatch", "numba")
+BASE = ("naive", "vectorized", "minibatch", "numba", "numba_dense", "numba_sparse")
 N = 14  # images; no multiple of 4, which is how many `numba` takes at a time
 SIZES = (12, 7, 4)
 FUNCTIONS = list(itertools.product(get_args(Activation), COST_OF_OUTPUT.items()))
