@@ -127,8 +127,11 @@ def show_growth(console: Console, races: Sequence[Raced]) -> None:
 
 
 def swept(races: Sequence[Raced]) -> str:
-    """What differs between races: one of those that can be swept."""
-    return next(name for name in GROWING if len({size_of(race, name) for race in races}) > 1)
+    """What differs between races: one of those that can be swept. Raises ValueError where nothing of them does."""
+    for name in GROWING:
+        if len({size_of(race, name) for race in races}) > 1:
+            return name
+    raise ValueError(f"expected races that differ in one of {', '.join(GROWING)}")
 
 
 def size_of(race: Raced, name: str) -> int:
@@ -142,8 +145,8 @@ def size_of(race: Raced, name: str) -> int:
 def disturbances(race: Raced) -> list[str]:
     """What was seen of other work on the machine, and what to do about it."""
     lines = []
-    worst = max(statistics.seconds(race.rounds()), key=lambda row: row.drift or 0)
-    if worst.drift and worst.drift > RESTLESS:
+    worst = max(statistics.seconds(race.rounds()), key=lambda row: row.drift or 0, default=None)
+    if worst and worst.drift and worst.drift > RESTLESS:
         lines.append(
             f"from one generation to another {worst.backend} changed by a factor of {worst.drift:.2f}; give the race a "
             "longer --budget"
