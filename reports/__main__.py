@@ -120,7 +120,7 @@ def show(chosen: Chosen) -> None:
         console.print(Text(tables.printable(words), style))
 
     for results in chosen.files:
-        say(f"Results: {results.path}, measured {results.when}")
+        print(tables.printable(f"Results: {results.path}, measured {results.when}"))  # a path is not broken
     for notice in chosen.notices:
         say(notice, "yellow")
     for section in sections.sections(chosen):

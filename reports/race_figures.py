@@ -52,7 +52,7 @@ def ratios(race: Raced, look: Looks) -> "Figure":
     title = f"{tables.capitalised(tables.work(race))}: how many times as long as {race.baseline}"
     notes = [
         "A filled mark is the estimate, the bar its interval, a faint mark what one generation of processes says.",
-        "Numbers at the right: the estimate, and the interval of all of which hold together with 95 %.",
+        "Numbers at the right: estimate and interval; all intervals hold together with 95 %.",
     ]
     if any(found[name].interval is None for name in names):
         notes.append("Without an interval: of a single generation of processes.")
@@ -65,13 +65,14 @@ def ratios(race: Raced, look: Looks) -> "Figure":
         for y, name in enumerate(names):
             colour, marker, *_ = OF_FLOOR if name == FLOOR else look[name]
             ratio = found[name]
-            axes.plot(generations[name], [y] * len(generations[name]), marker, color=colour, alpha=0.3, markersize=6)
+            below = [y + 0.24] * len(generations[name])  # where the bar does not hide them
+            axes.plot(generations[name], below, marker, color=colour, alpha=0.4, markersize=5)
             if ratio.interval:
                 axes.plot([*ratio.interval], [y, y], color=colour, linewidth=2, solid_capstyle="butt")
             axes.plot(ratio.estimate, y, marker, color=colour, markersize=8)
             said = tables.with_interval(ratio)
             axes.text(1.02, y, said, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
-        axes.axvline(1, color=GREY, linestyle="--", linewidth=1, zorder=0)
+        axes.axvline(1, color=GREY, linestyle="--", linewidth=1.2, zorder=1)
         axes.set_yticks(range(len(names)), list(map(wrapped, names)))
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_xlabel(f"times {wrapped(race.baseline)}; left of 1 is faster")
@@ -127,7 +128,9 @@ def roofline(races: Sequence[Raced], look: Looks) -> "Figure":
     sizes = {race.key["batch"] for race in races}
     if len(sizes) > 1:
         notes.append("Points of one backend, from left to right: larger batches, whose weights are written less often.")
-    legend = {name: f"{name}: {' '.join(number(rate) for _, rate in found)}" for name, found in points.items()}
+    legend = {
+        name: f"{name}: {number(found[0][1])} GFLOP/s" if len(found) == 1 else name for name, found in points.items()
+    }
     height = max(4.4, legend_height(legend.values()))
     title = "Roofline: arithmetic per byte, and per second"
     with framed(races[0].notice, race_or_races(races), title, height, notes) as figure:
@@ -137,7 +140,7 @@ def roofline(races: Sequence[Raced], look: Looks) -> "Figure":
             return figure
         lines = {}
         for name, found in points.items():
-            (lines[f"{legend[name]} GFLOP/s"],) = axes.plot(*zip(*found, strict=True), **look_of(name, look).line())
+            (lines[legend[name]],) = axes.plot(*zip(*found, strict=True), **look_of(name, look).line())
         x = np.array([x for found in points.values() for x, _ in found])
         y = np.array([y for found in points.values() for _, y in found])
         if gemm and bandwidth:
@@ -165,7 +168,7 @@ def calibration(calibrations: Sequence[ResultSet]) -> "Figure":
     notes = [
         "The bar is the 95 % interval of the share. At 0 % both did the same: being called slower is a false alarm.",
         f"Comparisons of {tables.comparison(calibrations)} generations; slower is an interval wholly above 1 with an "
-        f"estimate beyond {MARGIN:.0%}.",
+        f"estimate beyond {tables.percent(MARGIN)}.",
     ]
     title = f"How often is a slowdown found, and how often one that is none? ({tables.backends_of(race)})"
     with framed(race.notice, tables.setting(race), title, 3.6, notes) as figure:
@@ -182,6 +185,8 @@ def calibration(calibrations: Sequence[ResultSet]) -> "Figure":
         low, high = ([100 * end for end in ends] for ends in zip(*(v.interval for v in found), strict=True))
         axes.vlines(extra, low, high, color=GREY, linewidth=2)
         axes.plot(extra, share, "o", color="#0072B2", markersize=8, clip_on=False)
+        for x, y in zip(extra, share, strict=True):
+            axes.annotate(f"{y:.0f} %", (x, y), (9, 0), textcoords="offset points", va="center", fontsize=9)
         axes.axvline(100 * MARGIN, color=GREY, linestyle=":", zorder=0)
         axes.set_xticks(extra)
         axes.set(xlim=(-0.7, max(extra) + 1.2), ylim=(-3, 103), yticks=range(0, 101, 20))
@@ -198,8 +203,8 @@ CAPTIONS = {
     "growth": "Both axes are logarithmic: a straight line is a power, the steeper the larger. Where a line bends, "
     "something else begins to limit.",
     "roofline": "The grey line is what this machine reached: on its slope memory limits, on its flat arithmetic. Bytes "
-    "are at least the images in the case's dtype once a pass and the first layer's weights, read and written each update; "
-    "caches may hold them. Who skips zeros does less than dense arithmetic, so that a point may be above the line.",
+    "are at least the images in the case's dtype once a pass and the first layer's weights, read and written each "
+    "update; caches may hold them. Who skips zeros does less than dense arithmetic, and may be above the line.",
     "calibration": "Low at 0 % is few false alarms, high elsewhere is few slowdowns missed. Left of the dotted line a "
     "slowdown is within the margin, and not to be found.",
 }

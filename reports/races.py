@@ -25,8 +25,8 @@ WHAT_THE_RACE_IS = (
 )
 WHAT_STANDS_BESIDE = (
     "Cpu: time of all threads over wall time. Cold call: the first one with nothing compiled; first call: with "
-    "compiled code on disk. Even: rounds, with preparation and first call, after which it is ahead of the baseline, with "
-    "compiled code on disk / with nothing compiled. Memory: at most, of the process, and what a call adds."
+    "compiled code on disk. Even: rounds, with preparation and first call, after which it is ahead of the baseline, "
+    "with compiled code on disk / nothing compiled. Memory: at most, of the process, and what a call adds."
 )
 WHAT_GROWTH_IS = (
     "The power is fitted to the logarithms of size and seconds; its interval, from three sizes on, tells how well the "
@@ -41,15 +41,27 @@ WHAT_TRUST_IS = (
 
 def setting(race: Raced) -> str:
     """Data, network, plan, dtype, images and threads, in a line."""
-    threads = race.key["threads"]
-    parts = (race.data_name, race.key["network"], race.key["plan"], race.key["dtype"], f"{race.key['images']:,} images")
-    return " · ".join([*parts, "threads as the libraries choose" if threads is None else f"threads: {threads}"])
+    return " · ".join(parts_of(race).values())
 
 
 def setting_of(races: Sequence[Raced]) -> str:
-    """The same of several races that differ in what was swept."""
-    what = GROWING[swept(races)]
-    return f"{setting(races[0])}; swept: {what}"
+    """The same of a sweep, with all sizes of what was swept."""
+    what = swept(races)
+    sizes = ", ".join(f"{size:,}" for size in sorted({size_of(race, what) for race in races}))
+    return " · ".join((parts_of(races[0]) | {what: f"{GROWING[what]}: {sizes}"}).values())
+
+
+def parts_of(race: Raced) -> dict[str, str]:
+    """The parts of a setting; those that can be swept by that name."""
+    key = race.key
+    return {
+        "data": race.data_name,
+        "hidden": key["network"],
+        "batch": key["plan"],
+        "dtype": key["dtype"],
+        "images": f"{key['images']:,} images",
+        "threads": f"threads: {key['threads'] or 'as the libraries choose'}",
+    }
 
 
 def backends_of(race: Raced) -> str:
@@ -146,7 +158,7 @@ def beside(race: Raced) -> Sheet:
     rows = [
         [
             name,
-            f"{row.cpu:.0%}",
+            percent(row.cpu),
             f"{number(row.prepare)} s",
             NONE if row.cold is None else f"{number(row.cold)} s",
             f"{number(row.first)} s",
@@ -227,14 +239,14 @@ def trust(calibrations: Sequence[ResultSet]) -> Sheet:
     """The verdicts of the calibrations."""
     rows = [
         [
-            "the same, twice" if row.work == 1 else f"{row.work - 1:.0%} more work",
-            f"{row.share:.1%}",
-            f"{row.interval.low:.1%} to {row.interval.high:.1%}",
+            "the same, twice" if row.work == 1 else f"{percent(row.work - 1)} more work",
+            percent(row.share, 1),
+            f"{percent(row.interval.low, 1)} to {percent(row.interval.high, 1)}",
             str(row.comparisons),
         ]
         for row in judged(calibrations)
     ]
-    notes = [f"Comparisons of {comparison(calibrations)} generations, with a margin of {MARGIN:.0%}"]
+    notes = [f"Comparisons of {comparison(calibrations)} generations, with a margin of {percent(MARGIN)}"]
     heads = ("", "called\nslower", "95 % interval", "comparisons")
     return Sheet("Called slower, by how much more was done", heads, rows, notes)
 
@@ -253,9 +265,9 @@ def with_interval(ratio: Ratio) -> str:
     return f"{words} [{in_words(ratio.interval).replace(' to ', ', ')}]" if ratio.interval else words
 
 
-def percent(share: float | None) -> str:
+def percent(share: float | None, decimals: int = 0) -> str:
     """A share, or a dash."""
-    return NONE if share is None else f"{share:.0%}"
+    return NONE if share is None else f"{100 * share:.{decimals}f} %"
 
 
 def enumerated(names: Sequence[str]) -> str:
