@@ -48,7 +48,7 @@ def ratios(race: Raced, look: Looks) -> "Figure":
     """How many times as long as the baseline everybody takes, with intervals: a row each, fastest first."""
     found = tables.ratios(race)
     generations = {name: of_generations(race, name) for name in found}
-    names = [name for name in tables.fastest_first(race) if name in found]
+    names = list(found)
     title = f"{tables.capitalised(tables.work(race))}: how many times as long as {race.baseline}"
     notes = [
         "A filled mark is the estimate, the bar its interval, a faint mark what one generation of processes says.",
