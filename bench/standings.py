@@ -170,8 +170,8 @@ def table_of(*heads: str) -> Table:
 
 
 def in_short(ratio: float) -> str:
-    """Three decimals, or three digits where it is large."""
-    return f"{ratio:.3f}" if ratio < 100 else f"{ratio:.3g}"
+    """Three decimals, or three digits where it is large or small."""
+    return f"{ratio:.3f}" if 0.1 <= ratio < 100 else f"{ratio:.3g}"
 
 
 def in_words(interval: Interval) -> str:

@@ -127,7 +127,7 @@ def show(chosen: Chosen) -> None:
         console.print()
         say(section.title, "bold")
         for line in section.lines:
-            say(f"{line}.")
+            say(line)
         for sheet in section.sheets:
             console.print()
             if sheet.rows:

@@ -456,6 +456,11 @@ def wrapped(name: str) -> str:
     return text("\n".join(textwrap.wrap(printable(name), NAME_LETTERS, max_lines=NAME_LINES, placeholder="…")))
 
 
+def each_wrapped(label: str) -> str:
+    """Each line of a label on few short lines."""
+    return "\n".join(map(wrapped, label.split("\n")))
+
+
 def say(axes: "Axes", words: str) -> None:
     """Say in an empty panel what is missing."""
     axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=GREY, fontsize=11)
@@ -470,14 +475,14 @@ def add_legend(figure: "Figure", lines: Mapping[str, Any]) -> None:
     assert isinstance(layout, ConstrainedLayoutEngine)
     left, bottom, width, height = layout.get()["rect"]
     corner = (left + width, bottom + height)
-    legend = figure.legend(lines.values(), map(wrapped, lines), loc="upper right", bbox_to_anchor=corner)
+    legend = figure.legend(lines.values(), map(each_wrapped, lines), loc="upper right", bbox_to_anchor=corner)
     legend.set_in_layout(False)
     layout.set(rect=(left, bottom, width - legend.get_window_extent().width / figure.bbox.width, height))
 
 
 def legend_height(names: Iterable[str]) -> float:
     """Inches that a legend takes."""
-    return 0.6 + sum(0.15 * (1 + wrapped(name).count("\n")) + 0.07 for name in names)
+    return 0.6 + sum(0.15 * (1 + each_wrapped(name).count("\n")) + 0.07 for name in names)
 
 
 # --- axes -------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ from reports.figures import (
     text,
     wrapped,
 )
-from reports.tables import number
+from reports.tables import number, printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -91,7 +91,7 @@ def growth(races: Sequence[Raced], look: Looks) -> "Figure":
         "A power of 1 is growth in proportion, of 0 none; a line that bends has no one power.",
         "In brackets the fit's 95 % interval, from three sizes on: how far the points are from a straight line.",
     ]
-    legend = [f"{grown.name}: {power_of(grown)}" for grown in found]
+    legend = [f"{printable(grown.name)}\n{power_of(grown)}" for grown in found]
     height = max(4.2, legend_height(legend))
     with framed(races[0].notice, race_or_races(races), f"Time over {what}", height, notes) as figure:
         axes = figure.subplots()
@@ -120,6 +120,7 @@ def roofline(races: Sequence[Raced], look: Looks) -> "Figure":
         for name, row in accounts(race).items():
             if row.flop_rate is not None:
                 points.setdefault(name, []).append((intensity(race), row.flop_rate / 1e9))
+    points = {name: points[name] for name in look if name in points}  # in the order of all figures
     gemm, bandwidth = (middle(reached(race, what) for race in races) for what in ("gemm", "bandwidth"))
     notes = [
         "Dense arithmetic, over the least that has to come from memory: the images once a pass, the first layer's "
@@ -128,8 +129,9 @@ def roofline(races: Sequence[Raced], look: Looks) -> "Figure":
     sizes = {race.key["batch"] for race in races}
     if len(sizes) > 1:
         notes.append("Points of one backend, from left to right: larger batches, whose weights are written less often.")
+    single = len(races) == 1
     legend = {
-        name: f"{name}: {number(found[0][1])} GFLOP/s" if len(found) == 1 else name for name, found in points.items()
+        name: printable(name) + (f"\n{number(found[0][1])} GFLOP/s" if single else "") for name, found in points.items()
     }
     height = max(4.4, legend_height(legend.values()))
     title = "Roofline: arithmetic per byte, and per second"

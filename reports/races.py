@@ -1,6 +1,6 @@
 """Races -> tables and sentences: who is faster, what stands beside the time, how it grows, whether verdicts hold."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from bench import statistics, verdicts
@@ -106,22 +106,28 @@ def told(race: Raced) -> list[str]:
     n = len(race.generations)
     ended = f"it ended as {race.reason}" if race.reason else "it was left before its end"
     lines = [
-        f"{capitalised(work(race))}: {setting(race)}",
-        f"{n} generation{'s' * (n != 1)} of processes, {sum(map(len, rounds))} rounds; {ended}. Begun {race.when} by "
-        f"`{race.command}`",
+        f"{capitalised(work(race))}: {setting(race)}.",
+        f"{n} generation{'s' * (n != 1)} of processes, {sum(map(len, rounds))} rounds; {ended}.",
+        begun(race),
     ]
     if not rounds:
-        lines.append("Nobody was left to be measured")
+        lines.append("Nobody was left to be measured.")
     elif race.baseline not in times_of(race):
-        lines.append(f"There are no ratios, as {race.baseline}, the baseline, has no times")
+        lines.append(f"There are no ratios, as {race.baseline}, the baseline, has no times.")
     elif len(rounds) == 1:
-        lines.append("There are no intervals, as a single generation does not tell how much generations differ")
-    return lines + disturbed(race)
+        lines.append("There are no intervals, as a single generation does not tell how much generations differ.")
+    return lines + disturbed([race])
 
 
-def disturbed(race: Raced) -> list[str]:
-    """What was seen of other work on the machine."""
-    return [f"The machine was not quiet: {line}" for line in disturbances(race)]
+def begun(race: Raced) -> str:
+    """When, and by which command, which can be copied."""
+    return f"Begun {race.when} by {race.command}"
+
+
+def disturbed(races: Iterable[Raced]) -> list[str]:
+    """What was seen of other work on the machine: the first line for each remedy."""
+    found = {line.rpartition("; ")[2]: line for race in reversed(list(races)) for line in reversed(disturbances(race))}
+    return [f"The machine was not quiet: {line}." for line in reversed(found.values())]
 
 
 # --- tables ----------------------------------------------------------------------------------------------
@@ -147,7 +153,7 @@ def standings(race: Raced) -> Sheet:
                 percent(row.floors),
             ]
         )
-    heads = ("", "rank", "seconds", f"times\n{race.baseline}", "95 %\ninterval", "out-\nliers", "GFLOP/s")
+    heads = ("backend", "rank", "seconds", f"times\n{race.baseline}", "95 %\ninterval", "out-\nliers", "GFLOP/s")
     notes = [line for line in (machine_reached(race),) if line]
     return Sheet("Who is faster", (*heads, "of\nGEMM", "floor\nover its\ntime"), rows, notes)
 
@@ -169,8 +175,17 @@ def beside(race: Raced) -> Sheet:
         for name in fastest_first(race)
         for row in (found[name],)
     ]
-    heads = ("", "cpu", "prepare", "cold\ncall", "first\ncall", "even,\nrounds", "memory,\nprocess", "memory,\na call")
-    return Sheet("What stands beside the time", heads, rows, [])
+    heads = (
+        "backend",
+        "cpu",
+        "prepare",
+        "cold\ncall",
+        "first\ncall",
+        "even,\nrounds",
+        "memory,\nprocess",
+        "memory,\na call",
+    )
+    return Sheet("What stands beside the time", (*heads, "memory,\nprocess", "memory,\na call"), rows, [])
 
 
 def machine_reached(race: Raced) -> str:
@@ -199,7 +214,7 @@ def growths(races: Sequence[Raced]) -> list[Growth]:
     what = swept(races)
     points = {size_of(race, what): times_of(race) for race in races}  # a size once: "all" may be another's number
     found = []
-    for name in dict.fromkeys(name for race in races for name in race.entrants):
+    for name in dict.fromkeys(name for race in races for name in race.entrants):  # the floor is the last
         known = {size: points[size][name] for size in sorted(points) if name in points[size]}
         if known:
             sizes, seconds = list(known), list(known.values())
@@ -247,7 +262,7 @@ def trust(calibrations: Sequence[ResultSet]) -> Sheet:
         for row in judged(calibrations)
     ]
     notes = [f"Comparisons of {comparison(calibrations)} generations, with a margin of {percent(MARGIN)}"]
-    heads = ("", "called\nslower", "95 % interval", "comparisons")
+    heads = ("what ran", "called\nslower", "95 % interval", "comparisons")
     return Sheet("Called slower, by how much more was done", heads, rows, notes)
 
 

@@ -37,7 +37,7 @@ class Section(NamedTuple):
     """A part of the report."""
 
     title: str
-    lines: list[str]  # before the tables, each without its full stop
+    lines: list[str]  # before the tables
     sheets: list[Sheet]
     explanation: str  # after the tables
     figures: list[str]  # their names
@@ -68,8 +68,7 @@ def of_race(results: ResultSet) -> Section:
 
 def of_sweep(what: str, results: ResultSet) -> Section:
     """Races that differ in one thing."""
-    lines = [f"{races.setting_of(results.races)}. Begun {results.when} by `{results.races[0].command}`"]
-    lines += dict.fromkeys(line for race in results.races for line in races.disturbed(race))
+    lines = [f"{races.setting_of(results.races)}.", races.begun(results.races[0]), *races.disturbed(results.races)]
     title = f"A sweep: {GROWING[what]}"
     return Section(
         title, lines, [races.growth(results.races)], races.WHAT_GROWTH_IS, [f"growth-{what}", f"roofline-{what}"]
@@ -78,10 +77,9 @@ def of_sweep(what: str, results: ResultSet) -> Section:
 
 def of_calibrations(several: list[ResultSet]) -> Section:
     """How far verdicts can be trusted."""
-    newest = several[-1].races[0]
-    made = ", ".join(results.when for results in several)
-    lines = [f"{races.backends_of(newest)} against itself, {races.setting(newest)}. Begun {made}"]
-    lines += dict.fromkeys(line for results in several for race in results.races for line in races.disturbed(race))
+    every = [race for results in several for race in results.races]
+    lines = [f"{races.backends_of(every[-1])} against itself: {races.setting(every[-1])}."]
+    lines += [*map(races.begun, every), *races.disturbed(every)]
     return Section("Can verdicts be trusted?", lines, [races.trust(several)], races.WHAT_TRUST_IS, ["calibration"])
 
 
@@ -126,7 +124,7 @@ def summary(chosen: Chosen) -> str:
     parts += [f"**{markdown_text(notice)}**" for notice in chosen.notices]
     for section in sections(chosen):
         parts.append(f"## {markdown_text(section.title)}")
-        parts += [f"{markdown_text(line)}." for line in section.lines]
+        parts += map(markdown_text, section.lines)
         for sheet in section.sheets:
             parts.append(f"### {markdown_text(sheet.title)}")
             parts.append(for_markdown(sheet) if sheet.rows else "Nothing was measured.")

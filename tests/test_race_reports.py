@@ -183,19 +183,20 @@ def test_a_race_in_words(tmp_path: Path) -> None:
     said = races.told(race)
     assert said[0] == (
         "A round of 6,000 images: MNIST · 784-128-10 relu, softmax with cross_entropy · batches of 128 · float32 · "
-        "6,000 images · threads: 2"
+        "6,000 images · threads: 2."
     )
-    assert said[1].startswith("4 generations of processes, 12 rounds; it ended as the budget of 10 s is spent. Begun ")
-    assert said[1].endswith("by `python -m bench race`")
-    assert len(said) == 2
+    assert said[1:] == [
+        "4 generations of processes, 12 rounds; it ended as the budget of 10 s is spent.",
+        f"Begun {WHEN} by python -m bench race",
+    ]
 
 
 def test_what_disturbed_is_said(tmp_path: Path) -> None:
     records = race_records()
     next(entry for entry in records if entry["kind"] == "generation")["load_before"] = 3.5
     (race,) = raced(tmp_path, records).races
-    assert races.told(race)[2:] == [
-        "The machine was not quiet: its load was 3.5 before the race; end what else is running"
+    assert races.told(race)[3:] == [
+        "The machine was not quiet: its load was 3.5 before the race; end what else is running."
     ]
 
 
@@ -203,7 +204,7 @@ def test_one_generation_has_no_interval(tmp_path: Path) -> None:
     results = raced(tmp_path, race_records(generations=1))
     rows = rows_of(races.standings(results.races[0]))
     assert rows["swift"][3] == "–"
-    assert "There are no intervals" in races.told(results.races[0])[2]
+    assert "There are no intervals" in races.told(results.races[0])[3]
     assert "Without an interval" in words_of(race_figures.ratios(results.races[0], look_of(results)))
 
 
@@ -212,9 +213,9 @@ def test_one_alone_and_nobody(tmp_path: Path) -> None:
     assert races.headline(alone).endswith("took swift 0.250 s; nobody ran against it.")
     (nobody,) = raced(tmp_path, race_records({"swift": 0.1}, failing=("swift",))).races
     assert races.headline(nobody) == "In the race nobody was left to be measured."
-    assert races.told(nobody)[2] == "Nobody was left to be measured"
+    assert races.told(nobody)[3] == "Nobody was left to be measured."
     (without,) = raced(tmp_path, race_records(failing=("slow",))).races
-    assert races.told(without)[2] == "There are no ratios, as slow, the baseline, has no times"
+    assert races.told(without)[3] == "There are no ratios, as slow, the baseline, has no times."
     assert rows_of(races.standings(without))["swift"][2] == "–"
 
 
@@ -284,7 +285,7 @@ def test_growth_is_drawn_with_its_power(tmp_path: Path) -> None:
     assert list(swift.get_ydata()) == pytest.approx([0.00032, 0.00128, 0.01])
     assert list(floor.get_ydata()) == pytest.approx([0.05] * 3)
     legend = [text.get_text().replace("\n", " ") for text in figure.legends[0].get_texts()]
-    assert legend[:2] == ["slow: power 1.00 [1.00, 1.00]", "swift: power 1.00 [1.00, 1.00]"]
+    assert legend[:2] == ["slow power 1.00 [1.00, 1.00]", "swift power 1.00 [1.00, 1.00]"]
     assert (figure.axes[0].get_xscale(), figure.axes[0].get_yscale()) == ("log", "log")
 
 
@@ -376,6 +377,14 @@ def test_forty_entrants_have_room(tmp_path: Path) -> None:
         boxes = [label.get_window_extent() for label in labels]
         assert not [1 for a, b in itertools.combinations(boxes, 2) if a.overlaps(b)]
         assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 and box.y0 > 0 for box in boxes)
+
+
+def test_a_sweep_names_what_disturbed_once_for_each_remedy(tmp_path: Path) -> None:
+    several = sweep_of("batch")
+    for records, load in zip(several, (0.5, 3.5, 4.5), strict=True):
+        next(entry for entry in records if entry["kind"] == "generation")["load_before"] = load
+    (line,) = races.disturbed(raced(tmp_path, *several).races)
+    assert line == "The machine was not quiet: its load was 3.5 before the race; end what else is running."
 
 
 # --- odd input -------------------------------------------------------------------------------------------
