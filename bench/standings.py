@@ -115,10 +115,10 @@ def show_growth(console: Console, races: Sequence[Raced]) -> None:
     table = table_of(GROWING[name], *(f"{size:,}" for size in sizes), "grows with", "95 % interval")
     for entrant in races[0].entrants:
         row = [one.get(entrant) for one in times]
-        known = [(size, seconds) for size, seconds in zip(sizes, row, strict=True) if seconds is not None]
+        known = {size: seconds for size, seconds in zip(sizes, row, strict=True) if seconds is not None}
         cells = ["" if seconds is None else f"{seconds:.4g}" for seconds in row]
         if len(known) > 1:
-            grown = statistics.exponent([size for size, _ in known], [seconds for _, seconds in known])
+            grown = statistics.exponent(list(known), list(known.values()))
             cells += [f"power {grown.estimate:.2f}", "" if grown.interval is None else in_words(grown.interval)]
         if known:
             table.add_row(entrant, *cells)

@@ -257,9 +257,9 @@ def power_of(grown: tables.Growth) -> str:
     """The fitted power in words."""
     if grown.exponent is None:
         return "one size"
-    words = f"power {grown.exponent.estimate:.2f}"
+    words = f"power {tables.power(grown.exponent.estimate)}"
     interval = grown.exponent.interval
-    return f"{words} [{interval.low:.2f}, {interval.high:.2f}]" if interval else words
+    return f"{words} [{tables.power(interval.low)}, {tables.power(interval.high)}]" if interval else words
 
 
 def intensity(race: Raced) -> float:

@@ -34,7 +34,7 @@ WHAT_GROWTH_IS = (
 )
 WHAT_TRUST_IS = (
     "A backend raced against itself, and against itself with a known share of its work done once more. Every run of "
-    "consecutive generations as long as a comparison is one comparison, as `python -m bench compare` makes them; they "
+    "consecutive generations as long as a comparison is one comparison, as python -m bench compare makes them; they "
     "overlap, and counted is how many do not. The first row is called slower by mistake."
 )
 
@@ -124,6 +124,13 @@ def begun(race: Raced) -> str:
     return f"Begun {race.when} by {race.command}"
 
 
+def begun_each(races: Sequence[Raced]) -> str:
+    """The same of several with one purpose."""
+    *before, last = races
+    earlier = "".join(f"{race.when}, " for race in before)
+    return f"Begun {earlier}{'and ' * bool(before)}{last.when} by {last.command}"
+
+
 def disturbed(races: Iterable[Raced]) -> list[str]:
     """What was seen of other work on the machine: the first line for each remedy."""
     found = {line.rpartition("; ")[2]: line for race in reversed(list(races)) for line in reversed(disturbances(race))}
@@ -153,7 +160,7 @@ def standings(race: Raced) -> Sheet:
                 percent(row.floors),
             ]
         )
-    heads = ("backend", "rank", "seconds", f"times\n{race.baseline}", "95 %\ninterval", "out-\nliers", "GFLOP/s")
+    heads = ("backend", "rank", "seconds", f"times\n{race.baseline}", "95 %\ninterval", "outliers", "GFLOP/s")
     notes = [line for line in (machine_reached(race),) if line]
     return Sheet("Who is faster", (*heads, "of\nGEMM", "floor\nover its\ntime"), rows, notes)
 
@@ -232,9 +239,9 @@ def growth(races: Sequence[Raced]) -> Sheet:
     for grown in found:
         times = dict(zip(grown.sizes, grown.seconds, strict=True))
         cells = [number(times[size]) if size in times else NONE for size in sizes]
-        power = NONE if grown.exponent is None else f"{grown.exponent.estimate:.2f}"
+        fitted = NONE if grown.exponent is None else power(grown.exponent.estimate)
         known = grown.exponent.interval if grown.exponent else None
-        rows.append([grown.name, *cells, power, f"{known.low:.2f} to\n{known.high:.2f}" if known else NONE])
+        rows.append([grown.name, *cells, fitted, f"{power(known.low)} to\n{power(known.high)}" if known else NONE])
     heads = (GROWING[what], *(f"{size:,}" for size in sizes), "power", "95 %\ninterval")
     return Sheet(f"Seconds by {GROWING[what]}, and the power with which they grow", heads, rows, [])
 
@@ -278,6 +285,11 @@ def with_interval(ratio: Ratio) -> str:
     """A ratio, e.g. "0.521 [0.510, 0.532]"."""
     words = in_short(ratio.estimate)
     return f"{words} [{in_words(ratio.interval).replace(' to ', ', ')}]" if ratio.interval else words
+
+
+def power(exponent: float) -> str:
+    """An exponent, without a minus before 0.00."""
+    return f"{round(exponent, 2) + 0.0:.2f}"
 
 
 def percent(share: float | None, decimals: int = 0) -> str:

@@ -29,7 +29,7 @@ ABOUT_RACES = [
     "The races of a sweep are compared as they come, one after another: the power of growth is less sure than a ratio.",
 ]
 NO_BENCHMARKS = (
-    "Accuracy, and each backend at home: no results of `pytest --benchmark-only --benchmark-json=FILE` are among these."
+    "Accuracy, and each backend at home: no results of pytest --benchmark-only --benchmark-json=FILE are among these."
 )
 
 
@@ -79,7 +79,7 @@ def of_calibrations(several: list[ResultSet]) -> Section:
     """How far verdicts can be trusted."""
     every = [race for results in several for race in results.races]
     lines = [f"{races.backends_of(every[-1])} against itself: {races.setting(every[-1])}."]
-    lines += [*map(races.begun, every), *races.disturbed(every)]
+    lines += [races.begun_each(every), *races.disturbed(every)]
     return Section("Can verdicts be trusted?", lines, [races.trust(several)], races.WHAT_TRUST_IS, ["calibration"])
 
 
@@ -107,7 +107,7 @@ def limits(chosen: Chosen) -> list[str]:
 def origins(chosen: Chosen) -> dict[str, str]:
     """Each file that is shown: when it was begun, and of what it is."""
     return {
-        results.path.name: f"{results.when} · "
+        results.path.name: f"{results.when} · commit {results.machine.get('commit', 'unknown')} · "
         + (races.setting(results.races[0]) if results.races else tables.setting(results))
         for results in chosen.files
     }
@@ -115,7 +115,9 @@ def origins(chosen: Chosen) -> dict[str, str]:
 
 def remarks(chosen: Chosen) -> list[str]:
     """What is to be said of the choice of results."""
-    return [NO_BENCHMARKS] * (chosen.benchmarks is None) + chosen.notes
+    first, *others = chosen.files
+    described = [f"The machine and its software are described as {first.path.name} has them."] * bool(others)
+    return [NO_BENCHMARKS] * (chosen.benchmarks is None) + described + chosen.notes
 
 
 def summary(chosen: Chosen) -> str:

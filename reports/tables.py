@@ -89,7 +89,8 @@ HEADERS = (
 COLUMNS_OF_TEXT = 2  # the first ones; the others hold numbers
 COMFORTABLE = 100  # columns of a terminal that leave room between those of the table
 NARROWEST = 80
-HYPHENS = {"accuracy": "accu-\nracy", "mini-": "mini-\n"}  # where the terminal is narrower than is comfortable
+# Where the terminal is narrower than is comfortable.
+HYPHENS = {"accuracy": "accu-\nracy", "mini-": "mini-\n", "outliers": "out-\nliers"}
 
 EXPLANATION = (
     "Seconds are medians over samples, CPU is user and system time. Accuracy check: the outputs of all test images. "

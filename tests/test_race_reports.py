@@ -225,7 +225,7 @@ def test_growth_in_a_table(tmp_path: Path) -> None:
     assert list(sheet.heads)[:4] == ["images per update", "32", "128", "1,000"]
     rows = rows_of(sheet)
     assert rows["swift"] == ["5.66e-05", "0.000113", "0.000316", "0.50", "0.50 to 0.50"]
-    assert rows["floor"][3] in ("0.00", "-0.00")
+    assert rows["floor"][3] == "0.00"
     assert races.setting_of(results.races).split(" · ")[2] == "images per update: 32, 128, 1,000"
 
 
@@ -235,6 +235,13 @@ def test_a_size_that_is_there_twice_and_one_that_is_missing(tmp_path: Path) -> N
     (grown,) = races.growths(raced(tmp_path, *slow).races)
     assert (grown.sizes, grown.exponent) == ([6000], None)
     assert rows_of(races.growth(raced(tmp_path, *slow).races))["slow"][1:] == ["–", "–"]
+
+
+def test_several_calibrations_in_words(tmp_path: Path) -> None:
+    (one,) = raced(tmp_path, calibration(when="yesterday")).races
+    (other,) = raced(tmp_path, calibration(when="today", command="the command")).races
+    assert races.begun_each([other]) == "Begun today by the command"
+    assert races.begun_each([one, other]) == "Begun yesterday, and today by the command"
 
 
 def test_verdicts_in_a_table(tmp_path: Path) -> None:
