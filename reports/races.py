@@ -182,16 +182,7 @@ def beside(race: Raced) -> Sheet:
         for name in fastest_first(race)
         for row in (found[name],)
     ]
-    heads = (
-        "backend",
-        "cpu",
-        "prepare",
-        "cold\ncall",
-        "first\ncall",
-        "even,\nrounds",
-        "memory,\nprocess",
-        "memory,\na call",
-    )
+    heads = ("backend", "cpu", "prepare", "cold\ncall", "first\ncall", "even,\nrounds")
     return Sheet("What stands beside the time", (*heads, "memory,\nprocess", "memory,\na call"), rows, [])
 
 

@@ -16,7 +16,7 @@ from bench import UserError, statistics, verdicts
 from bench.journal import SCHEMA
 from bench.raced import Raced
 from bench.results import ResultSet, read
-from reports import figures, race_figures, races, sections
+from reports import figures, race_figures, races, sections, tables
 from reports.__main__ import main
 from reports.chosen import Chosen, choose
 from reports.page import page
@@ -122,7 +122,8 @@ def lines_of(figure: Any) -> list[Any]:
     return list(figure.axes[0].lines)
 
 
-def rows_of(sheet: Any) -> dict[str, list[str]]:
+def rows_of(sheet: tables.Sheet) -> dict[str, list[str]]:
+    assert {len(row) for row in sheet.rows} <= {len(sheet.heads)}
     return {name: [" ".join(cell.split()) for cell in cells] for name, *cells in sheet.rows}
 
 
@@ -424,6 +425,8 @@ def test_odd_results_give_a_page(case: str, tmp_path: Path) -> None:
         assert figures.svg(one.figure)
     words = words_on_the_page(chosen)
     assert sections.NO_BENCHMARKS in words
+    for sheet in (sheet for section in sections.sections(chosen) for sheet in section.sheets):
+        assert {len(row) for row in sheet.rows} <= {len(sheet.heads)}
     for line in sections.summary(chosen).splitlines():
         if line.startswith("|"):
             assert len(re.findall(r"(?<!\\)\|", line)) > 3
