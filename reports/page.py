@@ -27,7 +27,7 @@ def page(chosen: Chosen, drawn: Mapping[str, tuple[Drawn, str]]) -> str:
     figures = {name: (figure, inline(svg, name, figure.title)) for name, (figure, svg) in drawn.items()}
     machine = chosen.files[0].machine
     return environment.get_template("page.html.j2").render(
-        title="; ".join(dict.fromkeys(f"{results.data_name}, {results.when}" for results in chosen.files)),
+        title=f"{chosen.files[0].data_name}, {chosen.files[0].when}",
         headlines=sections.headlines(chosen),
         notices=chosen.notices,
         sections=sections.sections(chosen),

@@ -21,6 +21,7 @@ from reports import races as tables
 from reports.figures import (
     DASHES,
     GREY,
+    LARGEST,
     Drawn,
     Floats,
     Look,
@@ -68,7 +69,8 @@ def ratios(race: Raced, look: Looks) -> "Figure":
             below = [y + 0.24] * len(generations[name])  # where the bar does not hide them
             axes.plot(generations[name], below, marker, color=colour, alpha=0.4, markersize=5)
             if ratio.interval:
-                axes.plot([*ratio.interval], [y, y], color=colour, linewidth=2, solid_capstyle="butt")
+                ends = np.clip(ratio.interval, 1 / LARGEST, LARGEST)  # they may be 0 and infinite
+                axes.plot(ends, [y, y], color=colour, linewidth=2, solid_capstyle="butt")
             axes.plot(ratio.estimate, y, marker, color=colour, markersize=8)
             said = tables.with_interval(ratio)
             axes.text(1.02, y, said, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
@@ -176,10 +178,7 @@ def calibration(calibrations: Sequence[ResultSet]) -> "Figure":
     with framed(race.notice, tables.setting(race), title, 3.6, notes) as figure:
         axes = figure.subplots()
         if not found:
-            say(
-                axes,
-                "The calibrations are shorter than one comparison.",
-            )
+            say(axes, "The calibrations are shorter than one comparison.")
             return figure
         extra, share = (
             [100 * value for value in values] for values in zip(*((v.work - 1, v.share) for v in found), strict=True)

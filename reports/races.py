@@ -107,7 +107,8 @@ def told(race: Raced) -> list[str]:
     ended = f"it ended as {race.reason}" if race.reason else "it was left before its end"
     lines = [
         f"{capitalised(work(race))}: {setting(race)}.",
-        f"{n} generation{'s' * (n != 1)} of processes, {sum(map(len, rounds))} rounds; {ended}.",
+        f"{n} generation{'s' * (n != 1)} of processes, {sum(map(len, rounds))} rounds; {ended}. The baseline is "
+        f"{race.baseline}.",
         begun(race),
     ]
     if not rounds:
@@ -160,7 +161,7 @@ def standings(race: Raced) -> Sheet:
                 percent(row.floors),
             ]
         )
-    heads = ("backend", "rank", "seconds", f"times\n{race.baseline}", "95 %\ninterval", "outliers", "GFLOP/s")
+    heads = ("backend", "rank", "seconds", "times the\nbaseline", "95 %\ninterval", "outliers", "GFLOP/s")
     notes = [line for line in (machine_reached(race),) if line]
     return Sheet("Who is faster", (*heads, "of\nGEMM", "floor\nover its\ntime"), rows, notes)
 

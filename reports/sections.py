@@ -26,7 +26,7 @@ ABOUT_BENCHMARKS = [
 ABOUT_RACES = [
     "What favours one backend for longer than a generation of processes, a race does not see; nor can few generations "
     "show a backend whose processes come in two kinds.",
-    "The races of a sweep are compared as they come, one after another: the power of growth is less sure than a ratio.",
+    "The races of a sweep take turns by generations, not by rounds: growth is less sure than a ratio within a race.",
 ]
 NO_BENCHMARKS = (
     "Accuracy, and each backend at home: no results of pytest --benchmark-only --benchmark-json=FILE are among these."
@@ -69,10 +69,8 @@ def of_race(results: ResultSet) -> Section:
 def of_sweep(what: str, results: ResultSet) -> Section:
     """Races that differ in one thing."""
     lines = [f"{races.setting_of(results.races)}.", races.begun(results.races[0]), *races.disturbed(results.races)]
-    title = f"A sweep: {GROWING[what]}"
-    return Section(
-        title, lines, [races.growth(results.races)], races.WHAT_GROWTH_IS, [f"growth-{what}", f"roofline-{what}"]
-    )
+    figures = [f"growth-{what}", f"roofline-{what}"]
+    return Section(f"A sweep: {GROWING[what]}", lines, [races.growth(results.races)], races.WHAT_GROWTH_IS, figures)
 
 
 def of_calibrations(several: list[ResultSet]) -> Section:
@@ -104,13 +102,14 @@ def limits(chosen: Chosen) -> list[str]:
     return ABOUT_ALL + ABOUT_BENCHMARKS * bool(chosen.benchmarks) + ABOUT_RACES * raced
 
 
-def origins(chosen: Chosen) -> dict[str, str]:
-    """Each file that is shown: when it was begun, and of what it is."""
-    return {
-        results.path.name: f"{results.when} · commit {results.machine.get('commit', 'unknown')} · "
-        + (races.setting(results.races[0]) if results.races else tables.setting(results))
-        for results in chosen.files
-    }
+def origins(chosen: Chosen) -> list[tuple[str, str]]:
+    """Each file that is shown: its name, and when it was begun, at which commit, and of what it is."""
+    found = []
+    for results in chosen.files:
+        about = races.setting(results.races[0]) if results.races else tables.setting(results)
+        commit = results.machine.get("commit", "unknown")
+        found.append((results.path.name, f"{results.when} · commit {commit} · {about}"))
+    return found
 
 
 def remarks(chosen: Chosen) -> list[str]:
@@ -135,5 +134,5 @@ def summary(chosen: Chosen) -> str:
     if lines := left_out(chosen):
         parts += ["## Left out", "\n".join(f"- {markdown_text(line)}" for line in lines)]
     parts += map(markdown_text, remarks(chosen))
-    parts.append("\n".join(f"- {markdown_text(f'{name}: {said}')}" for name, said in origins(chosen).items()))
+    parts.append("\n".join(f"- {markdown_text(f'{name}: {said}')}" for name, said in origins(chosen)))
     return "\n\n".join(parts) + "\n"

@@ -187,7 +187,7 @@ def test_a_race_in_words(tmp_path: Path) -> None:
         "6,000 images · threads: 2."
     )
     assert said[1:] == [
-        "4 generations of processes, 12 rounds; it ended as the budget of 10 s is spent.",
+        "4 generations of processes, 12 rounds; it ended as the budget of 10 s is spent. The baseline is slow.",
         f"Begun {WHEN} by python -m bench race",
     ]
 
@@ -277,11 +277,16 @@ def test_ratios_are_drawn_as_computed(tmp_path: Path) -> None:
         assert races.with_interval(row) in words_of(figure)
 
 
-def test_a_wide_interval_does_not_widen_the_axis_without_end(tmp_path: Path) -> None:
-    results = raced(tmp_path, race_records(generations=2, noise=0.5))
-    low, high = race_figures.ratios(results.races[0], look_of(results)).axes[0].get_xlim()
-    assert 0 < low < 0.1
-    assert 1 < high < 100
+@pytest.mark.parametrize("noise", [4, 40])
+def test_a_wide_interval_is_drawn_but_does_not_widen_the_axis_without_end(noise: float, tmp_path: Path) -> None:
+    (race,) = raced(tmp_path, race_records({"slow": 0.4, "swift": 0.1}, generations=2, noise=noise)).races
+    figure = race_figures.ratios(race, figures.looks(["slow", "swift"]))
+    generations, interval, *_ = lines_of(figure)
+    low, high = figure.axes[0].get_xlim()
+    marks = [1, *generations.get_xdata()]
+    assert min(marks) / 10 < low < min(marks) < max(marks) < high < 10 * max(marks)
+    assert np.isfinite(np.log(interval.get_xdata())).all()
+    assert min(interval.get_xdata()) < low < high < max(interval.get_xdata())
 
 
 def test_growth_is_drawn_with_its_power(tmp_path: Path) -> None:
