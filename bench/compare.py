@@ -27,9 +27,9 @@ from bench.raced import Raced, races_of
 from bench.revisions import Side
 from bench.statistics import MARGIN, Ratio
 from bench.turns import Race, stored
+from bench.verdicts import GENERATIONS
 
 ROUNDS = 6  # of a generation: even, so that neither is first more often
-GENERATIONS = 10
 IMAGES = 12_000  # of training: more generations of processes tell more than longer rounds
 ONE_MACHINE = ("id", "cpu", "cores")  # where two files differ in these, their times cannot be compared
 BEFORE, AFTER = "before", "after"

@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from datetime import datetime
-from pathlib import Path
 from statistics import median
 
 from rich.console import Console
@@ -45,9 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
     console.rule(f"2 of 4: agreement with {impls.REFERENCE}, and a first table")
     left_out = first_table(console, digits)
     console.rule("3 of 4: the benchmarks")
-    results, all_passed = run_benchmarks(console)
+    all_passed = run_benchmarks(console)
     console.rule("4 of 4: the report")
-    drawn = subprocess.run([sys.executable, "-m", "reports", "--results", str(results)], cwd=ROOT, check=False)
+    drawn = subprocess.run([sys.executable, "-m", "reports", "--results", str(FOLDER)], cwd=ROOT, check=False)
     if left_out:
         console.print(f"[red]Left out, as they disagree with {impls.REFERENCE}: {', '.join(left_out)}[/]")
     return 0 if all_passed and not left_out and drawn.returncode == 0 else 1
@@ -134,8 +133,8 @@ def seconds_of_outputs(backend: Backend, test: Digits) -> float:
     return median(samples)
 
 
-def run_benchmarks(console: Console) -> tuple[Path, bool]:
-    """Run `pytest --benchmark-only` with a progress bar; return the results file, and whether all passed.
+def run_benchmarks(console: Console) -> bool:
+    """Run `pytest --benchmark-only` with a progress bar, into the newest results file; return whether all passed.
 
     Raises UserError if there are no results.
     """
@@ -176,4 +175,4 @@ def run_benchmarks(console: Console) -> tuple[Path, bool]:
         log.unlink()
     else:
         console.print(f"Some benchmarks failed; {log} has everything they printed.")
-    return results, process.returncode == 0
+    return process.returncode == 0

@@ -1,5 +1,6 @@
 """A race as a results file tells of it: who ran, every measurement, what stands beside the time."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -69,6 +70,7 @@ class Raced:
     left_out: dict[str, str] = field(default_factory=dict)  # by entrant or backend: why, for a fault
     denied: dict[str, str] = field(default_factory=dict)  # by backend: why it does not do this
     reason: str | None = None  # why it ended; None: it was left before
+    comparison: int | None = None  # of a calibration: generations of one comparison
 
     def scale(self, name: str) -> float:
         """What an entrant's times are multiplied with to speak of all images."""
@@ -104,6 +106,8 @@ def header_of(entry: journal.Record) -> Raced:
         raise ValueError(f"sizes {sizes} and dtype {key['dtype']!r} are no network's")
     for part in ("measure", "network", "plan", "dtype"):
         text(key[part])
+    for part in ("batch", "threads"):
+        whole(key[part])
     return Raced(
         number=entry["race"],
         purpose=text(entry["purpose"]),
@@ -115,7 +119,20 @@ def header_of(entry: journal.Record) -> Raced:
         data_name=text(entry["data"]),
         notice=None if entry["notice"] is None else text(entry["notice"]),
         entrants={text(name): Entrant(name, text(backend)) for name, backend in mapping(entry["entrants"]).items()},
+        comparison=whole(entry.get("comparison")),
     )
+
+
+def whole(value: Any, least: int = 1) -> int | None:
+    """A whole number, or None where it stands for all, or for what the system does not say."""
+    return None if value is None else count(value, least)
+
+
+def finite(value: Any) -> float | None:
+    """A number, or None for what the system does not say. Raises ValueError."""
+    if value is not None and not math.isfinite(float(value)):
+        raise ValueError(f"expected a finite number, found {value!r}")
+    return None if value is None else float(value)
 
 
 def add(race: Raced, entry: journal.Record) -> None:
@@ -124,7 +141,9 @@ def add(race: Raced, entry: journal.Record) -> None:
     if kind == "agreement":
         add_agreement(race, entry)
     elif kind == "generation":
-        race.generations.append(entry)
+        (seconds,) = times([entry["seconds"]])
+        noise = {part: finite(entry[part]) for part in ("stolen", "load_before", "load_after")}
+        race.generations.append(entry | {"seconds": seconds} | noise)
     elif kind == "end":
         race.reason = text(entry["reason"])
     elif kind in ("process", "sample", "cold", "failure"):
@@ -169,9 +188,9 @@ def add_process(race: Raced, entrant: Entrant, entry: journal.Record) -> None:
             prepare=times([entry["prepare"]["wall"]])[0],
             first=times([entry["first"]["wall"]])[0],
             threads={text(pool): count(n) for pool, n in mapping(entry["threads"]).items()},
-            process_peak=entry["process_peak"],
-            call_peak=entry["call_peak"],
-            gemm=rates.get("gemm"),
-            bandwidth=rates.get("bandwidth"),
+            process_peak=whole(entry["process_peak"], least=0),
+            call_peak=whole(entry["call_peak"], least=0),
+            gemm=finite(rates.get("gemm")),
+            bandwidth=finite(rates.get("bandwidth")),
         )
     )

@@ -115,10 +115,10 @@ def show_growth(console: Console, races: Sequence[Raced]) -> None:
     table = table_of(GROWING[name], *(f"{size:,}" for size in sizes), "grows with", "95 % interval")
     for entrant in races[0].entrants:
         row = [one.get(entrant) for one in times]
-        known = [(size, seconds) for size, seconds in zip(sizes, row, strict=True) if seconds is not None]
+        known = {size: seconds for size, seconds in zip(sizes, row, strict=True) if seconds is not None}
         cells = ["" if seconds is None else f"{seconds:.4g}" for seconds in row]
         if len(known) > 1:
-            grown = statistics.exponent([size for size, _ in known], [seconds for _, seconds in known])
+            grown = statistics.exponent(list(known), list(known.values()))
             cells += [f"power {grown.estimate:.2f}", "" if grown.interval is None else in_words(grown.interval)]
         if known:
             table.add_row(entrant, *cells)
@@ -127,8 +127,11 @@ def show_growth(console: Console, races: Sequence[Raced]) -> None:
 
 
 def swept(races: Sequence[Raced]) -> str:
-    """What differs between races: one of those that can be swept."""
-    return next(name for name in GROWING if len({size_of(race, name) for race in races}) > 1)
+    """What differs between races: one of those that can be swept. Raises ValueError where nothing of them does."""
+    for name in GROWING:
+        if len({size_of(race, name) for race in races}) > 1:
+            return name
+    raise ValueError(f"expected races that differ in one of {', '.join(GROWING)}")
 
 
 def size_of(race: Raced, name: str) -> int:
@@ -142,8 +145,8 @@ def size_of(race: Raced, name: str) -> int:
 def disturbances(race: Raced) -> list[str]:
     """What was seen of other work on the machine, and what to do about it."""
     lines = []
-    worst = max(statistics.seconds(race.rounds()), key=lambda row: row.drift or 0)
-    if worst.drift and worst.drift > RESTLESS:
+    worst = max(statistics.seconds(race.rounds()), key=lambda row: row.drift or 0, default=None)
+    if worst and worst.drift and worst.drift > RESTLESS:
         lines.append(
             f"from one generation to another {worst.backend} changed by a factor of {worst.drift:.2f}; give the race a "
             "longer --budget"
@@ -167,8 +170,8 @@ def table_of(*heads: str) -> Table:
 
 
 def in_short(ratio: float) -> str:
-    """Three decimals, or three digits where it is large."""
-    return f"{ratio:.3f}" if ratio < 100 else f"{ratio:.3g}"
+    """Three decimals, or three digits where it is large or small."""
+    return f"{ratio:.3f}" if 0.1 <= ratio < 100 else f"{ratio:.3g}"
 
 
 def in_words(interval: Interval) -> str:
