@@ -13,7 +13,7 @@ from bench.results import FOLDER
 
 ROOT = Path(__file__).parent.parent
 CPU = Path("/sys/devices/system/cpu/cpu0")
-LIBRARIES = ("numpy", "scipy", "numba", "matplotlib", "pytest-benchmark")
+LIBRARIES = ("numpy", "scipy", "numba", "torch", "jax", "scikit-learn", "matplotlib", "pytest-benchmark")
 
 
 def describe() -> dict[str, Any]:

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import data
 import impls
 from bench import UserError, options
-from bench.agreement import reference
+from bench.agreement import lacks, reference
 from bench.cases import CASES, home
 from bench.clock import Clock
 from bench.judging import judge
@@ -28,7 +28,7 @@ from data import DataError, Dataset, Digits
 from impls.contract import Backend, zero_velocities
 
 FIRST_SAMPLES = 3
-ROW = "{:11} {:13} {:>9} {:>15} {:>12} {:>6} {:>6}"
+ROW = "{:13} {:13} {:>9} {:>15} {:>12} {:>6} {:>6}"
 FIRST_IMAGES = {impls.REFERENCE: 1000}  # the first table's round of this backend is of fewer images, and scaled
 
 
@@ -81,7 +81,7 @@ def first_table(console: Console, digits: Dataset) -> list[str]:
         with console.status(f"{name} (the first time it may have to compile)"):
             results = judge(name, cases)
             failures = [result.failure for result in results if result.failure]
-            denials = [result.denial for result in results if result.denial]
+            denials = lacks(results, "train", "outputs")
             if failures or denials:
                 disagreeing += [name] if failures else []
                 what = "[red]disagrees[/] and is" if failures else "is"

@@ -22,7 +22,7 @@ from rich.table import Table
 import data
 import impls
 from bench import UserError, machine, options, statistics, threads
-from bench.agreement import plain, reference
+from bench.agreement import lacks, plain, reference
 from bench.cases import MINI_BATCHES, Case
 from bench.judging import TIME_LIMIT, judge
 from bench.judging import Case as Checked
@@ -32,12 +32,13 @@ from bench.results import FOLDER
 from bench.trials import trial_of
 from bench.turns import Race, Record, run_generation, stored
 from data import Dataset, Digits
-from impls.contract import COST_OF_OUTPUT, Activation, DType, Network, Output, check_images
+from impls.contract import COST_OF_OUTPUT, Activation, DType, Network, Output, Quantity, check_images
 
 BASELINE = "vectorized"
 ROUNDS = 5  # of a generation: few, as generations count, and a whole Latin square of four backends and the floor
 SAMPLED = {impls.REFERENCE: 2000}  # so many images instead of all, and scaled: a round of all takes many seconds
 LEAST_GENERATIONS = 3  # whatever the budget: intervals are across generations
+NEEDED: dict[Measure, Quantity] = {"round": "train", "gradient": "gradients", "outputs": "outputs"}
 BUSY = 1.0  # load before the race that is worth a warning
 STOLEN = 0.01  # share of the cores' time that is
 RESTLESS = 1.2  # drift between generations that is worth a warning
@@ -141,7 +142,8 @@ def run(arguments: argparse.Namespace) -> int:
             file.flush()
 
         record(header(arguments, case, dataset, n_threads))
-        verdicts = {name: verdict_on(console, name, [(trial, expected)], record) for name in names}
+        needed = NEEDED[arguments.measure]
+        verdicts = {name: verdict_on(console, name, [(trial, expected)], needed, record) for name in names}
         agreeing = [name for name, verdict in verdicts.items() if verdict == "agrees"]
         if arguments.baseline not in agreeing:
             raise UserError(f"{arguments.baseline}, with whom to compare, is left out; give another --baseline")
@@ -213,15 +215,15 @@ def header(arguments: argparse.Namespace, case: Case, dataset: Dataset, n_thread
 
 
 def verdict_on(
-    console: Console, name: str, cases: list[Checked], record: Callable[[Record], None]
+    console: Console, name: str, cases: list[Checked], needed: Quantity, record: Callable[[Record], None]
 ) -> Literal["agrees", "denies", "disagrees"]:
-    """Whether a backend agrees with the reference on this very case. If not, it is named, with the reason."""
+    """Whether a backend agrees with the reference on this very case, and has what is needed. If not, it is named."""
     with console.status(f"{name}: agreement (the first time it may have to compile)"):
         results = judge(name, cases)
     for result in results:
         record({"kind": "agreement", **plain(result)})
     failures = [result.failure for result in results if result.failure]
-    denials = [result.denial for result in results if result.denial]
+    denials = lacks(results, needed)
     if failures or denials:
         console.print(f"[red]left out:[/] {escape((failures + denials)[0])}", soft_wrap=True)
     return "disagrees" if failures else "denies" if denials else "agrees"
