@@ -31,10 +31,13 @@ def unsupported(quantity: Quantity, network: Network, dtype: DType, /) -> str | 
 
 
 def prepare(network: Network, images: Array, labels: Array | None, dtype: DType, /) -> Prepared:
-    """The pixels that are not zero, scaled and in the dtype."""
-    sparse = csr_array(images)
-    values = np.multiply(sparse.data, network.pixel_scale, dtype=dtype, casting="unsafe")
-    return Prepared(csr_array((values, sparse.indices, sparse.indptr), shape=images.shape), labels)
+    """The pixels that are not zero, scaled and in the dtype. `csr_array(images)` finds them too, in twice the time."""
+    n, n_inputs = images.shape
+    inked = images != 0
+    values = np.multiply(images[inked], network.pixel_scale, dtype=dtype, casting="unsafe")
+    columns = np.broadcast_to(np.arange(n_inputs, dtype=np.int32), (n, n_inputs))[inked]
+    ends = np.cumsum(np.count_nonzero(inked, axis=1))
+    return Prepared(csr_array((values, columns, np.concatenate([[0], ends])), shape=(n, n_inputs)), labels)
 
 
 def rows(images: Any, start: int, stop: int) -> Any:

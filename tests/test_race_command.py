@@ -233,7 +233,23 @@ def test_a_baseline_that_disagrees_ends_it_and_one_who_denies_does_not(
     assert "wrong_baseline, with whom to compare, is left out; give another --baseline" in capsys.readouterr().err
     code, _ = run(folder, "--backend", "denying_all")
     assert code == 0
-    assert "left out: denying_all, batches of 10, float32: has no outputs: not today" in capsys.readouterr().out
+    assert "left out: denying_all, batches of 10, float32: has no train: not today" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("measure", "runs"), [("round", True), ("gradient", False)])
+def test_what_a_backend_lacks_keeps_it_out_only_where_it_is_measured(
+    measure: str, runs: bool, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "no_gradients.py").write_text(
+        "from impls.vectorized import *\n"
+        "def unsupported(quantity, *a):\n    return 'not today' if quantity in ('gradients', 'costs') else None\n"
+    )
+    monkeypatch.syspath_prepend(folder)
+    code, records = run(folder, "--backend", "no_gradients", "--measure", measure)
+    assert code == 0
+    assert ("no_gradients" in {entry["entrant"] for entry in of_kind(records, "sample")}) == runs
+    said = "left out: no_gradients, batches of 10, float32: has no gradients: not today"
+    assert (said in capsys.readouterr().out) == (not runs)
 
 
 @pytest.mark.parametrize(
