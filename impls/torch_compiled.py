@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
+import torch._dynamo.config
 import torch._inductor.config
 
 from impls.contract import Array, DType, Layer, Network, Parameters, Plan, Quantity, State
@@ -25,6 +26,8 @@ DTYPES: Final = ("float32", "float64")
 HOME: Final = 128
 
 COMPILER: Final = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+# A program for each network, dtype and size of batch may be many programs; torch would stop with an error at 256.
+torch._dynamo.config.accumulated_recompile_limit = 1_000_000
 torch._inductor.config.compile_threads = 1  # the compiler starts no processes that would outlive this one
 
 
