@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import data
 import impls
 from bench import UserError, options
-from bench.agreement import reference
+from bench.agreement import lacks, reference
 from bench.cases import CASES, home
 from bench.clock import Clock
 from bench.judging import judge
@@ -80,7 +80,7 @@ def first_table(console: Console, digits: Dataset) -> list[str]:
         with console.status(f"{name} (the first time it may have to compile)"):
             results = judge(name, cases)
             failures = [result.failure for result in results if result.failure]
-            denials = [result.denial for result in results if result.denial]
+            denials = lacks(results, "train", "outputs")
             if failures or denials:
                 disagreeing += [name] if failures else []
                 what = "[red]disagrees[/] and is" if failures else "is"

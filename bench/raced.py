@@ -8,6 +8,7 @@ from typing import Any
 
 from bench import journal
 from bench.fields import count, mapping, text, times
+from bench.measuring import NEEDED
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class Raced:
     errors: dict[str, float] = field(default_factory=dict)  # worst disagreement in eps, by backend
     left_out: dict[str, str] = field(default_factory=dict)  # by entrant or backend: why, for a fault
     denied: dict[str, str] = field(default_factory=dict)  # by backend: why it does not do this
+    load: float | None = None  # of the machine when it began, or last went on
+    sweep: str | None = None  # what it is one value of: "batch", "hidden", "images", "threads"
     reason: str | None = None  # why it ended; None: it was left before
     comparison: int | None = None  # of a calibration: generations of one comparison
 
@@ -120,6 +123,7 @@ def header_of(entry: journal.Record) -> Raced:
         notice=None if entry["notice"] is None else text(entry["notice"]),
         entrants={text(name): Entrant(name, text(backend)) for name, backend in mapping(entry["entrants"]).items()},
         comparison=whole(entry.get("comparison")),
+        sweep=None if entry.get("sweep") is None else text(entry["sweep"]),
     )
 
 
@@ -138,7 +142,14 @@ def finite(value: Any) -> float | None:
 def add(race: Raced, entry: journal.Record) -> None:
     """Put one record where it belongs. Kinds that are not known are passed over."""
     kind = entry["kind"]
-    if kind == "agreement":
+    if kind == "run":  # from here on it counts who agrees now, and how it ends now
+        race.left_out, race.denied, race.errors = {}, {}, {}
+        race.load = finite(entry["load"])
+        race.reason = None
+        for entrant in race.entrants.values():
+            if entrant.failure is not None:
+                race.left_out[entrant.name] = entrant.failure
+    elif kind == "agreement":
         add_agreement(race, entry)
     elif kind == "generation":
         (seconds,) = times([entry["seconds"]])
@@ -164,12 +175,16 @@ def add(race: Raced, entry: journal.Record) -> None:
 
 
 def add_agreement(race: Raced, entry: journal.Record) -> None:
-    """One comparison of a backend with the reference."""
+    """One comparison of a backend with the reference. What it denies counts only where it is measured."""
     backend = text(entry["backend"])
+    if entry.get("side") is not None:
+        backend = f"{text(entry['side'])}: {backend}"
     if entry["failure"] is not None:
-        race.left_out.setdefault(backend, text(entry["failure"]))
+        side = f"{text(entry['side'])}: " if entry.get("side") is not None else ""
+        race.left_out.setdefault(backend, side + text(entry["failure"]))
     elif entry["denial"] is not None:
-        race.denied.setdefault(backend, text(entry["denial"]))
+        if entry["quantity"] == NEEDED[race.key["measure"]]:
+            race.denied.setdefault(backend, text(entry["denial"]))
     else:
         race.errors[backend] = max(race.errors.get(backend, 0.0), float(entry["error"]))
 

@@ -46,6 +46,10 @@ class Race:
     time_limit: float = TIME_LIMIT  # seconds that one request may take
     failures: dict[str, str] = field(default_factory=dict)
 
+    def left(self) -> list[str]:
+        """Who has not failed."""
+        return [name for name in self.tasks if name not in self.failures]
+
     def tell(self, kind: str, **what: Any) -> None:
         """Record something."""
         self.record({"kind": kind, "race": self.number} | what)
@@ -83,15 +87,21 @@ def run_generation(race: Race, generation: int) -> None:
     )
 
 
-def attempt(race: Race, generation: int, action: Callable[..., object], entrant: Entrant, *arguments: Any) -> None:
-    """Do something with an entrant that has not failed yet; note its failure, by name, where it fails now."""
+def attempt(
+    race: Race, generation: int | None, action: Callable[..., object], entrant: Entrant, *arguments: Any
+) -> None:
+    """Do something with an entrant that has not failed yet; note its failure, by name, where it fails now.
+
+    generation: that it belongs to; None: to the race.
+    """
     if entrant.name in race.failures:
         return
     try:
         action(race, entrant, *arguments)
     except ChildFailed as failure:
         race.failures[entrant.name] = f"{entrant.name}: {failure}"
-        race.tell("failure", generation=generation, entrant=entrant.name, reason=str(failure))
+        when = {} if generation is None else {"generation": generation}
+        race.tell("failure", entrant=entrant.name, reason=str(failure), **when)
         entrant.child.kill()  # one that hangs would take time from the others
 
 

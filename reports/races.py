@@ -47,7 +47,7 @@ def setting(race: Raced) -> str:
 def setting_of(races: Sequence[Raced]) -> str:
     """The same of a sweep, with all sizes of what was swept."""
     what = swept(races)
-    sizes = ", ".join(f"{size:,}" for size in sorted({size_of(race, what) for race in races}))
+    sizes = ", ".join(f"{size:,}" for size in sorted({size_of(race.key, what) for race in races}))
     return " · ".join((parts_of(races[0]) | {what: f"{GROWING[what]}: {sizes}"}).values())
 
 
@@ -211,7 +211,7 @@ class Growth(NamedTuple):
 def growths(races: Sequence[Raced]) -> list[Growth]:
     """Everybody in a sweep, with the sizes at which there is a time."""
     what = swept(races)
-    points = {size_of(race, what): times_of(race) for race in races}  # a size once: "all" may be another's number
+    points = {size_of(race.key, what): times_of(race) for race in races}  # a size once: "all" may be another's number
     found = []
     for name in dict.fromkeys(name for race in races for name in race.entrants):  # the floor is the last
         known = {size: points[size][name] for size in sorted(points) if name in points[size]}
