@@ -133,7 +133,8 @@ def show_growth(console: Console, races: Sequence[Raced]) -> None:
         cells = ["" if seconds is None else f"{seconds:.4g}" for seconds in row]
         if len(known) > 1:
             grown = statistics.exponent(list(known), list(known.values()))
-            cells += [f"power {grown.estimate:.2f}", "" if grown.interval is None else in_words(grown.interval)]
+            interval = grown.interval
+            cells += [f"power {grown.estimate:.2f}", f"{interval.low:.2f} to {interval.high:.2f}" if interval else ""]
         if known:
             table.add_row(escape(entrant), *cells)
     console.print(table)

@@ -95,7 +95,7 @@ def growth(races: Sequence[Raced], look: Looks) -> "Figure":
     ]
     legend = [f"{printable(grown.name)}\n{power_of(grown)}" for grown in found]
     height = max(4.2, legend_height(legend))
-    with framed(races[0].notice, race_or_races(races), f"Time over {what}", height, notes) as figure:
+    with framed(races[0].notice, tables.setting_of(races), f"Time over {what}", height, notes) as figure:
         axes = figure.subplots()
         if not found:
             say(axes, "Nobody was left to be measured in these results.")
@@ -137,7 +137,7 @@ def roofline(races: Sequence[Raced], look: Looks) -> "Figure":
     }
     height = max(4.4, legend_height(legend.values()))
     title = "Roofline: arithmetic per byte, and per second"
-    with framed(races[0].notice, race_or_races(races), title, height, notes) as figure:
+    with framed(races[0].notice, tables.setting_of(races), title, height, notes) as figure:
         axes = figure.subplots()
         if not points:
             say(axes, "Nobody was left to be measured in these results.")
@@ -276,8 +276,3 @@ def middle(values: Iterable[float | None]) -> float | None:
     """The median of what is known."""
     known = [value for value in values if value is not None]
     return float(np.median(known)) if known else None
-
-
-def race_or_races(races: Sequence[Raced]) -> str:
-    """The setting of one, or of a sweep."""
-    return tables.setting(races[0]) if len(races) == 1 else tables.setting_of(races)

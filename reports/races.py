@@ -45,7 +45,9 @@ def setting(race: Raced) -> str:
 
 
 def setting_of(races: Sequence[Raced]) -> str:
-    """The same of a sweep, with all sizes of what was swept."""
+    """The same of one race, or of a sweep with all sizes of what was swept."""
+    if len(races) == 1:
+        return setting(races[0])
     what = swept(races)
     sizes = ", ".join(f"{size:,}" for size in sorted({size_of(race.key, what) for race in races}))
     return " · ".join((parts_of(races[0]) | {what: f"{GROWING[what]}: {sizes}"}).values())

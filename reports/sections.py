@@ -106,7 +106,7 @@ def origins(chosen: Chosen) -> list[tuple[str, str]]:
     """Each file that is shown: its name, and when it was begun, at which commit, and of what it is."""
     found = []
     for results in chosen.files:
-        about = races.setting(results.races[0]) if results.races else tables.setting(results)
+        about = races.setting_of(results.races) if results.races else tables.setting(results)
         commit = results.machine.get("commit", "unknown")
         found.append((results.path.name, f"{results.when} · commit {commit} · {about}"))
     return found
