@@ -57,7 +57,7 @@ def race_records(
     about = {"race": number, "schema": SCHEMA, "purpose": "race", "when": WHEN, "command": "python -m bench race"}
     about |= {"key": known, "baseline": next(iter(seconds)), "data": "MNIST", "notice": None, "machine": MACHINE}
     entrants = {name: "floor" if name == "floor" else name for name in seconds}
-    records = [{"kind": "race", **about, "entrants": entrants, **header}]
+    records = [{"kind": "race", **about, "entrants": entrants, **header}, {"kind": "run", "race": number, "load": 0.25}]
     for generation in range(generations):
         here = {"race": number, "generation": generation}
         for name, time in seconds.items():
@@ -98,7 +98,7 @@ def sweep_of(what: str, power: float = 1.0, **more: Any) -> list[list[dict[str, 
         part = "sizes" if what == "hidden" else what
         seconds = {"slow": 4e-5 * size**power, "swift": 1e-5 * size**power, "floor": 0.05}
         key = {part: [784, size, 10] if what == "hidden" else size}
-        found.append(race_records(seconds, number=number, noise=0, key=key, **more))
+        found.append(race_records(seconds, number=number, noise=0, key=key, sweep=what, **more))
     return found
 
 
@@ -194,10 +194,10 @@ def test_a_race_in_words(tmp_path: Path) -> None:
 
 def test_what_disturbed_is_said(tmp_path: Path) -> None:
     records = race_records()
-    next(entry for entry in records if entry["kind"] == "generation")["load_before"] = 3.5
+    next(entry for entry in records if entry["kind"] == "run")["load"] = 3.5
     (race,) = raced(tmp_path, records).races
     assert races.told(race)[3:] == [
-        "The machine was not quiet: its load was 3.5 before the race; end what else is running."
+        "The machine was not quiet: its load was 3.5 when this began; end what else is running."
     ]
 
 
@@ -231,7 +231,10 @@ def test_growth_in_a_table(tmp_path: Path) -> None:
 
 
 def test_a_size_that_is_there_twice_and_one_that_is_missing(tmp_path: Path) -> None:
-    slow = [race_records({"slow": 0.4}, number=n, noise=0, key={"batch": b}) for n, b in enumerate([6000, None, 32])]
+    slow = [
+        race_records({"slow": 0.4}, number=n, noise=0, key={"batch": b}, sweep="batch")
+        for n, b in enumerate([6000, None, 32])
+    ]
     slow[2] = slow[2][:1]  # a header, and nothing yet
     (grown,) = races.growths(raced(tmp_path, *slow).races)
     assert (grown.sizes, grown.exponent) == ([6000], None)
@@ -379,7 +382,7 @@ def test_forty_entrants_have_room(tmp_path: Path) -> None:
     names = [f"backend {i} " + "of_a_long_name " * (i % 4) for i in range(40)]
     seconds = {name: 8 * 0.83**i for i, name in enumerate(names)}
     sweep = [
-        race_records(seconds, number=number, generations=2, rounds=2, key={"batch": batch})
+        race_records(seconds, number=number, generations=2, rounds=2, key={"batch": batch}, sweep="batch")
         for number, batch in enumerate([32, 128])
     ]
     several = {"batch": raced(tmp_path, *sweep)}
@@ -395,9 +398,9 @@ def test_forty_entrants_have_room(tmp_path: Path) -> None:
 def test_a_sweep_names_what_disturbed_once_for_each_remedy(tmp_path: Path) -> None:
     several = sweep_of("batch")
     for records, load in zip(several, (0.5, 3.5, 4.5), strict=True):
-        next(entry for entry in records if entry["kind"] == "generation")["load_before"] = load
+        next(entry for entry in records if entry["kind"] == "run")["load"] = load
     (line,) = races.disturbed(raced(tmp_path, *several).races)
-    assert line == "The machine was not quiet: its load was 3.5 before the race; end what else is running."
+    assert line == "The machine was not quiet: its load was 3.5 when this began; end what else is running."
 
 
 # --- odd input -------------------------------------------------------------------------------------------
