@@ -246,7 +246,8 @@ def seconds_of(journal: Journal) -> float:
 
 def begin(journal: Journal, number: int, rounds: int, seed: int) -> Race:
     """A race that nobody has joined yet, with the failures that an earlier run of it has seen."""
-    race = Race({}, rounds, journal.record, number, seed)
+    runs = sum(entry["kind"] == "run" and entry["race"] == number for entry in journal.records)
+    race = Race({}, rounds, journal.record, number, runs, seed)
     race.failures |= {
         entry["entrant"]: f"{entry['entrant']}: {entry['reason']}"
         for entry in journal.records

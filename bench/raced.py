@@ -89,13 +89,20 @@ class Raced:
         return [[found[g][r] for r in sorted(found[g])] for g in sorted(found)]
 
 
+OF_A_RUN = ("run", "agreement", "end")  # kinds of which the last run counts, where a race went on
+
+
 def races_of(records: Iterable[journal.Record]) -> list[Raced]:
     """The races that these records tell of. Raises KeyError, TypeError or ValueError for what is none."""
+    whole_ones = journal.whole_generations(list(records))
+    last = {entry["race"]: 0 for entry in whole_ones}
+    for entry in whole_ones:
+        last[entry["race"]] = max(last[entry["race"]], count(entry.get("run", 0), least=0))
     races: dict[int, Raced] = {}
-    for entry in journal.whole_generations(list(records)):
+    for entry in whole_ones:
         if entry["kind"] == "race":
             races[count(entry["race"], least=0)] = header_of(entry)
-        else:
+        elif entry["kind"] not in OF_A_RUN or entry.get("run", 0) == last[entry["race"]]:
             add(races[entry["race"]], entry)
     return list(races.values())
 
@@ -142,13 +149,8 @@ def finite(value: Any) -> float | None:
 def add(race: Raced, entry: journal.Record) -> None:
     """Put one record where it belongs. Kinds that are not known are passed over."""
     kind = entry["kind"]
-    if kind == "run":  # from here on it counts who agrees now, and how it ends now
-        race.left_out, race.denied, race.errors = {}, {}, {}
+    if kind == "run":
         race.load = finite(entry["load"])
-        race.reason = None
-        for entrant in race.entrants.values():
-            if entrant.failure is not None:
-                race.left_out[entrant.name] = entrant.failure
     elif kind == "agreement":
         add_agreement(race, entry)
     elif kind == "generation":
@@ -183,7 +185,7 @@ def add_agreement(race: Raced, entry: journal.Record) -> None:
         side = f"{text(entry['side'])}: " if entry.get("side") is not None else ""
         race.left_out.setdefault(backend, side + text(entry["failure"]))
     elif entry["denial"] is not None:
-        if entry["quantity"] == NEEDED[race.key["measure"]]:
+        if entry["quantity"] == NEEDED.get(race.key["measure"], race.key["measure"]):
             race.denied.setdefault(backend, text(entry["denial"]))
     else:
         race.errors[backend] = max(race.errors.get(backend, 0.0), float(entry["error"]))

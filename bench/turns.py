@@ -42,6 +42,7 @@ class Race:
     rounds: int  # of a generation
     record: Callable[[Record], None]  # is called with everything that is measured, as it comes
     number: int = 0  # among the races of a file
+    run: int = 0  # of the command: 1 where it goes on for the first time
     seed: int = 0
     time_limit: float = TIME_LIMIT  # seconds that one request may take
     failures: dict[str, str] = field(default_factory=dict)
@@ -52,7 +53,7 @@ class Race:
 
     def tell(self, kind: str, **what: Any) -> None:
         """Record something."""
-        self.record({"kind": kind, "race": self.number} | what)
+        self.record({"kind": kind, "race": self.number, "run": self.run} | what)
 
 
 def run_generation(race: Race, generation: int) -> None:

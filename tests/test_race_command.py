@@ -175,7 +175,7 @@ def test_it_stops_when_all_is_known_or_the_budget_is_spent(
     monkeypatch.setattr(race, "show", lambda *_: None)  # of processes that never ran
     code, records = run(folder, *arguments)
     assert code == 0
-    assert records[-1] == {"kind": "end", "race": 0, "reason": reason}
+    assert records[-1] == {"kind": "end", "race": 0, "run": 0, "reason": reason}
     assert {entry["generation"] for entry in of_kind(records, "sample")} == set(range(generations))
 
 

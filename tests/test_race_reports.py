@@ -451,6 +451,7 @@ def test_what_results_contain_is_escaped(tmp_path: Path) -> None:
     records[-1]["reason"] = EVIL
     records.append({"kind": "agreement", "race": 0, "backend": EVIL, "failure": EVIL, "denial": None, "error": 1.0})
     records.append({"kind": "agreement", "race": 0, "backend": EVIL, "failure": None, "denial": EVIL, "error": 1.0})
+    records[-1]["quantity"] = EVIL
     chosen = choose([written(tmp_path, "a<script>.jsonl", records)])
     drawn = {one.name: (one, figures.svg(one.figure)) for one in drawn_of(chosen)}
     html = page(chosen, drawn)

@@ -132,7 +132,7 @@ def test_a_run_that_goes_on_forgets_verdicts_and_end_but_no_failures() -> None:
     wrong = {"kind": "agreement", "race": 0, "backend": "b", "error": 9.0, "failure": "b hangs", "denial": None}
     failure = {"kind": "failure", "race": 0, "entrant": "naive", "reason": "ended its process"}
     end = {"kind": "end", "race": 0, "reason": "the budget is spent"}
-    found = raced(wrong, failure, end, {"kind": "run", "race": 0, "load": 2.5})
+    found = raced(wrong, failure, end, {"kind": "run", "race": 0, "run": 1, "load": 2.5})
     assert found.left_out == {"naive": "naive: ended its process"}
     assert found.reason is None
     assert found.load == 2.5

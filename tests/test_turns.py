@@ -89,7 +89,14 @@ def test_each_quantity_is_what_it_says(
     run_generation(race, 0)
     said = {"round": "round 6 60", "gradient": "gradient 60", "outputs": "outputs 60"}[quantity]
     assert race.failures == {"telling": f"telling: RuntimeError: {said}"}
-    told = {"kind": "failure", "race": 0, "generation": 0, "entrant": "telling", "reason": f"RuntimeError: {said}"}
+    told = {
+        "kind": "failure",
+        "race": 0,
+        "run": 0,
+        "generation": 0,
+        "entrant": "telling",
+        "reason": f"RuntimeError: {said}",
+    }
     assert told in records
     assert {entry["entrant"] for entry in records if entry["kind"] == "sample"} == {"vectorized"}
 
