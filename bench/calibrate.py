@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of measuring; the longer, the narrower the intervals (default: %(default)g)",
     )
     compare.add_generations(parser)
-    campaign.add_case_arguments(parser, ROUNDS, compare.IMAGES)
+    campaign.add_case_arguments(parser, ROUNDS)
 
 
 def run(arguments: argparse.Namespace) -> int:

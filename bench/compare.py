@@ -30,7 +30,6 @@ from bench.turns import Race, stored
 from bench.verdicts import GENERATIONS
 
 ROUNDS = 6  # of a generation: even, so that neither is first more often
-IMAGES = 12_000  # of training: more generations of processes tell more than longer rounds
 ONE_MACHINE = ("id", "cpu", "cores")  # where two files differ in these, their times cannot be compared
 BEFORE, AFTER = "before", "after"
 
@@ -50,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     revisions_only = parser.add_argument_group("of two revisions; files hold what was measured")
     add_generations(revisions_only)
-    campaign.add_case_arguments(revisions_only, ROUNDS, IMAGES)
+    campaign.add_case_arguments(revisions_only, ROUNDS)
 
 
 def add_generations(parser: options.Arguments) -> None:

@@ -90,7 +90,7 @@ class Worker:
         """Seconds of one call, wall, user and system, from `repeats` calls in a row."""
         return measure(self.work, repeats)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self, with_rates: bool) -> dict[str, Any]:
         """A warm call: its seconds, threads in force, peak memory of the process and of the call; the floor's rates.
 
         Bytes; None where the system does not say: only Linux can start the peak anew, and not everywhere.
@@ -107,7 +107,7 @@ class Worker:
             "process_peak": peak_so_far,
             "call_peak": None if peak is None or before is None else peak - before,
         }
-        if self.backend is None:
+        if self.backend is None and with_rates:
             answer["rates"] = rates(self.task.case.dtype, self.task.n_threads)._asdict()
         return answer
 

@@ -20,7 +20,7 @@ from bench.raced import races_of
 from bench.turns import Race, stored
 
 BASELINE = "vectorized"
-ROUNDS = 5  # of a generation: few, as generations count, and a whole Latin square of four backends and the floor
+ROUNDS = 6  # of a generation: few, as generations count
 LEAST_GENERATIONS = 3  # whatever the budget: intervals are across generations
 
 
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--budget",
         type=options.number(0.001),
-        default=60.0,
+        default=70.0,
         metavar="SECONDS",
         help="of measuring, to stop after, at the end of a generation (default: %(default)g)",
     )
