@@ -38,7 +38,7 @@ CODES: Final = {"sigmoid": SIGMOID, "relu": RELU, "tanh": TANH, "softmax": SOFTM
 
 # How long GNU OpenMP's waiting threads spin before they sleep, in loops of about 50 ns; read when numba starts them.
 # By its default they spin on for milliseconds, in the way of whatever else wants the core. Here threads meet often and
-# wait briefly: beside other busy processes, 1500 took two thirds of the time of 5000.
+# wait briefly: beside other busy processes 1500 was faster than 5000, in passes that scattered widely.
 os.environ.setdefault("GOMP_SPINCOUNT", "1500")
 
 BLOCK: Final = 128  # images at a time; their deltas for 64 columns in float32 take 32 KiB, which the first cache holds
