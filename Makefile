@@ -5,10 +5,11 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: help bench test mutation data report clean
+.PHONY: help bench bench-peers test mutation data report clean
 
 help:
 	@echo 'make bench   data, agreement, benchmarks, report: the whole suite on this machine (some minutes)'
+	@echo 'make bench-peers  the same with PyTorch, JAX and scikit-learn beside ours (installs them, half a GB or more)'
 	@echo 'make test    lint, types and tests'
 	@echo 'make mutation  change the backends in one place at a time and see whether the tests notice (minutes)'
 	@echo 'make data    download MNIST (otherwise DIGITBENCH_DATA or the built-in digits are used)'
@@ -16,6 +17,9 @@ help:
 	@echo 'make clean   remove the environment and everything made, but not the results'
 
 bench: $(VENV)/ready
+	$(PY) -m bench
+
+bench-peers: $(VENV)/peers
 	$(PY) -m bench
 
 test: $(VENV)/ready
@@ -42,6 +46,10 @@ $(VENV)/ready: pyproject.toml constraints.txt
 		{ echo 'error: $(PYTHON) has no venv; install it (Debian: apt install python3-venv)'; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(VENV)/peers: $(VENV)/ready
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[peers]'
 	@touch $@
 
 $(VENV)/mutation: $(VENV)/ready

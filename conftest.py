@@ -14,6 +14,7 @@ from bench.judging import TIME_LIMIT
 
 ROOT = Path(__file__).parent
 CONFORMANCE = ROOT / "tests" / "test_conformance.py"
+PEERS = "peers"  # the extra whose backends are judged when asked for: some compile for every shape, which takes minutes
 NAMED_AT_MOST = 3  # networks in one line of the summary
 
 
@@ -80,10 +81,20 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """`judged` is every backend's name in ladder order, or the one that was asked for."""
+    """`judged` is the one backend that was asked for, or all in ladder order, but peers only where required."""
     if "judged" in metafunc.fixturenames:
-        asked_for = metafunc.config.getoption("backend")
-        metafunc.parametrize("judged", impls.names() if asked_for is None else [asked_for], scope="session")
+        asked_for, required = (metafunc.config.getoption(option) for option in ("backend", "require_backends"))
+        names = [name for name in impls.names() if impls.entry(name).extra != PEERS or name in required]
+        metafunc.parametrize("judged", names if asked_for is None else [asked_for], scope="session")
+
+
+@pytest.fixture
+def without_peers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The optional peers are there by name alone, whether installed or not: what goes over all backends stays quick."""
+    available = impls.available
+    monkeypatch.setattr(
+        impls, "available", lambda: tuple(name for name in available() if impls.entry(name).extra != PEERS)
+    )
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,3 @@
 
 class UserError(ValueError):
     """Something the user asked for cannot be; the message is one line: what, expected, found, remedy."""
-
-    def __init__(self, message: str, exit_code: int = 1) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code

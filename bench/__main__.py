@@ -20,6 +20,7 @@ def requested_threads(arguments: list[str]) -> int | None:
 
 def main(arguments: list[str]) -> int:
     """Run a command; returns the exit code. What a user can get wrong ends in one line, not in a traceback."""
+    bad_input = 2 if arguments[:1] == ["compare"] else 1  # its 1 is a slowdown
     try:
         wanted = requested_threads(arguments)
         if wanted is not None:
@@ -31,13 +32,16 @@ def main(arguments: list[str]) -> int:
         return code
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
-        return error.exit_code
+        return bad_input
     except MemoryError as error:
         sys.stderr.write(f"error: not enough memory ({error}); choose a smaller network, or fewer images or rounds\n")
-        return 1
+        return bad_input
     except BrokenPipeError:  # the reader, such as `head`, had enough; leave nothing to flush at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:  # as on a full disk
+        sys.stderr.write(f"error: {error}; make room, or choose another place\n")
+        return bad_input
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return 130

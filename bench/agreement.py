@@ -161,6 +161,11 @@ def denials(backend: Backend, trial: Trial) -> dict[str, str]:
     return {quantity: reason for quantity, reason in answers.items() if reason is not None}
 
 
+def lacks(results: list[Result], *needed: Quantity) -> list[str]:
+    """Why a backend, checked with these results, says that it has not what is needed; the rest it may do without."""
+    return [result.denial for result in results if result.denial and result.quantity in needed]
+
+
 def fault(quantity: str, error: Exception) -> str:
     """What went wrong, in one line."""
     return str(error) if isinstance(error, Disagreement) else f"{quantity} raised {said(error)}"

@@ -84,6 +84,7 @@ def describe(
     }
 
 
+@pytest.mark.needs("outputs")
 @pytest.mark.benchmark(group="accuracy check: outputs of all test images")
 def bench_outputs(benchmark: Benchmark, backend: Backend, agreed: float, digits: Dataset) -> None:
     """Outputs of the test split: what the accuracy check costs."""
@@ -95,6 +96,7 @@ def bench_outputs(benchmark: Benchmark, backend: Backend, agreed: float, digits:
     measure(benchmark, backend.outputs, lambda: (case.network, parameters, split.prepared), SAMPLES)
 
 
+@pytest.mark.needs("gradients")
 @pytest.mark.benchmark(group=f"one gradient of {GRADIENT_BATCH} images")
 def bench_gradient(benchmark: Benchmark, backend: Backend, agreed: float, digits: Dataset) -> None:
     """Cost and gradient of one batch."""
@@ -108,6 +110,7 @@ def bench_gradient(benchmark: Benchmark, backend: Backend, agreed: float, digits
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.plan_name)
+@pytest.mark.needs("train", "outputs")
 @pytest.mark.benchmark(group="training: one round")
 def bench_round(benchmark: Benchmark, backend: Backend, case: Case, agreed: float, digits: Dataset) -> None:
     """One round of training from the initial parameters; beside it, off its clock, how training goes on."""

@@ -2,42 +2,30 @@
 
 A backend races against itself, and against itself with a known share of its updates done once more. Every run of
 consecutive generations as long as a comparison is one comparison: how often does it call a slowdown what is none, and
-how often does it find one of 3, 5, 10 %? Runs overlap; the intervals count as independent only as many as do not. All
-calibrations of this machine, of the same case and code, count together.
+how often does it find one of 3, 5, 10 %? See bench/verdicts.py. In a report all calibrations of a machine, of the same
+case and code, count together.
 """
 
 import argparse
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 from rich.console import Console
 
 import data
 import impls
-from bench import UserError, campaign, compare, description, options, results, standings, statistics
+from bench import UserError, campaign, compare, description, options, standings
 from bench.campaign import Setting
 from bench.journal import Journal, Record
-from bench.raced import Raced, races_of
-from bench.statistics import MARGIN, Generation, Interval
-from bench.turns import Race, stored
+from bench.raced import races_of
+from bench.statistics import MARGIN
+from bench.turns import stored
+from bench.verdicts import AGAIN, ITSELF, SLOWDOWNS, Verdicts, verdicts
 
 BACKEND = "minibatch"
-ITSELF, AGAIN = "itself", "itself again"
-SLOWDOWNS = {"3 % more": 0.03, "5 % more": 0.05, "10 % more": 0.10}
 ROUNDS = 5  # of a generation: a Latin square of all five
-
-
-class Verdicts(NamedTuple):
-    """How often comparisons with one entrant found a slowdown."""
-
-    against: str  # which entrant
-    work: float  # how many times as much it does, exactly
-    share: float  # of the comparisons that found a slowdown
-    interval: Interval  # where that may lie, with 95 %
-    comparisons: int  # that do not overlap
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of measuring; the longer, the narrower the intervals (default: %(default)g)",
     )
     compare.add_generations(parser)
-    campaign.add_case_arguments(parser, ROUNDS, compare.IMAGES)
+    campaign.add_case_arguments(parser, ROUNDS)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -67,10 +55,10 @@ def run(arguments: argparse.Namespace) -> int:
     impls.check(arguments.backend)
     path = campaign.results_file(arguments.results, "calibrate")
     extra = {ITSELF: 0.0, AGAIN: 0.0} | SLOWDOWNS
-    with tempfile.TemporaryDirectory() as folder, Journal(path, [header(setting, arguments.backend, extra)]) as journal:
-        race = Race({}, arguments.rounds, journal.record, seed=arguments.seed)
+    with tempfile.TemporaryDirectory() as folder, Journal(path, [header(setting, arguments, extra)]) as journal:
+        race = campaign.begin(journal, 0, arguments.rounds, arguments.seed)
         expected = campaign.expected_of(setting)
-        if campaign.verdict_on(console, race, arguments.backend, expected, setting.n_threads) != "agrees":
+        if campaign.verdict_on(console, race, arguments.backend, setting, expected) != "agrees":
             raise UserError(f"{arguments.backend}: expected one that agrees with the reference; choose another")
         task = setting.task(arguments.backend, stored(setting.digits, Path(folder) / "digits"))
         race.tasks |= {name: replace(task, again=share) for name, share in extra.items()}
@@ -89,15 +77,16 @@ def run(arguments: argparse.Namespace) -> int:
                 show(console, verdicts([raced], arguments.generations), arguments.generations)
                 for line in standings.disturbances(raced):
                     console.print(f"[yellow]The machine was not quiet:[/] {line}")
-            console.print(f"Every measurement: {path}", soft_wrap=True)
+            console.print(f"Every measurement: {path}", soft_wrap=True, markup=False)
     return 1 if raced.left_out else 0
 
 
-def header(setting: Setting, backend: str, extra: dict[str, float]) -> Record:
+def header(setting: Setting, arguments: argparse.Namespace, extra: dict[str, float]) -> Record:
     """What is known before."""
-    source = description.source_of(backend)
-    entrants, sources = dict.fromkeys(extra, backend), dict.fromkeys(extra, source)
-    return campaign.header(setting, 0, "calibrate", ITSELF, entrants, sources)
+    source = description.source_of(arguments.backend)
+    entrants, sources = dict.fromkeys(extra, arguments.backend), dict.fromkeys(extra, source)
+    known = campaign.header(setting, 0, "calibrate", ITSELF, entrants, sources)
+    return known | {"comparison": arguments.generations}
 
 
 def show(console: Console, found: Sequence[Verdicts], generations: int) -> None:
@@ -108,43 +97,7 @@ def show(console: Console, found: Sequence[Verdicts], generations: int) -> None:
         table.add_row(row.against, f"{row.work:.3f}", f"{row.share:.1%}", interval, str(row.comparisons))
     console.print(table)
     console.print(
-        f"Comparisons of {generations} generations, with a margin of {MARGIN:.0%}; they overlap, and counted is how "
-        "many do not. Called slower: of the first row, by mistake."
+        f"Comparisons of one backend in {generations} generations, with a margin of {MARGIN:.0%}; they overlap, and "
+        "counted is how many do not. Called slower: of the first row, by mistake. Several backends together are "
+        "compared more strictly: fewer mistakes, and less is found."
     )
-
-
-def verdicts(races: Iterable[Raced], generations: int) -> list[Verdicts]:
-    """How often comparisons of so many consecutive generations called each entrant slower than itself."""
-    runs = [race.rounds() for race in races]
-    rows = []
-    for against, extra in ({AGAIN: 0.0} | SLOWDOWNS).items():
-        called = [slower for run in runs for slower in called_slower(run, against, generations)]
-        if extra == 0:  # of two that are the same, either may be called the slower one
-            called += [slower for run in runs for slower in called_slower(run, ITSELF, generations, AGAIN)]
-        independent = sum(len(run) // generations for run in runs)
-        if called:
-            share = sum(called) / len(called)
-            interval = statistics.share(share * independent, independent)
-            rows.append(Verdicts(against, 1 + extra, share, interval, independent))
-    return rows
-
-
-def called_slower(run: Sequence[Generation], against: str, generations: int, baseline: str = ITSELF) -> list[bool]:
-    """The verdict of every comparison of consecutive generations."""
-    found = []
-    for first in range(len(run) - generations + 1):
-        ratio = statistics.ratio(run[first : first + generations], against, baseline)
-        if ratio is not None:
-            found.append(statistics.is_slowdown(ratio))
-    return found
-
-
-def calibrations(folder: Path) -> list[Raced]:
-    """All that are kept in a folder; files that are none are passed over."""
-    found = []
-    for path in sorted(folder.glob("calibrate-*.jsonl")):
-        try:
-            found += [race for race in results.read(path).races if race.purpose == "calibrate"]
-        except UserError:
-            continue
-    return found

@@ -6,28 +6,34 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, cast, get_args
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 import impls
 from bench import UserError, description, machine, options, threads
-from bench.agreement import plain, reference
+from bench.agreement import lacks, plain, reference
 from bench.cases import MINI_BATCHES, Case
 from bench.journal import SCHEMA, Journal, Record
 from bench.judging import TIME_LIMIT, judge
 from bench.judging import Case as Judged
-from bench.measuring import FLOOR, Measure, Task
+from bench.measuring import NEEDED, Measure, Task
 from bench.plans import Order
 from bench.results import FOLDER
 from bench.trials import trial_of
 from bench.turns import Race, run_generation
 from data import Dataset, Digits
-from impls.contract import COST_OF_OUTPUT, Activation, DType, Network, Output, check_images
+from impls.contract import COST_OF_OUTPUT, Activation, DType, Network, Output, Quantity, check_images
 
-SAMPLED = {impls.REFERENCE: 2000}  # so many images instead of all, and scaled: a round of all takes many seconds
+# A fifth of MNIST's: the shorter a round, the closer in time are those who are compared, and the more generations of
+# processes there are. On a machine of two busy cores intervals were half as wide as with all 60,000.
+IMAGES = 12_000
+SAMPLED = {impls.REFERENCE: 1000}  # so many images instead of all, and scaled: a round of all takes many seconds
+
+
+Verdict = Literal["agrees", "denies", "disagrees"]
 
 
 class Setting(NamedTuple):
@@ -53,8 +59,8 @@ class Setting(NamedTuple):
         return Task(backend, self.measure, self.case, folder, images, self.n_threads)
 
 
-def add_case_arguments(parser: argparse.ArgumentParser, rounds: int, images: int | None = None) -> None:
-    """The options that say what is raced. images: how many, unless said; None: all."""
+def add_case_arguments(parser: options.Arguments, rounds: int) -> None:
+    """The options that say what is raced."""
     add = parser.add_argument
     add(
         "--measure",
@@ -80,9 +86,8 @@ def add_case_arguments(parser: argparse.ArgumentParser, rounds: int, images: int
     add(
         "--images",
         type=options.whole_number(1),
-        default=images,
         metavar="N",
-        help=f"of the data's first (default: {images or 'all'})",
+        help=f"of the data's first (default: {IMAGES:,}, or all where there are fewer)",
     )
     add(
         "--rounds",
@@ -129,11 +134,13 @@ def setting_of(arguments: argparse.Namespace, dataset: Dataset) -> Setting:
         momentum=arguments.momentum,
     )
     split = dataset.test if arguments.measure == "outputs" else dataset.train
-    n = arguments.images or len(split.labels)
+    n = arguments.images or min(IMAGES, len(split.labels))
     if n > len(split.labels):
         raise UserError(f"{n} images: expected at most {len(split.labels)}, as many as {dataset.name} has")
     digits = Digits(split.images[:n], split.labels[:n])
     check_images(network, digits.images, digits.labels)
+    if arguments.measure == "outputs" and case.batch is not None:  # which have no updates
+        case = replace(case, batch=min(case.batch, n))
     return Setting(case, arguments.measure, dataset, digits, n_threads)
 
 
@@ -178,17 +185,27 @@ def expected_of(setting: Setting) -> list[Judged]:
 
 
 def verdict_on(
-    console: Console, race: Race, name: str, expected: list[Judged], n_threads: int, source: Path | None = None
-) -> Literal["agrees", "denies", "disagrees"]:
-    """Whether a backend agrees with the reference on this very case. If not, it is named, with the reason."""
-    with console.status(f"{name}: agreement (the first time it may have to compile)"):
-        results = judge(name, expected, TIME_LIMIT, n_threads, source)
-    for result in results:
-        race.tell("agreement", **plain(result))
+    console: Console,
+    race: Race,
+    name: str,
+    setting: Setting,
+    expected: list[Judged],
+    source: Path | None = None,
+    side: str = "",
+) -> Verdict:
+    """Whether a backend agrees with the reference on this very case, and has what is measured. If not, it is named.
+
+    source, side: of another revision, the folder that holds its `impls` and what it is called.
+    """
+    with console.status(f"{escape(name)}: agreement (the first time it may have to compile)"):
+        results = judge(name, expected, TIME_LIMIT, setting.n_threads, source)
     failures = [result.failure for result in results if result.failure]
-    denials = [result.denial for result in results if result.denial]
+    denials = lacks(results, cast(Quantity, NEEDED[setting.measure]))
+    for result in results:
+        race.tell("agreement", **plain(result), **({"side": side} if side else {}))
     if failures or denials:
-        console.print(f"[red]left out:[/] {escape((failures + denials)[0])}", soft_wrap=True)
+        of = f"{side}: " if side else ""
+        console.print(f"[red]left out:[/] {escape(of + (failures + denials)[0])}", soft_wrap=True)
     return "disagrees" if failures else "denies" if denials else "agrees"
 
 
@@ -197,39 +214,46 @@ def run_generations(
 ) -> str:
     """Generation after generation, the races in turn, until `enough` says why; returns that.
 
-    enough: is asked before each with the number of whole generations and the seconds that they took, those of an
-    earlier run included.
+    enough: is asked before each with the number of whole generations, the least of all races that still go on, and the
+    seconds that they took, those of an earlier run included. A race of which fewer than two are left does not go on.
     """
-    columns = (SpinnerColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, transient=True) as progress:
+    columns = (TimeElapsedColumn(), TextColumn("{task.description}"))
+    # No refreshing beside what is measured: it would cost a per cent of a core.
+    with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
         shown = progress.add_task("")
         while True:
-            done = generations_of(journal) // max(1, len(races))
+            going_on = [race for race in races if len(race.left()) > 1]
+            if not going_on:
+                return "fewer than two are left"
+            done = min(generations_of(journal, race.number) for race in going_on)
             why = enough(done, seconds_of(journal))
             if why:
                 return why
-            for race in races:
-                case = race.number + 1 if len(races) > 1 else ""
-                progress.update(shown, description=f"generation {done + 1} {case}")
-                if race.tasks.keys() - race.failures.keys() - {FLOOR}:
-                    run_generation(race, journal.next_generation)
+            for race in going_on:
+                of = f", race {race.number + 1}" if len(races) > 1 else ""
+                progress.update(shown, description=f"generation {done + 1}{of}", refresh=True)
+                run_generation(race, journal.next_generation)
             journal.next_generation += 1
 
 
-def generations_of(journal: Journal) -> int:
-    """How many generations are whole, over all races."""
-    return sum(entry["kind"] == "generation" for entry in journal.records)
+def generations_of(journal: Journal, number: int) -> int:
+    """How many generations of a race are whole."""
+    return sum(entry["kind"] == "generation" and entry["race"] == number for entry in journal.records)
 
 
 def seconds_of(journal: Journal) -> float:
-    """What they took."""
+    """What all generations took."""
     return float(sum(entry["seconds"] for entry in journal.records if entry["kind"] == "generation"))
 
 
-def failures_of(journal: Journal, number: int) -> dict[str, str]:
-    """Who failed in a race so far."""
-    return {
+def begin(journal: Journal, number: int, rounds: int, seed: int) -> Race:
+    """A race that nobody has joined yet, with the failures that an earlier run of it has seen."""
+    runs = sum(entry["kind"] == "run" and entry["race"] == number for entry in journal.records)
+    race = Race({}, rounds, journal.record, number, runs, seed)
+    race.failures |= {
         entry["entrant"]: f"{entry['entrant']}: {entry['reason']}"
         for entry in journal.records
         if entry["kind"] == "failure" and entry["race"] == number
     }
+    race.tell("run", load=machine.noise().load)
+    return race

@@ -1,13 +1,14 @@
 """A process of its own for one backend: started fresh, asked and answering, never left behind."""
 
 import atexit
+import contextlib
 import ctypes
 import multiprocessing
 import os
 import pickle
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ class Child:
         self.process = context.Process(
             target=begin, args=(os.getpid(), n_threads, source and str(source), theirs, work), daemon=True
         )
-        with threads.asked_for(n_threads, environment or {}):
+        with threads.asked_for(n_threads, environment or {}), interruptions_kept_off():
             self.process.start()
         theirs.close()
         # At exit multiprocessing asks its children to end and waits; who is stopped would not hear that.
@@ -102,9 +103,24 @@ class Child:
             os.kill(self.process.pid, getattr(signal, name))
 
 
+@contextlib.contextmanager
+def interruptions_kept_off() -> Iterator[None]:
+    """Who is started meanwhile does not hear Ctrl-C before it can ignore it; here it is heard afterwards."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def begin(parent: int, n_threads: int | None, source: str | None, connection: Connection, work: bytes) -> None:
     """What the child does first: see to it that it ends with its parent, and leave interruptions to that."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if sys.platform == "linux":  # killed also while stopped; elsewhere nobody is stopped, and the pipe's end is seen
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before we asked

@@ -19,7 +19,7 @@ def first_call(race: Race, name: str) -> None:
         tempfile.TemporaryDirectory() as folder,
         Child(serve, n_threads=task.n_threads, source=task.source, environment=dict.fromkeys(CACHES, folder)) as child,
     ):
-        attempt(race, 0, measure, Entrant(name, child))
+        attempt(race, None, measure, Entrant(name, child))
 
 
 def measure(race: Race, entrant: Entrant) -> None:

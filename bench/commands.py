@@ -15,7 +15,7 @@ def make_parser() -> argparse.ArgumentParser:
         prog="python -m bench",
         description="Without a command: data, agreement, a first table, the benchmarks, the report.",
     )
-    parser.set_defaults(run=pipeline.run, unusable=1)
+    parser.set_defaults(run=pipeline.run)
     pipeline.add_arguments(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name, module, summary in (
@@ -31,8 +31,6 @@ def make_parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=summary, description=module.__doc__)
         module.add_arguments(command)
         command.set_defaults(run=module.run)
-        if module is compare:
-            command.set_defaults(unusable=2)  # its 1 is a slowdown
     return parser
 
 
@@ -43,6 +41,6 @@ def run(arguments: list[str]) -> int:
     data.logger.setLevel(logging.INFO)
     try:
         code: int = parsed.run(parsed)
-    except (UserError, data.DataError, ContractError, impls.UnknownBackend, impls.BackendUnavailable) as error:
-        raise UserError(str(error), parsed.unusable) from None
+    except (data.DataError, ContractError, impls.UnknownBackend, impls.BackendUnavailable) as error:
+        raise UserError(str(error)) from None
     return code

@@ -6,8 +6,8 @@ import pytest
 
 import data
 import impls
-from bench import UserError, description, machine
-from bench.agreement import Result, plain, reference
+from bench import UserError, description, machine, threads
+from bench.agreement import Result, lacks, plain, reference
 from bench.cases import CASES
 from bench.judging import Case, judge
 from bench.measuring import FLOOR
@@ -20,6 +20,7 @@ RESULTS = pytest.StashKey[dict[str, Any]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the record that goes into the JSON beside the timings."""
+    config.addinivalue_line("markers", "needs(*quantities): what a backend has to have for this benchmark")
     unavailable = {name: reason for name in impls.names() if (reason := impls.unavailable_reason(name))}
     config.stash[RESULTS] = {"schema": SCHEMA, "agreement": [], "unavailable": unavailable}
 
@@ -41,7 +42,7 @@ def pytest_benchmark_update_json(config: pytest.Config, benchmarks: list[Any], o
             info.pop("case"),
             info["quantity"],
             info["of_images"],
-            max(info["threads"].values()),
+            max(info["threads"].values(), default=threads.cores()),
             {} if name == FLOOR else {name: description.source_of(name)},
             ours["data_sha256"],
             machine_info,
@@ -96,7 +97,10 @@ def verdicts() -> dict[str, list[Result]]:
 def agreed(
     backend_name: str, cases: list[Case], verdicts: dict[str, list[Result]], request: pytest.FixtureRequest
 ) -> float:
-    """The backend's worst error in eps over all cases; a backend that disagrees is not timed."""
+    """The backend's worst error in eps over all cases.
+
+    One that disagrees is not timed, nor one that denies what the benchmark's mark `needs` lists.
+    """
     if backend_name not in verdicts:
         verdicts[backend_name] = judge(backend_name, cases)
         request.config.stash[RESULTS]["agreement"] += [plain(result) for result in verdicts[backend_name]]
@@ -104,8 +108,8 @@ def agreed(
     failures = [result.failure for result in results if result.failure]
     if failures:
         pytest.fail(f"not timed, as it disagrees: {failures[0]}", pytrace=False)
-    denials = [result.denial for result in results if result.denial]
-    if denials:
+    needed = request.node.get_closest_marker("needs")
+    if denials := lacks(results, *needed.args):
         pytest.skip(f"not timed: {denials[0]}")
     return max(result.error for result in results)
 

@@ -14,7 +14,18 @@ import impls
 BENCH = Path(__file__).parent
 IMPLS = Path(impls.__file__).parent
 # What runs while the clock does, and what it is given.
-MEASURING = ("cases.py", "child.py", "clock.py", "measuring.py", "plans.py", "roofline.py", "threads.py", "turns.py")
+MEASURING = (
+    "campaign.py",
+    "cases.py",
+    "child.py",
+    "clock.py",
+    "cold.py",
+    "measuring.py",
+    "plans.py",
+    "roofline.py",
+    "threads.py",
+    "turns.py",
+)
 OF_MACHINE = ("id", "cpu", "cores", "system", "python", "libraries", "blas")  # of its description
 
 
@@ -44,9 +55,9 @@ def key(
 
 
 def source_of(backend: str) -> str:
-    """A hash of the backend's source: its module, or package, and the contract. It is not imported.
+    """A hash of the backend's source: its module, or package, and the contract. Its module is not imported.
 
-    Raises UnknownBackend.
+    "unknown" where the package around it cannot be. Raises UnknownBackend.
     """
     try:
         module = impls.entry(backend).module
@@ -56,6 +67,8 @@ def source_of(backend: str) -> str:
         spec = importlib.util.find_spec(module)
     except ModuleNotFoundError:
         spec = None
+    except Exception:  # what is wrong with it is told where it is checked
+        return "unknown"
     if spec is None or not spec.origin or not Path(spec.origin).is_file():
         raise impls.UnknownBackend(f"backend {backend!r}: its source, {module}, is not found")
     origin = Path(spec.origin)
@@ -65,7 +78,7 @@ def source_of(backend: str) -> str:
 
 def source_in(folder: Path) -> str:
     """A hash of all of `impls` in this folder, for another revision."""
-    return hash_of(sorted((folder / "impls").glob("*.py")))
+    return hash_of(sorted((folder / "impls").rglob("*.py")))
 
 
 def hash_of(files: Iterable[Path]) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from bench import UserError
 
 SCHEMA = 2
+SAME = ("purpose", "key", "entrants", "baseline")  # of a header, where a file goes on
 Record = dict[str, Any]
 
 
@@ -31,18 +32,17 @@ class Journal:
         self.next_generation = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            if path.exists() and path.stat().st_size:
+            if path.is_file() and begun(path, len(headers)):
                 there = same_races(path, headers)
                 self.records = whole_generations(there)
                 self.next_generation = 1 + max((entry.get("generation", -1) for entry in there), default=-1)
                 os.truncate(path, path.read_bytes().rfind(b"\n") + 1)  # a line that was cut is no record
                 headers = ()
-            self._file = path.open("a", encoding="utf-8")
+            self._file = path.open("a" if self.records else "w", encoding="utf-8")
         except OSError as error:
             raise self.unwritten(error) from None
         try:
-            for header in headers:
-                self.record(header)
+            self.record(*headers)
         except UserError:
             self.__exit__()
             raise
@@ -54,14 +54,14 @@ class Journal:
         with contextlib.suppress(OSError):  # what could not be written has been told
             self._file.close()
 
-    def record(self, entry: Record) -> None:
-        """Write one more record. Raises UserError where that fails, as on a full disk; what is written stays."""
+    def record(self, *entries: Record) -> None:
+        """Write more records. Raises UserError where that fails, as on a full disk; what is written stays."""
         try:
-            self._file.write(json.dumps(entry) + "\n")
+            self._file.write("".join(json.dumps(entry) + "\n" for entry in entries))
             self._file.flush()
         except OSError as error:
             raise self.unwritten(error) from None
-        self.records.append(entry)
+        self.records += entries
 
     def unwritten(self, error: OSError) -> UserError:
         """What to say of it."""
@@ -71,18 +71,32 @@ class Journal:
         )
 
 
+def begun(path: Path, races: int) -> bool:
+    """Whether there is more in the file than the beginning of its headers, as a full disk leaves it."""
+    content = path.read_bytes()
+    header = b'{"kind": "race"'
+    return not content.startswith(header[: len(content)]) or content.count(b"\n") >= races
+
+
 def same_races(path: Path, headers: Sequence[Record]) -> list[Record]:
     """The file's records. Raises UserError unless they are of the races of these headers."""
     records, _ = read(path)
     found = [entry for entry in records if entry["kind"] == "race"]
     different = [] if len(found) == len(headers) else [f"{len(found)} races there, {len(headers)} here"]
     for old, new in zip(found, headers, strict=False):
-        different += differences(old["key"], json.loads(json.dumps(new["key"])))
+        here = as_read(new)
+        different += differences({part: old.get(part) for part in SAME}, {part: here.get(part) for part in SAME})
     if different:
         raise UserError(
             f"{path}: is of another race, which cannot go on: {'; '.join(different)}; give another file to --results"
         )
     return records
+
+
+def as_read(entry: Record) -> Record:
+    """The record as it will be read again: a tuple is a list then."""
+    found: Record = json.loads(json.dumps(entry))
+    return found
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], within: str = "") -> list[str]:
@@ -116,9 +130,13 @@ def read(path: Path) -> tuple[list[Record], bool]:
         raise UserError(f"{path}: expected the header of a race in the first line, found none; race again")
     schema = records[0].get("schema")
     if schema != SCHEMA:
-        remedy = "update digitbench" if isinstance(schema, int) and schema > SCHEMA else "race again"
-        raise UserError(f"{path}: has schema {schema}, this version reads {SCHEMA}; {remedy}")
+        raise UserError(f"{path}: has schema {schema}, this version reads {SCHEMA}; {remedy_for(schema)}")
     return records, bool(rest)
+
+
+def remedy_for(schema: object) -> str:
+    """What to do about a file of another version."""
+    return "update digitbench" if isinstance(schema, int) and schema > SCHEMA else "measure again"
 
 
 def whole_generations(records: Sequence[Record]) -> list[Record]:

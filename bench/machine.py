@@ -120,14 +120,18 @@ def blas() -> list[dict[str, str]]:
     from threadpoolctl import threadpool_info
 
     pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
-    return [
+    found = [
         {
             "name": str(pool["internal_api"]),
             "version": str(pool.get("version") or "unknown"),
             "architecture": str(pool.get("architecture") or "unknown"),
         }
         for pool in pools
-    ] or [{"name": "unknown", "version": "unknown", "architecture": "unknown"}]
+    ]
+    # In an order of their own: that of threadpoolctl differs from process to process.
+    return sorted(found, key=lambda library: sorted(library.items())) or [
+        {"name": "unknown", "version": "unknown", "architecture": "unknown"}
+    ]
 
 
 def commit() -> str:

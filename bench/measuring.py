@@ -4,7 +4,6 @@ It answers requests of the parent, ("import", Task), ("load",), ("measure", repe
 answer) or ("failed", reason). Everything is imported when the first request comes, so that the thread variables count.
 """
 
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
@@ -15,6 +14,7 @@ from bench.clock import Clock
 
 FLOOR = "floor"  # an entrant that is no backend: the first layer's products
 Measure = Literal["round", "gradient", "outputs"]
+NEEDED = {"round": "train", "gradient": "gradients", "outputs": "outputs"}  # what a backend has to have for it
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Task:
     images: int  # of these, from the first
     n_threads: int
     source: Path | None = None  # the folder whose `impls` is meant; None: this checkout's
-    again: float = 0.0  # share of a round's updates that are done once more: a slowdown of known size
+    again: float = 0.0  # share of a round's images that are trained on once more: a slowdown of known size
 
 
 def serve(connection: Connection) -> None:
@@ -95,31 +95,30 @@ class Worker:
         """Seconds of one call, wall, user and system, from `repeats` calls in a row."""
         return measure(self.work, repeats)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self, with_rates: bool) -> dict[str, Any]:
         """A warm call: its seconds, threads in force, peak memory of the process and of the call; the floor's rates.
 
-        Bytes; None where the system does not say: only Linux can start the peak anew.
+        Bytes; None where the system does not say: only Linux can start the peak anew, and not everywhere.
         """
         from bench import threads
         from bench.roofline import rates
 
-        answer: dict[str, Any] = {"threads": threads.in_force(), "process_peak": None, "call_peak": None}
-        if sys.platform == "linux":
-            answer["process_peak"] = status("VmHWM")
-            Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew from what is held now
-            before = status("VmRSS")
-        answer["warm"] = self.measure(1)
-        if sys.platform == "linux":
-            answer["call_peak"] = status("VmHWM") - before
-        if self.backend is None:
+        peak_so_far, before = status("VmHWM"), start_peak_anew()
+        warm = self.measure(1)
+        peak = status("VmHWM")
+        answer: dict[str, Any] = {
+            "warm": warm,
+            "threads": threads.in_force(),
+            "process_peak": peak_so_far,
+            "call_peak": None if peak is None or before is None else peak - before,
+        }
+        if self.backend is None and with_rates:
             answer["rates"] = rates(self.task.case.dtype, self.task.n_threads)._asdict()
         return answer
 
 
 def work_of(task: Task, backend: Any, prepared: Any) -> Callable[[], object]:
     """One call of what is measured."""
-    import numpy as np
-
     from impls.contract import zero_velocities
 
     case = task.case
@@ -129,12 +128,22 @@ def work_of(task: Task, backend: Any, prepared: Any) -> Callable[[], object]:
     if task.measure == "outputs":
         return lambda: backend.outputs(case.network, parameters, prepared)
     state = zero_velocities(parameters)
-    (plan,) = case.plans(task.images, rounds=1)
-    updates = np.arange(len(plan.starts) + round(task.again * len(plan.starts))) % len(plan.starts)
-    plan = type(plan)(
-        plan.starts[updates], plan.stops[updates], plan.order, plan.learning_rates[updates], plan.momentum
-    )
+    plan = slowed(next(case.plans(task.images, rounds=1)), round(task.again * task.images))
     return lambda: backend.train(case.network, state, prepared, plan)
+
+
+def slowed(plan: Any, images: int) -> Any:
+    """The plan, and once more its updates of the first images, so many exactly; the last of them may be cut short."""
+    import numpy as np
+
+    n = int(np.searchsorted(plan.starts, images))  # updates that begin before that
+    return type(plan)(
+        np.concatenate([plan.starts, plan.starts[:n]]),
+        np.concatenate([plan.stops, np.minimum(plan.stops[:n], images)]),
+        plan.order,
+        np.concatenate([plan.learning_rates, plan.learning_rates[:n]]),
+        plan.momentum,
+    )
 
 
 def measure(work: Callable[[], object], repeats: int) -> dict[str, float]:
@@ -145,9 +154,19 @@ def measure(work: Callable[[], object], repeats: int) -> dict[str, float]:
     return {kind: value / repeats for kind, value in asdict(clock.elapsed).items()}
 
 
-def status(field: str) -> int:
-    """A size of this process in bytes, as Linux's /proc/self/status has it."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{field}:"):
-            return 1024 * int(line.split()[1])
-    raise RuntimeError(f"/proc/self/status has no {field}")
+def start_peak_anew() -> int | None:
+    """Let the peak of this process start from what it holds now, in bytes; None where that cannot be."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return None
+    return status("VmRSS")
+
+
+def status(field: str) -> int | None:
+    """A size of this process in bytes, as Linux's /proc/self/status has it; None where it does not."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith(f"{field}:")), None)

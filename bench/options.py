@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NoReturn
 
+Arguments = argparse.ArgumentParser | argparse._ArgumentGroup  # what options can be added to
+
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line."""
@@ -73,14 +75,14 @@ def number(least: float, below: float = math.inf) -> Callable[[str], float]:
     return read
 
 
-def add_threads(parser: argparse.ArgumentParser) -> None:
+def add_threads(parser: Arguments) -> None:
     """The option --threads, which `bench.__main__` obeys before NumPy is imported."""
     parser.add_argument(
         "--threads", type=whole_number(1), metavar="N", help="of BLAS and numba (default: all cores of this process)"
     )
 
 
-def add_data(parser: argparse.ArgumentParser) -> None:
+def add_data(parser: Arguments) -> None:
     """The option --data."""
     parser.add_argument(
         "--data",

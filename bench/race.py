@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
+from rich.markup import escape
 
 import data
 import impls
@@ -19,7 +20,7 @@ from bench.raced import races_of
 from bench.turns import Race, stored
 
 BASELINE = "vectorized"
-ROUNDS = 5  # of a generation: few, as generations count, and a whole Latin square of four backends and the floor
+ROUNDS = 6  # of a generation: few, as generations count
 LEAST_GENERATIONS = 3  # whatever the budget: intervals are across generations
 
 
@@ -58,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--budget",
         type=options.number(0.001),
-        default=60.0,
+        default=70.0,
         metavar="SECONDS",
         help="of measuring, to stop after, at the end of a generation (default: %(default)g)",
     )
@@ -85,23 +86,25 @@ def run(arguments: argparse.Namespace) -> int:
     names = list(dict.fromkeys([*(arguments.backend or impls.available()), arguments.baseline]))
     for name in names:
         impls.check(name)
-    headers = [header(setting, number, arguments.baseline, names) for number, setting in enumerate(settings)]
+    sweep = arguments.sweep.name if arguments.sweep else None
+    headers = [header(setting, number, arguments.baseline, names, sweep) for number, setting in enumerate(settings)]
+    check_sweep(headers)
     path = campaign.results_file(arguments.results, "race")
     with tempfile.TemporaryDirectory() as folder, Journal(path, headers) as journal:
         if journal.next_generation:
-            console.print(f"going on after {campaign.generations_of(journal)} generations in {path}", soft_wrap=True)
-        races = [
-            admitted(console, arguments, n, settings[n], names, journal, Path(folder)) for n in range(len(headers))
-        ]
+            done = sum(campaign.generations_of(journal, number) for number in range(len(headers)))
+            console.print(f"going on after {done} generations in {path}", soft_wrap=True, markup=False)
         try:
-            why = campaign.run_generations(
-                console, races, journal, lambda *so_far: enough(arguments, races, journal, *so_far)
-            )
+            races = [
+                admitted(console, arguments, number, setting, names, journal, Path(folder))
+                for number, setting in enumerate(settings)
+            ]
+            why = campaign.run_generations(console, races, journal, lambda *so_far: enough(arguments, journal, *so_far))
             for race in races:
                 race.tell("end", reason=why)
         finally:  # an interruption costs only the generation that it hits
-            show(console, arguments, journal.records)
-            console.print(f"Every measurement: {path}", soft_wrap=True)
+            show(console, journal.records)
+            console.print(f"Every measurement: {path}", soft_wrap=True, markup=False)
     return 1 if any(race.left_out for race in races_of(journal.records)) else 0
 
 
@@ -118,10 +121,18 @@ def points(arguments: argparse.Namespace) -> list[argparse.Namespace]:
     return [argparse.Namespace(**vars(arguments) | {name: value}) for value in values]
 
 
-def header(setting: Setting, number: int, baseline: str, names: list[str]) -> Record:
+def header(setting: Setting, number: int, baseline: str, names: list[str], sweep: str | None = None) -> Record:
     """What is known before the race."""
     sources = {name: description.source_of(name) for name in names}
-    return campaign.header(setting, number, "race", baseline, {name: name for name in (*names, FLOOR)}, sources)
+    entrants = {name: name for name in (*names, FLOOR)}
+    return campaign.header(setting, number, "race", baseline, entrants, sources) | {"sweep": sweep}
+
+
+def check_sweep(headers: list[Record]) -> None:
+    """Raise UserError for two values that come to the same, such as all images and their number."""
+    sizes = [standings.size_of(entry["key"], entry["sweep"]) for entry in headers if entry["sweep"]]
+    if len(set(sizes)) < len(sizes):
+        raise UserError(f"--sweep: expected values that differ, found {', '.join(map(str, sizes))}; leave one out")
 
 
 def admitted(
@@ -139,10 +150,9 @@ def admitted(
         f"{case.network}, {case.dtype}, {case.plan_name}, {setting.images:,} images, {setting.n_threads} threads. "
         f"{setting.dataset.notice or setting.dataset.name}"
     )
-    race = Race({}, arguments.rounds, journal.record, number, arguments.seed)
-    race.failures |= campaign.failures_of(journal, number)
+    race = campaign.begin(journal, number, arguments.rounds, arguments.seed)
     expected = campaign.expected_of(setting)
-    verdicts = {name: campaign.verdict_on(console, race, name, expected, setting.n_threads) for name in names}
+    verdicts = {name: campaign.verdict_on(console, race, name, setting, expected) for name in names}
     if verdicts[arguments.baseline] != "agrees":
         raise UserError(f"{arguments.baseline}, with whom to compare, is left out; give another --baseline")
     digits = stored(setting.digits, folder / str(len(setting.digits.labels)))
@@ -151,17 +161,15 @@ def admitted(
     there = {entry["entrant"] for entry in journal.records if entry["kind"] == "cold" and entry["race"] == number}
     if arguments.cold:
         for name in (name for name in agreeing if name not in there):
-            with console.status(f"{name}: a first call with nothing compiled"):
+            with console.status(f"{escape(name)}: a first call with nothing compiled"):
                 first_call(race, name)
+    if arguments.baseline in race.failures:
+        raise UserError(f"{race.failures[arguments.baseline]}; give another --baseline to compare with")
     return race
 
 
-def enough(
-    arguments: argparse.Namespace, races: list[Race], journal: Journal, generations: int, seconds: float
-) -> str | None:
-    """Why to stop: all ratios are precise, or the budget is spent, or nobody is left to compare."""
-    if all(len(race.tasks.keys() - race.failures.keys()) < 2 for race in races):
-        return "fewer than two are left"
+def enough(arguments: argparse.Namespace, journal: Journal, generations: int, seconds: float) -> str | None:
+    """Why to stop: all ratios are precise, or the budget is spent."""
     found = races_of(journal.records)
     if all(statistics.precise(race.rounds(), race.baseline, arguments.precision) for race in found):
         return f"all ratios are known to {arguments.precision:.1%}"
@@ -170,16 +178,19 @@ def enough(
     return None
 
 
-def show(console: Console, arguments: argparse.Namespace, records: Sequence[Record]) -> None:
+def show(console: Console, records: Sequence[Record]) -> None:
     """What has been measured so far."""
-    races = [race for race in races_of(records) if race.rounds()]
+    races = races_of(records)
     for race in races:
-        if arguments.sweep:
+        key = race.key
+        if race.sweep:
             console.rule(
-                f"{race.key['network']}, {race.key['plan']}, {race.key['images']:,} images, "
-                f"{race.key['threads']} threads",
-                align="left",
+                f"{key['network']}, {key['plan']}, {key['images']:,} images, {key['threads']} threads", align="left"
             )
-        standings.show(console, race, looked=True)
-    if arguments.sweep and len(races) > 1:
-        standings.show_growth(console, races)
+        if race.rounds():
+            standings.show(console, race, looked=True)
+        else:
+            standings.show_left_out(console, race)
+    measured = [race for race in races if race.sweep and race.rounds()]
+    if len(measured) > 1:
+        standings.show_growth(console, measured)

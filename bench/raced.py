@@ -1,5 +1,6 @@
 """A race as a results file tells of it: who ran, every measurement, what stands beside the time."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from typing import Any
 
 from bench import journal
 from bench.fields import count, mapping, text, times
+from bench.measuring import NEEDED
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,10 @@ class Raced:
     errors: dict[str, float] = field(default_factory=dict)  # worst disagreement in eps, by backend
     left_out: dict[str, str] = field(default_factory=dict)  # by entrant or backend: why, for a fault
     denied: dict[str, str] = field(default_factory=dict)  # by backend: why it does not do this
+    load: float | None = None  # of the machine when it began, or last went on
+    sweep: str | None = None  # what it is one value of: "batch", "hidden", "images", "threads"
     reason: str | None = None  # why it ended; None: it was left before
+    comparison: int | None = None  # of a calibration: generations of one comparison
 
     def scale(self, name: str) -> float:
         """What an entrant's times are multiplied with to speak of all images."""
@@ -84,13 +89,20 @@ class Raced:
         return [[found[g][r] for r in sorted(found[g])] for g in sorted(found)]
 
 
+OF_A_RUN = ("run", "agreement", "end")  # kinds of which the last run counts, where a race went on
+
+
 def races_of(records: Iterable[journal.Record]) -> list[Raced]:
     """The races that these records tell of. Raises KeyError, TypeError or ValueError for what is none."""
+    whole_ones = journal.whole_generations(list(records))
+    last = {entry["race"]: 0 for entry in whole_ones}
+    for entry in whole_ones:
+        last[entry["race"]] = max(last[entry["race"]], count(entry.get("run", 0), least=0))
     races: dict[int, Raced] = {}
-    for entry in journal.whole_generations(list(records)):
+    for entry in whole_ones:
         if entry["kind"] == "race":
             races[count(entry["race"], least=0)] = header_of(entry)
-        else:
+        elif entry["kind"] not in OF_A_RUN or entry.get("run", 0) == last[entry["race"]]:
             add(races[entry["race"]], entry)
     return list(races.values())
 
@@ -104,6 +116,8 @@ def header_of(entry: journal.Record) -> Raced:
         raise ValueError(f"sizes {sizes} and dtype {key['dtype']!r} are no network's")
     for part in ("measure", "network", "plan", "dtype"):
         text(key[part])
+    for part in ("batch", "threads"):
+        whole(key[part])
     return Raced(
         number=entry["race"],
         purpose=text(entry["purpose"]),
@@ -115,16 +129,34 @@ def header_of(entry: journal.Record) -> Raced:
         data_name=text(entry["data"]),
         notice=None if entry["notice"] is None else text(entry["notice"]),
         entrants={text(name): Entrant(name, text(backend)) for name, backend in mapping(entry["entrants"]).items()},
+        comparison=whole(entry.get("comparison")),
+        sweep=None if entry.get("sweep") is None else text(entry["sweep"]),
     )
+
+
+def whole(value: Any, least: int = 1) -> int | None:
+    """A whole number, or None where it stands for all, or for what the system does not say."""
+    return None if value is None else count(value, least)
+
+
+def finite(value: Any) -> float | None:
+    """A number, or None for what the system does not say. Raises ValueError."""
+    if value is not None and not math.isfinite(float(value)):
+        raise ValueError(f"expected a finite number, found {value!r}")
+    return None if value is None else float(value)
 
 
 def add(race: Raced, entry: journal.Record) -> None:
     """Put one record where it belongs. Kinds that are not known are passed over."""
     kind = entry["kind"]
-    if kind == "agreement":
+    if kind == "run":
+        race.load = finite(entry["load"])
+    elif kind == "agreement":
         add_agreement(race, entry)
     elif kind == "generation":
-        race.generations.append(entry)
+        (seconds,) = times([entry["seconds"]])
+        noise = {part: finite(entry[part]) for part in ("stolen", "load_before", "load_after")}
+        race.generations.append(entry | {"seconds": seconds} | noise)
     elif kind == "end":
         race.reason = text(entry["reason"])
     elif kind in ("process", "sample", "cold", "failure"):
@@ -145,12 +177,16 @@ def add(race: Raced, entry: journal.Record) -> None:
 
 
 def add_agreement(race: Raced, entry: journal.Record) -> None:
-    """One comparison of a backend with the reference."""
+    """One comparison of a backend with the reference. What it denies counts only where it is measured."""
     backend = text(entry["backend"])
+    if entry.get("side") is not None:
+        backend = f"{text(entry['side'])}: {backend}"
     if entry["failure"] is not None:
-        race.left_out.setdefault(backend, text(entry["failure"]))
+        side = f"{text(entry['side'])}: " if entry.get("side") is not None else ""
+        race.left_out.setdefault(backend, side + text(entry["failure"]))
     elif entry["denial"] is not None:
-        race.denied.setdefault(backend, text(entry["denial"]))
+        if entry["quantity"] == NEEDED.get(race.key["measure"], race.key["measure"]):
+            race.denied.setdefault(backend, text(entry["denial"]))
     else:
         race.errors[backend] = max(race.errors.get(backend, 0.0), float(entry["error"]))
 
@@ -169,9 +205,9 @@ def add_process(race: Raced, entrant: Entrant, entry: journal.Record) -> None:
             prepare=times([entry["prepare"]["wall"]])[0],
             first=times([entry["first"]["wall"]])[0],
             threads={text(pool): count(n) for pool, n in mapping(entry["threads"]).items()},
-            process_peak=entry["process_peak"],
-            call_peak=entry["call_peak"],
-            gemm=rates.get("gemm"),
-            bandwidth=rates.get("bandwidth"),
+            process_peak=whole(entry["process_peak"], least=0),
+            call_peak=whole(entry["call_peak"], least=0),
+            gemm=finite(rates.get("gemm")),
+            bandwidth=finite(rates.get("bandwidth")),
         )
     )

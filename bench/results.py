@@ -126,7 +126,8 @@ def _of_benchmarks(path: Path) -> ResultSet:
             "`pytest --benchmark-only --benchmark-json=FILE` writes it"
         )
     if ours.get("schema") != SCHEMA:
-        raise UserError(f"{path}: has schema {ours.get('schema')}, this version reads {SCHEMA}; update digitbench")
+        remedy = journal.remedy_for(ours.get("schema"))
+        raise UserError(f"{path}: has schema {ours.get('schema')}, this version reads {SCHEMA}; {remedy}")
     return ResultSet(
         path=path,
         when=text(content["datetime"]),

@@ -1,14 +1,19 @@
-"""The backends of another git revision: `impls/` as it was then, in a folder beside this checkout."""
+"""The backends of a git revision, or of the working tree: a copy of `impls/` in a folder of its own."""
 
+import contextlib
+import io
+import shutil
 import subprocess
 import tarfile
 import tempfile
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
 from bench import UserError
 from bench.child import Child
+from bench.description import source_in
 from bench.results import FOLDER
 
 ROOT = Path(__file__).parent.parent
@@ -24,8 +29,14 @@ class Side(NamedTuple):
 
 
 def working_tree() -> Side:
-    """This checkout as it is now."""
-    return Side("working tree", ROOT)
+    """This checkout as it is now: a copy, so that it stays as it is while it is measured."""
+    folder = EXPORTS / f"tree-{source_in(ROOT)}"
+    if not folder.exists():
+        with unfinished(
+            folder
+        ) as whole:  # with what numba compiled of it, which is known by time and size of the files
+            shutil.copytree(ROOT / "impls", whole / "impls")
+    return Side("working tree", folder)
 
 
 def revision(name: str) -> Side:
@@ -44,7 +55,8 @@ def unknown(said: bytes) -> str:
     """Why git has no such revision, and what to do."""
     shallow = git("rev-parse", "--is-shallow-repository")
     if shallow.returncode:
-        return f"expected a git checkout at {ROOT}, found none; clone the repository, or give two results files"
+        reason = " ".join(shallow.stderr.decode().split())
+        return f"expected a git checkout at {ROOT}, found none that git can read ({reason}); or give two results files"
     if shallow.stdout.strip() == b"true":
         return "expected a commit, found none; this clone is shallow: `git fetch --unshallow` brings the others"
     return "expected a commit, a branch, a tag or a results file, found none; `git log` lists commits" + (
@@ -53,18 +65,24 @@ def unknown(said: bytes) -> str:
 
 
 def export(commit: str, folder: Path) -> None:
-    """Write the commit's `impls/` into a new folder, whole or not at all."""
+    """Write the commit's `impls/` into a new folder. Raises UserError where it has none."""
     archive = git("archive", "--format=tar", commit, "impls")
     if archive.returncode:
         raise UserError(f"revision {commit[:12]}: expected a folder impls/ in it, found none; choose a later revision")
+    with unfinished(folder) as whole, tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
+        tar.extractall(whole, filter="data")
+
+
+@contextlib.contextmanager
+def unfinished(folder: Path) -> Iterator[Path]:
+    """A folder to fill, which then becomes this one: whole or not at all."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as unfinished:
-        packed = Path(unfinished, "impls.tar")
-        packed.write_bytes(archive.stdout)
-        whole = Path(unfinished, "whole")
-        with tarfile.open(packed) as tar:
-            tar.extractall(whole, filter="data")
-        whole.rename(folder)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
+        whole = Path(beside, "whole")
+        whole.mkdir()
+        yield whole
+        with contextlib.suppress(FileExistsError):  # somebody else was faster
+            whole.rename(folder)
 
 
 def backends_of(side: Side) -> list[str]:

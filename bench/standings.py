@@ -2,7 +2,9 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -18,6 +20,7 @@ from bench.statistics import Interval
 BUSY = 1.0  # load before the race that is worth a warning
 STOLEN = 0.01  # share of the cores' time that is
 RESTLESS = 1.2  # drift between generations that is worth a warning
+LONGER = defaultdict(lambda: "more time", race="a longer --budget", compare="more --generations")
 GROWING = {"batch": "images per update", "images": "images", "threads": "threads", "hidden": "hidden units"}
 
 
@@ -43,10 +46,21 @@ def show(console: Console, race: Raced, looked: bool) -> None:
     )
     console.print(arithmetic(order, found))
     console.print(machine_reached(race))
+    for name, entrant in race.entrants.items():
+        if name in found and entrant.images < race.key["images"]:
+            console.print(
+                f"{escape(name)}: on {entrant.images:,} of {race.key['images']:,} images, its seconds scaled to all, "
+                "its memory of these.\n"
+            )
+    show_left_out(console, race)
+    for line in disturbances(race):
+        console.print(f"[yellow]The machine was not quiet:[/] {escape(line)}")
+
+
+def show_left_out(console: Console, race: Raced) -> None:
+    """Who is in no table, for a fault."""
     for reason in race.left_out.values():
         console.print(f"[red]left out:[/] {escape(reason)}", soft_wrap=True)
-    for line in disturbances(race):
-        console.print(f"[yellow]The machine was not quiet:[/] {line}")
 
 
 def compared(race: Raced, order: list[str], looked: bool) -> Table:
@@ -61,7 +75,7 @@ def compared(race: Raced, order: list[str], looked: bool) -> Table:
         interval = in_words(found.interval) if found and found.interval else ""
         ratio = in_short(found.estimate) if found else "1" if name == race.baseline else ""
         outliers = f"{found.outliers} of {found.pairs}" if found else ""
-        table.add_row(name, str(ranks.get(name, "")), f"{typical[name]:.4g}", ratio, interval, outliers)
+        table.add_row(escape(name), str(ranks.get(name, "")), f"{typical[name]:.4g}", ratio, interval, outliers)
     return table
 
 
@@ -71,7 +85,7 @@ def beside(order: list[str], found: dict[str, Account]) -> Table:
     for name in order:
         row = found[name]
         table.add_row(
-            name,
+            escape(name),
             f"{row.cpu:.0%}",
             f"{row.prepare:.2g} s",
             "" if row.cold is None else f"{row.cold:.3g} s",
@@ -91,7 +105,7 @@ def arithmetic(order: list[str], found: dict[str, Account]) -> Table:
         if row.flop_rate is not None:
             gemm = "unknown" if row.share_of_gemm is None else f"{row.share_of_gemm:.0%}"
             floors = "" if row.floors is None else f"{row.floors:.3f}"
-            table.add_row(name, f"{row.flop_rate / 1e9:.4g}", gemm, floors)
+            table.add_row(escape(name), f"{row.flop_rate / 1e9:.4g}", gemm, floors)
     return table
 
 
@@ -110,47 +124,52 @@ def machine_reached(race: Raced) -> str:
 def show_growth(console: Console, races: Sequence[Raced]) -> None:
     """Seconds by what was swept, and with which power of it they grow."""
     name = swept(races)
-    sizes = [size_of(race, name) for race in races]
+    sizes = [size_of(race.key, name) for race in races]
     times = [times_of(race) for race in races]
     table = table_of(GROWING[name], *(f"{size:,}" for size in sizes), "grows with", "95 % interval")
     for entrant in races[0].entrants:
         row = [one.get(entrant) for one in times]
-        known = [(size, seconds) for size, seconds in zip(sizes, row, strict=True) if seconds is not None]
+        known = {size: seconds for size, seconds in zip(sizes, row, strict=True) if seconds is not None}
         cells = ["" if seconds is None else f"{seconds:.4g}" for seconds in row]
         if len(known) > 1:
-            grown = statistics.exponent([size for size, _ in known], [seconds for _, seconds in known])
-            cells += [f"power {grown.estimate:.2f}", "" if grown.interval is None else in_words(grown.interval)]
+            grown = statistics.exponent(list(known), list(known.values()))
+            interval = grown.interval
+            cells += [f"power {grown.estimate:.2f}", f"{interval.low:.2f} to {interval.high:.2f}" if interval else ""]
         if known:
-            table.add_row(entrant, *cells)
+            table.add_row(escape(entrant), *cells)
     console.print(table)
     console.print("Seconds; the power is fitted to their logarithms, its interval tells how well that fits.\n")
 
 
 def swept(races: Sequence[Raced]) -> str:
-    """What differs between races: one of those that can be swept."""
-    return next(name for name in GROWING if len({size_of(race, name) for race in races}) > 1)
+    """What grows from race to race. Raises ValueError where these are no races of one sweep."""
+    names = {race.sweep for race in races}
+    name = names.pop() if len(names) == 1 else None
+    if name not in GROWING:
+        raise ValueError(f"expected races of one sweep of {', '.join(GROWING)}")
+    return name
 
 
-def size_of(race: Raced, name: str) -> int:
-    """How large what is swept is in a race."""
+def size_of(key: Mapping[str, Any], name: str) -> int:
+    """How large what is swept is, by the key of a race."""
     if name == "hidden":
-        return int(sum(race.key["sizes"][1:-1]))
-    value = race.key[name]
-    return int(race.key["images"] if value is None else value)  # the full batch is of all images
+        return int(sum(key["sizes"][1:-1]))
+    value = key[name]
+    return int(key["images"] if value is None else value)  # the full batch is of all images
 
 
 def disturbances(race: Raced) -> list[str]:
     """What was seen of other work on the machine, and what to do about it."""
     lines = []
-    worst = max(statistics.seconds(race.rounds()), key=lambda row: row.drift or 0)
-    if worst.drift and worst.drift > RESTLESS:
+    worst = max(statistics.seconds(race.rounds()), key=lambda row: row.drift or 0, default=None)
+    if worst and worst.drift and worst.drift > RESTLESS:
         lines.append(
-            f"from one generation to another {worst.backend} changed by a factor of {worst.drift:.2f}; give the race a "
-            "longer --budget"
+            f"from one generation to another {worst.backend} changed by a factor of {worst.drift:.2f}; give it "
+            f"{LONGER[race.purpose]}"
         )
     seen = race.generations
-    if seen and (seen[0]["load_before"] or 0) > BUSY:
-        lines.append(f"its load was {seen[0]['load_before']:.1f} before the race; end what else is running")
+    if (race.load or 0) > BUSY:
+        lines.append(f"its load was {race.load:.1f} when this began; end what else is running")
     seconds = sum(entry["seconds"] for entry in seen)
     stolen = sum(entry["stolen"] or 0 for entry in seen) / ((os.cpu_count() or 1) * seconds) if seconds else 0.0
     if stolen > STOLEN:
@@ -167,8 +186,8 @@ def table_of(*heads: str) -> Table:
 
 
 def in_short(ratio: float) -> str:
-    """Three decimals, or three digits where it is large."""
-    return f"{ratio:.3f}" if ratio < 100 else f"{ratio:.3g}"
+    """Three decimals, or three digits where it is large or small."""
+    return f"{ratio:.3f}" if 0.1 <= ratio < 100 else f"{ratio:.3g}"
 
 
 def in_words(interval: Interval) -> str:

@@ -69,4 +69,10 @@ def in_force() -> dict[str, int]:
         import numba
 
         pools["numba"] = int(numba.get_num_threads())
+    if "torch" in sys.modules:
+        import torch
+
+        pools["torch"] = int(torch.get_num_threads())
+    if "jax" in sys.modules:
+        pools["jax"] = cores()  # it heeds no variable, makes a thread a core, and does not tell
     return pools

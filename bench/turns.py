@@ -21,6 +21,7 @@ from bench.measuring import Task, serve
 from data import Digits
 
 SHORTEST = 0.002  # seconds; calls that take less are repeated within a measurement
+GENERATIONS_A_RATE = 4  # the machine's rates take as long as everything else of the floor
 TIME_LIMIT = 300.0  # seconds for one request
 Record = dict[str, Any]
 
@@ -42,13 +43,18 @@ class Race:
     rounds: int  # of a generation
     record: Callable[[Record], None]  # is called with everything that is measured, as it comes
     number: int = 0  # among the races of a file
+    run: int = 0  # of the command: 1 where it goes on for the first time
     seed: int = 0
     time_limit: float = TIME_LIMIT  # seconds that one request may take
     failures: dict[str, str] = field(default_factory=dict)
 
+    def left(self) -> list[str]:
+        """Who has not failed."""
+        return [name for name in self.tasks if name not in self.failures]
+
     def tell(self, kind: str, **what: Any) -> None:
         """Record something."""
-        self.record({"kind": kind, "race": self.number} | what)
+        self.record({"kind": kind, "race": self.number, "run": self.run} | what)
 
 
 def run_generation(race: Race, generation: int) -> None:
@@ -83,15 +89,21 @@ def run_generation(race: Race, generation: int) -> None:
     )
 
 
-def attempt(race: Race, generation: int, action: Callable[..., object], entrant: Entrant, *arguments: Any) -> None:
-    """Do something with an entrant that has not failed yet; note its failure, by name, where it fails now."""
+def attempt(
+    race: Race, generation: int | None, action: Callable[..., object], entrant: Entrant, *arguments: Any
+) -> None:
+    """Do something with an entrant that has not failed yet; note its failure, by name, where it fails now.
+
+    generation: that it belongs to; None: to the race.
+    """
     if entrant.name in race.failures:
         return
     try:
         action(race, entrant, *arguments)
     except ChildFailed as failure:
         race.failures[entrant.name] = f"{entrant.name}: {failure}"
-        race.tell("failure", generation=generation, entrant=entrant.name, reason=str(failure))
+        when = {} if generation is None else {"generation": generation}
+        race.tell("failure", entrant=entrant.name, reason=str(failure), **when)
         entrant.child.kill()  # one that hangs would take time from the others
 
 
@@ -121,7 +133,7 @@ def warm_up(race: Race, entrant: Entrant, generation: int) -> None:
     task = race.tasks[entrant.name]
     loaded = ask(race, entrant, "load")
     first = ask(race, entrant, "measure", 1)
-    described = ask(race, entrant, "describe")
+    described = ask(race, entrant, "describe", generation % GENERATIONS_A_RATE == 0)
     entrant.repeats = max(1, int(np.ceil(SHORTEST / described["warm"]["wall"])))
     race.tell(
         "process",

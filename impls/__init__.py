@@ -30,6 +30,15 @@ BUILTIN = {
     "vectorized": Entry("impls.vectorized"),
     "minibatch": Entry("impls.minibatch"),
     "numba": Entry("impls.numba_loops", requires=("numba",)),
+    "numba_dense": Entry("impls.numba_dense", requires=("numba",)),
+    "numba_sparse": Entry("impls.numba_sparse", requires=("numba",)),
+    # Peers: the same network as users of other libraries write it.
+    "scipy_sparse": Entry("impls.sparse_scipy", requires=("scipy",)),
+    "sklearn": Entry("impls.sklearn_mlp", requires=("sklearn",), extra="peers"),
+    "torch": Entry("impls.torch_autograd", requires=("torch",), extra="peers"),
+    "torch_compile": Entry("impls.torch_compiled", requires=("torch",), extra="peers"),
+    "torch_manual": Entry("impls.torch_manual", requires=("torch",), extra="peers"),
+    "jax": Entry("impls.jax_scan", requires=("jax",), extra="peers"),
 }
 REFERENCE = "naive"
 PARTS = ("NAME", "SUMMARY", "DTYPES", "HOME", "unsupported", "prepare", "outputs", "gradients", "train")

@@ -13,7 +13,7 @@ def main(arguments: list[str] | None = None) -> int:
     _Parser(prog="python -m impls", description=__doc__).parse_args(arguments)
     try:
         for name in impls.names():
-            print(f"{name:12} {described(name)}")
+            print(f"{name:13} {described(name)}")
         sys.stdout.flush()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

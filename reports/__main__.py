@@ -8,16 +8,15 @@ import sys
 import tempfile
 import webbrowser
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
 from bench import UserError
-from bench.results import FOLDER, ResultSet, read
+from bench.results import FOLDER
 from reports import tables
+from reports.chosen import Chosen, choose
 
 OUT = Path(__file__).parent / "out"
-HOW_TO_MAKE = "`make bench` or `python -m bench` makes results"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,11 +26,12 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that has no dagger still gets the table
     try:
-        results = read(options.results) if options.results.is_file() else newest(options.results)
-        tables.check(results)
-        files = render(results)
+        chosen = choose(options.results or [FOLDER])
+        if chosen.benchmarks:
+            tables.check(chosen.benchmarks)
+        files = render(chosen)
         write(files, options.out)
-        show(results)
+        show(chosen)
         page = (options.out / "index.html").resolve()
         print(f"Page: {page}")
         if options.open and not webbrowser.open(page.as_uri()):
@@ -59,64 +59,32 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--results",
         type=Path,
-        default=FOLDER,
+        action="append",
         metavar="FILE_OR_FOLDER",
-        help="a results file, or a folder whose newest one is taken (default: bench/results)",
+        help="a results file, or a folder of which the newest of each kind are taken; may be given several times "
+        "(default: bench/results)",
     )
     parser.add_argument("--out", type=Path, default=OUT, metavar="FOLDER", help="default: reports/out")
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
     return parser
 
 
-# --- which results ---------------------------------------------------------------------------------------
-
-
-def newest(folder: Path) -> ResultSet:
-    """The newest results of a folder by the time they name. Files that are none are named and passed over.
-
-    Raises UserError if there are none.
-    """
-    if not folder.exists():
-        raise UserError(f"{folder}: expected a results file or a folder of them, found nothing; {HOW_TO_MAKE}")
-    found = []
-    for path in sorted(folder.glob("*.json")):
-        try:
-            results = read(path)
-            found.append((moment(results), path, results))
-        except UserError as error:
-            print(f"passed over: {tables.printable(str(error))}", file=sys.stderr)
-    if not found:
-        raise UserError(f"{folder}: expected results (*.json), found none; {HOW_TO_MAKE}")
-    *_, results = max(found, key=lambda candidate: candidate[:2])
-    print(f"Results: {results.path}, the newest of {len(found)}, measured {results.when}")
-    return results
-
-
-def moment(results: ResultSet) -> datetime:
-    """When results were measured; without a time zone it is taken as UTC. Raises UserError if it is no time."""
-    try:
-        when = datetime.fromisoformat(results.when)
-    except ValueError:
-        raise UserError(
-            f"{results.path}: expected a time in ISO 8601, found {results.when!r}; run the benchmark again"
-        ) from None
-    return when if when.tzinfo else when.replace(tzinfo=UTC)
-
-
 # --- what is made of them --------------------------------------------------------------------------------
 
 
-def render(results: ResultSet) -> dict[str, bytes]:
+def render(chosen: Chosen) -> dict[str, bytes]:
     """Every file of the report, by name; nothing is written."""
-    from reports import figures, page
+    from reports import figures, race_figures, sections
+    from reports.page import page
 
-    drawn = {drawing.name: drawing.draw(results) for drawing in figures.DRAWINGS}
-    svgs = {name: figures.svg(figure) for name, figure in drawn.items()}
+    drawn = figures.drawn(chosen.benchmarks) if chosen.benchmarks else []
+    drawn += race_figures.drawn(chosen.race, chosen.sweeps, chosen.calibrations, chosen.names)
+    svgs = {one.name: figures.svg(one.figure) for one in drawn}
     return {
         **{f"{name}.svg": svg.encode() for name, svg in svgs.items()},
-        **{f"{name}.png": figures.png(figure) for name, figure in drawn.items()},
-        "summary.md": tables.summary(results).encode(),
-        "index.html": page.page(results, svgs).encode(),
+        **{f"{one.name}.png": figures.png(one.figure) for one in drawn},
+        "summary.md": sections.summary(chosen).encode(),
+        "index.html": page(chosen, {one.name: (one, svgs[one.name]) for one in drawn}).encode(),
     }
 
 
@@ -138,10 +106,12 @@ def write(files: Mapping[str, bytes], folder: Path) -> None:
         ) from None
 
 
-def show(results: ResultSet) -> None:
+def show(chosen: Chosen) -> None:
     """Print the tables and what belongs to them."""
     from rich.console import Console
     from rich.text import Text
+
+    from reports import sections
 
     columns = shutil.get_terminal_size((tables.COMFORTABLE, 24)).columns
     console = Console(width=max(columns, tables.NARROWEST), highlight=False)
@@ -149,20 +119,28 @@ def show(results: ResultSet) -> None:
     def say(words: str, style: str = "") -> None:
         console.print(Text(tables.printable(words), style))
 
-    if results.notice:
-        say(results.notice, "yellow")
-    for table in (tables.at_home(results), tables.on_same_plan(results)):
+    for results in chosen.files:
+        print(tables.printable(f"Results: {results.path}, measured {results.when}"))  # a path is not broken
+    for notice in chosen.notices:
+        say(notice, "yellow")
+    for section in sections.sections(chosen):
         console.print()
-        if table.rows:
-            console.print(tables.for_terminal(table, columns))
-        else:
-            say(f"{table.title}: nothing of this was measured.")
-        for note in table.notes:
-            say(note)
-    for line in tables.left_out(results):
-        say(f"Left out: {line}", "red")
+        say(section.title, "bold")
+        for line in section.lines:
+            say(line)
+        for sheet in section.sheets:
+            console.print()
+            if sheet.rows:
+                console.print(tables.for_terminal(sheet, columns))
+            else:
+                say(f"{sheet.title}: nothing of this was measured.")
+            for note in sheet.notes:
+                say(note)
     console.print()
-    say(tables.headline(results))
+    for line in sections.left_out(chosen):
+        say(f"Left out: {line}", "red")
+    for line in (*sections.remarks(chosen), *sections.headlines(chosen)):
+        say(line)
 
 
 if __name__ == "__main__":

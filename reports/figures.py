@@ -1,4 +1,4 @@
-"""Results -> five figures, each a function of a ResultSet that needs no file; and how they are written.
+"""Results of pytest-benchmark -> five figures, functions that need no file; and how figures are made and written.
 
 Figures are made without pyplot, so nothing here is global. What depends on matplotlib's settings happens inside
 `style()`, so that a user's own settings change nothing.
@@ -74,9 +74,8 @@ class Look(NamedTuple):
         }
 
 
-def looks(results: ResultSet) -> dict[str, Look]:
+def looks(backends: Sequence[str]) -> dict[str, Look]:
     """The look of each backend, by its place on the ladder."""
-    backends = tables.ladder(results)
     steps = max(len(backends), len(DASHES))
     return {
         backend: Look(
@@ -150,8 +149,10 @@ def accuracy_over_time(results: ResultSet) -> "Figure":
     trained = [training for training in trainings(tables.home_rounds(results)) if training.rounds > 0]
     notes = ["A mark is a round of training; each backend at home.", STRETCHED]
     title = f"Accuracy over training time, on the {count_of(tables.accuracy_checks(results))}test images"
-    look = looks(results)
-    with framed(results, title, max(4.2, legend_height(training.name for training in trained)), notes) as figure:
+    look = looks(tables.ladder(results))
+    with framed(
+        *about(results), title, max(4.2, legend_height(training.name for training in trained)), notes
+    ) as figure:
         axes = figure.subplots()
         if not trained:
             say(axes, "There is no training curve of a backend at home in these results.")
@@ -176,9 +177,9 @@ def cost_over_rounds(results: ResultSet) -> "Figure":
     trained = trainings(measured for measurements in on_both_plans(results).values() for measured in measurements)
     notes = ["Lines of backends that compute the same lie on each other, the later and thinner on the earlier."]
     notes += filter(None, map(not_drawn, trained))
-    look = looks(results)
+    look = looks(tables.ladder(results))
     lines: dict[str, Any] = {}
-    with framed(results, "Cost over rounds of training", max(4.2, legend_height(look)), notes) as figure:
+    with framed(*about(results), "Cost over rounds of training", max(4.2, legend_height(look)), notes) as figure:
         for axes, panel in side_by_side(figure, panels):
             for training in panel:
                 backend = training.measured.backend
@@ -204,12 +205,13 @@ def speed_against_accuracy(results: ResultSet) -> "Figure":
         STRETCHED,
         *(f"Not drawn: {training.name}, without a round or a number." for training in trained if not training.has_end),
     ]
-    numbers = {backend: str(i) for i, backend in enumerate(looks(results), start=1)}
+    look = looks(tables.ladder(results))
+    numbers = {backend: str(i) for i, backend in enumerate(look, start=1)}
     numbered = {backend: f"{i}: {backend}" for backend, i in numbers.items()}
     many = len(drawn) > MOST_NAMES
     height = max(4.6, legend_height(numbered.values()) if many else 0)
     title = f"Speed against accuracy on the {count_of(tables.accuracy_checks(results))}test images"
-    with framed(results, title, height, notes) as figure:
+    with framed(*about(results), title, height, notes) as figure:
         axes = figure.subplots()
         if not drawn:
             say(axes, "There is no training curve in these results.")
@@ -218,7 +220,7 @@ def speed_against_accuracy(results: ResultSet) -> "Figure":
         marks: dict[str, Any] = {}
         for training in drawn:
             backend = training.measured.backend
-            marks[numbered[backend]] = end_point(axes, training, looks(results)[backend])
+            marks[numbered[backend]] = end_point(axes, training, look[backend])
             names.append(
                 numbers[backend] if many else f"{backend}, {training.rounds} round{'s' * (training.rounds != 1)}"
             )
@@ -233,12 +235,21 @@ def speed_against_accuracy(results: ResultSet) -> "Figure":
 
 
 class Drawing(NamedTuple):
-    """A figure of the report."""
+    """How a figure of the report is made."""
 
     name: str  # of its files
     title: str
     draw: Callable[[ResultSet], "Figure"]
     caption: str  # how to read it
+
+
+class Drawn(NamedTuple):
+    """A figure of the report."""
+
+    name: str  # of its files
+    title: str
+    caption: str  # how to read it
+    figure: "Figure"
 
 
 DRAWINGS = (
@@ -279,6 +290,11 @@ DRAWINGS = (
 )
 
 
+def drawn(results: ResultSet) -> list[Drawn]:
+    """All figures."""
+    return [Drawn(drawing.name, drawing.title, drawing.caption, drawing.draw(results)) for drawing in DRAWINGS]
+
+
 # --- the parts they are made of ---------------------------------------------------------------------------
 
 
@@ -288,6 +304,11 @@ def on_both_plans(results: ResultSet) -> dict[str, list[Measurement]]:
         "each backend at home": tables.home_rounds(results),
         f"all on the same plan: {tables.same_plan_name(results)}": tables.same_plan_rounds(results),
     }
+
+
+def about(results: ResultSet) -> tuple[str | None, str]:
+    """What every figure says: the notice, and the setting."""
+    return results.notice, tables.setting(results)
 
 
 def side_by_side(
@@ -321,9 +342,9 @@ def dot_plot(
         for measured in measurements
         if (scaled := tables.scaling(measured))
     )
-    look = looks(results)
+    look = looks(tables.ladder(results))
     height = 1.0 + sum(0.2 * label.count("\n") + 0.34 for label in labels)
-    with framed(results, title, max(2.2, height), notes) as figure:
+    with framed(*about(results), title, max(2.2, height), notes) as figure:
         for axes, panel in side_by_side(figure, panels, sharex=True):
             for measured in panel:
                 y, (colour, marker, *_) = names.index(measured.backend), look[measured.backend]
@@ -435,6 +456,11 @@ def wrapped(name: str) -> str:
     return text("\n".join(textwrap.wrap(printable(name), NAME_LETTERS, max_lines=NAME_LINES, placeholder="…")))
 
 
+def each_wrapped(label: str) -> str:
+    """Each line of a label on few short lines."""
+    return "\n".join(map(wrapped, label.split("\n")))
+
+
 def say(axes: "Axes", words: str) -> None:
     """Say in an empty panel what is missing."""
     axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=GREY, fontsize=11)
@@ -449,14 +475,14 @@ def add_legend(figure: "Figure", lines: Mapping[str, Any]) -> None:
     assert isinstance(layout, ConstrainedLayoutEngine)
     left, bottom, width, height = layout.get()["rect"]
     corner = (left + width, bottom + height)
-    legend = figure.legend(lines.values(), map(wrapped, lines), loc="upper right", bbox_to_anchor=corner)
+    legend = figure.legend(lines.values(), map(each_wrapped, lines), loc="upper right", bbox_to_anchor=corner)
     legend.set_in_layout(False)
     layout.set(rect=(left, bottom, width - legend.get_window_extent().width / figure.bbox.width, height))
 
 
 def legend_height(names: Iterable[str]) -> float:
     """Inches that a legend takes."""
-    return 0.6 + sum(0.15 * (1 + wrapped(name).count("\n")) + 0.07 for name in names)
+    return 0.6 + sum(0.15 * (1 + each_wrapped(name).count("\n")) + 0.07 for name in names)
 
 
 # --- axes -------------------------------------------------------------------------------------------------
@@ -528,16 +554,16 @@ def style() -> Iterator[None]:
 
 
 @contextmanager
-def framed(results: ResultSet, title: str, height: float, notes: Iterable[str]) -> Iterator["Figure"]:
+def framed(notice: str | None, setting: str, title: str, height: float, notes: Iterable[str]) -> Iterator["Figure"]:
     """A white sheet with `height` inches for axes; above the title and any notice, below the notes and the setting."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     heading = textwrap.wrap(printable(title), 95)
-    notice = textwrap.wrap(printable(results.notice or ""), LETTERS)
-    footer = [line for note in [*notes, tables.setting(results)] for line in textwrap.wrap(printable(note), LETTERS)]
-    above = 0.25 + 0.24 * len(heading) + SMALL_LINE * len(notice)
+    warning = textwrap.wrap(printable(notice or ""), LETTERS)
+    footer = [line for note in [*notes, setting] for line in textwrap.wrap(printable(note), LETTERS)]
+    above = 0.25 + 0.24 * len(heading) + SMALL_LINE * len(warning)
     below = 0.2 + SMALL_LINE * len(footer)
     total = above + height + below
     with style():
@@ -548,7 +574,7 @@ def framed(results: ResultSet, title: str, height: float, notes: Iterable[str]) 
         figure.text(left, top, text("\n".join(heading)), va="top", fontsize=13, fontweight="bold")
         top -= (0.05 + 0.24 * len(heading)) / total
         figure.text(
-            left, top, text("\n".join(notice)), va="top", fontsize=SMALL, color=NOTICE_COLOUR, fontweight="bold"
+            left, top, text("\n".join(warning)), va="top", fontsize=SMALL, color=NOTICE_COLOUR, fontweight="bold"
         )
         figure.text(left, 0.1 / total, text("\n".join(footer)), va="bottom", fontsize=SMALL, color=GREY)
         yield figure

@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.results import ResultSet
-from reports import tables
-from reports.figures import DRAWINGS
+from reports import sections, tables
+from reports.chosen import Chosen
+from reports.figures import Drawn
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def page(results: ResultSet, drawn: Mapping[str, str]) -> str:
-    """The page; `drawn` holds the SVG file of each of DRAWINGS by its name."""
+def page(chosen: Chosen, drawn: Mapping[str, tuple[Drawn, str]]) -> str:
+    """The page; `drawn` holds figures by name, with the SVG file of each."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -24,18 +24,19 @@ def page(results: ResultSet, drawn: Mapping[str, str]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    figures = {name: (figure, inline(svg, name, figure.title)) for name, (figure, svg) in drawn.items()}
+    machine = chosen.files[0].machine
     return environment.get_template("page.html.j2").render(
-        results=results,
-        headline=tables.headline(results),
-        headers=tables.HEADERS,
-        columns_of_text=tables.COLUMNS_OF_TEXT,
-        tables=(tables.at_home(results), tables.on_same_plan(results)),
-        cells=tables.cells,
-        explanation=tables.EXPLANATION,
-        left_out=tables.left_out(results),
-        figures=[(drawing, inline(drawn[drawing.name], drawing.name, drawing.title)) for drawing in DRAWINGS],
-        setting=tables.setting(results),
-        machine={name.replace("_", " "): described(value) for name, value in results.machine.items()},
+        title=f"{chosen.files[0].data_name}, {chosen.files[0].when}",
+        headlines=sections.headlines(chosen),
+        notices=chosen.notices,
+        sections=sections.sections(chosen),
+        figures=figures,
+        left_out=sections.left_out(chosen),
+        limits=sections.limits(chosen),
+        remarks=sections.remarks(chosen),
+        origins=sections.origins(chosen),
+        machine={name.replace("_", " "): described(value) for name, value in machine.items()},
     )
 
 

@@ -1,9 +1,9 @@
-"""Results -> the two tables of a report: rows, then terminal and Markdown; and the sentences that go with them."""
+"""Results of pytest-benchmark -> two tables and their sentences; any table -> terminal and Markdown."""
 
 import html
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -50,6 +50,16 @@ class Row:
     check_scaled: str | None
 
 
+class Sheet(NamedTuple):
+    """A table as text. Line breaks in heads and cells are the terminal's; Markdown and HTML take them as spaces."""
+
+    title: str
+    heads: Sequence[str]
+    rows: list[list[str]]  # a cell for each head
+    notes: list[str]  # to be said below
+    columns_of_text: int = 1  # the first ones; the others hold numbers
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows under a title, and what has to be said below them."""
@@ -58,8 +68,12 @@ class Table:
     rows: list[Row]
     notes: list[str]
 
+    @property
+    def sheet(self) -> Sheet:
+        """The table as text."""
+        return Sheet(self.title, HEADERS, [cells(row) for row in self.rows], self.notes, COLUMNS_OF_TEXT)
 
-# Line breaks are the terminal's; Markdown and HTML take them as spaces.
+
 HEADERS = (
     "backend",
     "plan\n(batch)",
@@ -75,7 +89,8 @@ HEADERS = (
 COLUMNS_OF_TEXT = 2  # the first ones; the others hold numbers
 COMFORTABLE = 100  # columns of a terminal that leave room between those of the table
 NARROWEST = 80
-HYPHENS = {"accuracy": "accu-\nracy", "mini-": "mini-\n"}  # where the terminal is narrower than is comfortable
+# Where the terminal is narrower than is comfortable.
+HYPHENS = {"accuracy": "accu-\nracy", "mini-": "mini-\n", "outliers": "out-\nliers"}
 
 EXPLANATION = (
     "Seconds are medians over samples, CPU is user and system time. Accuracy check: the outputs of all test images. "
@@ -320,7 +335,7 @@ def setting(results: ResultSet) -> str:
 # --- terminal --------------------------------------------------------------------------------------------
 
 
-def for_terminal(table: Table, columns: int = COMFORTABLE) -> "RichTable":
+def for_terminal(sheet: Sheet, columns: int = COMFORTABLE) -> "RichTable":
     """The table for rich in so many columns, NARROWEST or more; long names go on in the next line."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table as RichTable
@@ -328,50 +343,33 @@ def for_terminal(table: Table, columns: int = COMFORTABLE) -> "RichTable":
 
     comfortable = columns >= COMFORTABLE
     drawn = RichTable(
-        title=Text(table.title, "bold"), title_justify="left", box=SIMPLE_HEAD, show_edge=False, leading=1
+        title=Text(printable(sheet.title), "bold"), title_justify="left", box=SIMPLE_HEAD, show_edge=False, leading=1
     )
     drawn.padding = (0, 1 if comfortable else 0, 0, 0)
 
     def text(cell: str) -> Text:
         for word, hyphenated in ({} if comfortable else HYPHENS).items():
             cell = cell.replace(word, hyphenated)
-        return Text(cell)
+        return Text("\n".join(map(printable, cell.split("\n"))))
 
-    for i, header in enumerate(HEADERS):
-        if i < COLUMNS_OF_TEXT:
-            drawn.add_column(text(header), overflow="fold")
+    for i, head in enumerate(sheet.heads):
+        if i < sheet.columns_of_text:
+            drawn.add_column(text(head), overflow="fold")
         else:
-            drawn.add_column(text(header), justify="right", no_wrap=True)
-    for row in table.rows:
-        name, *others = cells(row)
-        drawn.add_row(Text(name), *map(text, others))
+            drawn.add_column(text(head), justify="right", no_wrap=True)
+    for name, *others in sheet.rows:
+        drawn.add_row(Text(printable(name)), *map(text, others))
     return drawn
 
 
 # --- Markdown --------------------------------------------------------------------------------------------
 
 
-def summary(results: ResultSet) -> str:
-    """Both tables with all that belongs to them, as Markdown."""
-    parts = ["# digitbench", markdown_text(headline(results))]
-    if results.notice:
-        parts.append(f"**{markdown_text(results.notice)}**")
-    for table in (at_home(results), on_same_plan(results)):
-        parts.append(f"## {markdown_text(table.title)}")
-        parts.append(for_markdown(table) if table.rows else "Nothing was measured.")
-        parts += [markdown_text(note) for note in table.notes]
-    parts.append(EXPLANATION)
-    if lines := left_out(results):
-        parts += ["## Left out", "\n".join(f"- {markdown_text(line)}" for line in lines)]
-    parts.append(markdown_text(f"Measured {results.when}; {setting(results)}."))
-    return "\n\n".join(parts) + "\n"
-
-
-def for_markdown(table: Table) -> str:
+def for_markdown(sheet: Sheet) -> str:
     """The table in GitHub's form."""
-    rule = ["---" if i < COLUMNS_OF_TEXT else "---:" for i in range(len(HEADERS))]
-    texts = [[markdown_text(cell) for cell in cells(row)] for row in table.rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [map(markdown_text, HEADERS), rule, *texts])
+    rule = ["---" if i < sheet.columns_of_text else "---:" for i in range(len(sheet.heads))]
+    texts = [[markdown_text(cell) for cell in row] for row in sheet.rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [map(markdown_text, sheet.heads), rule, *texts])
 
 
 def markdown_text(text: str) -> str:

@@ -24,16 +24,19 @@ from impls.contract import (
 )
 from impls.initialisation import initial_parameters
 
-BASE = ("naive", "vectorized", "minibatch", "numba")
+BASE = ("naive", "vectorized", "minibatch", "numba", "numba_dense", "numba_sparse", "scipy_sparse")
 N = 14  # images; no multiple of 4, which is how many `numba` takes at a time
 SIZES = (12, 7, 4)
 FUNCTIONS = list(itertools.product(get_args(Activation), COST_OF_OUTPUT.items()))
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 
 
-@pytest.fixture(params=impls.names())
+OTHERS = [name for name in impls.names() if name not in BASE and impls.entry(name).extra != "peers"]
+
+
+@pytest.fixture(params=[*BASE, *OTHERS])
 def backend(request: pytest.FixtureRequest) -> Backend:
-    """Every backend. Those that need no more than the base installation are never left out."""
+    """Every backend but the optional peers. Those that need no more than the base installation are never left out."""
     reason = impls.unavailable_reason(request.param)
     if reason is not None and request.param not in BASE:
         pytest.skip(f"backend {request.param} {reason}")
@@ -68,7 +71,7 @@ def plan_of(*bounds: tuple[int, int], order: Array | None = None, rate: float = 
 def train(
     backend: Backend, network: Network, state: State, plan: Plan, images: Array = IMAGES, labels: Array = LABELS
 ) -> tuple[State, Array]:
-    """Prepare and train; all four backends tell the costs."""
+    """Prepare and train; all of these backends tell the costs."""
     dtype = cast(DType, state.parameters[0].weights.dtype.name)
     state, costs = backend.train(network, state, backend.prepare(network, images, labels, dtype), plan)
     assert costs is not None

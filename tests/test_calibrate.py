@@ -2,18 +2,22 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bench import calibrate, campaign, compare, machine, threads
+from bench import calibrate, campaign, machine, threads
 from bench.__main__ import main
-from bench.calibrate import AGAIN, ITSELF, SLOWDOWNS, calibrations, verdicts
-from bench.measuring import Task, work_of
+from bench.cases import MINI_BATCHES
+from bench.measuring import Task, slowed, work_of
 from bench.raced import Entrant, Process, Raced, Sample
+from bench.results import read
+from bench.verdicts import AGAIN, GENERATIONS, ITSELF, SLOWDOWNS, verdicts
 from data import Digits, mnist
+from impls.contract import Plan, check_plan_fits
 
 NOISE = 0.005  # of a generation's median, relative
 
@@ -56,27 +60,31 @@ def test_too_few_generations_say_nothing() -> None:
     assert verdicts([raced(9, {ITSELF: 1.0, AGAIN: 1.0})], generations=10) == []
 
 
-@pytest.mark.parametrize(("again", "updates"), [(0.0, 10), (0.03, 10), (0.05, 10), (0.1, 11), (0.5, 15), (1.5, 25)])
-def test_a_slowdown_is_so_many_more_updates(again: float, updates: int, tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    from bench.cases import MINI_BATCHES
-
-    plans: list[Any] = []
+@pytest.mark.parametrize(
+    ("again", "stops"),
+    [(0.0, []), (0.03, [3]), (0.1, [10]), (0.25, [10, 20, 24]), (1.0, [*range(10, 100, 10), 95])],
+)
+def test_a_slowdown_is_so_many_more_images(again: float, stops: list[int], tmp_path: Path) -> None:
+    plans: list[Plan] = []
 
     class Telling:
         @staticmethod
-        def train(network: Any, state: Any, prepared: Any, plan: Any) -> None:
+        def train(network: Any, state: Any, prepared: Any, plan: Plan) -> None:
             plans.append(plan)
 
     case = replace(MINI_BATCHES, batch=10, order="shuffled")
     work_of(Task("any", "round", case, tmp_path, images=95, n_threads=1, again=again), Telling, None)()
     (plan,) = plans
-    assert len(plan.starts) == len(plan.stops) == len(plan.learning_rates) == updates
-    first = min(updates, 10)
-    assert np.array_equal(plan.starts[:first], np.arange(0, 100, 10)[:first])
-    assert np.array_equal(plan.starts[10:20], np.arange(0, 100, 10)[: max(0, updates - 10)])
-    assert len(plan.order) == 95
+    check_plan_fits(plan, 95)
+    assert plan.stops.tolist() == [*range(10, 100, 10), 95, *stops]
+    assert plan.starts.tolist() == [*range(0, 100, 10), *range(0, 100, 10)[: len(stops)]]
+    assert len(plan.learning_rates) == 10 + len(stops)
+    assert (plan.stops - plan.starts).sum() == 95 + round(again * 95)
+
+
+def test_the_full_batch_is_slowed_as_exactly(tmp_path: Path) -> None:
+    plan = slowed(next(replace(MINI_BATCHES, batch=None).plans(1000, 1)), 30)
+    assert (plan.starts.tolist(), plan.stops.tolist()) == ([0, 0], [1000, 30])
 
 
 @pytest.fixture
@@ -104,8 +112,7 @@ def test_the_command_leaves_a_file_that_counts(folder: Path, capsys: pytest.Capt
     records = [json.loads(line) for line in path.read_text().splitlines()]
     assert {entry["entrant"] for entry in records if entry["kind"] == "sample"} == {ITSELF, AGAIN, *SLOWDOWNS}
     assert re.search(r"^itself again +1\.000 +[\d.]+% +[\d.]+% to [\d.]+% +1$", out, re.MULTILINE), out
-    (path.parent / "calibrate-broken.jsonl").write_text("broken")
-    (found,) = calibrations(path.parent)
+    (found,) = read(path).races
     assert found.purpose == "calibrate"
     assert [row.comparisons for row in verdicts([found, found], generations=2)] == [2] * 4
 
@@ -136,6 +143,6 @@ def test_comparisons_are_as_long_as_those_of_compare(folder: Path, capsys: pytes
     from bench.commands import make_parser
 
     usual = make_parser().parse_args(["calibrate"])
-    assert usual.generations == compare.GENERATIONS
-    assert usual.images == compare.IMAGES
+    assert usual.generations == GENERATIONS
+    assert usual.images == make_parser().parse_args(["compare", "main"]).images
     assert calibrate.BACKEND == "minibatch"

@@ -37,7 +37,8 @@ def test_plans_have_names_of_their_own() -> None:
 
 @pytest.mark.parametrize(
     ("name", "case"),
-    [("naive", FULL_BATCH), ("vectorized", FULL_BATCH), ("minibatch", MINI_BATCHES), ("numba", MINI_BATCHES)],
+    [("naive", FULL_BATCH), ("vectorized", FULL_BATCH), ("minibatch", MINI_BATCHES)]
+    + [(name, MINI_BATCHES) for name in ("numba", "numba_dense", "numba_sparse")],
 )
 def test_home(name: str, case: Case) -> None:
     assert home(impls.load(name)) is case

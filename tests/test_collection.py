@@ -28,7 +28,7 @@ def test_benchmark_only_collects_the_benchmarks() -> None:
     lines = collected("--benchmark-only")
     assert files_of(lines) == {"bench/bench_backends.py"}
     names = [line.partition("::")[2] for line in lines]
-    for backend in ("naive", "vectorized", "minibatch", "numba"):
+    for backend in ("naive", "vectorized", "minibatch", "numba", "numba_dense", "numba_sparse"):
         assert f"bench_outputs[{backend}]" in names
         assert f"bench_gradient[{backend}]" in names
         assert f"bench_round[{backend}-full batch]" in names

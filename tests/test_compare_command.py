@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_raced import HEADER, KEY, end_of, process, sample
+from test_raced import HEADER, KEY, MACHINE, end_of, process, sample
 
+import impls
 from bench import UserError, campaign, compare, machine, revisions, threads
 from bench.__main__ import main
 from bench.journal import Journal
@@ -34,6 +35,12 @@ from impls.vectorized import *
 NAME = "minibatch"
 def outputs(*a):
     return -right.outputs(*a)
+"""
+DENYING = """
+from impls.vectorized import *
+NAME = "minibatch"
+def unsupported(*a):
+    return "not any more"
 """
 
 
@@ -70,7 +77,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def records_of(out: str) -> list[dict[str, Any]]:
-    path = Path(re.sub(r"\s", "", out.rpartition("Every measurement:")[2]))
+    path = Path(out.rpartition("Every measurement: ")[2].splitlines()[0])
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
@@ -99,16 +106,55 @@ def test_a_backend_that_went_wrong_fails_the_comparison_and_the_others_go_on(
 ) -> None:
     assert main(["compare", "right", "wrong", *QUICK, "--backend", "vectorized", "--margin", "1000"]) == 1
     out = capsys.readouterr().out
-    assert "not compared: minibatch, batches of 10, float32: outputs is" in out
+    assert "not compared: after: minibatch, batches of 10, float32: outputs is" in out
     assert re.search(r"^vectorized .* no slowdown found$|^vectorized .* faster$", out, re.MULTILINE), out
+
+
+def test_who_was_wrong_before_or_denies_cannot_be_compared(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "wrong", "right", *QUICK]) == 2
+    captured = capsys.readouterr()
+    assert "not compared: before: minibatch, batches of 10, float32: outputs is" in captured.out
+    assert "minibatch: expected to be compared, and could not be" in captured.err
+    (checkout / "impls" / "minibatch.py").write_text(DENYING)
+    assert main(["compare", "right", *QUICK]) == 2
+    captured = capsys.readouterr()
+    assert re.search(r"left out: after: minibatch, .*: has no train: not any more", captured.out)
+    assert "minibatch: expected to be compared" in captured.err
+
+
+def test_an_interrupted_comparison_goes_on_but_only_as_long_as_it_was_meant(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "left.jsonl"
+    asked = ["compare", "right", "right", *QUICK, "--margin", "1000", "--results", str(path)]
+    write = Journal.record
+
+    def interrupted(self: Journal, *entries: dict[str, Any]) -> None:
+        if entries[0]["kind"] == "sample" and entries[0]["generation"] == 1:
+            raise KeyboardInterrupt
+        write(self, *entries)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "record", interrupted)
+        assert main(asked) == 130
+    assert f"Every measurement: {path}" in capsys.readouterr().out
+    assert main(asked) == 0
+    ended = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [entry["generation"] for entry in ended if entry["kind"] == "generation"] == [0, 2]
+    assert main([*asked, "--generations", "5"]) == 2  # who has looked may not add to it
+    assert "key generations 2 there, 5 here" in capsys.readouterr().err
+    assert main(["compare", "right", "right", *QUICK[2:], "--backend", "vectorized", "--results", str(path)]) == 2
+    assert "entrants before minibatch there, vectorized here" in capsys.readouterr().err
 
 
 def test_all_backends_of_both_are_the_default(checkout: Path) -> None:
     right = revisions.revision("right")
-    assert compare.in_both(right, right) == ["naive", "vectorized", "minibatch", "numba"]
+    assert compare.in_both(right, right) == list(impls.available())
     registry = checkout / "impls" / "__init__.py"
     registry.write_text(registry.read_text().replace('    "minibatch": Entry("impls.minibatch"),\n', ""))
-    assert compare.in_both(right, revisions.working_tree()) == ["naive", "vectorized", "numba"]
+    assert compare.in_both(right, revisions.working_tree()) == [
+        name for name in impls.available() if name != "minibatch"
+    ]
     registry.write_text("broken")
     with pytest.raises(UserError, match="cannot be listed"):
         compare.in_both(right, revisions.working_tree())
@@ -180,7 +226,7 @@ def file_of(path: Path, factor: float, machine_id: str = "abc", seed: int = 0, *
     """A race on a machine that is `factor` times as fast for vectorized, and of another speed in all."""
     rng = np.random.default_rng(seed)
     names = ("vectorized", "floor")
-    header = HEADER | {"machine": {"id": machine_id, "cpu": "c", "cores": 2}, "key": KEY | key}
+    header = HEADER | {"key": KEY | {"machine": MACHINE | {"id": machine_id}} | key}
     speed = 1 + seed
     with Journal(path, [header]) as journal:
         for generation in range(8):
@@ -227,11 +273,13 @@ def test_files_that_cannot_be_compared_end_with_2(tmp_path: Path, capsys: pytest
     floorless = tmp_path / "floorless"
     lines = before.read_text().splitlines(keepends=True)
     floorless.write_text("".join(line for line in lines if f'"entrant": "{FLOOR}"' not in line))
+    newer = file_of(tmp_path / "newer", 1.0, machine=MACHINE | {"libraries": {"numpy": "3"}})
     for after, said in (
-        (elsewhere, "the files are of two machines: id abc there, xyz here"),
+        (newer, "numpy 2 there, 3 here"),
+        (elsewhere, "the files are not of one machine and one floor: machine id abc there, xyz here"),
         (another, "expected the same case in both: plan batches of 128 there, batches of 32 here; batch 128 there, 32"),
         (broken, "expected whole JSON"),
-        (floorless, "expected a race with the floor in every round, found none"),
+        (floorless, "expected a race with the floor in it, found none"),
         (tmp_path / "absent", "cannot be read"),
     ):
         assert main(["compare", str(before), str(after)]) == 2
@@ -240,6 +288,27 @@ def test_files_that_cannot_be_compared_end_with_2(tmp_path: Path, capsys: pytest
         assert error.count("\n") == 1
     assert main(["compare", str(before)]) == 2
     assert "expected a second results file" in capsys.readouterr().err
+
+
+def test_of_two_files_only_who_is_wanted_is_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before, after = file_of(tmp_path / "before", 1.0), file_of(tmp_path / "after", 2.0)
+    assert main(["compare", str(before), str(after), "--backend", "vectorized"]) == 1
+    assert main(["compare", str(before), str(after), "--backend", "naive"]) == 2
+    assert "expected naive in both, found none" in capsys.readouterr().err
+
+
+def test_one_generation_tells_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = file_of(tmp_path / "before", 1.0)
+    one = tmp_path / "one"
+    lines = before.read_text().splitlines(keepends=True)
+    one.write_text("".join(lines[: 1 + next(i for i, line in enumerate(lines) if '"kind": "generation"' in line)]))
+    assert main(["compare", str(before), str(one)]) == 2
+    assert "expected two generations or more in each" in capsys.readouterr().err
+
+
+def test_threads_beyond_the_machine_are_bad_input_here_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "HEAD", "--threads", "9999"]) == 2
+    assert "9999 threads: expected 1 to" in capsys.readouterr().err
 
 
 def test_a_file_of_benchmarks_is_no_race(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -108,8 +108,8 @@ def test_differences_go_into_mappings() -> None:
         (b'{"nothing": 1}\n', "expected a JSON record a line"),
         (b"\xff\xfe\n", "expected a JSON record a line"),
         (json.dumps(header() | {"schema": SCHEMA + 1}).encode() + b"\n", f"has schema {SCHEMA + 1}.*update digitbench"),
-        (json.dumps(header() | {"schema": 1}).encode() + b"\n", "has schema 1.*race again"),
-        (json.dumps(header() | {"schema": None}).encode() + b"\n", "has schema None.*race again"),
+        (json.dumps(header() | {"schema": 1}).encode() + b"\n", "has schema 1.*measure again"),
+        (json.dumps(header() | {"schema": None}).encode() + b"\n", "has schema None.*measure again"),
     ],
 )
 def test_what_is_no_such_file_is_one_line(content: bytes, said: str, tmp_path: Path) -> None:

@@ -263,7 +263,7 @@ def test_every_backend_gives_the_answer(
     saved: Path, pictures: NDArray[np.uint8], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Image.fromarray(pictures[4]).save(tmp_path / "mine.png")
-    for name in ("naive", "vectorized", "minibatch", "numba"):
+    for name in ("naive", "vectorized", "minibatch", "numba", "numba_dense", "numba_sparse"):
         assert main(["predict", str(saved), str(tmp_path / "mine.png"), "--backend", name]) == 0
         assert "mine.png: a 4, with confidence" in capsys.readouterr().out
 
@@ -308,7 +308,7 @@ def test_a_huge_and_a_cut_picture(
     assert "7.png: expected a picture of at most 50,000 pixels" in failure(capsys, saved, picture)
 
 
-@pytest.mark.parametrize("backend", ["naive", "vectorized", "minibatch", "numba"])
+@pytest.mark.parametrize("backend", ["naive", "vectorized", "minibatch", "numba", "numba_dense", "numba_sparse"])
 @pytest.mark.parametrize(("hidden", "output", "found"), [("relu", "relu", "inf"), ("relu", "softmax", "nan")])
 def test_a_network_that_overflows(
     hidden: Activation, output: Output, found: str, backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -89,7 +89,7 @@ def test_everything_is_written_down_and_the_table_shows_it(folder: Path, capsys:
     assert len(of_kind(records, "sample")) == race.LEAST_GENERATIONS * 2 * 3
     for name in ("minibatch", "vectorized", "floor"):
         assert len(re.findall(rf"^{name} ", out, re.MULTILINE)) == (2 if name == "floor" else 3), out
-    assert re.search(r"^minibatch +\d +[\d.]+ +[\d.]+ +[\d.]+ to [\d.e+]+ +\d of 4", out, re.MULTILINE), out
+    assert re.search(r"^minibatch +\d +[\d.]+ +[\d.]+ +[\d.e+-]+ to [\d.e+]+ +\d of 4", out, re.MULTILINE), out
     assert "2 generations of processes, 4 rounds; it ended as the budget of 0.01 s is spent" in out.replace("\n", " ")
     assert max(len(line) for line in out.splitlines() if not line.startswith("Every")) <= 80
 
@@ -172,10 +172,10 @@ def test_it_stops_when_all_is_known_or_the_budget_is_spent(
         running.tell("generation", generation=generation, seconds=10.0, stolen=0.0, load_before=0.0, load_after=0.0)
 
     monkeypatch.setattr(campaign, "run_generation", measured)
-    monkeypatch.setattr(race, "show", lambda *_: None)
+    monkeypatch.setattr(race, "show", lambda *_: None)  # of processes that never ran
     code, records = run(folder, *arguments)
     assert code == 0
-    assert records[-1] == {"kind": "end", "race": 0, "reason": reason}
+    assert records[-1] == {"kind": "end", "race": 0, "run": 0, "reason": reason}
     assert {entry["generation"] for entry in of_kind(records, "sample")} == set(range(generations))
 
 
@@ -237,7 +237,7 @@ def test_a_gradient_is_of_one_batch(batch: str, images: int, folder: Path) -> No
 
 def raced(noise: dict[str, Any], drift: float) -> Raced:
     """Two generations of two entrants, of whom one drifts."""
-    found = Raced(0, "race", "", "", {"images": 1}, {}, "naive", "", None, generations=[noise])
+    found = Raced(0, "race", "", "", {"images": 1}, {}, "naive", "", None, generations=[noise], load=noise["load"])
     for name, factor in (("naive", 1.0), ("numba", drift)):
         samples = [Sample(generation, 0, 0.1 * factor**generation, 0.1, 0.0) for generation in range(2)]
         found.entrants[name] = Entrant(name, name, images=1, samples=samples)
@@ -245,14 +245,14 @@ def raced(noise: dict[str, Any], drift: float) -> Raced:
 
 
 def noise_of(load: float = 0.1, stolen: float | None = 0.0) -> dict[str, Any]:
-    return {"seconds": 10.0, "load_before": load, "load_after": 2.0, "stolen": stolen}
+    return {"seconds": 10.0, "load": load, "stolen": stolen}
 
 
 @pytest.mark.parametrize(
     ("drift", "noise", "said"),
     [
-        (1.5, noise_of(), "numba changed by a factor of 1.50; give the race a longer --budget"),
-        (1.0, noise_of(load=3.0), "its load was 3.0 before the race"),
+        (1.5, noise_of(), "numba changed by a factor of 1.50; give it a longer --budget"),
+        (1.0, noise_of(load=3.0), "its load was 3.0 when this began"),
         (1.0, noise_of(stolen=(os.cpu_count() or 1) * 0.5), "other virtual machines had 5.0% of its cores' time"),
         (1.1, noise_of(stolen=None), ""),
         (1.0, noise_of(stolen=0.001), ""),
@@ -306,7 +306,7 @@ from impls.vectorized import *
 from impls import vectorized as right
 def train(*a):
     if os.environ.get("NUMBA_CACHE_DIR") and not os.listdir(os.environ["NUMBA_CACHE_DIR"]):
-        sum(range(10**8))
+        sum(range(10**7))
     return right.train(*a)
 """
 
@@ -316,14 +316,15 @@ def test_a_cold_call_finds_no_compiled_code(
 ) -> None:
     (folder / "compiling.py").write_text(COLD)
     monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("COLUMNS", "100")  # at 80 a name may go over two lines, by how many digits the times have
     code, records = run(folder, "--backend", "compiling", "--cold")
     assert code == 0
     cold = {entry["entrant"]: entry["first"]["wall"] for entry in of_kind(records, "cold")}
     first = {entry["entrant"]: entry["first"]["wall"] for entry in of_kind(records, "process")}
     assert set(cold) == {"minibatch", "vectorized", "compiling"}
-    assert cold["compiling"] > 2 * first["compiling"]
+    assert cold["compiling"] > first["compiling"]
     assert re.search(
-        r"^compiling( +[\d.e%-]+( s)?){4} +(never|\d+) / (never|[\d,]+) ", capsys.readouterr().out, re.MULTILINE
+        r"^compiling( +[\d.e%-]+( s)?){4} +(never|[\d,]+) / (never|[\d,]+) ", capsys.readouterr().out, re.MULTILINE
     )
 
 
@@ -334,7 +335,8 @@ def test_a_race_that_was_left_goes_on_after_its_whole_generations(
     asked = ["race", *QUICK, "--results", str(path)]
     right = Journal.record
 
-    def interrupted(self: Journal, entry: dict[str, Any]) -> None:
+    def interrupted(self: Journal, *entries: dict[str, Any]) -> None:
+        (entry,) = entries
         if entry["kind"] == "sample" and entry["generation"] == 1 and entry["round"] == 1:
             raise KeyboardInterrupt
         right(self, entry)
@@ -347,7 +349,7 @@ def test_a_race_that_was_left_goes_on_after_its_whole_generations(
         file.write('{"kind": "samp')
     before = path.read_text()
     assert main(asked) == 0
-    assert f"going on after 1 generations in {path}" in capsys.readouterr().out.replace("\n", " ")
+    assert f"going on after 1 generations in {path}" in capsys.readouterr().out
     after = path.read_text()
     assert after.startswith(before.rpartition("\n")[0])
     records = [json.loads(line) for line in after.splitlines()]
@@ -363,7 +365,8 @@ def test_a_race_that_was_left_goes_on_after_its_whole_generations(
         (["--batch", "20"], "batch 10 there, 20 here"),
         (["--dtype", "float64"], "dtype float32 there, float64 here"),
         (["--sweep", "images=20,30"], "1 races there, 2 here"),
-        (["--backend", "numba"], "backends numba None there"),
+        (["--backend", "numba"], "key backends numba None there"),
+        (["--baseline", "minibatch"], "baseline vectorized there, minibatch here"),
     ],
 )
 def test_another_race_never_goes_on_in_a_file(
@@ -371,8 +374,8 @@ def test_another_race_never_goes_on_in_a_file(
 ) -> None:
     path = folder / "of-one.jsonl"
     setting = campaign.setting_of(make_parser().parse_args(["race", *QUICK]), data.load())
-    with Journal(path, [race.header(setting, 0, "vectorized", ["minibatch", "vectorized"])]):
-        pass
+    with Journal(path, [race.header(setting, 0, "vectorized", ["minibatch", "vectorized"])]) as journal:
+        campaign.begin(journal, 0, 2, 0)
     before = path.read_text()
     assert main(["race", *QUICK, *arguments, "--results", str(path)]) == 1
     error = capsys.readouterr().err
@@ -423,7 +426,23 @@ def test_a_baseline_that_disagrees_ends_it_and_one_who_denies_does_not(
     assert "wrong_baseline, with whom to compare, is left out; give another --baseline" in capsys.readouterr().err
     code, _ = run(folder, "--backend", "denying_all")
     assert code == 0
-    assert "left out: denying_all, batches of 10, float32: has no outputs: not today" in capsys.readouterr().out
+    assert "left out: denying_all, batches of 10, float32: has no train: not today" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("measure", "runs"), [("round", True), ("gradient", False)])
+def test_what_a_backend_lacks_keeps_it_out_only_where_it_is_measured(
+    measure: str, runs: bool, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "no_gradients.py").write_text(
+        "from impls.vectorized import *\n"
+        "def unsupported(quantity, *a):\n    return 'not today' if quantity in ('gradients', 'costs') else None\n"
+    )
+    monkeypatch.syspath_prepend(folder)
+    code, records = run(folder, "--backend", "no_gradients", "--measure", measure)
+    assert code == 0
+    assert ("no_gradients" in {entry["entrant"] for entry in of_kind(records, "sample")}) == runs
+    said = "left out: no_gradients, batches of 10, float32: has no gradients: not today"
+    assert (said in capsys.readouterr().out) == (not runs)
 
 
 @pytest.mark.parametrize(
@@ -441,6 +460,7 @@ def test_a_baseline_that_disagrees_ends_it_and_one_who_denies_does_not(
         (["--sweep", "batch=10,10"], "at least two values"),
         (["--sweep", "batch=10,0"], "expected a whole number from 1"),
         (["--sweep", "threads=1,100000"], "100000 threads: expected 1 to"),
+        (["--sweep", "batch=60,all"], "--sweep: expected values that differ, found 60, 60"),
         (["--sweep", "hidden=2,3", "--network", "784-10"], "expected a network with a hidden layer"),
         (["--network", "10-10"], "images have 784 pixels, network 10-10"),
         (["--precision", "0"], "expected a finite number from"),

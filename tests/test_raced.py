@@ -11,6 +11,7 @@ from bench.journal import SCHEMA
 from bench.raced import Raced, races_of
 from bench.results import read
 
+MACHINE: dict[str, Any] = {"id": "abc", "cpu": "c", "cores": 2, "libraries": {"numpy": "2"}, "blas": []}
 KEY = {
     "measure": "round",
     "network": "784-128-10 relu, softmax with cross_entropy",
@@ -20,6 +21,8 @@ KEY = {
     "dtype": "float32",
     "images": 60,
     "threads": 2,
+    "measuring": "abc",
+    "machine": MACHINE,
 }
 HEADER = {
     "kind": "race",
@@ -119,9 +122,20 @@ def test_who_failed_has_no_times() -> None:
 def test_who_disagreed_or_denied_is_named() -> None:
     wrong = {"kind": "agreement", "race": 0, "backend": "b", "error": 9.0, "failure": "b is off", "denial": None}
     not_it = {"kind": "agreement", "race": 0, "backend": "c", "error": 0.0, "failure": None, "denial": "c cannot"}
-    found = raced(wrong, not_it)
+    found = raced(wrong, not_it | {"quantity": "train"}, not_it | {"quantity": "costs", "backend": "d"})
     assert found.left_out == {"b": "b is off"}
-    assert found.denied == {"c": "c cannot"}
+    assert found.denied == {"c": "c cannot"}  # what d lacks is not measured
+    assert raced(wrong | {"side": "after"}).left_out == {"after: b": "after: b is off"}
+
+
+def test_a_run_that_goes_on_forgets_verdicts_and_end_but_no_failures() -> None:
+    wrong = {"kind": "agreement", "race": 0, "backend": "b", "error": 9.0, "failure": "b hangs", "denial": None}
+    failure = {"kind": "failure", "race": 0, "entrant": "naive", "reason": "ended its process"}
+    end = {"kind": "end", "race": 0, "reason": "the budget is spent"}
+    found = raced(wrong, failure, end, {"kind": "run", "race": 0, "run": 1, "load": 2.5})
+    assert found.left_out == {"naive": "naive: ended its process"}
+    assert found.reason is None
+    assert found.load == 2.5
 
 
 def test_order_of_records_plays_no_part() -> None:

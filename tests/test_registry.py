@@ -1,5 +1,6 @@
 """The registry: what there is, in which order, what is missing and why; and that listing imports nothing heavy."""
 
+import importlib.util
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,9 @@ from impls import BackendUnavailable, Entry, UnknownBackend
 from impls.__main__ import main
 
 ROOT = Path(impls.__file__).parents[1]
-LADDER = ("naive", "vectorized", "minibatch", "numba")
+LADDER = ("naive", "vectorized", "minibatch", "numba", "numba_dense", "numba_sparse")
+PEERS = ("scipy_sparse", "sklearn", "torch", "torch_compile", "torch_manual", "jax")
+LIBRARIES = ("sklearn", "torch", "jax")  # of the peers that are optional
 
 
 def run_python(*arguments: str) -> str:
@@ -37,19 +40,19 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_ladder_order() -> None:
-    assert impls.names()[:4] == LADDER
-    assert impls.available()[:4] == LADDER
+    assert impls.names()[: len(LADDER + PEERS)] == (*LADDER, *PEERS)
+    assert impls.available()[: len(LADDER)] == LADDER
     assert impls.REFERENCE == "naive"
 
 
-@pytest.mark.parametrize("name", LADDER)
+@pytest.mark.parametrize("name", [*LADDER, "scipy_sparse"])
 def test_a_backend_has_the_name_it_is_listed_under(name: str) -> None:
     backend = impls.load(name)
     assert name == backend.NAME
     assert backend.DTYPES == ("float32", "float64")
     assert backend.SUMMARY
     assert "\n" not in backend.SUMMARY
-    assert {"naive": None, "vectorized": None, "minibatch": 128, "numba": 128}[name] == backend.HOME
+    assert (None if name in ("naive", "vectorized") else 128) == backend.HOME
 
 
 @pytest.mark.parametrize(
@@ -78,7 +81,7 @@ def test_a_missing_library(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "needs no_such_library, nor_this_one, not installed" in reason
     assert "pip install" in reason
     assert "'.[accelerator]'" in reason
-    assert impls.names()[:5] == (*LADDER, "absent")
+    assert impls.names()[: len(LADDER + PEERS) + 1] == (*LADDER, *PEERS, "absent")
     assert "absent" not in impls.available()
     with pytest.raises(BackendUnavailable, match="backend 'absent' needs no_such_library, nor_this_one"):
         impls.load("absent")
@@ -118,7 +121,7 @@ def other_package(modules: Path) -> Path:
 
 @pytest.mark.usefixtures("other_package")
 def test_others_come_after_ours() -> None:
-    assert impls.names() == (*LADDER, "alpha", "zeta")
+    assert impls.names() == (*LADDER, *PEERS, "alpha", "zeta")
     assert impls.unavailable_reason("zeta") is None
     loaded = impls.load("zeta")
     assert loaded.NAME == "zeta"
@@ -147,7 +150,7 @@ def test_listing_others_imports_nothing(other_package: Path) -> None:
 
 @pytest.mark.parametrize("room", ["data", "impls", "bench", "reports"])
 def test_importing_a_room_is_light(room: str) -> None:
-    heavy = ("numba", "matplotlib", "scipy", "PIL", "pooch", "requests", "jinja2")
+    heavy = ("numba", "matplotlib", "scipy", "PIL", "pooch", "requests", "jinja2", "torch", "jax", "sklearn")
     code = f"import sys, {room}; print([name for name in {heavy} if name in sys.modules])"
     assert run_python("-c", code) == "[]\n"
 
@@ -157,10 +160,17 @@ def test_listing_the_backends_imports_none() -> None:
     assert run_python("-c", code) == "[]\n"
 
 
-def test_the_command_lists_the_four() -> None:
-    lines = run_python("-m", "impls").splitlines()
-    assert [line.split()[0] for line in lines] == list(LADDER)
-    for line in lines:
+def test_the_command_lists_all(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Those of the base installation, each with what it is; a peer that is absent, with how it is to be had."""
+    found = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in LIBRARIES else found(name))
+    assert main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [*LADDER, *PEERS]
+    for name, line in zip((*LADDER, *PEERS), lines, strict=True):
+        if name in PEERS[1:]:
+            assert "not installed; `pip install -c constraints.txt '.[peers]'` brings it" in line
+            continue
         assert "float32, float64" in line
         assert "at home with" in line
     assert lines[0].endswith("full batch")

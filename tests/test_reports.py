@@ -1,4 +1,4 @@
-"""reports/: rows, figures and the page say what was measured, whatever is missing or odd in the results."""
+"""reports/: what pytest-benchmark measured, in rows, figures and the page, whatever is missing or odd."""
 
 import functools
 import itertools
@@ -16,14 +16,17 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+import impls
 import reports
 from bench import UserError
 from bench.results import SCHEMA, Curve, Measurement, ResultSet, read
 from reports import __main__ as command
-from reports import figures, tables
+from reports import figures, sections, tables
 from reports.__main__ import main
-from reports.figures import DRAWINGS
-from reports.page import described, inline, page
+from reports.chosen import Chosen
+from reports.figures import DRAWINGS, Drawn
+from reports.page import described, inline
+from reports.page import page as page_of
 
 ROOT = Path(reports.__file__).parents[1]
 NETWORK = "784-128-10 relu, softmax with cross_entropy"
@@ -155,6 +158,17 @@ SAME_TO_FIGURES = ("one backend", "no floor", "gradient alone", "no name", "all 
 EMPTY = {drawing.name: "<svg />" for drawing in DRAWINGS}  # figures, where a test is not about them
 
 
+def summary(results: ResultSet) -> str:
+    return sections.summary(Chosen(results))
+
+
+def page(results: ResultSet, svgs: dict[str, str]) -> str:
+    from matplotlib.figure import Figure
+
+    drawn = {drawing.name: Drawn(drawing.name, drawing.title, drawing.caption, Figure()) for drawing in DRAWINGS}
+    return page_of(Chosen(results), {name: (drawn[name], svg) for name, svg in svgs.items()})
+
+
 # --- rows ------------------------------------------------------------------------------------------------
 
 
@@ -281,7 +295,7 @@ def test_one_case_in_one_table() -> None:
 def printed(table: tables.Table, columns: int) -> list[str]:
     console = Console(width=columns, color_system=None)
     with console.capture() as capture:
-        console.print(tables.for_terminal(table, columns))
+        console.print(tables.for_terminal(table.sheet, columns))
     return capture.get().splitlines()
 
 
@@ -310,22 +324,22 @@ def test_terminal_takes_names_as_they_are() -> None:
 
 def test_markdown_has_one_cell_for_each_header() -> None:
     for results in ODD.values():
-        for line in tables.summary(results).splitlines():
+        for line in summary(results).splitlines():
             if line.startswith("|"):
                 assert len(re.findall(r"(?<!\\)\|", line)) == len(tables.HEADERS) + 1
 
 
 def test_markdown_is_literal() -> None:
-    summary = tables.summary(ODD["awkward names"])
-    assert "<script>" not in summary
-    assert '&lt;script&gt;alert("1")' in summary
-    assert r"a\|b\`c\*d\_e" in summary
+    markdown = summary(ODD["awkward names"])
+    assert "<script>" not in markdown
+    assert '&lt;script&gt;alert("1")' in markdown
+    assert r"a\|b\`c\*d\_e" in markdown
 
 
 def test_left_out_have_a_line_with_the_reason() -> None:
     results = replace(USUAL, disagreements=["wrong, full batch: cost is 1e6 eps away"], unavailable={"gpu": "needs it"})
-    assert tables.left_out(results) == ["wrong, full batch: cost is 1e6 eps away", "gpu: needs it"]
-    for text in (tables.summary(results), page(results, EMPTY)):
+    assert sections.left_out(Chosen(results)) == ["wrong, full batch: cost is 1e6 eps away", "gpu: needs it"]
+    for text in (summary(results), page(results, EMPTY)):
         assert "wrong, full batch: cost is 1e6 eps away" in text
         assert "gpu: needs it" in text
 
@@ -434,9 +448,9 @@ def test_diverged_costs_are_named() -> None:
 
 
 def test_looks_differ_and_follow_the_ladder() -> None:
-    looks = figures.looks(many())
+    looks = figures.looks(tables.ladder(many()))
     assert len({(look.colour, look.marker) for look in looks.values()}) == 40
-    few = figures.looks(USUAL).values()
+    few = figures.looks(tables.ladder(USUAL)).values()
     assert [look[:3] for look in few] == [look[:3] for look in looks.values()][:2]
 
 
@@ -607,7 +621,11 @@ SMALL = result_set(*NAIVE, *SWIFT, FLOOR, DIVERGED, notice=NOTICE, unavailable={
 @pytest.fixture
 def instant(monkeypatch: pytest.MonkeyPatch) -> None:
     """Render next to nothing, where the test is of what happens around it."""
-    monkeypatch.setattr(command, "render", lambda results: {"summary.md": results.when.encode(), "index.html": b"page"})
+    monkeypatch.setattr(
+        command,
+        "render",
+        lambda chosen: {"summary.md": chosen.benchmarks.when.encode(), "index.html": b"page"},
+    )
 
 
 def error_line(capsys: pytest.CaptureFixture[str]) -> str:
@@ -629,7 +647,7 @@ def test_a_whole_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     html = (out / "index.html").read_text(encoding="utf-8")
     tree(html)
     assert len(html) < 3_000_000
-    assert (out / "summary.md").read_text(encoding="utf-8") == tables.summary(read(path))
+    assert (out / "summary.md").read_text(encoding="utf-8") == summary(read(path))
     said = capsys.readouterr()
     assert said.err == ""
     assert said.out.splitlines()[-1] == f"Page: {out / 'index.html'}"
@@ -647,7 +665,7 @@ def test_newest_of_a_folder_by_its_time(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["--results", str(tmp_path / "in"), "--out", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out" / "summary.md").read_text() == times["b"]
     said = capsys.readouterr()
-    assert said.out.startswith(f"Results: {tmp_path / 'in' / 'b.json'}, the newest of 3, measured {times['b']}")
+    assert said.out.startswith(f"Results: {tmp_path / 'in' / 'b.json'}, measured {times['b']}")
     assert said.err.startswith(f"passed over: {tmp_path / 'in' / 'd.json'}: expected whole JSON")
     assert main(["--results", str(tmp_path / "in" / "a.json"), "--out", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out" / "summary.md").read_text() == times["a"]
@@ -681,7 +699,7 @@ def test_bad_files(content: str, complaint: str, tmp_path: Path, capsys: pytest.
 def test_a_folder_with_nothing_but_bad_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "r.json").write_text("[]")
     assert main(["--results", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
-    assert "expected results (*.json), found none" in capsys.readouterr().err
+    assert "expected results (*.json, *.jsonl), found none" in capsys.readouterr().err
 
 
 def test_a_time_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -749,7 +767,7 @@ def test_wrong_options(arguments: list[str], mentioned: str, capsys: pytest.Capt
 
 
 def test_an_interrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def interrupted(results: ResultSet) -> dict[str, bytes]:
+    def interrupted(chosen: Chosen) -> dict[str, bytes]:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(command, "render", interrupted)
@@ -762,7 +780,7 @@ def test_an_interrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
 def test_a_reader_that_stops_early(tmp_path: Path) -> None:
     path = written(tmp_path, "r.json", SMALL)
     code = (
-        "import sys; from reports import __main__ as command; command.render = lambda results: {'index.html': b''}; "
+        "import sys; from reports import __main__ as command; command.render = lambda chosen: {'index.html': b''}; "
         f"sys.exit(command.main(['--results', {str(path)!r}, '--out', {str(tmp_path / 'out')!r}]))"
     )
     with subprocess.Popen(
@@ -779,7 +797,7 @@ def test_a_reader_that_stops_early(tmp_path: Path) -> None:
 def test_a_terminal_without_a_dagger(tmp_path: Path) -> None:
     path = written(tmp_path, "r.json", SMALL)
     code = (
-        "import sys; from reports import __main__ as command; command.render = lambda results: {'index.html': b''}; "
+        "import sys; from reports import __main__ as command; command.render = lambda chosen: {'index.html': b''}; "
         f"sys.exit(command.main(['--results', {str(path)!r}, '--out', {str(tmp_path / 'out')!r}]))"
     )
     done = subprocess.run(
@@ -789,10 +807,18 @@ def test_a_terminal_without_a_dagger(tmp_path: Path) -> None:
     assert b"8.3, 26]" in done.stdout
 
 
-def test_importing_the_room_brings_no_heavy_library() -> None:
-    code = (
-        "import sys, reports.__main__, reports.figures, reports.page, reports.tables; "
-        "print([name for name in ('matplotlib', 'numba', 'rich', 'jinja2', 'impls', 'data') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+def modules_after(imports: str, suspects: tuple[str, ...]) -> str:
+    """Which of these modules are there after such an import, in a fresh interpreter."""
+    code = f"import sys, {imports}; print([name for name in {suspects} if name in sys.modules])"
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_command_starts_without_heavy_libraries() -> None:
+    heavy = ("matplotlib", "numba", "numpy", "scipy", "rich", "jinja2", "impls", "data")
+    assert modules_after("reports.__main__", heavy).strip() == "[]"
+
+
+def test_the_room_has_neither_backends_nor_data() -> None:
+    backends = ("numba", "data", *(entry.module for entry in impls.BUILTIN.values()))
+    everything = ", ".join(f"reports.{path.stem}" for path in (ROOT / "reports").glob("*.py"))
+    assert modules_after(everything, backends).strip() == "[]"

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -49,6 +50,14 @@ def test_each_library_has_a_blas_of_its_own(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("threadpoolctl.threadpool_info", lambda: loaded)
     found = {pool: count for pool, count in threads.in_force().items() if pool != "numba"}
     assert found == {"openblas (numpy)": 2, "openblas (scipy)": 3, "openmp (other)": 4}
+
+
+def test_torch_tells_and_jax_has_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("threadpoolctl.threadpool_info", lambda: [])
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(get_num_threads=lambda: 3))
+    monkeypatch.setitem(sys.modules, "jax", SimpleNamespace())
+    found = {pool: count for pool, count in threads.in_force().items() if pool != "numba"}
+    assert found == {"torch": 3, "jax": threads.cores()}
 
 
 def test_too_late() -> None:

@@ -21,7 +21,7 @@ from impls.contract import Layer, Network
 from impls.initialisation import INITIALISATIONS, initial_parameters
 
 ROOT = Path(machine.__file__).parents[1]
-BACKENDS = ("naive", "vectorized", "minibatch", "numba")
+BACKENDS = ("naive", "vectorized", "minibatch", "numba", "numba_dense", "numba_sparse")
 
 
 class Done(NamedTuple):

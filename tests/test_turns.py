@@ -1,5 +1,6 @@
 """Turns of a race: Latin squares, records of everything, and who fails is named while the others go on."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -62,14 +63,14 @@ def test_a_generation_leaves_a_record_of_everything(folder: Path) -> None:
         assert set(entry["threads"].values()) == {1}
         assert entry["first"]["wall"] > 0
         assert entry["prepare"]["wall"] > 0
-        assert entry["repeats"] > 1  # so small a network
+        assert entry["repeats"] == max(1, math.ceil(SHORTEST / entry["warm"]["wall"]))
         assert entry["process_peak"] is None or entry["process_peak"] > entry["call_peak"] >= 0
     samples = [entry for entry in records if entry["kind"] == "sample"]
     assert len(samples) == 2 * 4 * 3
     assert {(s["generation"], s["round"], s["position"]) for s in samples} == {
         (g, r, p) for g in range(2) for r in range(4) for p in range(3)
     }
-    assert all(0 < sample["wall"] < SHORTEST for sample in samples)  # of one call, however often it was repeated
+    assert all(sample["wall"] > 0 for sample in samples)
 
 
 @pytest.mark.parametrize("quantity", ["round", "gradient", "outputs"])
@@ -88,7 +89,14 @@ def test_each_quantity_is_what_it_says(
     run_generation(race, 0)
     said = {"round": "round 6 60", "gradient": "gradient 60", "outputs": "outputs 60"}[quantity]
     assert race.failures == {"telling": f"telling: RuntimeError: {said}"}
-    told = {"kind": "failure", "race": 0, "generation": 0, "entrant": "telling", "reason": f"RuntimeError: {said}"}
+    told = {
+        "kind": "failure",
+        "race": 0,
+        "run": 0,
+        "generation": 0,
+        "entrant": "telling",
+        "reason": f"RuntimeError: {said}",
+    }
     assert told in records
     assert {entry["entrant"] for entry in records if entry["kind"] == "sample"} == {"vectorized"}
 
@@ -112,7 +120,7 @@ def train(*a):
     [
         ("os._exit(9)", "exit code 9"),
         ("raise ValueError('late')", "ValueError: late"),
-        ("while True: pass", "within 2 s"),
+        ("while True: pass", "within 5 s"),
     ],
 )
 def test_who_fails_in_the_middle_is_left_out_and_the_others_go_on(
@@ -121,7 +129,13 @@ def test_who_fails_in_the_middle_is_left_out_and_the_others_go_on(
     (tmp_path / "late.py").write_text(LATE.format(fault))
     monkeypatch.syspath_prepend(tmp_path)
     race, records = race_of(folder, "late", "vectorized", "minibatch")
-    race.time_limit = 2
+
+    def record(entry: dict[str, Any]) -> None:
+        records.append(entry)
+        if entry["kind"] == "sample":  # imports and first calls are over, which take long on a busy machine
+            race.time_limit = 5
+
+    race.record = record
     for generation in range(2):
         run_generation(race, generation)
     assert list(race.failures) == ["late"]
@@ -144,7 +158,7 @@ def test_a_slow_first_call_does_not_change_how_often_is_measured(
     run_generation(race, 0)
     compiling, _ = (entry for entry in records if entry["kind"] == "process")
     assert compiling["first"]["wall"] > 0.3
-    assert compiling["repeats"] > 1
+    assert compiling["repeats"] == math.ceil(SHORTEST / compiling["warm"]["wall"])
     samples = [entry for entry in records if entry["kind"] == "sample"]
     assert len(samples) == 8
     assert all(sample["wall"] < 0.1 for sample in samples)

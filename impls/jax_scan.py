@@ -1,0 +1,140 @@
+"""Peer, `jax`: a pure function of the cost, its gradient derived, the whole plan compiled as one loop.
+
+JAX derives the gradient of `mean_cost` and compiles it with XLA. Updates of the same size run in one compiled
+`lax.scan`, without Python in between, on parameters that are donated, so that each update may write over them. What it
+buys: no overhead a call, and no backward pass to write. What it costs: a compile for each size of batch and number of
+updates, as shapes are part of a program; a short last batch is a program of its own.
+"""
+
+import functools
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from impls.contract import Array, DType, Layer, Network, Parameters, Plan, Quantity, State
+
+NAME: Final = "jax"
+SUMMARY: Final = "JAX: derived gradients, a plan compiled as one loop by lax.scan"
+DTYPES: Final = ("float32", "float64")
+HOME: Final = 128
+
+jax.config.update("jax_enable_x64", True)  # otherwise there is no float64
+
+
+class Prepared(NamedTuple):
+    """Scaled images (n, n_inputs), and targets (n, n_outputs), the labels one-hot; as JAX's arrays."""
+
+    images: Any
+    targets: Any
+
+
+def unsupported(quantity: Quantity, network: Network, dtype: DType, /) -> str | None:
+    """Nothing: it knows every quantity, network and dtype of the contract."""
+    return None
+
+
+def prepare(network: Network, images: Array, labels: Array | None, dtype: DType, /) -> Prepared:
+    """The images scaled and in the dtype; the labels one-hot."""
+    scaled = jnp.array(np.multiply(images, network.pixel_scale, dtype=dtype, casting="unsafe"))
+    targets = None if labels is None else jax.nn.one_hot(labels, network.sizes[-1], dtype=dtype)
+    return Prepared(*jax.block_until_ready((scaled, targets)))
+
+
+def to_jax(parameters: Any) -> Any:
+    """A tree of NumPy arrays, e.g. parameters, as JAX's. Copied, as they may be donated."""
+    return jax.tree.map(jnp.array, parameters)
+
+
+def to_numpy(tree: Any) -> Any:
+    """A tree of JAX's arrays as NumPy's own, once all are computed."""
+    return jax.tree.map(np.array, jax.block_until_ready(tree))
+
+
+ACTIVATIONS: Final = {"sigmoid": jax.nn.sigmoid, "relu": jax.nn.relu, "tanh": jnp.tanh, "softmax": jax.nn.softmax}
+
+
+def forward(network: Network, parameters: Parameters, images: Any) -> Any:
+    """z of the output layer, (n, n_outputs)."""
+    a = images
+    for weights, biases in parameters[:-1]:
+        a = ACTIVATIONS[network.hidden](a @ weights + biases)
+    return a @ parameters[-1].weights + parameters[-1].biases
+
+
+def mean_cost(parameters: Parameters, images: Any, targets: Any, network: Network) -> Any:
+    """The mean cost of these images."""
+    z = forward(network, parameters, images)
+    if network.cost == "cross_entropy":
+        return -jnp.sum(targets * jax.nn.log_softmax(z)) / len(images)
+    return jnp.sum((ACTIVATIONS[network.output](z) - targets) ** 2) / (2 * len(images))
+
+
+cost_and_gradient = jax.value_and_grad(mean_cost)
+compiled_cost_and_gradient = jax.jit(cost_and_gradient, static_argnames="network")
+
+
+@functools.partial(jax.jit, static_argnames="network")
+def compiled_outputs(parameters: Parameters, images: Any, network: Network) -> Any:
+    """The last activations, (n, n_outputs)."""
+    return ACTIVATIONS[network.output](forward(network, parameters, images))
+
+
+@functools.partial(jax.jit, static_argnames=("network", "n", "momentum"), donate_argnames="state")
+def compiled_updates(
+    state: State, prepared: Prepared, order: Any, starts: Any, rates: Any, network: Network, n: int, momentum: float
+) -> Any:
+    """The state after updates of n images each, and the cost before each; order: None for the images as they lie."""
+
+    def update(state: State, now: tuple[Any, Any]) -> tuple[State, Any]:
+        start, rate = now
+        if order is None:
+            images, targets = (lax.dynamic_slice_in_dim(part, start, n) for part in prepared)
+        else:
+            chosen = lax.dynamic_slice_in_dim(order, start, n)
+            images, targets = prepared.images[chosen], prepared.targets[chosen]
+        parameters, velocities = state
+        cost, gradient = cost_and_gradient(parameters, images, targets, network)
+        if momentum > 0:
+            velocities = jax.tree.map(lambda v, g: momentum * v + g, velocities, gradient)
+            gradient = jax.tree.map(lambda g, v: g + momentum * v, gradient, velocities)
+        return State(jax.tree.map(lambda p, g: p - rate * g, parameters, gradient), velocities), cost
+
+    return lax.scan(update, state, (starts, rates))
+
+
+def outputs(network: Network, parameters: Parameters, prepared: Prepared, /) -> Array:
+    """The last activations, (n, n_outputs)."""
+    return to_numpy(compiled_outputs(to_jax(parameters), prepared.images, network))
+
+
+def gradients(network: Network, parameters: Parameters, prepared: Prepared, /) -> tuple[float, Parameters]:
+    """Mean cost of all prepared images, and its gradient."""
+    cost, gradient = to_numpy(compiled_cost_and_gradient(to_jax(parameters), *prepared, network))
+    return float(cost), gradient
+
+
+def runs_of_equal_size(plan: Plan) -> Iterator[slice]:
+    """The plan's updates in order, those together that follow one another and use as many images."""
+    sizes = plan.stops - plan.starts
+    bounds = [0, *(np.flatnonzero(np.diff(sizes)) + 1).tolist(), len(sizes)]
+    return map(slice, bounds[:-1], bounds[1:])
+
+
+def train(network: Network, state: State, prepared: Prepared, plan: Plan, /) -> tuple[State, Array]:
+    """The state after the plan's updates, and the cost before each."""
+    sizes, rates = plan.stops - plan.starts, plan.learning_rates.astype(prepared.images.dtype)
+    order = None if plan.order is None else jnp.array(plan.order)
+    # As our own tuples: another package's may be of a type that JAX does not look into.
+    state = to_jax(State(*(tuple(Layer(*layer) for layer in part) for part in state)))
+    costs = []
+    for run in runs_of_equal_size(plan):
+        n = int(sizes[run.start])
+        state, of_run = compiled_updates(
+            state, prepared, order, plan.starts[run], rates[run], network, n, plan.momentum
+        )
+        costs.append(of_run)
+    return to_numpy(state), np.concatenate(to_numpy(costs))

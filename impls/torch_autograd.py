@@ -1,0 +1,115 @@
+"""Peer, `torch`: PyTorch as its users write it, gradients from autograd and updates from torch.optim.SGD.
+
+The forward pass is written with torch's operations; autograd records them and `backward` yields the gradients, so that
+there is no backward pass to read here. The images are one tensor, made once, and a batch is a slice of it: no
+DataLoader. What it costs: some 40 calls into the library an update, a record of the graph each time, and a gradient of
+its own for every parameter.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import torch
+
+from impls.contract import Array, DType, Layer, Network, Parameters, Plan, Quantity, State
+
+NAME: Final = "torch"
+SUMMARY: Final = "PyTorch as everyone writes it: autograd and optim.SGD"
+DTYPES: Final = ("float32", "float64")
+HOME: Final = 128
+
+
+class Prepared(NamedTuple):
+    """Scaled images (n, n_inputs); targets: labels (n,) for cross-entropy, else labels one-hot (n, n_outputs)."""
+
+    images: torch.Tensor
+    targets: torch.Tensor | None
+
+
+def unsupported(quantity: Quantity, network: Network, dtype: DType, /) -> str | None:
+    """Nothing: it knows every quantity, network and dtype of the contract."""
+    return None
+
+
+def prepare(network: Network, images: Array, labels: Array | None, dtype: DType, /) -> Prepared:
+    """The images as one tensor, scaled and in the dtype; the labels as the cost wants them."""
+    scaled = torch.tensor(np.ascontiguousarray(images), dtype=getattr(torch, dtype)).mul_(network.pixel_scale)
+    if labels is None:
+        return Prepared(scaled, None)
+    targets = torch.tensor(np.ascontiguousarray(labels))
+    if network.cost == "quadratic":
+        targets = torch.nn.functional.one_hot(targets, network.sizes[-1]).to(scaled.dtype)
+    return Prepared(scaled, targets)
+
+
+def to_tensors(parameters: Parameters) -> list[torch.Tensor]:
+    """Weights and biases of the first layer, of the second, ..., copied."""
+    return [torch.tensor(np.ascontiguousarray(array)) for layer in parameters for array in layer]
+
+
+def to_layers(tensors: list[torch.Tensor]) -> Parameters:
+    """The same as NumPy arrays, which take over the tensors' memory."""
+    arrays = [tensor.detach().numpy() for tensor in tensors]
+    return tuple(map(Layer, arrays[::2], arrays[1::2]))
+
+
+ACTIVATIONS: Final = {"sigmoid": torch.sigmoid, "relu": torch.relu, "tanh": torch.tanh}
+
+
+def forward(network: Network, parameters: list[torch.Tensor], images: torch.Tensor) -> torch.Tensor:
+    """z of the output layer, (n, n_outputs)."""
+    a = images
+    *hidden, (weights, biases) = zip(parameters[::2], parameters[1::2], strict=True)
+    for of_layer in hidden:
+        a = ACTIVATIONS[network.hidden](torch.addmm(of_layer[1], a, of_layer[0]))
+    return torch.addmm(biases, a, weights)
+
+
+def mean_cost(
+    network: Network, parameters: list[torch.Tensor], images: torch.Tensor, targets: torch.Tensor
+) -> torch.Tensor:
+    """The mean cost of these images, with its graph."""
+    z = forward(network, parameters, images)
+    if network.cost == "cross_entropy":
+        return torch.nn.functional.cross_entropy(z, targets)
+    a = ACTIVATIONS[network.output](z)
+    return torch.nn.functional.mse_loss(a, targets, reduction="sum") / (2 * len(images))
+
+
+def outputs(network: Network, parameters: Parameters, prepared: Prepared, /) -> Array:
+    """The last activations, (n, n_outputs)."""
+    with torch.inference_mode():
+        z = forward(network, to_tensors(parameters), prepared.images)
+        a = torch.softmax(z, dim=1) if network.output == "softmax" else ACTIVATIONS[network.output](z)
+        return a.numpy()
+
+
+def gradients(network: Network, parameters: Parameters, prepared: Prepared, /) -> tuple[float, Parameters]:
+    """Mean cost of all prepared images, and its gradient."""
+    tensors = [tensor.requires_grad_() for tensor in to_tensors(parameters)]
+    cost = mean_cost(network, tensors, *prepared)
+    return cost.item(), to_layers(list(torch.autograd.grad(cost, tensors)))
+
+
+def train(network: Network, state: State, prepared: Prepared, plan: Plan, /) -> tuple[State, Array]:
+    """The state after the plan's updates, and the cost before each."""
+    images, targets = prepared
+    assert targets is not None
+    parameters = [tensor.requires_grad_() for tensor in to_tensors(state.parameters)]
+    velocities = to_tensors(state.velocities)
+    optimizer = torch.optim.SGD(parameters, lr=1.0, momentum=plan.momentum, nesterov=plan.momentum > 0)
+    if plan.momentum > 0:
+        for parameter, velocity in zip(parameters, velocities, strict=True):
+            optimizer.state[parameter]["momentum_buffer"] = velocity
+    order = None if plan.order is None else torch.tensor(plan.order)
+    costs = np.empty(len(plan.starts), state.parameters[0].weights.dtype)
+    updates = zip(plan.starts.tolist(), plan.stops.tolist(), plan.learning_rates.tolist(), strict=True)
+    for u, (start, stop, rate) in enumerate(updates):
+        batch = slice(start, stop) if order is None else order[start:stop]
+        optimizer.param_groups[0]["lr"] = rate
+        optimizer.zero_grad()
+        cost = mean_cost(network, parameters, images[batch], targets[batch])
+        cost.backward()
+        optimizer.step()
+        costs[u] = cost.item()
+    return State(to_layers(parameters), to_layers(velocities)), costs

@@ -1,0 +1,162 @@
+"""Peer, `torch_compile`: PyTorch's mathematics of `torch`, each function compiled by torch.compile.
+
+A whole update is one compiled function: torch.func derives the gradient, and the compiler sees forward, backward and
+the change of the parameters as one graph, in which it joins whatever works value by value and leaves the products to
+BLAS. What it buys: a single call an update instead of some 40. What it costs: seconds of a C++ compiler for every size
+of batch (kept on disk), so it is unsupported where there is none.
+"""
+
+import functools
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import torch
+import torch._dynamo.config
+import torch._inductor.config
+
+from impls.contract import Array, DType, Layer, Network, Parameters, Plan, Quantity, State
+
+NAME: Final = "torch_compile"
+SUMMARY: Final = "PyTorch under torch.compile: an update is one compiled function"
+DTYPES: Final = ("float32", "float64")
+HOME: Final = 128
+
+COMPILER: Final = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+# A program for each network, dtype and size of batch may be many programs; torch would stop with an error at 256.
+torch._dynamo.config.accumulated_recompile_limit = 1_000_000
+torch._inductor.config.compile_threads = 1  # the compiler starts no processes that would outlive this one
+
+
+class Prepared(NamedTuple):
+    """Scaled images (n, n_inputs); targets: labels (n,) for cross-entropy, else labels one-hot (n, n_outputs)."""
+
+    images: torch.Tensor
+    targets: torch.Tensor | None
+
+
+def unsupported(quantity: Quantity, network: Network, dtype: DType, /) -> str | None:
+    """Everything where there is no C++ compiler; otherwise nothing."""
+    if shutil.which(COMPILER) is None:
+        return f"torch.compile needs a C++ compiler, and there is no {COMPILER}; install one, or name it in CXX"
+    return None
+
+
+def prepare(network: Network, images: Array, labels: Array | None, dtype: DType, /) -> Prepared:
+    """The images as one tensor, scaled and in the dtype; the labels as the cost wants them."""
+    scaled = torch.tensor(np.ascontiguousarray(images), dtype=getattr(torch, dtype)).mul_(network.pixel_scale)
+    if labels is None:
+        return Prepared(scaled, None)
+    targets = torch.tensor(np.ascontiguousarray(labels))
+    if network.cost == "quadratic":
+        targets = torch.nn.functional.one_hot(targets, network.sizes[-1]).to(scaled.dtype)
+    return Prepared(scaled, targets)
+
+
+def to_tensors(parameters: Parameters) -> list[torch.Tensor]:
+    """Weights and biases of the first layer, of the second, ..., copied."""
+    return [torch.tensor(np.ascontiguousarray(array)) for layer in parameters for array in layer]
+
+
+def to_layers(tensors: list[torch.Tensor]) -> Parameters:
+    """The same as NumPy arrays, which take over the tensors' memory."""
+    arrays = [tensor.contiguous().numpy() for tensor in tensors]
+    return tuple(map(Layer, arrays[::2], arrays[1::2]))
+
+
+ACTIVATIONS: Final = {"sigmoid": torch.sigmoid, "relu": torch.relu, "tanh": torch.tanh}
+
+
+def forward(network: Network, parameters: list[torch.Tensor], images: torch.Tensor) -> torch.Tensor:
+    """z of the output layer, (n, n_outputs)."""
+    a = images
+    *hidden, (weights, biases) = zip(parameters[::2], parameters[1::2], strict=True)
+    for of_layer in hidden:
+        a = ACTIVATIONS[network.hidden](torch.addmm(of_layer[1], a, of_layer[0]))
+    return torch.addmm(biases, a, weights)
+
+
+def mean_cost(
+    parameters: list[torch.Tensor], images: torch.Tensor, targets: torch.Tensor, network: Network
+) -> torch.Tensor:
+    """The mean cost of these images."""
+    z = forward(network, parameters, images)
+    if network.cost == "cross_entropy":
+        return torch.nn.functional.cross_entropy(z, targets)
+    a = ACTIVATIONS[network.output](z)
+    return torch.nn.functional.mse_loss(a, targets, reduction="sum") / (2 * len(images))
+
+
+def compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    """A function with a compiled form of its own, that shares no list of forms with others."""
+    return torch.compile(function, fullgraph=True, isolate_recompiles=True, **options)
+
+
+@functools.cache
+def compiled_outputs(network: Network, dtype: torch.dtype) -> Callable[..., Any]:
+    """The last activations from parameters and images, compiled for any number of images."""
+
+    def activations(parameters: list[torch.Tensor], images: torch.Tensor) -> torch.Tensor:
+        z = forward(network, parameters, images)
+        return torch.softmax(z, dim=1) if network.output == "softmax" else ACTIVATIONS[network.output](z)
+
+    return compiled(activations, dynamic=True)
+
+
+@functools.cache
+def compiled_gradient(network: Network, dtype: torch.dtype) -> Callable[..., Any]:
+    """Gradient and mean cost from parameters, images and targets, compiled for any number of images."""
+    return compiled(torch.func.grad_and_value(functools.partial(mean_cost, network=network)), dynamic=True)
+
+
+@functools.cache
+def compiled_update(network: Network, dtype: torch.dtype, n: int, momentum: float) -> Callable[..., Any]:
+    """An update with n images, compiled for just these; it changes parameters and velocities, and returns the cost."""
+    gradient_and_cost = torch.func.grad_and_value(functools.partial(mean_cost, network=network))
+
+    def update(
+        parameters: list[torch.Tensor],
+        velocities: list[torch.Tensor],
+        images: torch.Tensor,
+        targets: torch.Tensor,
+        rate: torch.Tensor,
+    ) -> torch.Tensor:
+        gradient, cost = gradient_and_cost(parameters, images, targets)
+        for p, v, g in zip(parameters, velocities, gradient, strict=True):
+            if momentum > 0:
+                v.mul_(momentum).add_(g)
+                g = g + momentum * v
+            p.sub_(rate * g)
+        return cost
+
+    return compiled(update, dynamic=False, options={"cpp_wrapper": True})
+
+
+def outputs(network: Network, parameters: Parameters, prepared: Prepared, /) -> Array:
+    """The last activations, (n, n_outputs)."""
+    images = prepared.images
+    return compiled_outputs(network, images.dtype)(to_tensors(parameters), images).numpy()
+
+
+def gradients(network: Network, parameters: Parameters, prepared: Prepared, /) -> tuple[float, Parameters]:
+    """Mean cost of all prepared images, and its gradient."""
+    gradient, cost = compiled_gradient(network, prepared.images.dtype)(to_tensors(parameters), *prepared)
+    return cost.item(), to_layers(gradient)
+
+
+def train(network: Network, state: State, prepared: Prepared, plan: Plan, /) -> tuple[State, Array]:
+    """The state after the plan's updates, and the cost before each."""
+    images, targets = prepared
+    assert targets is not None
+    parameters, velocities = to_tensors(state.parameters), to_tensors(state.velocities)
+    order = None if plan.order is None else torch.tensor(plan.order)
+    rates = torch.tensor(plan.learning_rates, dtype=images.dtype).unbind()
+    costs = []
+    for start, stop, rate in zip(plan.starts.tolist(), plan.stops.tolist(), rates, strict=True):
+        batch = slice(start, stop) if order is None else order[start:stop]
+        update = compiled_update(network, images.dtype, stop - start, plan.momentum)
+        costs.append(update(parameters, velocities, images[batch], targets[batch], rate))
+    return State(to_layers(parameters), to_layers(velocities)), torch.stack(costs).numpy()

@@ -1,0 +1,147 @@
+"""Which results a report shows: the newest of each kind, and all calibrations; all of one machine."""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench import UserError
+from bench.results import ResultSet, read
+from reports import tables
+from reports.tables import printable
+
+BENCHMARKS, RACE, CALIBRATION, SWEEP = "benchmarks", "race", "calibration", "sweep of "
+HOW_TO_MAKE = "`make bench` or `python -m bench` makes results"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a report shows, a results file each. None, or empty: there is nothing of that kind."""
+
+    benchmarks: ResultSet | None = None  # of pytest-benchmark
+    race: ResultSet | None = None  # of one race
+    sweeps: dict[str, ResultSet] = field(default_factory=dict)  # by what was swept: "batch", "hidden", ...
+    calibrations: list[ResultSet] = field(default_factory=list)  # of one case and code, oldest first
+    notes: list[str] = field(default_factory=list)  # what is to be said of the choice, a line each
+
+    @property
+    def files(self) -> list[ResultSet]:
+        """All that is shown."""
+        several = [self.benchmarks, self.race, *self.sweeps.values(), *self.calibrations]
+        return [results for results in several if results is not None]
+
+    @property
+    def notices(self) -> list[str]:
+        """What is to be shown with everything, each once."""
+        return list(dict.fromkeys(results.notice for results in self.files if results.notice))
+
+    @property
+    def names(self) -> list[str]:
+        """Everybody in a figure: the backends of the benchmarks, in their order, then others of races."""
+        first = tables.ladder(self.benchmarks) if self.benchmarks else []
+        races = [race for results in self.files for race in results.races]
+        return list(dict.fromkeys([*first, *(name for race in races for name in race.entrants)]))
+
+
+def choose(paths: Sequence[Path]) -> Chosen:
+    """What is to be shown of these files, and of the files in these folders.
+
+    Files in a folder that are no results are named on stderr and passed over. Raises UserError for a file that was
+    asked for by name and is none, and where there is nothing to show.
+    """
+    asked_for = {path.resolve(): read_existing(path) for path in paths if not path.is_dir()}
+    there = {results.path.resolve(): results for path in paths if path.is_dir() for results in within(path)}
+    found = sorted((there | asked_for).values(), key=lambda results: (moment(results), results.path))
+    if not found:
+        folders = ", ".join(map(str, paths))
+        raise UserError(f"{folders}: expected results (*.json, *.jsonl), found none; {HOW_TO_MAKE}")
+    ours = [results for results in found if machine_of(results) == machine_of(found[-1])]
+    notes = passed_over(f"of another machine than {found[-1].path.name}, the newest", without(found, ours))
+    kinds: dict[str, list[ResultSet]] = {}
+    for results in ours:
+        kinds.setdefault(kind_of(results), []).append(results)
+    unknown = [results for results in kinds.pop("", []) if results.path.resolve() in asked_for]
+    notes += passed_over("of no kind that is shown: a race, a sweep, a calibration, benchmarks", unknown)
+    notes += passed_over("without a whole generation of processes", kinds.pop("empty", []))
+    calibrations = kinds.pop(CALIBRATION, [])
+    alike = [results for results in calibrations if results.races[0].key == calibrations[-1].races[0].key]
+    notes += passed_over("of another case or code than the newest calibration", without(calibrations, alike))
+    newest = {kind: several[-1] for kind, several in kinds.items()}
+    older = [results for results in ours if results.path.resolve() in asked_for and kind_of(results) in newest]
+    notes += passed_over("older than another of its kind", without(older, newest.values()))
+    chosen = Chosen(
+        newest.get(BENCHMARKS),
+        newest.get(RACE),
+        {kind.removeprefix(SWEEP): results for kind, results in sorted(newest.items()) if kind.startswith(SWEEP)},
+        alike,
+        notes,
+    )
+    if not chosen.files:
+        raise UserError(f"{'; '.join(notes) or paths[0]}; nothing is left to show; {HOW_TO_MAKE}")
+    cut = [results.path.name for results in chosen.files if results.cut]
+    chosen.notes.extend(f"{name} ends in the middle of a record; all before it is shown" for name in cut)
+    return chosen
+
+
+def read_existing(path: Path) -> ResultSet:
+    """A file that was asked for by name."""
+    if not path.exists():
+        raise UserError(f"{path}: expected a results file or a folder of them, found nothing; {HOW_TO_MAKE}")
+    return read(path)
+
+
+def within(folder: Path) -> Iterator[ResultSet]:
+    """All results of a folder; files that are none are named on stderr."""
+    for path in sorted(folder.glob("*.json*")):
+        if path.suffix in (".json", ".jsonl"):
+            try:
+                results = read(path)
+                moment(results)
+                yield results
+            except UserError as error:
+                sys.stderr.write(f"passed over: {printable(str(error))}\n")
+
+
+def moment(results: ResultSet) -> datetime:
+    """When results were measured; without a time zone it is taken as UTC. Raises UserError if it is no time."""
+    try:
+        when = datetime.fromisoformat(results.when)
+    except ValueError:
+        raise UserError(
+            f"{results.path}: expected a time in ISO 8601, found {results.when!r}; run the benchmark again"
+        ) from None
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+def machine_of(results: ResultSet) -> tuple[str, str]:
+    """What tells machines apart: the random id, and the processor where there was no place to keep an id."""
+    return str(results.machine.get("id")), str(results.machine.get("cpu"))
+
+
+def kind_of(results: ResultSet) -> str:
+    """Which place a file takes; "" for none, "empty" for a race that was left before its first generation ended."""
+    from bench.standings import swept
+
+    if not results.races:
+        return BENCHMARKS
+    if not any(race.generations for race in results.races):
+        return "empty"
+    purpose = results.races[0].purpose
+    if purpose == "race" and len(results.races) > 1:
+        try:
+            return SWEEP + swept(results.races)
+        except ValueError:
+            return ""
+    return {"race": RACE, "calibrate": CALIBRATION}.get(purpose, "")
+
+
+def without(several: Iterable[ResultSet], those: Iterable[ResultSet]) -> list[ResultSet]:
+    """The others, in their order."""
+    left = {id(results) for results in those}
+    return [results for results in several if id(results) not in left]
+
+
+def passed_over(why: str, several: Sequence[ResultSet]) -> list[str]:
+    """One line for all of them, or none."""
+    return [f"Not shown, as {why}: {', '.join(results.path.name for results in several)}"] if several else []

@@ -1,0 +1,278 @@
+"""Races -> four figures, each a function of races that needs no file: ratios, growth, roofline, calibration.
+
+A look is what `figures.looks` gives: the same backend is drawn alike in all figures of a report.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench import statistics
+from bench.account import accounts, reached
+from bench.measuring import FLOOR
+from bench.raced import Raced
+from bench.results import ResultSet
+from bench.roofline import flop_of
+from bench.standings import GROWING, swept
+from bench.statistics import MARGIN
+from reports import races as tables
+from reports.figures import (
+    DASHES,
+    GREY,
+    LARGEST,
+    Drawn,
+    Floats,
+    Look,
+    add_legend,
+    drawable,
+    framed,
+    legend_height,
+    logarithmic,
+    looks,
+    say,
+    text,
+    wrapped,
+)
+from reports.tables import number, printable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+OF_FLOOR = Look(GREY, "|", DASHES[1], 1.5, 7.0)
+BEYOND = 3.0  # times the outermost mark: so far the axis follows an interval
+Looks = Mapping[str, Look]
+
+
+def ratios(race: Raced, look: Looks) -> "Figure":
+    """How many times as long as the baseline everybody takes, with intervals: a row each, fastest first."""
+    found = tables.ratios(race)
+    generations = {name: of_generations(race, name) for name in found}
+    names = list(found)
+    title = f"{tables.capitalised(tables.work(race))}: how many times as long as {race.baseline}"
+    notes = [
+        "A filled mark is the estimate, the bar its interval, a faint mark what one generation of processes says.",
+        "Numbers at the right: estimate and interval; all intervals hold together with 95 %.",
+    ]
+    if any(found[name].interval is None for name in names):
+        notes.append("Without an interval: of a single generation of processes.")
+    height = 1.0 + sum(0.2 * wrapped(name).count("\n") + 0.34 for name in names)
+    with framed(race.notice, tables.setting(race), title, max(2.2, height), notes) as figure:
+        axes = figure.subplots()
+        if not names:
+            say(axes, f"There is no ratio to {text(race.baseline)} in these results.")
+            return figure
+        for y, name in enumerate(names):
+            colour, marker, *_ = OF_FLOOR if name == FLOOR else look[name]
+            ratio = found[name]
+            below = [y + 0.24] * len(generations[name])  # where the bar does not hide them
+            axes.plot(generations[name], below, marker, color=colour, alpha=0.4, markersize=5)
+            if ratio.interval:
+                ends = np.clip(ratio.interval, 1 / LARGEST, LARGEST)  # they may be 0 and infinite
+                axes.plot(ends, [y, y], color=colour, linewidth=2, solid_capstyle="butt")
+            axes.plot(ratio.estimate, y, marker, color=colour, markersize=8)
+            said = tables.with_interval(ratio)
+            axes.text(1.02, y, said, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
+        axes.axvline(1, color=GREY, linestyle="--", linewidth=1.2, zorder=1)
+        axes.set_yticks(range(len(names)), list(map(wrapped, names)))
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.set_xlabel(f"times {wrapped(race.baseline)}; left of 1 is faster")
+        axes.grid(True, axis="x")
+        logarithmic(
+            axes, "x", spanned([1.0], *generations.values(), intervals=[found[name].interval for name in names])
+        )
+    return figure
+
+
+def growth(races: Sequence[Raced], look: Looks) -> "Figure":
+    """Seconds over what was swept, on logarithmic axes, a line an entrant with its fitted power."""
+    what = GROWING[swept(races)]
+    found = tables.growths(races)
+    notes = [
+        "A power of 1 is growth in proportion, of 0 none; a line that bends has no one power.",
+        "In brackets the fit's 95 % interval, from three sizes on: how far the points are from a straight line.",
+    ]
+    legend = [f"{printable(grown.name)}\n{power_of(grown)}" for grown in found]
+    height = max(4.2, legend_height(legend))
+    with framed(races[0].notice, tables.setting_of(races), f"Time over {what}", height, notes) as figure:
+        axes = figure.subplots()
+        if not found:
+            say(axes, "Nobody was left to be measured in these results.")
+            return figure
+        lines = {
+            label: axes.plot(grown.sizes, grown.seconds, **look_of(grown.name, look).line())[0]
+            for label, grown in zip(legend, found, strict=True)
+        }
+        logarithmic(axes, "x", np.concatenate([np.array(grown.sizes, float) for grown in found]))
+        logarithmic(axes, "y", np.concatenate([grown.seconds for grown in found]))
+        sizes = sorted({size for grown in found for size in grown.sizes})
+        if len(sizes) <= 12:
+            axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        axes.set(xlabel=what, ylabel="seconds, wall")
+        axes.grid(True)
+        add_legend(figure, lines)
+    return figure
+
+
+def roofline(races: Sequence[Raced], look: Looks) -> "Figure":
+    """GFLOP/s over FLOP per byte, a point a backend and race, below what the machine reached."""
+    points: dict[str, list[tuple[float, float]]] = {}
+    for race in sorted(races, key=intensity):
+        for name, row in accounts(race).items():
+            if row.flop_rate is not None:
+                points.setdefault(name, []).append((intensity(race), row.flop_rate / 1e9))
+    points = {name: points[name] for name in look if name in points}  # in the order of all figures
+    gemm, bandwidth = (middle(reached(race, what) for race in races) for what in ("gemm", "bandwidth"))
+    notes = [
+        "Dense arithmetic, over the least that has to come from memory: the images once a pass, the first layer's "
+        "weights read and written each update.",
+    ]
+    sizes = {race.key["batch"] for race in races}
+    if len(sizes) > 1:
+        notes.append("Points of one backend, from left to right: larger batches, whose weights are written less often.")
+    single = len(races) == 1
+    legend = {
+        name: printable(name) + (f"\n{number(found[0][1])} GFLOP/s" if single else "") for name, found in points.items()
+    }
+    height = max(4.4, legend_height(legend.values()))
+    title = "Roofline: arithmetic per byte, and per second"
+    with framed(races[0].notice, tables.setting_of(races), title, height, notes) as figure:
+        axes = figure.subplots()
+        if not points:
+            say(axes, "Nobody was left to be measured in these results.")
+            return figure
+        lines = {}
+        for name, found in points.items():
+            (lines[legend[name]],) = axes.plot(*zip(*found, strict=True), **look_of(name, look).line())
+        x = np.array([x for found in points.values() for x, _ in found])
+        y = np.array([y for found in points.values() for _, y in found])
+        if gemm and bandwidth:
+            ridge = gemm / bandwidth  # FLOP per byte from which on arithmetic is what limits
+            ends = np.array([min(x.min(), ridge) / 8, ridge, max(x.max(), ridge) * 8])
+            axes.plot(ends, np.minimum(gemm, bandwidth * ends) / 1e9, color=GREY, linewidth=1.5, zorder=0)
+            label = f"GEMM reached {number(gemm / 1e9)} GFLOP/s"
+            axes.text(ends[2] / 1.1, gemm / 1e9 * 1.06, label, ha="right", va="bottom", color=GREY, fontsize=9)
+            under = bandwidth * ends[0] / 1e9
+            label = f"copying reached {number(bandwidth / 1e9)} GB/s"
+            axes.text(ends[0] * 1.3, under * 1.05, label, ha="left", va="top", color=GREY, fontsize=9)
+            x, y = np.append(x, ends), np.append(y, [under, gemm / 1e9])
+        logarithmic(axes, "x", x)
+        logarithmic(axes, "y", y)
+        axes.set(xlabel="FLOP per byte", ylabel="GFLOP/s")
+        axes.grid(True)
+        add_legend(figure, lines)
+    return figure
+
+
+def calibration(calibrations: Sequence[ResultSet]) -> "Figure":
+    """The share of comparisons that called slower what had so much more work."""
+    found = tables.judged(calibrations)
+    race = calibrations[-1].races[0]
+    notes = [
+        "The bar is the 95 % interval of the share. At 0 % both did the same: being called slower is a false alarm.",
+        f"Comparisons of {tables.comparison(calibrations)} generations; slower is an interval wholly above 1 with an "
+        f"estimate beyond {tables.percent(MARGIN)}.",
+    ]
+    title = f"How often is a slowdown found, and how often one that is none? ({tables.backends_of(race)})"
+    with framed(race.notice, tables.setting(race), title, 3.6, notes) as figure:
+        axes = figure.subplots()
+        if not found:
+            say(axes, "The calibrations are shorter than one comparison.")
+            return figure
+        extra, share = (
+            [100 * value for value in values] for values in zip(*((v.work - 1, v.share) for v in found), strict=True)
+        )
+        low, high = ([100 * end for end in ends] for ends in zip(*(v.interval for v in found), strict=True))
+        axes.vlines(extra, low, high, color=GREY, linewidth=2)
+        axes.plot(extra, share, "o", color="#0072B2", markersize=8, clip_on=False)
+        for x, y in zip(extra, share, strict=True):
+            axes.annotate(f"{y:.0f} %", (x, y), (9, 0), textcoords="offset points", va="center", fontsize=9)
+        axes.axvline(100 * MARGIN, color=GREY, linestyle=":", zorder=0)
+        axes.set_xticks(extra)
+        axes.set(xlim=(-0.7, max(extra) + 1.2), ylim=(-3, 103), yticks=range(0, 101, 20))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
+        axes.set(xlabel="work that was added", ylabel="of the comparisons, called slower")
+        axes.grid(True, axis="y")
+    return figure
+
+
+CAPTIONS = {
+    "ratios": "Further left is faster; equal steps are equal factors. An interval that does not reach the dashed line "
+    "tells who is faster than the baseline. Faint marks far from each other: generations differ, and more would help.",
+    "growth": "Both axes are logarithmic: a straight line is a power, the steeper the larger. Where a line bends, "
+    "something else begins to limit.",
+    "roofline": "The grey line is what this machine reached: on its slope memory limits, on its flat arithmetic. Bytes "
+    "are at least the images in the case's dtype once a pass and the first layer's weights, read and written each "
+    "update; caches may hold them. Who skips zeros does less than dense arithmetic, and may be above the line.",
+    "calibration": "Low at 0 % is few false alarms, high elsewhere is few slowdowns missed. Left of the dotted line a "
+    "slowdown is within the margin, and not to be found.",
+}
+
+
+def drawn(
+    race: ResultSet | None, sweeps: Mapping[str, ResultSet], calibrations: Sequence[ResultSet], names: Sequence[str]
+) -> list[Drawn]:
+    """All figures for which there are results. names: of everybody, in the order of their looks."""
+    look = looks([name for name in names if name != FLOOR])
+    found = []
+    if race:
+        found.append(Drawn("ratios", "Ratios in a race", CAPTIONS["ratios"], ratios(race.races[0], look)))
+        found.append(Drawn("roofline", "Roofline", CAPTIONS["roofline"], roofline(race.races, look)))
+    for what, results in sweeps.items():
+        over = GROWING[what]
+        caption = CAPTIONS["roofline"]
+        found.append(Drawn(f"growth-{what}", f"Time over {over}", CAPTIONS["growth"], growth(results.races, look)))
+        if what == "batch":
+            found.append(Drawn(f"roofline-{what}", f"Roofline over {over}", caption, roofline(results.races, look)))
+    if calibrations:
+        found.append(Drawn("calibration", "Calibration", CAPTIONS["calibration"], calibration(calibrations)))
+    return found
+
+
+# --- the parts they are made of ---------------------------------------------------------------------------
+
+
+def of_generations(race: Raced, name: str) -> Floats:
+    """A ratio to the baseline for each generation."""
+    return np.exp(statistics.medians_of(statistics.log_ratios(race.rounds(), name, race.baseline)))
+
+
+def spanned(*values: Iterable[float], intervals: Iterable[statistics.Interval | None]) -> Floats:
+    """What an axis has to show: all values, and intervals as far as they are not much beyond them."""
+    marks = np.concatenate([np.fromiter(several, float) for several in values])
+    shown = marks[drawable(marks)]
+    ends = np.array([end for interval in intervals if interval for end in interval])
+    return np.append(marks, np.clip(ends, shown.min() / BEYOND, shown.max() * BEYOND))
+
+
+def look_of(name: str, look: Looks) -> Look:
+    """The floor is grey everywhere."""
+    return OF_FLOOR if name == FLOOR else look[name]
+
+
+def power_of(grown: tables.Growth) -> str:
+    """The fitted power in words."""
+    if grown.exponent is None:
+        return "one size"
+    words = f"power {tables.power(grown.exponent.estimate)}"
+    interval = grown.exponent.interval
+    return f"{words} [{tables.power(interval.low)}, {tables.power(interval.high)}]" if interval else words
+
+
+def intensity(race: Raced) -> float:
+    """FLOP per byte of dense arithmetic, if every byte came from memory no more often than it has to."""
+    key = race.key
+    images, (first, second) = key["images"], key["sizes"][:2]
+    size = np.dtype(key["dtype"]).itemsize
+    backward = key["measure"] != "outputs"
+    updates = math.ceil(images / (key["batch"] or images)) if key["measure"] == "round" else 1
+    weights = updates * (2 if backward else 1) * first * second
+    return flop_of(key["sizes"], images, backward) / (size * (images * first + weights))
+
+
+def middle(values: Iterable[float | None]) -> float | None:
+    """The median of what is known."""
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else None

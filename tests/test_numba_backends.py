@@ -1,0 +1,123 @@
+"""What the compiled backends promise beyond the contract: the same bits every time, and images left where they are."""
+
+from pathlib import Path
+from typing import Any, get_args
+
+import numba
+import numpy as np
+import pytest
+
+import impls
+from impls import numba_sparse
+from impls.contract import Array, DType, Network, Plan, zero_velocities
+from impls.initialisation import initial_parameters
+
+NAMES = ("numba", "numba_dense", "numba_sparse")
+NETWORK = Network((100, 40, 10), "relu", "softmax", "cross_entropy")
+
+
+def images_and_labels(n: int, share_of_zeros: float) -> tuple[Array, Array]:
+    rng = np.random.default_rng(3)
+    images = rng.integers(1, 256, (n, 100), np.uint8)
+    images[rng.random(images.shape) < share_of_zeros] = 0
+    return images, rng.integers(0, 10, n)
+
+
+def arrays_after(name: str, images: Array, labels: Array, dtype: DType = "float32") -> list[Array]:
+    """All that comes of a training: updates within one block of images and beyond it, with momentum or without."""
+    backend = impls.load(name)
+    state = zero_velocities(initial_parameters(NETWORK, "he_normal", 1, dtype))
+    prepared = backend.prepare(NETWORK, images, labels, dtype)
+    found: list[Array] = [backend.outputs(NETWORK, state.parameters, prepared)]
+    for momentum in (0.0, 0.9):
+        plan = Plan(np.array([0, 50, 120]), np.array([50, 300, 121]), None, np.full(3, 0.1), momentum)
+        after, costs = backend.train(NETWORK, state, prepared, plan)
+        assert costs is not None
+        found += [costs, *(array for part in after for layer in part for array in layer)]
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_bits_every_time(name: str) -> None:
+    images, labels = images_and_labels(300, 0.8)
+    first = arrays_after(name, images, labels)
+    for _ in range(5):
+        for before, now in zip(first, arrays_after(name, images, labels), strict=True):
+            np.testing.assert_array_equal(before, now)
+
+
+@pytest.mark.parametrize("dtype", get_args(DType))
+@pytest.mark.parametrize("share_of_zeros", [0.0, 0.8, 1.0])
+def test_any_share_of_zeros(share_of_zeros: float, dtype: DType) -> None:
+    """Also none, and nothing else; against a backend that skips nothing."""
+    images, labels = images_and_labels(300, share_of_zeros)
+    tolerance: dict[str, Any] = {"rtol": 0, "atol": 1e-5 if dtype == "float32" else 1e-13}
+    found = arrays_after("numba_sparse", images, labels, dtype)
+    for expected, actual in zip(arrays_after("vectorized", images, labels, dtype), found, strict=True):
+        np.testing.assert_allclose(actual, expected, **tolerance)
+
+
+@pytest.mark.parametrize("name", ["numba", "numba_sparse"])
+def test_a_thread_may_do_the_shares_of_two(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads meet nowhere but where a parallel region ends: nothing hangs, and the bits are those of two threads."""
+    images, labels = images_and_labels(300, 0.8)
+    threads = numba.get_num_threads()
+    monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
+    dealt_to_all = arrays_after(name, images, labels)
+    numba.set_num_threads(1)
+    try:
+        dealt_to_one = arrays_after(name, images, labels)
+    finally:
+        numba.set_num_threads(threads)
+    for expected, actual in zip(dealt_to_all, dealt_to_one, strict=True):
+        np.testing.assert_array_equal(actual, expected)
+
+
+def test_images_stay_where_they_are(tmp_path: Path) -> None:
+    """Memory-mapped, read-only, uint8: `prepare` copies nothing, and training takes them as they are."""
+    images, labels = images_and_labels(300, 0.8)
+    images.tofile(tmp_path / "images")
+    mapped = np.memmap(tmp_path / "images", np.uint8, "r", shape=images.shape)
+    prepared, _ = numba_sparse.prepare(NETWORK, mapped, labels, "float32")
+    assert np.shares_memory(prepared, mapped)
+    assert prepared.dtype == np.uint8
+    for expected, actual in zip(
+        arrays_after("numba_sparse", images, labels), arrays_after("numba_sparse", mapped, labels), strict=True
+    ):
+        np.testing.assert_array_equal(actual, expected)
+
+
+def test_a_pixel_that_is_not_a_number_is_not_skipped() -> None:
+    images, _ = images_and_labels(3, 0.8)
+    spoilt = images.astype(np.float32)
+    spoilt[1, 17], spoilt[2, 99] = np.nan, np.nan  # in a whole vector of pixels, and after the last
+    parameters = initial_parameters(NETWORK, "he_normal", 1, "float32")
+    prepared = numba_sparse.prepare(NETWORK, spoilt, None, "float32")
+    found = numba_sparse.outputs(NETWORK, parameters, prepared)
+    assert np.isfinite(found[0]).all()
+    assert np.isnan(found[1:]).all()
+
+
+def test_pixels_are_numbered_in_16_bits() -> None:
+    assert numba_sparse.unsupported("train", Network((2**16 - 1, 10)), "float32") is None
+    assert "65536 pixels: expected fewer than 65536" in str(
+        numba_sparse.unsupported("train", Network((2**16, 10)), "float32")
+    )
+
+
+@pytest.mark.parametrize(("dtype", "eps"), [(np.float32, 2**-23), (np.float64, 2**-52)])
+@pytest.mark.parametrize("name", NAMES[1:])
+def test_the_exponential(name: str, dtype: Any, eps: float) -> None:
+    """As exact as a library's, nearly; bounded where that would overflow; NaN stays NaN."""
+    of_backend: Any = impls.load(name).exponential  # type: ignore[attr-defined]
+
+    @numba.njit
+    def exponential(x: Any) -> Any:
+        return of_backend(x)
+
+    for x in np.linspace(-87, 87, 1001).astype(dtype):
+        assert exponential(x) == pytest.approx(float(np.exp(np.float64(x))), rel=3 * eps)
+    assert exponential(dtype(0)) == 1
+    assert exponential(dtype(1000)) == exponential(dtype(87))
+    assert exponential(dtype(-1000)) == exponential(dtype(-87)) < 1e-37
+    assert np.isnan(exponential(dtype(np.nan)))

@@ -1,0 +1,622 @@
+"""reports/: what races, sweeps and calibrations measured, in tables, figures and the page, whatever is odd in them."""
+
+import itertools
+import json
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_reports import AWKWARD, NOTICE, SMALL, words_of
+from test_reports import written as benchmarks_written
+
+from bench import UserError, statistics, verdicts
+from bench.journal import SCHEMA
+from bench.raced import Raced
+from bench.results import ResultSet, read
+from reports import figures, race_figures, races, sections, tables
+from reports.__main__ import main
+from reports.chosen import Chosen, choose
+from reports.page import page
+
+MACHINE = {"id": "0a1b2c3d", "cpu": "a processor", "cores": 2}
+WHEN = "2026-02-03T04:05:06+00:00"
+USUAL = {"slow": 0.4, "swift": 0.1, "twin": 0.1, "floor": 0.05}
+EVIL = "<script>alert('$1$')</script>\x1b[31m\u202e"
+SWEPT = {"batch": [32, 128, 1000], "hidden": [16, 128], "images": [1000, 6000], "threads": [1, 2]}
+
+
+# --- races made in memory --------------------------------------------------------------------------------
+
+
+def race_records(
+    seconds: dict[str, float] = USUAL,
+    *,
+    number: int = 0,
+    generations: int = 4,
+    rounds: int = 3,
+    noise: float = 0.01,
+    key: dict[str, Any] | None = None,
+    failing: tuple[str, ...] = (),
+    **header: Any,
+) -> list[dict[str, Any]]:
+    """The records of a race of these, with their seconds; the first is the baseline. Noise is lognormal."""
+    rng = np.random.default_rng(number)
+    known = {
+        "measure": "round",
+        "network": "784-128-10 relu, softmax with cross_entropy",
+        "sizes": [784, 128, 10],
+        "plan": "batches of 128",
+        "batch": 128,
+        "dtype": "float32",
+        "images": 6000,
+        "threads": 2,
+    } | (key or {})
+    about = {"race": number, "schema": SCHEMA, "purpose": "race", "when": WHEN, "command": "python -m bench race"}
+    about |= {"key": known, "baseline": next(iter(seconds)), "data": "MNIST", "notice": None, "machine": MACHINE}
+    entrants = {name: "floor" if name == "floor" else name for name in seconds}
+    records = [{"kind": "race", **about, "entrants": entrants, **header}, {"kind": "run", "race": number, "load": 0.25}]
+    for generation in range(generations):
+        here = {"race": number, "generation": generation}
+        for name, time in seconds.items():
+            process = {"backend": name, "images": known["images"], "threads": {"openblas": 2}}
+            process |= {"prepare": {"wall": 0.03125}, "first": {"wall": 2 * time}, "process_peak": 2**26}
+            process |= {"call_peak": 2**21, "summary": "", "home": 128, "lines_of_code": 99}
+            if name == "floor":
+                process["rates"] = {"gemm": 1e11, "bandwidth": 2e10}
+            records.append({"kind": "process", **here, "entrant": name, **process})
+        for one, (name, time) in itertools.product(range(rounds), seconds.items()):
+            wall = time * float(np.exp(rng.normal(0, noise)))
+            times = {"wall": wall, "user": 1.5 * wall, "system": 0.25 * wall}
+            records.append({"kind": "sample", **here, "round": one, "entrant": name, **times})
+        for name in failing:
+            records.append({"kind": "failure", **here, "entrant": name, "reason": "ended with exit code 3"})
+        load = {"seconds": 2.0, "stolen": 0.0, "load_before": 0.25, "load_after": 1.0}
+        records.append({"kind": "generation", **here, **load})
+    return [*records, {"kind": "end", "race": number, "reason": "the budget of 10 s is spent"}]
+
+
+def written(folder: Path, name: str, *several: list[dict[str, Any]]) -> Path:
+    """A results file: all headers, then all else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [entry for records in several for entry in records]
+    lines.sort(key=lambda entry: entry["kind"] != "race")
+    (folder / name).write_text("".join(json.dumps(entry) + "\n" for entry in lines))
+    return folder / name
+
+
+def raced(folder: Path, *several: list[dict[str, Any]]) -> ResultSet:
+    return read(written(folder, "r.jsonl", *(several or [race_records()])))
+
+
+def sweep_of(what: str, power: float = 1.0, **more: Any) -> list[list[dict[str, Any]]]:
+    """Races of which the seconds grow with a power of what is swept; the floor's do not."""
+    found = []
+    for number, size in enumerate(SWEPT[what]):
+        part = "sizes" if what == "hidden" else what
+        seconds = {"slow": 4e-5 * size**power, "swift": 1e-5 * size**power, "floor": 0.05}
+        key = {part: [784, size, 10] if what == "hidden" else size}
+        found.append(race_records(seconds, number=number, noise=0, key=key, sweep=what, **more))
+    return found
+
+
+def calibration(generations: int = 12, noise: float = 0.001, **header: Any) -> list[dict[str, Any]]:
+    """A backend against itself, and against itself with more work."""
+    extra = {verdicts.ITSELF: 0.0, verdicts.AGAIN: 0.0} | verdicts.SLOWDOWNS
+    seconds = {name: 0.1 * (1 + more) for name, more in extra.items()}
+    known: dict[str, Any] = {
+        "purpose": "calibrate",
+        "comparison": 4,
+        "entrants": dict.fromkeys(seconds, "swift"),
+    } | header
+    return race_records(seconds, generations=generations, noise=noise, **known)
+
+
+def look_of(*several: ResultSet) -> dict[str, figures.Look]:
+    return figures.looks(list(dict.fromkeys(name for one in several for race in one.races for name in race.entrants)))
+
+
+def lines_of(figure: Any) -> list[Any]:
+    return list(figure.axes[0].lines)
+
+
+def rows_of(sheet: tables.Sheet) -> dict[str, list[str]]:
+    assert {len(row) for row in sheet.rows} <= {len(sheet.heads)}
+    return {name: [" ".join(cell.split()) for cell in cells] for name, *cells in sheet.rows}
+
+
+def drawn_of(chosen: Chosen) -> list[figures.Drawn]:
+    return race_figures.drawn(chosen.race, chosen.sweeps, chosen.calibrations, chosen.names)
+
+
+def words_on_the_page(chosen: Chosen) -> str:
+    """Its text; raises where it is not well-formed, or a script could run."""
+    html = page(chosen, {})
+    assert "<script" not in html
+    return " ".join(" ".join(ET.fromstring(html).itertext()).split())
+
+
+# --- tables and sentences --------------------------------------------------------------------------------
+
+
+def test_a_race_in_a_table(tmp_path: Path) -> None:
+    (race,) = raced(tmp_path).races
+    rows = rows_of(races.standings(race))
+    assert next(iter(rows)) == "floor"
+    assert list(rows)[-1] == "slow"
+    ratio = {row.backend: row for row in statistics.ratios(race.rounds(), "slow", looked=True)}["swift"]
+    assert ratio.interval is not None
+    rank, seconds, times, interval, outliers, gflops, gemm, floor = rows["swift"]
+    assert (rank, rows["twin"][0], rows["slow"][0], rows["floor"][0]) == ("1", "1", "3", "–")
+    assert float(seconds) == pytest.approx(0.1, rel=0.02)
+    assert times == f"{ratio.estimate:.3f}"
+    assert interval == f"{ratio.interval.low:.3f} to {ratio.interval.high:.3f}"
+    assert outliers == f"{ratio.outliers} of 12"
+    flop = 2 * 6000 * (3 * (784 * 128 + 128 * 10) - 784 * 128)
+    assert float(gflops) == pytest.approx(flop / float(seconds) / 1e9, rel=0.01)
+    assert gemm == f"{float(gflops):.0f} %"  # of 100 GFLOP/s
+    assert floor == "50 %"
+    assert rows["slow"][2:5] == ["1", "–", "–"]
+    assert rows["floor"][5:] == ["–", "–", "–"]
+    assert "reached 100 GFLOP/s in float32" in races.standings(race).notes[0]
+
+
+def test_what_stands_beside_the_time(tmp_path: Path) -> None:
+    records = race_records()
+    records.insert(1, {"kind": "cold", "race": 0, "entrant": "swift", "first": {"wall": 9.0}})
+    (race,) = raced(tmp_path, records).races
+    rows = rows_of(races.beside(race))
+    assert rows["swift"] == ["175 %", "0.0312 s", "9.00 s", "0.200 s", "1", "64 MiB", "2 MiB"]
+    assert rows["twin"][2] == "–"
+    assert rows["slow"][4] == "–"
+    assert list(rows) == list(rows_of(races.standings(race)))
+
+
+def test_a_race_in_words(tmp_path: Path) -> None:
+    (race,) = raced(tmp_path).races
+    assert re.fullmatch(
+        r"In a race, taking turns, a round of 6,000 images took (swift|twin) 0\.\d+ s, 0\.2\d+ \[0\.2\d+, 0\.2\d+\] "
+        r"times as long as slow; it is not told apart from (swift|twin)\.",
+        races.headline(race),
+    )
+    said = races.told(race)
+    assert said[0] == (
+        "A round of 6,000 images: MNIST · 784-128-10 relu, softmax with cross_entropy · batches of 128 · float32 · "
+        "6,000 images · threads: 2."
+    )
+    assert said[1:] == [
+        "4 generations of processes, 12 rounds; it ended as the budget of 10 s is spent. The baseline is slow.",
+        f"Begun {WHEN} by python -m bench race",
+    ]
+
+
+def test_what_disturbed_is_said(tmp_path: Path) -> None:
+    records = race_records()
+    next(entry for entry in records if entry["kind"] == "run")["load"] = 3.5
+    (race,) = raced(tmp_path, records).races
+    assert races.told(race)[3:] == [
+        "The machine was not quiet: its load was 3.5 when this began; end what else is running."
+    ]
+
+
+def test_one_generation_has_no_interval(tmp_path: Path) -> None:
+    results = raced(tmp_path, race_records(generations=1))
+    rows = rows_of(races.standings(results.races[0]))
+    assert rows["swift"][3] == "–"
+    assert "There are no intervals" in races.told(results.races[0])[3]
+    assert "Without an interval" in words_of(race_figures.ratios(results.races[0], look_of(results)))
+
+
+def test_one_alone_and_nobody(tmp_path: Path) -> None:
+    (alone,) = raced(tmp_path, race_records({"swift": 0.25}, noise=0)).races
+    assert races.headline(alone).endswith("took swift 0.250 s; nobody ran against it.")
+    (nobody,) = raced(tmp_path, race_records({"swift": 0.1}, failing=("swift",))).races
+    assert races.headline(nobody) == "In the race nobody was left to be measured."
+    assert races.told(nobody)[3] == "Nobody was left to be measured."
+    (without,) = raced(tmp_path, race_records(failing=("slow",))).races
+    assert races.told(without)[3] == "There are no ratios, as slow, the baseline, has no times."
+    assert rows_of(races.standings(without))["swift"][2] == "–"
+
+
+def test_growth_in_a_table(tmp_path: Path) -> None:
+    results = raced(tmp_path, *sweep_of("batch", 0.5))
+    sheet = races.growth(results.races)
+    assert list(sheet.heads)[:4] == ["images per update", "32", "128", "1,000"]
+    rows = rows_of(sheet)
+    assert rows["swift"] == ["5.66e-05", "0.000113", "0.000316", "0.50", "0.50 to 0.50"]
+    assert rows["floor"][3] == "0.00"
+    assert races.setting_of(results.races).split(" · ")[2] == "images per update: 32, 128, 1,000"
+
+
+def test_a_size_that_is_there_twice_and_one_that_is_missing(tmp_path: Path) -> None:
+    slow = [
+        race_records({"slow": 0.4}, number=n, noise=0, key={"batch": b}, sweep="batch")
+        for n, b in enumerate([6000, None, 32])
+    ]
+    slow[2] = slow[2][:1]  # a header, and nothing yet
+    (grown,) = races.growths(raced(tmp_path, *slow).races)
+    assert (grown.sizes, grown.exponent) == ([6000], None)
+    assert rows_of(races.growth(raced(tmp_path, *slow).races))["slow"][1:] == ["–", "–"]
+
+
+def test_several_calibrations_in_words(tmp_path: Path) -> None:
+    (one,) = raced(tmp_path, calibration(when="yesterday")).races
+    (other,) = raced(tmp_path, calibration(when="today", command="the command")).races
+    assert races.begun_each([other]) == "Begun today by the command"
+    assert races.begun_each([one, other]) == "Begun yesterday, and today by the command"
+
+
+def test_verdicts_in_a_table(tmp_path: Path) -> None:
+    several = [raced(tmp_path, calibration()), raced(tmp_path, calibration(8))]
+    assert races.comparison(several) == 4
+    rows = rows_of(races.trust(several))
+    assert [*rows] == ["the same, twice", "3 % more work", "5 % more work", "10 % more work"]
+    low, high = statistics.share(5, 5)
+    assert rows["5 % more work"] == ["100.0 %", f"{100 * low:.1f} % to {100 * high:.1f} %", "5"]
+    assert rows["the same, twice"][0] == "0.0 %"
+    assert "Comparisons of 4 generations" in races.trust(several).notes[0]
+    older = raced(tmp_path, calibration(comparison=None))
+    assert races.comparison([older]) == verdicts.GENERATIONS
+
+
+# --- figures ---------------------------------------------------------------------------------------------
+
+
+def test_ratios_are_drawn_as_computed(tmp_path: Path) -> None:
+    results = raced(tmp_path)
+    (race,) = results.races
+    figure: Any = race_figures.ratios(race, look_of(results))
+    rows = sorted(statistics.ratios(race.rounds(), "slow", looked=True), key=lambda row: row.estimate)
+    lines = lines_of(figure)
+    assert [*lines[-1].get_xdata()] == [1, 1]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [row.backend for row in rows]
+    for row, (generations, interval, estimate) in zip(rows, (lines[i : i + 3] for i in range(0, 9, 3)), strict=True):
+        logs = statistics.log_ratios(race.rounds(), row.backend, "slow")
+        assert list(generations.get_xdata()) == pytest.approx([np.exp(np.median(log)) for log in logs])
+        assert list(interval.get_xdata()) == pytest.approx(row.interval)
+        assert estimate.get_xdata() == pytest.approx([row.estimate])
+        assert races.with_interval(row) in words_of(figure)
+
+
+@pytest.mark.parametrize("noise", [4, 40])
+def test_a_wide_interval_is_drawn_but_does_not_widen_the_axis_without_end(noise: float, tmp_path: Path) -> None:
+    (race,) = raced(tmp_path, race_records({"slow": 0.4, "swift": 0.1}, generations=2, noise=noise)).races
+    figure = race_figures.ratios(race, figures.looks(["slow", "swift"]))
+    generations, interval, *_ = lines_of(figure)
+    low, high = figure.axes[0].get_xlim()
+    marks = [1, *generations.get_xdata()]
+    assert min(marks) / 10 < low < min(marks) < max(marks) < high < 10 * max(marks)
+    assert np.isfinite(np.log(interval.get_xdata())).all()
+    assert min(interval.get_xdata()) < low < high < max(interval.get_xdata())
+
+
+def test_growth_is_drawn_with_its_power(tmp_path: Path) -> None:
+    results = raced(tmp_path, *sweep_of("batch"))
+    figure: Any = race_figures.growth(results.races, look_of(results))
+    slow, swift, floor = lines_of(figure)
+    assert list(slow.get_xdata()) == [32, 128, 1000]
+    assert list(slow.get_ydata()) == pytest.approx([0.00128, 0.00512, 0.04])
+    assert list(swift.get_ydata()) == pytest.approx([0.00032, 0.00128, 0.01])
+    assert list(floor.get_ydata()) == pytest.approx([0.05] * 3)
+    legend = [text.get_text().replace("\n", " ") for text in figure.legends[0].get_texts()]
+    assert legend[:2] == ["slow power 1.00 [1.00, 1.00]", "swift power 1.00 [1.00, 1.00]"]
+    assert (figure.axes[0].get_xscale(), figure.axes[0].get_yscale()) == ("log", "log")
+
+
+@pytest.mark.parametrize("what", SWEPT)
+def test_every_sweep_has_a_figure(what: str, tmp_path: Path) -> None:
+    results = raced(tmp_path, *sweep_of(what))
+    names = [one.name for one in race_figures.drawn(None, {what: results}, [], ["slow", "swift"])]
+    assert names == [f"growth-{what}", *(["roofline-batch"] if what == "batch" else [])]
+
+
+@pytest.mark.parametrize(
+    ("measure", "flop", "values"),
+    [
+        ("round", 2 * 6000 * (2 * 784 * 128 + 3 * 1280), 6000 * 784 + 47 * 2 * 784 * 128),
+        ("gradient", 2 * 6000 * (2 * 784 * 128 + 3 * 1280), 6000 * 784 + 2 * 784 * 128),
+        ("outputs", 2 * 6000 * (784 * 128 + 1280), 6000 * 784 + 784 * 128),
+    ],
+)
+def test_roofline_counts_bytes_at_least(measure: str, flop: int, values: int, tmp_path: Path) -> None:
+    results = raced(tmp_path, race_records(noise=0, key={"measure": measure}))
+    figure: Any = race_figures.roofline(results.races, look_of(results))
+    *points, roof = lines_of(figure)
+    assert len(points) == 3  # not the floor
+    for point, seconds in zip(points, (0.4, 0.1, 0.1), strict=True):
+        assert point.get_xdata() == pytest.approx([flop / (4 * values)])
+        assert point.get_ydata() == pytest.approx([flop / seconds / 1e9])
+    x, y = roof.get_xdata(), roof.get_ydata()
+    assert x[1] == pytest.approx(5)  # FLOP per byte, where 100 GFLOP/s meet 20 GB/s
+    assert list(y) == pytest.approx([20 * x[0], 100, 100])
+
+
+def test_roofline_without_rates_has_no_roof(tmp_path: Path) -> None:
+    results = raced(tmp_path, race_records({"slow": 0.4, "swift": 0.1}))
+    assert len(lines_of(race_figures.roofline(results.races, look_of(results)))) == 2
+
+
+def test_calibration_is_drawn_as_computed(tmp_path: Path) -> None:
+    results = raced(tmp_path, calibration(noise=0.02))
+    found = verdicts.verdicts(results.races, 4)
+    figure: Any = race_figures.calibration([results])
+    marks = lines_of(figure)[0]
+    assert list(marks.get_xdata()) == pytest.approx([0, 3, 5, 10])
+    assert list(marks.get_ydata()) == pytest.approx([100 * row.share for row in found])
+    (bars,) = figure.axes[0].collections
+    ends = [segment[:, 1] for segment in bars.get_segments()]
+    for pair, row in zip(ends, found, strict=True):
+        assert list(pair) == pytest.approx([100 * end for end in row.interval])
+
+
+def test_a_calibration_that_is_too_short_is_said(tmp_path: Path) -> None:
+    short = raced(tmp_path, calibration(3))
+    assert "shorter than one comparison" in words_of(race_figures.calibration([short]))
+    assert races.trust([short]).rows == []
+
+
+def test_figures_carry_notice_and_setting(tmp_path: Path) -> None:
+    several = sweep_of("batch", notice=NOTICE)
+    sweep, race = raced(tmp_path, *several), raced(tmp_path, race_records(notice=NOTICE))
+    calibrated = raced(tmp_path, calibration(notice=NOTICE))
+    for one in race_figures.drawn(race, {"batch": sweep}, [calibrated], ["slow", "swift", "twin"]):
+        words = words_of(one.figure)
+        assert NOTICE in words
+        assert "MNIST · 784-128-10 relu, softmax with cross_entropy" in words
+
+
+def test_the_same_backend_looks_the_same_everywhere(tmp_path: Path) -> None:
+    race, sweep = raced(tmp_path), raced(tmp_path, *sweep_of("batch"))
+    drawn = race_figures.drawn(race, {"batch": sweep}, [], ["naive", "swift", "twin", "slow"])
+    expected = figures.looks(["naive", "swift"])["swift"]
+    by_name = {one.name: one.figure for one in drawn}
+    rows = [label.get_text() for label in by_name["ratios"].axes[0].get_yticklabels()]
+    estimates = [line for line in lines_of(by_name["ratios"]) if line.get_markersize() == 8]
+    for line in (estimates[rows.index("swift")], lines_of(by_name["growth-batch"])[1]):
+        assert (line.get_marker(), line.get_color()) == (expected.marker, expected.colour)
+
+
+def test_forty_entrants_have_room(tmp_path: Path) -> None:
+    names = [f"backend {i} " + "of_a_long_name " * (i % 4) for i in range(40)]
+    seconds = {name: 8 * 0.83**i for i, name in enumerate(names)}
+    sweep = [
+        race_records(seconds, number=number, generations=2, rounds=2, key={"batch": batch}, sweep="batch")
+        for number, batch in enumerate([32, 128])
+    ]
+    several = {"batch": raced(tmp_path, *sweep)}
+    for one in race_figures.drawn(raced(tmp_path, sweep[0]), several, [], names):
+        figure: Any = one.figure
+        labels = figure.legends[0].get_texts() if figure.legends else figure.axes[0].get_yticklabels()
+        assert len(labels) >= 39
+        boxes = [label.get_window_extent() for label in labels]
+        assert not [1 for a, b in itertools.combinations(boxes, 2) if a.overlaps(b)]
+        assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 and box.y0 > 0 for box in boxes)
+
+
+def test_a_sweep_names_what_disturbed_once_for_each_remedy(tmp_path: Path) -> None:
+    several = sweep_of("batch")
+    for records, load in zip(several, (0.5, 3.5, 4.5), strict=True):
+        next(entry for entry in records if entry["kind"] == "run")["load"] = load
+    (line,) = races.disturbed(raced(tmp_path, *several).races)
+    assert line == "The machine was not quiet: its load was 3.5 when this began; end what else is running."
+
+
+# --- odd input -------------------------------------------------------------------------------------------
+
+ODD: dict[str, list[list[dict[str, Any]]]] = {
+    "awkward names": [race_records({name: 0.1 + i / 10 for i, name in enumerate((*AWKWARD, EVIL))})],
+    "one backend": [race_records({"swift": 0.1})],
+    "one and the floor": [race_records({"swift": 0.1, "floor": 0.05})],
+    "one generation of one round": [race_records(generations=1, rounds=1)],
+    "two wild generations": [race_records(generations=2, noise=3)],
+    "nobody left": [race_records({"swift": 0.1}, failing=("swift",))],
+    "no baseline": [race_records(failing=("slow",))],
+    "left before the end": [race_records()[:-1]],
+    "an unknown measure": [race_records(key={"measure": "dreams"})],
+    "full batch": [race_records(key={"batch": None})],
+    "no letters": [race_records({"速い": 0.1, "": 0.2})],
+    "a sweep of which one is whole": [sweep_of("batch")[0], *(records[:1] for records in sweep_of("batch")[1:])],
+    "a sweep in which nobody is left": [
+        [*records[:1], *race_records({"slow": 1.0}, number=n, failing=("slow",))[1:]]
+        for n, records in enumerate(sweep_of("batch"))
+    ],
+    "a short calibration": [calibration(2)],
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_odd_results_give_a_page(case: str, tmp_path: Path) -> None:
+    chosen = choose([written(tmp_path, "r.jsonl", *ODD[case])])
+    for one in drawn_of(chosen):
+        assert figures.svg(one.figure)
+    words = words_on_the_page(chosen)
+    assert sections.NO_BENCHMARKS in words
+    for sheet in (sheet for section in sections.sections(chosen) for sheet in section.sheets):
+        assert {len(row) for row in sheet.rows} <= {len(sheet.heads)}
+    for line in sections.summary(chosen).splitlines():
+        if line.startswith("|"):
+            assert len(re.findall(r"(?<!\\)\|", line)) > 3
+
+
+def test_what_results_contain_is_escaped(tmp_path: Path) -> None:
+    header: dict[str, Any] = {
+        "data": EVIL,
+        "notice": EVIL,
+        "command": EVIL,
+        "machine": MACHINE | {EVIL: {EVIL: [EVIL]}},
+    }
+    records = race_records({EVIL: 0.1, "swift": 0.2}, key={"network": EVIL, "plan": EVIL, "measure": EVIL}, **header)
+    records[-1]["reason"] = EVIL
+    records.append({"kind": "agreement", "race": 0, "backend": EVIL, "failure": EVIL, "denial": None, "error": 1.0})
+    records.append({"kind": "agreement", "race": 0, "backend": EVIL, "failure": None, "denial": EVIL, "error": 1.0})
+    records[-1]["quantity"] = EVIL
+    chosen = choose([written(tmp_path, "a<script>.jsonl", records)])
+    drawn = {one.name: (one, figures.svg(one.figure)) for one in drawn_of(chosen)}
+    html = page(chosen, drawn)
+    assert "<script" not in html
+    assert html.encode()
+    assert " ".join(ET.fromstring(html).itertext()).count("<script>alert('$1$')</script>") >= 8
+    assert "<script" not in sections.summary(chosen)
+
+
+def test_names_are_no_formulae(tmp_path: Path) -> None:
+    results = raced(tmp_path, race_records({"slow": 0.4, r"$\alpha_1$": 0.1}))
+    figure = race_figures.ratios(results.races[0], look_of(results))
+    (label,) = figure.axes[0].get_yticklabels()
+    assert label._preprocess_math(label.get_text()) == (r"$\alpha_1$", False)  # type: ignore[attr-defined]
+
+
+def changed(kind: str, **fields: Any) -> list[dict[str, Any]]:
+    records = race_records()
+    next(entry for entry in records if entry["kind"] == kind).update(fields)
+    return records
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        changed("process", process_peak="much"),
+        changed("process", call_peak=-1),
+        changed("generation", seconds=None),
+        changed("generation", load_before="high"),
+        changed("generation", stolen=float("inf")),
+        changed("race", key=race_records()[0]["key"] | {"threads": "two"}),
+        changed("race", key=race_records()[0]["key"] | {"batch": 0}),
+        changed("race", comparison=0),
+    ],
+)
+def test_values_that_cannot_be_are_one_line(records: list[dict[str, Any]], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"r\.jsonl: a record is not as expected"):
+        raced(tmp_path, records)
+
+
+# --- which results ---------------------------------------------------------------------------------------
+
+
+def at(hour: int) -> str:
+    return f"2026-02-03T{hour:02}:00:00+00:00"
+
+
+def test_a_folder_gives_the_newest_of_each_kind_and_all_calibrations(tmp_path: Path) -> None:
+    for hour in (1, 2):
+        benchmarks_written(tmp_path, f"{hour}.json", ResultSet(**vars(SMALL) | {"when": at(hour), "machine": MACHINE}))
+        written(tmp_path, f"race-{hour}.jsonl", race_records(when=at(hour)))
+        written(tmp_path, f"race-b{hour}.jsonl", *sweep_of("batch", when=at(hour)))
+        written(tmp_path, f"race-h{hour}.jsonl", *sweep_of("hidden", when=at(hour)))
+        written(tmp_path, f"calibrate-{hour}.jsonl", calibration(when=at(hour)))
+    written(tmp_path, "compare.jsonl", race_records(purpose="compare", when=at(3)))
+    chosen = choose([tmp_path])
+    assert [results.path.name for results in chosen.files] == [
+        "2.json",
+        "race-2.jsonl",
+        "race-b2.jsonl",
+        "race-h2.jsonl",
+        "calibrate-1.jsonl",
+        "calibrate-2.jsonl",
+    ]
+    assert list(chosen.sweeps) == ["batch", "hidden"]
+    assert chosen.notes == []
+    assert chosen.names[:3] == ["naive", "swift", "wild"]
+
+
+def test_results_of_another_machine_are_passed_over_with_one_line(tmp_path: Path) -> None:
+    for name, hour, machine in (("a", 1, "x"), ("b", 2, "x"), ("c", 3, "y")):
+        written(tmp_path, f"{name}.jsonl", race_records(when=at(hour), machine=MACHINE | {"id": machine}))
+    written(tmp_path, "d.jsonl", calibration(when=at(1), machine=MACHINE | {"cpu": "another"}))
+    chosen = choose([tmp_path])
+    assert [results.path.name for results in chosen.files] == ["c.jsonl"]
+    assert chosen.notes == ["Not shown, as of another machine than c.jsonl, the newest: a.jsonl, d.jsonl, b.jsonl"]
+    assert chosen.notes[0] in words_on_the_page(chosen)
+
+
+def test_files_are_named_one_by_one(tmp_path: Path) -> None:
+    race = written(tmp_path, "race.jsonl", race_records(when=at(1)))
+    newer = written(tmp_path / "in", "newer.jsonl", race_records(when=at(2)))
+    calibrated = written(tmp_path, "calibrated.jsonl", calibration(when=at(3)))
+    chosen = choose([race, calibrated])
+    assert [results.path for results in chosen.files] == [race, calibrated]
+    chosen = choose([race, tmp_path / "in"])
+    assert [results.path for results in chosen.files] == [newer]
+    assert chosen.notes == ["Not shown, as older than another of its kind: race.jsonl"]
+
+
+def test_calibrations_of_another_case_do_not_count(tmp_path: Path) -> None:
+    written(tmp_path, "a.jsonl", calibration(when=at(1)))
+    written(tmp_path, "b.jsonl", calibration(when=at(2), key={"images": 500}))
+    chosen = choose([tmp_path])
+    assert [results.path.name for results in chosen.calibrations] == ["b.jsonl"]
+    assert chosen.notes == ["Not shown, as of another case or code than the newest calibration: a.jsonl"]
+
+
+def test_a_race_without_a_whole_generation_hides_no_other(tmp_path: Path) -> None:
+    written(tmp_path, "a.jsonl", race_records(when=at(1)))
+    left = written(tmp_path, "b.jsonl", race_records(when=at(2))[:3])
+    chosen = choose([tmp_path])
+    assert chosen.race is not None
+    assert chosen.race.path.name == "a.jsonl"
+    assert chosen.notes == ["Not shown, as without a whole generation of processes: b.jsonl"]
+    with pytest.raises(UserError, match=r"without a whole generation of processes: b\.jsonl; nothing is left to show"):
+        choose([left])
+
+
+def test_a_comparison_is_not_shown(tmp_path: Path) -> None:
+    path = written(tmp_path, "compare.jsonl", race_records(purpose="compare"))
+    with pytest.raises(UserError, match=r"of no kind that is shown.*compare\.jsonl; nothing is left to show"):
+        choose([path])
+    with pytest.raises(UserError, match="nothing is left to show"):
+        choose([tmp_path])
+
+
+def test_a_file_that_is_cut_is_shown_as_far_as_it_goes_and_that_is_said(tmp_path: Path) -> None:
+    path = written(tmp_path, "r.jsonl", race_records())
+    path.write_text(path.read_text()[:-20])
+    chosen = choose([path])
+    assert chosen.race is not None
+    assert len(chosen.race.races[0].generations) == 4
+    assert "r.jsonl ends in the middle of a record; all before it is shown" in words_on_the_page(chosen)
+
+
+def test_a_whole_report_of_races_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    folder = tmp_path / "in"
+    written(folder, "race-a.jsonl", race_records(notice=NOTICE, failing=("twin",)))
+    written(folder, "race-b.jsonl", *sweep_of("batch", notice=NOTICE))
+    written(folder, "calibrate-a.jsonl", calibration(notice=NOTICE))
+    (folder / "broken.jsonl").write_text('{"kind": "race", "schema": 99}\n')
+    assert main(["--results", str(folder), "--out", str(tmp_path / "out")]) == 0
+    names = ["ratios", "roofline", "growth-batch", "roofline-batch", "calibration"]
+    expected = {f"{name}.{suffix}" for name in names for suffix in ("svg", "png")} | {"index.html", "summary.md"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == expected
+    root = ET.fromstring((tmp_path / "out" / "index.html").read_text(encoding="utf-8"))
+    assert len([element for element in root.iter() if element.get("role") == "img"]) == len(names)
+    said = capsys.readouterr()
+    assert said.err.startswith(f"passed over: {folder / 'broken.jsonl'}: has schema 99, this version reads")
+    assert max(len(line) for line in said.out.splitlines() if str(tmp_path) not in line) <= 80
+    summary = (tmp_path / "out" / "summary.md").read_text(encoding="utf-8")
+    for words in ("Who is faster", "What stands beside the time", "Called slower", "twin: ended with exit code 3"):
+        assert words in said.out
+        assert words in summary
+    for words in (NOTICE, sections.NO_BENCHMARKS):
+        assert words in " ".join(said.out.split())
+
+
+def test_the_order_of_records_means_nothing(tmp_path: Path) -> None:
+    records = race_records()
+    head, rest = records[:1], records[1:]
+    processes = [entry for entry in rest if entry["kind"] == "process"]
+    others = [entry for entry in rest if entry["kind"] != "process"]
+    there = choose([written(tmp_path, "r.jsonl", records)])
+    here = choose([written(tmp_path, "r.jsonl", head + processes[::-1] + others[::-1])])
+    assert sections.summary(there) == sections.summary(here)
+    for a, b in zip(drawn_of(there), drawn_of(here), strict=True):
+        assert figures.svg(a.figure) == figures.svg(b.figure)
+
+
+def test_a_raced_needs_no_file() -> None:
+    race = Raced(0, "race", WHEN, "", race_records()[0]["key"], MACHINE, "slow", "MNIST", None)
+    assert "There is no ratio to slow" in words_of(race_figures.ratios(race, {}))
+    assert "Nobody was left" in words_of(race_figures.roofline([race], {}))
