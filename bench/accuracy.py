@@ -106,7 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
                 train_all(console, number, jobs, arguments.seeds, journal)
         finally:  # an interruption costs only the seed that it hits
             failures = show(console, journal.records, recipes)
-            console.print(f"Every training: {path}", soft_wrap=True)
+            console.print(f"Every training: {path}", soft_wrap=True, markup=False)
     return 1 if failures else 0
 
 
@@ -158,8 +158,8 @@ def header(
 
 def train_all(console: Console, number: int, jobs: dict[str, Job], seeds: int, journal: Journal) -> None:
     """Every backend with every seed that is not there yet, in turns; then a curve of each."""
-    race = Race({}, 1, journal.record, number, time_limit=TIME_LIMIT)
-    race.failures |= campaign.failures_of(journal, number)
+    race = campaign.begin(journal, number, rounds=1, seed=0)
+    race.time_limit = TIME_LIMIT
     there = {
         entry["generation"] for entry in journal.records if entry["kind"] == "generation" and entry["race"] == number
     }
@@ -167,13 +167,13 @@ def train_all(console: Console, number: int, jobs: dict[str, Job], seeds: int, j
     if not missing:
         return
     rng = np.random.default_rng(number)
-    with ExitStack() as stack, console.status("") as status:
+    with ExitStack() as stack, console.status("", refresh_per_second=1) as status:  # beside what is timed
         entrants = []
         for name, job in jobs.items():
             if name not in race.failures:
                 entrant = Entrant(name, stack.enter_context(Child(serve, n_threads=job.n_threads)))
-                status.update(f"{job.recipe.name}: {name} prepares and compiles")
-                attempt(race, missing[0], begin, entrant, job)
+                status.update(f"{job.recipe.name}: {escape(name)} prepares and compiles")
+                attempt(race, None, begin, entrant, job)
                 entrants.append(entrant)
         for seed in missing:
             status.update(f"{next(iter(jobs.values())).recipe.name}: seed {seed}")
@@ -183,7 +183,7 @@ def train_all(console: Console, number: int, jobs: dict[str, Job], seeds: int, j
             race.tell("generation", generation=seed, seconds=time.monotonic() - before)
         if 0 in missing:
             for entrant in entrants:
-                attempt(race, 0, draw, entrant)
+                attempt(race, None, draw, entrant)
 
 
 def begin(race: Race, entrant: Entrant, job: Job) -> None:
@@ -199,7 +199,7 @@ def train(race: Race, entrant: Entrant, seed: int) -> None:
 
 def draw(race: Race, entrant: Entrant) -> None:
     """How the accuracy grows in a training."""
-    race.tell("curve", generation=0, entrant=entrant.name, **ask(race, entrant, "curve", 0))
+    race.tell("curve", entrant=entrant.name, **ask(race, entrant, "curve", 0))
 
 
 def outcomes(records: list[Record], number: int) -> list[Outcome]:
@@ -246,7 +246,7 @@ def show(console: Console, records: list[Record], recipes: dict[float, Recipe]) 
             found = row.reached
             seconds = f"{row.seconds:.4g}" if found.counts else f"({row.seconds:.4g})"
             table.add_row(
-                row.backend,
+                escape(row.backend),
                 f"{found.mean:.2%}",
                 f"{found.lower:.2%}" if math.isfinite(found.lower) else "unknown",
                 f"{found.above:.0%} of {found.seeds}",
@@ -256,11 +256,11 @@ def show(console: Console, records: list[Record], recipes: dict[float, Recipe]) 
             )
         console.print(table)
         for row in rows:
-            console.print(not_reached(row), end="", soft_wrap=True)
+            console.print(not_reached(row), end="", soft_wrap=True, markup=False)
         beside = ", ".join(
             f"{row.backend} {row.prepare:.2g} + {row.first:.2g} + {row.evaluation:.2g} s" for row in rows
         )
-        console.print(f"Ratio: to {baseline}. Preparation + first training + evaluation: {beside}.")
+        console.print(f"Ratio: to {baseline}. Preparation + first training + evaluation: {beside}.", markup=False)
         failures += [
             f"{entry['entrant']}: {entry['reason']}"
             for entry in records

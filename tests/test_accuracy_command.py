@@ -84,7 +84,8 @@ def test_it_goes_on_after_the_finished_seeds(
 ) -> None:
     right = Journal.record
 
-    def interrupted(self: Journal, entry: dict[str, Any]) -> None:
+    def interrupted(self: Journal, *entries: dict[str, Any]) -> None:
+        (entry,) = entries
         if entry["kind"] == "training" and entry["generation"] == 2:
             raise KeyboardInterrupt
         right(self, entry)
