@@ -32,9 +32,8 @@ def working_tree() -> Side:
     """This checkout as it is now: a copy, so that it stays as it is while it is measured."""
     folder = EXPORTS / f"tree-{source_in(ROOT)}"
     if not folder.exists():
-        with unfinished(
-            folder
-        ) as whole:  # with what numba compiled of it, which is known by time and size of the files
+        with unfinished(folder) as whole:
+            # With what numba compiled of it: that it knows by time and size of the files, which stay.
             shutil.copytree(ROOT / "impls", whole / "impls")
     return Side("working tree", folder)
 
@@ -81,8 +80,11 @@ def unfinished(folder: Path) -> Iterator[Path]:
         whole = Path(beside, "whole")
         whole.mkdir()
         yield whole
-        with contextlib.suppress(FileExistsError):  # somebody else was faster
+        try:
             whole.rename(folder)
+        except OSError:
+            if not folder.exists():  # else somebody was faster
+                raise
 
 
 def backends_of(side: Side) -> list[str]:

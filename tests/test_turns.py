@@ -10,7 +10,7 @@ import pytest
 
 from bench.cases import MINI_BATCHES
 from bench.measuring import FLOOR, Task
-from bench.turns import SHORTEST, Race, run_generation, stored, turns
+from bench.turns import SHORTEST, Race, run_generation, starting_order, stored, turns
 from data import Digits
 from impls.contract import Network
 
@@ -56,9 +56,9 @@ def test_a_generation_leaves_a_record_of_everything(folder: Path) -> None:
         run_generation(race, generation)
     assert race.failures == {}
     processes = [entry for entry in records if entry["kind"] == "process"]
-    assert [(entry["generation"], entry["entrant"]) for entry in processes] == [
-        (g, name) for g in range(2) for name in ("vectorized", "minibatch", FLOOR)
-    ]
+    for generation in range(2):
+        started = [entry["entrant"] for entry in processes if entry["generation"] == generation]
+        assert started == [name for name, _ in starting_order(race, generation)]
     for entry in processes:
         assert set(entry["threads"].values()) == {1}
         assert entry["first"]["wall"] > 0
@@ -71,6 +71,19 @@ def test_a_generation_leaves_a_record_of_everything(folder: Path) -> None:
         (g, r, p) for g in range(2) for r in range(4) for p in range(3)
     }
     assert all(sample["wall"] > 0 for sample in samples)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_in_n_generations_everybody_starts_once_at_each_place(n: int, folder: Path) -> None:
+    race, _ = race_of(folder, *(f"backend {i}" for i in range(n)))
+    orders = [[name for name, _ in starting_order(race, generation)] for generation in range(4 * n)]
+    for first in range(0, 4 * n, n):
+        for place in range(n):
+            assert sorted(order[place] for order in orders[first : first + n]) == sorted(race.tasks)
+    race.failures["backend 0"] = "died"
+    assert sorted(name for name, _ in starting_order(race, 0)) == sorted(race.tasks)[1:]
+    race.failures |= dict.fromkeys(race.tasks, "died")
+    assert starting_order(race, 0) == []
 
 
 @pytest.mark.parametrize("quantity", ["round", "gradient", "outputs"])
@@ -156,7 +169,7 @@ def test_a_slow_first_call_does_not_change_how_often_is_measured(
     monkeypatch.syspath_prepend(tmp_path)
     race, records = race_of(folder, "compiling", "vectorized")
     run_generation(race, 0)
-    compiling, _ = (entry for entry in records if entry["kind"] == "process")
+    (compiling,) = (entry for entry in records if entry["kind"] == "process" and entry["entrant"] == "compiling")
     assert compiling["first"]["wall"] > 0.3
     assert compiling["repeats"] == math.ceil(SHORTEST / compiling["warm"]["wall"])
     samples = [entry for entry in records if entry["kind"] == "sample"]
