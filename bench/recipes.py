@@ -1,7 +1,7 @@
 """Recipes: how a network is trained, from its first weights to its last. Data alone; any backend runs any of them.
 
-A recipe has a fixed length and looks at no test image. They were chosen by `python -m bench tune` on training images
-that were held out, see `bench.tuning`; the reason of each says what it is for.
+A recipe has a fixed length and looks at no test image. These are first guesses, longer than they need be: none was
+chosen on the test images, nor yet by `python -m bench tune`, which tries others on training images that are held out.
 """
 
 from dataclasses import dataclass
