@@ -1,7 +1,7 @@
 """`python -m bench tune`: recipes tried on training images that are held out; the test images are never looked at.
 
 The last 10,000 training images are held out, the others trained on. For each length of training it prints the best of
-a grid of batch sizes and learning rates, by the mean accuracy over seeds on the held-out images; a recipe is the
+a grid of batch sizes and learning rates, by the mean accuracy over seeds on the held-out images; a good recipe is the
 shortest of these that passes its target there with a margin.
 """
 
