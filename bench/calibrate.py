@@ -25,7 +25,7 @@ from bench.turns import stored
 from bench.verdicts import AGAIN, ITSELF, SLOWDOWNS, Verdicts, verdicts
 
 BACKEND = "minibatch"
-ROUNDS = 15  # of a generation: three Latin squares of all five
+ROUNDS = 5  # of a generation: a Latin square of all five
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

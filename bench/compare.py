@@ -29,7 +29,7 @@ from bench.statistics import MARGIN, Ratio
 from bench.turns import Race, stored
 from bench.verdicts import GENERATIONS
 
-ROUNDS = 16  # of a generation: even, so that neither is first more often
+ROUNDS = 6  # of a generation: even, so that neither is first more often
 ONE_MACHINE = ("id", "cpu", "cores")  # where two files differ in these, their times cannot be compared
 BEFORE, AFTER = "before", "after"
 
