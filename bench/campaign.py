@@ -146,7 +146,7 @@ def setting_of(arguments: argparse.Namespace, dataset: Dataset) -> Setting:
 
 def results_file(asked_for: Path | None, purpose: str) -> Path:
     """Where the records go: what is asked for, or a new file in bench/results."""
-    return asked_for or FOLDER / f"{purpose}-{datetime.now():%Y%m%d-%H%M%S}.jsonl"
+    return asked_for or FOLDER / f"{purpose}-{datetime.now():%Y%m%d-%H%M%S-%f}.jsonl"
 
 
 def header(
