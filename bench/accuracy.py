@@ -7,11 +7,9 @@ time of a training counts. Backends train from the same seeds in turns, each in 
 
 import argparse
 import math
-import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from datetime import datetime
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple, get_args
@@ -24,7 +22,7 @@ import data
 import impls
 from bench import UserError, campaign, description, machine, options, standings, statistics, threads
 from bench.child import Child
-from bench.journal import SCHEMA, Journal, Record
+from bench.journal import Journal, Record
 from bench.reaching import LEAST_SEEDS, Reached, reached
 from bench.recipes import RECIPES, TARGETS, Recipe
 from bench.trainings import Job, serve
@@ -136,24 +134,11 @@ def header(
     sources = {name: description.source_of(name) for name in names}
     described = machine.describe()
     case = recipe.described() | {"dtype": arguments.dtype}
-    return {
-        "kind": "race",
-        "race": number,
-        "schema": SCHEMA,
-        "purpose": "accuracy",
-        "when": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "command": " ".join(["python -m bench", *sys.argv[1:]]),
-        "key": description.key(
-            case, "training", len(dataset.train.labels), n_threads, sources, dataset.sha256, described
-        ),
-        "target": target,
-        "recipe": recipe.name,
-        "baseline": arguments.baseline or names[0],
-        "entrants": {name: name for name in names},
-        "data": dataset.name,
-        "notice": dataset.notice,
-        "machine": described,
-    }
+    n = len(dataset.train.labels)
+    key = description.key(case, "training", n, n_threads, sources, dataset.sha256, described)
+    baseline, entrants = arguments.baseline or names[0], {name: name for name in names}
+    opening = campaign.opening(dataset, number, "accuracy", baseline, entrants, key, described)
+    return opening | {"target": target, "recipe": recipe.name}
 
 
 def train_all(console: Console, number: int, jobs: dict[str, Job], seeds: int, journal: Journal) -> None:

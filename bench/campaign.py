@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, NamedTuple, cast, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 from rich.console import Console
 from rich.markup import escape
@@ -154,6 +154,28 @@ def header(
 ) -> Record:
     """What holds for all records of a race. entrants: backends by entrant; sources: hashes by entrant."""
     described = machine.describe()
+    key = description.key(
+        setting.case.described(),
+        setting.measure,
+        setting.images,
+        setting.n_threads,
+        sources,
+        setting.dataset.sha256,
+        described,
+    )
+    return opening(setting.dataset, number, purpose, baseline, entrants, key, described)
+
+
+def opening(
+    dataset: Dataset,
+    number: int,
+    purpose: str,
+    baseline: str,
+    entrants: dict[str, str],
+    key: dict[str, Any],
+    described: dict[str, Any],
+) -> Record:
+    """The first record of anything that a journal keeps. described: `machine.describe()`."""
     return {
         "kind": "race",
         "race": number,
@@ -161,19 +183,11 @@ def header(
         "purpose": purpose,
         "when": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": " ".join(["python -m bench", *sys.argv[1:]]),
-        "key": description.key(
-            setting.case.described(),
-            setting.measure,
-            setting.images,
-            setting.n_threads,
-            sources,
-            setting.dataset.sha256,
-            described,
-        ),
+        "key": key,
         "baseline": baseline,
         "entrants": entrants,
-        "data": setting.dataset.name,
-        "notice": setting.dataset.notice,
+        "data": dataset.name,
+        "notice": dataset.notice,
         "machine": described,
     }
 

@@ -31,7 +31,8 @@ def show(console: Console, race: Raced, looked: bool) -> None:
     """
     rounds = race.rounds()
     found = accounts(race)
-    order = sorted(found, key=lambda name: (times_of(race)[name], name))
+    times = times_of(race)
+    order = sorted(found, key=lambda name: (times[name], name))
     console.print(compared(race, order, looked))
     ended = f"it ended as {race.reason}" if race.reason else "it was left before its end"
     console.print(

@@ -106,8 +106,8 @@ def ranks(race: Race, unranked: str = "", confidence: float = CONFIDENCE, looked
 
     All pairs are compared, and their intervals hold all together with the given confidence (Bonferroni). Equal ranks do
     not mean equal speed, and need not be transitive: where a and b are not separated, nor b and c, but a is faster than
-    c, their ranks are 1, 1 and 2. After a single generation all have rank 1. unranked: who is compared with all others
-    too, but has no rank and no influence on theirs, as the floor.
+    c, their ranks are 1, 1 and 2. After a single generation all have rank 1. unranked: who has no rank, as the floor;
+    its comparisons, which stand beside these in a table, have their share of the error all the same.
     """
     names = backends(race)
     error = error_of_each(math.comb(len(names), 2), confidence, looked)

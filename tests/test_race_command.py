@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -394,10 +395,15 @@ def test_ctrl_c_ends_it_and_leaves_nobody_behind(folder: Path) -> None:
     path = folder / "ended.jsonl"
     command = [sys.executable, "-m", "bench", "race", *QUICK, "--budget", "600", "--results", str(path)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while '"sample"' not in (path.read_text() if path.exists() else ""):
-        assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    deadline = time.monotonic() + 120
+    try:
+        while '"sample"' not in (path.read_text() if path.exists() else ""):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert err == "interrupted\n"
     assert "Every measurement" in out
