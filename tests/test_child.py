@@ -30,6 +30,10 @@ def tell_threads(connection: Connection) -> None:
     connection.send((threads.in_force(), [os.environ.get(variable) for variable in threads.VARIABLES]))
 
 
+def tell_cores(connection: Connection) -> None:
+    connection.send((len(os.sched_getaffinity(0)), os.environ.get("OF_THE_CHILD")))
+
+
 def leave(connection: Connection) -> None:
     os._exit(3)
 
@@ -63,6 +67,18 @@ def test_threads_reach_the_libraries_and_leave_this_process_alone(n: int) -> Non
     assert set(in_force.values()) == {n}
     assert variables == [str(n)] * len(threads.VARIABLES)
     assert dict(os.environ) == before
+
+
+@LINUX
+@pytest.mark.parametrize("n", range(1, threads.cores() + 1))
+def test_it_has_as_many_cores_as_threads_for_whoever_reads_no_variable(n: int) -> None:
+    before = os.sched_getaffinity(0)
+    with Child(tell_cores, n_threads=n, environment={"OF_THE_CHILD": "yes"}) as child:
+        assert child.answer(60) == (n, "yes")
+    with Child(tell_cores) as child:
+        assert child.answer(60) == (len(before), None)
+    assert os.sched_getaffinity(0) == before
+    assert "OF_THE_CHILD" not in os.environ
 
 
 def test_what_dies_or_hangs_is_told_apart() -> None:
