@@ -1,21 +1,21 @@
 """Rung 6, `numba_sparse`: zero pixels are skipped. Four fifths of MNIST's pixels are zero, and add nothing.
 
-Each image becomes a list of its pixels that are not zero, with their values. Then a row of z is the sum of those rows
-of weights that its list names. For the gradient the lists are turned round: each pixel gets the images in which it is
-not zero, and its row of weights changes by the sum of their rows of delta. A skipped zero changes no sum: this is
-exact.
+Four images share a list: of the pixels that at least one of them has, and their values. Four rows of z are sums of
+those rows of weights that the list names, and each row, once fetched, serves all four. Backward, the same list tells
+which rows of weights change, by sums of the four rows of delta. A skipped zero changes no sum: this is exact. As
+images of one digit resemble each other, those of a block are taken in the order of their labels.
 
-Each of these is a sum of rows, weighted, and so is every other product here; one function, `sum_of_rows`, does them
-all. It is written for the processor's vector registers: the sums stay in four of them while the rows stream past.
+The sums are written for the processor's vector registers: in sixteen of them lies what is summed, or the deltas.
 
-Threads share the columns of the first layer: each owns a part of the weights, which stays in its core's cache. Then
-they share the images, for the other layers, and the pixels, for the lists of the next block of images. So they meet
-twice a block, at the ends of parallel regions and nowhere else.
+Threads share the columns of the first layer: each owns a part of the weights, which stays in its core's cache, and
+makes all lists for itself. Then they share the images, for the other layers. So they meet twice a block, by counting
+the shares that are done; a share whose thread does not come is done by one that waits, so that nothing can hang.
 
 Images stay as they are, uint8 and perhaps memory-mapped: lists are made block by block, in training. What it costs:
 the sums are written in LLVM's terms, and where no pixel is zero, dense products are faster.
 """
 
+import functools
 import os
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
@@ -36,12 +36,11 @@ HOME: Final = 128
 SIGMOID, RELU, TANH, SOFTMAX = range(4)
 CODES: Final = {"sigmoid": SIGMOID, "relu": RELU, "tanh": TANH, "softmax": SOFTMAX}
 
-# How long GNU OpenMP's waiting threads spin before they sleep, in loops of about 50 ns; read when numba starts them.
-# By its default they spin on for milliseconds, in the way of whatever else wants the core. Here threads meet often and
-# wait briefly: beside other busy processes 1500 was faster than 5000, in passes that scattered widely.
-os.environ.setdefault("GOMP_SPINCOUNT", "1500")
-
-BLOCK: Final = 128  # images at a time; their deltas for 64 columns in float32 take 32 KiB, which the first cache holds
+BLOCK: Final = 128  # images at a time
+GROUP: Final = 4  # images that share a list; BLOCK is a multiple
+STRIP: Final = 128  # pixels at a time, backward: their rows of weights stay in the first cache for all groups
+PATIENCE: Final = 4000  # looks, some 20 us, after which a waiting thread lets others run, and does what they left
+LINE: Final = 8  # numbers of 64 bits in a cache line; counters lie in one each
 VECTOR: Final = 64  # bytes in a vector register; LLVM makes two or four of it where they are smaller
 
 # "contract" lets a * b + c be one fused instruction, which rounds once instead of twice; nothing else is relaxed.
@@ -50,6 +49,9 @@ options: dict[str, Any] = {"cache": True, "fastmath": {"contract"}, "error_model
 njit: Any = numba.njit
 jit: Any = njit(**options, no_cpython_wrapper=True, no_cfunc_wrapper=True)  # called by compiled code only
 parallel_jit: Any = njit(**options, parallel=True)
+let_others_run: Any = numba.types.ExternalFunction(
+    "SwitchToThread" if os.name == "nt" else "sched_yield", numba.int32()
+)  # of the operating system: gives the core to a thread that is ready
 
 # What the compiled code knows of a layer; widths and places are in numbers, multiples of a vector's.
 LAYER: Final = np.dtype(
@@ -91,15 +93,18 @@ class Weights(NamedTuple):
 
 
 class Lists(NamedTuple):
-    """The pixels of a block of images that are not zero; for each thread."""
+    """The pixels of a block of images that are not zero, by groups of images; for each thread.
 
-    shares: Array  # (threads, 2) int64: each thread's first pixel, and where they end; n_inputs is the one that is 1
-    ends: Array  # (threads, BLOCK) int64: where the list of an image ends
-    pixels: Array  # (threads, BLOCK * (n_inputs + 1) + VECTOR) uint16: image by image
-    values: Array  # the same in the dtype: scaled
-    ends_there: Array  # (threads, n_inputs + 1) uint32: where the list of a pixel ends
-    images: Array  # (threads, BLOCK * (n_inputs + 1) + VECTOR) uint16: pixel by pixel
-    values_there: Array  # the same in the dtype
+    The last in each list is pixel n_inputs, which is 1 in every image, for the biases.
+    """
+
+    sequence: Array  # (threads, BLOCK) int64: which images, in the order of their labels
+    counts: Array  # (threads, n_outputs + 1) int64: of the labels
+    ends: Array  # (threads, groups, strips) int64: where the pixels of a strip end in a group's list
+    pixels: Array  # (threads, groups, room) uint16
+    values: Array  # (threads, groups, GROUP, room) in the dtype: scaled
+    rows: Array  # (threads, GROUP, room) as the images: a group's, followed by zeros
+    kept: Array  # (threads, GROUP, room) as the images: those of their pixels that the list names
 
 
 class Values(NamedTuple):
@@ -149,117 +154,175 @@ def pointer(typing: Any, array: Any, at: Any) -> Any:
     return numba.types.CPointer(array.dtype)(array, numba.intp), generate
 
 
-@intrinsic
-def ahead(typing: Any, place: Any, n: Any) -> Any:
-    """The pointer to the number that lies n numbers after this."""
+def in_all_lanes(builder: Any, value: Any, lanes: int) -> Any:
+    """A vector whose numbers are all this value."""
+    undefined = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)
+    first = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), lanes), None))
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.gep(arguments[0], [arguments[1]])
 
-    return place(place, numba.intp), generate
+def vectors_at(builder: Any, rows: Any, start: Any, count: int, lanes: int) -> list[Any]:
+    """The places of so many vectors, one after the other, from the number at `start` on."""
+    kind = ir.VectorType(rows.type.pointee, lanes).as_pointer()
+    first = builder.gep(rows, [start])
+    return [builder.bitcast(builder.gep(first, [ir.Constant(start.type, lanes * v)]), kind) for v in range(count)]
 
 
 @intrinsic(prefer_literal=True)
 def sum_in_registers(
-    typing: Any, vectors: Any, x: Any, step: Any, index: Any, n: Any, rows: Any, row: Any, out: Any, add: Any
-) -> Any:
-    """`sum_of_rows` for a constant number of vectors."""
+    typing: Any, vectors: Any, group: Any, x: Any, x_row: Any, x_step: Any, index: Any, n: Any, rows: Any, row: Any,
+    out: Any, out_row: Any,
+) -> Any:  # fmt: skip
+    """`sum_of_rows` for a constant number of vectors and of sums."""
     count, number, integer = vectors.literal_value, out.dtype, numba.intp
-    signature = numba.void(vectors, x, integer, index, integer, rows, integer, out, numba.boolean)
+    signature = numba.void(vectors, group, x, integer, integer, index, integer, rows, integer, out, integer)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _, x, step, indices, n, rows, row, out, add = arguments
+        _, _, x, x_row, x_step, indices, n, rows, row, out, out_row = arguments
         lanes, size = VECTOR * 8 // number.bitwidth, number.bitwidth // 8
-        vector = ir.VectorType(context.get_value_type(number), lanes)
-
-        def constant(value: int) -> Any:
-            return context.get_constant(integer, value)
-
-        def vectors_at(place: Any) -> list[Any]:
-            return [
-                builder.bitcast(builder.gep(place, [constant(lanes * v)]), vector.as_pointer()) for v in range(count)
-            ]
-
-        def add_row(i: Any, totals: list[Any]) -> None:
-            factor = in_all_lanes(builder, builder.load(builder.gep(x, [builder.mul(i, step)])), vector)
+        members = [context.get_constant(integer, g) for g in range(group.literal_value)]
+        none = ir.Constant(ir.VectorType(context.get_value_type(number), lanes), None)
+        totals = [[cgutils.alloca_once_value(builder, none) for _ in range(count)] for _ in members]
+        with cgutils.for_range(builder, n) as loop:
+            i, place = loop.index, builder.mul(loop.index, x_step)
+            factors = [builder.load(builder.gep(x, [builder.add(builder.mul(g, x_row), place)])) for g in members]
             if index is not numba.types.none:
                 i = builder.zext(builder.load(builder.gep(indices, [i])), i.type)
-            parts = vectors_at(builder.gep(rows, [builder.mul(i, row)]))
-            for total, part in zip(totals, parts, strict=True):
-                product = builder.fmul(factor, builder.load(part, align=size), flags=["contract"])
-                builder.store(builder.fadd(builder.load(total), product, flags=["contract"]), total)
-
-        # A fused multiply-add takes four cycles, and each cycle can begin two: there are enough sums to keep that busy.
-        chains = -(-4 // count)
-        totals = [[cgutils.alloca_once(builder, vector) for _ in range(count)] for _ in range(chains)]
-        targets, none = vectors_at(out), ir.Constant(vector, None)
-        for v, target in enumerate(targets):
-            builder.store(builder.select(add, builder.load(target, align=size), none), totals[0][v])
-            for chain in range(1, chains):
-                builder.store(none, totals[chain][v])
-        rounds = builder.sdiv(n, constant(chains))
-        with cgutils.for_range(builder, rounds) as loop:
-            for chain in range(chains):
-                add_row(builder.add(builder.mul(loop.index, constant(chains)), constant(chain)), totals[chain])
-        done = builder.mul(rounds, constant(chains))
-        with cgutils.for_range(builder, builder.sub(n, done)) as loop:
-            add_row(builder.add(done, loop.index), totals[0])
-        for v, target in enumerate(targets):
-            total = builder.load(totals[0][v])
-            for chain in range(1, chains):
-                total = builder.fadd(total, builder.load(totals[chain][v]))
-            builder.store(total, target, align=size)
+            places = vectors_at(builder, rows, builder.mul(i, row), count, lanes)
+            parts = [builder.load(place, align=size) for place in places]
+            for g, factor in enumerate(factors):
+                for total, part in zip(totals[g], parts, strict=True):
+                    product = builder.fmul(in_all_lanes(builder, factor, lanes), part, flags=["contract"])
+                    builder.store(builder.fadd(builder.load(total), product, flags=["contract"]), total)
+        for g, member in enumerate(members):
+            targets = vectors_at(builder, out, builder.mul(member, out_row), count, lanes)
+            for total, target in zip(totals[g], targets, strict=True):
+                builder.store(builder.load(total), target, align=size)
         return context.get_dummy_value()
 
     return signature, generate
 
 
-def in_all_lanes(builder: Any, value: Any, vector: Any) -> Any:
-    """A vector whose numbers are all this value."""
-    undefined = ir.Constant(vector, ir.Undefined)
-    first = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None))
+@intrinsic(prefer_literal=True)
+def add_from_registers(
+    typing: Any, vectors: Any, x: Any, x_row: Any, index: Any, n: Any, delta: Any, rows: Any, row: Any
+) -> Any:
+    """`add_to_rows` for a constant number of vectors."""
+    count, number, integer = vectors.literal_value, delta.dtype, numba.intp
+    signature = numba.void(vectors, x, integer, index, integer, delta, rows, integer)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, x, x_row, indices, n, delta, rows, row = arguments
+        lanes, size = VECTOR * 8 // number.bitwidth, number.bitwidth // 8
+        members = [context.get_constant(integer, g) for g in range(GROUP)]
+        places = [vectors_at(builder, delta, builder.mul(g, row), count, lanes) for g in members]
+        deltas = [[builder.load(place, align=size) for place in of_member] for of_member in places]
+        with cgutils.for_range(builder, n) as loop:
+            factors = [builder.load(builder.gep(x, [builder.add(builder.mul(g, x_row), loop.index)])) for g in members]
+            i = builder.zext(builder.load(builder.gep(indices, [loop.index])), loop.index.type)
+            targets = vectors_at(builder, rows, builder.mul(i, row), count, lanes)
+            totals = [builder.load(target, align=size) for target in targets]
+            for factor, of_member in zip(factors, deltas, strict=True):
+                for v, part in enumerate(of_member):
+                    product = builder.fmul(in_all_lanes(builder, factor, lanes), part, flags=["contract"])
+                    totals[v] = builder.fadd(totals[v], product, flags=["contract"])
+            for total, target in zip(totals, targets, strict=True):
+                builder.store(total, target, align=size)
+        return context.get_dummy_value()
+
+    return signature, generate
 
 
 @intrinsic
-def append_nonzero(
-    typing: Any, images: Any, at: Any, pixel: Any, scale: Any, pixels: Any, values: Any, end: Any
-) -> Any:
-    """Append those of a vector of pixels that are not zero, scaled, to lists with this end; the new end is returned."""
-    signature = numba.intp(images, numba.intp, numba.intp, values.dtype, pixels, values, numba.intp)
+def append_nonzero(typing: Any, rows: Any, row: Any, first: Any, kept: Any, pixels: Any, end: Any) -> Any:
+    """Of a vector of pixels of GROUP images, append those that one or more of them have; the new end is returned.
+
+    `rows` and `kept` have GROUP rows, `row` numbers apart. All are pointers.
+    """
+    signature = numba.intp(rows, numba.intp, numba.intp, kept, pixels, numba.intp)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        images_, at, pixel, scale, pixels_, values_, end = arguments
-        lanes = VECTOR * 8 // values.dtype.bitwidth
-        numbers = ir.VectorType(context.get_value_type(values.dtype), lanes)
-        indices = ir.VectorType(ir.IntType(16), lanes)
-        read = ir.VectorType(context.get_value_type(images.dtype), lanes)
+        rows_, row, first, kept, pixels, end = arguments
+        size = rows.dtype.bitwidth // 8
+        lanes = VECTOR // size
+        members = [context.get_constant(numba.intp, g) for g in range(GROUP)]
+        starts = [builder.add(builder.mul(g, row), first) for g in members]
+        images = [builder.load(vectors_at(builder, rows_, start, 1, lanes)[0], align=size) for start in starts]
+        zero = ir.Constant(images[0].type, None)
+        differ = builder.fcmp_unordered if isinstance(rows.dtype, numba.types.Float) else builder.icmp_unsigned
+        mask = functools.reduce(builder.or_, [differ("!=", image, zero) for image in images])  # NaN is kept
 
-        def place(kind: Any, array: Any, at: Any, vector: Any) -> Any:
-            start = builder.gep(context.make_array(kind)(context, builder, array).data, [at])
-            return builder.bitcast(start, vector.as_pointer())
+        def compress(what: Any, bits: int, mask: Any, place: Any) -> None:
+            kind = ir.FunctionType(what.type, (what.type, mask.type, what.type))
+            letter = "i" if isinstance(what.type.element, ir.IntType) else "f"
+            name = f"llvm.experimental.vector.compress.v{what.type.count}{letter}{bits}"
+            function = cgutils.get_or_insert_function(builder.module, kind, name)
+            together = builder.call(function, (what, mask, ir.Constant(what.type, None)))
+            builder.store(together, builder.bitcast(place, what.type.as_pointer()), align=bits // 8)
 
-        x = builder.load(place(images, images_, at, read), align=images.dtype.bitwidth // 8)
-        if images.dtype == numba.uint8:
-            x = builder.uitofp(x, numbers)
-        x = builder.fmul(x, in_all_lanes(builder, scale, numbers))
-        mask = builder.fcmp_unordered("!=", x, ir.Constant(numbers, None))  # NaN is kept
-        counted = ir.Constant(indices, list(range(lanes)))
-        which = builder.add(counted, in_all_lanes(builder, builder.trunc(pixel, ir.IntType(16)), indices))
-        for kind, array, vector, name, what in (
-            (pixels, pixels_, indices, f"v{lanes}i16", which),
-            (values, values_, numbers, f"v{lanes}f{values.dtype.bitwidth}", x),
-        ):
-            kind_of = ir.FunctionType(vector, (vector, mask.type, vector))
-            compress = cgutils.get_or_insert_function(
-                builder.module, kind_of, f"llvm.experimental.vector.compress.{name}"
+        for g, image in zip(members, images, strict=True):
+            compress(image, 8 * size, mask, builder.gep(kept, [builder.add(builder.mul(g, row), end)]))
+        part = min(lanes, VECTOR // 2)  # as many numbers of 16 bits as a vector has
+        for begin in range(0, lanes, part):
+            lanes_of_part = list(range(begin, begin + part))
+            of_part = builder.shuffle_vector(
+                mask, mask, ir.Constant(ir.VectorType(ir.IntType(32), part), lanes_of_part)
             )
-            together = builder.call(compress, (what, mask, ir.Constant(vector, None)))
-            builder.store(together, place(kind, array, end, vector), align=kind.dtype.bitwidth // 8)
-        bits = builder.bitcast(mask, ir.IntType(lanes))
-        return builder.add(end, builder.zext(builder.ctpop(bits), end.type))
+            counted = ir.Constant(ir.VectorType(ir.IntType(16), part), lanes_of_part)
+            numbers = builder.add(counted, in_all_lanes(builder, builder.trunc(first, ir.IntType(16)), part))
+            compress(numbers, 16, of_part, builder.gep(pixels, [end]))
+            end = builder.add(end, builder.zext(builder.ctpop(builder.bitcast(of_part, ir.IntType(part))), end.type))
+        return end
 
     return signature, generate
+
+
+@intrinsic
+def prefetch(typing: Any, place: Any) -> Any:
+    """Have the cache line behind a pointer fetched."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        byte, integer = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), (byte, integer, integer, integer))
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        read, second_cache, data = (ir.Constant(integer, value) for value in (0, 2, 1))
+        builder.call(function, (builder.bitcast(arguments[0], byte), read, second_cache, data))
+        return context.get_dummy_value()
+
+    return numba.void(place), generate
+
+
+@intrinsic
+def claimed(typing: Any, counter: Any, phase: Any) -> Any:
+    """Whether this thread raised the counter behind a pointer from `phase` to the next, before any other."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        counter, phase = arguments
+        after = builder.add(phase, ir.Constant(phase.type, 1))
+        return builder.extract_value(builder.cmpxchg(counter, phase, after, "acq_rel", "acquire"), 1)
+
+    return numba.boolean(counter, numba.intp), generate
+
+
+@intrinsic
+def count_one(typing: Any, counter: Any) -> Any:
+    """Raise the counter behind a pointer by one; whoever reads that sees all that this thread wrote before."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.atomic_rmw("add", arguments[0], ir.Constant(ir.IntType(64), 1), "acq_rel")
+        return context.get_dummy_value()
+
+    return numba.void(counter), generate
+
+
+@intrinsic
+def counted(typing: Any, counter: Any) -> Any:
+    """The counter behind a pointer, as it is now."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load_atomic(arguments[0], "acquire", 8)
+
+    return numba.int64(counter), generate
 
 
 @intrinsic
@@ -279,19 +342,37 @@ def power_of_two(typing: Any, k: Any) -> Any:
 
 
 @jit
-def sum_of_rows(vectors: int, x: Any, step: int, index: Any, n: int, rows: Any, row: int, out: Any, add: bool) -> None:
-    """out (+)= sum over i < n of x[i * step] * rows[index[i] * row :], for at most four vectors of numbers.
+def sum_of_rows(
+    vectors: int, x: Any, x_row: int, x_step: int, index: Any, n: int, rows: Any, row: int, out: Any, out_row: int
+) -> None:
+    """out[g * out_row:] = sum over i < n of x[g * x_row + i * x_step] * rows[index[i] * row:], for all g < GROUP.
 
-    Without an index it is i itself. x, index, rows and out are pointers.
+    For at most four vectors of numbers. Without an index it is i itself. x, index, rows and out are pointers.
     """
     if vectors == 4:
-        sum_in_registers(4, x, step, index, n, rows, row, out, add)
+        sum_in_registers(4, GROUP, x, x_row, x_step, index, n, rows, row, out, out_row)
     elif vectors == 3:
-        sum_in_registers(3, x, step, index, n, rows, row, out, add)
+        sum_in_registers(3, GROUP, x, x_row, x_step, index, n, rows, row, out, out_row)
     elif vectors == 2:
-        sum_in_registers(2, x, step, index, n, rows, row, out, add)
+        sum_in_registers(2, GROUP, x, x_row, x_step, index, n, rows, row, out, out_row)
     else:
-        sum_in_registers(1, x, step, index, n, rows, row, out, add)
+        sum_in_registers(1, GROUP, x, x_row, x_step, index, n, rows, row, out, out_row)
+
+
+@jit
+def add_to_rows(vectors: int, x: Any, x_row: int, index: Any, n: int, delta: Any, rows: Any, row: int) -> None:
+    """rows[index[i] * row:] += sum over g < GROUP of x[g * x_row + i] * delta[g * row:], for all i < n.
+
+    For at most four vectors of numbers. x, index, delta and rows are pointers.
+    """
+    if vectors == 4:
+        add_from_registers(4, x, x_row, index, n, delta, rows, row)
+    elif vectors == 3:
+        add_from_registers(3, x, x_row, index, n, delta, rows, row)
+    elif vectors == 2:
+        add_from_registers(2, x, x_row, index, n, delta, rows, row)
+    else:
+        add_from_registers(1, x, x_row, index, n, delta, rows, row)
 
 
 @jit
@@ -303,11 +384,18 @@ def product(
     lanes = VECTOR // out.itemsize
     for first in range(0, width, 4 * lanes):
         vectors = min(4, (width - first) // lanes)
-        for k in range(m):
+        for k in range(0, m // GROUP * GROUP, GROUP):
             sum_of_rows(
-                vectors, pointer(x, x_at + k * x_row), x_step, None, n, pointer(rows, rows_at + first), row,
-                pointer(out, out_at + k * out_row + first), False,
+                vectors, pointer(x, x_at + k * x_row), x_row, x_step, None, n, pointer(rows, rows_at + first), row,
+                pointer(out, out_at + k * out_row + first), out_row,
             )  # fmt: skip
+        for k in range(m // GROUP * GROUP, m):
+            for v in range(vectors):
+                sum_in_registers(
+                    1, 1, pointer(x, x_at + k * x_row), x_row, x_step, None, n,
+                    pointer(rows, rows_at + first + v * lanes), row,
+                    pointer(out, out_at + k * out_row + first + v * lanes), out_row,
+                )  # fmt: skip
 
 
 # --- functions of a layer -----------------------------------------------------------------------------------------
@@ -399,89 +487,86 @@ def cost_and_delta(output: int, label: int, a: Any, delta: Any, n: int) -> float
 
 
 @jit
-def make_lists(data: Data, start: int, n: int, lists: Lists, s: int) -> None:
-    """Of images start : start + n of a sequence, those pixels of share s that are not zero, scaled.
-
-    After the last pixel comes one that is 1 in every image, for the biases.
-    """
-    ends, pixels, values = lists.ends[s], lists.pixels[s], lists.values[s]
-    n_inputs, end, number = data.images.shape[1], 0, values.dtype.type
-    first, stop = lists.shares[s]
-    lanes = VECTOR // values.itemsize
+def arrange(data: Data, start: int, n: int, lists: Lists, t: int) -> None:
+    """Which images the block start : start + n of a sequence has, by label; those of one label as they came."""
+    sequence, counts = lists.sequence[t], lists.counts[t]
+    for k in range(n):
+        sequence[k] = data.order[start + k] if len(data.order) else start + k
+    if len(data.labels) == 0:
+        return
+    counts[:] = 0
+    for k in range(n):
+        counts[data.labels[sequence[k]] + 1] += 1
+    for label in range(1, len(counts)):
+        counts[label] += counts[label - 1]
     for k in range(n):
         image = data.order[start + k] if len(data.order) else start + k
-        whole = first + (min(stop, n_inputs) - first) // lanes * lanes
-        for pixel in range(first, whole, lanes):
-            end = append_nonzero(data.images, image * n_inputs + pixel, pixel, data.scale, pixels, values, end)
-        for pixel in range(whole, stop):
-            value = number(data.images[image, pixel]) * data.scale if pixel < n_inputs else number(1)
-            pixels[end], values[end] = pixel, value
-            end += value != 0
-        ends[k] = end
+        label = data.labels[image]
+        sequence[counts[label]] = image
+        counts[label] += 1
 
 
 @jit
-def turn_lists(n: int, lists: Lists, s: int) -> None:
-    """The same by pixel: the images in which each is not zero."""
-    ends, pixels, values = lists.ends[s], lists.pixels[s], lists.values[s]
-    ends_there, images, values_there = lists.ends_there[s], lists.images[s], lists.values_there[s]
-    for pixel in range(lists.shares[s, 0], lists.shares[s, 1]):
-        ends_there[pixel] = 0
-    for entry in range(ends[n - 1]):
-        ends_there[pixels[entry]] += np.uint32(1)
-    total = np.uint32(0)
-    for pixel in range(
-        lists.shares[s, 0], lists.shares[s, 1]
-    ):  # where a list begins; as it fills, that moves to its end
-        count = ends_there[pixel]
-        ends_there[pixel] = total
-        total += count
-    first = 0
-    for k in range(n):
-        for entry in range(first, ends[k]):
-            pixel = pixels[entry]
-            there = ends_there[pixel]
-            images[there], values_there[there] = k, values[entry]
-            ends_there[pixel] = there + np.uint32(1)
-        first = ends[k]
+def make_lists(data: Data, n: int, lists: Lists, t: int) -> None:
+    """The lists of the n images in a thread's sequence. The last group repeats its last image until it is full."""
+    rows, kept, n_inputs = lists.rows[t], lists.kept[t], data.images.shape[1]
+    lanes, room, number = VECTOR // rows.itemsize, rows.shape[1], lists.values.dtype.type
+    for group in range(groups_of(n)):
+        for g in range(GROUP):
+            image = lists.sequence[t, min(GROUP * group + g, n - 1)]
+            for pixel in range(n_inputs):
+                rows[g, pixel] = data.images[image, pixel]
+        for k in range(GROUP * (group + 1), min(GROUP * (group + 2), n)):  # while this group is worked on
+            for pixel in range(0, n_inputs, lanes):
+                prefetch(pointer(data.images, lists.sequence[t, k] * n_inputs + pixel))
+        pixels, values, ends, end = lists.pixels[t, group], lists.values[t, group], lists.ends[t, group], 0
+        for strip in range(len(ends)):
+            for pixel in range(strip * STRIP, min((strip + 1) * STRIP, n_inputs), lanes):
+                end = append_nonzero(pointer(rows, 0), room, pixel, pointer(kept, 0), pointer(pixels, 0), end)
+            ends[strip] = end
+        for g in range(GROUP):
+            for entry in range(end):
+                values[g, entry] = number(kept[g, entry]) * data.scale
+            values[g, end] = 1
+        pixels[end] = n_inputs
+        ends[-1] += 1
 
 
 @jit
-def forward_first(weights: Array, n: int, lists: Lists, first_share: int, stop_share: int, z: Array) -> None:
+def groups_of(n: int) -> int:
+    """How many groups n images make; the last may be short."""
+    return (n + GROUP - 1) // GROUP
+
+
+@jit
+def forward_first(weights: Array, n: int, lists: Lists, t: int, z: Array) -> None:
     """z (BLOCK, width) of n images, for one block of columns of the first layer."""
+    groups, _, room = lists.values[t].shape
     width = z.shape[1]
-    vectors = width * z.itemsize // VECTOR
-    for s in range(first_share, stop_share):
-        x, index = pointer(lists.values, s * lists.values.shape[1]), pointer(lists.pixels, s * lists.pixels.shape[1])
-        first = 0
-        for k in range(n):
-            end = lists.ends[s, k]
-            sum_of_rows(
-                vectors, ahead(x, first), 1, ahead(index, first), end - first, pointer(weights, 0), width,
-                pointer(z, k * width), s > first_share,
-            )  # fmt: skip
-            first = end
+    for group in range(groups_of(n)):
+        of_group = t * groups + group
+        sum_of_rows(
+            width * z.itemsize // VECTOR, pointer(lists.values, of_group * GROUP * room), room, 1,
+            pointer(lists.pixels, of_group * room), lists.ends[t, group, -1], pointer(weights, 0), width,
+            pointer(z, GROUP * group * width), width,
+        )  # fmt: skip
 
 
 @jit
-def backward_first(delta: Array, lists: Lists, first_share: int, stop_share: int, add: bool, gradient: Array) -> None:
-    """gradient (n_inputs + 1, width) (+)= inputs transposed @ delta, for one block of columns of the first layer."""
+def backward_first(delta: Array, n: int, lists: Lists, t: int, gradient: Array) -> None:
+    """gradient (n_inputs + 1, width) += inputs transposed @ delta, for one block of columns of the first layer."""
+    groups, _, room = lists.values[t].shape
     width = delta.shape[1]
-    vectors = width * delta.itemsize // VECTOR
-    for s in range(first_share, stop_share):
-        x, index = (
-            pointer(lists.values_there, s * lists.values.shape[1]),
-            pointer(lists.images, s * lists.images.shape[1]),
-        )
-        first = np.int64(0)
-        for pixel in range(lists.shares[s, 0], lists.shares[s, 1]):
-            end = np.int64(lists.ends_there[s, pixel])
-            if end > first or not add:
-                sum_of_rows(
-                    vectors, ahead(x, first), 1, ahead(index, first), end - first, pointer(delta, 0), width,
-                    pointer(gradient, pixel * width), add,
-                )  # fmt: skip
-            first = end
+    delta[n : GROUP * groups_of(n)] = 0  # of the images that were repeated
+    for strip in range(lists.ends.shape[2]):
+        for group in range(groups_of(n)):
+            of_group = t * groups + group
+            first = lists.ends[t, group, strip - 1] if strip > 0 else 0
+            add_to_rows(
+                width * delta.itemsize // VECTOR, pointer(lists.values, of_group * GROUP * room + first), room,
+                pointer(lists.pixels, of_group * room + first), lists.ends[t, group, strip] - first,
+                pointer(delta, GROUP * group * width), pointer(gradient, 0), width,
+            )  # fmt: skip
 
 
 # --- the other layers: threads share the images -----------------------------------------------------------------------
@@ -553,9 +638,9 @@ def hand_over(delta: Array, first: int, delta_first: Array) -> None:
 
 @jit
 def learn_rest(
-    shape: Shape, rest: Array, data: Data, start: int, first: int, stop: int, factor: float, t: int, values: Values
+    shape: Shape, rest: Array, data: Data, sequence: Array, first: int, stop: int, factor: float, t: int, values: Values
 ) -> None:
-    """Deltas, costs and gradients of images first:stop of the block that starts at `start`; deltas take a factor."""
+    """Deltas, costs and gradients of images first:stop of a block in that sequence; deltas take a factor."""
     a, delta = values.a[first:stop], values.delta[first:stop]
     turn_weights(shape, rest, values.turned[t])
     last, n_outputs = shape.layers[-1].column, shape.layers[-1].size
@@ -563,9 +648,12 @@ def learn_rest(
     forward_rest(shape, rest, a)
     cost, row = a.dtype.type(0), a.shape[1]
     for k in range(len(a)):
-        label = data.labels[data.order[start + first + k] if len(data.order) else start + first + k]
         cost += cost_and_delta(
-            shape.output, label, pointer(a, k * row + last), pointer(delta, k * row + last), n_outputs
+            shape.output,
+            data.labels[sequence[first + k]],
+            pointer(a, k * row + last),
+            pointer(delta, k * row + last),
+            n_outputs,
         )
         for j in range(n_outputs):
             delta[k, last + j] *= factor
@@ -590,31 +678,9 @@ def move(parameters: Array, velocities: Array, gradient: Array, rate: float, mu:
 
 
 @jit
-def by_images(
-    shape: Shape, weights: Weights, data: Data, blocks: Array, rates: Array, mu: float, lists: Lists, values: Values,
-    b: int, t: int,
-) -> None:  # fmt: skip
-    """A thread's share of images: the other layers, both ways, for the block before b; and its lists of block b."""
-    threads, number = len(values.costs), rates.dtype.type
-    if b > 0:
-        before = blocks[b - 1]
-        n = before.stop - before.start
-        factor = number(1) / number(before.length)
-        if before.direct:
-            factor *= -rates[before.update]
-        first, stop = n * t // threads, n * (t + 1) // threads
-        learn_rest(shape, weights.rest, data, before.start, first, stop, factor, t, values)
-    if b < len(blocks):
-        start, n = blocks[b].start, blocks[b].stop - blocks[b].start
-        share = b % 2 * threads + t
-        make_lists(data, start, n, lists, share)
-        turn_lists(n, lists, share)
-
-
-@jit
 def by_columns(
-    weights: Weights, velocities: Weights, gradient: Weights, blocks: Array, rates: Array, mu: float, lists: Lists,
-    values: Values, b: int, t: int,
+    weights: Weights, velocities: Weights, gradient: Weights, data: Data, blocks: Array, rates: Array, mu: float,
+    lists: Lists, values: Values, costs: Array, b: int, t: int,
 ) -> None:  # fmt: skip
     """A thread's share of columns: the first layer, backward for the block before b, and then forward for block b.
 
@@ -622,54 +688,103 @@ def by_columns(
     """
     threads = len(values.costs)
     if b > 0:
-        direct, add, last = blocks[b - 1].direct, not blocks[b - 1].first, blocks[b - 1].last
-        rate = rates[blocks[b - 1].update]
-        shares = (b - 1) % 2 * threads
+        before = blocks[b - 1]
+        rate = rates[before.update]
         for block in range(t, len(weights.first), threads):
-            if direct:  # delta holds the rate: straight into the weights
-                backward_first(values.first[block], lists, shares, shares + threads, True, weights.first[block])
-            else:
-                of_block = gradient.first[block]
-                backward_first(values.first[block], lists, shares, shares + threads, add, of_block)
-                if last:
-                    move(weights.first[block].ravel(), velocities.first[block].ravel(), of_block.ravel(), rate, mu)
+            # With a direct update delta holds the rate, and goes straight into the weights.
+            target = weights.first[block] if before.direct else gradient.first[block]
+            if before.first and not before.direct:
+                target[:] = 0
+            backward_first(values.first[block], before.stop - before.start, lists, t, target)
+            if before.last and not before.direct:
+                move(weights.first[block].ravel(), velocities.first[block].ravel(), target.ravel(), rate, mu)
         first, stop = len(weights.rest) * t // threads, len(weights.rest) * (t + 1) // threads
-        target = weights.rest[first:stop] if direct else gradient.rest[first:stop]
-        if not (direct or add):
-            target[:] = 0
+        rest = weights.rest[first:stop] if before.direct else gradient.rest[first:stop]
+        if before.first and not before.direct:
+            rest[:] = 0
         for other in range(threads):
             for p in range(stop - first):
-                target[p] += values.gradients[other, first + p]
-        if last and not direct:
-            move(weights.rest[first:stop], velocities.rest[first:stop], target, rate, mu)
+                rest[p] += values.gradients[other, first + p]
+        if before.last and not before.direct:
+            move(weights.rest[first:stop], velocities.rest[first:stop], rest, rate, mu)
+        if t == 0:
+            for other in range(threads):
+                costs[before.update] += values.costs[other, 0]
     if b < len(blocks):
         n = blocks[b].stop - blocks[b].start
-        shares = b % 2 * threads
+        arrange(data, blocks[b].start, n, lists, t)
+        if t < len(weights.first):
+            make_lists(data, n, lists, t)
         for block in range(t, len(weights.first), threads):
-            forward_first(weights.first[block], n, lists, shares, shares + threads, values.first[block])
+            forward_first(weights.first[block], n, lists, t, values.first[block])
+
+
+@jit
+def by_images(
+    shape: Shape, weights: Weights, data: Data, blocks: Array, rates: Array, lists: Lists, values: Values, b: int,
+    t: int,
+) -> None:  # fmt: skip
+    """A thread's share of the images of block b: the other layers, both ways."""
+    threads, number = len(values.costs), rates.dtype.type
+    n = blocks[b].stop - blocks[b].start
+    factor = number(1) / number(blocks[b].length)
+    if blocks[b].direct:
+        factor *= -rates[blocks[b].update]
+    learn_rest(
+        shape, weights.rest, data, lists.sequence[t], n * t // threads, n * (t + 1) // threads, factor, t, values
+    )
+
+
+@jit
+def all_done(progress: Array, target: int, patience: int) -> bool:
+    """Wait until so many shares are done; False if they are not after so many looks. A core is not kept from others."""
+    looks = 0
+    while counted(pointer(progress, 0)) < target:
+        if looks == patience:
+            return False
+        if looks >= PATIENCE:
+            let_others_run()
+        looks += 1
+    return True
+
+
+@jit
+def take_part(
+    shape: Shape, weights: Weights, velocities: Weights, gradient: Weights, data: Data, blocks: Array, rates: Array,
+    mu: float, lists: Lists, values: Values, costs: Array, progress: Array, t: int,
+) -> None:  # fmt: skip
+    """Thread t's part in all phases: by columns, by images, by columns and so on, each done by all before the next."""
+    threads = len(values.costs)
+    for phase in range(2 * len(blocks) + 1):
+        target = (phase + 1) * threads
+        for turn in range(threads):
+            share = (t + turn) % threads
+            if turn > 0 and all_done(progress, target, PATIENCE):
+                break
+            if claimed(pointer(progress, LINE * (share + 1)), phase):
+                if phase % 2 == 0:
+                    by_columns(
+                        weights, velocities, gradient, data, blocks, rates, mu, lists, values, costs, phase // 2, share
+                    )
+                else:
+                    by_images(shape, weights, data, blocks, rates, lists, values, phase // 2, share)
+                count_one(pointer(progress, 0))
+        all_done(progress, target, -1)
 
 
 @parallel_jit
 def run_blocks(
     shape: Shape, weights: Weights, velocities: Weights, gradient: Weights, data: Data, blocks: Array, rates: Array,
-    mu: float, lists: Lists, values: Values,
+    mu: float, lists: Lists, values: Values, progress: Array,
 ) -> Array:  # fmt: skip
     """Train in place over a plan in blocks, and return the summed costs of its updates.
 
-    The last gradient is left in `gradient`, unless it went straight into the weights. Only `prange` makes threads meet,
-    and which columns and images are whose is fixed: so it is right even if one of them has to do the work of two, and
-    the same number of threads gives the same bits every time.
+    The last gradient is left in `gradient`, unless it went straight into the weights. Which columns and images belong
+    to a share is fixed, whoever does it: the same number of threads gives the same bits every time.
     """
-    threads, n_blocks = len(values.costs), len(blocks)
     costs = np.zeros_like(rates)
-    for b in range(n_blocks + 1):
-        for t in numba.prange(threads):
-            by_images(shape, weights, data, blocks, rates, mu, lists, values, b, t)
-        for t in numba.prange(threads):
-            by_columns(weights, velocities, gradient, blocks, rates, mu, lists, values, b, t)
-        if b > 0:
-            for t in range(threads):
-                costs[blocks[b - 1].update] += values.costs[t, 0]
+    for t in numba.prange(len(values.costs)):
+        take_part(shape, weights, velocities, gradient, data, blocks, rates, mu, lists, values, costs, progress, t)
     return costs
 
 
@@ -677,7 +792,7 @@ def run_blocks(
 def run_outputs(shape: Shape, weights: Weights, data: Data, lists: Lists, values: Values, result: Array) -> None:
     """Fill `result` with the last activations of all images; here each thread has its own images in all layers."""
     threads, n = len(lists.ends), len(data.images)
-    room = max(1, BLOCK // threads)
+    room = max(1, BLOCK // threads // GROUP) * GROUP
     for t in numba.prange(threads):
         stop = n * (t + 1) // threads
         mine = slice(room * t, room * (t + 1))
@@ -685,9 +800,10 @@ def run_outputs(shape: Shape, weights: Weights, data: Data, lists: Lists, values
         last, n_outputs = shape.layers[-1].column, shape.layers[-1].size
         for first in range(n * t // threads, stop, room):
             count = min(room, stop - first)
-            make_lists(data, first, count, lists, t)
+            arrange(data, first, count, lists, t)
+            make_lists(data, count, lists, t)
             for block in range(len(weights.first)):
-                forward_first(weights.first[block], count, lists, t, t + 1, z[block])
+                forward_first(weights.first[block], count, lists, t, z[block])
             fetch(z, 0, a[:count])
             forward_rest(shape, weights.rest, a[:count])
             for k in range(count):
@@ -699,7 +815,7 @@ def run_outputs(shape: Shape, weights: Weights, data: Data, lists: Lists, values
 # --- around it ------------------------------------------------------------------------------------------------------
 
 
-def aligned(*shape: int, dtype: Any) -> Array:
+def aligned(*shape: Any, dtype: Any) -> Array:
     """Zeros that begin where a cache line does."""
     n = int(np.prod(shape))
     room = np.zeros(n * np.dtype(dtype).itemsize + VECTOR, np.uint8)
@@ -771,26 +887,19 @@ def unpack(shape: Shape, packed: Weights) -> Parameters:
     return tuple(Layer(m[:-1, :n].copy(), m[-1, :n].copy()) for m, n in zip(matrices, sizes, strict=True))
 
 
-def shares_of(n_inputs: int, lanes: int) -> Array:
-    """The pixels shared out to the threads, in whole vectors."""
-    threads = numba.get_num_threads()
-    bounds = n_inputs * np.arange(threads + 1) // threads // lanes * lanes
-    bounds[-1] = n_inputs + 1
-    return np.stack([bounds[:-1], bounds[1:]], axis=1)
-
-
-def make_lists_of(shares: Array, dtype: Any) -> Lists:
-    """Room for lists of a block of images, where each thread has these pixels."""
-    threads, n_rows = len(shares), int(shares.max())
-    entries = BLOCK * n_rows + VECTOR
+def make_lists_of(network: Network, images: Array, dtype: Any) -> Lists:
+    """Room for the lists of a block of such images, for each thread."""
+    threads, n_inputs = numba.get_num_threads(), network.sizes[0]
+    groups = BLOCK // GROUP
+    room = int(padded(n_inputs + 1, VECTOR)) + VECTOR  # beyond the end of a list a whole vector is written
     return Lists(
-        shares=shares,
-        ends=aligned(threads, BLOCK, dtype=np.int64),
-        pixels=aligned(threads, entries, dtype=np.uint16),
-        values=aligned(threads, entries, dtype=dtype),
-        ends_there=aligned(threads, n_rows, dtype=np.uint32),
-        images=aligned(threads, entries, dtype=np.uint16),
-        values_there=aligned(threads, entries, dtype=dtype),
+        sequence=aligned(threads, BLOCK, dtype=np.int64),
+        counts=aligned(threads, padded(network.sizes[-1] + 1, VECTOR // 8), dtype=np.int64),
+        ends=aligned(threads, groups, -(-n_inputs // STRIP), dtype=np.int64),
+        pixels=aligned(threads, groups, room, dtype=np.uint16),
+        values=aligned(threads, groups, GROUP, room, dtype=dtype),
+        rows=aligned(threads, GROUP, room, dtype=images.dtype),
+        kept=aligned(threads, GROUP, room, dtype=images.dtype),
     )
 
 
@@ -798,7 +907,7 @@ def make_values(shape: Shape, weights: Weights) -> Values:
     """Room for what the blocks of images have."""
     blocks, _, width = weights.first.shape
     dtype, threads = weights.first.dtype, numba.get_num_threads()
-    n, last = max(BLOCK, threads), shape.layers[-1]
+    n, last = max(BLOCK, GROUP * threads), shape.layers[-1]
     columns = last["column"] + padded(last["size"] + 1, VECTOR // dtype.itemsize)
     if len(shape.layers) == 2:
         columns = max(columns, blocks * width)
@@ -838,12 +947,11 @@ def outputs(network: Network, parameters: Parameters, prepared: Any, /) -> Array
     shape, blocks, width = shape_of(network, dtype)
     weights = pack(shape, blocks, width, parameters)
     result = np.empty((len(prepared[0]), network.sizes[-1]), dtype)
-    shares = np.array([(0, network.sizes[0] + 1)] * numba.get_num_threads())
     run_outputs(
         shape,
         weights,
-        in_order(network, prepared, None, dtype),
-        make_lists_of(shares, dtype),
+        in_order(network, (prepared[0], None), None, dtype),
+        make_lists_of(network, prepared[0], dtype),
         make_values(shape, weights),
         result,
     )
@@ -861,10 +969,12 @@ def learn(
     gradient = Weights(*(aligned(*array.shape, dtype=dtype) for array in weights))
     data = in_order(network, prepared, plan.order, dtype)
     rates, mu = plan.learning_rates.astype(dtype), dtype.type(plan.momentum)
-    shares = shares_of(network.sizes[0], VECTOR // dtype.itemsize)
-    lists = make_lists_of(np.concatenate([shares, shares]), dtype)  # of a block and of the next
+    lists = make_lists_of(network, prepared[0], dtype)
     values = make_values(shape, weights)
-    costs = run_blocks(shape, weights, velocities, gradient, data, blocks_of(plan, keep), rates, mu, lists, values)
+    progress = aligned(LINE * (1 + len(values.costs)), dtype=np.int64)
+    costs = run_blocks(
+        shape, weights, velocities, gradient, data, blocks_of(plan, keep), rates, mu, lists, values, progress
+    )
     return shape, weights, velocities, gradient, costs / (plan.stops - plan.starts).astype(dtype)
 
 

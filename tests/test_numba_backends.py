@@ -59,7 +59,7 @@ def test_any_share_of_zeros(share_of_zeros: float, dtype: DType) -> None:
 
 @pytest.mark.parametrize("name", ["numba", "numba_sparse"])
 def test_a_thread_may_do_the_shares_of_two(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Threads meet nowhere but where a parallel region ends: nothing hangs, and the bits are those of two threads."""
+    """No thread waits for a share that nobody does: nothing hangs, and the bits are those of two threads."""
     images, labels = images_and_labels(300, 0.8)
     threads = numba.get_num_threads()
     monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
