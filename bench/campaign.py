@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast, get_args
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
@@ -83,6 +84,7 @@ def add_case_arguments(parser: options.Arguments, rounds: int) -> None:
     add("--order", choices=get_args(Order), default="file", help="of the images (default: %(default)s)")
     add("--momentum", type=options.number(0, 1), default=0.0, metavar="X", help="default: %(default)s")
     add("--dtype", choices=get_args(DType), default="float32", help="default: %(default)s")
+    add("--without-zeros", action="store_true", help="with every pixel that is 0 made 1, so that none can be skipped")
     add(
         "--images",
         type=options.whole_number(1),
@@ -123,6 +125,7 @@ def setting_of(arguments: argparse.Namespace, dataset: Dataset) -> Setting:
     name = "full batch" if arguments.batch is None else f"batches of {arguments.batch:,}"
     name += ", shuffled" if arguments.order == "shuffled" else ""
     name += f", Nesterov {arguments.momentum:g}" if arguments.momentum else ""
+    name += ", no zeros" if arguments.without_zeros else ""
     case = replace(
         MINI_BATCHES,
         plan_name=name,
@@ -137,7 +140,8 @@ def setting_of(arguments: argparse.Namespace, dataset: Dataset) -> Setting:
     n = arguments.images or min(IMAGES, len(split.labels))
     if n > len(split.labels):
         raise UserError(f"{n} images: expected at most {len(split.labels)}, as many as {dataset.name} has")
-    digits = Digits(split.images[:n], split.labels[:n])
+    images = np.maximum(split.images[:n], 1) if arguments.without_zeros else split.images[:n]
+    digits = Digits(images, split.labels[:n])
     check_images(network, digits.images, digits.labels)
     if arguments.measure == "outputs" and case.batch is not None:  # which have no updates
         case = replace(case, batch=min(case.batch, n))

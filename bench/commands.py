@@ -5,7 +5,7 @@ import logging
 
 import data
 import impls
-from bench import UserError, accuracy, agree, calibrate, compare, options, pipeline, predict, race, train, tuning
+from bench import UserError, accuracy, agree, calibrate, compare, options, peers, pipeline, predict, race, train, tuning
 from impls.contract import ContractError
 
 
@@ -21,6 +21,7 @@ def make_parser() -> argparse.ArgumentParser:
     for name, module, summary in (
         ("agree", agree, "the agreement gate alone: every backend against the reference; exit 1 on a disagreement"),
         ("race", race, "paired, interleaved timing, each backend in a process of its own"),
+        ("peers", peers, "one of ours against other libraries, each ratio in four ways"),
         ("accuracy", accuracy, "time to a common accuracy, over seeds"),
         ("compare", compare, "two git revisions, or two results files; exit 1 on a slowdown"),
         ("calibrate", calibrate, "how far the verdicts of `compare` can be trusted on this machine"),

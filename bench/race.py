@@ -155,7 +155,9 @@ def admitted(
     verdicts = {name: campaign.verdict_on(console, race, name, setting, expected) for name in names}
     if verdicts[arguments.baseline] != "agrees":
         raise UserError(f"{arguments.baseline}, with whom to compare, is left out; give another --baseline")
-    digits = stored(setting.digits, folder / str(len(setting.digits.labels)))
+    digits = stored(
+        setting.digits, folder / f"{len(setting.digits.labels)} images{', no zeros' * arguments.without_zeros}"
+    )
     agreeing = [name for name in names if verdicts[name] == "agrees"]
     race.tasks |= {name: setting.task(name, digits) for name in (*agreeing, FLOOR)}
     there = {entry["entrant"] for entry in journal.records if entry["kind"] == "cold" and entry["race"] == number}

@@ -57,7 +57,7 @@ class Raced:
     """One race of a file, as far as it got: its whole generations."""
 
     number: int
-    purpose: str  # "race", "compare", "calibrate"
+    purpose: str  # "race", "peers", "compare", "calibrate"
     when: str  # ISO 8601
     command: str
     key: dict[str, Any]  # see `bench.description`
@@ -72,6 +72,8 @@ class Raced:
     denied: dict[str, str] = field(default_factory=dict)  # by backend: why it does not do this
     load: float | None = None  # of the machine when it began, or last went on
     sweep: str | None = None  # what it is one value of: "batch", "hidden", "images", "threads"
+    way: str | None = None  # of `bench.peers.WAYS`: how the images are given
+    zeros: float | None = None  # share of the pixels that are zero
     reason: str | None = None  # why it ended; None: it was left before
     comparison: int | None = None  # of a calibration: generations of one comparison
 
@@ -131,6 +133,8 @@ def header_of(entry: journal.Record) -> Raced:
         entrants={text(name): Entrant(name, text(backend)) for name, backend in mapping(entry["entrants"]).items()},
         comparison=whole(entry.get("comparison")),
         sweep=None if entry.get("sweep") is None else text(entry["sweep"]),
+        way=None if entry.get("way") is None else text(entry["way"]),
+        zeros=finite(entry.get("zeros")),
     )
 
 

@@ -1,0 +1,78 @@
+"""`python -m bench peers`: four ratios of everybody, always together."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench import UserError, campaign, machine, peers, race, threads
+from bench.__main__ import main
+from bench.raced import Entrant, Process, Raced, Sample, races_of
+from data import Digits, mnist
+
+
+def raced(way: str, seconds: dict[str, float], prepare: dict[str, float]) -> Raced:
+    """Three generations of two rounds in which everybody takes the same, with images that took so long to prepare."""
+    found = Raced(0, "peers", "", "", {"images": 100, "batch": 32}, {}, "ours", "MNIST", None, way=way)
+    for name, wall in seconds.items():
+        entrant = found.entrants[name] = Entrant(name, name, 100)
+        for generation in range(3):
+            entrant.processes.append(Process(generation, prepare[name], 1.0, {}, None, None, None, None))
+            entrant.samples += [Sample(generation, number, wall, wall, 0.0) for number in range(2)]
+    return found
+
+
+def test_preparation_is_charged_to_one_pass_and_the_slowest_comes_first() -> None:
+    prepare = {"ours": 1.0, "theirs": 8.0, "slow": 0.0}
+    races = [
+        raced("as is", {"ours": 1.0, "theirs": 4.0, "slow": 9.0}, prepare),
+        raced("no zeros", {"ours": 2.0, "theirs": 4.0, "slow": 9.0}, prepare),
+    ]
+    slow, theirs = peers.rows_of(races)
+    assert (slow.backend, theirs.backend) == ("slow", "theirs")
+    assert {way: ratio.estimate for way, ratio in theirs.ways.items()} == pytest.approx(
+        {"as is": 4.0, "prepared": 6.0, "no zeros": 2.0}
+    )
+    assert slow.ways["prepared"].estimate == pytest.approx(4.5)
+
+
+@pytest.fixture
+def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    rng = np.random.default_rng(0)
+    images = (rng.integers(1, 256, (70, 784)) * (rng.random((70, 784)) < 0.2)).astype(np.uint8)
+    mnist.write_folder(tmp_path / "digits", *2 * [Digits(images, rng.integers(0, 10, 70))])
+    monkeypatch.setenv("DIGITBENCH_DATA", str(tmp_path / "digits"))
+    monkeypatch.setattr(machine, "FOLDER", tmp_path / "results")
+    monkeypatch.setattr(campaign, "FOLDER", tmp_path / "results")
+    monkeypatch.setattr(race, "LEAST_GENERATIONS", 2)
+    monkeypatch.setattr(threads, "cores", lambda: 1)
+    monkeypatch.setenv("COLUMNS", "200")
+    return ["--budget", "0.01", "--rounds", "2", "--images", "60", "--batches", "30", "--baseline", "minibatch"]
+
+
+def test_three_races_give_four_ratios(quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = tmp_path / "peers.jsonl"
+    assert main(["peers", *quick, "--backend", "vectorized", "--results", str(results)]) == 0
+    races = races_of(json.loads(line) for line in results.read_text().splitlines())
+    assert [(one.way, one.key["order"], one.zeros == 0) for one in races] == [
+        ("as is", "file", False),
+        ("shuffled", "shuffled", False),
+        ("no zeros", "file", True),
+    ]
+    rows = {row.backend: row for row in peers.rows_of(races)}
+    assert set(rows) == {"vectorized", "floor"}
+    for row in rows.values():
+        assert set(row.ways) == {"as is", "prepared", "shuffled", "no zeros"}
+        assert all(math.isfinite(ratio.estimate) for ratio in row.ways.values())
+    shown = capsys.readouterr().out
+    assert "30: vectorized" in shown
+    assert "30: the floor" in shown
+    assert "80% of their pixels are zero" in shown
+
+
+def test_where_no_other_library_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("impls.available", lambda: ["naive", "vectorized"])
+    with pytest.raises(UserError, match=r"none of torch, jax, sklearn is installed; pip install .*\[peers\]"):
+        peers.peers()
