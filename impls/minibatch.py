@@ -22,12 +22,14 @@ DTYPES: Final = ("float32", "float64")
 HOME: Final = 128
 
 BLOCK: Final = 1000  # images at a time where only outputs are asked
+MOST: Final = 400_000_000  # bytes of scaled images to make beforehand: 60,000 of MNIST's, even in float64
 
 
 class Prepared(NamedTuple):
-    """Scaled images with a last column of ones (n, n_inputs + 1), and targets (n, n_outputs), the labels one-hot."""
+    """Images (n, n_inputs), or scaled with a last column of ones (n, n_inputs + 1); targets (n, n_outputs), one-hot."""
 
     images: Array
+    scaled: bool
     targets: Array | None
 
 
@@ -38,7 +40,7 @@ class Buffers(NamedTuple):
     sum over each row's outputs are taken for all rows at once.
     """
 
-    images: Array  # (rows, n_inputs + 1), used where an order scatters the batch
+    images: Array  # (rows, n_inputs + 1) with a last column of ones, used where a batch is no view of scaled images
     a: list[Array]  # hidden layers, (rows, fan_out + 1) with a last column of ones
     delta: list[Array]  # hidden layers, (rows, fan_out)
     z: Array  # (rows, n_outputs), of the output layer
@@ -51,13 +53,22 @@ def unsupported(quantity: Quantity, network: Network, dtype: DType, /) -> str | 
 
 
 def prepare(network: Network, images: Array, labels: Array | None, dtype: DType, /) -> Prepared:
-    """The images scaled and in the dtype, with ones beside them; the labels as rows of the unit matrix."""
+    """The images scaled and in the dtype, with ones beside them; the labels as rows of the unit matrix.
+
+    So many images that this would take too much memory stay as they are, and are scaled batch by batch.
+    """
     n, n_inputs = images.shape
+    targets = None if labels is None else np.asfortranarray(np.eye(network.sizes[-1], dtype=dtype)[labels])
+    if n * (n_inputs + 1) * np.dtype(dtype).itemsize > MOST:
+        return Prepared(images, False, targets)
     scaled = np.ones((n, n_inputs + 1), dtype)
-    np.multiply(images, network.pixel_scale, out=scaled[:, :-1], dtype=dtype, casting="unsafe")
-    if labels is None:
-        return Prepared(scaled, None)
-    return Prepared(scaled, np.asfortranarray(np.eye(network.sizes[-1], dtype=dtype)[labels]))
+    scale(network, images, scaled)
+    return Prepared(scaled, True, targets)
+
+
+def scale(network: Network, images: Array, scaled: Array) -> None:
+    """Fill all columns but the last of `scaled`, in its dtype."""
+    np.multiply(images, network.pixel_scale, out=scaled[:, :-1], dtype=scaled.dtype, casting="unsafe")
 
 
 def pack(parameters: Parameters) -> Array:
@@ -76,16 +87,28 @@ def unpack(sizes: tuple[int, ...], vector: Array) -> Parameters:
     return tuple(Layer(matrix[:-1], matrix[-1]) for matrix in matrices(sizes, vector))
 
 
-def make_buffers(network: Network, rows: int, scattered: bool, dtype: np.dtype[np.floating]) -> Buffers:
-    """Buffers for updates of at most this many rows."""
+def make_buffers(network: Network, rows: int, views: bool, dtype: np.dtype[np.floating]) -> Buffers:
+    """Buffers for updates of at most this many rows. views: whether all batches are views of scaled images."""
     n_inputs, *hidden, n_outputs = network.sizes
     return Buffers(
-        np.empty((rows if scattered else 0, n_inputs + 1), dtype),
+        np.ones((0 if views else rows, n_inputs + 1), dtype),
         [np.ones((rows, size + 1), dtype) for size in hidden],
         [np.empty((rows, size), dtype) for size in hidden],
         np.empty((rows, n_outputs), dtype, order="F"),
         np.empty((rows, n_outputs), dtype, order="F"),
     )
+
+
+def batch_of(network: Network, prepared: Prepared, chosen: slice | Array, n: int, buffers: Buffers) -> Array:
+    """The n chosen images, scaled, with ones beside them: a view where that can be, else in a buffer."""
+    images = buffers.images[:n]
+    if not prepared.scaled:
+        scale(network, prepared.images[chosen], images)
+    elif isinstance(chosen, slice):
+        return prepared.images[chosen]
+    else:  # mode="clip" spares np.take a second buffer; the indices are checked
+        np.take(prepared.images, chosen, axis=0, out=images, mode="clip")
+    return images
 
 
 def activate(name: str, z: Array) -> None:
@@ -171,9 +194,10 @@ def outputs(network: Network, parameters: Parameters, prepared: Prepared, /) -> 
     n = len(prepared.images)
     layers = matrices(network.sizes, pack(parameters))
     result = np.empty((n, network.sizes[-1]), layers[0].dtype)
-    buffers = make_buffers(network, min(n, BLOCK), False, result.dtype)
+    buffers = make_buffers(network, min(n, BLOCK), prepared.scaled, result.dtype)
     for first in range(0, n, BLOCK):
-        images = prepared.images[first : first + BLOCK]
+        block = slice(first, min(first + BLOCK, n))
+        images = batch_of(network, prepared, block, block.stop - first, buffers)
         forward(network, layers, images, buffers)
         z = buffers.z[: len(images)]
         if network.output == "softmax":
@@ -188,14 +212,14 @@ def outputs(network: Network, parameters: Parameters, prepared: Prepared, /) -> 
 
 def gradients(network: Network, parameters: Parameters, prepared: Prepared, /) -> tuple[float, Parameters]:
     """Mean cost of all prepared images, and its gradient."""
-    images, targets = prepared
-    assert targets is not None
-    n = len(images)
+    assert prepared.targets is not None
+    n = len(prepared.images)
     packed = pack(parameters)
     gradient = np.empty_like(packed)
     layers, gradient_layers = matrices(network.sizes, packed), matrices(network.sizes, gradient)
-    buffers = make_buffers(network, n, False, packed.dtype)
-    cost = gradient_of_batch(network, layers, images, targets, 1 / n, buffers, gradient_layers)
+    buffers = make_buffers(network, n, prepared.scaled, packed.dtype)
+    images = batch_of(network, prepared, slice(0, n), n, buffers)
+    cost = gradient_of_batch(network, layers, images, prepared.targets, 1 / n, buffers, gradient_layers)
     return cost / n, unpack(network.sizes, gradient)
 
 
@@ -206,18 +230,14 @@ def train(network: Network, state: State, prepared: Prepared, plan: Plan, /) -> 
     gradient = np.empty_like(parameters)
     layers, gradient_layers = matrices(network.sizes, parameters), matrices(network.sizes, gradient)
     largest = int((plan.stops - plan.starts).max())
-    buffers = make_buffers(network, largest, plan.order is not None, parameters.dtype)
+    buffers = make_buffers(network, largest, prepared.scaled and plan.order is None, parameters.dtype)
     mu = plan.momentum
     costs = np.empty(len(plan.starts), parameters.dtype)
     updates = zip(plan.starts.tolist(), plan.stops.tolist(), plan.learning_rates.tolist(), strict=True)
     for u, (start, stop, rate) in enumerate(updates):
         n = stop - start
-        if plan.order is None:
-            images, targets = prepared.images[start:stop], prepared.targets[start:stop]
-        else:
-            chosen = plan.order[start:stop]  # mode="clip" spares np.take a second buffer; the indices are checked
-            images = np.take(prepared.images, chosen, axis=0, out=buffers.images[:n], mode="clip")
-            targets = prepared.targets[chosen]
+        chosen = slice(start, stop) if plan.order is None else plan.order[start:stop]
+        images, targets = batch_of(network, prepared, chosen, n, buffers), prepared.targets[chosen]
         factor = 1 / n if mu > 0 else rate / n
         costs[u] = gradient_of_batch(network, layers, images, targets, factor, buffers, gradient_layers) / n
         if mu > 0:
