@@ -12,7 +12,7 @@ makes all lists for itself. Then they share the images, for the other layers. So
 the shares that are done; a share whose thread does not come is done by one that waits, so that nothing can hang.
 
 Images stay as they are, uint8 and perhaps memory-mapped: lists are made block by block, in training. What it costs:
-the sums are written in LLVM's terms, and where no pixel is zero, dense products are faster.
+the sums are written in LLVM's terms, and four images that differ much share many zeros that are multiplied after all.
 """
 
 import functools
