@@ -99,14 +99,18 @@ class Courses:
             for point in train_rounds(self.backend, setting.network, start, train, plans):
                 if point.number in (*looks, rounds):
                     points.append({"round": point.number, **asdict(point.elapsed)})
-                    points[-1] |= self.look(setting.network, point.state.parameters)
+                    points[-1] |= self.look(setting, point.state.parameters)
                     if points[-1]["train"]["cost"] is None or leaves(screens, points[-1]):
                         break
         left = leaves(screens, points[-1])
         return {"rounds": point.number, **asdict(point.elapsed), "left": left, "points": points}
 
-    def look(self, network: "Network", parameters: "Parameters") -> dict[str, Any]:
-        """How good the network is on both splits; "check": what looking at the training images took."""
+    def look(self, setting: "Setting", parameters: "Parameters") -> dict[str, Any]:
+        """How good the network is on both splits, and on "last", the images of a round's last update.
+
+        "check": what looking at the training images took.
+        """
+        network = setting.network
         seen: dict[str, Any] = {}
         for name, split in self.splits.items():
             with Clock() as clock:
@@ -115,6 +119,8 @@ class Courses:
             seen[name] = seen_in(network, outputs, split.labels) | {"overflow": overflow}
             if name == "train":
                 seen["check"] = asdict(clock.elapsed)
+                first = setting.batch(len(outputs)) * ((len(outputs) - 1) // setting.batch(len(outputs)))
+                seen["last"] = seen_in(network, outputs[first:], split.labels[first:])
         return seen
 
 

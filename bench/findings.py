@@ -174,7 +174,10 @@ def compared(figure: dict[str, Any], courses: Sequence[Course], labels: dict[str
     constant = None
     if figure["what"] == "accuracy":
         constant = next(
-            constants(figure["low"], figure["high"], {name: labels[name] for name in figure["splits"]}), None
+            constants(
+                figure["low"], figure["high"], {name: labels[name] for name in figure["splits"]}
+            ),
+            None,
         )
     return Compared(figure["what"], figure["text"], split, after, values, distance == 0, constant)
 
@@ -183,8 +186,9 @@ def seen_at(courses: Sequence[Course], after: int, split: str, what: str) -> Ite
     """What was seen in every training that got so far."""
     for course in courses:
         for point in course["points"]:
-            if point["round"] == after and point[split][what] is not None:
-                yield float(point[split][what])
+            value = point.get(split, {}).get(what)
+            if point["round"] == after and value is not None:
+                yield float(value)
 
 
 def constants(low: float, high: float, labels: dict[str, list[int]]) -> Iterator[str]:

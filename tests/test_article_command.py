@@ -15,7 +15,7 @@ from bench import UserError, article, campaign, courses, findings, machine, thre
 from bench.__main__ import main
 from bench.experiments import TEST, Change, Experiment, Grid, Screen, Setting, printed
 from bench.journal import Journal
-from bench.quality import share_correct
+from bench.quality import mean_cost, share_correct
 from bench.results import read
 from data import Digits, mnist
 from impls.contract import Layer
@@ -109,6 +109,12 @@ def test_what_is_recorded_is_what_the_network_does(folder: Path, monkeypatch: py
         z = (split.images / 255) @ first[0].weights.astype("float64")
         assert seen["overflow"] == (z < -709.78).mean() == 0
         assert seen["largest"] == pytest.approx(outputs.max(), rel=1e-5)
+        if name == "train":
+            last = outputs[240:]  # of five updates
+            assert course["points"][0]["last"]["accuracy"] == share_correct(last, split.labels[240:])
+            assert course["points"][0]["last"]["cost"] == pytest.approx(
+                mean_cost(SMALL.network, last, split.labels[240:]), rel=1e-5
+            )
     assert course["points"][-1]["train"]["cost"] < course["points"][0]["train"]["cost"]
 
 
