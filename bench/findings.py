@@ -174,9 +174,7 @@ def compared(figure: dict[str, Any], courses: Sequence[Course], labels: dict[str
     constant = None
     if figure["what"] == "accuracy":
         constant = next(
-            constants(
-                figure["low"], figure["high"], {name: labels[name] for name in figure["splits"]}
-            ),
+            constants(figure["low"], figure["high"], {name: labels[name] for name in figure["splits"]}),
             None,
         )
     return Compared(figure["what"], figure["text"], split, after, values, distance == 0, constant)
