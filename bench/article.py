@@ -317,8 +317,8 @@ def show_times(console: Console, rows: list[findings.Row], backend: str) -> None
     console.print(table)
     methods = "; ".join(dict.fromkeys(row.method for row in rows if row.method))
     console.print(
-        f"Method: as the article's, here ({methods}), its rounds, up to 50, spread over the seeds, scaled. Ours: {backend}, "
-        "float32, the same updates, every seed. Check: of accuracy on the training images, by the method. "
+        f"Method: as the article's, here ({methods}), its rounds, up to 50, spread over the seeds, scaled. Ours: "
+        f"{backend}, float32, the same updates, every seed. Check: of accuracy on the training images, by the method. "
         "Ratio: ours to the method, seed by seed.",
         markup=False,
     )
