@@ -5,7 +5,21 @@ import logging
 
 import data
 import impls
-from bench import UserError, accuracy, agree, calibrate, compare, options, peers, pipeline, predict, race, train, tuning
+from bench import (
+    UserError,
+    accuracy,
+    agree,
+    article,
+    calibrate,
+    compare,
+    options,
+    peers,
+    pipeline,
+    predict,
+    race,
+    train,
+    tuning,
+)
 from impls.contract import ContractError
 
 
@@ -23,6 +37,7 @@ def make_parser() -> argparse.ArgumentParser:
         ("race", race, "paired, interleaved timing, each backend in a process of its own"),
         ("peers", peers, "one of ours against other libraries, each ratio in four ways"),
         ("accuracy", accuracy, "time to a common accuracy, over seeds"),
+        ("article", article, "the article's experiments again, its figures beside ours"),
         ("compare", compare, "two git revisions, or two results files; exit 1 on a slowdown"),
         ("calibrate", calibrate, "how far the verdicts of `compare` can be trusted on this machine"),
         ("train", train, "one training run, printed as the article prints it"),

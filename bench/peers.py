@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
         impls.check(name)
     headers: list[Record] = [
         race.header(setting, number, arguments.baseline, names)
-        | {"purpose": "peers", "way": point.way, "zeros": float(np.mean(setting.digits.images == 0))}
+        | {"purpose": "peers", "about": {"way": point.way, "zeros": float(np.mean(setting.digits.images == 0))}}
         for number, (point, setting) in enumerate(zip(points, settings, strict=True))
     ]
     path = campaign.results_file(arguments.results, "peers")
@@ -125,8 +125,8 @@ def rows_of(races: list[Raced]) -> list[Row]:
     found: dict[tuple[int, str], dict[str, statistics.Ratio]] = {}
     for one in races:
         rounds = one.rounds()
-        ways = {one.way or "": rounds}
-        if one.way == "as is":
+        ways = {one.about["way"]: rounds}
+        if "as is" in ways:
             ways["prepared"] = with_preparation(one)
         for way, of_way in ways.items():
             for ratio in statistics.ratios(of_way, one.baseline):
@@ -155,6 +155,7 @@ def show(console: Console, races: list[Raced]) -> None:
     if not measured:
         return
     first = measured[0]
+    zeros = float(first.about["zeros"])
     table = standings.table_of("", "as is", "with preparation", "shuffled", "no zeros")
     table.columns[0].no_wrap = True
     for row in rows_of(measured):
@@ -165,8 +166,8 @@ def show(console: Console, races: list[Raced]) -> None:
     console.print(table)
     console.print(
         f"{first.key['network']}, {first.key['dtype']}, {first.key['plan'].partition(', ')[2] or 'plain SGD'}, "
-        f"{first.key['images']:,} images, {first.key['threads']} threads. {first.zeros or 0:.0%} of their pixels are "
-        "zero, and may be skipped, but for the last column. With preparation: that of the images is charged to a "
+        f"{first.key['images']:,} images, {first.key['threads']} threads. {zeros:.0%} of their pixels are zero, "
+        "and may be skipped, but for the last column. With preparation: that of the images is charged to a "
         "single pass. In brackets 95 % intervals, of a column's ratios at one size together, across "
         f"{min(len(one.generations) for one in measured)} generations of processes. The floor: the first layer's two "
         "products, dense."

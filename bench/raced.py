@@ -57,7 +57,7 @@ class Raced:
     """One race of a file, as far as it got: its whole generations."""
 
     number: int
-    purpose: str  # "race", "peers", "compare", "calibrate"
+    purpose: str  # "race", "peers", "compare", "calibrate", "article", "article-grid", "article-relu", ...
     when: str  # ISO 8601
     command: str
     key: dict[str, Any]  # see `bench.description`
@@ -72,10 +72,10 @@ class Raced:
     denied: dict[str, str] = field(default_factory=dict)  # by backend: why it does not do this
     load: float | None = None  # of the machine when it began, or last went on
     sweep: str | None = None  # what it is one value of: "batch", "hidden", "images", "threads"
-    way: str | None = None  # of `bench.peers.WAYS`: how the images are given
-    zeros: float | None = None  # share of the pixels that are zero
     reason: str | None = None  # why it ended; None: it was left before
     comparison: int | None = None  # of a calibration: generations of one comparison
+    about: dict[str, Any] = field(default_factory=dict)  # what is particular to its purpose
+    courses: list[dict[str, Any]] = field(default_factory=list)  # of the article: its trainings, see `bench.courses`
 
     def scale(self, name: str) -> float:
         """What an entrant's times are multiplied with to speak of all images."""
@@ -133,8 +133,7 @@ def header_of(entry: journal.Record) -> Raced:
         entrants={text(name): Entrant(name, text(backend)) for name, backend in mapping(entry["entrants"]).items()},
         comparison=whole(entry.get("comparison")),
         sweep=None if entry.get("sweep") is None else text(entry["sweep"]),
-        way=None if entry.get("way") is None else text(entry["way"]),
-        zeros=finite(entry.get("zeros")),
+        about=mapping(entry.get("about", {})),
     )
 
 
@@ -159,8 +158,12 @@ def add(race: Raced, entry: journal.Record) -> None:
         add_agreement(race, entry)
     elif kind == "generation":
         (seconds,) = times([entry["seconds"]])
-        noise = {part: finite(entry[part]) for part in ("stolen", "load_before", "load_after")}
+        noise = {part: finite(entry.get(part)) for part in ("stolen", "load_before", "load_after")}
         race.generations.append(entry | {"seconds": seconds} | noise)
+    elif kind == "course":
+        check_course(race, entry)
+        who = ("entrant", "setting", "seed")  # one that was cut short and trained again has the later record
+        race.courses = [one for one in race.courses if any(one[part] != entry[part] for part in who)] + [entry]
     elif kind == "end":
         race.reason = text(entry["reason"])
     elif kind in ("process", "sample", "cold", "failure"):
@@ -178,6 +181,28 @@ def add(race: Raced, entry: journal.Record) -> None:
             (entrant.cold,) = times([entry["first"]["wall"]])
         else:
             entrant.failure = race.left_out[entrant.name] = f"{entrant.name}: {text(entry['reason'])}"
+
+
+def check_course(race: Raced, entry: journal.Record) -> None:
+    """Raise KeyError, TypeError or ValueError unless it is a training as `bench.courses` tells of one."""
+    times([entry["wall"], entry["user"], entry["system"]])
+    text(race.entrants[text(entry["entrant"])].backend)
+    text(entry["setting"])
+    for part in ("seed", "rounds"):
+        count(entry[part], least=0)
+    if not entry["points"]:
+        raise ValueError("a training has no points")
+    for point in entry["points"]:
+        count(point["round"], least=0)
+        times([point["check"]["wall"]])
+        for split in ("train", "test"):
+            seen = mapping(point[split])
+            for what in ("accuracy", "zeros"):
+                times([seen[what]])
+            for what in ("cost", "largest", "confidence"):
+                finite(seen[what])
+            for number in (*seen["answers"], seen["dead"]):
+                count(number, least=0)
 
 
 def add_agreement(race: Raced, entry: journal.Record) -> None:

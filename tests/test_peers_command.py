@@ -15,7 +15,7 @@ from data import Digits, mnist
 
 def raced(way: str, seconds: dict[str, float], prepare: dict[str, float]) -> Raced:
     """Three generations of two rounds in which everybody takes the same, with images that took so long to prepare."""
-    found = Raced(0, "peers", "", "", {"images": 100, "batch": 32}, {}, "ours", "MNIST", None, way=way)
+    found = Raced(0, "peers", "", "", {"images": 100, "batch": 32}, {}, "ours", "MNIST", None, about={"way": way})
     for name, wall in seconds.items():
         entrant = found.entrants[name] = Entrant(name, name, 100)
         for generation in range(3):
@@ -56,7 +56,7 @@ def test_three_races_give_four_ratios(quick: list[str], tmp_path: Path, capsys: 
     results = tmp_path / "peers.jsonl"
     assert main(["peers", *quick, "--backend", "vectorized", "--results", str(results)]) == 0
     races = races_of(json.loads(line) for line in results.read_text().splitlines())
-    assert [(one.way, one.key["order"], one.zeros == 0) for one in races] == [
+    assert [(one.about["way"], one.key["order"], one.about["zeros"] == 0) for one in races] == [
         ("as is", "file", False),
         ("shuffled", "shuffled", False),
         ("no zeros", "file", True),

@@ -1,0 +1,245 @@
+"""`article`: the experiments on small digits, how they go on, and what is refused."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import data
+import impls
+from bench import UserError, article, campaign, courses, findings, machine, threads
+from bench.__main__ import main
+from bench.experiments import TEST, Change, Experiment, Grid, Screen, Setting, printed
+from bench.journal import Journal
+from bench.quality import mean_cost, share_correct
+from bench.results import read
+from data import Digits, mnist
+from impls.contract import Layer
+
+FAILING = """
+from impls.vectorized import *
+def train(*a):
+    raise RuntimeError("not today")
+"""
+SMALL = Setting((784, 8, 10), pixel_scale=1 / 255, rounds=3)
+RELU = replace(SMALL, hidden="relu", output="relu", learning_rate=0.1)
+DEAD = replace(RELU, learning_rate=1e6)  # after one update no output is above 0 for any image
+WILD = replace(SMALL, hidden="relu", output="softmax", learning_rate=1e30)
+
+
+def digits_of(n: int, seed: int) -> Digits:
+    """Labels that can be learned: which tenth of the pixels is bright."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 10, n)
+    images = rng.integers(0, 100, (n, 784))
+    for image, label in zip(images, labels, strict=True):
+        image[78 * label : 78 * label + 78] += 150
+    return Digits(images.astype(np.uint8), labels)
+
+
+def row(name: str, setting: Setting, *figures: Any, method: str | None = None) -> Experiment:
+    return Experiment(name, "for a test", setting, figures, method, 12.5)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    mnist.write_folder(tmp_path / "digits", digits_of(300, 1), digits_of(100, 2))
+    monkeypatch.setattr(machine, "FOLDER", tmp_path / "results")
+    monkeypatch.setattr(campaign, "FOLDER", tmp_path / "results")
+    monkeypatch.setattr(threads, "cores", lambda: 1)
+    monkeypatch.setenv("COLUMNS", "100")
+    return tmp_path
+
+
+def run(folder: Path, *arguments: str, seeds: int = 2) -> int:
+    usual = ["--seeds", str(seeds), "--data", str(folder / "digits")]
+    return main(["article", *usual, *arguments, "--results", str(folder / "found.jsonl")])
+
+
+def records(folder: Path, kind: str) -> list[dict[str, Any]]:
+    found = [json.loads(line) for line in (folder / "found.jsonl").read_text().splitlines()]
+    return [entry for entry in found if entry["kind"] == kind]
+
+
+def test_rows_beside_the_article(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = (printed("accuracy", "99.99", 3, splits=TEST), printed("cost", "4", 0, 1, splits=("train",)))
+    rows = (row("learns", SMALL, *figures, method="vectorized"), row("dies", DEAD), row("diverges", WILD))
+    monkeypatch.setattr(article, "EXPERIMENTS", rows)
+    assert run(folder) == 0
+    out = capsys.readouterr().out
+    assert "not MNIST" in out
+    assert re.search(
+        r"^learns: accuracy, test, after 3 rounds +99\.99 % +\d+\.\d\d% +\d+\.\d\d% +\d+\.\d\d% +no", out, re.MULTILINE
+    )
+    learns, dies, diverges = findings.rows(read(folder / "found.jsonl").races)
+    assert (learns.seeds, learns.diverged, learns.collapsed) == (2, 0, {})
+    assert (dies.seeds, dies.diverged, dies.collapsed, dies.zeros, dies.dead) == (2, 0, {0: 2}, 1.0, [10, 10])
+    assert (diverges.seeds, diverges.diverged) == (2, 2)
+    assert "2 collapsed: always 0" in out
+    assert "2 diverged" in out
+    assert learns.times
+    assert learns.method_times
+    assert learns.article == 12.5
+    assert learns.ratio
+    shares = [entry["rounds"] for entry in records(folder, "course") if entry["entrant"] == "vectorized, float64"]
+    assert sorted(shares) == [1, 2]  # together one training
+    assert dies.method_times is None
+
+
+def test_what_is_recorded_is_what_the_network_does(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(article, "EXPERIMENTS", (row("learns", SMALL),))
+    assert run(folder, "--backend", "vectorized", seeds=1) == 0
+    (course,) = records(folder, "course")
+    assert [point["round"] for point in course["points"]] == [0, 1, 2, 3]
+    digits, backend = data.load(str(folder / "digits")), impls.load("vectorized")
+    first = SMALL.parameters(0, "float32")
+    for name, split in (("train", digits.train), ("test", digits.test)):
+        prepared = backend.prepare(SMALL.network, split.images, None, "float32")
+        outputs = backend.outputs(SMALL.network, first, prepared)
+        seen = course["points"][0][name]
+        assert seen["accuracy"] == share_correct(outputs, split.labels)
+        assert seen["answers"] == [int((outputs.argmax(axis=1) == digit).sum()) for digit in range(10)]
+        assert seen["confidence"] == pytest.approx(outputs[0, split.labels[0]], rel=1e-5)
+        z = (split.images / 255) @ first[0].weights.astype("float64")
+        assert seen["overflow"] == (z < -709.78).mean() == 0
+        assert seen["largest"] == pytest.approx(outputs.max(), rel=1e-5)
+        if name == "train":
+            last = outputs[240:]  # of five updates
+            assert course["points"][0]["last"]["accuracy"] == share_correct(last, split.labels[240:])
+            assert course["points"][0]["last"]["cost"] == pytest.approx(
+                mean_cost(SMALL.network, last, split.labels[240:]), rel=1e-5
+            )
+    assert course["points"][-1]["train"]["cost"] < course["points"][0]["train"]["cost"]
+
+
+def test_where_a_plainly_written_sigmoid_overflows() -> None:
+    images = np.full((5, 784), 255, np.uint8)
+    images[0] = 0
+    network = replace(SMALL, pixel_scale=1.0).network
+    weights = np.zeros((784, 8), np.float32)
+    weights[0, 0], weights[0, 1], weights[0, 2] = -2.7, -2.8, 3.0  # 255 times that: -688.5, -714, 765
+    layers = (Layer(weights, np.zeros(8, np.float32)), *SMALL.parameters(0, "float32")[1:])
+    assert courses.share_overflowing(network, layers, images) == 4 / 40
+    assert courses.share_overflowing(SMALL.network, layers, images) == 0
+
+
+def test_it_goes_on_after_the_finished_seeds(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(article, "EXPERIMENTS", (row("learns", SMALL),))
+    right = Journal.record
+
+    def interrupted(self: Journal, *entries: dict[str, Any]) -> None:
+        if entries[0]["kind"] == "generation" and entries[0]["generation"] == 1:
+            raise KeyboardInterrupt
+        right(self, *entries)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "record", interrupted)
+        assert run(folder) == 130
+    assert run(folder) == 0
+    assert "2 seeds" in capsys.readouterr().out
+    assert [entry["seed"] for entry in records(folder, "course")] == [0, 1, 1]  # the last was left, and trained again
+    (race,) = read(folder / "found.jsonl").races
+    assert [course["seed"] for course in race.courses] == [0, 1]
+    assert run(folder) == 0  # nothing is missing, nobody is started
+    assert len(records(folder, "trainer")) == 2
+
+
+def test_a_file_with_a_broken_training_is_told_in_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(article, "EXPERIMENTS", (row("nothing", replace(SMALL, rounds=0)),))
+    assert run(folder, seeds=1) == 0
+    path = folder / "found.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    faults: tuple[dict[str, Any], ...] = (
+        {"points": []},
+        {"entrant": "nobody"},
+        {"seed": -1},
+        {"wall": "long"},
+        {"points": [{"round": 0, "check": {"wall": 1}, "train": {}}]},
+    )
+    for broken in faults:
+        changed = [entry | broken if entry["kind"] == "course" else entry for entry in lines]
+        path.write_text("".join(json.dumps(entry) + "\n" for entry in changed))
+        with pytest.raises(UserError, match=r"found\.jsonl: a record is not as expected"):
+            read(path)
+
+
+def test_a_grid_leaves_what_is_far_off_and_lists_what_holds(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wide = replace(printed("accuracy", "50", 2, splits=TEST), low=0.0, high=1.0)
+    levels = {"learning_rate": (1.0, 1e6), "output": ("relu",)}
+    grid = Grid("learns", SMALL, levels, (wide,), (Screen(1, "test", "accuracy", 2.0, 3.0),))
+    kept = grid._replace(screens=(Screen(1, "test", "accuracy", 0.0, 1.0),))
+    monkeypatch.setattr(article, "GRIDS", (grid, kept._replace(experiment="kept")))
+    assert run(folder, "--grid") == 0
+    out = capsys.readouterr().out
+    strict, lax = read(folder / "found.jsonl").races
+    assert [(one.seeds, one.left, one.held) for one in findings.held(strict)] == [(1, True, 0), (1, True, 0)]
+    assert [(one.seeds, one.left, one.held) for one in findings.held(lax)] == [(2, False, 1), (2, False, 1)]
+    assert "2 of 2 settings tried, 2 of them left; 0 hold all 1 figures (not MNIST" in out
+    assert "2 of 2 settings tried, 0 of them left; 2 hold all 1 figures" in out
+    assert str(grid.settings()[0]) in out
+
+
+def test_one_factor_at_a_time(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = (Change("none", "base", RELU), Change("rate", "too large", DEAD))
+    monkeypatch.setattr(article, "RELU_DESIGN", changes)
+    assert run(folder, "--relu") == 0
+    (race,) = read(folder / "found.jsonl").races
+    base, dead = findings.effects(race)
+    assert (base.difference, base.interval) == (None, None)
+    assert dead.difference is not None
+    assert dead.difference == pytest.approx(np.mean(dead.accuracies) - np.mean(base.accuracies))
+    assert dead.dead == [10, 10]
+    assert re.search(r"rate: too large +(\d+\.\d\d% +){3}[+-]\d", capsys.readouterr().out)
+
+
+def test_who_fails_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(article, "EXPERIMENTS", (row("learns", SMALL, method="vectorized"), row("dies", DEAD)))
+    (folder / "failing.py").write_text(FAILING)
+    monkeypatch.syspath_prepend(folder)
+    assert run(folder, "--backend", "failing") == 1
+    assert "left out: failing: RuntimeError: not today" in capsys.readouterr().out
+    assert records(folder, "generation") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--experiment", "none"], "--experiment 'none': expected one of 'chance', 'naive'"),
+        (["--relu", "--experiment", "naive"], "--relu with --experiment: expected one of them"),
+        (["--grid", "--relu"], "not allowed with argument"),
+        (["--seeds", "0"], "expected a whole number from 1"),
+        (["--seeds", "1001"], "--seeds 1001: expected at most 1000"),
+        (["--backend", "nubma"], "did you mean 'numba'?"),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code: Any = run(folder, *arguments)
+    except SystemExit as exit_:
+        code = exit_.code
+    error = capsys.readouterr().err
+    assert code != 0
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_digits_that_are_not_mnist_have_to_be_asked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DIGITBENCH_DATA", str(folder / "digits"))
+    assert main(["article"]) == 1
+    assert "expected MNIST, of which the article is; give --data" in capsys.readouterr().err
