@@ -31,6 +31,7 @@ from data import Dataset
 from impls.contract import DType, check_images
 
 TIME_LIMIT = 600.0  # seconds for one training
+USUAL = ("numba_sparse", "minibatch", "torch")  # who trains, where nobody is named: all of them would take long
 
 
 class Outcome(NamedTuple):
@@ -48,7 +49,12 @@ class Outcome(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     add = parser.add_argument
-    add("--backend", action="append", metavar="NAME", help="who trains; several (default: all available but naive)")
+    add(
+        "--backend",
+        action="append",
+        metavar="NAME",
+        help=f"who trains; several (default: {', '.join(USUAL)}, where available)",
+    )
     add("--baseline", metavar="NAME", help="whom the others are compared with (default: the first that trains)")
     add(
         "--target",
@@ -74,21 +80,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train, print a table; 1 if anybody failed. Raises UserError for what cannot be."""
     console = Console(highlight=False)
-    dataset = data.load(arguments.data)
-    if dataset.notice:
-        if arguments.data == "auto":
-            raise UserError(f"{dataset.name}: expected MNIST, for which the recipes are; give --data to train on these")
-        console.print(dataset.notice)
     recipes = chosen(arguments)
-    for recipe in recipes.values():
-        check_images(recipe.network, dataset.train.images[:1], dataset.train.labels[:1])
-        recipe.plan(len(dataset.train.labels), seed=0)
-    names = arguments.backend or [name for name in impls.available() if name != impls.REFERENCE]
+    dataset = digits_for(console, arguments.data, list(recipes.values()))
+    names = arguments.backend or [name for name in USUAL if name in impls.available()]
     for name in names:
         impls.check(name)
     n_threads = arguments.threads or threads.cores()
     headers = [
-        header(arguments, dataset, number, target, recipe, names, n_threads)
+        header(
+            dataset,
+            number,
+            target,
+            recipe,
+            arguments.dtype,
+            {name: name for name in names},
+            n_threads,
+            arguments.baseline,
+        )
         for number, (target, recipe) in enumerate(recipes.items())
     ]
     path = campaign.results_file(arguments.results, "accuracy")
@@ -108,6 +116,19 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
+def digits_for(console: Console, source: str, recipes: list[Recipe]) -> Dataset:
+    """The data. Raises UserError or ContractError if it is not MNIST and nobody asked for it, or a recipe cannot be."""
+    dataset = data.load(source)
+    if dataset.notice:
+        if source == "auto":
+            raise UserError(f"{dataset.name}: expected MNIST, for which the recipes are; give --data to train on these")
+        console.print(dataset.notice)
+    for recipe in recipes:
+        check_images(recipe.network, dataset.train.images[:1], dataset.train.labels[:1])
+        recipe.plan(len(dataset.train.labels), seed=0)
+    return dataset
+
+
 def chosen(arguments: argparse.Namespace) -> dict[float, Recipe]:
     """A recipe for each target. Raises UserError for a target that has none."""
     targets = [percent / 100 for percent in arguments.target or [100 * target for target in TARGETS]]
@@ -122,22 +143,24 @@ def chosen(arguments: argparse.Namespace) -> dict[float, Recipe]:
 
 
 def header(
-    arguments: argparse.Namespace,
     dataset: Dataset,
     number: int,
     target: float,
     recipe: Recipe,
-    names: list[str],
+    dtype: str,
+    entrants: dict[str, str],
     n_threads: int,
+    baseline: str | None = None,
+    purpose: str = "accuracy",
 ) -> Record:
-    """What is known before the trainings for one target."""
-    sources = {name: description.source_of(name) for name in names}
+    """What is known before the trainings for one target. entrants: backends by entrant."""
+    sources = {name: description.source_of(backend) for name, backend in entrants.items()}
     described = machine.describe()
-    case = recipe.described() | {"dtype": arguments.dtype}
+    case = recipe.described() | {"dtype": dtype}
     n = len(dataset.train.labels)
     key = description.key(case, "training", n, n_threads, sources, dataset.sha256, described)
-    baseline, entrants = arguments.baseline or names[0], {name: name for name in names}
-    opening = campaign.opening(dataset, number, "accuracy", baseline, entrants, key, described)
+    baseline = baseline or next(iter(entrants))
+    opening = campaign.opening(dataset, number, purpose, baseline, entrants, key, described)
     return opening | {"target": target, "recipe": recipe.name}
 
 
@@ -166,7 +189,7 @@ def train_all(console: Console, number: int, jobs: dict[str, Job], seeds: int, j
             for index in rng.permutation(len(entrants)):
                 attempt(race, seed, train, entrants[index], seed)
             race.tell("generation", generation=seed, seconds=time.monotonic() - before)
-        if 0 in missing:
+        if 0 in missing and not any(job.until for job in jobs.values()):  # which tell theirs
             for entrant in entrants:
                 attempt(race, None, draw, entrant)
 

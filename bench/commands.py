@@ -5,7 +5,21 @@ import logging
 
 import data
 import impls
-from bench import UserError, accuracy, agree, calibrate, compare, options, pipeline, predict, race, train, tuning
+from bench import (
+    UserError,
+    accuracy,
+    agree,
+    batches,
+    calibrate,
+    compare,
+    options,
+    pipeline,
+    predict,
+    race,
+    train,
+    tuning,
+    waterfall,
+)
 from impls.contract import ContractError
 
 
@@ -22,6 +36,8 @@ def make_parser() -> argparse.ArgumentParser:
         ("agree", agree, "the agreement gate alone: every backend against the reference; exit 1 on a disagreement"),
         ("race", race, "paired, interleaved timing, each backend in a process of its own"),
         ("accuracy", accuracy, "time to a common accuracy, over seeds"),
+        ("waterfall", waterfall, "from the article's method to the fastest, by factors of the time to 94.17 %"),
+        ("batches", batches, "do mini-batches pay: by the round, and by the time to a common accuracy"),
         ("compare", compare, "two git revisions, or two results files; exit 1 on a slowdown"),
         ("calibrate", calibrate, "how far the verdicts of `compare` can be trusted on this machine"),
         ("train", train, "one training run, printed as the article prints it"),

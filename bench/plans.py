@@ -27,10 +27,14 @@ def learning_rates(first: float, fall: Fall, n_updates: int) -> Array:
 
 def parts(plan: Plan, firsts: Sequence[int]) -> list[Plan]:
     """The plan in consecutive parts, that begin at these updates, the first of them 0."""
-    bounds = pairwise([*firsts, len(plan.starts)])
-    return [
-        Plan(plan.starts[a:b], plan.stops[a:b], plan.order, plan.learning_rates[a:b], plan.momentum) for a, b in bounds
-    ]
+    found = []
+    for first, stop in pairwise([*firsts, len(plan.starts)]):
+        starts, stops, order = plan.starts[first:stop], plan.stops[first:stop], plan.order
+        if order is not None:  # its own part alone, as a backend may copy it
+            begin = starts.min()
+            starts, stops, order = starts - begin, stops - begin, order[begin : stops.max()]
+        found.append(Plan(starts, stops, order, plan.learning_rates[first:stop], plan.momentum))
+    return found
 
 
 def updates_per_round(n_images: int, batch: int | None) -> int:

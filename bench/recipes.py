@@ -1,7 +1,7 @@
 """Recipes: how a network is trained, from its first weights to its last. Data alone; any backend runs any of them.
 
 A recipe has a fixed length and looks at no test image. For each target it is the fastest of a grid that reached it on
-training images held out, by the lower bound of twelve seeds; `python -m bench tune` found it, bench/README.md has the grids.
+training images held out, by the lower bound of its seeds; `python -m bench tune` found it, see bench/README.md.
 """
 
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bench import UserError
-from bench.plans import Fall, Order, learning_rates
+from bench.plans import Fall, Order, learning_rates, parts
 from impls.contract import Array, DType, Network, Parameters, Plan
 from impls.initialisation import initial_parameters
 
@@ -83,6 +83,11 @@ class Recipe:
         """The learning rate of each update."""
         return learning_rates(self.learning_rate, self.fall, n_updates)
 
+    def pieces(self, plan: Plan, n_images: int) -> list[Plan]:
+        """The plan in as few parts as can be: one, or with masks, one for each pass."""
+        firsts = np.unique(plan.starts // n_images, return_index=True)[1] if self.mask else [0]
+        return parts(plan, [int(first) for first in firsts])
+
     def masked(self, images: Array, seed: int, number: int) -> Array:
         """The images as pass `number` sees them: each pixel is zero with probability `mask`, in steps of 1/256."""
         rng = np.random.default_rng([seed, 4, number])
@@ -121,7 +126,7 @@ RECIPES = {
     for recipe in (
         nesterov("first-89", SMALL, 16, 0.05, 0.4, "the article's network and figure after 20 rounds", momentum=0),
         nesterov("first-92", SMALL, 32, 0.15, 0.1, "the article's network and figure after 100 rounds"),
-        nesterov("first-94", WIDER, 32, 0.2, 0.1, "the article's best, of its 784-128-10"),
+        nesterov("first-94", WIDER, 32, 0.225, 0.1, "the article's best, of its 784-128-10"),
         nesterov("97", WIDER, 96, 1.1, 0.2, "AlgoPerf's target for the same network"),
         nesterov("98", WIDER, 64, 5, 0.1, "what a plain network of this size can do"),
     )

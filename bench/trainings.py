@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from impls.contract import DType, Plan
 
 PIECES = 20  # of a training, for its curve
-GROWTH = 1.1  # of the updates from one look at the test images to the next, where a training goes on until a target
+GROWTH = 1.1  # of the updates from one look at the test images to the next, where it goes on until a target
+SHORT = 10.0  # seconds of training up to a target
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,8 @@ class Trainer:
         network = self.job.recipe.network
         self.train_split = prepare(self.backend, network, self.digits, self.job.dtype)
         self.test_split = prepare(self.backend, network, test, self.job.dtype)
-        whole = self.plans(0, [0]) if self.job.until is None else self.plans(0, self.looks(0))[:1]
-        *_, first = self.rounds(0, whole)
+        plans = self.pieces(self.plan(0)) if self.job.until is None else self.parts_with_looks(self.plan(0))[:1]
+        *_, first = self.rounds(0, plans)
         return {
             "prepare": asdict(self.train_split.elapsed),
             "first": asdict(first.elapsed),
@@ -78,7 +79,7 @@ class Trainer:
             return self.train_until(self.job.until, seed)
         from bench.training import evaluate
 
-        plans = self.plans(seed, [0])
+        plans = self.pieces(self.plan(seed))
         *_, last = self.rounds(seed, plans)
         with Clock() as evaluating:
             quality = evaluate(self.backend, self.job.recipe.network, last.state.parameters, self.test_split)
@@ -87,47 +88,52 @@ class Trainer:
     def train_until(self, target: float, seed: int) -> dict[str, Any]:
         """Train until this share of the test images is right, or the recipe ends; the same, and the way there.
 
-        So it knows from the test images when to stop, which favours it. Looking at them is off the clock.
+        So it knows from the test images when to stop, which favours it. Looking at them is off the clock; and as it
+        means many short calls, what took little is done once more in one go, and that time counts.
         """
-        plans = self.plans(seed, self.looks(seed))
+        from bench.plans import parts
+
+        plan = self.plan(seed)
+        plans = self.parts_with_looks(plan)
         curve: dict[str, list[float]] = {"seconds": [], "passes": [], "accuracy": []}
-        for point, quality, clock in self.followed(seed, plans, curve):
-            found = asdict(point.elapsed) | told(plans[: point.number], quality) | {"evaluation": asdict(clock)}
+        for point, quality, seconds in self.followed(seed, plans, curve):
+            found = asdict(point.elapsed) | told(plans[: point.number], quality) | {"evaluation": asdict(seconds)}
             if quality.share_correct >= target:
                 break
+        if point.number and point.elapsed.wall < SHORT:
+            done = found["updates"]
+            *_, last = self.rounds(seed, parts(plan, [0, done] if done < len(plan.starts) else [0])[:1])
+            found |= asdict(last.elapsed)
         return found | {"curve": curve}
 
     def curve(self, seed: int) -> dict[str, list[float]]:
         """The same training in pieces: seconds so far, passes so far, and the share of test images correct."""
         import numpy as np
 
-        (plan,) = self.plans(seed, [0], whole=True)
+        from bench.plans import parts
+
+        plan = self.plan(seed)
         firsts = [int(part[0]) for part in np.array_split(np.arange(len(plan.starts)), PIECES) if len(part)]
         found: dict[str, list[float]] = {"seconds": [], "passes": [], "accuracy": []}
-        for _ in self.followed(seed, self.plans(seed, firsts), found):
+        for _ in self.followed(seed, self.pieces(plan) if self.job.recipe.mask else parts(plan, firsts), found):
             pass
         return found
 
-    def looks(self, seed: int) -> list[int]:
-        """The updates before which test images are looked at: after each pass, or where it grew by a tenth."""
-        (plan,) = self.plans(seed, [0], whole=True)
-        n, firsts = len(plan.starts), [0, 1]
-        a_pass = max(1, len(self.digits.labels) // self.job.recipe.batch)
-        while firsts[-1] < n:
-            firsts.append(firsts[-1] + min(a_pass, max(1, round((GROWTH - 1) * firsts[-1]))))
-        return firsts[:-1] if n > 1 else [0]
+    def plan(self, seed: int) -> "Plan":
+        """All updates of the recipe."""
+        plan: Plan = self.job.recipe.plan(len(self.digits.labels), seed)
+        return plan
 
-    def plans(self, seed: int, firsts: list[int], whole: bool = False) -> list["Plan"]:
-        """The recipe's plan in parts that begin at these updates; with masks, passes, unless it is asked for whole."""
-        import numpy as np
+    def pieces(self, plan: "Plan") -> list["Plan"]:
+        """As few calls as can be."""
+        found: list[Plan] = self.job.recipe.pieces(plan, len(self.digits.labels))
+        return found
 
+    def parts_with_looks(self, plan: "Plan") -> list["Plan"]:
+        """In parts, after each of which the test images are looked at."""
         from bench.plans import parts
 
-        recipe, n = self.job.recipe, len(self.digits.labels)
-        plan = recipe.plan(n, seed)
-        if recipe.mask and not whole:
-            firsts = [int(first) for first in np.unique(plan.starts // n, return_index=True)[1]]
-        return parts(plan, firsts)
+        return parts(plan, looks(len(plan.starts), len(self.digits.labels) // self.job.recipe.batch))
 
     def followed(
         self, seed: int, plans: list["Plan"], curve: dict[str, list[float]]
@@ -146,24 +152,19 @@ class Trainer:
             yield point, quality, clock.elapsed
 
     def rounds(self, seed: int, plans: list["Plan"]) -> Iterator["Round"]:
-        """Train by one plan after the other. With masks a plan has images of its own; making them is on the clock."""
-        import numpy as np
+        """Train by one plan after the other."""
+        from bench.training import train_recipe
 
-        from bench.training import Round
-        from impls.contract import zero_velocities
+        job, prepared = self.job, self.train_split.prepared
+        return train_recipe(self.backend, job.recipe, seed, job.dtype, self.digits, prepared, plans)
 
-        recipe, dtype = self.job.recipe, self.job.dtype
-        network, prepared = recipe.network, self.train_split.prepared
-        state, elapsed = zero_velocities(recipe.parameters(seed, dtype)), Elapsed()
-        yield Round(0, elapsed, state)
-        for number, plan in enumerate(plans, start=1):
-            with np.errstate(over="ignore", invalid="ignore"), Clock() as clock:  # it may diverge, its cost tells
-                if recipe.mask:
-                    network, images = recipe.network_masked, recipe.masked(self.digits.images, seed, number)
-                    prepared = self.backend.prepare(network, images, self.digits.labels, dtype)
-                state, _ = self.backend.train(network, state, prepared, plan)
-            elapsed += clock.elapsed
-            yield Round(number, elapsed, state)
+
+def looks(n_updates: int, a_pass: int) -> list[int]:
+    """Updates before which to look at how good a network is: when they have grown by a tenth, at least each pass."""
+    firsts = [0, 1]
+    while firsts[-1] < n_updates:
+        firsts.append(firsts[-1] + max(1, min(a_pass, round((GROWTH - 1) * firsts[-1]))))
+    return firsts[:-1]
 
 
 def told(plans: list["Plan"], quality: "Quality") -> dict[str, Any]:

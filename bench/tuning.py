@@ -22,14 +22,13 @@ from rich.console import Console
 import data
 import impls
 from bench import UserError, options, standings
-from bench.clock import Clock
 from bench.plans import Fall
 from bench.quality import share_correct
 from bench.reaching import reached
 from bench.recipes import Recipe, relu
-from bench.training import Split, prepare
+from bench.training import Split, prepare, train_recipe
 from data import Digits
-from impls.contract import Backend, zero_velocities
+from impls.contract import Backend
 from impls.initialisation import INITIALISATIONS
 
 HELD_OUT = 10_000
@@ -58,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("batch", (32, 64, 128)),
         ("learning-rate", (0.05, 0.1, 0.2, 0.4)),
         ("momentum", (0.9,)),
+        ("mask", (0.0,)),
     ):
         add(
             f"--{name}",
@@ -101,9 +101,14 @@ def run(arguments: argparse.Namespace) -> int:
 def grid(arguments: argparse.Namespace) -> list[Recipe]:
     """Every combination of what is tried, the shortest first."""
     return [
-        Recipe("tried", relu(*arguments.network), arguments.init, batch, passes, rate, fall, momentum, "")
-        for passes, batch, rate, momentum, fall in product(
-            sorted(arguments.passes), arguments.batch, arguments.learning_rate, arguments.momentum, arguments.fall
+        Recipe("tried", relu(*arguments.network), arguments.init, batch, passes, rate, fall, momentum, "", mask=mask)
+        for passes, batch, rate, momentum, fall, mask in product(
+            sorted(arguments.passes),
+            arguments.batch,
+            arguments.learning_rate,
+            arguments.momentum,
+            arguments.fall,
+            arguments.mask,
         )
     ]
 
@@ -141,12 +146,11 @@ class Search:
         if seed not in self.held_out:
             digits = Digits(self.train.images[held_out], self.train.labels[held_out])
             self.held_out[seed] = prepare(self.backend, recipe.network, digits, "float32")
-        start, plan = zero_velocities(recipe.parameters(seed, "float32")), recipe.plan(n, seed, kept)
-        with np.errstate(over="ignore", invalid="ignore"):  # it may diverge
-            with Clock() as clock:
-                state, _ = self.backend.train(recipe.network, start, self.split.prepared, plan)
-            outputs = self.backend.outputs(recipe.network, state.parameters, self.held_out[seed].prepared)
-        return Trained(share_correct(outputs, self.held_out[seed].labels), clock.elapsed.wall)
+        pieces = recipe.pieces(recipe.plan(n, seed, kept), n)
+        prepared = self.split.prepared
+        *_, last = train_recipe(self.backend, recipe, seed, "float32", self.train, prepared, pieces)
+        outputs = self.backend.outputs(recipe.network, last.state.parameters, self.held_out[seed].prepared)
+        return Trained(share_correct(outputs, self.held_out[seed].labels), last.elapsed.wall)
 
 
 def accuracy(found: Sequence[Trained]) -> float:
@@ -187,10 +191,19 @@ def show(
     else:
         best = [recipe for recipe in tried if reaches(trained[str(recipe)], seeds, target)]
         best = sorted(best, key=lambda recipe: seconds(trained[str(recipe)]))[:10]
-    table = standings.table_of("passes", "batch", "rate", "fall", "momentum", "held out", "least", "seeds", "seconds")
+    table = standings.table_of(
+        "passes", "batch", "rate", "fall", "momentum", "mask", "held out", "least", "seeds", "seconds"
+    )
     for recipe in best:
         found = trained[str(recipe)]
-        row: tuple[Any, ...] = (recipe.passes, recipe.batch, recipe.learning_rate, recipe.fall, recipe.momentum)
+        row: tuple[Any, ...] = (
+            recipe.passes,
+            recipe.batch,
+            recipe.learning_rate,
+            recipe.fall,
+            recipe.momentum,
+            recipe.mask,
+        )
         shares = (f"{value:.2%}" for value in (accuracy(found), min(one.accuracy for one in found)))
         table.add_row(*map(str, row), *shares, str(len(found)), f"{seconds(found):.4f}")
     console.print(table)
