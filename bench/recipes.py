@@ -127,8 +127,8 @@ RECIPES = {
         nesterov("first-89", SMALL, 16, 0.05, 0.4, "the article's network and figure after 20 rounds", momentum=0),
         nesterov("first-92", SMALL, 32, 0.15, 0.1, "the article's network and figure after 100 rounds"),
         nesterov("first-94", WIDER, 32, 0.225, 0.1, "the article's best, of its 784-128-10"),
-        nesterov("97", WIDER, 96, 1.1, 0.2, "AlgoPerf's target for the same network"),
-        nesterov("98", WIDER, 64, 5, 0.1, "what a plain network of this size can do"),
+        nesterov("97", WIDER, 64, 1.35, 0.1, "AlgoPerf's target for the same network"),
+        nesterov("98", WIDER, 64, 6, 0.1, "what a plain network of this size can do"),
     )
 }
 
