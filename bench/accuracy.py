@@ -12,7 +12,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from rich.console import Console
@@ -44,6 +44,18 @@ class Outcome(NamedTuple):
     first: float  # of the first training in its process
     evaluation: float  # of the test images, median
     ratio: statistics.Ratio | None  # to the baseline
+
+
+class Attempt(NamedTuple):
+    """All that a file of results says of one target."""
+
+    target: float  # share of the test images
+    recipe: str  # its name
+    case: dict[str, Any]  # what is trained: network, plan, batch, passes, learning_rate, dtype, ...
+    baseline: str
+    outcomes: list[Outcome]  # fastest backend first
+    curves: dict[str, dict[str, list[float]]]  # by backend, of seed 0: seconds, passes, accuracy, each from the start
+    failures: list[str]  # who failed, and why
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -242,42 +254,53 @@ def outcomes(records: list[Record], number: int) -> list[Outcome]:
     return sorted(rows, key=lambda row: row.seconds)
 
 
+def attempts(records: list[Record]) -> list[Attempt]:
+    """What the records of `bench accuracy` say, target by target."""
+    found = []
+    for head in (entry for entry in records if entry["kind"] == "race"):
+        number, name = head["race"], head["recipe"]
+        mine = [entry for entry in records if entry["race"] == number]
+        curves = {entry["entrant"]: entry for entry in mine if entry["kind"] == "curve"}
+        failures = [f"{entry['entrant']}: {entry['reason']}" for entry in mine if entry["kind"] == "failure"]
+        outcome = outcomes(records, number)
+        found.append(Attempt(head["target"], name, head["key"], head["baseline"], outcome, curves, failures))
+    return found
+
+
 def show(console: Console, records: list[Record], recipes: dict[float, Recipe]) -> list[str]:
     """A table for each target; returns who failed, and why."""
-    failures = []
-    for number, (target, recipe) in enumerate(recipes.items()):
-        rows = outcomes(records, number)
-        baseline = next(entry["baseline"] for entry in records if entry["kind"] == "race" and entry["race"] == number)
-        console.print(f"\n[bold]{target:.2%}[/] by recipe {recipe.name}: {recipe}. {recipe.reason}")
-        table = standings.table_of("", "mean", "99 % above", "seeds", "seconds", "ratio", "95 % interval")
-        for row in rows:
-            found = row.reached
-            seconds = f"{row.seconds:.4g}" if found.counts else f"({row.seconds:.4g})"
-            table.add_row(
-                escape(row.backend),
-                f"{found.mean:.2%}",
-                f"{found.lower:.2%}" if math.isfinite(found.lower) else "unknown",
-                f"{found.above:.0%} of {found.seeds}",
-                seconds,
-                "1" if row.backend == baseline else standings.in_short(row.ratio.estimate) if row.ratio else "",
-                standings.in_words(row.ratio.interval) if row.ratio and row.ratio.interval else "",
-            )
-        console.print(table)
-        for row in rows:
-            console.print(not_reached(row), end="", soft_wrap=True, markup=False)
-        beside = ", ".join(
-            f"{row.backend} {row.prepare:.2g} + {row.first:.2g} + {row.evaluation:.2g} s" for row in rows
-        )
-        console.print(f"Ratio: to {baseline}. Preparation + first training + evaluation: {beside}.", markup=False)
-        failures += [
-            f"{entry['entrant']}: {entry['reason']}"
-            for entry in records
-            if entry["kind"] == "failure" and entry["race"] == number
-        ]
-    for line in dict.fromkeys(failures):
+    tried = attempts(records)
+    for found, recipe in zip(tried, recipes.values(), strict=True):
+        show_attempt(console, found, recipe)
+    failures = list(dict.fromkeys(line for found in tried for line in found.failures))
+    for line in failures:
         console.print(f"[red]left out:[/] {escape(line)}", soft_wrap=True)
     console.print("Seconds: median of uninterrupted trainings; in brackets where the target was not reached.")
     return failures
+
+
+def show_attempt(console: Console, found: Attempt, recipe: Recipe) -> None:
+    """The table of one target."""
+    console.print(f"\n[bold]{found.target:.2%}[/] by recipe {recipe.name}: {recipe}. {recipe.reason}")
+    table = standings.table_of("", "mean", "99 % above", "seeds", "seconds", "ratio", "95 % interval")
+    for row in found.outcomes:
+        quality, ratio = row.reached, row.ratio
+        table.add_row(
+            escape(row.backend),
+            f"{quality.mean:.2%}",
+            f"{quality.lower:.2%}" if math.isfinite(quality.lower) else "unknown",
+            f"{quality.above:.0%} of {quality.seeds}",
+            f"{row.seconds:.4g}" if quality.counts else f"({row.seconds:.4g})",
+            "1" if row.backend == found.baseline else standings.in_short(ratio.estimate) if ratio else "",
+            standings.in_words(ratio.interval) if ratio and ratio.interval else "",
+        )
+    console.print(table)
+    for row in found.outcomes:
+        console.print(not_reached(row), end="", soft_wrap=True, markup=False)
+    beside = ", ".join(
+        f"{row.backend} {row.prepare:.2g} + {row.first:.2g} + {row.evaluation:.2g} s" for row in found.outcomes
+    )
+    console.print(f"Ratio: to {found.baseline}. Preparation + first training + evaluation: {beside}.", markup=False)
 
 
 def not_reached(row: Outcome) -> str:
