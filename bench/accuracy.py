@@ -12,7 +12,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from rich.console import Console
@@ -31,6 +31,7 @@ from data import Dataset
 from impls.contract import DType, check_images
 
 TIME_LIMIT = 600.0  # seconds for one training
+USUAL = ("numba_sparse", "minibatch", "torch")  # who trains, where nobody is named: all of them would take long
 
 
 class Outcome(NamedTuple):
@@ -45,10 +46,27 @@ class Outcome(NamedTuple):
     ratio: statistics.Ratio | None  # to the baseline
 
 
+class Attempt(NamedTuple):
+    """All that a file of results says of one target."""
+
+    target: float  # share of the test images
+    recipe: str  # its name
+    case: dict[str, Any]  # what is trained: network, plan, batch, passes, learning_rate, dtype, ...
+    baseline: str
+    outcomes: list[Outcome]  # fastest backend first
+    curves: dict[str, dict[str, list[float]]]  # by backend, of seed 0: seconds, passes, accuracy, each from the start
+    failures: list[str]  # who failed, and why
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     add = parser.add_argument
-    add("--backend", action="append", metavar="NAME", help="who trains; several (default: all available but naive)")
+    add(
+        "--backend",
+        action="append",
+        metavar="NAME",
+        help=f"who trains; several (default: {', '.join(USUAL)}, where available)",
+    )
     add("--baseline", metavar="NAME", help="whom the others are compared with (default: the first that trains)")
     add(
         "--target",
@@ -74,21 +92,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train, print a table; 1 if anybody failed. Raises UserError for what cannot be."""
     console = Console(highlight=False)
-    dataset = data.load(arguments.data)
-    if dataset.notice:
-        if arguments.data == "auto":
-            raise UserError(f"{dataset.name}: expected MNIST, for which the recipes are; give --data to train on these")
-        console.print(dataset.notice)
     recipes = chosen(arguments)
-    for recipe in recipes.values():
-        check_images(recipe.network, dataset.train.images[:1], dataset.train.labels[:1])
-        recipe.plan(len(dataset.train.labels), seed=0)
-    names = arguments.backend or [name for name in impls.available() if name != impls.REFERENCE]
+    dataset = digits_for(console, arguments.data, list(recipes.values()))
+    names = arguments.backend or [name for name in USUAL if name in impls.available()]
     for name in names:
         impls.check(name)
     n_threads = arguments.threads or threads.cores()
     headers = [
-        header(arguments, dataset, number, target, recipe, names, n_threads)
+        header(
+            dataset,
+            number,
+            target,
+            recipe,
+            arguments.dtype,
+            {name: name for name in names},
+            n_threads,
+            arguments.baseline,
+        )
         for number, (target, recipe) in enumerate(recipes.items())
     ]
     path = campaign.results_file(arguments.results, "accuracy")
@@ -108,6 +128,19 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
+def digits_for(console: Console, source: str, recipes: list[Recipe]) -> Dataset:
+    """The data. Raises UserError or ContractError if it is not MNIST and nobody asked for it, or a recipe cannot be."""
+    dataset = data.load(source)
+    if dataset.notice:
+        if source == "auto":
+            raise UserError(f"{dataset.name}: expected MNIST, for which the recipes are; give --data to train on these")
+        console.print(dataset.notice)
+    for recipe in recipes:
+        check_images(recipe.network, dataset.train.images[:1], dataset.train.labels[:1])
+        recipe.plan(len(dataset.train.labels), seed=0)
+    return dataset
+
+
 def chosen(arguments: argparse.Namespace) -> dict[float, Recipe]:
     """A recipe for each target. Raises UserError for a target that has none."""
     targets = [percent / 100 for percent in arguments.target or [100 * target for target in TARGETS]]
@@ -122,22 +155,24 @@ def chosen(arguments: argparse.Namespace) -> dict[float, Recipe]:
 
 
 def header(
-    arguments: argparse.Namespace,
     dataset: Dataset,
     number: int,
     target: float,
     recipe: Recipe,
-    names: list[str],
+    dtype: str,
+    entrants: dict[str, str],
     n_threads: int,
+    baseline: str | None = None,
+    purpose: str = "accuracy",
 ) -> Record:
-    """What is known before the trainings for one target."""
-    sources = {name: description.source_of(name) for name in names}
+    """What is known before the trainings for one target. entrants: backends by entrant."""
+    sources = {name: description.source_of(backend) for name, backend in entrants.items()}
     described = machine.describe()
-    case = recipe.described() | {"dtype": arguments.dtype}
+    case = recipe.described() | {"dtype": dtype}
     n = len(dataset.train.labels)
     key = description.key(case, "training", n, n_threads, sources, dataset.sha256, described)
-    baseline, entrants = arguments.baseline or names[0], {name: name for name in names}
-    opening = campaign.opening(dataset, number, "accuracy", baseline, entrants, key, described)
+    baseline = baseline or next(iter(entrants))
+    opening = campaign.opening(dataset, number, purpose, baseline, entrants, key, described)
     return opening | {"target": target, "recipe": recipe.name}
 
 
@@ -166,7 +201,7 @@ def train_all(console: Console, number: int, jobs: dict[str, Job], seeds: int, j
             for index in rng.permutation(len(entrants)):
                 attempt(race, seed, train, entrants[index], seed)
             race.tell("generation", generation=seed, seconds=time.monotonic() - before)
-        if 0 in missing:
+        if 0 in missing and not any(job.until for job in jobs.values()):  # which tell theirs
             for entrant in entrants:
                 attempt(race, None, draw, entrant)
 
@@ -219,42 +254,53 @@ def outcomes(records: list[Record], number: int) -> list[Outcome]:
     return sorted(rows, key=lambda row: row.seconds)
 
 
+def attempts(records: list[Record]) -> list[Attempt]:
+    """What the records of `bench accuracy` say, target by target."""
+    found = []
+    for head in (entry for entry in records if entry["kind"] == "race"):
+        number, name = head["race"], head["recipe"]
+        mine = [entry for entry in records if entry["race"] == number]
+        curves = {entry["entrant"]: entry for entry in mine if entry["kind"] == "curve"}
+        failures = [f"{entry['entrant']}: {entry['reason']}" for entry in mine if entry["kind"] == "failure"]
+        outcome = outcomes(records, number)
+        found.append(Attempt(head["target"], name, head["key"], head["baseline"], outcome, curves, failures))
+    return found
+
+
 def show(console: Console, records: list[Record], recipes: dict[float, Recipe]) -> list[str]:
     """A table for each target; returns who failed, and why."""
-    failures = []
-    for number, (target, recipe) in enumerate(recipes.items()):
-        rows = outcomes(records, number)
-        baseline = next(entry["baseline"] for entry in records if entry["kind"] == "race" and entry["race"] == number)
-        console.print(f"\n[bold]{target:.2%}[/] by recipe {recipe.name}: {recipe}. {recipe.reason}")
-        table = standings.table_of("", "mean", "99 % above", "seeds", "seconds", "ratio", "95 % interval")
-        for row in rows:
-            found = row.reached
-            seconds = f"{row.seconds:.4g}" if found.counts else f"({row.seconds:.4g})"
-            table.add_row(
-                escape(row.backend),
-                f"{found.mean:.2%}",
-                f"{found.lower:.2%}" if math.isfinite(found.lower) else "unknown",
-                f"{found.above:.0%} of {found.seeds}",
-                seconds,
-                "1" if row.backend == baseline else standings.in_short(row.ratio.estimate) if row.ratio else "",
-                standings.in_words(row.ratio.interval) if row.ratio and row.ratio.interval else "",
-            )
-        console.print(table)
-        for row in rows:
-            console.print(not_reached(row), end="", soft_wrap=True, markup=False)
-        beside = ", ".join(
-            f"{row.backend} {row.prepare:.2g} + {row.first:.2g} + {row.evaluation:.2g} s" for row in rows
-        )
-        console.print(f"Ratio: to {baseline}. Preparation + first training + evaluation: {beside}.", markup=False)
-        failures += [
-            f"{entry['entrant']}: {entry['reason']}"
-            for entry in records
-            if entry["kind"] == "failure" and entry["race"] == number
-        ]
-    for line in dict.fromkeys(failures):
+    tried = attempts(records)
+    for found, recipe in zip(tried, recipes.values(), strict=True):
+        show_attempt(console, found, recipe)
+    failures = list(dict.fromkeys(line for found in tried for line in found.failures))
+    for line in failures:
         console.print(f"[red]left out:[/] {escape(line)}", soft_wrap=True)
     console.print("Seconds: median of uninterrupted trainings; in brackets where the target was not reached.")
     return failures
+
+
+def show_attempt(console: Console, found: Attempt, recipe: Recipe) -> None:
+    """The table of one target."""
+    console.print(f"\n[bold]{found.target:.2%}[/] by recipe {recipe.name}: {recipe}. {recipe.reason}")
+    table = standings.table_of("", "mean", "99 % above", "seeds", "seconds", "ratio", "95 % interval")
+    for row in found.outcomes:
+        quality, ratio = row.reached, row.ratio
+        table.add_row(
+            escape(row.backend),
+            f"{quality.mean:.2%}",
+            f"{quality.lower:.2%}" if math.isfinite(quality.lower) else "unknown",
+            f"{quality.above:.0%} of {quality.seeds}",
+            f"{row.seconds:.4g}" if quality.counts else f"({row.seconds:.4g})",
+            "1" if row.backend == found.baseline else standings.in_short(ratio.estimate) if ratio else "",
+            standings.in_words(ratio.interval) if ratio and ratio.interval else "",
+        )
+    console.print(table)
+    for row in found.outcomes:
+        console.print(not_reached(row), end="", soft_wrap=True, markup=False)
+    beside = ", ".join(
+        f"{row.backend} {row.prepare:.2g} + {row.first:.2g} + {row.evaluation:.2g} s" for row in found.outcomes
+    )
+    console.print(f"Ratio: to {found.baseline}. Preparation + first training + evaluation: {beside}.", markup=False)
 
 
 def not_reached(row: Outcome) -> str:

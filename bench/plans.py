@@ -1,6 +1,7 @@
 """Plans: which images go into which update. Made here, once, and obeyed by every backend."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -9,17 +10,31 @@ from bench import UserError
 from impls.contract import Array, Plan
 
 Order = Literal["file", "shuffled"]
-Fall = Literal["constant", "linear"]
+Fall = Literal["constant", "linear", "trapezoid"]
 
 
 def learning_rates(first: float, fall: Fall, n_updates: int) -> Array:
     """The learning rate of every update of a training, (n_updates,).
 
     "linear" falls from `first` at the first update to first / n_updates at the last, so that every update counts.
+    "trapezoid" stays at `first` for half of them and falls so in the other half.
     """
     if fall == "constant":
         return np.full(n_updates, first)
-    return first * (1 - np.arange(n_updates) / n_updates)
+    left = 1 - np.arange(n_updates) / n_updates
+    return first * (left if fall == "linear" else np.minimum(1, 2 * left))
+
+
+def parts(plan: Plan, firsts: Sequence[int]) -> list[Plan]:
+    """The plan in consecutive parts, that begin at these updates, the first of them 0."""
+    found = []
+    for first, stop in pairwise([*firsts, len(plan.starts)]):
+        starts, stops, order = plan.starts[first:stop], plan.stops[first:stop], plan.order
+        if order is not None:  # its own part alone, as a backend may copy it
+            begin = starts.min()
+            starts, stops, order = starts - begin, stops - begin, order[begin : stops.max()]
+        found.append(Plan(starts, stops, order, plan.learning_rates[first:stop], plan.momentum))
+    return found
 
 
 def updates_per_round(n_images: int, batch: int | None) -> int:

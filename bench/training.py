@@ -3,8 +3,11 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from bench.clock import Clock, Elapsed
 from bench.quality import mean_cost, share_correct
+from bench.recipes import Recipe
 from data import Digits
 from impls.contract import Array, Backend, DType, Network, Parameters, Plan, State, zero_velocities
 
@@ -55,5 +58,24 @@ def train_rounds(
     for number, plan in enumerate(plans, start=1):
         with Clock() as clock:
             state, _ = backend.train(network, state, split.prepared, plan)
+        elapsed += clock.elapsed
+        yield Round(number, elapsed, state)
+
+
+def train_recipe(
+    backend: Backend, recipe: Recipe, seed: int, dtype: DType, digits: Digits, prepared: Any, plans: Iterable[Plan]
+) -> Iterator[Round]:
+    """The same for a recipe. With masks each plan has images of its own; making and preparing them is on the clock.
+
+    prepared: the digits in the backend's form, for a recipe without.
+    """
+    network, state, elapsed = recipe.network, zero_velocities(recipe.parameters(seed, dtype)), Elapsed()
+    yield Round(0, elapsed, state)
+    for number, plan in enumerate(plans, start=1):
+        with np.errstate(over="ignore", invalid="ignore"), Clock() as clock:  # it may diverge, which its cost tells
+            if recipe.mask:
+                network, images = recipe.network_masked, recipe.masked(digits.images, seed, number)
+                prepared = backend.prepare(network, images, digits.labels, dtype)
+            state, _ = backend.train(network, state, prepared, plan)
         elapsed += clock.elapsed
         yield Round(number, elapsed, state)

@@ -4,18 +4,23 @@ It answers requests of the parent, ("import", Job), ("load",), ("train", seed), 
 or ("failed", reason), as the worker of a race does.
 """
 
+import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.clock import Clock
+from bench.clock import Clock, Elapsed
 from bench.measuring import answer_with
 
 if TYPE_CHECKING:
-    from impls.contract import DType
+    from bench.training import Quality, Round
+    from impls.contract import DType, Plan
 
 PIECES = 20  # of a training, for its curve
+GROWTH = 1.1  # of the updates from one look at the test images to the next, where it goes on until a target
+SHORT = 10.0  # seconds of training up to a target
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class Job:
     train: Path  # folder with images.npy and labels.npy
     test: Path
     n_threads: int
-    source: Path | None = None
+    until: float | None = None  # share of the test images at which it ends, at the latest where the recipe does
 
 
 def serve(connection: Connection) -> None:
@@ -46,70 +51,132 @@ class Trainer:
         self.backend = impls.find(job.backend)
 
     def load(self) -> dict[str, Any]:
-        """Prepare both splits, and train once for the first time; tells what that took, in seconds."""
+        """Prepare both splits, and train for the first time; tells what that took, in seconds."""
         import numpy as np
 
         from bench import threads
         from bench.training import prepare
         from data import Digits
 
-        job, recipe = self.job, self.job.recipe
-        splits = []
-        for folder in (job.train, job.test):
-            digits = Digits(np.load(folder / "images.npy", mmap_mode="r"), np.load(folder / "labels.npy"))
-            splits.append(prepare(self.backend, recipe.network, digits, job.dtype))
-        self.train_split, self.test_split = splits
-        first = self.train(0)
+        self.digits, test = (
+            Digits(np.load(folder / "images.npy", mmap_mode="r"), np.load(folder / "labels.npy"))
+            for folder in (self.job.train, self.job.test)
+        )
+        network = self.job.recipe.network
+        self.train_split = prepare(self.backend, network, self.digits, self.job.dtype)
+        self.test_split = prepare(self.backend, network, test, self.job.dtype)
+        plans = self.pieces(self.plan(0)) if self.job.until is None else self.parts_with_looks(self.plan(0))[:1]
+        *_, first = self.rounds(0, plans)
         return {
             "prepare": asdict(self.train_split.elapsed),
-            "first": {part: first[part] for part in ("wall", "user", "system")},
+            "first": asdict(first.elapsed),
             "threads": threads.in_force(),
         }
 
     def train(self, seed: int) -> dict[str, Any]:
-        """One whole training, uninterrupted; its seconds, then what the network knows of the test images."""
-        import numpy as np
-
+        """One whole training; its seconds, then what the network knows of the test images."""
+        if self.job.until is not None:
+            return self.train_until(self.job.until, seed)
         from bench.training import evaluate
-        from impls.contract import zero_velocities
 
-        recipe = self.job.recipe
-        start = zero_velocities(recipe.parameters(seed, self.job.dtype))
-        plan = recipe.plan(len(self.train_split.labels), seed)
-        with np.errstate(over="ignore", invalid="ignore"):  # it may diverge, which its cost tells
-            with Clock() as clock:
-                state, _ = self.backend.train(recipe.network, start, self.train_split.prepared, plan)
-            with Clock() as evaluating:
-                quality = evaluate(self.backend, recipe.network, state.parameters, self.test_split)
-        return asdict(clock.elapsed) | {
-            "updates": len(plan.starts),
-            "accuracy": quality.share_correct,
-            "cost": quality.cost if np.isfinite(quality.cost) else None,
-            "evaluation": asdict(evaluating.elapsed),
-        }
+        plans = self.pieces(self.plan(seed))
+        *_, last = self.rounds(seed, plans)
+        with Clock() as evaluating:
+            quality = evaluate(self.backend, self.job.recipe.network, last.state.parameters, self.test_split)
+        return asdict(last.elapsed) | told(plans, quality) | {"evaluation": asdict(evaluating.elapsed)}
+
+    def train_until(self, target: float, seed: int) -> dict[str, Any]:
+        """Train until this share of the test images is right, or the recipe ends; the same, and the way there.
+
+        So it knows from the test images when to stop, which favours it. Looking at them is off the clock; and as it
+        means many short calls, what took little is done once more in one go, and that time counts.
+        """
+        from bench.plans import parts
+
+        plan = self.plan(seed)
+        plans = self.parts_with_looks(plan)
+        curve: dict[str, list[float]] = {"seconds": [], "passes": [], "accuracy": []}
+        for point, quality, seconds in self.followed(seed, plans, curve):
+            found = asdict(point.elapsed) | told(plans[: point.number], quality) | {"evaluation": asdict(seconds)}
+            if quality.share_correct >= target:
+                break
+        if point.number and point.elapsed.wall < SHORT:
+            done = found["updates"]
+            *_, last = self.rounds(seed, parts(plan, [0, done] if done < len(plan.starts) else [0])[:1])
+            found |= asdict(last.elapsed)
+        return found | {"curve": curve}
 
     def curve(self, seed: int) -> dict[str, list[float]]:
         """The same training in pieces: seconds so far, passes so far, and the share of test images correct."""
         import numpy as np
 
-        from bench.training import evaluate, train_rounds
-        from impls.contract import Plan
+        from bench.plans import parts
 
-        recipe = self.job.recipe
-        n = len(self.train_split.labels)
-        plan = recipe.plan(n, seed)
-        pieces = [part for part in np.array_split(np.arange(len(plan.starts)), PIECES) if len(part)]
-        plans = [
-            Plan(plan.starts[part], plan.stops[part], plan.order, plan.learning_rates[part], plan.momentum)
-            for part in pieces
-        ]
+        plan = self.plan(seed)
+        firsts = [int(part[0]) for part in np.array_split(np.arange(len(plan.starts)), PIECES) if len(part)]
         found: dict[str, list[float]] = {"seconds": [], "passes": [], "accuracy": []}
-        with np.errstate(over="ignore", invalid="ignore"):
-            start = recipe.parameters(seed, self.job.dtype)
-            for point in train_rounds(self.backend, recipe.network, start, self.train_split, plans):
-                done = 0 if point.number == 0 else int(plans[point.number - 1].stops[-1])
-                found["seconds"].append(point.elapsed.wall)
-                found["passes"].append(done / n)
-                quality = evaluate(self.backend, recipe.network, point.state.parameters, self.test_split)
-                found["accuracy"].append(quality.share_correct)
+        for _ in self.followed(seed, self.pieces(plan) if self.job.recipe.mask else parts(plan, firsts), found):
+            pass
         return found
+
+    def plan(self, seed: int) -> "Plan":
+        """All updates of the recipe."""
+        plan: Plan = self.job.recipe.plan(len(self.digits.labels), seed)
+        return plan
+
+    def pieces(self, plan: "Plan") -> list["Plan"]:
+        """As few calls as can be."""
+        found: list[Plan] = self.job.recipe.pieces(plan, len(self.digits.labels))
+        return found
+
+    def parts_with_looks(self, plan: "Plan") -> list["Plan"]:
+        """In parts, after each of which the test images are looked at."""
+        from bench.plans import parts
+
+        return parts(plan, looks(len(plan.starts), len(self.digits.labels) // self.job.recipe.batch))
+
+    def followed(
+        self, seed: int, plans: list["Plan"], curve: dict[str, list[float]]
+    ) -> Iterator[tuple["Round", "Quality", Elapsed]]:
+        """The training plan by plan, with what it knows of the test images, what telling that took, and its curve."""
+        from bench.training import evaluate
+
+        images = 0
+        for point in self.rounds(seed, plans):
+            with Clock() as clock:
+                quality = evaluate(self.backend, self.job.recipe.network, point.state.parameters, self.test_split)
+            images += images_in(plans[point.number - 1]) if point.number else 0
+            curve["seconds"].append(point.elapsed.wall)
+            curve["passes"].append(images / len(self.digits.labels))
+            curve["accuracy"].append(quality.share_correct)
+            yield point, quality, clock.elapsed
+
+    def rounds(self, seed: int, plans: list["Plan"]) -> Iterator["Round"]:
+        """Train by one plan after the other."""
+        from bench.training import train_recipe
+
+        job, prepared = self.job, self.train_split.prepared
+        return train_recipe(self.backend, job.recipe, seed, job.dtype, self.digits, prepared, plans)
+
+
+def looks(n_updates: int, a_pass: int) -> list[int]:
+    """Updates before which to look at how good a network is: when they have grown by a tenth, at least each pass."""
+    firsts = [0, 1]
+    while firsts[-1] < n_updates:
+        firsts.append(firsts[-1] + max(1, min(a_pass, round((GROWTH - 1) * firsts[-1]))))
+    return firsts[:-1]
+
+
+def told(plans: list["Plan"], quality: "Quality") -> dict[str, Any]:
+    """What a record says of a training by these plans."""
+    return {
+        "updates": sum(len(plan.starts) for plan in plans),
+        "images": sum(images_in(plan) for plan in plans),
+        "accuracy": quality.share_correct,
+        "cost": quality.cost if math.isfinite(quality.cost) else None,
+    }
+
+
+def images_in(plan: "Plan") -> int:
+    """How many images its updates use."""
+    return int((plan.stops - plan.starts).sum())

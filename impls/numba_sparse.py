@@ -667,10 +667,17 @@ def learn_rest(
 
 @jit
 def move(parameters: Array, velocities: Array, gradient: Array, rate: float, mu: float) -> None:
-    """One update of flat arrays, with momentum or without."""
+    """One update of flat arrays, with momentum or without.
+
+    A velocity without gradients, as of a pixel that is seldom there, shrinks until it is below the normal numbers,
+    with which processors are slow: many small updates took six times as long. So from where that is near it is 0.
+    """
+    number = type(rate)
+    least = number(np.finfo(number).tiny / np.finfo(number).eps)
     if mu > 0:
         for p in range(len(parameters)):
-            velocities[p] = mu * velocities[p] + gradient[p]
+            velocity = mu * velocities[p] + gradient[p]
+            velocities[p] = number(0) if abs(velocity) < least else velocity  # NaN goes through
             parameters[p] -= rate * (gradient[p] + mu * velocities[p])
     else:
         for p in range(len(parameters)):

@@ -10,7 +10,7 @@ import pytest
 
 from bench import accuracy, campaign, machine, reaching, recipes, threads, tuning
 from bench.__main__ import main
-from bench.journal import Journal
+from bench.journal import Journal, read
 from data import Digits, mnist
 
 FAILING = """
@@ -75,8 +75,25 @@ def test_trainings_in_turns_and_what_they_reach(folder: Path, capsys: pytest.Cap
         assert entry["passes"][0] == 0
         assert entry["passes"][-1] == 3
         assert entry["accuracy"][-1] == pytest.approx(by_seed[0, entry["entrant"]], abs=0.01)
+    (found,) = accuracy.attempts(read(folder / "found.jsonl")[0])
+    assert (found.target, found.recipe, found.case["batch"], found.failures) == (0.9, "easy", 20, [])
+    assert {row.backend for row in found.outcomes} == set(found.curves) == {"minibatch", "vectorized"}
+    assert found.curves["minibatch"]["seconds"][0] == 0
     (header,) = records(folder, "race")
     assert (header["target"], header["recipe"], header["purpose"]) == (0.9, "easy", "accuracy")
+
+
+def test_a_recipe_with_masks_learns_and_has_a_curve(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    masked = recipes.nesterov("masked", recipes.relu(784, 8, 10), 20, 3, 0.1, "for a test", mask=0.3)
+    monkeypatch.setattr(accuracy, "RECIPES", {"masked": masked})
+    assert run(folder, "--recipe", "masked", "--target", "90") == 0
+    assert "30% of the pixels masked" in " ".join(capsys.readouterr().out.split())
+    assert {entry["updates"] for entry in records(folder, "training")} == {90}
+    assert all(entry["accuracy"] > 0.9 for entry in records(folder, "training"))
+    (curve,) = records(folder, "curve")
+    assert curve["passes"] == [0, 1, 2, 3]
 
 
 def test_it_goes_on_after_the_finished_seeds(
@@ -166,17 +183,62 @@ def test_tuning_looks_at_held_out_training_images_only(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(tuning, "HELD_OUT", 100)
-    few = ["--passes", "0.5", "2", "--batch", "20", "--learning-rate", "0.05", "0.000001", "--seeds", "2"]
-    tried = ["tune", "--network", "784-8-10", *few, "--data", str(folder / "digits")]
+    few = ["--passes", "0.5", "2", "--batch", "20", "--learning-rate", "0.05", "0.000001", "--seeds", "4"]
+    tried = ["tune", "--backend", "minibatch", "--network", "784-8-10", *few, "--data", str(folder / "digits")]
     assert main(tried) == 0
     out = capsys.readouterr().out
-    rows = re.findall(r"^([\d.]+) +20 +([\d.e-]+) +0.9 +([\d.]+)% +([\d.]+)% +([\d.]+)%$", out, re.MULTILINE)
-    assert [row[:2] for row in rows] == [("0.5", "0.05"), ("2", "0.05")]  # the better rate of each length
+    rows = re.findall(
+        r"^([\d.]+) +20 +([\d.e-]+) +linear +0.9 +0.0 +([\d.]+)% +([\d.]+)% +4 +[\d.e-]+$", out, re.MULTILINE
+    )
+    assert [row[:2] for row in rows] == [("0.5", "0.05"), ("2.0", "0.05")]  # the better rate of each length
     assert float(rows[1][2]) > float(rows[0][2])
     mnist.write_folder(folder / "other", digits_of(600, 1), digits_of(200, 3))  # another test set
     assert main([*tried[:-1], str(folder / "other")]) == 0
     again = capsys.readouterr().out
-    assert [line for line in again.splitlines() if "%" in line] == [line for line in out.splitlines() if "%" in line]
+    found, before = ([line.split()[:-1] for line in text.splitlines() if "%" in line] for text in (again, out))
+    assert found == before
     monkeypatch.setattr(tuning, "HELD_OUT", 600)
     assert main(tried) == 1
     assert "expected more than 600 training images" in capsys.readouterr().err
+
+
+def test_tuning_for_a_target_leaves_what_is_hopeless_and_goes_on_from_its_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tuning, "HELD_OUT", 100)
+    tried = [
+        "tune",
+        "--backend",
+        "minibatch",
+        "--network",
+        "784-8-10",
+        "--passes",
+        "2",
+        "--batch",
+        "20",
+        "--seeds",
+        "5",
+    ]
+    tried += ["--learning-rate", "0.05", "0.000001", "--results", str(folder / "tuned")]
+    assert main([*tried, "--target", "60", "--data", str(folder / "digits")]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^2.0 +20 +0.05 +linear ", out, re.MULTILINE), out
+    assert "2 recipes tried, 8 trainings" in out  # 5 and 3
+    before = (folder / "tuned").read_text()
+    assert main([*tried, "--target", "60", "--data", str(folder / "digits")]) == 0
+    assert (folder / "tuned").read_text() == before
+    assert capsys.readouterr().out == out
+    assert main([*tried, "--target", "99.99", "--data", str(folder / "digits")]) == 0
+    assert "None of them reaches 99.99% of the held-out images." in capsys.readouterr().out
+
+
+def test_a_recipe_is_hopeless_if_it_misses_the_target_or_is_slow() -> None:
+    of = [tuning.Trained(accuracy, 1.0) for accuracy in (0.95, 0.96, 0.955)]
+    assert tuning.hopeless(of, 0.97, 9.0)
+    assert not tuning.hopeless(of[:2], 0.97, 9.0)
+    assert not tuning.hopeless(of, 0.96, 9.0)  # within three standard errors
+    assert tuning.hopeless(of, 0.95, 0.8)
+    assert not tuning.hopeless(of, None, 0.8)
+    assert tuning.reaches(of, 3, 0.93)
+    assert not tuning.reaches(of, 3, 0.955)  # its mean does, but not for sure
+    assert not tuning.reaches(of, 4, 0.93)

@@ -98,6 +98,21 @@ def test_a_pixel_that_is_not_a_number_is_not_skipped() -> None:
     assert np.isnan(found[1:]).all()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_velocities_of_pixels_that_are_gone_become_zero(dtype: DType) -> None:
+    """Not denormal, with which processors are slow."""
+    images, labels = images_and_labels(20, 0.5)
+    images[0, 0], images[1:, 0] = 255, 0
+    n = 700 if dtype == "float32" else 6700  # 0.9 to this power is denormal
+    stops = np.concatenate([[20], np.full(n, 2)])
+    plan = Plan(stops - 1 - (stops == 20) * 19, stops, None, np.full(n + 1, 0.01), 0.9)
+    state = zero_velocities(initial_parameters(NETWORK, "he_normal", 1, dtype))
+    prepared = numba_sparse.prepare(NETWORK, images, labels, dtype)
+    after, _ = numba_sparse.train(NETWORK, state, prepared, plan)
+    assert np.any(after.parameters[0].weights[0] != state.parameters[0].weights[0])
+    assert not np.any(after.velocities[0].weights[0])
+
+
 def test_pixels_are_numbered_in_16_bits() -> None:
     assert numba_sparse.unsupported("train", Network((2**16 - 1, 10)), "float32") is None
     assert "65536 pixels: expected fewer than 65536" in str(

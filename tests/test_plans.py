@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench import UserError
-from bench.plans import learning_rates, rounds_of_plans, updates_per_round
+from bench.plans import learning_rates, parts, rounds_of_plans, updates_per_round
 from impls.contract import Array, ContractError, Plan, check_plan_fits
 
 
@@ -101,3 +101,20 @@ def test_bad_batch(batch: int) -> None:
 def test_bad_learning_rate(rate: float) -> None:
     with pytest.raises(ContractError, match=f"learning rate {rate}"):
         list(rounds_of_plans(10, 5, rounds=1, learning_rate=rate))
+
+
+def test_a_trapezoid_stays_and_then_falls_to_nearly_nothing() -> None:
+    assert learning_rates(0.8, "trapezoid", 8) == pytest.approx([0.8] * 5 + [0.6, 0.4, 0.2])
+
+
+def test_parts_of_a_plan_are_the_plan() -> None:
+    plan = Plan(np.arange(0, 50, 10), np.arange(10, 60, 10), np.arange(50), np.arange(5.0), 0.9)
+    found = parts(plan, [0, 1, 3])
+    expected = images_of(plan, 50)
+    assert [images.tolist() for part in found for images in images_of(part, 50)] == [i.tolist() for i in expected]
+    assert [len(part.starts) for part in found] == [1, 2, 2]
+    assert [len(part.order) for part in found if part.order is not None] == [10, 20, 20]
+    assert [part.learning_rates.tolist() for part in found] == [[0], [1, 2], [3, 4]]
+    assert all(part.momentum == 0.9 for part in found)
+    in_file_order = Plan(np.array([0, 10, 0]), np.array([10, 15, 10]), None, np.ones(3))
+    assert [part.order for part in parts(in_file_order, [0, 2])] == [None, None]

@@ -1,0 +1,153 @@
+"""Ways of training, one after the other, to one and the same accuracy: what `waterfall` and `batches` share.
+
+A way is a backend and a recipe. It goes the recipe's whole length, and reaches the target by the rule of
+`bench.reaching`; or it goes on until it reaches the target, which it knows from the test images.
+"""
+
+import argparse
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.markup import escape
+
+import impls
+from bench import accuracy, campaign, options, threads
+from bench.journal import Journal, Record
+from bench.reaching import Reached, reached
+from bench.recipes import Recipe
+from bench.trainings import Job
+from bench.turns import stored
+from impls.contract import DType
+
+
+class Step(NamedTuple):
+    """One way of training."""
+
+    name: str
+    backend: str
+    dtype: DType
+    recipe: Recipe
+    until: bool  # it goes on until the target; at most as long as the recipe is
+    seeds: int
+
+
+class Row(NamedTuple):
+    """What the trainings of a step say."""
+
+    name: str
+    backend: str
+    case: dict[str, Any]  # of the recipe: batch, learning_rate, dtype, ...
+    target: float
+    until: bool
+    reached: Reached
+    seconds: float  # of a training, median
+    passes: float  # over the images, median
+    a_pass: float  # seconds that one took, median
+    curves: list[dict[str, list[float]]]  # seconds, passes and accuracy, of each seed that went on until
+
+    @property
+    def counts(self) -> bool:
+        """Whether the target is reached: by every seed, where they went on until; else by the rule."""
+        return self.reached.above == 1 if self.until else self.reached.counts
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of both commands."""
+    parser.add_argument(
+        "--results", type=options.output_file, metavar="FILE", help="as for race; one of the same trainings goes on"
+    )
+    options.add_data(parser)
+    options.add_threads(parser)
+
+
+def train(
+    console: Console,
+    arguments: argparse.Namespace,
+    purpose: str,
+    target: float,
+    steps: Sequence[Step],
+    show: Callable[[list[Row]], None],
+) -> int:
+    """Train every step with all its seeds, but those that are in the file; 1 if anybody failed, else 0.
+
+    show: is called with its records at the end, also where it is interrupted. Raises UserError or BackendUnavailable.
+    """
+    dataset = accuracy.digits_for(console, arguments.data, [step.recipe for step in steps])
+    for step in steps:
+        impls.check(step.backend)
+    n_threads = arguments.threads or threads.cores()
+    headers = [
+        accuracy.header(
+            dataset,
+            number,
+            target,
+            step.recipe,
+            step.dtype,
+            {step.name: step.backend},
+            n_threads,
+            purpose=purpose,
+        )
+        | {"until": step.until}
+        for number, step in enumerate(steps)
+    ]
+    path = campaign.results_file(arguments.results, purpose)
+    with tempfile.TemporaryDirectory() as folder, Journal(path, headers) as journal:
+        train_folder = stored(dataset.train, Path(folder) / "train")
+        test_folder = stored(dataset.test, Path(folder) / "test")
+        try:
+            for number, step in enumerate(steps):
+                until = target if step.until else None
+                job = Job(step.backend, step.recipe, step.dtype, train_folder, test_folder, n_threads, until)
+                accuracy.train_all(console, number, {step.name: job}, step.seeds, journal)
+        finally:  # an interruption costs only the training that it hits; the same command goes on
+            show(rows(journal.records))
+            failed = [
+                f"{entry['entrant']}: {entry['reason']}" for entry in journal.records if entry["kind"] == "failure"
+            ]
+            for line in failed:
+                console.print(f"[red]left out:[/] {escape(line)}", soft_wrap=True)
+            console.print(f"Every training: {path}; --results with it goes on", soft_wrap=True, markup=False)
+    return 1 if failed else 0
+
+
+def rows(records: Sequence[Record]) -> list[Row]:
+    """A row for each step that has a finished training, in their order."""
+    found = []
+    for head in (entry for entry in records if entry["kind"] == "race"):
+        mine = [entry for entry in records if entry["kind"] == "training" and entry["race"] == head["race"]]
+        if not mine:
+            continue
+        ((name, backend),) = head["entrants"].items()
+        costs = [math.nan if entry["cost"] is None else entry["cost"] for entry in mine]
+        passes = [entry["images"] / head["key"]["images"] for entry in mine]
+        found.append(
+            Row(
+                name,
+                backend,
+                head["key"],
+                head["target"],
+                head["until"],
+                reached([entry["accuracy"] for entry in mine], costs, head["target"]),
+                median(entry["wall"] for entry in mine),
+                median(passes),
+                median(entry["wall"] / p for entry, p in zip(mine, passes, strict=True)),
+                [entry["curve"] for entry in mine if "curve" in entry],
+            )
+        )
+    return found
+
+
+def said(row: Row) -> str:
+    """How sure the target is reached, in a cell."""
+    found = row.reached
+    if row.until and row.counts:
+        return f"all of {found.seeds}"
+    if row.until:
+        return f"{round(found.above * found.seeds)} of {found.seeds}, best {found.best:.2%}"
+    bound = f"{found.lower:.2%}" if math.isfinite(found.lower) else "unknown"
+    return f"mean {found.mean:.2%}, above {bound}"

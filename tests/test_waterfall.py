@@ -1,0 +1,126 @@
+"""`waterfall` and `batches` on small data: both rules for reaching a target, factors, and going on."""
+
+import json
+import re
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_accuracy_command import digits_of
+
+from bench import batches, campaign, machine, reaching, recipes, steps, threads, trainings, tuning, waterfall
+from bench.__main__ import main
+from bench.journal import Journal, read
+from bench.steps import Step
+from data import mnist
+
+TINY = recipes.relu(784, 8, 10)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    mnist.write_folder(tmp_path / "digits", digits_of(600, 1), digits_of(200, 2))
+    monkeypatch.setattr(machine, "FOLDER", tmp_path / "results")
+    monkeypatch.setattr(campaign, "FOLDER", tmp_path / "results")
+    monkeypatch.setattr(threads, "cores", lambda: 1)
+    monkeypatch.setattr(reaching, "LEAST_SEEDS", 2)
+    monkeypatch.setenv("COLUMNS", "140")
+    fast = recipes.nesterov("fast", TINY, 20, 3, 0.1, "for a test")
+    slow = replace(fast, name="slow", batch=200, passes=60, fall="constant", momentum=0.0, order="file")
+    never = replace(slow, name="never", learning_rate=1e-6, passes=2)
+
+    def ways(seeds: int, slow_seeds: int) -> list[Step]:
+        return [
+            Step("slowly", "vectorized", "float64", slow, True, slow_seeds),
+            Step("never", "vectorized", "float32", never, True, slow_seeds),
+            Step("fast", "minibatch", "float32", fast, False, seeds),
+        ]
+
+    monkeypatch.setattr(waterfall, "ways", ways)
+    monkeypatch.setattr(batches, "BATCHES", (20, 60))
+    monkeypatch.setattr(batches, "RATES", (1e-6, 0.1))
+    monkeypatch.setattr(batches, "TARGET", 0.6)
+    monkeypatch.setattr(batches, "WIDER", TINY)
+    monkeypatch.setattr(batches, "CHOSEN", tmp_path / "batches.json")
+    monkeypatch.setattr(tuning, "HELD_OUT", 100)
+    monkeypatch.setattr(batches, "HELD_OUT", 100)
+    return tmp_path
+
+
+def run(folder: Path, command: str, *arguments: str) -> int:
+    usual = ["--data", str(folder / "digits"), "--results", str(folder / "found.jsonl")]
+    return main([command, *usual, *arguments])
+
+
+def test_a_waterfall_has_factors_where_the_target_was_reached(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "waterfall", "--seeds", "3", "--slow-seeds", "2") == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^slowly +vectorized +[\d.e-]+ +[\d.]+ +all of 2 *$", out, re.MULTILINE), out
+    assert re.search(r"^never +vectorized +\([\d.e-]+\) +2 +0 of 2, best \d+\.\d\d% *$", out, re.MULTILINE), out
+    assert re.search(
+        r"^fast +minibatch +[\d.e-]+ +3 +mean \d+\.\d\d%, above \d+\.\d\d% +> [\d.]+ +[\d.]+ *$", out, re.MULTILINE
+    ), out
+    records, _ = read(folder / "found.jsonl")
+    slowly, never, fast = steps.rows(records)
+    assert slowly.counts
+    assert not never.counts
+    assert fast.counts
+    for curve in slowly.curves:
+        assert curve["accuracy"][-1] >= 0.9417 > curve["accuracy"][-2]  # it ends where it first reaches it
+        assert curve["seconds"] == sorted(curve["seconds"])
+        assert curve["passes"][:2] == [0, pytest.approx(1 / 3)]
+    assert slowly.passes == pytest.approx(sum(curve["passes"][-1] for curve in slowly.curves) / 2)
+    assert run(folder, "waterfall", "--seeds", "3", "--slow-seeds", "2") == 0
+    assert [e for e in read(folder / "found.jsonl")[0] if e["kind"] == "training"] == [
+        e for e in records if e["kind"] == "training"
+    ]
+
+
+def test_an_interruption_keeps_what_is_finished(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = Journal.record
+
+    def interrupted(self: Journal, *entries: dict[str, Any]) -> None:
+        if entries[0]["kind"] == "training" and entries[0]["race"] == 1:
+            raise KeyboardInterrupt
+        right(self, *entries)
+
+    monkeypatch.setattr(Journal, "record", interrupted)
+    assert run(folder, "waterfall", "--seeds", "3", "--slow-seeds", "2") == 130
+    out = capsys.readouterr().out
+    assert re.search(r"^slowly .*all of 2", out, re.MULTILINE), out
+    assert "goes on" in out
+
+
+def test_batches_take_the_rates_that_were_chosen_on_held_out_images(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usual = ["--backend", "minibatch", "--batch", "20", "60", "--seeds", "2"]
+    (folder / "batches.json").write_text("{}")
+    assert run(folder, "batches", *usual) == 1
+    assert "--batch 20: has no learning rate; choose one by `--batch 20 --choose`" in capsys.readouterr().err
+    assert run(folder, "batches", *usual, "--choose") == 0
+    chosen = json.loads((folder / "batches.json").read_text())
+    assert {batch: entry["rate"] for batch, entry in chosen.items()} == {"20": 0.1, "60": 0.1}
+    assert chosen["60"]["passes"]["1e-06"] is None
+    capsys.readouterr()
+    assert run(folder, "batches", *usual) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^20 +0\.1 .*all of 2", out, re.MULTILINE), out
+    small, all_ = steps.rows(read(folder / "found.jsonl")[0])
+    assert small.passes < all_.passes
+    assert {row.case["learning_rate"] for row in (small, all_)} == {0.1}
+
+
+def test_looks_grow_with_the_updates_up_to_a_pass() -> None:
+    firsts = trainings.looks(2000, 100)
+    gaps = [after - before for before, after in pairwise(firsts)]
+    assert firsts[:3] == [0, 1, 2]
+    assert gaps == sorted(gaps)
+    assert gaps[-1] == 100
+    assert max(gap / first for gap, first in zip(gaps[10:], firsts[10:], strict=False)) <= 0.15
+    assert trainings.looks(1, 1) == [0]
+    assert trainings.looks(3, 1) == [0, 1, 2]
