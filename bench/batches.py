@@ -1,6 +1,6 @@
 """`python -m bench batches`: do mini-batches pay, by the round and by the time to 92.86 %?
 
-The same network (784-128-10, ReLU, softmax) by plain SGD, in batches of 1 to all 60,000 images, orders drawn anew each
+The same network (784-128-10, ReLU, softmax) by plain SGD, in batches of one image up to all, orders drawn anew each
 round, one learning rate throughout. Each batch has the rate of a grid with which it came there after the fewest images,
 judged on held-out training images by `--choose`, which writes bench/batches.json. Training goes on until the target is
 reached on the test images; they are looked at where the updates have grown by a tenth, at least once a round.
@@ -8,6 +8,7 @@ reached on the test images; they are looked at where the updates have grown by a
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from data import Dataset, Digits
 from impls.contract import Backend
 
 TARGET = 0.9286
-BATCHES = (1, 4, 16, 64, 128, 512, 2048, 10_000, 60_000)
+BATCHES = (1, 4, 16, 64, 128, 512, 2048, 10_000, 60_000)  # that --choose chooses for
 RATES = (0.8, 1.6, 3.2, 0.4, 0.2, 0.1, 0.05, 0.02, 0.01)  # the likely first: the others stop where the best was there
 SEEDS = 3
 BACKEND = "numba_sparse"
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     add, whole = parser.add_argument, options.whole_number(1)
     add("--backend", default=BACKEND, metavar="NAME", help="who trains (default: %(default)s)")
-    add("--batch", type=whole, nargs="+", default=BATCHES, metavar="N", help="default: 1 to 60,000")
+    add("--batch", type=whole, nargs="+", metavar="N", help="default: all that have a rate")
     add("--seeds", type=whole, default=SEEDS, metavar="N", help="of each (default: %(default)s)")
     add("--choose", action="store_true", help="choose the learning rates again, on held-out images, and nothing else")
     steps.add_arguments(parser)
@@ -47,18 +48,20 @@ def run(arguments: argparse.Namespace) -> int:
     """Train and print; 1 if the backend failed. Raises UserError for a batch without a rate."""
     console = Console(highlight=False)
     if arguments.choose:
-        dataset = accuracy.digits_for(console, arguments.data, [recipe_of(batch, 1.0) for batch in arguments.batch])
-        choose_all(console, impls.load(arguments.backend), dataset, arguments.batch)
+        batches = arguments.batch or BATCHES
+        dataset = accuracy.digits_for(console, arguments.data, [recipe_of(batch, 1.0) for batch in batches])
+        choose_all(console, impls.load(arguments.backend), dataset, batches)
         return 0
     rates = {int(batch): entry["rate"] for batch, entry in json.loads(CHOSEN.read_text()).items()}
-    for batch in arguments.batch:
+    batches = arguments.batch or list(rates)
+    for batch in batches:
         if batch not in rates:
             raise UserError(f"--batch {batch}: has no learning rate; choose one by `--batch {batch} --choose`")
     ways = [
         Step(
             f"batches of {batch:,}", arguments.backend, "float32", recipe_of(batch, rates[batch]), True, arguments.seeds
         )
-        for batch in arguments.batch
+        for batch in batches
     ]
     return steps.train(console, arguments, "batches", TARGET, ways, lambda rows: show(console, rows))
 
@@ -69,7 +72,7 @@ def recipe_of(batch: int, rate: float) -> Recipe:
     return Recipe(f"batch-{batch}", WIDER, "he_normal", batch, most, rate, "constant", 0.0, "one of many batch sizes")
 
 
-def choose_all(console: Console, backend: Backend, dataset: Dataset, batches: list[int]) -> None:
+def choose_all(console: Console, backend: Backend, dataset: Dataset, batches: Sequence[int]) -> None:
     """Choose the rate of each batch, and write it down with what the others needed; what is there already stays."""
     chosen = json.loads(CHOSEN.read_text()) if CHOSEN.exists() else {}
     for batch in batches:
@@ -113,12 +116,12 @@ def show(console: Console, rows: list[Row]) -> None:
         "batch",
         "rate",
         "s a round",
-        f"{TARGET:.2%} reached by",
+        "reached",
         "updates",
         "rounds",
         "seconds",
-        "faster: a round",
-        "to it",
+        "x a round",
+        "x to it",
     )
     last = rows[-1] if rows else None
     for row in rows:
@@ -131,4 +134,6 @@ def show(console: Console, rows: list[Row]) -> None:
             f"{updates:,.0f}", f"{row.passes:.3g}", seconds, f"{last.a_pass / row.a_pass:.2g}", faster,
         )  # fmt: skip
     console.print(table)
-    console.print("Medians over seeds. Faster: than the last row. In brackets: the target was not reached.")
+    console.print(
+        f"To {TARGET:.2%}; medians over seeds. x: times faster than the last row. In brackets: it was not reached."
+    )

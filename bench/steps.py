@@ -143,11 +143,10 @@ def rows(records: Sequence[Record]) -> list[Row]:
 
 
 def said(row: Row) -> str:
-    """How sure the target is reached, in a cell."""
+    """In a cell: how many seeds reached it, and the best if not all; or their mean, and its lower bound."""
     found = row.reached
     if row.until and row.counts:
         return f"all of {found.seeds}"
     if row.until:
-        return f"{round(found.above * found.seeds)} of {found.seeds}, best {found.best:.2%}"
-    bound = f"{found.lower:.2%}" if math.isfinite(found.lower) else "unknown"
-    return f"mean {found.mean:.2%}, above {bound}"
+        return f"{round(found.above * found.seeds)} of {found.seeds} ({found.best:.2%})"
+    return f"{found.mean:.2%} ({found.lower:.2%})" if math.isfinite(found.lower) else f"{found.mean:.2%}"
