@@ -88,7 +88,8 @@ def run(arguments: argparse.Namespace) -> int:
                     posts[method_name(part)] = Post(part.method, METHOD_DTYPE, *digits)
                 train_all(console, number, part, posts, arguments.seeds, n_threads, journal)
         finally:  # an interruption costs only the seed that it hits
-            failures = show(console, races_of(journal.records))
+            show(console, races_of(journal.records))
+            failures = show_failures(console, journal.records)
             console.print(f"Every training: {path}", soft_wrap=True, markup=False)
     return 1 if failures else 0
 
@@ -260,8 +261,8 @@ def course(
 # --- what is printed -------------------------------------------------------------------------------------
 
 
-def show(console: Console, races: list[Raced]) -> list[str]:
-    """The tables; returns who failed, and why."""
+def show(console: Console, races: list[Raced]) -> None:
+    """The tables."""
     purpose = races[0].purpose
     if races[0].notice:
         console.print(races[0].notice)
@@ -272,7 +273,11 @@ def show(console: Console, races: list[Raced]) -> list[str]:
             show_grid(console, race)
     else:
         show_effects(console, races[0])
-    failures = [reason for race in races for reason in race.left_out.values()]
+
+
+def show_failures(console: Console, records: list[Record]) -> list[str]:
+    """Who failed, and why; also in a seed that was not finished for that, which no table has."""
+    failures = [f"{entry['entrant']}: {entry['reason']}" for entry in records if entry["kind"] == "failure"]
     for line in dict.fromkeys(failures):
         console.print(f"[red]left out:[/] {escape(line)}", soft_wrap=True)
     return failures
@@ -344,6 +349,7 @@ def cells(figure: Compared) -> list[str]:
 def incidents(row: findings.Row) -> str:
     """What went wrong in some seeds, in words."""
     said = f" The article: {row.said}." if row.said else ""
+    said += f" Its check of accuracy took {row.article_check:g} s." if row.article_check else ""
     for figure in row.figures:
         if figure.constant:
             said += f" {figure.text} % is the score of {figure.constant}."

@@ -670,7 +670,7 @@ def move(parameters: Array, velocities: Array, gradient: Array, rate: float, mu:
     """One update of flat arrays, with momentum or without.
 
     A velocity without gradients, as of a pixel that is seldom there, shrinks until it is below the normal numbers,
-    with which processors are slow: a pass in batches of 16 took eight times as long. So from where that is near it is 0.
+    with which processors are slow: a pass in batches of 16 took eight times as long. So near there it is 0.
     """
     number = type(rate)
     least = number(np.finfo(number).tiny / np.finfo(number).eps)

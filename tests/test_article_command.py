@@ -22,8 +22,14 @@ from impls.contract import Layer
 
 FAILING = """
 from impls.vectorized import *
-def train(*a):
-    raise RuntimeError("not today")
+from impls.vectorized import train as train_as_usual
+trained = 0
+def train(*a):  # the first call is of one round, to compile
+    global trained
+    trained += 1
+    if trained > 1:
+        raise RuntimeError("not today")
+    return train_as_usual(*a)
 """
 SMALL = Setting((784, 8, 10), pixel_scale=1 / 255, rounds=3)
 RELU = replace(SMALL, hidden="relu", output="relu", learning_rate=0.1)
