@@ -83,6 +83,7 @@ def render(chosen: Chosen) -> dict[str, bytes]:
     return {
         **{f"{name}.svg": svg.encode() for name, svg in svgs.items()},
         **{f"{one.name}.png": figures.png(one.figure) for one in drawn},
+        **{name: text.encode() for name, text in sections.csv_files(chosen).items()},
         "summary.md": sections.summary(chosen).encode(),
         "index.html": page(chosen, {one.name: (one, svgs[one.name]) for one in drawn}).encode(),
     }

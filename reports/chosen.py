@@ -33,8 +33,13 @@ class Chosen:
 
     @property
     def notices(self) -> list[str]:
-        """What is to be shown with everything, each once."""
-        return list(dict.fromkeys(results.notice for results in self.files if results.notice))
+        """What is to be shown with everything, each once; of which files, where it is not of all."""
+        of: dict[str, list[str]] = {}
+        for results in self.files:
+            if results.notice:
+                of.setdefault(results.notice, []).append(results.path.name)
+        count = len(self.files)
+        return [notice if len(names) == count else f"{', '.join(names)}: {notice}" for notice, names in of.items()]
 
     @property
     def names(self) -> list[str]:

@@ -1,13 +1,11 @@
 """What a report says, section by section, and all of it as Markdown."""
 
-from typing import NamedTuple
-
 from bench.results import ResultSet
 from bench.standings import GROWING
 from reports import races, tables
 from reports.chosen import Chosen
 from reports.figures import DRAWINGS
-from reports.tables import Sheet, for_markdown, markdown_text
+from reports.tables import Section, file_name, for_csv, for_markdown, markdown_text
 
 ABOUT_ALL = [
     "They are times of one machine on one occasion. On another machine, or on this one while it does other work, both "
@@ -31,16 +29,6 @@ ABOUT_RACES = [
 NO_BENCHMARKS = (
     "Accuracy, and each backend at home: no results of pytest --benchmark-only --benchmark-json=FILE are among these."
 )
-
-
-class Section(NamedTuple):
-    """A part of the report."""
-
-    title: str
-    lines: list[str]  # before the tables
-    sheets: list[Sheet]
-    explanation: str  # after the tables
-    figures: list[str]  # their names
 
 
 def sections(chosen: Chosen) -> list[Section]:
@@ -136,3 +124,33 @@ def summary(chosen: Chosen) -> str:
     parts += map(markdown_text, remarks(chosen))
     parts.append("\n".join(f"- {markdown_text(f'{name}: {said}')}" for name, said in origins(chosen)))
     return "\n\n".join(parts) + "\n"
+
+
+def csv_files(chosen: Chosen) -> dict[str, str]:
+    """Every table as CSV, by the name of its file, and every raw sample."""
+    files = {"samples.csv": for_csv(samples(chosen.files))}
+    for section in sections(chosen):
+        for sheet in section.sheets:
+            name, number = f"{file_name(sheet.title)}.csv", 2
+            while name in files:
+                name, number = f"{file_name(sheet.title)}-{number}.csv", number + 1
+            files[name] = for_csv([sheet.heads, *sheet.rows])
+    return files
+
+
+def samples(files: list[ResultSet]) -> list[list[str]]:
+    """Every raw sample under its heads: seconds as they were measured, on so many images."""
+    heads = ["file", "of", "backend", "plan", "generation", "round", "images", "wall_s", "user_s", "system_s"]
+    rows = [heads]
+    for results in files:
+        for measured in results.measurements:
+            what = [results.path.name, measured.quantity, measured.backend, measured.plan]
+            times = zip(measured.samples, measured.user_samples, measured.system_samples, strict=True)
+            rows += [[*what, "", str(i), str(measured.images), *map(repr, time)] for i, time in enumerate(times)]
+        for race in results.races:
+            for name, entrant in race.entrants.items():
+                what = [results.path.name, race.key["measure"], name, race.key["plan"]]
+                for one in sorted(entrant.samples, key=lambda one: (one.generation, one.round)):
+                    counts = one.generation, one.round, entrant.images
+                    rows.append([*what, *map(str, counts), repr(one.wall), repr(one.user), repr(one.system)])
+    return rows
