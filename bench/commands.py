@@ -5,7 +5,20 @@ import logging
 
 import data
 import impls
-from bench import UserError, accuracy, agree, calibrate, compare, options, pipeline, predict, race, train, tuning
+from bench import (
+    UserError,
+    accuracy,
+    agree,
+    calibrate,
+    compare,
+    options,
+    pipeline,
+    portray,
+    predict,
+    race,
+    train,
+    tuning,
+)
 from impls.contract import ContractError
 
 
@@ -26,6 +39,7 @@ def make_parser() -> argparse.ArgumentParser:
         ("calibrate", calibrate, "how far the verdicts of `compare` can be trusted on this machine"),
         ("train", train, "one training run, printed as the article prints it"),
         ("tune", tuning, "recipes tried on held-out training images"),
+        ("portrait", portray, "what a saved network says to test images, kept for the report"),
         ("predict", predict, "let a saved network say which digit a picture shows"),
     ):
         command = commands.add_parser(name, help=summary, description=module.__doc__)

@@ -11,7 +11,8 @@ from bench.results import ResultSet, read
 from reports import tables
 from reports.tables import printable
 
-BENCHMARKS, RACE, CALIBRATION, SWEEP = "benchmarks", "race", "calibration", "sweep of "
+BENCHMARKS, RACE, CALIBRATION, ACCURACY = "benchmarks", "race", "calibration", "accuracy"
+NETWORK, SWEEP = "network", "sweep of "
 HOW_TO_MAKE = "`make bench` or `python -m bench` makes results"
 
 
@@ -21,6 +22,8 @@ class Chosen:
 
     benchmarks: ResultSet | None = None  # of pytest-benchmark
     race: ResultSet | None = None  # of one race
+    accuracy: ResultSet | None = None  # of trainings over seeds
+    network: ResultSet | None = None  # of a trained network
     sweeps: dict[str, ResultSet] = field(default_factory=dict)  # by what was swept: "batch", "hidden", ...
     calibrations: list[ResultSet] = field(default_factory=list)  # of one case and code, oldest first
     notes: list[str] = field(default_factory=list)  # what is to be said of the choice, a line each
@@ -28,7 +31,7 @@ class Chosen:
     @property
     def files(self) -> list[ResultSet]:
         """All that is shown."""
-        several = [self.benchmarks, self.race, *self.sweeps.values(), *self.calibrations]
+        several = [self.accuracy, self.benchmarks, self.race, *self.sweeps.values(), *self.calibrations, self.network]
         return [results for results in several if results is not None]
 
     @property
@@ -67,7 +70,9 @@ def choose(paths: Sequence[Path]) -> Chosen:
     for results in ours:
         kinds.setdefault(kind_of(results), []).append(results)
     unknown = [results for results in kinds.pop("", []) if results.path.resolve() in asked_for]
-    notes += passed_over("of no kind that is shown: a race, a sweep, a calibration, benchmarks", unknown)
+    notes += passed_over(
+        "of no kind that is shown: trainings to an accuracy, a race, a sweep, a calibration, benchmarks", unknown
+    )
     notes += passed_over("without a whole generation of processes", kinds.pop("empty", []))
     calibrations = kinds.pop(CALIBRATION, [])
     alike = [results for results in calibrations if results.races[0].key == calibrations[-1].races[0].key]
@@ -78,6 +83,8 @@ def choose(paths: Sequence[Path]) -> Chosen:
     chosen = Chosen(
         newest.get(BENCHMARKS),
         newest.get(RACE),
+        newest.get(ACCURACY),
+        newest.get(NETWORK),
         {kind.removeprefix(SWEEP): results for kind, results in sorted(newest.items()) if kind.startswith(SWEEP)},
         alike,
         notes,
@@ -128,11 +135,15 @@ def kind_of(results: ResultSet) -> str:
     """Which place a file takes; "" for none, "empty" for a race that was left before its first generation ended."""
     from bench.standings import swept
 
+    if results.portrait:
+        return NETWORK
     if not results.races:
         return BENCHMARKS
     if not any(race.generations for race in results.races):
         return "empty"
     purpose = results.races[0].purpose
+    if purpose == "accuracy":
+        return ACCURACY if all(race.target is not None for race in results.races) else ""
     if purpose == "race" and len(results.races) > 1:
         try:
             return SWEEP + swept(results.races)

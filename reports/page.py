@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from reports import figures, sections, tables
+from reports import answers, figures, sections, tables
 from reports.chosen import Chosen
 from reports.figures import Drawn
 
@@ -26,7 +26,7 @@ class Image(NamedTuple):
 
     title: str
     caption: str
-    source: str  # a data: address, so that the page needs no file beside it
+    source: str  # a data: address, so that the page needs no file beside it; nothing in it needs escaping
     width: int  # CSS pixels
     height: int
 
@@ -50,6 +50,7 @@ def page(chosen: Chosen, drawn: Mapping[str, tuple[Drawn, str]]) -> str:
         title=f"{chosen.files[0].data_name}, {chosen.files[0].when}",
         headlines=sections.headlines(chosen),
         notices=chosen.notices,
+        answers=answers.answers(chosen),
         sections=sections.sections(chosen),
         images=images(drawn),
         left_out=sections.left_out(chosen),

@@ -2,7 +2,7 @@
 
 from bench.results import ResultSet
 from bench.standings import GROWING
-from reports import races, tables
+from reports import accuracy, answers, races, tables, trained
 from reports.chosen import Chosen
 from reports.figures import DRAWINGS
 from reports.tables import Section, file_name, for_csv, for_markdown, markdown_text
@@ -31,12 +31,17 @@ NO_BENCHMARKS = (
 )
 
 
+OF_A_RACE = ["ratios", "lines-of-code", "break-even", "memory", "roofline", "agreement"]  # figures
+
+
 def sections(chosen: Chosen) -> list[Section]:
     """One for each kind of results that there are."""
-    found = [of_benchmarks(chosen.benchmarks)] if chosen.benchmarks else []
+    found = accuracy.sections(chosen.accuracy) if chosen.accuracy else []
+    found += [of_benchmarks(chosen.benchmarks)] if chosen.benchmarks else []
     found += [of_race(chosen.race)] if chosen.race else []
     found += [of_sweep(what, results) for what, results in chosen.sweeps.items()]
-    return found + ([of_calibrations(chosen.calibrations)] if chosen.calibrations else [])
+    found += [of_calibrations(chosen.calibrations)] if chosen.calibrations else []
+    return found + (trained.sections(chosen.network) if chosen.network else [])
 
 
 def of_benchmarks(results: ResultSet) -> Section:
@@ -51,7 +56,7 @@ def of_race(results: ResultSet) -> Section:
     (race,) = results.races
     sheets = [races.standings(race), races.beside(race)]
     explanation = f"{races.WHAT_THE_RACE_IS} {races.WHAT_STANDS_BESIDE}"
-    return Section("A race, taking turns", races.told(race), sheets, explanation, ["ratios", "roofline"])
+    return Section("A race, taking turns", races.told(race), sheets, explanation, OF_A_RACE)
 
 
 def of_sweep(what: str, results: ResultSet) -> Section:
@@ -71,7 +76,8 @@ def of_calibrations(several: list[ResultSet]) -> Section:
 
 def headlines(chosen: Chosen) -> list[str]:
     """The report in a sentence or two."""
-    found = [tables.headline(chosen.benchmarks)] if chosen.benchmarks else []
+    found = [accuracy.headline(chosen.accuracy)] if chosen.accuracy else []
+    found += [tables.headline(chosen.benchmarks)] if chosen.benchmarks else []
     return found + ([races.headline(chosen.race.races[0])] if chosen.race else [])
 
 
@@ -86,15 +92,25 @@ def left_out(chosen: Chosen) -> list[str]:
 
 def limits(chosen: Chosen) -> list[str]:
     """What these numbers do not say."""
-    raced = any(results.races for results in chosen.files)
-    return ABOUT_ALL + ABOUT_BENCHMARKS * bool(chosen.benchmarks) + ABOUT_RACES * raced
+    raced = any(results.races for results in chosen.files if results is not chosen.accuracy)
+    return (
+        ABOUT_ALL
+        + accuracy.LIMITS * bool(chosen.accuracy)
+        + ABOUT_BENCHMARKS * bool(chosen.benchmarks)
+        + ABOUT_RACES * raced
+    )
 
 
 def origins(chosen: Chosen) -> list[tuple[str, str]]:
     """Each file that is shown: its name, and when it was begun, at which commit, and of what it is."""
     found = []
     for results in chosen.files:
-        about = races.setting_of(results.races) if results.races else tables.setting(results)
+        if results is chosen.accuracy:
+            about = accuracy.setting(results)
+        elif results is chosen.network:
+            about = trained.about(results)
+        else:
+            about = races.setting_of(results.races) if results.races else tables.setting(results)
         commit = results.machine.get("commit", "unknown")
         found.append((results.path.name, f"{results.when} · commit {commit} · {about}"))
     return found
@@ -111,6 +127,8 @@ def summary(chosen: Chosen) -> str:
     """All sections as Markdown."""
     parts = ["# digitbench", *map(markdown_text, headlines(chosen))]
     parts += [f"**{markdown_text(notice)}**" for notice in chosen.notices]
+    parts.append("## Four questions")
+    parts += [f"*{one.question}* {markdown_text(one.answer)}" for one in answers.answers(chosen)]
     for section in sections(chosen):
         parts.append(f"## {markdown_text(section.title)}")
         parts += map(markdown_text, section.lines)
@@ -140,7 +158,7 @@ def csv_files(chosen: Chosen) -> dict[str, str]:
 
 def samples(files: list[ResultSet]) -> list[list[str]]:
     """Every raw sample under its heads: seconds as they were measured, on so many images."""
-    heads = ["file", "of", "backend", "plan", "generation", "round", "images", "wall_s", "user_s", "system_s"]
+    heads = ["file", "of", "backend", "plan", "generation_or_seed", "round", "images", "wall_s", "user_s", "system_s"]
     rows = [heads]
     for results in files:
         for measured in results.measurements:
@@ -150,6 +168,9 @@ def samples(files: list[ResultSet]) -> list[list[str]]:
         for race in results.races:
             for name, entrant in race.entrants.items():
                 what = [results.path.name, race.key["measure"], name, race.key["plan"]]
+                for training in sorted(entrant.trainings, key=lambda one: one.seed):
+                    where = training.seed, "", race.key["images"]
+                    rows.append([*what, *map(str, where), repr(training.wall), "", ""])
                 for one in sorted(entrant.samples, key=lambda one: (one.generation, one.round)):
                     counts = one.generation, one.round, entrant.images
                     rows.append([*what, *map(str, counts), repr(one.wall), repr(one.user), repr(one.system)])

@@ -112,7 +112,7 @@ def test_images_have_sizes_and_words(opened: "Page") -> None:
             height: image.getBoundingClientRect().height,
         }))"""
     )
-    assert len(images) == 7
+    assert len(images) == 11
     assert all(len(image["label"]) > 20 and image["sized"] and image["loaded"] for image in images)
     assert all(image["width"] > 300 and image["height"] > 50 for image in images)
 

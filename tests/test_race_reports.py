@@ -588,8 +588,22 @@ def test_a_whole_report_of_races_alone(
     written(folder, "calibrate-a.jsonl", calibration(notice=NOTICE))
     (folder / "broken.jsonl").write_text('{"kind": "race", "schema": 99}\n')
     assert main(["--results", str(folder), "--out", str(tmp_path / "out")]) == 0
-    names = ["ratios", "roofline", "growth-batch", "roofline-batch", "calibration"]
-    expected = {f"{name}.{suffix}" for name in names for suffix in ("svg", "png")} | {"index.html", "summary.md"}
+    names = [
+        "ratios",
+        "roofline",
+        "memory",
+        "break-even",
+        "agreement",
+        "lines-of-code",
+        "growth-batch",
+        "roofline-batch",
+        "calibration",
+    ]
+    expected = {f"{name}.{suffix}" for name in names for suffix in ("svg", "png")} | {
+        "index.html",
+        "summary.md",
+        "ANSWERS.md",
+    }
     there = {path.name for path in (tmp_path / "out").iterdir()}
     assert {name for name in there if not name.endswith(".csv")} == expected
     assert {"who-is-faster.csv", "what-stands-beside-the-time.csv", "samples.csv"} <= there

@@ -688,6 +688,7 @@ def test_a_whole_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     assert {file.name for file in out.iterdir()} == names | {
         "index.html",
         "summary.md",
+        "ANSWERS.md",
         "samples.csv",
         "each-backend-at-home.csv",
         "all-on-the-same-plan-mini-batches-of-128.csv",
