@@ -3,12 +3,14 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from bench import UserError, journal
 from bench.fields import count, mapping, text, times
-from bench.portrait import Portrait, portrait_of
 from bench.raced import Raced, races_of
+
+if TYPE_CHECKING:
+    from bench.portrait import Portrait
 
 SCHEMA = journal.SCHEMA
 FOLDER = Path(__file__).parent / "results"
@@ -79,7 +81,7 @@ class ResultSet:
     disagreements: list[str] = field(default_factory=list)  # a line each: who was left out, and why
     unavailable: dict[str, str] = field(default_factory=dict)  # backend: reason
     races: list[Raced] = field(default_factory=list)  # in turns
-    portrait: Portrait | None = None  # of a trained network
+    portrait: "Portrait | None" = None  # of a trained network
     cut: bool = False  # whether the file ends in the middle of a record, which is passed over
 
 
@@ -117,6 +119,8 @@ def _of_races(path: Path) -> ResultSet:
 
 
 def _of_a_network(path: Path) -> ResultSet:
+    from bench.portrait import portrait_of
+
     content = mapping(_json(path))
     if content.get("schema") != SCHEMA:
         remedy = journal.remedy_for(content.get("schema"))

@@ -141,18 +141,20 @@ def first_of(there: list[Outcome], race: Raced) -> str:
     first, last = there[0], there[-1]
     words = f"{first.name} trains to {share(race.target)} of the test images in {number(first.seconds)} s"
     if first.ratio:
-        return f"{words}, {faster(first.ratio)} than {race.baseline}"
+        told_apart = "" if first.ratio.separated else ", which does not tell them apart"
+        return f"{words}, {faster(first.ratio)} as {race.baseline}{told_apart}"
     if last.ratio and last is not first:
         return f"{words}; {last.name} takes {races.with_interval(last.ratio)} times as long"
     return words
 
 
 def faster(ratio: statistics.Ratio) -> str:
-    """A ratio the other way round: "5.1 [4.9, 5.3] times faster"."""
-    if ratio.interval is None:
-        return f"{in_short(1 / ratio.estimate)} times as fast"
-    low, high = (1 / end if end else math.inf for end in reversed(ratio.interval))
-    return f"{in_short(1 / ratio.estimate)} [{in_short(low)}, {in_short(high)}] times as fast"
+    """A ratio the other way round, in three digits: "5.10 [4.93, 5.31] times as fast"."""
+    words = number(1 / ratio.estimate)
+    if ratio.interval:
+        low, high = (number(1 / end) if end else "∞" for end in reversed(ratio.interval))
+        words += f" [{low}, {high}]"
+    return f"{words} times as fast"
 
 
 def share(value: float | None) -> str:

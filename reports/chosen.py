@@ -12,7 +12,7 @@ from reports import tables
 from reports.tables import printable
 
 BENCHMARKS, RACE, CALIBRATION, ACCURACY = "benchmarks", "race", "calibration", "accuracy"
-NETWORK, SWEEP = "network", "sweep of "
+NETWORK, COMPARISON, SWEEP = "network", "comparison", "sweep of "
 HOW_TO_MAKE = "`make bench` or `python -m bench` makes results"
 
 
@@ -24,6 +24,8 @@ class Chosen:
     race: ResultSet | None = None  # of one race
     accuracy: ResultSet | None = None  # of trainings over seeds
     network: ResultSet | None = None  # of a trained network
+    comparison: ResultSet | None = None  # of two revisions
+    side_by_side: list[ResultSet] = field(default_factory=list)  # races that were asked for by name, where several were
     sweeps: dict[str, ResultSet] = field(default_factory=dict)  # by what was swept: "batch", "hidden", ...
     calibrations: list[ResultSet] = field(default_factory=list)  # of one case and code, oldest first
     notes: list[str] = field(default_factory=list)  # what is to be said of the choice, a line each
@@ -31,7 +33,17 @@ class Chosen:
     @property
     def files(self) -> list[ResultSet]:
         """All that is shown."""
-        several = [self.accuracy, self.benchmarks, self.race, *self.sweeps.values(), *self.calibrations, self.network]
+        others = [results for results in self.side_by_side if results is not self.race]
+        several = [
+            self.accuracy,
+            self.benchmarks,
+            self.race,
+            *others,
+            self.comparison,
+            *self.sweeps.values(),
+            *self.calibrations,
+            self.network,
+        ]
         return [results for results in several if results is not None]
 
     @property
@@ -48,7 +60,7 @@ class Chosen:
     def names(self) -> list[str]:
         """Everybody in a figure: the backends of the benchmarks, in their order, then others of races."""
         first = tables.ladder(self.benchmarks) if self.benchmarks else []
-        races = [race for results in self.files for race in results.races]
+        races = [race for results in self.files if results is not self.comparison for race in results.races]
         return list(dict.fromkeys([*first, *(name for race in races for name in race.entrants)]))
 
 
@@ -71,20 +83,26 @@ def choose(paths: Sequence[Path]) -> Chosen:
         kinds.setdefault(kind_of(results), []).append(results)
     unknown = [results for results in kinds.pop("", []) if results.path.resolve() in asked_for]
     notes += passed_over(
-        "of no kind that is shown: trainings to an accuracy, a race, a sweep, a calibration, benchmarks", unknown
+        "of no kind that is shown: trainings to an accuracy, a race, a sweep, a comparison, a calibration, benchmarks",
+        unknown,
     )
     notes += passed_over("without a whole generation of processes", kinds.pop("empty", []))
     calibrations = kinds.pop(CALIBRATION, [])
     alike = [results for results in calibrations if results.races[0].key == calibrations[-1].races[0].key]
     notes += passed_over("of another case or code than the newest calibration", without(calibrations, alike))
     newest = {kind: several[-1] for kind, several in kinds.items()}
-    older = [results for results in ours if results.path.resolve() in asked_for and kind_of(results) in newest]
+    by_name = [results for results in ours if results.path.resolve() in asked_for]
+    side_by_side = [results for results in ours if results.path.resolve() in asked_for and kind_of(results) == RACE]
+    side_by_side += without([newest[RACE]] if side_by_side else [], side_by_side)
+    older = [results for results in by_name if kind_of(results) in newest and kind_of(results) != RACE]
     notes += passed_over("older than another of its kind", without(older, newest.values()))
     chosen = Chosen(
         newest.get(BENCHMARKS),
         newest.get(RACE),
         newest.get(ACCURACY),
         newest.get(NETWORK),
+        newest.get(COMPARISON),
+        side_by_side if len(side_by_side) > 1 else [],
         {kind.removeprefix(SWEEP): results for kind, results in sorted(newest.items()) if kind.startswith(SWEEP)},
         alike,
         notes,
@@ -149,7 +167,7 @@ def kind_of(results: ResultSet) -> str:
             return SWEEP + swept(results.races)
         except ValueError:
             return ""
-    return {"race": RACE, "calibrate": CALIBRATION}.get(purpose, "")
+    return {"race": RACE, "calibrate": CALIBRATION, "compare": COMPARISON}.get(purpose, "")
 
 
 def without(several: Iterable[ResultSet], those: Iterable[ResultSet]) -> list[ResultSet]:

@@ -2,7 +2,7 @@
 
 from bench.results import ResultSet
 from bench.standings import GROWING
-from reports import accuracy, answers, races, tables, trained
+from reports import accuracy, answers, compared, races, tables, trained
 from reports.chosen import Chosen
 from reports.figures import DRAWINGS
 from reports.tables import Section, file_name, for_csv, for_markdown, markdown_text
@@ -39,6 +39,8 @@ def sections(chosen: Chosen) -> list[Section]:
     found = accuracy.sections(chosen.accuracy) if chosen.accuracy else []
     found += [of_benchmarks(chosen.benchmarks)] if chosen.benchmarks else []
     found += [of_race(chosen.race)] if chosen.race else []
+    found += [compared.beside_each_other(chosen.side_by_side)] if chosen.side_by_side else []
+    found += compared.sections(chosen.comparison) if chosen.comparison else []
     found += [of_sweep(what, results) for what, results in chosen.sweeps.items()]
     found += [of_calibrations(chosen.calibrations)] if chosen.calibrations else []
     return found + (trained.sections(chosen.network) if chosen.network else [])
@@ -107,6 +109,8 @@ def origins(chosen: Chosen) -> list[tuple[str, str]]:
     for results in chosen.files:
         if results is chosen.accuracy:
             about = accuracy.setting(results)
+        elif results is chosen.comparison:
+            about = f"{races.work(results.races[0])}: {races.setting(results.races[0])}"
         elif results is chosen.network:
             about = trained.about(results)
         else:

@@ -16,7 +16,7 @@ from bench import UserError, statistics, verdicts
 from bench.journal import SCHEMA
 from bench.raced import Raced
 from bench.results import ResultSet, read
-from reports import figures, race_figures, races, sections, tables
+from reports import compared, figures, race_figures, races, sections, tables
 from reports.__main__ import main
 from reports.chosen import Chosen, choose
 from reports.page import page
@@ -538,8 +538,9 @@ def test_files_are_named_one_by_one(tmp_path: Path) -> None:
     chosen = choose([race, calibrated])
     assert [results.path for results in chosen.files] == [race, calibrated]
     chosen = choose([race, tmp_path / "in"])
-    assert [results.path for results in chosen.files] == [newer]
-    assert chosen.notes == ["Not shown, as older than another of its kind: race.jsonl"]
+    assert [results.path for results in chosen.files] == [newer, race]
+    assert chosen.race is not None
+    assert chosen.race.path == newer
 
 
 def test_calibrations_of_another_case_do_not_count(tmp_path: Path) -> None:
@@ -561,12 +562,65 @@ def test_a_race_without_a_whole_generation_hides_no_other(tmp_path: Path) -> Non
         choose([left])
 
 
-def test_a_comparison_is_not_shown(tmp_path: Path) -> None:
-    path = written(tmp_path, "compare.jsonl", race_records(purpose="compare"))
-    with pytest.raises(UserError, match=r"of no kind that is shown.*compare\.jsonl; nothing is left to show"):
-        choose([path])
-    with pytest.raises(UserError, match="nothing is left to show"):
-        choose([tmp_path])
+def comparison(after: float, number: int = 0, backend: str = "swift", **more: Any) -> list[dict[str, Any]]:
+    """A backend as it was, 0.1 s, and as it is."""
+    seconds = {"before": 0.1, "after": after}
+    entrants = dict.fromkeys(seconds, backend)
+    return race_records(seconds, number=number, noise=0.001, purpose="compare", entrants=entrants, **more)
+
+
+def test_a_comparison_is_shown_with_its_verdicts(tmp_path: Path) -> None:
+    several = [comparison(0.11), comparison(0.09, 1, "wild"), comparison(0.1, 2, "same"), comparison(0.1, 3, EVIL)]
+    several.append(comparison(0.1, 4, "gone", failing=("after",)))
+    chosen = choose([written(tmp_path, "compare.jsonl", *several)])
+    assert chosen.comparison is not None
+    assert chosen.names == []
+    (section,) = compared.sections(chosen.comparison)
+    rows = rows_of(section.sheets[0])
+    assert [row[-1] for row in rows.values()] == [
+        "slower",
+        "faster",
+        "no slowdown found",
+        "no slowdown found",
+        "not measured on both sides",
+    ]
+    races_of_file = chosen.comparison.races
+    error = statistics.error_of_each(5, 0.95, looked=False)
+    ratio = statistics.ratio(races_of_file[0].rounds(), "after", "before", error)
+    assert compared.changes(chosen.comparison)["swift"] == ratio
+    (one,) = compared.drawn(chosen.comparison, {})
+    assert len(one.figure.axes[0].get_yticklabels()) == 4
+    assert "Has it become slower?" in words_on_the_page(chosen)
+
+
+def test_a_comparison_of_which_nothing_is_left(tmp_path: Path) -> None:
+    chosen = choose([written(tmp_path, "compare.jsonl", comparison(0.1, failing=("before", "after")))])
+    assert chosen.comparison is not None
+    (one,) = compared.drawn(chosen.comparison, {})
+    assert "Nobody was measured" in words_of(one.figure)
+
+
+def test_races_of_several_files_stand_side_by_side(tmp_path: Path) -> None:
+    older = written(tmp_path, "older.jsonl", race_records(when=at(1)))
+    newer = written(tmp_path, "newer.jsonl", race_records({"slow": 0.8, "new": 0.2, "floor": 0.05}, when=at(2)))
+    chosen = choose([newer, older])
+    assert chosen.race is not None
+    assert chosen.race.path == newer
+    section = compared.beside_each_other(chosen.side_by_side)
+    rows = rows_of(section.sheets[0])
+    assert list(rows) == ["floor", "twin", "swift", "slow", "new"] or list(rows) == [
+        "floor",
+        "swift",
+        "twin",
+        "slow",
+        "new",
+    ]
+    assert float(rows["slow"][0]) == pytest.approx(0.4, rel=0.03)
+    assert float(rows["slow"][1]) == pytest.approx(0.8, rel=0.03)
+    assert rows["new"][0] == rows["swift"][1] == "–"
+    assert int(rows["slow"][2].removesuffix(" %")) == pytest.approx(12.5, abs=1)
+    assert section.lines[0].startswith("A: older.jsonl")
+    assert "Side by side" in sections.summary(chosen)
 
 
 def test_a_file_that_is_cut_is_shown_as_far_as_it_goes_and_that_is_said(tmp_path: Path) -> None:
