@@ -4,7 +4,7 @@ import base64
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -132,5 +132,5 @@ def seen_of(content: dict[str, Any], side: int, n_outputs: int) -> Seen:
 
 def unpacked(packed: Any, dtype: type, n: int, side: int) -> Array:
     """The array again. Raises ValueError where its size is another."""
-    found = np.frombuffer(base64.b64decode(text(packed), validate=True), dtype)
-    return cast(Array, found.reshape(n, side, side))
+    found: Array = np.frombuffer(base64.b64decode(text(packed), validate=True), dtype)
+    return found.reshape(n, side, side)

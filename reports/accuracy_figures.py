@@ -93,7 +93,7 @@ def time_to_accuracy(races: Sequence[Raced], look: Looks) -> "Figure":
 
 def accuracy_over_training(race: Raced, look: Looks) -> "Figure":
     """Per cent correct over seconds and over passes, for the trainings of one recipe; every seed's end a mark."""
-    found = outcomes(race)
+    found = sorted(outcomes(race), key=lambda row: list(look).index(row.name))  # the later is thinner
     names = [row.name for row in found]
     courses = {name: race.entrants[name].courses for name in names}
     notes = [

@@ -90,7 +90,7 @@ def comparison(results: ResultSet, look: Mapping[str, Look]) -> "Figure":
             say(axes, "Nobody was measured on both sides.")
             return figure
         for y, (name, ratio) in enumerate(found.items()):
-            colour, marker, *_ = look.get(name, Look("#0072B2", "o", "-", 1.0, 1.0))
+            colour, marker = (look[name].colour, look[name].marker) if name in look else ("#0072B2", "o")
             if ratio.interval:
                 axes.plot(np.clip(ratio.interval, 0.1, 10), [y, y], color=colour, linewidth=2, solid_capstyle="butt")
             axes.plot(ratio.estimate, y, marker, color=colour, markersize=8)

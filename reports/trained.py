@@ -86,6 +86,8 @@ def draw_outputs(axes: "Axes", shown: Seen, i: int) -> None:
     bars[said].set(color=RIGHT if right else WRONG, hatch="" if right else "///", edgecolor="white")
     axes.set_xticks(range(len(outputs)))
     axes.tick_params(labelsize=7, length=2)
+    every = [0.0, *(value for row in shown.outputs for value in row)]
+    axes.set_ylim(1.05 * min(every), 1.05 * max(every) or 1.0)  # one scale for all
     axes.locator_params(axis="y", nbins=3)
 
 
@@ -118,7 +120,7 @@ def worst_mistakes(results: ResultSet) -> "Figure":
     columns = 10
     rows = max(1, math.ceil(len(shown.labels) / columns))
     title = "The mistakes of which the network was surest"
-    notes = ["Below each: the digit that is there, the digit that is said, and the output for that."]
+    notes = ["Above each: the digit that is there, the digit that is said, and the output for that."]
     with framed(results.notice, about(results), title, 1.5 * rows, notes) as figure:
         if not shown.labels:
             say(figure.subplots(), "It makes no mistake.")
@@ -135,24 +137,25 @@ def worst_mistakes(results: ResultSet) -> "Figure":
 
 
 def first_layer(results: ResultSet) -> "Figure":
-    """The weights of the first layer, an image a hidden unit."""
+    """The weights of the first layer, an image a hidden unit, each with a scale of its own."""
     assert results.portrait is not None
     weights = results.portrait.weights
-    columns = 20
-    rows = max(1, math.ceil(len(weights) / columns))
-    title = f"What the first {len(weights)} hidden units look for"
-    notes = [
-        "An image a unit, of its weights. Orange: ink there speaks for the unit; blue: against it; white: neither."
-    ]
-    with framed(results.notice, about(results), title, 0.5 * rows + 0.2, notes) as figure:
-        if not len(weights):
-            say(figure.subplots(), "It has no unit.")
+    n, columns = len(weights), 20
+    rows = max(1, math.ceil(n / columns))
+    title = f"The weights of {n} units of the first layer"
+    notes = ["An image a unit. Orange: ink there speaks for the unit; violet: against it; white: neither."]
+    with framed(results.notice, about(results), title, 0.5 * rows + 0.3, notes) as figure:
+        axes = figure.subplots()
+        axes.set_axis_off()
+        if not n:
+            say(axes, "It has none.")
             return figure
-        for i, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
-            axes.set_axis_off()
-            if i < len(weights):
-                most = max(1, int(np.abs(weights[i].astype(int)).max()))
-                axes.imshow(weights[i], cmap="PuOr_r", vmin=-most, vmax=most)
+        side = weights.shape[1]
+        mosaic = np.full((rows * (side + 2), columns * (side + 2)), np.nan)
+        for i, unit in enumerate(weights.astype(float)):
+            y, x = (side + 2) * (i // columns), (side + 2) * (i % columns)
+            mosaic[y : y + side, x : x + side] = unit / max(1.0, np.abs(unit).max())
+        axes.imshow(mosaic, cmap="PuOr_r", vmin=-1, vmax=1, interpolation="nearest")
     return figure
 
 

@@ -110,7 +110,7 @@ def test_the_figures_and_the_page(tmp_path: Path) -> None:
     assert html.count("<img ") == 4
     assert "92.50 % of 40 test images correct" in html
     assert "| 0 | 3 | 1 | 0 |" in sections.summary(chosen)
-    titles = [axes.get_title() for axes in drawn[0].figure.axes if axes.get_title()]
+    titles = [title for axes in drawn[0].figure.axes if (title := axes.get_title("left"))]
     assert titles[2:4] == ["is 2, says 3: wrong", "is 3, says 3: right"]
     assert "is 2, says 3" in drawn[2].figure.axes[0].get_title()
 

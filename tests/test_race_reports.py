@@ -387,6 +387,8 @@ def test_forty_entrants_have_room(tmp_path: Path) -> None:
     ]
     several = {"batch": raced(tmp_path, *sweep)}
     for one in race_figures.drawn(raced(tmp_path, sweep[0]), several, [], names):
+        if one.name == "agreement":  # no comparison with the reference is in these
+            continue
         figure: Any = one.figure
         labels = figure.legends[0].get_texts() if figure.legends else figure.axes[0].get_yticklabels()
         assert len(labels) >= 39
@@ -511,6 +513,7 @@ def test_a_folder_gives_the_newest_of_each_kind_and_all_calibrations(tmp_path: P
     assert [results.path.name for results in chosen.files] == [
         "2.json",
         "race-2.jsonl",
+        "compare.jsonl",
         "race-b2.jsonl",
         "race-h2.jsonl",
         "calibrate-1.jsonl",
@@ -570,7 +573,7 @@ def comparison(after: float, number: int = 0, backend: str = "swift", **more: An
 
 
 def test_a_comparison_is_shown_with_its_verdicts(tmp_path: Path) -> None:
-    several = [comparison(0.11), comparison(0.09, 1, "wild"), comparison(0.1, 2, "same"), comparison(0.1, 3, EVIL)]
+    several = [comparison(0.11), comparison(0.09, 1, "wild"), comparison(0.101, 2, "same"), comparison(0.101, 3, EVIL)]
     several.append(comparison(0.1, 4, "gone", failing=("after",)))
     chosen = choose([written(tmp_path, "compare.jsonl", *several)])
     assert chosen.comparison is not None
