@@ -36,6 +36,36 @@ class Sample:
     system: float
 
 
+@dataclass(frozen=True)
+class Course:
+    """A training as it went on, from before its first update; all lists are of one length."""
+
+    seconds: list[float]  # of training so far, wall
+    passes: list[float]  # over the training images so far
+    accuracy: list[float]  # share of the test images, 0 to 1
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One whole training of `bench accuracy`."""
+
+    seed: int
+    wall: float  # seconds
+    evaluation: float  # seconds for the test images
+    accuracy: float  # share of the test images, 0 to 1
+    cost: float  # of the test images; nan: it diverged
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One comparison with the reference that was passed."""
+
+    backend: str
+    quantity: str
+    error: float  # in eps
+    allowed: float
+
+
 @dataclass
 class Entrant:
     """Everything about one entrant of a race."""
@@ -48,6 +78,9 @@ class Entrant:
     at_home: bool = False
     processes: list[Process] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
+    trainings: list[Trained] = field(default_factory=list)
+    courses: list[Course] = field(default_factory=list)
+    starts: list[tuple[float, float]] = field(default_factory=list)  # of a trainer: seconds of prepare, first training
     cold: float | None = None  # seconds of the first call where nothing was compiled before
     failure: str | None = None
 
@@ -73,6 +106,9 @@ class Raced:
     load: float | None = None  # of the machine when it began, or last went on
     sweep: str | None = None  # what it is one value of: "batch", "hidden", "images", "threads"
     reason: str | None = None  # why it ended; None: it was left before
+    target: float | None = None  # of trainings: share of the test images that is to be reached
+    recipe: str = ""  # by which they train
+    checks: list[Checked] = field(default_factory=list)
     comparison: int | None = None  # of a calibration: generations of one comparison
     about: dict[str, Any] = field(default_factory=dict)  # what is particular to its purpose
     courses: list[dict[str, Any]] = field(default_factory=list)  # of the article: its trainings, see `bench.courses`
@@ -134,6 +170,8 @@ def header_of(entry: journal.Record) -> Raced:
         comparison=whole(entry.get("comparison")),
         sweep=None if entry.get("sweep") is None else text(entry["sweep"]),
         about=mapping(entry.get("about", {})),
+        target=finite(entry.get("target")),
+        recipe=text(entry.get("recipe") or ""),
     )
 
 
@@ -166,6 +204,8 @@ def add(race: Raced, entry: journal.Record) -> None:
         race.courses = [one for one in race.courses if any(one[part] != entry[part] for part in who)] + [entry]
     elif kind == "end":
         race.reason = text(entry["reason"])
+    elif kind in ("trainer", "training", "curve"):
+        add_training(race.entrants[entry["entrant"]], entry)
     elif kind in ("process", "sample", "cold", "failure"):
         entrant = race.entrants[entry["entrant"]]
         if kind == "process":
@@ -218,6 +258,41 @@ def add_agreement(race: Raced, entry: journal.Record) -> None:
             race.denied.setdefault(backend, text(entry["denial"]))
     else:
         race.errors[backend] = max(race.errors.get(backend, 0.0), float(entry["error"]))
+        allowed = finite(entry.get("allowed"))
+        if allowed:
+            race.checks.append(Checked(backend, text(entry["quantity"]), float(entry["error"]), allowed))
+
+
+def add_training(entrant: Entrant, entry: journal.Record) -> None:
+    """What `bench accuracy` keeps: how a trainer began, a whole training, or one in pieces."""
+    if entry["kind"] == "trainer":
+        prepare, first = times([entry["prepare"]["wall"], entry["first"]["wall"]])
+        entrant.starts.append((prepare, first))
+    elif entry["kind"] == "training":
+        wall, evaluation = times([entry["wall"], entry["evaluation"]["wall"]])
+        (accuracy,) = shares([entry["accuracy"]])
+        if wall <= 0:
+            raise ValueError("seconds of a training must be positive")
+        cost = math.nan if entry["cost"] is None else float(entry["cost"])
+        entrant.trainings.append(Trained(count(entry["generation"], 0), wall, evaluation, accuracy, cost))
+        if "curve" in entry:
+            entrant.courses.append(course_of(entry["curve"]))
+    else:
+        entrant.courses.append(course_of(entry))
+
+
+def course_of(entry: journal.Record) -> Course:
+    """A training in pieces."""
+    seconds = times(entry["seconds"])
+    return Course(seconds, times(entry["passes"], len(seconds)), shares(entry["accuracy"], len(seconds)))
+
+
+def shares(values: list[Any], length: int | None = None) -> list[float]:
+    """Shares from 0 to 1. Raises ValueError."""
+    found = times(values, length)
+    if max(found, default=0.0) > 1:
+        raise ValueError(f"expected shares from 0 to 1, found {values!r:.60}")
+    return found
 
 
 def add_process(race: Raced, entrant: Entrant, entry: journal.Record) -> None:

@@ -3,11 +3,14 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from bench import UserError, journal
 from bench.fields import count, mapping, text, times
 from bench.raced import Raced, races_of
+
+if TYPE_CHECKING:
+    from bench.portrait import Portrait
 
 SCHEMA = journal.SCHEMA
 FOLDER = Path(__file__).parent / "results"
@@ -78,6 +81,7 @@ class ResultSet:
     disagreements: list[str] = field(default_factory=list)  # a line each: who was left out, and why
     unavailable: dict[str, str] = field(default_factory=dict)  # backend: reason
     races: list[Raced] = field(default_factory=list)  # in turns
+    portrait: "Portrait | None" = None  # of a trained network
     cut: bool = False  # whether the file ends in the middle of a record, which is passed over
 
 
@@ -89,7 +93,10 @@ def read(path: Path) -> ResultSet:
     """
     try:
         with path.open("rb") as file:
-            is_race = file.read(40).replace(b" ", b"").startswith(b'{"kind":"race"')
+            begins = file.read(40).replace(b" ", b"")
+        is_race = begins.startswith(b'{"kind":"race"')
+        if begins.startswith(b'{"kind":"network"'):
+            return _of_a_network(path)
         return _of_races(path) if is_race else _of_benchmarks(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); `python -m bench` makes results") from None
@@ -111,14 +118,32 @@ def _of_races(path: Path) -> ResultSet:
     )
 
 
+def _of_a_network(path: Path) -> ResultSet:
+    from bench.portrait import portrait_of
+
+    content = mapping(_json(path))
+    if content.get("schema") != SCHEMA:
+        remedy = journal.remedy_for(content.get("schema"))
+        raise UserError(f"{path}: has schema {content.get('schema')}, this version reads {SCHEMA}; {remedy}")
+    notice = None if content["notice"] is None else text(content["notice"])
+    found = portrait_of(content)
+    return ResultSet(
+        path, text(content["when"]), mapping(content["machine"]), text(content["data"]), notice, portrait=found
+    )
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: expected whole JSON, found: {error}; run the benchmark again") from None
+
+
 # --- of pytest-benchmark ---------------------------------------------------------------------------------
 
 
 def _of_benchmarks(path: Path) -> ResultSet:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: expected whole JSON, found: {error}; run the benchmark again") from None
+    content = _json(path)
     ours = content.get("digitbench") if isinstance(content, dict) else None
     if not isinstance(ours, dict) or "benchmarks" not in content:
         raise UserError(

@@ -74,16 +74,23 @@ def _parser() -> argparse.ArgumentParser:
 
 def render(chosen: Chosen) -> dict[str, bytes]:
     """Every file of the report, by name; nothing is written."""
-    from reports import figures, race_figures, sections
+    from bench.measuring import FLOOR
+    from reports import accuracy_figures, answers, compared, figures, race_figures, sections, trained
     from reports.page import page
 
-    drawn = figures.drawn(chosen.benchmarks) if chosen.benchmarks else []
+    look = figures.looks([name for name in chosen.names if name != FLOOR])
+    drawn = accuracy_figures.drawn(chosen.accuracy, look) if chosen.accuracy else []
+    drawn += figures.drawn(chosen.benchmarks) if chosen.benchmarks else []
     drawn += race_figures.drawn(chosen.race, chosen.sweeps, chosen.calibrations, chosen.names)
+    drawn += compared.drawn(chosen.comparison, look) if chosen.comparison else []
+    drawn += trained.drawn(chosen.network) if chosen.network else []
     svgs = {one.name: figures.svg(one.figure) for one in drawn}
     return {
         **{f"{name}.svg": svg.encode() for name, svg in svgs.items()},
         **{f"{one.name}.png": figures.png(one.figure) for one in drawn},
+        **{name: text.encode() for name, text in sections.csv_files(chosen).items()},
         "summary.md": sections.summary(chosen).encode(),
+        "ANSWERS.md": answers.as_markdown(chosen).encode(),
         "index.html": page(chosen, {one.name: (one, svgs[one.name]) for one in drawn}).encode(),
     }
 

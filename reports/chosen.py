@@ -11,7 +11,8 @@ from bench.results import ResultSet, read
 from reports import tables
 from reports.tables import printable
 
-BENCHMARKS, RACE, CALIBRATION, SWEEP = "benchmarks", "race", "calibration", "sweep of "
+BENCHMARKS, RACE, CALIBRATION, ACCURACY = "benchmarks", "race", "calibration", "accuracy"
+NETWORK, COMPARISON, SWEEP = "network", "comparison", "sweep of "
 HOW_TO_MAKE = "`make bench` or `python -m bench` makes results"
 
 
@@ -21,6 +22,10 @@ class Chosen:
 
     benchmarks: ResultSet | None = None  # of pytest-benchmark
     race: ResultSet | None = None  # of one race
+    accuracy: ResultSet | None = None  # of trainings over seeds
+    network: ResultSet | None = None  # of a trained network
+    comparison: ResultSet | None = None  # of two revisions
+    side_by_side: list[ResultSet] = field(default_factory=list)  # races that were asked for by name, where several were
     sweeps: dict[str, ResultSet] = field(default_factory=dict)  # by what was swept: "batch", "hidden", ...
     calibrations: list[ResultSet] = field(default_factory=list)  # of one case and code, oldest first
     notes: list[str] = field(default_factory=list)  # what is to be said of the choice, a line each
@@ -28,19 +33,34 @@ class Chosen:
     @property
     def files(self) -> list[ResultSet]:
         """All that is shown."""
-        several = [self.benchmarks, self.race, *self.sweeps.values(), *self.calibrations]
+        others = [results for results in self.side_by_side if results is not self.race]
+        several = [
+            self.accuracy,
+            self.benchmarks,
+            self.race,
+            *others,
+            self.comparison,
+            *self.sweeps.values(),
+            *self.calibrations,
+            self.network,
+        ]
         return [results for results in several if results is not None]
 
     @property
     def notices(self) -> list[str]:
-        """What is to be shown with everything, each once."""
-        return list(dict.fromkeys(results.notice for results in self.files if results.notice))
+        """What is to be shown with everything, each once; of which files, where it is not of all."""
+        of: dict[str, list[str]] = {}
+        for results in self.files:
+            if results.notice:
+                of.setdefault(results.notice, []).append(results.path.name)
+        count = len(self.files)
+        return [notice if len(names) == count else f"{', '.join(names)}: {notice}" for notice, names in of.items()]
 
     @property
     def names(self) -> list[str]:
         """Everybody in a figure: the backends of the benchmarks, in their order, then others of races."""
         first = tables.ladder(self.benchmarks) if self.benchmarks else []
-        races = [race for results in self.files for race in results.races]
+        races = [race for results in self.files if results is not self.comparison for race in results.races]
         return list(dict.fromkeys([*first, *(name for race in races for name in race.entrants)]))
 
 
@@ -62,17 +82,27 @@ def choose(paths: Sequence[Path]) -> Chosen:
     for results in ours:
         kinds.setdefault(kind_of(results), []).append(results)
     unknown = [results for results in kinds.pop("", []) if results.path.resolve() in asked_for]
-    notes += passed_over("of no kind that is shown: a race, a sweep, a calibration, benchmarks", unknown)
+    notes += passed_over(
+        "of no kind that is shown: trainings to an accuracy, a race, a sweep, a comparison, a calibration, benchmarks",
+        unknown,
+    )
     notes += passed_over("without a whole generation of processes", kinds.pop("empty", []))
     calibrations = kinds.pop(CALIBRATION, [])
     alike = [results for results in calibrations if results.races[0].key == calibrations[-1].races[0].key]
     notes += passed_over("of another case or code than the newest calibration", without(calibrations, alike))
     newest = {kind: several[-1] for kind, several in kinds.items()}
-    older = [results for results in ours if results.path.resolve() in asked_for and kind_of(results) in newest]
+    by_name = [results for results in ours if results.path.resolve() in asked_for]
+    side_by_side = [results for results in ours if results.path.resolve() in asked_for and kind_of(results) == RACE]
+    side_by_side += without([newest[RACE]] if side_by_side else [], side_by_side)
+    older = [results for results in by_name if kind_of(results) in newest and kind_of(results) != RACE]
     notes += passed_over("older than another of its kind", without(older, newest.values()))
     chosen = Chosen(
         newest.get(BENCHMARKS),
         newest.get(RACE),
+        newest.get(ACCURACY),
+        newest.get(NETWORK),
+        newest.get(COMPARISON),
+        side_by_side if len(side_by_side) > 1 else [],
         {kind.removeprefix(SWEEP): results for kind, results in sorted(newest.items()) if kind.startswith(SWEEP)},
         alike,
         notes,
@@ -123,17 +153,21 @@ def kind_of(results: ResultSet) -> str:
     """Which place a file takes; "" for none, "empty" for a race that was left before its first generation ended."""
     from bench.standings import swept
 
+    if results.portrait:
+        return NETWORK
     if not results.races:
         return BENCHMARKS
     if not any(race.generations for race in results.races):
         return "empty"
     purpose = results.races[0].purpose
+    if purpose == "accuracy":
+        return ACCURACY if all(race.target is not None for race in results.races) else ""
     if purpose == "race" and len(results.races) > 1:
         try:
             return SWEEP + swept(results.races)
         except ValueError:
             return ""
-    return {"race": RACE, "calibrate": CALIBRATION}.get(purpose, "")
+    return {"race": RACE, "calibrate": CALIBRATION, "compare": COMPARISON}.get(purpose, "")
 
 
 def without(several: Iterable[ResultSet], those: Iterable[ResultSet]) -> list[ResultSet]:

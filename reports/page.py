@@ -1,20 +1,40 @@
-"""Results and figures -> one HTML page that needs nothing else: no network, no script, no file beside it."""
+"""Results and figures -> one HTML page that needs nothing else: no network, no file beside it.
 
+Its only script is `templates/sort.js`, which sorts tables. The page's policy names that by its hash; it lets no other
+run and nothing be fetched, whatever a results file contains.
+"""
+
+import base64
+import hashlib
+import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
-from reports import sections, tables
+from reports import answers, figures, sections, tables
 from reports.chosen import Chosen
 from reports.figures import Drawn
 
 TEMPLATES = Path(__file__).parent / "templates"
+MOST = 2_400_000  # characters of all images together, so that the page stays below 3 MB
+
+
+class Image(NamedTuple):
+    """A figure as the page shows it."""
+
+    title: str
+    caption: str
+    source: str  # a data: address, so that the page needs no file beside it; nothing in it needs escaping
+    width: int  # CSS pixels
+    height: int
 
 
 def page(chosen: Chosen, drawn: Mapping[str, tuple[Drawn, str]]) -> str:
     """The page; `drawn` holds figures by name, with the SVG file of each."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
 
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -24,20 +44,29 @@ def page(chosen: Chosen, drawn: Mapping[str, tuple[Drawn, str]]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    figures = {name: (figure, inline(svg, name, figure.title)) for name, (figure, svg) in drawn.items()}
+    script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
     machine = chosen.files[0].machine
     return environment.get_template("page.html.j2").render(
         title=f"{chosen.files[0].data_name}, {chosen.files[0].when}",
         headlines=sections.headlines(chosen),
         notices=chosen.notices,
+        answers=answers.answers(chosen),
         sections=sections.sections(chosen),
-        figures=figures,
+        images=images(drawn),
         left_out=sections.left_out(chosen),
         limits=sections.limits(chosen),
         remarks=sections.remarks(chosen),
         origins=sections.origins(chosen),
+        script=Markup(script),
+        policy=policy(script),
         machine={name.replace("_", " "): described(value) for name, value in machine.items()},
     )
+
+
+def policy(script: str) -> str:
+    """What a browser may do with the page: run this one script, nothing else, and fetch nothing."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
 
 
 def finalized(value: Any) -> Any:
@@ -45,19 +74,41 @@ def finalized(value: Any) -> Any:
     return tables.printable(value) if type(value) is str else value
 
 
-def inline(svg: str, name: str, title: str) -> Any:
-    """An SVG file as a part of a page: without prologue and comments, its ids its own, with a label to be read aloud.
+def images(drawn: Mapping[str, tuple[Drawn, str]]) -> dict[str, Image]:
+    """Every figure as an image within the page: as SVG, but the largest as PNG where all would be too much."""
+    found = {name: image(figure, data_uri(svg), svg) for name, (figure, svg) in drawn.items()}
+    for name in sorted(found, key=lambda name: len(found[name].source), reverse=True):
+        if sum(len(one.source) for one in found.values()) <= MOST:
+            break
+        figure, svg = drawn[name]
+        found[name] = image(figure, f"data:image/png;base64,{base64.b64encode(small_png(figure)).decode()}", svg)
+    return found
 
-    What comes out counts as markup: matplotlib has escaped what stands in the figure.
-    """
-    from markupsafe import Markup, escape
 
-    svg = re.sub(r"<!--.*?-->\s*", "", svg[svg.index("<svg") :], flags=re.DOTALL)
-    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
-    # matplotlib's style element would be the whole page's: what it says goes onto the figure alone.
-    svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>\s*", "", svg, count=1, flags=re.DOTALL)
-    label = escape(f"{title}, as a figure. Its numbers are in the tables of this page.")
-    return Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{label}" style="stroke-linejoin: round" ', 1))
+def image(figure: Drawn, source: str, svg: str) -> Image:
+    """A figure with its size in CSS pixels, as its SVG has it."""
+    size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
+    assert size is not None
+    width, height = (round(float(points) * 4 / 3) for points in size.groups())
+    return Image(figure.title, figure.caption, source, width, height)
+
+
+def small_png(figure: Drawn) -> bytes:
+    """The figure as a PNG file of few colours, a third as large."""
+    import PIL.Image
+
+    buffer = io.BytesIO()
+    with PIL.Image.open(io.BytesIO(figures.png(figure.figure))) as picture:
+        picture.convert("RGB").quantize(64).save(buffer, "png", optimize=True)
+    return buffer.getvalue()
+
+
+def data_uri(svg: str) -> str:
+    """An SVG file as an address that holds it, a twentieth longer: without prologue, comments and needless decimals."""
+    svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    svg = re.sub(r'(?<= d=")[^"]*', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", " ".join(path[0].split())), svg)
+    svg = re.sub(r">\s+<", "><", svg).replace("'", "&#39;").replace('"', "'")
+    return "data:image/svg+xml," + quote(re.sub(r"\s+", " ", svg), safe=" !$'()*+,-./:;=?@_~[]{}^|")
 
 
 def described(value: Any) -> str:

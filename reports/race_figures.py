@@ -1,18 +1,19 @@
-"""Races -> four figures, each a function of races that needs no file: ratios, growth, roofline, calibration.
+"""Races -> figures, each a function of races that needs no file.
 
 A look is what `figures.looks` gives: the same backend is drawn alike in all figures of a report.
 """
 
 import math
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bench import statistics
-from bench.account import accounts, reached
+from bench.account import accounts, reached, times_of
 from bench.measuring import FLOOR
-from bench.raced import Raced
+from bench.raced import Checked, Raced
 from bench.results import ResultSet
 from bench.roofline import flop_of
 from bench.standings import GROWING, swept
@@ -198,7 +199,143 @@ def calibration(calibrations: Sequence[ResultSet]) -> "Figure":
     return figure
 
 
+def memory(race: Raced, look: Looks) -> "Figure":
+    """What each process held at most, and what a call adds to that before it."""
+    found = {name: row for name, row in accounts(race).items() if name != FLOOR}
+    names = [name for name in found if found[name].process_peak or found[name].call_peak]
+    panels = {"the process, at most": "process_peak", "beyond what was held before, a call": "call_peak"}
+    notes = ["Of the process: Python, the libraries and the images among it."]
+    notes += [
+        f"{name}: on {race.entrants[name].images:,} of {race.key['images']:,} images."
+        for name in names
+        if race.entrants[name].images < race.key["images"]
+    ]
+    height = 1.0 + sum(0.2 * wrapped(name).count("\n") + 0.34 for name in names)
+    title = f"Memory: {tables.work(race)}"
+    with framed(race.notice, tables.setting(race), title, max(2.2, height), notes) as figure:
+        for axes, (panel, part) in zip(figure.subplots(1, 2, sharey=True), panels.items(), strict=True):
+            axes.set_title(panel)
+            sizes = {name: getattr(found[name], part) for name in names}
+            known = {name: size / 2**20 for name, size in sizes.items() if size is not None}
+            if not known:
+                say(axes, "This system does not say.")
+                continue
+            for name, size in known.items():
+                y = names.index(name)
+                colour, marker, *_ = look[name]
+                axes.hlines(y, 0, size, color=colour, linewidth=2, alpha=0.4)
+                axes.plot(size, y, marker, color=colour, markersize=8, clip_on=False)
+                said = f"{number(size)} MiB" if size else "0"
+                axes.text(1.02, y, said, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
+            axes.set_xlim(0, 1.05 * max(max(known.values()), 1.0))
+            axes.set_yticks(range(len(names)), list(map(wrapped, names)))
+            axes.set_ylim(len(names) - 0.5, -0.5)
+            axes.set_xlabel("MiB")
+            axes.grid(True, axis="x")
+    return figure
+
+
+def break_even(race: Raced, look: Looks) -> "Figure":
+    """Seconds in total over rounds, with preparation and first call: where lines cross, both cost the same."""
+    found = {name: row for name, row in accounts(race).items() if name != FLOOR}
+    times = times_of(race)
+    notes = [
+        "Preparation, first call and rounds together, as measured in this race and continued. Thick: with compiled "
+        "code on disk; thin: with nothing compiled, where that was measured (race --cold).",
+    ]
+    rounds = np.unique(np.geomspace(1, 1000, 100).round())
+    height = max(4.2, legend_height(found))
+    title = f"When does a compilation pay? Seconds in total: {tables.work(race)}, again and again"
+    with framed(race.notice, tables.setting(race), title, height, notes) as figure:
+        axes = figure.subplots()
+        if not found:
+            say(axes, "Nobody was left to be measured in these results.")
+            return figure
+        lines: dict[str, Any] = {}
+        every = []
+        for i, (name, row) in enumerate(found.items()):
+            for first, width in ((row.first, 2.0), (row.cold, 0.8)):
+                if first is not None:
+                    total = row.prepare + first + (rounds - 1) * times[name]
+                    every.append(total)
+                    style = look[name].line() | {"linewidth": width, "markevery": (4 + 3 * i % 20, 25), "markersize": 7}
+                    (line,) = axes.plot(rounds, total, **style)
+                    lines.setdefault(name, line)
+        logarithmic(axes, "x", rounds)
+        logarithmic(axes, "y", np.concatenate(every))
+        axes.set(xlabel="times that this is done", ylabel="seconds in total")
+        axes.grid(True)
+        add_legend(figure, lines)
+    return figure
+
+
+def agreement(race: Raced) -> "Figure":
+    """How far each backend is from the reference, in eps, for each quantity; and which share of what is allowed."""
+    worst: dict[tuple[str, str], Checked] = {}
+    for one in race.checks:
+        where = one.backend, one.quantity
+        if where not in worst or one.error / one.allowed > worst[where].error / worst[where].allowed:
+            worst[where] = one
+    backends = list(dict.fromkeys(one.backend for one in race.checks))
+    quantities = list(dict.fromkeys(one.quantity for one in race.checks))
+    notes = [
+        "Numbers: the worst error against the reference in float64, in eps of the dtype, norm-wise. Colour: its share "
+        "of what rounding may explain; beyond 100 % a backend is left out.",
+    ]
+    height = 1.6 + sum(0.2 * wrapped(name).count("\n") + 0.34 for name in backends)
+    title = "Agreement with the reference"
+    with framed(race.notice, tables.setting(race), title, max(2.6, height), notes) as figure:
+        axes = figure.subplots()
+        if not worst:
+            say(axes, "No comparison with the reference is kept in these results.")
+            return figure
+        shares = np.full((len(backends), len(quantities)), np.nan)
+        for (backend, quantity), one in worst.items():
+            y, x = backends.index(backend), quantities.index(quantity)
+            shares[y, x] = 100 * one.error / one.allowed
+            dark = shares[y, x] > 40
+            axes.text(x, y, number(one.error), ha="center", va="center", fontsize=8, color="white" if dark else "black")
+        mesh = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
+        axes.set_yticks(range(len(backends)), list(map(wrapped, backends)))
+        axes.set_xticks(range(len(quantities)), [text(textwrap.fill(printable(q), 12)) for q in quantities], fontsize=8)
+        axes.spines[:].set_visible(False)
+        figure.colorbar(mesh, ax=axes, label="% of what is allowed", pad=0.01)
+    return figure
+
+
+def lines_of_code(race: Raced, look: Looks) -> "Figure":
+    """Seconds over lines of code: what speed costs whoever has to read it."""
+    times = times_of(race)
+    found = {name: race.entrants[name].lines_of_code for name in look if name in times and name != FLOOR}
+    found = {name: lines for name, lines in found.items() if lines}
+    notes = ["Lines that hold code, without blank lines, comments and docstrings; those of libraries do not count."]
+    legend = {name: f"{printable(name)}\n{lines:,} lines, {number(times[name])} s" for name, lines in found.items()}
+    height = max(4.2, legend_height(legend.values()))
+    title = f"Lines of code against speed: {tables.work(race)}"
+    with framed(race.notice, tables.setting(race), title, height, notes) as figure:
+        axes = figure.subplots()
+        if not found:
+            say(axes, "How long backends are is not in these results.")
+            return figure
+        marks = {}
+        for name, lines in found.items():
+            colour, marker, *_ = look[name]
+            (marks[legend[name]],) = axes.plot(lines, times[name], marker, color=colour, markersize=9)
+        logarithmic(axes, "x", np.array(list(found.values()), float))
+        logarithmic(axes, "y", np.array([times[name] for name in found]))
+        axes.set(xlabel="lines of code", ylabel="seconds, wall")
+        axes.grid(True)
+        add_legend(figure, marks)
+    return figure
+
+
 CAPTIONS = {
+    "memory": "Further left is less. What a backend holds for the images, and what an update needs beside them.",
+    "break-even": "Lower is sooner done. A line that begins high paid for a compilation; where it crosses another, "
+    "it has earned that back.",
+    "agreement": "Pale is well within what rounding explains. A dark cell would be a backend that is nearly wrong.",
+    "lines-of-code": "Down and left is better: fast, and soon read. To the right, what each factor of speed costs in "
+    "code.",
     "ratios": "Further left is faster; equal steps are equal factors. An interval that does not reach the dashed line "
     "tells who is faster than the baseline. Faint marks far from each other: generations differ, and more would help.",
     "growth": "Both axes are logarithmic: a straight line is a power, the steeper the larger. Where a line bends, "
@@ -220,6 +357,14 @@ def drawn(
     if race:
         found.append(Drawn("ratios", "Ratios in a race", CAPTIONS["ratios"], ratios(race.races[0], look)))
         found.append(Drawn("roofline", "Roofline", CAPTIONS["roofline"], roofline(race.races, look)))
+        (one,) = race.races
+        for name, title, figure in (
+            ("memory", "Memory", memory(one, look)),
+            ("break-even", "When compilation pays", break_even(one, look)),
+            ("agreement", "Agreement", agreement(one)),
+            ("lines-of-code", "Lines of code against speed", lines_of_code(one, look)),
+        ):
+            found.append(Drawn(name, title, CAPTIONS[name], figure))
     for what, results in sweeps.items():
         over = GROWING[what]
         caption = CAPTIONS["roofline"]

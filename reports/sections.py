@@ -1,13 +1,11 @@
 """What a report says, section by section, and all of it as Markdown."""
 
-from typing import NamedTuple
-
 from bench.results import ResultSet
 from bench.standings import GROWING
-from reports import races, tables
+from reports import accuracy, answers, compared, races, tables, trained
 from reports.chosen import Chosen
 from reports.figures import DRAWINGS
-from reports.tables import Sheet, for_markdown, markdown_text
+from reports.tables import Section, file_name, for_csv, for_markdown, markdown_text
 
 ABOUT_ALL = [
     "They are times of one machine on one occasion. On another machine, or on this one while it does other work, both "
@@ -33,22 +31,19 @@ NO_BENCHMARKS = (
 )
 
 
-class Section(NamedTuple):
-    """A part of the report."""
-
-    title: str
-    lines: list[str]  # before the tables
-    sheets: list[Sheet]
-    explanation: str  # after the tables
-    figures: list[str]  # their names
+OF_A_RACE = ["ratios", "lines-of-code", "break-even", "memory", "roofline", "agreement"]  # figures
 
 
 def sections(chosen: Chosen) -> list[Section]:
     """One for each kind of results that there are."""
-    found = [of_benchmarks(chosen.benchmarks)] if chosen.benchmarks else []
+    found = accuracy.sections(chosen.accuracy) if chosen.accuracy else []
+    found += [of_benchmarks(chosen.benchmarks)] if chosen.benchmarks else []
     found += [of_race(chosen.race)] if chosen.race else []
+    found += [compared.beside_each_other(chosen.side_by_side)] if chosen.side_by_side else []
+    found += compared.sections(chosen.comparison) if chosen.comparison else []
     found += [of_sweep(what, results) for what, results in chosen.sweeps.items()]
-    return found + ([of_calibrations(chosen.calibrations)] if chosen.calibrations else [])
+    found += [of_calibrations(chosen.calibrations)] if chosen.calibrations else []
+    return found + (trained.sections(chosen.network) if chosen.network else [])
 
 
 def of_benchmarks(results: ResultSet) -> Section:
@@ -63,7 +58,7 @@ def of_race(results: ResultSet) -> Section:
     (race,) = results.races
     sheets = [races.standings(race), races.beside(race)]
     explanation = f"{races.WHAT_THE_RACE_IS} {races.WHAT_STANDS_BESIDE}"
-    return Section("A race, taking turns", races.told(race), sheets, explanation, ["ratios", "roofline"])
+    return Section("A race, taking turns", races.told(race), sheets, explanation, OF_A_RACE)
 
 
 def of_sweep(what: str, results: ResultSet) -> Section:
@@ -83,7 +78,8 @@ def of_calibrations(several: list[ResultSet]) -> Section:
 
 def headlines(chosen: Chosen) -> list[str]:
     """The report in a sentence or two."""
-    found = [tables.headline(chosen.benchmarks)] if chosen.benchmarks else []
+    found = [accuracy.headline(chosen.accuracy)] if chosen.accuracy else []
+    found += [tables.headline(chosen.benchmarks)] if chosen.benchmarks else []
     return found + ([races.headline(chosen.race.races[0])] if chosen.race else [])
 
 
@@ -98,15 +94,27 @@ def left_out(chosen: Chosen) -> list[str]:
 
 def limits(chosen: Chosen) -> list[str]:
     """What these numbers do not say."""
-    raced = any(results.races for results in chosen.files)
-    return ABOUT_ALL + ABOUT_BENCHMARKS * bool(chosen.benchmarks) + ABOUT_RACES * raced
+    raced = any(results.races for results in chosen.files if results is not chosen.accuracy)
+    return (
+        ABOUT_ALL
+        + accuracy.LIMITS * bool(chosen.accuracy)
+        + ABOUT_BENCHMARKS * bool(chosen.benchmarks)
+        + ABOUT_RACES * raced
+    )
 
 
 def origins(chosen: Chosen) -> list[tuple[str, str]]:
     """Each file that is shown: its name, and when it was begun, at which commit, and of what it is."""
     found = []
     for results in chosen.files:
-        about = races.setting_of(results.races) if results.races else tables.setting(results)
+        if results is chosen.accuracy:
+            about = accuracy.setting(results)
+        elif results is chosen.comparison:
+            about = f"{races.work(results.races[0])}: {races.setting(results.races[0])}"
+        elif results is chosen.network:
+            about = trained.about(results)
+        else:
+            about = races.setting_of(results.races) if results.races else tables.setting(results)
         commit = results.machine.get("commit", "unknown")
         found.append((results.path.name, f"{results.when} · commit {commit} · {about}"))
     return found
@@ -123,6 +131,8 @@ def summary(chosen: Chosen) -> str:
     """All sections as Markdown."""
     parts = ["# digitbench", *map(markdown_text, headlines(chosen))]
     parts += [f"**{markdown_text(notice)}**" for notice in chosen.notices]
+    parts.append("## Four questions")
+    parts += [f"*{one.question}* {markdown_text(one.answer)}" for one in answers.answers(chosen)]
     for section in sections(chosen):
         parts.append(f"## {markdown_text(section.title)}")
         parts += map(markdown_text, section.lines)
@@ -136,3 +146,36 @@ def summary(chosen: Chosen) -> str:
     parts += map(markdown_text, remarks(chosen))
     parts.append("\n".join(f"- {markdown_text(f'{name}: {said}')}" for name, said in origins(chosen)))
     return "\n\n".join(parts) + "\n"
+
+
+def csv_files(chosen: Chosen) -> dict[str, str]:
+    """Every table as CSV, by the name of its file, and every raw sample."""
+    files = {"samples.csv": for_csv(samples(chosen.files))}
+    for section in sections(chosen):
+        for sheet in section.sheets:
+            name, number = f"{file_name(sheet.title)}.csv", 2
+            while name in files:
+                name, number = f"{file_name(sheet.title)}-{number}.csv", number + 1
+            files[name] = for_csv([sheet.heads, *sheet.rows])
+    return files
+
+
+def samples(files: list[ResultSet]) -> list[list[str]]:
+    """Every raw sample under its heads: seconds as they were measured, on so many images."""
+    heads = ["file", "of", "backend", "plan", "generation_or_seed", "round", "images", "wall_s", "user_s", "system_s"]
+    rows = [heads]
+    for results in files:
+        for measured in results.measurements:
+            what = [results.path.name, measured.quantity, measured.backend, measured.plan]
+            times = zip(measured.samples, measured.user_samples, measured.system_samples, strict=True)
+            rows += [[*what, "", str(i), str(measured.images), *map(repr, time)] for i, time in enumerate(times)]
+        for race in results.races:
+            for name, entrant in race.entrants.items():
+                what = [results.path.name, race.key["measure"], name, race.key["plan"]]
+                for training in sorted(entrant.trainings, key=lambda one: one.seed):
+                    where = training.seed, "", race.key["images"]
+                    rows.append([*what, *map(str, where), repr(training.wall), "", ""])
+                for one in sorted(entrant.samples, key=lambda one: (one.generation, one.round)):
+                    counts = one.generation, one.round, entrant.images
+                    rows.append([*what, *map(str, counts), repr(one.wall), repr(one.user), repr(one.system)])
+    return rows

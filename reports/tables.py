@@ -1,6 +1,8 @@
-"""Results of pytest-benchmark -> two tables and their sentences; any table -> terminal and Markdown."""
+"""Results of pytest-benchmark -> two tables and their sentences; any table -> terminal, Markdown and CSV."""
 
+import csv
 import html
+import io
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -58,6 +60,16 @@ class Sheet(NamedTuple):
     rows: list[list[str]]  # a cell for each head
     notes: list[str]  # to be said below
     columns_of_text: int = 1  # the first ones; the others hold numbers
+
+
+class Section(NamedTuple):
+    """A part of the report."""
+
+    title: str
+    lines: list[str]  # before the tables
+    sheets: list[Sheet]
+    explanation: str  # after the tables
+    figures: list[str]  # their names; those that were not drawn are passed over
 
 
 @dataclass(frozen=True)
@@ -376,3 +388,26 @@ def markdown_text(text: str) -> str:
     """The text as it is, whatever Markdown or HTML it may contain."""
     marks = r"([\\`*_|~#]|\](?=\())"
     return re.sub(marks, r"\\\1", html.escape(printable(text), quote=False))
+
+
+# --- CSV -------------------------------------------------------------------------------------------------
+
+
+def for_csv(rows: Sequence[Sequence[str]]) -> str:
+    """Rows, heads first, as RFC 4180 has them, but with plain line ends. A name that a spreadsheet would take for a
+    formula gets an apostrophe before it.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([literal(printable(" ".join(cell.split()))) for cell in row] for row in rows)
+    return text.getvalue()
+
+
+def literal(cell: str) -> str:
+    """No formula, whatever a name begins with; a negative number is none."""
+    return f"'{cell}" if re.match(r"[=+@]|-(?![\d.])", cell) else cell
+
+
+def file_name(title: str) -> str:
+    """What a title is called among files: letters, digits and hyphens alone, so that no name leads anywhere else."""
+    return "-".join(re.findall(r"[a-z0-9]+", title.lower()))[:60] or "table"

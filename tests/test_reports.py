@@ -1,6 +1,8 @@
 """reports/: what pytest-benchmark measured, in rows, figures and the page, whatever is missing or odd."""
 
+import csv
 import functools
+import io
 import itertools
 import json
 import math
@@ -12,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from rich.console import Console
@@ -25,7 +28,7 @@ from reports import figures, sections, tables
 from reports.__main__ import main
 from reports.chosen import Chosen
 from reports.figures import DRAWINGS, Drawn
-from reports.page import described, inline
+from reports.page import TEMPLATES, data_uri, described, images
 from reports.page import page as page_of
 
 ROOT = Path(reports.__file__).parents[1]
@@ -155,7 +158,9 @@ ODD = {
 
 
 SAME_TO_FIGURES = ("one backend", "no floor", "gradient alone", "no name", "all wrong")  # as others: they take time
-EMPTY = {drawing.name: "<svg />" for drawing in DRAWINGS}  # figures, where a test is not about them
+EMPTY = {
+    drawing.name: '<svg viewBox="0 0 720 360"/>' for drawing in DRAWINGS
+}  # figures, where a test is not about them
 
 
 def summary(results: ResultSet) -> str:
@@ -327,6 +332,24 @@ def test_markdown_has_one_cell_for_each_header() -> None:
         for line in summary(results).splitlines():
             if line.startswith("|"):
                 assert len(re.findall(r"(?<!\\)\|", line)) == len(tables.HEADERS) + 1
+
+
+def test_csv_has_every_cell_and_no_formula() -> None:
+    awkward = ["=1+1", "@x", '+"y"', "-z", "-1.5", "a,b", "c\nd", "– †"]
+    (row,) = csv.reader(io.StringIO(tables.for_csv([awkward])))
+    assert row == ["'=1+1", "'@x", '\'+"y"', "'-z", "-1.5", "a,b", "c d", "– †"]
+
+
+def test_csv_files_have_safe_names_and_every_sample() -> None:
+    files = sections.csv_files(Chosen(replace(USUAL, measurements=[*NAIVE, *(replace(m, plan="../x") for m in SWIFT)])))
+    assert all(re.fullmatch(r"[a-z0-9-]+\.csv", name) for name in files)
+    rows = list(csv.DictReader(io.StringIO(files["samples.csv"])))
+    assert [float(row["wall_s"]) for row in rows if row["backend"] == "swift" and row["of"] == "round"] == [
+        *SWIFT[0].samples,
+        *SWIFT[1].samples,
+    ]
+    assert [row["images"] for row in rows[:4]] == ["2000"] * 4
+    assert tables.file_name("../../Ünder & <b>") == "nder-b"
 
 
 def test_markdown_is_literal() -> None:
@@ -507,23 +530,33 @@ def tree(html: str) -> ET.Element:
     return ET.fromstring(html)
 
 
+def without_ours(html: str) -> str:
+    """The page without the one script that is meant to be there."""
+    script = f"<script>{(TEMPLATES / 'sort.js').read_text(encoding='utf-8')}</script>"
+    assert html.count(script) == 1
+    return html.replace(script, "")
+
+
 def test_page_needs_nothing_else() -> None:
-    html = page(USUAL, drawn_usual())
+    html = without_ours(page(USUAL, drawn_usual()))
     root = tree(html)
     ids = [element.get("id") for element in root.iter() if element.get("id")]
     assert len(ids) == len(set(ids))
     for element in root.iter():
         tag = element.tag.rpartition("}")[2]
-        assert tag not in ("script", "link", "img", "iframe", "object", "image", "base")
+        assert tag not in ("script", "link", "iframe", "object", "image", "base")
         for name, value in element.attrib.items():
-            if name.rpartition("}")[2] in ("href", "src"):
+            if name == "src":
+                assert tag == "img"
+                assert value.startswith("data:image/")
+            if name == "href":
                 assert value.startswith("#")
                 assert value[1:] in ids
-            assert not re.search(r"url\((?!#)", value)
+            assert name == "src" or "url(" not in value
     styles = "".join(element.text or "" for element in root.iter("style"))
     assert "url(" not in styles
     assert "@import" not in styles
-    assert not re.findall(r'(?<!xmlns=")(?<!xlink=")https?://', html)
+    assert not re.findall(r"(?<!xmlns=')(?<!xlink=')https?://", html)
 
 
 def test_page_says_it_all() -> None:
@@ -542,11 +575,9 @@ def test_page_says_it_all() -> None:
     for limit in ("in one process, one after another", "not interleaved", "not confidence intervals"):
         assert limit in words
     assert [caption for drawing in DRAWINGS if (caption := drawing.caption) not in words] == []
-    images = [element for element in root.iter() if element.get("role") == "img"]
+    images = [element for element in root.iter() if element.tag == "img"]
     assert len(images) == len(DRAWINGS)
-    assert all(
-        drawing.title in (image.get("aria-label") or "") for drawing, image in zip(DRAWINGS, images, strict=True)
-    )
+    assert all(drawing.title in (image.get("alt") or "") for drawing, image in zip(DRAWINGS, images, strict=True))
 
 
 @pytest.mark.parametrize("case", ODD)
@@ -568,17 +599,30 @@ def test_page_escapes_what_results_contain() -> None:
         path=Path("a<script>.json"),
     )
     html = page(results, EMPTY | {"cost-over-rounds": figures.svg(figures.cost_over_rounds(results))})
-    assert "<script" not in html
+    assert "<script" not in without_ours(html)
     assert html.encode()
     assert " ".join(tree(html).itertext()).count(evil) >= 10
 
 
-def test_ids_of_two_figures_do_not_meet() -> None:
-    svg = '<?xml version="1.0"?>\n<svg xmlns="s"><!-- id="no" --><g id="a" clip-path="url(#a)" href="#a"/></svg>'
-    assert inline(svg, "x", "X & Y") == (
-        '<svg role="img" aria-label="X &amp; Y, as a figure. Its numbers are in the tables of this page." '
-        'style="stroke-linejoin: round" xmlns="s"><g id="x-a" clip-path="url(#x-a)" href="#x-a"/></svg>'
-    )
+def test_an_svg_is_the_same_as_an_address() -> None:
+    svg = """<?xml version="1.0"?>\n<svg viewBox="0 0 9 9"><!-- no -->\n<g id="it's 1%25#"> <path d="M 0.12345
+    1\nL 2.5 3"/></g></svg>"""
+    (group,) = ET.fromstring(unquote(data_uri(svg).removeprefix("data:image/svg+xml,")))
+    assert group.get("id") == "it's 1%25#"
+    assert group[0].get("d") == "M 0.12 1 L 2.5 3"
+
+
+def test_a_page_of_too_many_figures_has_the_largest_as_png(monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = figures.accuracy_check(USUAL)
+    svg = figures.svg(figure)
+    drawn = {str(i): (Drawn(str(i), f"Figure {i}", "", figure), svg) for i in range(3)}
+    monkeypatch.setattr("reports.page.MOST", 2.6 * len(svg))
+    found = images(drawn)
+    assert sum(len(one.source) for one in found.values()) <= 2.6 * len(svg)
+    kinds = [one.source.partition(";")[0].partition(",")[0] for one in found.values()]
+    assert sorted(kinds) == ["data:image/png", "data:image/svg+xml", "data:image/svg+xml"]
+    width, height = figure.get_size_inches()
+    assert {(one.width, one.height) for one in found.values()} == {(round(width * 96), round(height * 96))}
 
 
 def test_described() -> None:
@@ -642,7 +686,14 @@ def test_a_whole_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     assert main(["--results", str(path), "--out", str(tmp_path / "deep" / "out")]) == 0
     out = tmp_path / "deep" / "out"
     names = {f"{drawing.name}.{suffix}" for drawing in DRAWINGS for suffix in ("svg", "png")}
-    assert {file.name for file in out.iterdir()} == names | {"index.html", "summary.md"}
+    assert {file.name for file in out.iterdir()} == names | {
+        "index.html",
+        "summary.md",
+        "ANSWERS.md",
+        "samples.csv",
+        "each-backend-at-home.csv",
+        "all-on-the-same-plan-mini-batches-of-128.csv",
+    }
     assert {file.name for file in tmp_path.iterdir()} == {"in", "deep"}  # nothing anywhere else
     html = (out / "index.html").read_text(encoding="utf-8")
     tree(html)

@@ -1,0 +1,227 @@
+"""Trainings over seeds -> three figures: time to each target, accuracy on the way there, speed against accuracy."""
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.raced import Course, Raced
+from bench.results import ResultSet
+from reports.accuracy import Outcome, by_target, outcomes, share
+from reports.figures import (
+    GREY,
+    STRETCHED,
+    Drawn,
+    Look,
+    add_legend,
+    framed,
+    legend_height,
+    logarithmic,
+    say,
+    stretched_to_100,
+    text,
+    wrapped,
+)
+from reports.tables import number, printable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Looks = Mapping[str, Look]
+EMPTY = "No training was finished in these results."
+ROW = 0.28  # inches
+
+
+def setting(races: Sequence[Raced]) -> str:
+    """Data, dtype and threads, in a line."""
+    return f"{races[0].data_name} · {races[0].key['dtype']} · threads: {races[0].key['threads']}"
+
+
+def time_to_accuracy(races: Sequence[Raced], look: Looks) -> "Figure":
+    """A row a target and backend: every seed a mark, the median a bar; hollow where the target was not reached."""
+    rows: list[tuple[Raced, Outcome | None]] = []
+    for race in races:
+        rows += [(race, None), *((race, row) for row in outcomes(race))]
+    times = [one.wall for _, row in rows if row for one in row.trainings]
+    notes = [
+        "A mark is the training of one seed, the bar their median. Filled: the target is reached, by the mean of all "
+        "seeds, with 99 % confidence; hollow, and in brackets: it is not.",
+    ]
+    title = "Time to accuracy: training by recipes of fixed length that are to reach a target"
+    with framed(races[0].notice, setting(races), title, max(2.4, 0.8 + ROW * len(rows)), notes) as figure:
+        axes = figure.subplots()
+        if not times:
+            say(axes, EMPTY)
+            return figure
+        logarithmic(axes, "x", np.array(times))
+        for y, (race, row) in enumerate(rows):
+            if row is None:
+                said = f" {share(race.target)}, recipe {text(printable(race.recipe))}"
+                axes.text(
+                    0,
+                    y,
+                    said,
+                    transform=axes.get_yaxis_transform(),
+                    va="center",
+                    weight="bold",
+                    backgroundcolor="white",
+                )
+                continue
+            colour, marker, *_ = look[row.name]
+            fill = colour if row.reached.counts else "none"
+            axes.plot(
+                [one.wall for one in row.trainings],
+                [y] * len(row.trainings),
+                marker,
+                color=colour,
+                markersize=6,
+                markerfacecolor=fill,
+                alpha=0.6,
+            )
+            axes.plot([row.seconds] * 2, [y - 0.35, y + 0.35], color=colour, linewidth=2)
+            said = f"{number(row.seconds)} s" if row.reached.counts else f"({number(row.seconds)} s)"
+            axes.text(1.01, y, said, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
+        axes.set_yticks(range(len(rows)), [wrapped(row.name) if row else "" for _, row in rows])
+        axes.tick_params(axis="y", length=0)
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.set_xlabel("seconds of training, wall")
+        axes.grid(True, axis="x")
+    return figure
+
+
+def accuracy_over_training(race: Raced, look: Looks) -> "Figure":
+    """Per cent correct over seconds and over passes, for the trainings of one recipe; every seed's end a mark."""
+    found = sorted(outcomes(race), key=lambda row: list(look).index(row.name))  # the later is thinner
+    names = [row.name for row in found]
+    courses = {name: race.entrants[name].courses for name in names}
+    notes = [
+        "A line is a training in pieces, the median where several seeds were followed, with a band over all of them. "
+        "A faint mark is the end of one seed's uninterrupted training. Dashed: the target.",
+        STRETCHED,
+    ]
+    title = f"Accuracy over training, recipe {race.recipe}"
+    about, height = f"{setting([race])} · {race.key['plan']}", max(4.4, legend_height(names))
+    with framed(race.notice, about, title, height, notes) as figure:
+        panels = figure.subplots(1, 2, sharey=True)
+        if not found:
+            for axes in panels:
+                say(axes, EMPTY)
+            return figure
+        lines: dict[str, Any] = {}
+        values = [100 * one.accuracy for row in found for one in row.trainings] + [100 * (race.target or 0)]
+        for row in found:
+            style = look[row.name].line()
+            for axes, what in zip(panels, ("seconds", "passes"), strict=True):
+                if courses[row.name]:
+                    lines[row.name] = followed(axes, courses[row.name], what, style)
+            ends = [(one.wall, 100 * one.accuracy) for one in row.trainings]
+            mark, *_ = panels[0].plot(
+                *zip(*ends, strict=True), look[row.name].marker, color=style["color"], markersize=5, alpha=0.35
+            )
+            lines.setdefault(row.name, mark)
+        values += [100 * a for several in courses.values() for one in several for a in one.accuracy[1:]]
+        for axes in panels if any(courses.values()) else panels[:1]:
+            axes.axhline(100 * (race.target or 0), color=GREY, linestyle="--", linewidth=1, zorder=0)
+            axes.grid(True)
+        stretched_to_100(panels[0], np.array(values))
+        seconds = [s for several in courses.values() for one in several for s in one.seconds[1:]]
+        seconds += [one.wall for row in found for one in row.trainings]
+        logarithmic(panels[0], "x", np.array(seconds))
+        panels[0].set(xlabel="seconds of training, wall", ylabel="per cent of the test images correct")
+        panels[1].set_xlabel("passes over the training images")
+        if not any(courses.values()):
+            say(panels[1], "No training was followed in these results.")
+        add_legend(figure, lines)
+    return figure
+
+
+def followed(axes: "Axes", courses: Sequence[Course], what: str, style: dict[str, Any]) -> Any:
+    """One line for the trainings of a backend; their band where they are several."""
+    n = min(len(one.seconds) for one in courses)
+    x = np.median([getattr(one, what)[1:n] for one in courses], axis=0)  # at 0 a logarithmic axis has no place
+    y = 100 * np.array([one.accuracy[1:n] for one in courses])
+    if len(courses) > 1:
+        axes.fill_between(x, y.min(axis=0), y.max(axis=0), color=style["color"], alpha=0.15, linewidth=0)
+    (line,) = axes.plot(x, np.median(y, axis=0), **(style | {"markersize": 0.6 * style["markersize"]}))
+    return line
+
+
+def frontier(races: Sequence[Raced], look: Looks) -> "Figure":
+    """Median seconds against mean accuracy, a point a backend and recipe; grey: nobody was sooner and better."""
+    points = [(race, row) for race in races for row in outcomes(race)]
+    names = [name for name in look if any(row.name == name for _, row in points)]
+    notes = [
+        "A mark is a recipe: median seconds, mean accuracy over seeds, the upright line from its worst seed to its "
+        "best. Marks of one backend are joined. The grey steps are the frontier: no mark is further left "
+        "and higher.",
+        STRETCHED,
+    ]
+    title = "Speed against accuracy, over seeds"
+    with framed(races[0].notice, setting(races), title, max(4.6, legend_height(names)), notes) as figure:
+        axes = figure.subplots()
+        if not points:
+            say(axes, EMPTY)
+            return figure
+        lines = {}
+        for name in names:
+            mine = sorted((row for _, row in points if row.name == name), key=lambda row: row.seconds)
+            x, y = [row.seconds for row in mine], [100 * row.reached.mean for row in mine]
+            (lines[name],) = axes.plot(x, y, **look[name].line())
+            worst = [100 * min(one.accuracy for one in row.trainings) for row in mine]
+            axes.vlines(
+                x, worst, [100 * row.reached.best for row in mine], color=look[name].colour, linewidth=1, alpha=0.5
+            )
+        best = best_of([(row.seconds, 100 * row.reached.mean) for _, row in points])
+        axes.step(*zip(*best, strict=True), where="post", color=GREY, linewidth=5, alpha=0.25, zorder=0)
+        accuracies = [100 * one.accuracy for _, row in points for one in row.trainings]
+        for race in races:
+            if race.target and min(accuracies) <= 100 * race.target:
+                axes.axhline(100 * race.target, color=GREY, linestyle=":", linewidth=0.8, zorder=0)
+        logarithmic(axes, "x", np.array([row.seconds for _, row in points]))
+        stretched_to_100(axes, np.array(accuracies))
+        axes.set(xlabel="seconds of training, wall", ylabel="per cent of the test images correct, mean")
+        add_legend(figure, lines)
+    return figure
+
+
+def best_of(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Those that no other point is both sooner and higher than, from left to right."""
+    found: list[tuple[float, float]] = []
+    for x, y in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not found or y > found[-1][1]:
+            found.append((x, y))
+    return found
+
+
+CAPTIONS = {
+    "time-to-accuracy": "Further left is sooner; equal steps are equal factors. Compare backends within one target: "
+    "they train the same recipe from the same seeds. Hollow marks promise nothing.",
+    "accuracy-over-training": "On the left, further left is sooner. On the right time plays no part: backends that "
+    "compute the same lie on each other; where they part, rounding has grown.",
+    "frontier": "Up and left is better. Whoever touches the grey steps is the best choice for some accuracy; the "
+    "others are beaten at every one. Dotted: targets.",
+}
+
+
+def drawn(results: ResultSet, look: Looks) -> list[Drawn]:
+    """All figures of these trainings."""
+    ordered = by_target(results)
+    longest = max(ordered, key=lambda race: (is_followed(race), typical(race), race.target or 0))
+    figures = {
+        "time-to-accuracy": ("Time to accuracy", time_to_accuracy(ordered, look)),
+        "accuracy-over-training": ("Accuracy over training", accuracy_over_training(longest, look)),
+        "frontier": ("The frontier of speed and accuracy", frontier(ordered, look)),
+    }
+    return [Drawn(name, title, CAPTIONS[name], figure) for name, (title, figure) in figures.items()]
+
+
+def typical(race: Raced) -> float:
+    """Seconds of its trainings; 0 where none was finished."""
+    return median([row.seconds for row in outcomes(race)] or [0.0])
+
+
+def is_followed(race: Raced) -> bool:
+    """Whether there is a training in pieces."""
+    return any(entrant.courses for entrant in race.entrants.values())
