@@ -15,8 +15,8 @@ from reports.tables import NONE, Section, Sheet, number
 WHAT_ACCURACY_IS = (
     "A recipe has a fixed length and never looks at a test image. It reaches its target if the mean accuracy of its "
     f"networks, over {LEAST_SEEDS} seeds or more, is above it with {100 * CONFIDENCE:.0f} % confidence (one-sided). "
-    "Seconds are those of uninterrupted training, the median over seeds, in brackets where the target was not reached. Ratios "
-    "are of the same seed, their intervals across seeds."
+    "Seconds are those of uninterrupted training, the median over seeds, in brackets where the target was not reached. "
+    "Ratios are of the same seed, their intervals across seeds."
 )
 LIMITS = [
     "Times to accuracy hold for these recipes. Another network, rate or batch could be faster or slower.",
