@@ -16,7 +16,8 @@ import impls
 from bench import UserError, campaign, machine, model, options
 from bench.portrait import portrait, write
 from bench.quality import share_correct
-from impls.contract import check_images, dtype_of
+from data import Dataset
+from impls.contract import Network, Parameters, check_images, dtype_of
 
 BACKEND = "vectorized"  # whose outputs they are; all agree
 
@@ -37,15 +38,26 @@ def run(arguments: argparse.Namespace) -> int:
     """Look at the test images, write the file, say how many are right. Raises UserError for a model that misfits."""
     network, parameters = model.load(arguments.model)
     dataset = data.load(arguments.data)
-    test = dataset.test
-    check_images(network, test.images[:1], test.labels[:1])
-    if network.sizes[-1] <= int(test.labels.max()):
+    check_images(network, dataset.test.images[:1], dataset.test.labels[:1])
+    if network.sizes[-1] <= int(dataset.test.labels.max()):
         raise UserError(f"{arguments.model}: has {network.sizes[-1]} outputs, expected one for each digit")
+    path = campaign.results_file(arguments.results, "network")
+    correct = keep(path, network, parameters, dataset, arguments.model.name)
+    print(f"{correct:.2%} of {len(dataset.test.labels):,} test images correct")
+    print(f"For the report: {path}")
+    return 0
+
+
+def keep(path: Path, network: Network, parameters: Parameters, dataset: Dataset, source: str) -> float:
+    """Write what the network says to the test images; returns the share that is right.
+
+    source: what trained it. Raises UserError where that cannot be drawn, or the file not be written.
+    """
+    test = dataset.test
     backend = impls.load(BACKEND)
     prepared = backend.prepare(network, test.images, test.labels, dtype_of(parameters))
     with np.errstate(over="ignore", invalid="ignore"):  # told by what comes of it
         outputs = backend.outputs(network, parameters, prepared)
-    path = campaign.results_file(arguments.results, "network")
     header = {
         "when": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": " ".join(["python -m bench", *sys.argv[1:]]),
@@ -53,9 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         "data": dataset.name,
         "notice": dataset.notice,
         "network": str(network),
-        "source": arguments.model.name,
+        "source": source,
     }
     write(path, header, portrait(test.images, test.labels, outputs, parameters))
-    print(f"{share_correct(outputs, test.labels):.2%} of {len(test.labels):,} test images correct")
-    print(f"For the report: {path}")
-    return 0
+    return share_correct(outputs, test.labels)

@@ -104,8 +104,17 @@ def test_exit_code_tells_of_any_failure(
     monkeypatch.setattr(pipeline, "get_digits", lambda *_: None)
     monkeypatch.setattr(pipeline, "first_table", lambda *_: left_out)
     monkeypatch.setattr(pipeline, "run_benchmarks", lambda *_: all_passed)
+    monkeypatch.setattr(pipeline, "portray_one", lambda *_: None)
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=reports_code))
     assert pipeline.run(SimpleNamespace()) == code  # type: ignore[arg-type]
+
+
+def test_a_network_is_portrayed_for_the_report(small: Dataset, tmp_path: Path) -> None:
+    pipeline.portray_one(small, tmp_path / "network.json")
+    found = read(tmp_path / "network.json").portrait
+    assert found is not None
+    assert found.source == "minibatch, 5 rounds of mini-batches of 128"
+    assert sum(map(sum, found.confusion)) == len(small.test.labels)
 
 
 def in_process(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
