@@ -110,6 +110,8 @@ SETTING = Setting()
 DEEP = Setting((784, 16, 16, 10))
 # N(0, 1) and ReLU to the end: the one kind of network here whose outputs are in the ten thousands.
 CHANCE = replace(DEEP, hidden="relu", output="relu", initialisation="standard_normal", rounds=0)
+# Of those whose seeds hold 14.21 %, one in which a plainly written sigmoid overflows: that takes N(0, 1), raw pixels.
+LOUD = replace(DEEP, initialisation="standard_normal", rounds=1)
 # Raw pixels kill every ReLU output at any rate that learns, so here they are scaled.
 RELU = replace(SETTING, hidden="relu", output="relu", pixel_scale=1 / 255, learning_rate=0.1, fall="linear")
 
@@ -127,7 +129,7 @@ EXPERIMENTS = (
     Experiment(
         "naive",
         "what a Python loop over the images costs",
-        replace(DEEP, updates=1, rounds=1),
+        LOUD,
         (printed("accuracy", "14.21", 1, splits=TRAIN), Figure("overflow", "a warning", 1e-9, 1.0, (0,), TRAIN)),
         "naive",
         37.9,
