@@ -48,9 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Train and print; 1 if the backend failed. Raises UserError for a batch without a rate."""
     console = Console(highlight=False)
     if arguments.choose:
-        batches = arguments.batch or BATCHES
-        dataset = accuracy.digits_for(console, arguments.data, [recipe_of(batch, 1.0) for batch in batches])
-        choose_all(console, impls.load(arguments.backend), dataset, batches)
+        chosen_for = arguments.batch or BATCHES
+        dataset = accuracy.digits_for(console, arguments.data, [recipe_of(batch, 1.0) for batch in chosen_for])
+        choose_all(console, impls.load(arguments.backend), dataset, chosen_for)
         return 0
     rates = {int(batch): entry["rate"] for batch, entry in json.loads(CHOSEN.read_text()).items()}
     batches = arguments.batch or list(rates)
