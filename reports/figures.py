@@ -482,7 +482,7 @@ def add_legend(figure: "Figure", lines: Mapping[str, Any]) -> None:
 
 def legend_height(names: Iterable[str]) -> float:
     """Inches that a legend takes."""
-    return 0.6 + sum(0.15 * (1 + each_wrapped(name).count("\n")) + 0.07 for name in names)
+    return 0.6 + sum(0.16 * (1 + each_wrapped(name).count("\n")) + 0.07 for name in names)
 
 
 # --- axes -------------------------------------------------------------------------------------------------
