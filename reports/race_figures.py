@@ -310,7 +310,7 @@ def lines_of_code(race: Raced, look: Looks) -> "Figure":
     found = {name: lines for name, lines in found.items() if lines}
     notes = ["Lines that hold code, without blank lines, comments and docstrings; those of libraries do not count."]
     legend = {name: f"{printable(name)}\n{lines:,} lines, {number(times[name])} s" for name, lines in found.items()}
-    height = max(4.2, legend_height(legend.values()))
+    height = max(4.2, 1.05 * legend_height(legend.values()))  # all are of two lines or more
     title = f"Lines of code against speed: {tables.work(race)}"
     with framed(race.notice, tables.setting(race), title, height, notes) as figure:
         axes = figure.subplots()
