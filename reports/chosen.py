@@ -13,6 +13,7 @@ from reports.tables import printable
 
 BENCHMARKS, RACE, CALIBRATION, ACCURACY = "benchmarks", "race", "calibration", "accuracy"
 NETWORK, COMPARISON, SWEEP = "network", "comparison", "sweep of "
+OF_PURPOSE = {"race": RACE, "calibrate": CALIBRATION, "compare": COMPARISON, "peers": "peers"}
 HOW_TO_MAKE = "`make bench` or `python -m bench` makes results"
 
 
@@ -29,6 +30,7 @@ class Chosen:
     sweeps: dict[str, ResultSet] = field(default_factory=dict)  # by what was swept: "batch", "hidden", ...
     calibrations: list[ResultSet] = field(default_factory=list)  # of one case and code, oldest first
     notes: list[str] = field(default_factory=list)  # what is to be said of the choice, a line each
+    peers: ResultSet | None = None  # of one of ours against other libraries, in several ways
 
     @property
     def files(self) -> list[ResultSet]:
@@ -39,6 +41,7 @@ class Chosen:
             self.benchmarks,
             self.race,
             *others,
+            self.peers,
             self.comparison,
             *self.sweeps.values(),
             *self.calibrations,
@@ -83,7 +86,7 @@ def choose(paths: Sequence[Path]) -> Chosen:
         kinds.setdefault(kind_of(results), []).append(results)
     unknown = [results for results in kinds.pop("", []) if results.path.resolve() in asked_for]
     notes += passed_over(
-        "of no kind that is shown: trainings to an accuracy, a race, a sweep, a comparison, a calibration, benchmarks",
+        "of no kind that is shown: what python -m bench writes, but for tune",
         unknown,
     )
     notes += passed_over("without a whole generation of processes", kinds.pop("empty", []))
@@ -106,6 +109,7 @@ def choose(paths: Sequence[Path]) -> Chosen:
         {kind.removeprefix(SWEEP): results for kind, results in sorted(newest.items()) if kind.startswith(SWEEP)},
         alike,
         notes,
+        peers=newest.get("peers"),
     )
     if not chosen.files:
         raise UserError(f"{'; '.join(notes) or paths[0]}; nothing is left to show; {HOW_TO_MAKE}")
@@ -167,7 +171,9 @@ def kind_of(results: ResultSet) -> str:
             return SWEEP + swept(results.races)
         except ValueError:
             return ""
-    return {"race": RACE, "calibrate": CALIBRATION, "compare": COMPARISON}.get(purpose, "")
+    if purpose == "peers" and not all("way" in race.about for race in results.races):
+        return ""
+    return OF_PURPOSE.get(purpose, "")
 
 
 def without(several: Iterable[ResultSet], those: Iterable[ResultSet]) -> list[ResultSet]:

@@ -2,7 +2,7 @@
 
 from bench.results import ResultSet
 from bench.standings import GROWING
-from reports import accuracy, answers, compared, races, tables, trained
+from reports import accuracy, answers, compared, peers, races, tables, trained
 from reports.chosen import Chosen
 from reports.figures import DRAWINGS
 from reports.tables import Section, file_name, for_csv, for_markdown, markdown_text
@@ -40,6 +40,7 @@ def sections(chosen: Chosen) -> list[Section]:
     found += [of_benchmarks(chosen.benchmarks)] if chosen.benchmarks else []
     found += [of_race(chosen.race)] if chosen.race else []
     found += [compared.beside_each_other(chosen.side_by_side)] if chosen.side_by_side else []
+    found += peers.sections(chosen.peers) if chosen.peers else []
     found += compared.sections(chosen.comparison) if chosen.comparison else []
     found += [of_sweep(what, results) for what, results in chosen.sweeps.items()]
     found += [of_calibrations(chosen.calibrations)] if chosen.calibrations else []
@@ -109,6 +110,8 @@ def origins(chosen: Chosen) -> list[tuple[str, str]]:
     for results in chosen.files:
         if results is chosen.accuracy:
             about = accuracy.setting(results)
+        elif results is chosen.peers:
+            about = peers.setting(results)
         elif results is chosen.comparison:
             about = f"{races.work(results.races[0])}: {races.setting(results.races[0])}"
         elif results is chosen.network:
@@ -171,7 +174,8 @@ def samples(files: list[ResultSet]) -> list[list[str]]:
             rows += [[*what, "", str(i), str(measured.images), *map(repr, time)] for i, time in enumerate(times)]
         for race in results.races:
             for name, entrant in race.entrants.items():
-                what = [results.path.name, race.key["measure"], name, race.key["plan"]]
+                plan = ", ".join(filter(None, [race.key["plan"], str(race.about.get("way", ""))]))
+                what = [results.path.name, race.key["measure"], name, plan]
                 for training in sorted(entrant.trainings, key=lambda one: one.seed):
                     where = training.seed, "", race.key["images"]
                     rows.append([*what, *map(str, where), repr(training.wall), "", ""])
