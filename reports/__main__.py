@@ -75,11 +75,12 @@ def _parser() -> argparse.ArgumentParser:
 def render(chosen: Chosen) -> dict[str, bytes]:
     """Every file of the report, by name; nothing is written."""
     from bench.measuring import FLOOR
-    from reports import accuracy_figures, answers, compared, figures, peers, race_figures, sections, trained
+    from reports import accuracy_figures, answers, compared, figures, peers, race_figures, sections, steps, trained
     from reports.page import page
 
     look = figures.looks([name for name in chosen.names if name != FLOOR])
     drawn = accuracy_figures.drawn(chosen.accuracy, look) if chosen.accuracy else []
+    drawn += steps.drawn(chosen.waterfall, chosen.batches)
     drawn += figures.drawn(chosen.benchmarks) if chosen.benchmarks else []
     drawn += race_figures.drawn(chosen.race, chosen.sweeps, chosen.calibrations, chosen.names)
     drawn += peers.drawn(chosen.peers) if chosen.peers else []

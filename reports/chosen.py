@@ -14,6 +14,7 @@ from reports.tables import printable
 BENCHMARKS, RACE, CALIBRATION, ACCURACY = "benchmarks", "race", "calibration", "accuracy"
 NETWORK, COMPARISON, SWEEP = "network", "comparison", "sweep of "
 OF_PURPOSE = {"race": RACE, "calibrate": CALIBRATION, "compare": COMPARISON, "peers": "peers"}
+STEPS = ("waterfall", "batches")
 HOW_TO_MAKE = "`make bench` or `python -m bench` makes results"
 
 
@@ -31,6 +32,8 @@ class Chosen:
     calibrations: list[ResultSet] = field(default_factory=list)  # of one case and code, oldest first
     notes: list[str] = field(default_factory=list)  # what is to be said of the choice, a line each
     peers: ResultSet | None = None  # of one of ours against other libraries, in several ways
+    waterfall: ResultSet | None = None  # of steps from a slow way of training to a fast one
+    batches: ResultSet | None = None  # of the same training in batches of several sizes
 
     @property
     def files(self) -> list[ResultSet]:
@@ -38,6 +41,8 @@ class Chosen:
         others = [results for results in self.side_by_side if results is not self.race]
         several = [
             self.accuracy,
+            self.waterfall,
+            self.batches,
             self.benchmarks,
             self.race,
             *others,
@@ -63,7 +68,8 @@ class Chosen:
     def names(self) -> list[str]:
         """Everybody in a figure: the backends of the benchmarks, in their order, then others of races."""
         first = tables.ladder(self.benchmarks) if self.benchmarks else []
-        races = [race for results in self.files if results is not self.comparison for race in results.races]
+        of_backends = without(self.files, [one for one in (self.comparison, self.waterfall, self.batches) if one])
+        races = [race for results in of_backends for race in results.races]
         return list(dict.fromkeys([*first, *(name for race in races for name in race.entrants)]))
 
 
@@ -109,7 +115,8 @@ def choose(paths: Sequence[Path]) -> Chosen:
         {kind.removeprefix(SWEEP): results for kind, results in sorted(newest.items()) if kind.startswith(SWEEP)},
         alike,
         notes,
-        peers=newest.get("peers"),
+        newest.get("peers"),
+        *(newest.get(kind) for kind in STEPS),
     )
     if not chosen.files:
         raise UserError(f"{'; '.join(notes) or paths[0]}; nothing is left to show; {HOW_TO_MAKE}")
@@ -171,6 +178,8 @@ def kind_of(results: ResultSet) -> str:
             return SWEEP + swept(results.races)
         except ValueError:
             return ""
+    if purpose in STEPS:
+        return purpose if all(len(race.entrants) == 1 and race.target for race in results.races) else ""
     if purpose == "peers" and not all("way" in race.about for race in results.races):
         return ""
     return OF_PURPOSE.get(purpose, "")

@@ -2,8 +2,8 @@
 
 from bench.results import ResultSet
 from bench.standings import GROWING
-from reports import accuracy, answers, compared, peers, races, tables, trained
-from reports.chosen import Chosen
+from reports import accuracy, answers, compared, peers, races, steps, tables, trained
+from reports.chosen import Chosen, without
 from reports.figures import DRAWINGS
 from reports.tables import Section, file_name, for_csv, for_markdown, markdown_text
 
@@ -37,6 +37,8 @@ OF_A_RACE = ["ratios", "lines-of-code", "break-even", "memory", "roofline", "agr
 def sections(chosen: Chosen) -> list[Section]:
     """One for each kind of results that there are."""
     found = accuracy.sections(chosen.accuracy) if chosen.accuracy else []
+    found += steps.of_waterfall(chosen.waterfall) if chosen.waterfall else []
+    found += steps.of_batches(chosen.batches) if chosen.batches else []
     found += [of_benchmarks(chosen.benchmarks)] if chosen.benchmarks else []
     found += [of_race(chosen.race)] if chosen.race else []
     found += [compared.beside_each_other(chosen.side_by_side)] if chosen.side_by_side else []
@@ -95,10 +97,13 @@ def left_out(chosen: Chosen) -> list[str]:
 
 def limits(chosen: Chosen) -> list[str]:
     """What these numbers do not say."""
-    raced = any(results.races for results in chosen.files if results is not chosen.accuracy)
+    trained_to = [one for one in (chosen.waterfall, chosen.batches) if one]
+    others = [one for one in (chosen.accuracy, *trained_to) if one]
+    raced = any(results.races for results in without(chosen.files, others))
     return (
         ABOUT_ALL
         + accuracy.LIMITS * bool(chosen.accuracy)
+        + steps.LIMITS * bool(trained_to)
         + ABOUT_BENCHMARKS * bool(chosen.benchmarks)
         + ABOUT_RACES * raced
     )
@@ -110,6 +115,8 @@ def origins(chosen: Chosen) -> list[tuple[str, str]]:
     for results in chosen.files:
         if results is chosen.accuracy:
             about = accuracy.setting(results)
+        elif results in (chosen.waterfall, chosen.batches):
+            about = steps.setting(results)
         elif results is chosen.peers:
             about = peers.setting(results)
         elif results is chosen.comparison:
@@ -177,7 +184,7 @@ def samples(files: list[ResultSet]) -> list[list[str]]:
                 plan = ", ".join(filter(None, [race.key["plan"], str(race.about.get("way", ""))]))
                 what = [results.path.name, race.key["measure"], name, plan]
                 for training in sorted(entrant.trainings, key=lambda one: one.seed):
-                    where = training.seed, "", race.key["images"]
+                    where = training.seed, "", training.images or race.key["images"]
                     rows.append([*what, *map(str, where), repr(training.wall), "", ""])
                 for one in sorted(entrant.samples, key=lambda one: (one.generation, one.round)):
                     counts = one.generation, one.round, entrant.images

@@ -4,11 +4,13 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from test_accuracy_reports import trained
 from test_race_reports import EVIL, race_records, rows_of, written
 
 from bench.peers import WAYS
-from reports import figures, peers, sections
+from reports import figures, peers, sections, steps
 from reports.chosen import choose
 from reports.page import page
 
@@ -61,3 +63,69 @@ def test_odd_peers_give_a_page(case: str, tmp_path: Path) -> None:
     html = page(chosen, {drawn.name: (drawn, figures.svg(drawn.figure))})
     ET.fromstring(html)
     assert "Against other libraries, a figure" in html
+
+
+# --- steps to one accuracy -------------------------------------------------------------------------------
+
+
+def stepped(purpose: str, seconds: dict[str, float], until: tuple[str, ...] = (), **more: Any) -> list[Any]:
+    """Trainings as `bench waterfall` and `bench batches` write them; everybody passes over half of the images."""
+    found = []
+    for number, (name, time) in enumerate(seconds.items()):
+        records = trained({name: time}, number=number, purpose=purpose, until=name in until, **more)
+        batch = 10 ** (number + 1)
+        records[0]["key"] = records[0]["key"] | {"batch": batch, "learning_rate": 0.5, "passes": 0.5}
+        for entry in records:
+            if entry["kind"] == "training":
+                entry["images"] = 3000
+        found.append(records)
+    return found
+
+
+def test_a_waterfall_goes_down_by_factors(tmp_path: Path) -> None:
+    several = stepped("waterfall", {"loops": 8.0, "better": 2.0, "best": 0.5}, until=("loops",))
+    chosen = choose([written(tmp_path, "w.jsonl", *several)])
+    assert chosen.waterfall is not None
+    (section,) = steps.of_waterfall(chosen.waterfall)
+    rows = rows_of(section.sheets[0])
+    assert [row[6] for row in rows.values()] == ["10 of 10", "97.50 %", "97.50 %"]
+    assert float(rows["better"][7]) == pytest.approx(4, rel=0.1)
+    assert float(rows["best"][8]) == pytest.approx(16, rel=0.1)
+    bars = [line for line in steps.waterfall(chosen.waterfall).axes[0].lines if line.get_linewidth() == 13]
+    ends = [list(map(float, line.get_xdata())) for line in bars]  # type: ignore[arg-type]
+    assert ends[0][1] == ends[1][0]
+    assert ends[0][0] == pytest.approx(8, rel=0.1)
+    assert chosen.names == []  # a step is no backend with a look of its own
+
+
+def test_batches_by_the_round_and_to_the_target(tmp_path: Path) -> None:
+    several = stepped("batches", {"a": 0.5, "b": 0.25, "c": 1.0}, until=("a", "b", "c"), seeds=3)
+    chosen = choose([written(tmp_path, "b.jsonl", *several)])
+    assert chosen.batches is not None
+    (section,) = steps.of_batches(chosen.batches)
+    rows = rows_of(section.sheets[0])
+    assert list(rows) == ["10", "100", "1,000"]
+    assert rows["100"][2:5] == ["3 of 3", "30", "0.500"]
+    assert float(rows["100"][8]) == pytest.approx(4, rel=0.2)
+    axes = steps.batches(chosen.batches).axes
+    assert [one.get_ylabel() for one in axes] == ["seconds a round, wall", "seconds to 97 %, wall"]
+    a_round, to_it = (np.asarray(one.lines[0].get_ydata(), float) for one in axes)
+    np.testing.assert_allclose(a_round, 2 * to_it)
+
+
+STEPS: dict[str, list[Any]] = {
+    "not reached": stepped("waterfall", {"a": 2.0, "b": 1.0}, mean=0.96),
+    "one step": stepped("waterfall", {EVIL: 1.0}),
+    "no batch is there": stepped("batches", {"a": 2.0, "$b$": 1.0}, until=("a", "$b$"), mean=0.96),
+    "one batch": stepped("batches", {"a": 2.0}, seeds=1),
+}
+
+
+@pytest.mark.parametrize("case", STEPS)
+def test_odd_steps_give_a_page(case: str, tmp_path: Path) -> None:
+    chosen = choose([written(tmp_path, "s.jsonl", *STEPS[case])])
+    (drawn,) = steps.drawn(chosen.waterfall, chosen.batches)
+    html = page(chosen, {drawn.name: (drawn, figures.svg(drawn.figure))})
+    ET.fromstring(html)
+    assert f"{drawn.title}, a figure" in html
+    assert sections.csv_files(chosen)["samples.csv"].count("3000") == 10 * len(STEPS[case]) or case == "one batch"
