@@ -231,6 +231,7 @@ def check_course(race: Raced, entry: journal.Record) -> None:
     times([entry["wall"], entry["user"], entry["system"]])
     text(race.entrants[text(entry["entrant"])].backend)
     text(entry["setting"])
+    bool(entry["left"])
     for part in ("seed", "rounds"):
         count(entry[part], least=0)
     if not entry["points"]:

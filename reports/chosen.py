@@ -15,6 +15,7 @@ BENCHMARKS, RACE, CALIBRATION, ACCURACY = "benchmarks", "race", "calibration", "
 NETWORK, COMPARISON, SWEEP = "network", "comparison", "sweep of "
 OF_PURPOSE = {"race": RACE, "calibrate": CALIBRATION, "compare": COMPARISON, "peers": "peers"}
 STEPS = ("waterfall", "batches")
+ARTICLE = ("article", "article-grid", "article-relu")
 HOW_TO_MAKE = "`make bench` or `python -m bench` makes results"
 
 
@@ -34,6 +35,9 @@ class Chosen:
     peers: ResultSet | None = None  # of one of ours against other libraries, in several ways
     waterfall: ResultSet | None = None  # of steps from a slow way of training to a fast one
     batches: ResultSet | None = None  # of the same training in batches of several sizes
+    article: ResultSet | None = None  # of the article's experiments
+    grid: ResultSet | None = None  # of settings that could be its own
+    relu: ResultSet | None = None  # of its ReLU network, one factor changed at a time
 
     @property
     def files(self) -> list[ResultSet]:
@@ -50,9 +54,20 @@ class Chosen:
             self.comparison,
             *self.sweeps.values(),
             *self.calibrations,
+            *self.of_article,
             self.network,
         ]
         return [results for results in several if results is not None]
+
+    @property
+    def of_article(self) -> list[ResultSet]:
+        """All that is about the article."""
+        return [results for results in (self.article, self.grid, self.relu) if results is not None]
+
+    @property
+    def of_steps(self) -> list[ResultSet]:
+        """All trainings whose entrants are ways of training, and not backends."""
+        return [results for results in (self.waterfall, self.batches) if results is not None]
 
     @property
     def notices(self) -> list[str]:
@@ -68,8 +83,8 @@ class Chosen:
     def names(self) -> list[str]:
         """Everybody in a figure: the backends of the benchmarks, in their order, then others of races."""
         first = tables.ladder(self.benchmarks) if self.benchmarks else []
-        of_backends = without(self.files, [one for one in (self.comparison, self.waterfall, self.batches) if one])
-        races = [race for results in of_backends for race in results.races]
+        others = [*self.of_steps, *self.of_article, *filter(None, [self.comparison])]
+        races = [race for results in without(self.files, others) for race in results.races]
         return list(dict.fromkeys([*first, *(name for race in races for name in race.entrants)]))
 
 
@@ -116,7 +131,7 @@ def choose(paths: Sequence[Path]) -> Chosen:
         alike,
         notes,
         newest.get("peers"),
-        *(newest.get(kind) for kind in STEPS),
+        *(newest.get(kind) for kind in (*STEPS, *ARTICLE)),
     )
     if not chosen.files:
         raise UserError(f"{'; '.join(notes) or paths[0]}; nothing is left to show; {HOW_TO_MAKE}")
@@ -180,6 +195,9 @@ def kind_of(results: ResultSet) -> str:
             return ""
     if purpose in STEPS:
         return purpose if all(len(race.entrants) == 1 and race.target for race in results.races) else ""
+    if purpose in ARTICLE:
+        needed = {"name", "backend", "changes" if purpose == "article-relu" else "figures"}
+        return purpose if all(needed <= set(race.about) for race in results.races) else ""
     if purpose == "peers" and not all("way" in race.about for race in results.races):
         return ""
     return OF_PURPOSE.get(purpose, "")

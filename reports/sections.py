@@ -2,7 +2,7 @@
 
 from bench.results import ResultSet
 from bench.standings import GROWING
-from reports import accuracy, answers, compared, peers, races, steps, tables, trained
+from reports import accuracy, answers, article, compared, peers, races, steps, tables, trained
 from reports.chosen import Chosen, without
 from reports.figures import DRAWINGS
 from reports.tables import Section, file_name, for_csv, for_markdown, markdown_text
@@ -46,6 +46,7 @@ def sections(chosen: Chosen) -> list[Section]:
     found += compared.sections(chosen.comparison) if chosen.comparison else []
     found += [of_sweep(what, results) for what, results in chosen.sweeps.items()]
     found += [of_calibrations(chosen.calibrations)] if chosen.calibrations else []
+    found += article.sections(chosen.article, chosen.grid, chosen.relu)
     return found + (trained.sections(chosen.network) if chosen.network else [])
 
 
@@ -97,13 +98,13 @@ def left_out(chosen: Chosen) -> list[str]:
 
 def limits(chosen: Chosen) -> list[str]:
     """What these numbers do not say."""
-    trained_to = [one for one in (chosen.waterfall, chosen.batches) if one]
-    others = [one for one in (chosen.accuracy, *trained_to) if one]
+    others = [*chosen.of_steps, *chosen.of_article, *filter(None, [chosen.accuracy])]
     raced = any(results.races for results in without(chosen.files, others))
     return (
         ABOUT_ALL
         + accuracy.LIMITS * bool(chosen.accuracy)
-        + steps.LIMITS * bool(trained_to)
+        + steps.LIMITS * bool(chosen.of_steps)
+        + article.LIMITS * bool(chosen.of_article)
         + ABOUT_BENCHMARKS * bool(chosen.benchmarks)
         + ABOUT_RACES * raced
     )
@@ -115,8 +116,10 @@ def origins(chosen: Chosen) -> list[tuple[str, str]]:
     for results in chosen.files:
         if results is chosen.accuracy:
             about = accuracy.setting(results)
-        elif results in (chosen.waterfall, chosen.batches):
+        elif results in chosen.of_steps:
             about = steps.setting(results)
+        elif results in chosen.of_article:
+            about = article.setting(results)
         elif results is chosen.peers:
             about = peers.setting(results)
         elif results is chosen.comparison:
@@ -179,6 +182,7 @@ def samples(files: list[ResultSet]) -> list[list[str]]:
             what = [results.path.name, measured.quantity, measured.backend, measured.plan]
             times = zip(measured.samples, measured.user_samples, measured.system_samples, strict=True)
             rows += [[*what, "", str(i), str(measured.images), *map(repr, time)] for i, time in enumerate(times)]
+        rows += [[results.path.name, *row] for row in article.samples(results.races)]
         for race in results.races:
             for name, entrant in race.entrants.items():
                 plan = ", ".join(filter(None, [race.key["plan"], str(race.about.get("way", ""))]))

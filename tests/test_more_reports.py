@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from test_accuracy_reports import trained
+from test_findings import LABELS, course, figure
 from test_race_reports import EVIL, race_records, rows_of, written
 
 from bench.peers import WAYS
-from reports import figures, peers, sections, steps
+from reports import article, figures, peers, sections, steps
 from reports.chosen import choose
 from reports.page import page
 
@@ -129,3 +130,102 @@ def test_odd_steps_give_a_page(case: str, tmp_path: Path) -> None:
     ET.fromstring(html)
     assert f"{drawn.title}, a figure" in html
     assert sections.csv_files(chosen)["samples.csv"].count("3000") == 10 * len(STEPS[case]) or case == "one batch"
+
+
+# --- the article -----------------------------------------------------------------------------------------
+
+
+def experiment(purpose: str, *courses: dict[str, Any], **about: Any) -> list[dict[str, Any]]:
+    """Trainings as `bench article` writes them."""
+    settings = {one["setting"]: {"rounds": 1} for one in courses}
+    header = race_records({"quick": 1.0}, key={"settings": settings}, purpose=purpose)[0]
+    usual = {
+        "name": "row",
+        "shows": "it learns",
+        "said": "",
+        "setting": "s",
+        "rounds": 10,
+        "figures": [],
+        "check": None,
+    }
+    usual |= {"seconds": 9.0, "backend": "quick", "method": "slow", "labels": LABELS, "screens": []}
+    header |= {"entrants": {"quick": "quick", "slow": "vectorized"}, "about": usual | about}
+    records = [header, {"kind": "run", "race": 0, "load": 0.25}]
+    numbers = {one["generation"] for one in courses}
+    records += [{"kind": "course", "race": 0} | one for one in courses]
+    return records + [{"kind": "generation", "race": 0, "generation": one, "seconds": 1.0} for one in numbers]
+
+
+def test_the_articles_figures_beside_ours(tmp_path: Path) -> None:
+    ours = [course(0, 0.1, 0.90, wall=1.0), course(1, 0.1, 0.93, wall=1.0)]
+    theirs = [course(seed, 0.1, 0.9, entrant="slow", wall=4.0) for seed in (0, 1)]
+    printed = [figure("accuracy", "92.86", 1), figure("accuracy", "95.00", 1)]
+    chosen = choose([written(tmp_path, "a.jsonl", experiment("article", *ours, *theirs, figures=printed))])
+    assert chosen.article is not None
+    sheet = article.figures_of(chosen.article)
+    assert sheet.rows == [
+        ["row", "accuracy, test, after round 1", "92.86 %", "90 %", "91.50 %", "93 %", "yes"],
+        ["row", "accuracy, test, after round 1", "95.00 %", "90 %", "91.50 %", "93 %", "no"],
+    ]
+    times = rows_of(article.times_of(chosen.article))["row"]
+    assert times[:2] == ["9", "40.0"]
+    assert float(times[6]) == pytest.approx(0.25)
+    assert "row: it learns." in sections.summary(chosen)
+    assert sections.csv_files(chosen)["samples.csv"].count("a.jsonl,training") == 4
+
+
+CHANGES = {"base": ["none", "as it was"], "sigmoid": ["hidden", "sigmoid"], EVIL: ["<b>", "$\\frac$"]}
+
+
+def relu(*sigmoid: float, **about: Any) -> list[dict[str, Any]]:
+    """Two seeds or more: of ReLU, of sigmoid, and of something that diverged."""
+    seeds = range(len(sigmoid))
+    courses = [course(seed, 0.1, 0.90 + seed / 100, setting="base") for seed in seeds]
+    courses += [course(seed, 0.1, value, setting="sigmoid", generation=10 + seed) for seed, value in enumerate(sigmoid)]
+    bad = [course(seed, 0.1, 0.1, setting=EVIL, generation=20 + seed) for seed in seeds]
+    for one in bad:
+        one["points"][-1]["train"] |= {"cost": None}
+    return experiment("article-relu", *courses, *bad, changes=CHANGES, **about)
+
+
+def test_effects_with_their_intervals(tmp_path: Path) -> None:
+    chosen = choose([written(tmp_path, "r.jsonl", relu(0.70, 0.72))])
+    assert chosen.relu is not None
+    (section,) = article.of_relu(chosen.relu)
+    rows = rows_of(section.sheets[0])
+    assert rows["hidden: sigmoid"][:5] == ["2", "70 %", "71 %", "72 %", "-19.5"]
+    assert rows["hidden: sigmoid"][5] == "-25.9 to -13.1"  # 12.706 is Student's quantile of one degree of freedom
+    assert rows["as it was"][4:6] == ["–", "–"]
+    assert section.sheets[0].notes == ["<b>: $\\frac$: 2 of 2 seeds diverged"]
+    right = article.effects(chosen.relu).axes[1]
+    assert [float(np.asarray(line.get_xdata())[0]) for line in right.lines][:2] == pytest.approx(
+        [-25.853, -19.5], abs=1e-3
+    )
+
+
+def test_a_grid_says_what_holds(tmp_path: Path) -> None:
+    printed = [figure("accuracy", "92.86", 1)]
+    courses = [course(0, 0.1, 0.92, setting="a"), course(1, 0.1, 0.93, setting="a")]
+    courses.append(course(0, 0.1, 0.5, setting="b", generation=10, left=True))
+    chosen = choose([written(tmp_path, "g.jsonl", experiment("article-grid", *courses, figures=printed))])
+    summary = sections.summary(chosen)
+    assert "row: 2 of 2 settings tried, 1 of them left; 1 hold 1 of 1 figures." in summary
+    assert "| a | accuracy, test, after round 1 | 92.86 | 92 % | 92.50 % | 93 % | yes |" in summary
+
+
+ARTICLES: dict[str, list[dict[str, Any]]] = {
+    "one seed": relu(0.7),
+    "awkward": relu(0.7, 0.8, name=EVIL, setting=EVIL),
+    "nothing printed": experiment("article", course(0, 0.1, 0.5), said=EVIL, shows=EVIL),
+    "nothing held": experiment("article-grid", course(0, 0.1, 0.5), figures=[figure("accuracy", "92.86", 1)]),
+}
+
+
+@pytest.mark.parametrize("case", ARTICLES)
+def test_odd_articles_give_a_page(case: str, tmp_path: Path) -> None:
+    chosen = choose([written(tmp_path, "s.jsonl", ARTICLES[case])])
+    drawn = article.drawn(chosen.relu)
+    html = page(chosen, {one.name: (one, figures.svg(one.figure)) for one in drawn})
+    ET.fromstring(html)
+    assert ("One factor at a time" in html) == bool(drawn)
+    assert "<script" not in sections.summary(chosen)
