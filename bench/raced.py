@@ -54,6 +54,7 @@ class Trained:
     evaluation: float  # seconds for the test images
     accuracy: float  # share of the test images, 0 to 1
     cost: float  # of the test images; nan: it diverged
+    images: int | None  # that its updates used in all; None: not told
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ class Raced:
     reason: str | None = None  # why it ended; None: it was left before
     target: float | None = None  # of trainings: share of the test images that is to be reached
     recipe: str = ""  # by which they train
+    until: bool = False  # whether they go on until they reach the target on the test images
     checks: list[Checked] = field(default_factory=list)
     comparison: int | None = None  # of a calibration: generations of one comparison
     about: dict[str, Any] = field(default_factory=dict)  # what is particular to its purpose
@@ -172,6 +174,7 @@ def header_of(entry: journal.Record) -> Raced:
         about=mapping(entry.get("about", {})),
         target=finite(entry.get("target")),
         recipe=text(entry.get("recipe") or ""),
+        until=bool(entry.get("until")),
     )
 
 
@@ -228,6 +231,7 @@ def check_course(race: Raced, entry: journal.Record) -> None:
     times([entry["wall"], entry["user"], entry["system"]])
     text(race.entrants[text(entry["entrant"])].backend)
     text(entry["setting"])
+    bool(entry["left"])
     for part in ("seed", "rounds"):
         count(entry[part], least=0)
     if not entry["points"]:
@@ -274,7 +278,8 @@ def add_training(entrant: Entrant, entry: journal.Record) -> None:
         if wall <= 0:
             raise ValueError("seconds of a training must be positive")
         cost = math.nan if entry["cost"] is None else float(entry["cost"])
-        entrant.trainings.append(Trained(count(entry["generation"], 0), wall, evaluation, accuracy, cost))
+        images = whole(entry.get("images"))
+        entrant.trainings.append(Trained(count(entry["generation"], 0), wall, evaluation, accuracy, cost, images))
         if "curve" in entry:
             entrant.courses.append(course_of(entry["curve"]))
     else:

@@ -7,7 +7,7 @@ A way is a backend and a recipe. It goes the recipe's whole length, and reaches 
 import argparse
 import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -17,7 +17,8 @@ from rich.markup import escape
 
 import impls
 from bench import accuracy, campaign, options, threads
-from bench.journal import Journal, Record
+from bench.journal import Journal
+from bench.raced import Course, Raced, races_of
 from bench.reaching import Reached, reached
 from bench.recipes import Recipe
 from bench.trainings import Job
@@ -48,7 +49,8 @@ class Row(NamedTuple):
     seconds: float  # of a training, median
     passes: float  # over the images, median
     a_pass: float  # seconds that one took, median
-    curves: list[dict[str, list[float]]]  # seconds, passes and accuracy, of each seed that went on until
+    walls: dict[int, float]  # seconds of a training, by seed
+    curves: list[Course]  # of each seed that was followed
 
     @property
     def counts(self) -> bool:
@@ -105,7 +107,7 @@ def train(
                 job = Job(step.backend, step.recipe, step.dtype, train_folder, test_folder, n_threads, until)
                 accuracy.train_all(console, number, {step.name: job}, step.seeds, journal)
         finally:  # an interruption costs only the training that it hits; the same command goes on
-            show(rows(journal.records))
+            show(rows(races_of(journal.records)))
             failed = [
                 f"{entry['entrant']}: {entry['reason']}" for entry in journal.records if entry["kind"] == "failure"
             ]
@@ -115,28 +117,28 @@ def train(
     return 1 if failed else 0
 
 
-def rows(records: Sequence[Record]) -> list[Row]:
+def rows(races: Iterable[Raced]) -> list[Row]:
     """A row for each step that has a finished training, in their order."""
     found = []
-    for head in (entry for entry in records if entry["kind"] == "race"):
-        mine = [entry for entry in records if entry["kind"] == "training" and entry["race"] == head["race"]]
-        if not mine:
+    for race in races:
+        ((name, entrant),) = race.entrants.items()
+        mine = sorted((one for one in entrant.trainings if one.images), key=lambda one: one.seed)
+        if not mine or race.target is None:
             continue
-        ((name, backend),) = head["entrants"].items()
-        costs = [math.nan if entry["cost"] is None else entry["cost"] for entry in mine]
-        passes = [entry["images"] / head["key"]["images"] for entry in mine]
+        passes = [(one.images or 0) / race.key["images"] for one in mine]
         found.append(
             Row(
                 name,
-                backend,
-                head["key"],
-                head["target"],
-                head["until"],
-                reached([entry["accuracy"] for entry in mine], costs, head["target"]),
-                median(entry["wall"] for entry in mine),
+                entrant.backend,
+                race.key,
+                race.target,
+                race.until,
+                reached([one.accuracy for one in mine], [one.cost for one in mine], race.target),
+                median(one.wall for one in mine),
                 median(passes),
-                median(entry["wall"] / p for entry, p in zip(mine, passes, strict=True)),
-                [entry["curve"] for entry in mine if "curve" in entry],
+                median(one.wall / p for one, p in zip(mine, passes, strict=True)),
+                {one.seed: one.wall for one in mine},
+                entrant.courses,
             )
         )
     return found

@@ -75,14 +75,28 @@ def _parser() -> argparse.ArgumentParser:
 def render(chosen: Chosen) -> dict[str, bytes]:
     """Every file of the report, by name; nothing is written."""
     from bench.measuring import FLOOR
-    from reports import accuracy_figures, answers, compared, figures, race_figures, sections, trained
+    from reports import (
+        accuracy_figures,
+        answers,
+        article,
+        compared,
+        figures,
+        peers,
+        race_figures,
+        sections,
+        steps,
+        trained,
+    )
     from reports.page import page
 
     look = figures.looks([name for name in chosen.names if name != FLOOR])
     drawn = accuracy_figures.drawn(chosen.accuracy, look) if chosen.accuracy else []
+    drawn += steps.drawn(chosen.waterfall, chosen.batches)
     drawn += figures.drawn(chosen.benchmarks) if chosen.benchmarks else []
     drawn += race_figures.drawn(chosen.race, chosen.sweeps, chosen.calibrations, chosen.names)
+    drawn += peers.drawn(chosen.peers) if chosen.peers else []
     drawn += compared.drawn(chosen.comparison, look) if chosen.comparison else []
+    drawn += article.drawn(chosen.relu)
     drawn += trained.drawn(chosen.network) if chosen.network else []
     svgs = {one.name: figures.svg(one.figure) for one in drawn}
     return {

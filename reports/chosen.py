@@ -13,6 +13,9 @@ from reports.tables import printable
 
 BENCHMARKS, RACE, CALIBRATION, ACCURACY = "benchmarks", "race", "calibration", "accuracy"
 NETWORK, COMPARISON, SWEEP = "network", "comparison", "sweep of "
+OF_PURPOSE = {"race": RACE, "calibrate": CALIBRATION, "compare": COMPARISON, "peers": "peers"}
+STEPS = ("waterfall", "batches")
+ARTICLE = ("article", "article-grid", "article-relu")
 HOW_TO_MAKE = "`make bench` or `python -m bench` makes results"
 
 
@@ -29,6 +32,12 @@ class Chosen:
     sweeps: dict[str, ResultSet] = field(default_factory=dict)  # by what was swept: "batch", "hidden", ...
     calibrations: list[ResultSet] = field(default_factory=list)  # of one case and code, oldest first
     notes: list[str] = field(default_factory=list)  # what is to be said of the choice, a line each
+    peers: ResultSet | None = None  # of one of ours against other libraries, in several ways
+    waterfall: ResultSet | None = None  # of steps from a slow way of training to a fast one
+    batches: ResultSet | None = None  # of the same training in batches of several sizes
+    article: ResultSet | None = None  # of the article's experiments
+    grid: ResultSet | None = None  # of settings that could be its own
+    relu: ResultSet | None = None  # of its ReLU network, one factor changed at a time
 
     @property
     def files(self) -> list[ResultSet]:
@@ -36,15 +45,29 @@ class Chosen:
         others = [results for results in self.side_by_side if results is not self.race]
         several = [
             self.accuracy,
+            self.waterfall,
+            self.batches,
             self.benchmarks,
             self.race,
             *others,
+            self.peers,
             self.comparison,
             *self.sweeps.values(),
             *self.calibrations,
+            *self.of_article,
             self.network,
         ]
         return [results for results in several if results is not None]
+
+    @property
+    def of_article(self) -> list[ResultSet]:
+        """All that is about the article."""
+        return [results for results in (self.article, self.grid, self.relu) if results is not None]
+
+    @property
+    def of_steps(self) -> list[ResultSet]:
+        """All trainings whose entrants are ways of training, and not backends."""
+        return [results for results in (self.waterfall, self.batches) if results is not None]
 
     @property
     def notices(self) -> list[str]:
@@ -60,7 +83,8 @@ class Chosen:
     def names(self) -> list[str]:
         """Everybody in a figure: the backends of the benchmarks, in their order, then others of races."""
         first = tables.ladder(self.benchmarks) if self.benchmarks else []
-        races = [race for results in self.files if results is not self.comparison for race in results.races]
+        others = [*self.of_steps, *self.of_article, *filter(None, [self.comparison])]
+        races = [race for results in without(self.files, others) for race in results.races]
         return list(dict.fromkeys([*first, *(name for race in races for name in race.entrants)]))
 
 
@@ -83,7 +107,7 @@ def choose(paths: Sequence[Path]) -> Chosen:
         kinds.setdefault(kind_of(results), []).append(results)
     unknown = [results for results in kinds.pop("", []) if results.path.resolve() in asked_for]
     notes += passed_over(
-        "of no kind that is shown: trainings to an accuracy, a race, a sweep, a comparison, a calibration, benchmarks",
+        "of no kind that is shown: what python -m bench writes, but for tune",
         unknown,
     )
     notes += passed_over("without a whole generation of processes", kinds.pop("empty", []))
@@ -106,6 +130,8 @@ def choose(paths: Sequence[Path]) -> Chosen:
         {kind.removeprefix(SWEEP): results for kind, results in sorted(newest.items()) if kind.startswith(SWEEP)},
         alike,
         notes,
+        newest.get("peers"),
+        *(newest.get(kind) for kind in (*STEPS, *ARTICLE)),
     )
     if not chosen.files:
         raise UserError(f"{'; '.join(notes) or paths[0]}; nothing is left to show; {HOW_TO_MAKE}")
@@ -167,7 +193,14 @@ def kind_of(results: ResultSet) -> str:
             return SWEEP + swept(results.races)
         except ValueError:
             return ""
-    return {"race": RACE, "calibrate": CALIBRATION, "compare": COMPARISON}.get(purpose, "")
+    if purpose in STEPS:
+        return purpose if all(len(race.entrants) == 1 and race.target for race in results.races) else ""
+    if purpose in ARTICLE:
+        needed = {"name", "backend", "changes" if purpose == "article-relu" else "figures"}
+        return purpose if all(needed <= set(race.about) for race in results.races) else ""
+    if purpose == "peers" and not all("way" in race.about for race in results.races):
+        return ""
+    return OF_PURPOSE.get(purpose, "")
 
 
 def without(several: Iterable[ResultSet], those: Iterable[ResultSet]) -> list[ResultSet]:

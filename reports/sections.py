@@ -2,8 +2,8 @@
 
 from bench.results import ResultSet
 from bench.standings import GROWING
-from reports import accuracy, answers, compared, races, tables, trained
-from reports.chosen import Chosen
+from reports import accuracy, answers, article, compared, peers, races, steps, tables, trained
+from reports.chosen import Chosen, without
 from reports.figures import DRAWINGS
 from reports.tables import Section, file_name, for_csv, for_markdown, markdown_text
 
@@ -37,12 +37,16 @@ OF_A_RACE = ["ratios", "lines-of-code", "break-even", "memory", "roofline", "agr
 def sections(chosen: Chosen) -> list[Section]:
     """One for each kind of results that there are."""
     found = accuracy.sections(chosen.accuracy) if chosen.accuracy else []
+    found += steps.of_waterfall(chosen.waterfall) if chosen.waterfall else []
+    found += steps.of_batches(chosen.batches) if chosen.batches else []
     found += [of_benchmarks(chosen.benchmarks)] if chosen.benchmarks else []
     found += [of_race(chosen.race)] if chosen.race else []
     found += [compared.beside_each_other(chosen.side_by_side)] if chosen.side_by_side else []
+    found += peers.sections(chosen.peers) if chosen.peers else []
     found += compared.sections(chosen.comparison) if chosen.comparison else []
     found += [of_sweep(what, results) for what, results in chosen.sweeps.items()]
     found += [of_calibrations(chosen.calibrations)] if chosen.calibrations else []
+    found += article.sections(chosen.article, chosen.grid, chosen.relu)
     return found + (trained.sections(chosen.network) if chosen.network else [])
 
 
@@ -94,10 +98,13 @@ def left_out(chosen: Chosen) -> list[str]:
 
 def limits(chosen: Chosen) -> list[str]:
     """What these numbers do not say."""
-    raced = any(results.races for results in chosen.files if results is not chosen.accuracy)
+    others = [*chosen.of_steps, *chosen.of_article, *filter(None, [chosen.accuracy])]
+    raced = any(results.races for results in without(chosen.files, others))
     return (
         ABOUT_ALL
         + accuracy.LIMITS * bool(chosen.accuracy)
+        + steps.LIMITS * bool(chosen.of_steps)
+        + article.LIMITS * bool(chosen.of_article)
         + ABOUT_BENCHMARKS * bool(chosen.benchmarks)
         + ABOUT_RACES * raced
     )
@@ -109,6 +116,12 @@ def origins(chosen: Chosen) -> list[tuple[str, str]]:
     for results in chosen.files:
         if results is chosen.accuracy:
             about = accuracy.setting(results)
+        elif results in chosen.of_steps:
+            about = steps.setting(results)
+        elif results in chosen.of_article:
+            about = article.setting(results)
+        elif results is chosen.peers:
+            about = peers.setting(results)
         elif results is chosen.comparison:
             about = f"{races.work(results.races[0])}: {races.setting(results.races[0])}"
         elif results is chosen.network:
@@ -169,11 +182,13 @@ def samples(files: list[ResultSet]) -> list[list[str]]:
             what = [results.path.name, measured.quantity, measured.backend, measured.plan]
             times = zip(measured.samples, measured.user_samples, measured.system_samples, strict=True)
             rows += [[*what, "", str(i), str(measured.images), *map(repr, time)] for i, time in enumerate(times)]
+        rows += [[results.path.name, *row] for row in article.samples(results.races)]
         for race in results.races:
             for name, entrant in race.entrants.items():
-                what = [results.path.name, race.key["measure"], name, race.key["plan"]]
+                plan = ", ".join(filter(None, [race.key["plan"], str(race.about.get("way", ""))]))
+                what = [results.path.name, race.key["measure"], name, plan]
                 for training in sorted(entrant.trainings, key=lambda one: one.seed):
-                    where = training.seed, "", race.key["images"]
+                    where = training.seed, "", training.images or race.key["images"]
                     rows.append([*what, *map(str, where), repr(training.wall), "", ""])
                 for one in sorted(entrant.samples, key=lambda one: (one.generation, one.round)):
                     counts = one.generation, one.round, entrant.images

@@ -13,6 +13,7 @@ from test_accuracy_command import digits_of
 from bench import batches, campaign, machine, reaching, recipes, steps, threads, trainings, tuning, waterfall
 from bench.__main__ import main
 from bench.journal import Journal, read
+from bench.raced import races_of
 from bench.steps import Step
 from data import mnist
 
@@ -63,15 +64,15 @@ def test_a_waterfall_has_factors_where_the_target_was_reached(folder: Path, caps
         r"^fast +minibatch +[\d.e-]+ +3 +\d+\.\d\d% \(\d+\.\d\d%\) +> [\d.]+ +[\d.]+ *$", out, re.MULTILINE
     ), out
     records, _ = read(folder / "found.jsonl")
-    slowly, never, fast = steps.rows(records)
+    slowly, never, fast = steps.rows(races_of(records))
     assert slowly.counts
     assert not never.counts
     assert fast.counts
     for curve in slowly.curves:
-        assert curve["accuracy"][-1] >= 0.9417 > curve["accuracy"][-2]  # it ends where it first reaches it
-        assert curve["seconds"] == sorted(curve["seconds"])
-        assert curve["passes"][:2] == [0, pytest.approx(1 / 3)]
-    assert slowly.passes == pytest.approx(sum(curve["passes"][-1] for curve in slowly.curves) / 2)
+        assert curve.accuracy[-1] >= 0.9417 > curve.accuracy[-2]  # it ends where it first reaches it
+        assert curve.seconds == sorted(curve.seconds)
+        assert curve.passes[:2] == [0, pytest.approx(1 / 3)]
+    assert slowly.passes == pytest.approx(sum(curve.passes[-1] for curve in slowly.curves) / 2)
     assert run(folder, "waterfall", "--seeds", "3", "--slow-seeds", "2") == 0
     assert [e for e in read(folder / "found.jsonl")[0] if e["kind"] == "training"] == [
         e for e in records if e["kind"] == "training"
@@ -110,7 +111,7 @@ def test_batches_take_the_rates_that_were_chosen_on_held_out_images(
     assert run(folder, "batches", *usual) == 0
     out = capsys.readouterr().out
     assert re.search(r"^20 +0\.1 .*all of 2", out, re.MULTILINE), out
-    small, all_ = steps.rows(read(folder / "found.jsonl")[0])
+    small, all_ = steps.rows(races_of(read(folder / "found.jsonl")[0]))
     assert small.passes < all_.passes
     assert {row.case["learning_rate"] for row in (small, all_)} == {0.1}
 

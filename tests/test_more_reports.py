@@ -1,0 +1,231 @@
+"""reports/: other libraries, steps to one accuracy, and the article's experiments, in tables, figures and answers."""
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_accuracy_reports import trained
+from test_findings import LABELS, course, figure
+from test_race_reports import EVIL, race_records, rows_of, written
+
+from bench.peers import WAYS
+from reports import article, figures, peers, sections, steps
+from reports.chosen import choose
+from reports.page import page
+
+# --- peers -----------------------------------------------------------------------------------------------
+
+
+def raced_peers(generations: int = 3, torch: str = "torch", zeros: bool = True) -> list[list[dict[str, Any]]]:
+    """Races as `bench peers` writes them: the other library takes 4 times as long, 2 times where nothing is zero."""
+    found = []
+    for number, (batch, way) in enumerate((batch, way) for batch in (32, 128) for way in WAYS):
+        seconds = {"numba_sparse": 0.5, torch: 1.0 if way == "no zeros" else 2.0, "floor": 0.25}
+        about = {"way": way} | ({"zeros": 0.8} if zeros else {})
+        key = {"batch": batch, "plan": f"batches of {batch}, Nesterov 0.9"}
+        found.append(
+            race_records(
+                seconds, number=number, generations=generations, key=key, purpose="peers", about=about, noise=1e-4
+            )
+        )
+    return found
+
+
+def test_four_ratios_side_by_side(tmp_path: Path) -> None:
+    chosen = choose([written(tmp_path, "p.jsonl", *raced_peers())])
+    assert chosen.peers is not None
+    sheet = peers.table(chosen.peers)
+    assert [row[:2] for row in sheet.rows] == [[n, b] for b in ("32", "128") for n in ("torch", "floor")]
+    row = rows_of(sheet)["torch"]
+    prepared = (2 + 0.03125) / (0.5 + 0.03125)
+    assert [float(row[i]) for i in (1, 3, 5, 7)] == pytest.approx([4, prepared, 4, 2], rel=2e-3)
+    assert all(" to " in row[i] for i in (2, 4, 6, 8))
+    assert "80 % of the pixels are zero" in sections.summary(chosen)
+    assert "batches of 32, 128, Nesterov 0.9" in peers.setting(chosen.peers)
+    assert "batches of 128, Nesterov 0.9, shuffled" in sections.csv_files(chosen)["samples.csv"]
+    (marks,) = {len(line.get_xdata()) for line in peers.ratios(chosen.peers).axes[0].lines} - {2}  # type: ignore[arg-type]
+    assert marks == 1
+
+
+PEERS = {
+    "one generation": raced_peers(1),
+    "awkward": raced_peers(torch=EVIL),
+    "no share": raced_peers(zeros=False),
+}
+
+
+@pytest.mark.parametrize("case", PEERS)
+def test_odd_peers_give_a_page(case: str, tmp_path: Path) -> None:
+    chosen = choose([written(tmp_path, "p.jsonl", *PEERS[case])])
+    assert chosen.peers is not None
+    (drawn,) = peers.drawn(chosen.peers)
+    html = page(chosen, {drawn.name: (drawn, figures.svg(drawn.figure))})
+    ET.fromstring(html)
+    assert "Against other libraries, a figure" in html
+
+
+# --- steps to one accuracy -------------------------------------------------------------------------------
+
+
+def stepped(purpose: str, seconds: dict[str, float], until: tuple[str, ...] = (), **more: Any) -> list[Any]:
+    """Trainings as `bench waterfall` and `bench batches` write them; everybody passes over half of the images."""
+    found = []
+    for number, (name, time) in enumerate(seconds.items()):
+        records = trained({name: time}, number=number, purpose=purpose, until=name in until, **more)
+        batch = 10 ** (number + 1)
+        records[0]["key"] = records[0]["key"] | {"batch": batch, "learning_rate": 0.5, "passes": 0.5}
+        for entry in records:
+            if entry["kind"] == "training":
+                entry["images"] = 3000
+        found.append(records)
+    return found
+
+
+def test_a_waterfall_goes_down_by_factors(tmp_path: Path) -> None:
+    several = stepped("waterfall", {"loops": 8.0, "better": 2.0, "best": 0.5}, until=("loops",))
+    chosen = choose([written(tmp_path, "w.jsonl", *several)])
+    assert chosen.waterfall is not None
+    (section,) = steps.of_waterfall(chosen.waterfall)
+    rows = rows_of(section.sheets[0])
+    assert [row[6] for row in rows.values()] == ["10 of 10", "97.50 %", "97.50 %"]
+    assert float(rows["better"][7]) == pytest.approx(4, rel=0.1)
+    assert float(rows["best"][8]) == pytest.approx(16, rel=0.1)
+    bars = [line for line in steps.waterfall(chosen.waterfall).axes[0].lines if line.get_linewidth() == 13]
+    ends = [list(map(float, line.get_xdata())) for line in bars]  # type: ignore[arg-type]
+    assert ends[0][1] == ends[1][0]
+    assert ends[0][0] == pytest.approx(8, rel=0.1)
+    assert chosen.names == []  # a step is no backend with a look of its own
+
+
+def test_batches_by_the_round_and_to_the_target(tmp_path: Path) -> None:
+    several = stepped("batches", {"a": 0.5, "b": 0.25, "c": 1.0}, until=("a", "b", "c"), seeds=3)
+    chosen = choose([written(tmp_path, "b.jsonl", *several)])
+    assert chosen.batches is not None
+    (section,) = steps.of_batches(chosen.batches)
+    rows = rows_of(section.sheets[0])
+    assert list(rows) == ["10", "100", "1,000"]
+    assert rows["100"][2:5] == ["3 of 3", "30", "0.500"]
+    assert float(rows["100"][8]) == pytest.approx(4, rel=0.2)
+    axes = steps.batches(chosen.batches).axes
+    assert [one.get_ylabel() for one in axes] == ["seconds a round, wall", "seconds to 97 %, wall"]
+    a_round, to_it = (np.asarray(one.lines[0].get_ydata(), float) for one in axes)
+    np.testing.assert_allclose(a_round, 2 * to_it)
+
+
+STEPS: dict[str, list[Any]] = {
+    "not reached": stepped("waterfall", {"a": 2.0, "b": 1.0}, mean=0.96),
+    "one step": stepped("waterfall", {EVIL: 1.0}),
+    "no batch is there": stepped("batches", {"a": 2.0, "$b$": 1.0}, until=("a", "$b$"), mean=0.96),
+    "one batch": stepped("batches", {"a": 2.0}, seeds=1),
+}
+
+
+@pytest.mark.parametrize("case", STEPS)
+def test_odd_steps_give_a_page(case: str, tmp_path: Path) -> None:
+    chosen = choose([written(tmp_path, "s.jsonl", *STEPS[case])])
+    (drawn,) = steps.drawn(chosen.waterfall, chosen.batches)
+    html = page(chosen, {drawn.name: (drawn, figures.svg(drawn.figure))})
+    ET.fromstring(html)
+    assert f"{drawn.title}, a figure" in html
+    assert sections.csv_files(chosen)["samples.csv"].count("3000") == 10 * len(STEPS[case]) or case == "one batch"
+
+
+# --- the article -----------------------------------------------------------------------------------------
+
+
+def experiment(purpose: str, *courses: dict[str, Any], **about: Any) -> list[dict[str, Any]]:
+    """Trainings as `bench article` writes them."""
+    settings = {one["setting"]: {"rounds": 1} for one in courses}
+    header = race_records({"quick": 1.0}, key={"settings": settings}, purpose=purpose)[0]
+    usual = {
+        "name": "row",
+        "shows": "it learns",
+        "said": "",
+        "setting": "s",
+        "rounds": 10,
+        "figures": [],
+        "check": None,
+    }
+    usual |= {"seconds": 9.0, "backend": "quick", "method": "slow", "labels": LABELS, "screens": []}
+    header |= {"entrants": {"quick": "quick", "slow": "vectorized"}, "about": usual | about}
+    records = [header, {"kind": "run", "race": 0, "load": 0.25}]
+    numbers = {one["generation"] for one in courses}
+    records += [{"kind": "course", "race": 0} | one for one in courses]
+    return records + [{"kind": "generation", "race": 0, "generation": one, "seconds": 1.0} for one in numbers]
+
+
+def test_the_articles_figures_beside_ours(tmp_path: Path) -> None:
+    ours = [course(0, 0.1, 0.90, wall=1.0), course(1, 0.1, 0.93, wall=1.0)]
+    theirs = [course(seed, 0.1, 0.9, entrant="slow", wall=4.0) for seed in (0, 1)]
+    printed = [figure("accuracy", "92.86", 1), figure("accuracy", "95.00", 1)]
+    chosen = choose([written(tmp_path, "a.jsonl", experiment("article", *ours, *theirs, figures=printed))])
+    assert chosen.article is not None
+    sheet = article.figures_of(chosen.article)
+    assert sheet.rows == [
+        ["row", "accuracy, test, after round 1", "92.86 %", "90 %", "91.50 %", "93 %", "yes"],
+        ["row", "accuracy, test, after round 1", "95.00 %", "90 %", "91.50 %", "93 %", "no"],
+    ]
+    times = rows_of(article.times_of(chosen.article))["row"]
+    assert times[:2] == ["9", "40.0"]
+    assert float(times[6]) == pytest.approx(0.25)
+    assert "row: it learns." in sections.summary(chosen)
+    assert sections.csv_files(chosen)["samples.csv"].count("a.jsonl,training") == 4
+
+
+CHANGES = {"base": ["none", "as it was"], "sigmoid": ["hidden", "sigmoid"], EVIL: ["<b>", "$\\frac$"]}
+
+
+def relu(*sigmoid: float, **about: Any) -> list[dict[str, Any]]:
+    """Two seeds or more: of ReLU, of sigmoid, and of something that diverged."""
+    seeds = range(len(sigmoid))
+    courses = [course(seed, 0.1, 0.90 + seed / 100, setting="base") for seed in seeds]
+    courses += [course(seed, 0.1, value, setting="sigmoid", generation=10 + seed) for seed, value in enumerate(sigmoid)]
+    bad = [course(seed, 0.1, 0.1, setting=EVIL, generation=20 + seed) for seed in seeds]
+    for one in bad:
+        one["points"][-1]["train"] |= {"cost": None}
+    return experiment("article-relu", *courses, *bad, changes=CHANGES, **about)
+
+
+def test_effects_with_their_intervals(tmp_path: Path) -> None:
+    chosen = choose([written(tmp_path, "r.jsonl", relu(0.70, 0.72))])
+    assert chosen.relu is not None
+    (section,) = article.of_relu(chosen.relu)
+    rows = rows_of(section.sheets[0])
+    assert rows["hidden: sigmoid"][:5] == ["2", "70 %", "71 %", "72 %", "-19.5"]
+    assert rows["hidden: sigmoid"][5] == "-25.9 to -13.1"  # 12.706 is Student's quantile of one degree of freedom
+    assert rows["as it was"][4:6] == ["–", "–"]
+    assert section.sheets[0].notes == ["<b>: $\\frac$: 2 of 2 seeds diverged"]
+    right = article.effects(chosen.relu).axes[1]
+    assert [float(np.asarray(line.get_xdata())[0]) for line in right.lines][:2] == pytest.approx(
+        [-25.853, -19.5], abs=1e-3
+    )
+
+
+def test_a_grid_says_what_holds(tmp_path: Path) -> None:
+    printed = [figure("accuracy", "92.86", 1)]
+    courses = [course(0, 0.1, 0.92, setting="a"), course(1, 0.1, 0.93, setting="a")]
+    courses.append(course(0, 0.1, 0.5, setting="b", generation=10, left=True))
+    chosen = choose([written(tmp_path, "g.jsonl", experiment("article-grid", *courses, figures=printed))])
+    summary = sections.summary(chosen)
+    assert "row: 2 of 2 settings tried, 1 of them left; 1 hold 1 of 1 figures." in summary
+    assert "| a | accuracy, test, after round 1 | 92.86 | 92 % | 92.50 % | 93 % | yes |" in summary
+
+
+ARTICLES: dict[str, list[dict[str, Any]]] = {
+    "one seed": relu(0.7),
+    "awkward": relu(0.7, 0.8, name=EVIL, setting=EVIL),
+    "nothing printed": experiment("article", course(0, 0.1, 0.5), said=EVIL, shows=EVIL),
+    "nothing held": experiment("article-grid", course(0, 0.1, 0.5), figures=[figure("accuracy", "92.86", 1)]),
+}
+
+
+@pytest.mark.parametrize("case", ARTICLES)
+def test_odd_articles_give_a_page(case: str, tmp_path: Path) -> None:
+    chosen = choose([written(tmp_path, "s.jsonl", ARTICLES[case])])
+    drawn = article.drawn(chosen.relu)
+    html = page(chosen, {one.name: (one, figures.svg(one.figure)) for one in drawn})
+    ET.fromstring(html)
+    assert ("One factor at a time" in html) == bool(drawn)
+    assert "<script" not in sections.summary(chosen)
