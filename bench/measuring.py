@@ -110,7 +110,8 @@ class Worker:
             "warm": warm,
             "threads": threads.in_force(),
             "process_peak": peak_so_far,
-            "call_peak": None if peak is None or before is None else peak - before,
+            # Not below 0: what a process holds is counted a little late.
+            "call_peak": None if peak is None or before is None else max(0, peak - before),
         }
         if self.backend is None and with_rates:
             answer["rates"] = rates(self.task.case.dtype, self.task.n_threads)._asdict()

@@ -1,0 +1,24 @@
+"""What a worker tells of itself."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench import measuring
+from bench.cases import MINI_BATCHES
+from bench.measuring import FLOOR, Task, Worker
+from bench.turns import stored
+from data import Digits
+
+
+@pytest.mark.parametrize(("before", "after", "expected"), [(1000, 1700, 700), (1700, 1000, 0), (None, 1000, None)])
+def test_memory_that_is_counted_late_makes_no_call_cost_less_than_none(
+    before: int | None, after: int, expected: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digits = stored(Digits(np.zeros((20, 784), np.uint8), np.zeros(20, np.int64)), tmp_path / "digits")
+    worker = Worker(Task(FLOOR, "round", MINI_BATCHES, digits, 20, 1))
+    worker.load()
+    monkeypatch.setattr(measuring, "status", lambda field: after)
+    monkeypatch.setattr(measuring, "start_peak_anew", lambda: before)
+    assert worker.describe(with_rates=False)["call_peak"] == expected
