@@ -11,6 +11,7 @@ from test_findings import LABELS, course, figure
 from test_race_reports import EVIL, race_records, rows_of, written
 
 from bench.peers import WAYS
+from bench.results import read
 from reports import article, figures, peers, sections, steps
 from reports.chosen import choose
 from reports.page import page
@@ -47,6 +48,13 @@ def test_four_ratios_side_by_side(tmp_path: Path) -> None:
     assert "batches of 128, Nesterov 0.9, shuffled" in sections.csv_files(chosen)["samples.csv"]
     (marks,) = {len(line.get_xdata()) for line in peers.ratios(chosen.peers).axes[0].lines} - {2}  # type: ignore[arg-type]
     assert marks == 1
+
+
+def test_a_peak_a_little_below_what_was_held_before_is_nothing_added(tmp_path: Path) -> None:
+    records = race_records({"torch": 1.0})
+    next(entry for entry in records if entry["kind"] == "process")["call_peak"] = -229376
+    (race,) = read(written(tmp_path, "p.jsonl", records)).races
+    assert race.entrants["torch"].processes[0].call_peak == 0
 
 
 PEERS = {
