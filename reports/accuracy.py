@@ -23,6 +23,7 @@ LIMITS = [
     "All seeds of a backend ran in one process: what favours a process for as long as it lives, their intervals do not "
     "show.",
 ]
+PEER = "torch"  # whom a headline names beside the baseline
 FIGURES = ["time-to-accuracy", "accuracy-over-training", "frontier"]
 
 
@@ -142,9 +143,12 @@ def first_of(there: list[Outcome], race: Raced) -> str:
     words = f"{first.name} trains to {share(race.target)} of the test images in {number(first.seconds)} s"
     if first.ratio:
         told_apart = "" if first.ratio.separated else ", which does not tell them apart"
-        return f"{words}, {faster(first.ratio)} as {race.baseline}{told_apart}"
-    if last.ratio and last is not first:
-        return f"{words}; {last.name} takes {races.with_interval(last.ratio)} times as long"
+        words += f", {faster(first.ratio)} as {race.baseline}{told_apart}"
+    elif last.ratio and last is not first and last.name != PEER:
+        words += f"; {last.name} takes {races.with_interval(last.ratio)} times as long"
+    if PEER in (row.name for row in there) and PEER not in (first.name, race.baseline):
+        ratio = statistics.ratio(rounds_of(race), first.name, PEER)
+        words += f"; {faster(ratio)} as {PEER}" if ratio else ""
     return words
 
 

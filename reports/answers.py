@@ -8,19 +8,23 @@ from collections.abc import Callable, Sequence
 from statistics import median
 from typing import NamedTuple
 
-from bench import statistics
+from bench import findings, statistics
 from bench.account import times_of
 from bench.measuring import FLOOR
 from bench.raced import Raced
 from bench.results import Measurement
 from bench.standings import in_short
-from reports import accuracy, races, tables
+from bench.steps import rows as step_rows
+from bench.waterfall import factor
+from reports import accuracy, article, peers, races, steps, tables
 from reports.chosen import Chosen
 from reports.tables import markdown_text, number
 
 LOOP, VECTORIZED = "naive", "vectorized"
 NUMPY = (VECTORIZED, "minibatch")
 LIBRARIES = {"numba": "numba", "PyTorch": "torch", "JAX": "jax", "scikit-learn": "sklearn", "SciPy": "scipy"}
+
+SIGMOID_AND_RELU = ("80, 100 rounds", "80, ReLU")  # of the article's experiments, by name
 
 
 class Answer(NamedTuple):
@@ -89,6 +93,38 @@ def looping_of_benchmarks(chosen: Chosen) -> str | None:
 
 def mini_batches(chosen: Chosen) -> str | None:
     """Does mini-batch SGD pay, by the round and by what it reaches?"""
+    return mini_batches_of_sizes(chosen) or mini_batches_of_benchmarks(chosen)
+
+
+def mini_batches_of_sizes(chosen: Chosen) -> str | None:
+    """From trainings in batches of several sizes to one accuracy."""
+    found = sorted(step_rows(chosen.batches.races), key=lambda row: int(row.case["batch"])) if chosen.batches else []
+    there = [row for row in found if row.counts]
+    if len(found) < 2 or not there:
+        return None
+    best, largest = min(there, key=lambda row: row.seconds), found[-1]
+    target = f"{accuracy.share(best.target)} of the test images"
+    begun = f"By plain SGD of {best.case['network']} with {best.backend}, each batch size at a learning rate of its own"
+    if best is largest:
+        return f"{begun}, no: batches of {largest.case['batch']:,}, the largest, are first to reach {target}."
+    ratio = steps.paired(best, largest)
+    sooner = "which the largest did not reach"
+    if largest.counts and ratio:
+        sooner = f"{accuracy.faster(ratio)} as the largest (seed by seed, {len(best.walls)} seeds)"
+    answer = (
+        f"{begun}: a round in batches of {best.case['batch']:,} takes {in_short(best.a_pass / largest.a_pass)} times "
+        f"as long as in batches of {largest.case['batch']:,}, the largest; but they reach {target} first, in "
+        f"{number(best.seconds)} s, {sooner}."
+    )
+    smallest = found[0]
+    if smallest is best:
+        return answer
+    took = f"take {number(smallest.seconds)} s" if smallest.counts else "do not reach it"
+    return f"{answer} Smaller ones pay less again: batches of {smallest.case['batch']:,} {took}."
+
+
+def mini_batches_of_benchmarks(chosen: Chosen) -> str | None:
+    """From the benchmarks, with one update a round and with many, each at its own rate."""
     if chosen.benchmarks is None:
         return None
     mine = [one for one in chosen.benchmarks.measurements if one.quantity == "round" and one.backend == VECTORIZED]
@@ -128,12 +164,59 @@ def sooner(full: Measurement, small: Measurement) -> str:
 
 
 def relu(chosen: Chosen) -> str | None:
-    """Is ReLU better than sigmoid? No results of that kind are shown yet."""
-    return None
+    """Is ReLU better than sigmoid: in the article's networks, and where nothing else differs?"""
+    return " ".join(filter(None, (relu_alone(chosen), relu_of_article(chosen)))) or None
+
+
+def relu_of_article(chosen: Chosen) -> str | None:
+    """The article's two networks, which differ in more than that."""
+    found = {row.name: row.figures for row in findings.rows(chosen.article.races)} if chosen.article else {}
+    values = [
+        [value for figure in found.get(name, ()) if figure.what == "accuracy" for value in figure.values]
+        for name in SIGMOID_AND_RELU
+    ]
+    if not all(values):
+        return None
+    sigmoid, with_relu = (f"{accuracy.share(min(several))} to {accuracy.share(max(several))}" for several in values)
+    return (
+        f"The article's own two networks, which differ in their rate and pixels as well, get {sigmoid} of the test "
+        f"images right with sigmoid and {with_relu} with ReLU, over seeds."
+    )
+
+
+def relu_alone(chosen: Chosen) -> str | None:
+    """With all else as it is in the article's ReLU network, and what else changes most there."""
+    if chosen.relu is None:
+        return None
+    (race,) = chosen.relu.races
+    found = findings.effects(race)
+    base, changes = next(iter(found), None), found[1:]
+    sigmoid = next((row for row in changes if (row.factor, row.to) == ("hidden", "sigmoid")), None)
+    if base is None or sigmoid is None or sigmoid.difference is None:
+        return None
+    low, high = sigmoid.interval or (-math.inf, math.inf)
+    verdict = "ReLU is better" if high < 0 else "sigmoid is better" if low > 0 else "they are not told apart"
+    answer = (
+        f"In the article's ReLU network ({race.about['setting']}; {race.about['rounds']} rounds, {race.data_name}) "
+        f"{verdict}: it gets {accuracy.share(min(base.accuracies))} to {accuracy.share(max(base.accuracies))} of the "
+        f"test images right over {len(base.accuracies)} seeds, and sigmoid in the hidden layer, all else as it is, "
+        f"changes that by {article.said(sigmoid)} points."
+    )
+    others = [row for row in changes if row is not sigmoid and row.difference is not None and row.factor != "several"]
+    best = max(others, key=lambda row: row.difference or 0, default=None)
+    if best is None or not best.difference or best.difference <= 0:
+        return answer
+    return f"{answer} Of other single changes, {article.name_of(best)} brings most: {article.said(best)} points."
 
 
 def libraries(chosen: Chosen) -> str | None:
-    """What do numba, PyTorch, JAX and others buy, against the better of NumPy's two?"""
+    """What do numba, PyTorch, JAX and others buy, by the round and by the time to an accuracy?"""
+    said = list(filter(None, (libraries_of_a_race(chosen), libraries_of_peers(chosen), libraries_of_steps(chosen))))
+    return " ".join([*said, "No backend here computes on a GPU."]) if said else None
+
+
+def libraries_of_a_race(chosen: Chosen) -> str | None:
+    """The best of each library against the better of NumPy's two."""
     race = race_with(chosen, *NUMPY[:1])
     if race is None:
         return None
@@ -151,9 +234,38 @@ def libraries(chosen: Chosen) -> str | None:
     if not said:
         return None
     answer = f"Against {numpy}, the faster of NumPy's, for {races.work(race)} ({race.key['plan']}): {'; '.join(said)}."
-    if missing:
-        answer += f" Not in this race: {', '.join(missing)}."
-    return answer + " No backend here computes on a GPU."
+    return answer + (f" Not in this race: {', '.join(missing)}." if missing else "")
+
+
+def libraries_of_peers(chosen: Chosen) -> str | None:
+    """Other libraries against one of ours, also where nothing can be skipped; at the middle batch size."""
+    rows = [row for row in peers.rows(chosen.peers) if row.backend != FLOOR] if chosen.peers else []
+    if chosen.peers is None or not rows:
+        return None
+    batches = sorted({row.batch for row in rows})
+    middle = batches[len(batches) // 2]
+    said = []
+    for row in rows:
+        if row.batch == middle and "as is" in row.ways:
+            words = f"{row.backend} takes {races.with_interval(row.ways['as is'])} times as long"
+            dense = row.ways.get("no zeros")
+            said.append(words + (f" ({races.with_interval(dense)} where no pixel is zero)" if dense else ""))
+    return f"Against {chosen.peers.races[0].baseline}, in batches of {middle:,}: {'; '.join(said)}." if said else None
+
+
+def libraries_of_steps(chosen: Chosen) -> str | None:
+    """The time to one accuracy, by the same recipe with NumPy and with the last of the steps; and all the way."""
+    found = step_rows(chosen.waterfall.races) if chosen.waterfall else []
+    if len(found) < 2 or not found[-1].counts:
+        return None
+    last = found[-1]
+    first = next(row for row in found if row.case["plan"] == last.case["plan"])
+    ratio = steps.paired(last, first) if first is not last and first.counts else None
+    said = f"{last.backend} trains to {accuracy.share(last.target)} of the test images in {number(last.seconds)} s"
+    if ratio:
+        said += f", {accuracy.faster(ratio)} as {first.backend} by the same recipe"
+    times = factor(found[0], last)
+    return f"{said}; from {found[0].name}, all steps together, that is {times} times as fast." if times else f"{said}."
 
 
 QUESTIONS: Sequence[tuple[str, Callable[[Chosen], str | None], str]] = (
@@ -162,8 +274,8 @@ QUESTIONS: Sequence[tuple[str, Callable[[Chosen], str | None], str]] = (
         looping,
         "python -m bench race --backend naive --backend vectorized --backend numba",
     ),
-    ("Does mini-batch SGD pay?", mini_batches, "python -m bench"),
-    ("Is ReLU better than sigmoid?", relu, "python -m bench article"),
+    ("Does mini-batch SGD pay?", mini_batches, "python -m bench batches"),
+    ("Is ReLU better than sigmoid?", relu, "python -m bench article --relu"),
     ("What do numba, PyTorch, JAX or a GPU buy for a network this small?", libraries, "python -m bench race"),
 )
 

@@ -66,15 +66,22 @@ def sections(results: ResultSet) -> list[Section]:
     return [Section("Against other libraries, in four ways", lines, [table(results)], WHAT_PEERS_ARE, ["peers"])]
 
 
+def rows(results: ResultSet) -> list[Row]:
+    """The ratios by batch size, everybody in the same order at each, the floor at last."""
+    found = rows_of(results.races)
+    names = list(dict.fromkeys(row.backend for row in found))
+    return sorted(found, key=lambda row: (row.batch, row.backend == FLOOR, names.index(row.backend)))
+
+
 def table(results: ResultSet) -> Sheet:
     """A row a batch size and backend, with four ratios and their intervals."""
-    rows = [
+    cells_of = [
         [row.backend, f"{row.batch:,}", *(cell for way in WAYS for cell in cells(row.ways.get(way)))]
-        for row in rows_of(results.races)
+        for row in rows(results)
     ]
     heads = [head for way in WAYS for head in (HEADS[way], "95 %\ninterval")]
     title = f"How many times as long as {results.races[0].baseline} they take"
-    return Sheet(title, ("backend", "batch", *heads), rows, [])
+    return Sheet(title, ("backend", "batch", *heads), cells_of, [])
 
 
 def cells(ratio: Ratio | None) -> tuple[str, str]:
@@ -87,38 +94,42 @@ def cells(ratio: Ratio | None) -> tuple[str, str]:
 
 def ratios(results: ResultSet) -> "Figure":
     """A row a batch size and backend, with a mark and an interval for each of the four ways."""
-    rows: list[Row | int] = []  # a number: the batch size of those below it
-    for row in rows_of(results.races):
-        if not any(isinstance(one, Row) and one.batch == row.batch for one in rows):
-            rows.append(row.batch)
-        rows.append(row)
+    lines: list[Row | int] = []  # a number: the batch size of those below it
+    for row in rows(results):
+        if not any(isinstance(one, Row) and one.batch == row.batch for one in lines):
+            lines.append(row.batch)
+        lines.append(row)
+    found = [ratio for row in lines if isinstance(row, Row) for ratio in row.ways.values()]
     first = results.races[0]
     notes = [
         "A mark is the estimate, the bar its interval, from top to bottom in the order of the legend. The axis follows "
         "an interval three times as far as the outermost mark.",
         told_of(results.races),
     ]
+    if any(ratio.interval is None for ratio in found):
+        notes.append("Without an interval: of a single generation of processes.")
     title = f"{races.capitalised(races.work(first))}: how many times as long as {first.baseline}, in four ways"
-    height = max(2.4, 0.8 + sum(0.6 if isinstance(row, Row) else 0.34 for row in rows))
+    height = max(2.4, 0.8 + sum(0.6 if isinstance(row, Row) else 0.34 for row in lines))
     with framed(first.notice, setting(results), title, height, notes) as figure:
         axes = figure.subplots()
-        if not rows:
+        if not lines:
             say(axes, "There is no ratio in these results.")
             return figure
-        found = [ratio for row in rows if isinstance(row, Row) for ratio in row.ways.values()]
         shown = spanned([1.0, *(ratio.estimate for ratio in found)], intervals=[ratio.interval for ratio in found])
         logarithmic(axes, "x", shown)
         marks: dict[str, object] = {}
         y, names = 0.0, {}
-        for one in rows:
+        for one in lines:
             if isinstance(one, Row):
                 names[y + 0.5] = "floor" if one.backend == FLOOR else wrapped(one.backend)
                 marks |= four_marks(axes, y + 0.5, one.ways)
                 y += 1
             else:
+                place = axes.get_yaxis_transform()
                 axes.text(
-                    0, y + 0.3, f" batches of {one:,}", transform=axes.get_yaxis_transform(), va="center", weight="bold"
-                )
+                    0.005, y + 0.3, f"batches of {one:,}", transform=place, va="center", weight="bold",
+                    backgroundcolor="white",
+                )  # fmt: skip
                 y += 0.57
         axes.axvline(1, color=GREY, linestyle="--", linewidth=1.2, zorder=1)
         axes.set_yticks(list(names), list(names.values()))

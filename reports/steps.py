@@ -7,6 +7,7 @@ import numpy as np
 
 from bench.raced import Raced
 from bench.results import ResultSet
+from bench.statistics import Ratio, ratio
 from bench.steps import Row, rows
 from bench.waterfall import factor
 from reports import races
@@ -75,6 +76,12 @@ def said(row: Row) -> str:
 def seconds_of(row: Row) -> str:
     """In brackets where the target was not reached."""
     return number(row.seconds) if row.counts else f"({number(row.seconds)})"
+
+
+def paired(row: Row, other: Row) -> Ratio | None:
+    """How many times as long a step takes as another, seed by seed; its interval is across seeds."""
+    both = sorted(row.walls.keys() & other.walls.keys())
+    return ratio([[{"row": row.walls[seed], "other": other.walls[seed]}] for seed in both], "row", "other")
 
 
 # --- the waterfall ---------------------------------------------------------------------------------------

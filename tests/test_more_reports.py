@@ -11,7 +11,8 @@ from test_findings import LABELS, course, figure
 from test_race_reports import EVIL, race_records, rows_of, written
 
 from bench.peers import WAYS
-from reports import article, figures, peers, sections, steps
+from bench.results import read
+from reports import accuracy, answers, article, figures, peers, sections, steps
 from reports.chosen import choose
 from reports.page import page
 
@@ -47,6 +48,13 @@ def test_four_ratios_side_by_side(tmp_path: Path) -> None:
     assert "batches of 128, Nesterov 0.9, shuffled" in sections.csv_files(chosen)["samples.csv"]
     (marks,) = {len(line.get_xdata()) for line in peers.ratios(chosen.peers).axes[0].lines} - {2}  # type: ignore[arg-type]
     assert marks == 1
+
+
+def test_a_peak_a_little_below_what_was_held_before_is_nothing_added(tmp_path: Path) -> None:
+    records = race_records({"torch": 1.0})
+    next(entry for entry in records if entry["kind"] == "process")["call_peak"] = -229376
+    (race,) = read(written(tmp_path, "p.jsonl", records)).races
+    assert race.entrants["torch"].processes[0].call_peak == 0
 
 
 PEERS = {
@@ -229,3 +237,59 @@ def test_odd_articles_give_a_page(case: str, tmp_path: Path) -> None:
     ET.fromstring(html)
     assert ("One factor at a time" in html) == bool(drawn)
     assert "<script" not in sections.summary(chosen)
+
+
+# --- answers ---------------------------------------------------------------------------------------------
+
+
+def answers_of(folder: Path, *several: list[Any]) -> list[str]:
+    paths = [written(folder, f"{i}.jsonl", *records) for i, records in enumerate(several)]
+    return [one.answer for one in answers.answers(choose(paths))]
+
+
+def test_mini_batches_by_the_time_to_an_accuracy(tmp_path: Path) -> None:
+    sizes = stepped("batches", {"a": 0.5, "b": 0.25, "c": 1.0}, until=("a", "b", "c"), seeds=3)
+    said = answers_of(tmp_path, sizes)[1]
+    assert "in batches of 100 takes 0.2" in said
+    assert "reach 97 % of the test images first, in 0.2" in said
+    assert "as the largest (seed by seed, 3 seeds). Smaller ones pay less again: batches of 10 take 0." in said
+    largest = answers_of(tmp_path, stepped("batches", {"a": 0.5, "b": 0.25}, until=("a", "b")))[1]
+    assert "no: batches of 100, the largest, are first to reach 97 % of the test images" in largest
+    nobody = answers_of(tmp_path, stepped("batches", {"a": 0.5, "b": 0.25}, until=("a", "b"), mean=0.96))[1]
+    assert nobody.startswith("Not measured yet: run python -m bench batches")
+
+
+@pytest.mark.parametrize(
+    ("sigmoid", "verdict"),
+    [((0.70, 0.72), "ReLU is better"), ((0.97, 0.985), "sigmoid is better"), ((0.85, 0.95), "they are not told apart")],
+)
+def test_relu_against_sigmoid(sigmoid: tuple[float, ...], verdict: str, tmp_path: Path) -> None:
+    said = answers_of(tmp_path, [relu(*sigmoid)])[2]
+    assert f"(s; 10 rounds, MNIST) {verdict}: it gets 90 % to 91 % of the test images right over 2 seeds" in said
+
+
+def test_the_articles_two_networks(tmp_path: Path) -> None:
+    printed = [figure("accuracy", "92.86", 1)]
+    several = [
+        experiment("article", course(0, 0.1, 0.93), course(1, 0.1, 0.92), figures=printed, name="80, 100 rounds")
+    ]
+    several.append(experiment("article", course(0, 0.1, 0.82), figures=printed, name="80, ReLU"))
+    for entry in several[1]:
+        entry["race"] = 1
+    said = answers_of(tmp_path, several)[2]
+    assert "get 92 % to 93 % of the test images right with sigmoid and 82 % to 82 % with ReLU" in said
+
+
+def test_libraries_by_peers_and_by_steps(tmp_path: Path) -> None:
+    said = answers_of(tmp_path, raced_peers(), stepped("waterfall", {"loops": 8.0, "best": 0.5}, until=("loops",)))[3]
+    assert said.startswith("Against numba_sparse, in batches of 128: torch takes 4.00")
+    assert "(2.00" in said
+    assert "best trains to 97 % of the test images in 0." in said
+    assert "from loops, all steps together, that is 1" in said
+
+
+def test_a_headline_names_torch_beside_the_baseline(tmp_path: Path) -> None:
+    three = read(written(tmp_path, "a.jsonl", trained({"vectorized": 2.0, "swift": 0.5, "torch": 1.0})))
+    said = accuracy.headline(three)
+    assert "times as fast as vectorized; 2." in said or "times as fast as vectorized; 1.9" in said
+    assert said.endswith("times as fast as torch.")
