@@ -315,13 +315,8 @@ def add_process(race: Raced, entrant: Entrant, entry: journal.Record) -> None:
             first=times([entry["first"]["wall"]])[0],
             threads={text(pool): count(n) for pool, n in mapping(entry["threads"]).items()},
             process_peak=whole(entry["process_peak"], least=0),
-            call_peak=added_by_a_call(entry["call_peak"]),
+            call_peak=whole(entry["call_peak"], least=0),
             gemm=finite(rates.get("gemm")),
             bandwidth=finite(rates.get("bandwidth")),
         )
     )
-
-
-def added_by_a_call(value: Any) -> int | None:
-    """Bytes that a call added. Linux counts pages in batches, so that a peak may lie a little below what was before."""
-    return whole(max(0, value), least=0) if isinstance(value, int) else whole(value, least=0)

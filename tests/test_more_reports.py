@@ -50,13 +50,6 @@ def test_four_ratios_side_by_side(tmp_path: Path) -> None:
     assert marks == 1
 
 
-def test_a_peak_a_little_below_what_was_held_before_is_nothing_added(tmp_path: Path) -> None:
-    records = race_records({"torch": 1.0})
-    next(entry for entry in records if entry["kind"] == "process")["call_peak"] = -229376
-    (race,) = read(written(tmp_path, "p.jsonl", records)).races
-    assert race.entrants["torch"].processes[0].call_peak == 0
-
-
 PEERS = {
     "one generation": raced_peers(1),
     "awkward": raced_peers(torch=EVIL),

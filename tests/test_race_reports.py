@@ -480,7 +480,7 @@ def changed(kind: str, **fields: Any) -> list[dict[str, Any]]:
     "records",
     [
         changed("process", process_peak="much"),
-        changed("process", call_peak=0.5),
+        changed("process", call_peak=-1),
         changed("generation", seconds=None),
         changed("generation", load_before="high"),
         changed("generation", stolen=float("inf")),
