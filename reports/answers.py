@@ -14,8 +14,8 @@ from bench.measuring import FLOOR
 from bench.raced import Raced
 from bench.results import Measurement
 from bench.standings import in_short
-from bench.steps import rows as step_rows
-from bench.waterfall import factor
+from bench.stepped import factor
+from bench.stepped import rows as step_rows
 from reports import accuracy, article, peers, races, steps, tables
 from reports.chosen import Chosen
 from reports.tables import markdown_text, number

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bench.four_ways import Row, rows_of
 from bench.measuring import FLOOR
-from bench.peers import Row, rows_of
 from bench.raced import Raced
 from bench.results import ResultSet
 from bench.standings import in_short

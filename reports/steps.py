@@ -8,8 +8,7 @@ import numpy as np
 from bench.raced import Raced
 from bench.results import ResultSet
 from bench.statistics import Ratio, ratio
-from bench.steps import Row, rows
-from bench.waterfall import factor
+from bench.stepped import Row, factor, rows
 from reports import races
 from reports.accuracy import share
 from reports.figures import COLOURS, GREY, Drawn, framed, logarithmic, say, wrapped
