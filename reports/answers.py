@@ -206,7 +206,7 @@ def relu_alone(chosen: Chosen) -> str | None:
     best = max(others, key=lambda row: row.difference or 0, default=None)
     if best is None or not best.difference or best.difference <= 0:
         return answer
-    return f"{answer} Of other single changes, {article.name_of(best)} brings most: {article.said(best)} points."
+    return f"{answer} Of other single changes, “{article.name_of(best)}” brings most: {article.said(best)} points."
 
 
 def libraries(chosen: Chosen) -> str | None:
