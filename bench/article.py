@@ -22,7 +22,7 @@ from bench import UserError, campaign, description, findings, machine, options, 
 from bench.child import Child
 from bench.courses import Post, serve
 from bench.experiments import EXPERIMENTS, GRIDS, LOOKS, RELU, RELU_DESIGN, Experiment, Grid, Screen, Setting
-from bench.findings import Compared
+from bench.findings import Compared, incidents, named
 from bench.journal import Journal, Record
 from bench.raced import Raced, races_of
 from bench.turns import Entrant, Race, ask, attempt, stored
@@ -329,12 +329,6 @@ def show_times(console: Console, rows: list[findings.Row], backend: str) -> None
     )
 
 
-def named(figure: Compared) -> str:
-    """Which figure it is."""
-    after = {0: "before training", 1: "after round 1"}.get(figure.round, f"after {figure.round} rounds")
-    return f"{figure.what}, {figure.split}, {after}"
-
-
 def cells(figure: Compared) -> list[str]:
     """What is compared: the article's, ours from least to most, and whether it lies between them."""
     share = figure.what in ("accuracy", "overflow")
@@ -344,26 +338,6 @@ def cells(figure: Compared) -> list[str]:
     ends = min(figure.values), float(np.median(figure.values)), max(figure.values)
     ours = [f"{value:.2%}" if share else f"{value:.4g}" for value in ends]
     return [text, *ours, "yes" if figure.holds else "no"]
-
-
-def incidents(row: findings.Row) -> str:
-    """What went wrong in some seeds, in words."""
-    said = f" The article: {row.said}." if row.said else ""
-    said += f" Its check of accuracy took {row.article_check:g} s." if row.article_check else ""
-    for figure in row.figures:
-        if figure.constant:
-            said += f" {figure.text} % is the score of {figure.constant}."
-    said += f" {row.diverged} diverged." if row.diverged else ""
-    for digit, seeds in sorted(row.collapsed.items()):
-        said += f" {seeds} collapsed: always {digit}."
-    if row.zeros > 0.5:
-        said += f" {row.zeros:.0%} of the outputs are exactly 0; {dead_of(row.dead)}."
-    return said
-
-
-def dead_of(dead: list[int]) -> str:
-    """How many outputs are 0 for all images, by seed."""
-    return f"outputs that are 0 for every test image, by seed: {', '.join(map(str, dead))}"
 
 
 def show_grid(console: Console, race: Raced) -> None:

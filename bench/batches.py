@@ -19,7 +19,8 @@ from bench import UserError, accuracy, options, standings, steps
 from bench.plans import parts
 from bench.quality import share_correct
 from bench.recipes import WIDER, Recipe
-from bench.steps import Row, Step
+from bench.stepped import Row, said
+from bench.steps import Step
 from bench.training import prepare, train_rounds
 from bench.trainings import images_in, looks
 from bench.tuning import HELD_OUT
@@ -130,7 +131,7 @@ def show(console: Console, rows: list[Row]) -> None:
         faster = f"{last.seconds / row.seconds:.3g}" if row.counts and last.counts else ""
         seconds = f"{row.seconds:.4g}" if row.counts else f"({row.seconds:.4g})"
         table.add_row(
-            f"{row.case['batch']:,}", f"{row.case['learning_rate']:g}", f"{row.a_pass:.4g}", steps.said(row),
+            f"{row.case['batch']:,}", f"{row.case['learning_rate']:g}", f"{row.a_pass:.4g}", said(row),
             f"{updates:,.0f}", f"{row.passes:.3g}", seconds, f"{last.a_pass / row.a_pass:.2g}", faster,
         )  # fmt: skip
     console.print(table)

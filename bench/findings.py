@@ -282,3 +282,32 @@ def mini_batches(races: Iterable[Raced]) -> MiniBatches | None:
         next((after for after, mean in means.items() if mean >= target), None),
         means[1],
     )
+
+
+# --- in words, as the tables and the report have them ---------------------------------------------------
+
+
+def named(figure: Compared) -> str:
+    """Which figure it is."""
+    after = {0: "before training", 1: "after round 1"}.get(figure.round, f"after {figure.round} rounds")
+    return f"{figure.what}, {figure.split}, {after}"
+
+
+def incidents(row: Row) -> str:
+    """What went wrong in some seeds, in words."""
+    said = f" The article: {row.said}." if row.said else ""
+    said += f" Its check of accuracy took {row.article_check:g} s." if row.article_check else ""
+    for figure in row.figures:
+        if figure.constant:
+            said += f" {figure.text} % is the score of {figure.constant}."
+    said += f" {row.diverged} diverged." if row.diverged else ""
+    for digit, seeds in sorted(row.collapsed.items()):
+        said += f" {seeds} collapsed: always {digit}."
+    if row.zeros > 0.5:
+        said += f" {row.zeros:.0%} of the outputs are exactly 0; {dead_of(row.dead)}."
+    return said
+
+
+def dead_of(dead: list[int]) -> str:
+    """How many outputs are 0 for all images, by seed."""
+    return f"outputs that are 0 for every test image, by seed: {', '.join(map(str, dead))}"

@@ -8,7 +8,7 @@ a single pass; in shuffled order; and with no pixel zero.
 import argparse
 import tempfile
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 import numpy as np
 from rich.console import Console
@@ -17,6 +17,7 @@ from rich.markup import escape
 import data
 import impls
 from bench import UserError, campaign, options, race, standings, statistics
+from bench.four_ways import rows_of
 from bench.journal import Journal, Record
 from bench.measuring import FLOOR
 from bench.raced import Raced, races_of
@@ -30,14 +31,6 @@ WAYS: dict[str, dict[str, Any]] = {
     "no zeros": {"order": "file", "without_zeros": True},
 }
 FIXED = {"measure": "round", "hidden": "relu", "output": "softmax", "cold": False, "seed": 0}
-
-
-class Row(NamedTuple):
-    """How many times as long as the baseline somebody takes, by way: those of WAYS, and "prepared"."""
-
-    batch: int
-    backend: str
-    ways: dict[str, statistics.Ratio]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -118,35 +111,6 @@ def peers() -> list[str]:
     if not found:
         raise UserError(f"none of {', '.join(PEERS)} is installed; pip install -c constraints.txt -e '.[peers]'")
     return found
-
-
-def rows_of(races: list[Raced]) -> list[Row]:
-    """The four ratios of everybody but the baseline, by batch, slowest first; of races whose generations are whole."""
-    found: dict[tuple[int, str], dict[str, statistics.Ratio]] = {}
-    for one in races:
-        rounds = one.rounds()
-        ways = {one.about["way"]: rounds}
-        if "as is" in ways:
-            ways["prepared"] = with_preparation(one)
-        for way, of_way in ways.items():
-            for ratio in statistics.ratios(of_way, one.baseline):
-                found.setdefault((one.key["batch"], ratio.backend), {})[way] = ratio
-    rows = [Row(batch, backend, ways) for (batch, backend), ways in found.items()]
-    return sorted(rows, key=lambda row: (row.batch, -max(ratio.estimate for ratio in row.ways.values()), row.backend))
-
-
-def with_preparation(one: Raced) -> list[list[dict[str, float]]]:
-    """As `Raced.rounds`, with the preparation in the same process added to each."""
-    generations = sorted({sample.generation for entrant in one.entrants.values() for sample in entrant.samples})
-    prepared = {
-        name: {process.generation: one.scale(name) * process.prepare for process in entrant.processes}
-        for name, entrant in one.entrants.items()
-        if entrant.processes
-    }
-    return [
-        [{name: seconds + prepared[name][generation] for name, seconds in of_round.items()} for of_round in rounds]
-        for generation, rounds in zip(generations, one.rounds(), strict=True)
-    ]
 
 
 def show(console: Console, races: list[Raced]) -> None:

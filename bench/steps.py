@@ -5,12 +5,10 @@ A way is a backend and a recipe. It goes the recipe's whole length, and reaches 
 """
 
 import argparse
-import math
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,9 +16,9 @@ from rich.markup import escape
 import impls
 from bench import accuracy, campaign, options, threads
 from bench.journal import Journal
-from bench.raced import Course, Raced, races_of
-from bench.reaching import Reached, reached
+from bench.raced import races_of
 from bench.recipes import Recipe
+from bench.stepped import Row, rows
 from bench.trainings import Job
 from bench.turns import stored
 from impls.contract import DType
@@ -35,27 +33,6 @@ class Step(NamedTuple):
     recipe: Recipe
     until: bool  # it goes on until the target; at most as long as the recipe is
     seeds: int
-
-
-class Row(NamedTuple):
-    """What the trainings of a step say."""
-
-    name: str
-    backend: str
-    case: dict[str, Any]  # of the recipe: batch, learning_rate, dtype, ...
-    target: float
-    until: bool
-    reached: Reached
-    seconds: float  # of a training, median
-    passes: float  # over the images, median
-    a_pass: float  # seconds that one took, median
-    walls: dict[int, float]  # seconds of a training, by seed
-    curves: list[Course]  # of each seed that was followed
-
-    @property
-    def counts(self) -> bool:
-        """Whether the target is reached: by every seed, where they went on until; else by the rule."""
-        return self.reached.above == 1 if self.until else self.reached.counts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -115,40 +92,3 @@ def train(
                 console.print(f"[red]left out:[/] {escape(line)}", soft_wrap=True)
             console.print(f"Every training: {path}; --results with it goes on", soft_wrap=True, markup=False)
     return 1 if failed else 0
-
-
-def rows(races: Iterable[Raced]) -> list[Row]:
-    """A row for each step that has a finished training, in their order."""
-    found = []
-    for race in races:
-        ((name, entrant),) = race.entrants.items()
-        mine = sorted((one for one in entrant.trainings if one.images), key=lambda one: one.seed)
-        if not mine or race.target is None:
-            continue
-        passes = [(one.images or 0) / race.key["images"] for one in mine]
-        found.append(
-            Row(
-                name,
-                entrant.backend,
-                race.key,
-                race.target,
-                race.until,
-                reached([one.accuracy for one in mine], [one.cost for one in mine], race.target),
-                median(one.wall for one in mine),
-                median(passes),
-                median(one.wall / p for one, p in zip(mine, passes, strict=True)),
-                {one.seed: one.wall for one in mine},
-                entrant.courses,
-            )
-        )
-    return found
-
-
-def said(row: Row) -> str:
-    """In a cell: how many seeds reached it, and the best if not all; or their mean, and its lower bound."""
-    found = row.reached
-    if row.until and row.counts:
-        return f"all of {found.seeds}"
-    if row.until:
-        return f"{round(found.above * found.seeds)} of {found.seeds} ({found.best:.2%})"
-    return f"{found.mean:.2%} ({found.lower:.2%})" if math.isfinite(found.lower) else f"{found.mean:.2%}"

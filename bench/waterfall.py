@@ -12,7 +12,8 @@ from rich.console import Console
 from bench import options, standings, steps
 from bench.reaching import LEAST_SEEDS
 from bench.recipes import ARTICLE, RECIPES, TARGETS
-from bench.steps import Row, Step
+from bench.stepped import Row, factor, said
+from bench.steps import Step
 
 TARGET = 0.9417
 SLOW_SEEDS = 3  # of the article's method, which takes minutes
@@ -52,21 +53,13 @@ def ways(seeds: int, slow_seeds: int) -> list[Step]:
     ]
 
 
-def factor(before: Row, row: Row) -> str:
-    """How many times faster a row reached the target; at least so many, where the other one gave up; or nothing."""
-    if not row.counts or not (before.counts or before.until):
-        return ""
-    times = before.seconds / row.seconds
-    return f"{'' if before.counts else '> '}{f'{times:.3g}' if times < 1000 else f'{times:,.0f}'}"
-
-
 def show(console: Console, rows: list[Row]) -> None:
     """The steps, each with its factor to the one before, and to the first."""
     table = standings.table_of("", "backend", "seconds", "passes", "reached", "factor", "so far")
     for number, row in enumerate(rows):
         seconds = f"{row.seconds:.4g}" if row.counts else f"({row.seconds:.4g})"
         by = [factor(rows[number - 1], row), factor(rows[0], row)] if number else ["", ""]
-        table.add_row(row.name, row.backend, seconds, f"{row.passes:.4g}", steps.said(row), *by)
+        table.add_row(row.name, row.backend, seconds, f"{row.passes:.4g}", said(row), *by)
     console.print(table)
     console.print(
         "Seconds of training, median over seeds; in brackets where the target was not reached. Reached: by how many "

@@ -14,8 +14,8 @@ from bench.measuring import FLOOR
 from bench.raced import Raced
 from bench.results import Measurement
 from bench.standings import in_short
-from bench.steps import rows as step_rows
-from bench.waterfall import factor
+from bench.stepped import factor
+from bench.stepped import rows as step_rows
 from reports import accuracy, article, peers, races, steps, tables
 from reports.chosen import Chosen
 from reports.tables import markdown_text, number
@@ -206,7 +206,7 @@ def relu_alone(chosen: Chosen) -> str | None:
     best = max(others, key=lambda row: row.difference or 0, default=None)
     if best is None or not best.difference or best.difference <= 0:
         return answer
-    return f"{answer} Of other single changes, {article.name_of(best)} brings most: {article.said(best)} points."
+    return f"{answer} Of other single changes, “{article.name_of(best)}” brings most: {article.said(best)} points."
 
 
 def libraries(chosen: Chosen) -> str | None:

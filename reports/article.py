@@ -5,8 +5,7 @@ from statistics import fmean, median
 from typing import TYPE_CHECKING
 
 from bench import findings
-from bench.article import incidents, named
-from bench.findings import Compared, Effect, Held
+from bench.findings import Compared, Effect, Held, incidents, named
 from bench.raced import Raced
 from bench.results import ResultSet
 from bench.standings import in_short

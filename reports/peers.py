@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bench.four_ways import Row, rows_of
 from bench.measuring import FLOOR
-from bench.peers import Row, rows_of
 from bench.raced import Raced
 from bench.results import ResultSet
-from bench.standings import in_short
 from bench.statistics import Ratio
 from reports import races
 from reports.figures import COLOURS, GREY, LARGEST, MARKERS, Drawn, add_legend, framed, logarithmic, say, wrapped
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WAYS = ("as is", "prepared", "shuffled", "no zeros")  # of a row's ratios, as the table and the figure have them
-HEADS = {"as is": "as\nis", "prepared": "pre-\npared", "shuffled": "shuf-\nfled", "no zeros": "no\nzeros"}
+HEADS = {"as is": "as\nis", "prepared": "prepared", "shuffled": "shuffled", "no zeros": "no\nzeros"}
 WHAT_PEERS_ARE = (
     "How many times as long as the baseline everybody takes for a round. As is: the images as they are, in the order "
     "of the file. Prepared: preparing the images is charged to a single round. No zeros: no pixel is zero, so that "
@@ -85,8 +84,11 @@ def table(results: ResultSet) -> Sheet:
 
 
 def cells(ratio: Ratio | None) -> tuple[str, str]:
-    """An estimate, and its interval."""
-    return (in_short(ratio.estimate), races.interval_of(ratio)) if ratio else (NONE, NONE)
+    """An estimate, and its interval, in three digits, as there are four beside each other."""
+    if ratio is None:
+        return NONE, NONE
+    interval = " to\n".join(f"{end:.3g}" for end in ratio.interval) if ratio.interval else NONE
+    return f"{ratio.estimate:#.3g}", interval
 
 
 # --- the figure ------------------------------------------------------------------------------------------

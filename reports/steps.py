@@ -8,8 +8,7 @@ import numpy as np
 from bench.raced import Raced
 from bench.results import ResultSet
 from bench.statistics import Ratio, ratio
-from bench.steps import Row, rows
-from bench.waterfall import factor
+from bench.stepped import Row, factor, rows
 from reports import races
 from reports.accuracy import share
 from reports.figures import COLOURS, GREY, Drawn, framed, logarithmic, say, wrapped
@@ -40,7 +39,7 @@ OF_WATERFALL = (
     "the right. Dots are seeds."
 )
 OF_BATCHES = (
-    "On the left what a round costs: large batches are cheapest. On the right what counts: where the line is lowest, "
+    "On the left what a round costs; on the right what it takes to reach the target: where the line is lowest, "
     "that batch is first to reach the target. Dots are seeds; hollow marks did not all reach it."
 )
 
@@ -94,7 +93,6 @@ def of_waterfall(results: ResultSet) -> list[Section]:
         [
             row.name,
             row.backend,
-            row.case["dtype"],
             seconds_of(row),
             f"{number(min(row.walls.values()))} to\n{number(max(row.walls.values()))}",
             str(len(row.walls)),
@@ -105,9 +103,9 @@ def of_waterfall(results: ResultSet) -> list[Section]:
         ]
         for i, row in enumerate(found)
     ]
-    heads = ("step", "backend", "dtype", "seconds", "over\nseeds", "seeds", "passes", "reached")
+    heads = ("step", "backend", "seconds", "over\nseeds", "seeds", "passes", "reached")
     notes = [*recipes(results.races), "Reached: by how many seeds, or their mean"]
-    sheet = Sheet("Step by step", (*heads, "times\nfaster", "so far"), cells, notes, 3)
+    sheet = Sheet("Step by step", (*heads, "times\nfaster", "so far"), cells, notes, 2)
     title = f"From the article's method to the fastest, to {share(results.races[0].target)}"
     return [Section(title, opening(results), [sheet], WHAT_A_WATERFALL_IS, ["waterfall"])]
 

@@ -102,7 +102,13 @@ COLUMNS_OF_TEXT = 2  # the first ones; the others hold numbers
 COMFORTABLE = 100  # columns of a terminal that leave room between those of the table
 NARROWEST = 80
 # Where the terminal is narrower than is comfortable.
-HYPHENS = {"accuracy": "accu-\nracy", "mini-": "mini-\n", "outliers": "out-\nliers"}
+HYPHENS = {
+    "accuracy\n": "accu-\nracy\n",
+    "mini-": "mini-\n",
+    "outliers": "out-\nliers",
+    "prepared": "pre-\npared",
+    "shuffled": "shuf-\nfled",
+}
 
 EXPLANATION = (
     "Seconds are medians over samples, CPU is user and system time. Accuracy check: the outputs of all test images. "

@@ -9,6 +9,7 @@ import pytest
 
 from bench import UserError, campaign, machine, peers, race, threads
 from bench.__main__ import main
+from bench.four_ways import rows_of
 from bench.raced import Entrant, Process, Raced, Sample, races_of
 from data import Digits, mnist
 
@@ -30,7 +31,7 @@ def test_preparation_is_charged_to_one_pass_and_the_slowest_comes_first() -> Non
         raced("as is", {"ours": 1.0, "theirs": 4.0, "slow": 9.0}, prepare),
         raced("no zeros", {"ours": 2.0, "theirs": 4.0, "slow": 9.0}, prepare),
     ]
-    slow, theirs = peers.rows_of(races)
+    slow, theirs = rows_of(races)
     assert (slow.backend, theirs.backend) == ("slow", "theirs")
     assert {way: ratio.estimate for way, ratio in theirs.ways.items()} == pytest.approx(
         {"as is": 4.0, "prepared": 6.0, "no zeros": 2.0}
@@ -61,7 +62,7 @@ def test_three_races_give_four_ratios(quick: list[str], tmp_path: Path, capsys: 
         ("shuffled", "shuffled", False),
         ("no zeros", "file", True),
     ]
-    rows = {row.backend: row for row in peers.rows_of(races)}
+    rows = {row.backend: row for row in rows_of(races)}
     assert set(rows) == {"vectorized", "floor"}
     for row in rows.values():
         assert set(row.ways) == {"as is", "prepared", "shuffled", "no zeros"}

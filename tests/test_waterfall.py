@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from test_accuracy_command import digits_of
 
-from bench import batches, campaign, machine, reaching, recipes, steps, threads, trainings, tuning, waterfall
+from bench import batches, campaign, machine, reaching, recipes, stepped, threads, trainings, tuning, waterfall
 from bench.__main__ import main
 from bench.journal import Journal, read
 from bench.raced import races_of
@@ -64,7 +64,7 @@ def test_a_waterfall_has_factors_where_the_target_was_reached(folder: Path, caps
         r"^fast +minibatch +[\d.e-]+ +3 +\d+\.\d\d% \(\d+\.\d\d%\) +> [\d.]+ +[\d.]+ *$", out, re.MULTILINE
     ), out
     records, _ = read(folder / "found.jsonl")
-    slowly, never, fast = steps.rows(races_of(records))
+    slowly, never, fast = stepped.rows(races_of(records))
     assert slowly.counts
     assert not never.counts
     assert fast.counts
@@ -111,7 +111,7 @@ def test_batches_take_the_rates_that_were_chosen_on_held_out_images(
     assert run(folder, "batches", *usual) == 0
     out = capsys.readouterr().out
     assert re.search(r"^20 +0\.1 .*all of 2", out, re.MULTILINE), out
-    small, all_ = steps.rows(races_of(read(folder / "found.jsonl")[0]))
+    small, all_ = stepped.rows(races_of(read(folder / "found.jsonl")[0]))
     assert small.passes < all_.passes
     assert {row.case["learning_rate"] for row in (small, all_)} == {0.1}
 

@@ -1,0 +1,43 @@
+"""What the races of `bench peers` say, from their records alone: four ratios of everybody to the baseline."""
+
+from typing import NamedTuple
+
+from bench import statistics
+from bench.raced import Raced
+
+
+class Row(NamedTuple):
+    """How many times as long as the baseline somebody takes, by way: those of the races, and "prepared"."""
+
+    batch: int
+    backend: str
+    ways: dict[str, statistics.Ratio]
+
+
+def rows_of(races: list[Raced]) -> list[Row]:
+    """The four ratios of everybody but the baseline, by batch, slowest first; of races whose generations are whole."""
+    found: dict[tuple[int, str], dict[str, statistics.Ratio]] = {}
+    for one in races:
+        rounds = one.rounds()
+        ways = {one.about["way"]: rounds}
+        if "as is" in ways:
+            ways["prepared"] = with_preparation(one)
+        for way, of_way in ways.items():
+            for ratio in statistics.ratios(of_way, one.baseline):
+                found.setdefault((one.key["batch"], ratio.backend), {})[way] = ratio
+    rows = [Row(batch, backend, ways) for (batch, backend), ways in found.items()]
+    return sorted(rows, key=lambda row: (row.batch, -max(ratio.estimate for ratio in row.ways.values()), row.backend))
+
+
+def with_preparation(one: Raced) -> list[list[dict[str, float]]]:
+    """As `Raced.rounds`, with the preparation in the same process added to each."""
+    generations = sorted({sample.generation for entrant in one.entrants.values() for sample in entrant.samples})
+    prepared = {
+        name: {process.generation: one.scale(name) * process.prepare for process in entrant.processes}
+        for name, entrant in one.entrants.items()
+        if entrant.processes
+    }
+    return [
+        [{name: seconds + prepared[name][generation] for name, seconds in of_round.items()} for of_round in rounds]
+        for generation, rounds in zip(generations, one.rounds(), strict=True)
+    ]
