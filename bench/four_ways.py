@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from bench import statistics
+from bench.measuring import FLOOR
 from bench.raced import Raced
 
 
@@ -24,6 +25,8 @@ def rows_of(races: list[Raced]) -> list[Row]:
             ways["prepared"] = with_preparation(one)
         for way, of_way in ways.items():
             for ratio in statistics.ratios(of_way, one.baseline):
+                if way == "prepared" and ratio.backend == FLOOR:
+                    continue  # two products prepare nothing that anybody would have to
                 found.setdefault((one.key["batch"], ratio.backend), {})[way] = ratio
     rows = [Row(batch, backend, ways) for (batch, backend), ways in found.items()]
     return sorted(rows, key=lambda row: (row.batch, -max(ratio.estimate for ratio in row.ways.values()), row.backend))

@@ -401,7 +401,7 @@ def test_ctrl_c_ends_it_and_leaves_nobody_behind(folder: Path) -> None:
             assert process.poll() is None
             assert time.monotonic() < deadline
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode == 130
