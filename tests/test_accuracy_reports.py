@@ -163,7 +163,7 @@ def test_every_seed_is_a_mark_hollow_where_the_target_is_not_reached(tmp_path: P
     of = results(tmp_path, trained(), trained(number=1, target=0.98))
     figure = accuracy_figures.time_to_accuracy(accuracy.by_target(of), look(of))
     marks = [line for line in figure.axes[0].lines if line.get_linestyle() == "None"]
-    assert [len(line.get_xdata()) for line in marks] == [10] * 4  # type: ignore[arg-type]
+    assert [np.size(line.get_xdata()) for line in marks] == [10] * 4
     assert [line.get_markerfacecolor() == "none" for line in marks] == [False, False, True, True]
     walls = [one.wall for one in of.races[0].entrants["swift"].trainings]
     np.testing.assert_array_equal(np.sort(np.asarray(marks[0].get_xdata())), np.sort(walls))

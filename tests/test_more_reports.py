@@ -47,7 +47,7 @@ def test_four_ratios_side_by_side(tmp_path: Path) -> None:
     assert "80 % of the pixels are zero" in sections.summary(chosen)
     assert "batches of 32, 128, Nesterov 0.9" in peers.setting(chosen.peers)
     assert "batches of 128, Nesterov 0.9, shuffled" in sections.csv_files(chosen)["samples.csv"]
-    (marks,) = {len(line.get_xdata()) for line in peers.ratios(chosen.peers).axes[0].lines} - {2}  # type: ignore[arg-type]
+    (marks,) = {np.size(line.get_xdata()) for line in peers.ratios(chosen.peers).axes[0].lines} - {2}
     assert marks == 1
 
 
@@ -102,7 +102,7 @@ def test_a_waterfall_goes_down_by_factors(tmp_path: Path) -> None:
     assert float(rows["better"][6]) == pytest.approx(4, rel=0.1)
     assert float(rows["best"][7]) == pytest.approx(16, rel=0.1)
     bars = [line for line in steps.waterfall(chosen.waterfall).axes[0].lines if line.get_linewidth() == 13]
-    ends = [list(map(float, line.get_xdata())) for line in bars]  # type: ignore[arg-type]
+    ends = [np.asarray(line.get_xdata(), float).tolist() for line in bars]
     assert ends[0][1] == ends[1][0]
     assert ends[0][0] == pytest.approx(8, rel=0.1)
     assert chosen.names == []  # a step is no backend with a look of its own
