@@ -24,7 +24,7 @@ from bench import UserError, campaign, description, machine, options, standings,
 from bench.child import Child
 from bench.journal import Journal, Record
 from bench.reaching import LEAST_SEEDS, Reached, reached
-from bench.recipes import RECIPES, TARGETS, Recipe
+from bench.recipes import QUICK, RECIPES, TARGETS, Recipe
 from bench.trainings import Job, serve
 from bench.turns import Entrant, Race, ask, attempt, stored
 from data import Dataset
@@ -73,9 +73,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         type=options.number(0, 100),
         metavar="PERCENT",
-        help=f"of the test images; several (default: {', '.join(f'{100 * target:g}' for target in TARGETS)})",
+        help="of the test images; several (default: each recipe's own)",
     )
-    add("--recipe", choices=RECIPES, metavar="NAME", help=f"for all targets, of {', '.join(RECIPES)}")
+    aims = ", ".join(f"{name} ({100 * target:g} %%)" for name, target in TARGETS.items())
+    add(
+        "--recipe",
+        action="append",
+        choices=RECIPES,
+        metavar="NAME",
+        help=f"several, of {aims} (default: {', '.join(QUICK)}, or those for the targets)",
+    )
     add(
         "--seeds",
         type=options.whole_number(1),
@@ -93,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Train, print a table; 1 if anybody failed. Raises UserError for what cannot be."""
     console = Console(highlight=False)
     recipes = chosen(arguments)
-    dataset = digits_for(console, arguments.data, list(recipes.values()))
+    dataset = digits_for(console, arguments.data, [recipe for _, recipe in recipes])
     names = arguments.backend or [name for name in USUAL if name in impls.available()]
     for name in names:
         impls.check(name)
@@ -109,14 +116,14 @@ def run(arguments: argparse.Namespace) -> int:
             n_threads,
             arguments.baseline,
         )
-        for number, (target, recipe) in enumerate(recipes.items())
+        for number, (target, recipe) in enumerate(recipes)
     ]
     path = campaign.results_file(arguments.results, "accuracy")
     with tempfile.TemporaryDirectory() as folder, Journal(path, headers) as journal:
         stored(dataset.train, Path(folder) / "train")
         stored(dataset.test, Path(folder) / "test")
         try:
-            for number, recipe in enumerate(recipes.values()):
+            for number, (_, recipe) in enumerate(recipes):
                 jobs = {
                     name: Job(name, recipe, arguments.dtype, Path(folder) / "train", Path(folder) / "test", n_threads)
                     for name in names
@@ -141,17 +148,23 @@ def digits_for(console: Console, source: str, recipes: list[Recipe]) -> Dataset:
     return dataset
 
 
-def chosen(arguments: argparse.Namespace) -> dict[float, Recipe]:
-    """A recipe for each target. Raises UserError for a target that has none."""
-    targets = [percent / 100 for percent in arguments.target or [100 * target for target in TARGETS]]
-    found = {}
-    for target in targets:
-        name = arguments.recipe or next((TARGETS[known] for known in TARGETS if math.isclose(known, target)), None)
-        if name is None:
-            known = ", ".join(f"{100 * known:g}" for known in TARGETS)
-            raise UserError(f"--target {100 * target:g}: expected one of {known}, or a --recipe for it")
-        found[target] = RECIPES[name]
-    return found
+def chosen(arguments: argparse.Namespace) -> list[tuple[float, Recipe]]:
+    """Targets, each with a recipe for it. Raises UserError for a target that has none."""
+    targets = [percent / 100 for percent in arguments.target or ()]
+    if not targets:
+        return [(TARGETS[name], RECIPES[name]) for name in arguments.recipe or QUICK]
+    if arguments.recipe:
+        return [(target, RECIPES[name]) for name in arguments.recipe for target in targets]
+    return [(target, recipe_for(target)) for target in targets]
+
+
+def recipe_for(target: float) -> Recipe:
+    """The quickest for it. Raises UserError where there is none."""
+    for name in QUICK:
+        if math.isclose(TARGETS[name], target):
+            return RECIPES[name]
+    known = ", ".join(f"{100 * TARGETS[name]:g}" for name in QUICK)
+    raise UserError(f"--target {100 * target:g}: expected one of {known}, or a --recipe for it")
 
 
 def header(
@@ -267,10 +280,10 @@ def attempts(records: list[Record]) -> list[Attempt]:
     return found
 
 
-def show(console: Console, records: list[Record], recipes: dict[float, Recipe]) -> list[str]:
+def show(console: Console, records: list[Record], recipes: list[tuple[float, Recipe]]) -> list[str]:
     """A table for each target; returns who failed, and why."""
     tried = attempts(records)
-    for found, recipe in zip(tried, recipes.values(), strict=True):
+    for found, (_, recipe) in zip(tried, recipes, strict=True):
         show_attempt(console, found, recipe)
     failures = list(dict.fromkeys(line for found in tried for line in found.failures))
     for line in failures:

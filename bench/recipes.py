@@ -132,8 +132,9 @@ RECIPES = {
     )
 }
 
-# Share of the test images: who is to reach it.
-TARGETS = {0.8917: "first-89", 0.9286: "first-92", 0.9417: "first-94", 0.97: "97", 0.98: "98"}
+# Which share of the test images each is to reach.
+TARGETS = {"first-89": 0.8917, "first-92": 0.9286, "first-94": 0.9417, "97": 0.97, "98": 0.98}
+QUICK = tuple(TARGETS)  # the fastest to each of these targets
 
 # The article's own method, as far as its figures tell: raw pixels, five updates a round, at most 300 rounds.
 ARTICLE = Recipe(

@@ -1,5 +1,6 @@
 """`accuracy` and `tune`: trainings over seeds in turns, what is reached, what is refused, and how they go on."""
 
+import argparse
 import json
 import re
 from pathlib import Path
@@ -39,7 +40,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     easy = recipes.nesterov("easy", recipes.relu(784, 8, 10), 20, 3, 0.1, "for a test")
     wild = recipes.nesterov("wild", recipes.relu(784, 8, 10), 20, 1, 1e30, "for a test that diverges")
     monkeypatch.setattr(accuracy, "RECIPES", {"easy": easy, "wild": wild})
-    monkeypatch.setattr(accuracy, "TARGETS", {0.9: "easy", 0.5: "easy"})
+    monkeypatch.setattr(accuracy, "TARGETS", {"easy": 0.9, "wild": 0.5})
+    monkeypatch.setattr(accuracy, "QUICK", ("easy", "wild"))
     for module in (accuracy, reaching):
         monkeypatch.setattr(module, "LEAST_SEEDS", 3)
     monkeypatch.setenv("COLUMNS", "80")
@@ -158,15 +160,32 @@ def test_bad_input_is_one_line(
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("asked_for", "targets", "names"),
+    [
+        ({}, [0.9, 0.5], ["easy", "wild"]),
+        ({"recipe": ["wild"]}, [0.5], ["wild"]),
+        ({"target": [50]}, [0.5], ["wild"]),
+        ({"target": [70, 90], "recipe": ["wild"]}, [0.7, 0.9], ["wild", "wild"]),
+    ],
+)
+def test_a_recipe_is_for_its_own_target_unless_said(
+    asked_for: dict[str, Any], targets: list[float], names: list[str]
+) -> None:
+    found = accuracy.chosen(argparse.Namespace(**({"target": None, "recipe": None} | asked_for)))
+    assert [target for target, _ in found] == targets
+    assert [recipe.name for _, recipe in found] == names
+
+
 def test_a_recipe_that_does_not_fit_the_data_is_an_error_before_anything_runs(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     large = recipes.nesterov("large", recipes.relu(784, 8, 10), 1000, 1, 0.1, "too large a batch")
     small = recipes.nesterov("small", recipes.relu(100, 8, 10), 10, 1, 0.1, "too few pixels")
     monkeypatch.setattr(accuracy, "RECIPES", {"large": large, "small": small})
-    monkeypatch.setattr(accuracy, "TARGETS", {0.9: "large", 0.5: "small"})
-    for target, said in (("90", "batches of 1000: expected at most 600"), ("50", "images have 784 pixels")):
-        assert run(folder, "--target", target) == 1
+    monkeypatch.setattr(accuracy, "TARGETS", {"large": 0.9, "small": 0.5})
+    for recipe, said in (("large", "batches of 1000: expected at most 600"), ("small", "images have 784 pixels")):
+        assert run(folder, "--recipe", recipe) == 1
         assert said in capsys.readouterr().err
     assert not (folder / "found.jsonl").exists()
 
