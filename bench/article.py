@@ -30,7 +30,7 @@ from data import Dataset
 from impls.contract import DType, check_images
 
 TIME_LIMIT = 600.0  # seconds for one training
-BACKEND = "minibatch"  # quick on raw pixels too, where float32 is full of subnormal numbers in those of numba
+BACKEND = "numba_sparse"
 METHOD_DTYPE: DType = "float64"
 METHOD_ROUNDS = 50  # at most so many in all: enough for its time, which is scaled to all
 MOST_SEEDS = 1000

@@ -116,10 +116,13 @@ def power_of_two(typing: Any, k: Any) -> Any:
 
 @jit
 def exponential(x: float) -> float:
-    """exp(x), between exp(-87) and exp(87); without a branch or a call, so that loops of it become vectors."""
+    """exp(x), between exp(-60) and exp(60); without a branch or a call, so that loops of it become vectors.
+
+    Further out, products with it would be below the normal numbers, with which processors are slow.
+    """
     number = type(x)
-    x = number(-87) if x < number(-87) else x  # NaN goes through
-    x = number(87) if x > number(87) else x
+    x = number(-60) if x < number(-60) else x  # NaN goes through
+    x = number(60) if x > number(60) else x
     k = np.rint(x * number(1.4426950408889634))
     r = (x - k * number(355 / 512)) - k * number(-2.1219444005469058e-4)  # x - k log 2; k * 355 / 512 is exact
     p = number(1)
@@ -130,8 +133,12 @@ def exponential(x: float) -> float:
 
 @jit
 def activate(kind: int, biases: Array, a: Array) -> None:
-    """a = activation(a + biases), in place, for one image; no exponential can overflow."""
+    """a = activation(a + biases), in place, for one image; no exponential can overflow.
+
+    A sigmoid below its rounding near 1 is 0: its derivatives would soon multiply to less than the normal numbers.
+    """
     number = a.dtype.type
+    most = number(1 / np.finfo(number).eps)
     if kind == RELU:
         for j in range(len(a)):
             z = a[j] + biases[j]
@@ -141,7 +148,8 @@ def activate(kind: int, biases: Array, a: Array) -> None:
             a[j] = np.tanh(a[j] + biases[j])
     elif kind == SIGMOID:
         for j in range(len(a)):
-            a[j] = number(1) / (number(1) + exponential(-(a[j] + biases[j])))
+            e = exponential(-(a[j] + biases[j]))
+            a[j] = number(0) if e > most else number(1) / (number(1) + e)
     else:
         highest, total = a[0] + biases[0], number(0)
         for j in range(len(a)):

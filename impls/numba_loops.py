@@ -91,10 +91,17 @@ def unpack(sizes: tuple[int, ...], vector: Array) -> Parameters:
 
 @jit
 def activate(kind: int, z: Array, a: Array) -> None:
-    """a = activation(z), for one layer of one image; no exponential can overflow."""
+    """a = activation(z), for one layer of one image; no exponential can overflow.
+
+    An exponential that is negligible beside 1 does not get smaller, or is 0 in a sigmoid: products with it would be
+    below the normal numbers, with which processors are slow.
+    """
+    number = a.dtype.type
+    least = number(np.finfo(number).eps)
     if kind == SIGMOID:
         for j in range(len(z)):
             e = np.exp(-abs(z[j]))
+            e = number(0) if e < least else e  # NaN goes through
             a[j] = (1 if z[j] > 0 else e) / (1 + e)
     elif kind == TANH:
         for j in range(len(z)):
@@ -105,7 +112,8 @@ def activate(kind: int, z: Array, a: Array) -> None:
     else:
         highest = z.max()
         for j in range(len(z)):
-            a[j] = np.exp(z[j] - highest)
+            x = z[j] - highest
+            a[j] = np.exp(number(-60) if x < number(-60) else x)
         a /= a.sum()
 
 

@@ -403,10 +403,13 @@ def product(
 
 @jit
 def exponential(x: float) -> float:
-    """exp(x), between exp(-87) and exp(87); without a branch or a call, so that loops of it become vectors."""
+    """exp(x), between exp(-60) and exp(60); without a branch or a call, so that loops of it become vectors.
+
+    Further out, products with it would be below the normal numbers, with which processors are slow.
+    """
     number = type(x)
-    x = number(-87) if x < number(-87) else x  # NaN goes through
-    x = number(87) if x > number(87) else x
+    x = number(-60) if x < number(-60) else x  # NaN goes through
+    x = number(60) if x > number(60) else x
     k = np.rint(x * number(1.4426950408889634))
     r = (x - k * number(355 / 512)) - k * number(-2.1219444005469058e-4)  # x - k log 2; k * 355 / 512 is exact
     p = number(1)
@@ -433,8 +436,12 @@ def softmax(a: Any, n: int) -> tuple[float, float]:
 
 @jit
 def activate(kind: int, a: Any, n: int) -> None:
-    """a = activation(a), in place, for n numbers behind a pointer; no exponential can overflow."""
+    """a = activation(a), in place, for n numbers behind a pointer; no exponential can overflow.
+
+    A sigmoid below its rounding near 1 is 0: its derivatives would soon multiply to less than the normal numbers.
+    """
     number = type(a[0])
+    most = number(1 / np.finfo(number).eps)
     if kind == RELU:
         for j in range(n):
             a[j] = number(0) if a[j] < number(0) else a[j]  # NaN goes through
@@ -443,7 +450,8 @@ def activate(kind: int, a: Any, n: int) -> None:
             a[j] = np.tanh(a[j])
     elif kind == SIGMOID:
         for j in range(n):
-            a[j] = number(1) / (number(1) + exponential(-a[j]))
+            e = exponential(-a[j])
+            a[j] = number(0) if e > most else number(1) / (number(1) + e)
     else:
         softmax(a, n)
 
