@@ -45,21 +45,26 @@ def sigmoid(z: Array) -> Array:
     return a
 
 
-def softmax(z: Array) -> Array:
-    """Row-wise exp(z) / sum(exp(z)), shifted by each row's largest z."""
-    e = np.exp(z - z.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
+def log_softmax(z: Array) -> Array:
+    """log(exp(z) / sum(exp(z))) of each row, shifted by its largest z, so that nothing overflows.
+
+    As columns for the while: NumPy reduces short rows one by one, and columns all together, in vectors.
+    """
+    columns = z.T.copy()
+    columns -= columns.max(axis=0)
+    columns -= np.log(np.exp(columns).sum(axis=0))
+    return columns.T
 
 
 def activation(name: str, z: Array) -> Array:
-    """The activation function of that name."""
+    """The activation function of that name; z may be overwritten."""
     if name == "sigmoid":
         return sigmoid(z)
     if name == "tanh":
         return np.tanh(z)
     if name == "relu":
-        return np.maximum(z, 0)
-    return softmax(z)
+        return np.maximum(z, 0, out=z)
+    return np.exp(log_softmax(z))
 
 
 def derivative(name: str, a: Array) -> Array:
@@ -72,12 +77,14 @@ def derivative(name: str, a: Array) -> Array:
 
 
 def forward(network: Network, parameters: Parameters, images: Array) -> tuple[list[Array], Array]:
-    """The activations a_0 ... a_L of a block of images, and z_L."""
+    """The activations of a block of images but for the last layer's, a_0 ... a_(L-1), and z_L."""
     activations = [images]
-    for weights, biases in parameters[:-1]:
-        activations.append(activation(network.hidden, activations[-1] @ weights + biases))
-    z = activations[-1] @ parameters[-1].weights + parameters[-1].biases
-    return [*activations, activation(network.output, z)], z
+    for weights, biases in parameters:
+        z = activations[-1] @ weights
+        z += biases
+        if weights is not parameters[-1].weights:
+            activations.append(activation(network.hidden, z))
+    return activations, z
 
 
 def summed_gradient(
@@ -85,20 +92,23 @@ def summed_gradient(
 ) -> tuple[float, list[Layer]]:
     """The summed cost of a block of images, and its gradient."""
     activations, z = forward(network, parameters, images)
-    rows = np.arange(len(labels))
-    delta = activations[-1].copy()
-    delta[rows, labels] -= 1
+    rows, ones = np.arange(len(labels)), np.ones(len(labels), z.dtype)
     if network.cost == "cross_entropy":
-        highest = z.max(axis=1)
-        cost = (np.log(np.exp(z - highest[:, np.newaxis]).sum(axis=1)) + highest - z[rows, labels]).sum()
+        log_outputs = log_softmax(z)
+        cost = -log_outputs[rows, labels].sum()
+        delta = np.exp(log_outputs)
+        delta[rows, labels] -= 1
     else:
+        outputs = activation(network.output, z)
+        delta = outputs.copy()
+        delta[rows, labels] -= 1
         cost = (delta * delta).sum() / 2
-        delta *= derivative(network.output, activations[-1])
-    gradient = [Layer(activations[-2].T @ delta, delta.sum(axis=0))]
+        delta *= derivative(network.output, outputs)
+    gradient = [Layer(activations[-1].T @ delta, ones @ delta)]
     for number in range(len(parameters) - 1, 0, -1):
         delta = delta @ parameters[number].weights.T
         delta *= derivative(network.hidden, activations[number])
-        gradient.insert(0, Layer(activations[number - 1].T @ delta, delta.sum(axis=0)))
+        gradient.insert(0, Layer(activations[number - 1].T @ delta, ones @ delta))
     return cost, gradient
 
 
@@ -131,7 +141,8 @@ def outputs(network: Network, parameters: Parameters, prepared: Prepared, /) -> 
     result = np.empty((n, network.sizes[-1]), parameters[0].weights.dtype)
     for first in range(0, n, BLOCK):
         block = slice(first, first + BLOCK)
-        result[block] = forward(network, parameters, prepared.images[block])[0][-1]
+        _, z = forward(network, parameters, prepared.images[block])
+        result[block] = activation(network.output, z)
     return result
 
 
