@@ -3,14 +3,19 @@
 `pytest --backend=NAME` judges one backend: it runs the conformance tests, of this one alone.
 """
 
+import contextlib
 import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from threadpoolctl import threadpool_limits
 
 import impls
 from bench.judging import TIME_LIMIT
+from impls.contract import DType
 
 ROOT = Path(__file__).parent
 CONFORMANCE = ROOT / "tests" / "test_conformance.py"
@@ -68,6 +73,25 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     if backend is not None and config.getoption("benchmark_only", default=False):
         raise pytest.UsageError("--backend judges and measures nothing; choose benchmarks by -k, or leave one of both")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compile before workers share all tests, or each would compile the same. What fails here is left to the tests."""
+    config = session.config
+    shared = not hasattr(config, "workerinput") and config.getoption("numprocesses", default=None)
+    if not shared or config.args_source is not pytest.Config.ArgsSource.TESTPATHS or config.getoption("backend"):
+        return
+    commands = [[sys.executable, "-m", "tests.compiling", dtype] for dtype in get_args(DType)]
+    processes = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) for command in commands]
+    try:
+        for process in processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(config.getoption("time_limit"))
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
