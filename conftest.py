@@ -14,6 +14,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import impls
+from bench import turns
 from bench.judging import TIME_LIMIT
 from impls.contract import DType
 
@@ -119,6 +120,12 @@ def without_peers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         impls, "available", lambda: tuple(name for name in available() if impls.entry(name).extra != PEERS)
     )
+
+
+@pytest.fixture
+def without_rates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No floor measures what the machine reaches, which takes seconds: records are without it."""
+    monkeypatch.setattr(turns, "rates_are_due", lambda _: False)
 
 
 @pytest.fixture(scope="session")
