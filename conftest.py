@@ -3,14 +3,20 @@
 `pytest --backend=NAME` judges one backend: it runs the conformance tests, of this one alone.
 """
 
+import contextlib
 import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from threadpoolctl import threadpool_limits
 
 import impls
+from bench import turns
 from bench.judging import TIME_LIMIT
+from impls.contract import DType
 
 ROOT = Path(__file__).parent
 CONFORMANCE = ROOT / "tests" / "test_conformance.py"
@@ -70,6 +76,25 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("--backend judges and measures nothing; choose benchmarks by -k, or leave one of both")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compile before workers share all tests, or each would compile the same. What fails here is left to the tests."""
+    config = session.config
+    shared = not hasattr(config, "workerinput") and config.getoption("numprocesses", default=None)
+    if not shared or config.args_source is not pytest.Config.ArgsSource.TESTPATHS or config.getoption("backend"):
+        return
+    commands = [[sys.executable, "-m", "tests.compiling", dtype] for dtype in get_args(DType)]
+    processes = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) for command in commands]
+    try:
+        for process in processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(config.getoption("time_limit"))
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave out the room that is not meant, unless it was named on the command line."""
     if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
@@ -95,6 +120,12 @@ def without_peers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         impls, "available", lambda: tuple(name for name in available() if impls.entry(name).extra != PEERS)
     )
+
+
+@pytest.fixture
+def without_rates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No floor measures what the machine reaches, which takes seconds: records are without it."""
+    monkeypatch.setattr(turns, "rates_are_due", lambda _: False)
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,8 @@ MEASURING = (
     "threads.py",
     "turns.py",
 )
+# The same of a training, beside that.
+TRAINING = ("quality.py", "recipes.py", "training.py", "trainings.py")
 OF_MACHINE = ("id", "cpu", "cores", "system", "python", "libraries", "blas")  # of its description
 
 
@@ -49,7 +51,7 @@ def key(
         "threads": n_threads,
         "data_sha256": data_sha256,
         "backends": sources,
-        "measuring": hash_of(BENCH / name for name in MEASURING),
+        "measuring": hash_of(BENCH / name for name in (*MEASURING, *(TRAINING if measure == "training" else ()))),
         "machine": {part: machine[part] for part in OF_MACHINE},
     }
 

@@ -59,7 +59,7 @@ def exact(value: Array) -> Rounded:
 def product(x: Rounded, weights: Array) -> Rounded:
     """x @ weights, which are exact. The errors of different inputs or units are independent: their squares add up."""
     value = x.value @ weights
-    terms = np.count_nonzero(x.value, axis=1, keepdims=True)
+    terms = (x.value != 0).sum(axis=1, keepdims=True)
     squares = (x.error**2 + terms * x.value**2) @ weights**2
     return Rounded(value, np.sqrt(squares + terms * value**2))
 
@@ -68,7 +68,7 @@ def product_over_images(x: Rounded, y: Rounded) -> Rounded:
     """x @ y, where the sum goes over images. A function that is off may be off alike in all images: errors add up."""
     value = x.value @ y.value
     x_size, y_size = np.abs(x.value), np.abs(y.value)
-    terms = np.count_nonzero(x.value, axis=1, keepdims=True)
+    terms = (x.value != 0).sum(axis=1, keepdims=True)
     summing = np.sqrt(terms * (x_size**2 @ y_size**2 + value**2))
     return Rounded(value, x.error @ y_size + x_size @ y.error + summing)
 

@@ -141,12 +141,17 @@ def wait(race: Race, entrant: Entrant) -> Any:
     return answer
 
 
+def rates_are_due(generation: int) -> bool:
+    """Whether the floor of this generation measures what the machine reaches."""
+    return generation % GENERATIONS_A_RATE == 0
+
+
 def warm_up(race: Race, entrant: Entrant, generation: int) -> None:
     """Load, call once for the first time and once warm, and note what is known by then."""
     task = race.tasks[entrant.name]
     loaded = ask(race, entrant, "load")
     first = ask(race, entrant, "measure", 1)
-    described = ask(race, entrant, "describe", generation % GENERATIONS_A_RATE == 0)
+    described = ask(race, entrant, "describe", rates_are_due(generation))
     entrant.repeats = max(1, int(np.ceil(SHORTEST / described["warm"]["wall"])))
     race.tell(
         "process",

@@ -798,7 +798,8 @@ def run_blocks(
     to a share is fixed, whoever does it: the same number of threads gives the same bits every time.
     """
     costs = np.zeros_like(rates)
-    for t in numba.prange(len(values.costs)):
+    for thread in numba.prange(len(values.costs)):
+        t = np.int64(thread)  # the number that prange gives has no sign, for which `take_part` would be compiled again
         take_part(shape, weights, velocities, gradient, data, blocks, rates, mu, lists, values, costs, progress, t)
     return costs
 

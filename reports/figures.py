@@ -578,7 +578,7 @@ def framed(notice: str | None, setting: str, title: str, height: float, notes: I
         )
         figure.text(left, 0.1 / total, text("\n".join(footer)), va="bottom", fontsize=SMALL, color=GREY)
         yield figure
-        figure.draw_without_rendering()
+        layout.execute(figure)
         figure.set_layout_engine("none")  # what is laid out stays so, in every format
 
 

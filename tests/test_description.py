@@ -50,13 +50,19 @@ def test_what_a_time_does_not_depend_on_leaves_it() -> None:
 
 
 def test_the_measuring_code_is_part_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in description.MEASURING:
+    for name in (*description.MEASURING, *description.TRAINING):
         (tmp_path / name).write_bytes((description.BENCH / name).read_bytes())
-    before = key_of()
+    of_round, of_training = key_of(), key_of(measure="training")
     monkeypatch.setattr(description, "BENCH", tmp_path)
-    assert key_of() == before
+    assert (key_of(), key_of(measure="training")) == (of_round, of_training)
+    for name in description.TRAINING:
+        (tmp_path / name).write_text("changed = True\n")
+        assert key_of() == of_round  # which trains by no recipe
+        assert key_of(measure="training") != of_training
+        of_training = key_of(measure="training")
     (tmp_path / "clock.py").write_text("changed = True\n")
-    assert key_of() != before
+    assert key_of() != of_round
+    assert key_of(measure="training") != of_training
 
 
 def test_every_backend_has_a_source_of_its_own() -> None:

@@ -23,6 +23,8 @@ from bench.raced import Entrant, Process, Raced, Sample
 from bench.turns import Race
 from data import Digits, mnist
 
+pytestmark = pytest.mark.usefixtures("without_rates")
+
 ROOT = Path(__file__).parents[1]
 CORES = threads.cores
 QUICK = ["--budget", "0.01", "--rounds", "2", "--images", "60", "--batch", "10", "--backend", "minibatch"]

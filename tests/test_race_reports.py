@@ -390,6 +390,7 @@ def test_forty_entrants_have_room(tmp_path: Path) -> None:
         if one.name == "agreement":  # no comparison with the reference is in these
             continue
         figure: Any = one.figure
+        figure.draw_without_rendering()  # then it is known where letters are
         labels = figure.legends[0].get_texts() if figure.legends else figure.axes[0].get_yticklabels()
         assert len(labels) >= 39
         boxes = [label.get_window_extent() for label in labels]

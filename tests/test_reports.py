@@ -482,6 +482,7 @@ def test_forty_backends_have_room(drawing: figures.Drawing) -> None:
     from matplotlib.text import Annotation
 
     figure = drawing.draw(many())
+    figure.draw_without_rendering()  # then it is known where letters are
     axes = figure.axes[0]
     rows = drawing.draw in (figures.time_per_round, figures.accuracy_check)
     labels = list(axes.get_yticklabels()) if rows else figure.findobj(Annotation)

@@ -65,6 +65,9 @@ def test_a_generation_leaves_a_record_of_everything(folder: Path) -> None:
         assert entry["prepare"]["wall"] > 0
         assert entry["repeats"] == max(1, math.ceil(SHORTEST / entry["warm"]["wall"]))
         assert entry["process_peak"] is None or entry["process_peak"] > entry["call_peak"] >= 0
+        measured = entry["entrant"] == FLOOR and entry["generation"] == 0
+        assert ("rates" in entry) == measured
+        assert not measured or min(entry["rates"].values()) > 0
     samples = [entry for entry in records if entry["kind"] == "sample"]
     assert len(samples) == 2 * 4 * 3
     assert {(s["generation"], s["round"], s["position"]) for s in samples} == {
