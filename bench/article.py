@@ -362,8 +362,9 @@ def show_grid(console: Console, race: Raced) -> None:
 
 def show_effects(console: Console, race: Raced) -> None:
     """What each factor brings."""
-    table = standings.table_of("changed", "least", "mean", "most", "points", "95 %", "cost", "zeros", "dead")
-    for row in findings.effects(race):
+    table = standings.table_of("changed", "least", "mean", "most", "points", "95 %", "cost", "zeros")
+    rows = findings.effects(race)
+    for row in rows:
         table.add_row(
             f"{row.factor}: {row.to}",
             *(f"{value:.2%}" for value in (min(row.accuracies), float(np.mean(row.accuracies)), max(row.accuracies))),
@@ -371,10 +372,11 @@ def show_effects(console: Console, race: Raced) -> None:
             "" if row.interval is None else " to ".join(f"{100 * end:+.1f}" for end in row.interval),
             f"{float(np.mean(row.costs)):.4f}" if row.costs else "",
             f"{row.zeros:.0%}",
-            " ".join(map(str, row.dead)),
         )
     console.print(table)
-    for row in findings.effects(race):
+    for row in rows:
+        if any(row.dead):
+            console.print(f"{row.factor}: {row.to}: {findings.dead_of(row.dead)}.", markup=False)
         if row.diverged:
             console.print(
                 f"{row.factor}: {row.to}: {row.diverged} of {len(row.accuracies)} seeds diverged.", markup=False
@@ -382,6 +384,6 @@ def show_effects(console: Console, race: Raced) -> None:
     console.print(
         f"Base: {race.about['setting']}. Accuracy: of the test images ({race.data_name}) after {race.about['rounds']} "
         "rounds; points: of it, against the base, seed by seed. Cost: of the training images, each in its own kind. "
-        "Zeros: test outputs that are exactly 0; dead: outputs that are 0 for every test image, by seed.",
+        "Zeros: test outputs that are exactly 0.",
         markup=False,
     )
