@@ -98,14 +98,14 @@ def render(chosen: Chosen) -> dict[str, bytes]:
     drawn += compared.drawn(chosen.comparison, look) if chosen.comparison else []
     drawn += article.drawn(chosen.relu)
     drawn += trained.drawn(chosen.network) if chosen.network else []
-    svgs = {one.name: figures.svg(one.figure) for one in drawn}
+    pictures = [figures.picture(one) for one in drawn]
     return {
-        **{f"{name}.svg": svg.encode() for name, svg in svgs.items()},
-        **{f"{one.name}.png": figures.png(one.figure) for one in drawn},
+        **{f"{one.name}.svg": one.svg.encode() for one in pictures},
+        **{f"{one.name}.png": one.png for one in pictures},
         **{name: text.encode() for name, text in sections.csv_files(chosen).items()},
         "summary.md": sections.summary(chosen).encode(),
         "ANSWERS.md": answers.as_markdown(chosen).encode(),
-        "index.html": page(chosen, {one.name: (one, svgs[one.name]) for one in drawn}).encode(),
+        "index.html": page(chosen, pictures).encode(),
     }
 
 

@@ -138,7 +138,7 @@ def test_odd_results_give_a_page(case: str, tmp_path: Path) -> None:
     assert chosen.accuracy is not None
     drawn = accuracy_figures.drawn(chosen.accuracy, look(chosen.accuracy))
     assert [one.name for one in drawn] == accuracy.FIGURES
-    html = page(chosen, {one.name: (one, figures.svg(one.figure)) for one in drawn[:1]})
+    html = page(chosen, [figures.picture(one) for one in drawn[:1]])
     ET.fromstring(html)
     assert "<script" not in without_ours(html)
     assert "<script" not in sections.summary(chosen)

@@ -133,7 +133,7 @@ def drawn_of(chosen: Chosen) -> list[figures.Drawn]:
 
 def words_on_the_page(chosen: Chosen) -> str:
     """Its text; raises where it is not well-formed, or a script could run."""
-    html = page(chosen, {})
+    html = page(chosen, [])
     assert "<script" not in without_ours(html)
     return " ".join(" ".join(ET.fromstring(html).itertext()).split())
 
@@ -455,7 +455,7 @@ def test_what_results_contain_is_escaped(tmp_path: Path) -> None:
     records.append({"kind": "agreement", "race": 0, "backend": EVIL, "failure": None, "denial": EVIL, "error": 1.0})
     records[-1]["quantity"] = EVIL
     chosen = choose([written(tmp_path, "a<script>.jsonl", records)])
-    drawn = {one.name: (one, figures.svg(one.figure)) for one in drawn_of(chosen)}
+    drawn = [figures.picture(one) for one in drawn_of(chosen)]
     html = page(chosen, drawn)
     assert "<script" not in without_ours(html)
     assert html.encode()
