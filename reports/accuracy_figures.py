@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.outcomes import Outcome, outcomes
 from bench.raced import Course, Raced
 from bench.results import ResultSet
-from reports.accuracy import Outcome, by_target, outcomes, share
+from reports.accuracy import by_target, share
 from reports.figures import (
     GREY,
     STRETCHED,

@@ -411,7 +411,7 @@ def label_points(figure: "Figure", axes: "Axes", trained: Sequence[Training], na
     }
     for end, centre, name in zip(ends, centres, names, strict=True):
         label = axes.annotate(wrapped(name), end, (0, 0), **how)
-        half = np.array(label.get_window_extent().size) / 2 + [3 * pixel, 0]  # two in a row do not read as one
+        half = np.array(label.get_window_extent().size) / 2
         for distance, direction in places():
             middle = centre + direction * (half + distance * pixel)
             box = Bbox([middle - half, middle + half])

@@ -14,6 +14,7 @@ from test_race_reports import EVIL, MACHINE, race_records, rows_of, written
 from test_reports import NAIVE, NOTICE, SWIFT, USUAL, curve, measured, without_ours, words_of
 
 from bench import UserError, statistics
+from bench.outcomes import outcomes
 from bench.reaching import reached
 from bench.results import ResultSet, read
 from reports import accuracy, accuracy_figures, answers, figures, sections
@@ -69,7 +70,7 @@ def look(of: ResultSet) -> dict[str, figures.Look]:
 def test_a_target_in_a_table(tmp_path: Path) -> None:
     (race,) = results(tmp_path).races
     rows = rows_of(accuracy.table(race))
-    swift, slow = accuracy.outcomes(race)
+    swift, slow = outcomes(race)
     assert (swift.name, slow.name) == ("swift", "slow")
     expected = reached([one.accuracy for one in swift.trainings], [0.1] * 10, 0.97)
     assert swift.reached == expected
@@ -109,7 +110,7 @@ def test_a_diverged_seed_is_said(tmp_path: Path) -> None:
 
 def test_the_headline_is_of_the_highest_target_that_was_reached(tmp_path: Path) -> None:
     of = results(tmp_path, trained(target=0.98), trained(number=1, target=0.97), trained(number=2, target=0.9))
-    ratio = next(row.ratio for row in accuracy.outcomes(of.races[1]) if row.ratio)
+    ratio = next(row.ratio for row in outcomes(of.races[1]) if row.ratio)
     assert ratio is not None
     assert ratio.interval is not None
     said = accuracy.headline(of)
