@@ -136,9 +136,7 @@ class Trainer:
 
         return parts(plan, looks(len(plan.starts), len(self.digits.labels) // self.job.recipe.batch))
 
-    def followed(
-        self, seed: int, plans: list["Plan"], curve: Curve
-    ) -> Iterator[tuple["Round", "Quality", Elapsed]]:
+    def followed(self, seed: int, plans: list["Plan"], curve: Curve) -> Iterator[tuple["Round", "Quality", Elapsed]]:
         """The training plan by plan, with what it knows of the test images, what telling that took, and its curve."""
         from bench.training import evaluate
 

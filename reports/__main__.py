@@ -14,7 +14,7 @@ from typing import NoReturn
 from bench import UserError
 from bench.results import FOLDER
 from reports import tables
-from reports.chosen import Chosen, choose
+from reports.chosen import Chosen, against, choose
 
 OUT = Path(__file__).parent / "out"
 
@@ -27,6 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a terminal that has no dagger still gets the table
     try:
         chosen = choose(options.results or [FOLDER])
+        if options.baseline is not None:
+            chosen = against(chosen, options.baseline)
         if chosen.benchmarks:
             tables.check(chosen.benchmarks)
         files = render(chosen)
@@ -63,6 +65,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE_OR_FOLDER",
         help="a results file, or a folder of which the newest of each kind are taken; may be given several times "
         "(default: bench/results)",
+    )
+    parser.add_argument(
+        "--baseline",
+        metavar="NAME",
+        help="whom ratios in races, and of times to an accuracy, are to (default: whom they were measured against)",
     )
     parser.add_argument("--out", type=Path, default=OUT, metavar="FOLDER", help="default: reports/out")
     parser.add_argument("--open", action="store_true", help="open the page in a browser")

@@ -23,7 +23,7 @@ LIMITS = [
     "show.",
 ]
 PEER = "torch"  # whom a headline names beside the baseline
-FIGURES = ["time-to-accuracy", "accuracy-over-training", "frontier"]
+FIGURES = ["time-to-accuracy", "accuracy-over-training", "cost-over-training", "frontier"]
 
 
 def by_target(results: ResultSet) -> list[Raced]:
