@@ -19,7 +19,7 @@ ARTICLE = ("article", "article-grid", "article-relu")
 HOW_TO_MAKE = "`make bench` or `python -m bench` makes results"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is itself alone, so that what is made of it can be kept
 class Chosen:
     """What a report shows, a results file each. None, or empty: there is nothing of that kind."""
 
