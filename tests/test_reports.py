@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import PIL.Image
 import pytest
 from rich.console import Console
 
@@ -27,7 +28,7 @@ from reports import __main__ as command
 from reports import figures, sections, tables
 from reports.__main__ import main
 from reports.chosen import Chosen
-from reports.figures import DRAWINGS, Picture
+from reports.figures import DRAWINGS, Drawn, Picture
 from reports.page import TEMPLATES, data_uri, described, images
 from reports.page import page as page_of
 
@@ -616,6 +617,24 @@ def test_an_svg_is_the_same_as_an_address() -> None:
     assert use.get("title") == "it's 1%25"
     assert used[0].attrib == {"d": "M 0.12 1 L 2.5 3", "style": "fill:#fff;stroke:none"}
     assert not set('"<#&\n') & set(address)
+
+
+def test_a_figure_is_drawn_once_for_each_of_its_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib.figure import Figure
+
+    figure, draw = figures.accuracy_check(USUAL), Figure.draw
+    draws = []
+
+    def counted(self: Figure, renderer: Any) -> None:
+        draws.append(renderer)
+        draw(self, renderer)
+
+    monkeypatch.setattr(Figure, "draw", counted)
+    picture = figures.picture(Drawn("a", "A", "", figure))
+    assert len(draws) == 2
+    width, height = figure.get_size_inches()
+    with PIL.Image.open(io.BytesIO(picture.png)) as image:
+        assert image.size == (int(figures.DPI * width), int(figures.DPI * height))
 
 
 def test_a_page_of_too_many_figures_has_the_largest_as_png(monkeypatch: pytest.MonkeyPatch) -> None:
