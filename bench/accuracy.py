@@ -11,8 +11,7 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from statistics import median
-from typing import Any, NamedTuple, get_args
+from typing import get_args
 
 import numpy as np
 from rich.console import Console
@@ -20,10 +19,12 @@ from rich.markup import escape
 
 import data
 import impls
-from bench import UserError, campaign, description, machine, options, standings, statistics, threads
+from bench import UserError, campaign, description, machine, options, standings, threads
 from bench.child import Child
 from bench.journal import Journal, Record
-from bench.reaching import LEAST_SEEDS, Reached, reached
+from bench.outcomes import Outcome, outcomes
+from bench.raced import Raced, races_of
+from bench.reaching import LEAST_SEEDS
 from bench.recipes import QUICK, RECIPES, TARGETS, Recipe
 from bench.trainings import Job, serve
 from bench.turns import Entrant, Race, ask, attempt, stored
@@ -32,30 +33,6 @@ from impls.contract import DType, check_images
 
 TIME_LIMIT = 600.0  # seconds for one training
 USUAL = ("numba_sparse", "minibatch", "torch")  # who trains, where nobody is named: all of them would take long
-
-
-class Outcome(NamedTuple):
-    """What the trainings of one backend say of one target; seconds are wall."""
-
-    backend: str
-    reached: Reached
-    seconds: float  # of a training, median over seeds
-    prepare: float
-    first: float  # of the first training in its process
-    evaluation: float  # of the test images, median
-    ratio: statistics.Ratio | None  # to the baseline
-
-
-class Attempt(NamedTuple):
-    """All that a file of results says of one target."""
-
-    target: float  # share of the test images
-    recipe: str  # its name
-    case: dict[str, Any]  # what is trained: network, plan, batch, passes, learning_rate, dtype, ...
-    baseline: str
-    outcomes: list[Outcome]  # fastest backend first
-    curves: dict[str, dict[str, list[float]]]  # by backend, of seed 0: seconds, passes, accuracy, each from the start
-    failures: list[str]  # who failed, and why
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -235,85 +212,39 @@ def draw(race: Race, entrant: Entrant) -> None:
     race.tell("curve", entrant=entrant.name, **ask(race, entrant, "curve", 0))
 
 
-def outcomes(records: list[Record], number: int) -> list[Outcome]:
-    """What the trainings for one target say, fastest backend first."""
-    mine = [entry for entry in records if entry.get("race") == number]
-    (head,) = (entry for entry in mine if entry["kind"] == "race")
-    trainings: dict[str, dict[int, Record]] = {name: {} for name in head["entrants"]}
-    for entry in mine:
-        if entry["kind"] == "training":
-            trainings[entry["entrant"]][entry["generation"]] = entry
-    failed = {entry["entrant"] for entry in mine if entry["kind"] == "failure"}
-    seeds = sorted({seed for found in trainings.values() for seed in found})
-    rounds = [[{name: found[seed]["wall"] for name, found in trainings.items() if seed in found}] for seed in seeds]
-    ratios = {row.backend: row for row in statistics.ratios(rounds, head["baseline"])}
-    rows = []
-    for name, found in trainings.items():
-        if not found or name in failed:
-            continue
-        begun = [entry for entry in mine if entry["kind"] == "trainer" and entry["entrant"] == name]
-        costs = [math.nan if entry["cost"] is None else entry["cost"] for entry in found.values()]
-        rows.append(
-            Outcome(
-                name,
-                reached([entry["accuracy"] for entry in found.values()], costs, head["target"]),
-                median(entry["wall"] for entry in found.values()),
-                median(entry["prepare"]["wall"] for entry in begun),
-                median(entry["first"]["wall"] for entry in begun),
-                median(entry["evaluation"]["wall"] for entry in found.values()),
-                ratios.get(name),
-            )
-        )
-    return sorted(rows, key=lambda row: row.seconds)
-
-
-def attempts(records: list[Record]) -> list[Attempt]:
-    """What the records of `bench accuracy` say, target by target."""
-    found = []
-    for head in (entry for entry in records if entry["kind"] == "race"):
-        number, name = head["race"], head["recipe"]
-        mine = [entry for entry in records if entry["race"] == number]
-        curves = {entry["entrant"]: entry for entry in mine if entry["kind"] == "curve"}
-        failures = [f"{entry['entrant']}: {entry['reason']}" for entry in mine if entry["kind"] == "failure"]
-        outcome = outcomes(records, number)
-        found.append(Attempt(head["target"], name, head["key"], head["baseline"], outcome, curves, failures))
-    return found
-
-
 def show(console: Console, records: list[Record], recipes: list[tuple[float, Recipe]]) -> list[str]:
     """A table for each target; returns who failed, and why."""
-    tried = attempts(records)
-    for found, (_, recipe) in zip(tried, recipes, strict=True):
-        show_attempt(console, found, recipe)
-    failures = list(dict.fromkeys(line for found in tried for line in found.failures))
+    races = races_of(records)
+    for race, (_, recipe) in zip(races, recipes, strict=True):
+        show_target(console, race, recipe)
+    failures = list(dict.fromkeys(line for race in races for line in race.left_out.values()))
     for line in failures:
         console.print(f"[red]left out:[/] {escape(line)}", soft_wrap=True)
     console.print("Seconds: median of uninterrupted trainings; in brackets where the target was not reached.")
     return failures
 
 
-def show_attempt(console: Console, found: Attempt, recipe: Recipe) -> None:
+def show_target(console: Console, race: Raced, recipe: Recipe) -> None:
     """The table of one target."""
-    console.print(f"\n[bold]{found.target:.2%}[/] by recipe {recipe.name}: {recipe}. {recipe.reason}")
+    found = outcomes(race)
+    console.print(f"\n[bold]{race.target:.2%}[/] by recipe {recipe.name}: {recipe}. {recipe.reason}")
     table = standings.table_of("", "mean", "99 % above", "seeds", "seconds", "ratio", "95 % interval")
-    for row in found.outcomes:
+    for row in found:
         quality, ratio = row.reached, row.ratio
         table.add_row(
-            escape(row.backend),
+            escape(row.name),
             f"{quality.mean:.2%}",
             f"{quality.lower:.2%}" if math.isfinite(quality.lower) else "unknown",
             f"{quality.above:.0%} of {quality.seeds}",
             f"{row.seconds:.4g}" if quality.counts else f"({row.seconds:.4g})",
-            "1" if row.backend == found.baseline else standings.in_short(ratio.estimate) if ratio else "",
+            "1" if row.name == race.baseline else standings.in_short(ratio.estimate) if ratio else "",
             standings.in_words(ratio.interval) if ratio and ratio.interval else "",
         )
     console.print(table)
-    for row in found.outcomes:
+    for row in found:
         console.print(not_reached(row), end="", soft_wrap=True, markup=False)
-    beside = ", ".join(
-        f"{row.backend} {row.prepare:.2g} + {row.first:.2g} + {row.evaluation:.2g} s" for row in found.outcomes
-    )
-    console.print(f"Ratio: to {found.baseline}. Preparation + first training + evaluation: {beside}.", markup=False)
+    beside = ", ".join(f"{row.name} {row.prepare:.2g} + {row.first:.2g} + {row.evaluation:.2g} s" for row in found)
+    console.print(f"Ratio: to {race.baseline}. Preparation + first training + evaluation: {beside}.", markup=False)
 
 
 def not_reached(row: Outcome) -> str:
@@ -321,9 +252,9 @@ def not_reached(row: Outcome) -> str:
     found = row.reached
     lines = ""
     if found.diverged:
-        lines += f"{row.backend}: {found.diverged} of {found.seeds} seeds diverged.\n"
+        lines += f"{row.name}: {found.diverged} of {found.seeds} seeds diverged.\n"
     if found.counts:
         return lines
     if found.seeds < LEAST_SEEDS:
-        return lines + f"{row.backend}: {found.seeds} seeds; a target counts as reached from {LEAST_SEEDS} on.\n"
-    return lines + f"{row.backend}: not reached; mean {found.mean:.2%}, best of {found.seeds} seeds {found.best:.2%}.\n"
+        return lines + f"{row.name}: {found.seeds} seeds; a target counts as reached from {LEAST_SEEDS} on.\n"
+    return lines + f"{row.name}: not reached; mean {found.mean:.2%}, best of {found.seeds} seeds {found.best:.2%}.\n"

@@ -43,6 +43,7 @@ class Course:
     seconds: list[float]  # of training so far, wall
     passes: list[float]  # over the training images so far
     accuracy: list[float]  # share of the test images, 0 to 1
+    cost: list[float] | None = None  # of the test images, nan where it is not finite; None: not told, as by older files
 
 
 @dataclass(frozen=True)
@@ -289,7 +290,15 @@ def add_training(entrant: Entrant, entry: journal.Record) -> None:
 def course_of(entry: journal.Record) -> Course:
     """A training in pieces."""
     seconds = times(entry["seconds"])
-    return Course(seconds, times(entry["passes"], len(seconds)), shares(entry["accuracy"], len(seconds)))
+    passes, accuracy = times(entry["passes"], len(seconds)), shares(entry["accuracy"], len(seconds))
+    return Course(seconds, passes, accuracy, costs(entry["cost"], len(seconds)) if "cost" in entry else None)
+
+
+def costs(values: list[Any], length: int) -> list[float]:
+    """Costs of a training that may have diverged. Raises ValueError or TypeError."""
+    if len(values) != length:
+        raise ValueError(f"expected {length} costs, found {len(values)}")
+    return [math.nan if value is None else float(value) for value in values]
 
 
 def shares(values: list[Any], length: int | None = None) -> list[float]:

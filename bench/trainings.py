@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PIECES = 20  # of a training, for its curve
 GROWTH = 1.1  # of the updates from one look at the test images to the next, where it goes on until a target
 SHORT = 10.0  # seconds of training up to a target
+Curve = dict[str, list[float | None]]  # None: a cost that is not finite
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Trainer:
 
         plan = self.plan(seed)
         plans = self.parts_with_looks(plan)
-        curve: dict[str, list[float]] = {"seconds": [], "passes": [], "accuracy": []}
+        curve: Curve = {"seconds": [], "passes": [], "accuracy": [], "cost": []}
         for point, quality, seconds in self.followed(seed, plans, curve):
             found = asdict(point.elapsed) | told(plans[: point.number], quality) | {"evaluation": asdict(seconds)}
             if quality.share_correct >= target:
@@ -106,15 +107,15 @@ class Trainer:
             found |= asdict(last.elapsed)
         return found | {"curve": curve}
 
-    def curve(self, seed: int) -> dict[str, list[float]]:
-        """The same training in pieces: seconds so far, passes so far, and the share of test images correct."""
+    def curve(self, seed: int) -> Curve:
+        """The same training in pieces: seconds and passes so far; share of the test images correct, and their cost."""
         import numpy as np
 
         from bench.plans import parts
 
         plan = self.plan(seed)
         firsts = [int(part[0]) for part in np.array_split(np.arange(len(plan.starts)), PIECES) if len(part)]
-        found: dict[str, list[float]] = {"seconds": [], "passes": [], "accuracy": []}
+        found: Curve = {"seconds": [], "passes": [], "accuracy": [], "cost": []}
         for _ in self.followed(seed, self.pieces(plan) if self.job.recipe.mask else parts(plan, firsts), found):
             pass
         return found
@@ -135,9 +136,7 @@ class Trainer:
 
         return parts(plan, looks(len(plan.starts), len(self.digits.labels) // self.job.recipe.batch))
 
-    def followed(
-        self, seed: int, plans: list["Plan"], curve: dict[str, list[float]]
-    ) -> Iterator[tuple["Round", "Quality", Elapsed]]:
+    def followed(self, seed: int, plans: list["Plan"], curve: Curve) -> Iterator[tuple["Round", "Quality", Elapsed]]:
         """The training plan by plan, with what it knows of the test images, what telling that took, and its curve."""
         from bench.training import evaluate
 
@@ -149,6 +148,7 @@ class Trainer:
             curve["seconds"].append(point.elapsed.wall)
             curve["passes"].append(images / len(self.digits.labels))
             curve["accuracy"].append(quality.share_correct)
+            curve["cost"].append(quality.cost if math.isfinite(quality.cost) else None)
             yield point, quality, clock.elapsed
 
     def rounds(self, seed: int, plans: list["Plan"]) -> Iterator["Round"]:

@@ -14,7 +14,7 @@ from typing import NoReturn
 from bench import UserError
 from bench.results import FOLDER
 from reports import tables
-from reports.chosen import Chosen, choose
+from reports.chosen import Chosen, against, choose
 
 OUT = Path(__file__).parent / "out"
 
@@ -27,6 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a terminal that has no dagger still gets the table
     try:
         chosen = choose(options.results or [FOLDER])
+        if options.baseline is not None:
+            chosen = against(chosen, options.baseline)
         if chosen.benchmarks:
             tables.check(chosen.benchmarks)
         files = render(chosen)
@@ -64,6 +66,11 @@ def _parser() -> argparse.ArgumentParser:
         help="a results file, or a folder of which the newest of each kind are taken; may be given several times "
         "(default: bench/results)",
     )
+    parser.add_argument(
+        "--baseline",
+        metavar="NAME",
+        help="whom ratios in races, and of times to an accuracy, are to (default: whom they were measured against)",
+    )
     parser.add_argument("--out", type=Path, default=OUT, metavar="FOLDER", help="default: reports/out")
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
     return parser
@@ -98,14 +105,14 @@ def render(chosen: Chosen) -> dict[str, bytes]:
     drawn += compared.drawn(chosen.comparison, look) if chosen.comparison else []
     drawn += article.drawn(chosen.relu)
     drawn += trained.drawn(chosen.network) if chosen.network else []
-    svgs = {one.name: figures.svg(one.figure) for one in drawn}
+    pictures = [figures.picture(one) for one in drawn]
     return {
-        **{f"{name}.svg": svg.encode() for name, svg in svgs.items()},
-        **{f"{one.name}.png": figures.png(one.figure) for one in drawn},
+        **{f"{one.name}.svg": one.svg.encode() for one in pictures},
+        **{f"{one.name}.png": one.png for one in pictures},
         **{name: text.encode() for name, text in sections.csv_files(chosen).items()},
         "summary.md": sections.summary(chosen).encode(),
         "ANSWERS.md": answers.as_markdown(chosen).encode(),
-        "index.html": page(chosen, {one.name: (one, svgs[one.name]) for one in drawn}).encode(),
+        "index.html": page(chosen, pictures).encode(),
     }
 
 

@@ -1,20 +1,23 @@
-"""Trainings over seeds -> three figures: time to each target, accuracy on the way there, speed against accuracy."""
+"""Trainings over seeds -> figures: time to each target, accuracy and cost on the way there, speed against accuracy."""
 
+import math
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.outcomes import Outcome, outcomes
 from bench.raced import Course, Raced
 from bench.results import ResultSet
-from reports.accuracy import Outcome, by_target, outcomes, share
+from reports.accuracy import by_target, share
 from reports.figures import (
     GREY,
     STRETCHED,
     Drawn,
     Look,
     add_legend,
+    drawable,
     framed,
     legend_height,
     logarithmic,
@@ -115,7 +118,8 @@ def accuracy_over_training(race: Raced, look: Looks) -> "Figure":
             style = look[row.name].line()
             for axes, what in zip(panels, ("seconds", "passes"), strict=True):
                 if courses[row.name]:
-                    lines[row.name] = followed(axes, courses[row.name], what, style)
+                    percent = [[100 * a for a in one.accuracy] for one in courses[row.name]]
+                    lines[row.name] = followed(axes, courses[row.name], what, percent, style)
             ends = [(one.wall, 100 * one.accuracy) for one in row.trainings]
             mark, *_ = panels[0].plot(
                 *zip(*ends, strict=True), look[row.name].marker, color=style["color"], markersize=5, alpha=0.35
@@ -137,11 +141,60 @@ def accuracy_over_training(race: Raced, look: Looks) -> "Figure":
     return figure
 
 
-def followed(axes: "Axes", courses: Sequence[Course], what: str, style: dict[str, Any]) -> Any:
-    """One line for the trainings of a backend; their band where they are several."""
+def cost_over_training(race: Raced, look: Looks) -> "Figure":
+    """Cost of the test images over seconds and over passes, of those trainings that tell it."""
+    costs = costs_of(race)
+    names = [name for name in look if name in costs]  # the later is thinner
+    every = np.array([cost for name in names for several in costs[name][1] for cost in several[1:]])
+    notes = [
+        "A line is a training in pieces, the median where several seeds were followed, with a band over all of them. "
+        "A faint mark is the end of one seed's uninterrupted training.",
+    ]
+    missing = int((~drawable(every)).sum())
+    notes += [f"Not drawn: costs that are 0 or not finite, {missing} of {every.size}."] * bool(missing)
+    title = f"Cost over training, recipe {race.recipe}"
+    about, height = f"{setting([race])} · {race.key['plan']}", max(4.4, legend_height(names))
+    with framed(race.notice, about, title, height, notes) as figure:
+        panels = figure.subplots(1, 2, sharey=True)
+        lines: dict[str, Any] = {}
+        seconds = []
+        for name in names:
+            courses, of_each = costs[name]
+            shown = [np.where(drawable(np.array(cost)), cost, np.nan).tolist() for cost in of_each]
+            for axes, what in zip(panels, ("seconds", "passes"), strict=True):
+                lines[name] = followed(axes, courses, what, shown, look[name].line())
+            ends = [(one.wall, one.cost) for one in race.entrants[name].trainings if math.isfinite(one.cost)]
+            for end in ends:
+                panels[0].plot(*end, look[name].marker, color=look[name].colour, markersize=5, alpha=0.35)
+            seconds += [s for one in courses for s in one.seconds[1:]] + [wall for wall, _ in ends]
+            every = np.append(every, [cost for _, cost in ends])
+        logarithmic(panels[0], "x", np.array(seconds))
+        logarithmic(panels[0], "y", every)
+        panels[0].set(xlabel="seconds of training, wall", ylabel="mean cost of the test images")
+        panels[1].set_xlabel("passes over the training images")
+        for axes in panels:
+            axes.grid(True)
+        add_legend(figure, lines)
+    return figure
+
+
+def costs_of(race: Raced) -> dict[str, tuple[list[Course], list[list[float]]]]:
+    """By backend the trainings that tell their cost, and those costs; empty for files of before."""
+    found = {}
+    for row in outcomes(race):
+        courses = [one for one in race.entrants[row.name].courses if one.cost]
+        if courses:
+            found[row.name] = courses, [one.cost for one in courses if one.cost]
+    return found
+
+
+def followed(
+    axes: "Axes", courses: Sequence[Course], what: str, values: Sequence[Sequence[float]], style: dict[str, Any]
+) -> Any:
+    """One line for these values of the trainings of a backend; their band where they are several."""
     n = min(len(one.seconds) for one in courses)
     x = np.median([getattr(one, what)[1:n] for one in courses], axis=0)  # at 0 a logarithmic axis has no place
-    y = 100 * np.array([one.accuracy[1:n] for one in courses])
+    y = np.array([several[1:n] for several in values])
     if len(courses) > 1:
         axes.fill_between(x, y.min(axis=0), y.max(axis=0), color=style["color"], alpha=0.15, linewidth=0)
     (line,) = axes.plot(x, np.median(y, axis=0), **(style | {"markersize": 0.6 * style["markersize"]}))
@@ -200,6 +253,8 @@ CAPTIONS = {
     "they train the same recipe from the same seeds. Hollow marks promise nothing.",
     "accuracy-over-training": "On the left, further left is sooner. On the right time plays no part: backends that "
     "compute the same lie on each other; where they part, rounding has grown.",
+    "cost-over-training": "Lower is better: the cost falls on where the accuracy hardly moves any more. It rises where "
+    "a network learns the training images by heart. On the right backends that compute the same lie on each other.",
     "frontier": "Up and left is better. Whoever touches the grey steps is the best choice for some accuracy; the "
     "others are beaten at every one. Dotted: targets.",
 }
@@ -212,8 +267,10 @@ def drawn(results: ResultSet, look: Looks) -> list[Drawn]:
     figures = {
         "time-to-accuracy": ("Time to accuracy", time_to_accuracy(ordered, look)),
         "accuracy-over-training": ("Accuracy over training", accuracy_over_training(longest, look)),
-        "frontier": ("The frontier of speed and accuracy", frontier(ordered, look)),
     }
+    if costs_of(longest):
+        figures["cost-over-training"] = ("Cost over training", cost_over_training(longest, look))
+    figures["frontier"] = ("The frontier of speed and accuracy", frontier(ordered, look))
     return [Drawn(name, title, CAPTIONS[name], figure) for name, (title, figure) in figures.items()]
 
 

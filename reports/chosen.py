@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +19,7 @@ ARTICLE = ("article", "article-grid", "article-relu")
 HOW_TO_MAKE = "`make bench` or `python -m bench` makes results"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is itself alone, so that what is made of it can be kept
 class Chosen:
     """What a report shows, a results file each. None, or empty: there is nothing of that kind."""
 
@@ -138,6 +138,39 @@ def choose(paths: Sequence[Path]) -> Chosen:
     cut = [results.path.name for results in chosen.files if results.cut]
     chosen.notes.extend(f"{name} ends in the middle of a record; all before it is shown" for name in cut)
     return chosen
+
+
+def against(chosen: Chosen, baseline: str) -> Chosen:
+    """The same results, with all ratios of races and of times to an accuracy to this entrant, where it took part.
+
+    Raises UserError where it took part in none.
+    """
+    parts = [chosen.race, *chosen.side_by_side, *chosen.sweeps.values(), chosen.peers, chosen.accuracy]
+    several = {id(results): results for results in parts if results}
+    entrants = dict.fromkeys(name for results in several.values() for race in results.races for name in race.entrants)
+    if baseline not in entrants:
+        known = ", ".join(entrants) or "nobody"
+        raise UserError(f"--baseline {baseline}: expected one who ran in a race among these results, found {known}")
+    changed = {
+        number: replace(results, races=[replace(race, baseline=baseline) for race in results.races])
+        for number, results in several.items()
+        if all(baseline in race.entrants for race in results.races)
+    }
+    left = [results.path.name for number, results in several.items() if number not in changed]
+    notes = [f"Against the baseline of before, as {baseline} did not run in all of it: {', '.join(left)}"] * bool(left)
+
+    def now(results: ResultSet | None) -> ResultSet | None:
+        return changed.get(id(results), results)
+
+    return replace(
+        chosen,
+        race=now(chosen.race),
+        side_by_side=[changed.get(id(results), results) for results in chosen.side_by_side],
+        sweeps={what: changed.get(id(results), results) for what, results in chosen.sweeps.items()},
+        peers=now(chosen.peers),
+        accuracy=now(chosen.accuracy),
+        notes=[*chosen.notes, *notes],
+    )
 
 
 def read_existing(path: Path) -> ResultSet:

@@ -11,7 +11,7 @@ from bench.raced import Raced
 from bench.results import ResultSet
 from bench.statistics import CONFIDENCE, MARGIN, Ratio
 from reports import races
-from reports.figures import GREY, Drawn, Look, framed, logarithmic, say, wrapped
+from reports.figures import GREY, Drawn, Look, framed, say, wrapped
 from reports.tables import NONE, Section, Sheet, number
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ SIDE_BY_SIDE = (
     "Races of different times are compared by how often the floor fits into a round, as the machine may have changed "
     "between them; ratios within one race say more."
 )
+NEAR, FARTHEST = (0.93, 1.07), 4.0  # after over before that the axis shows: always, and at most
 CAPTION = (
     "Left of the dashed line it has become faster. An interval that reaches the dashed line tells no difference; "
     "dotted: the margin within which a slowdown does not count."
@@ -81,7 +82,7 @@ def comparison(results: ResultSet, look: Mapping[str, Look]) -> "Figure":
     """After over before, with intervals, a row a backend."""
     found = {name: ratio for name, ratio in changes(results).items() if ratio}
     race = results.races[0]
-    notes = ["A mark is the estimate, the bar its interval."]
+    notes = [f"A mark is the estimate, the bar its interval. Dotted: a margin of {races.percent(MARGIN)}."]
     height = 1.0 + sum(0.2 * wrapped(name).count("\n") + 0.34 for name in found)
     title = "Has it become slower? Time after over time before"
     with framed(race.notice, races.setting(race), title, max(2.2, height), notes) as figure:
@@ -92,7 +93,9 @@ def comparison(results: ResultSet, look: Mapping[str, Look]) -> "Figure":
         for y, (name, ratio) in enumerate(found.items()):
             colour, marker = (look[name].colour, look[name].marker) if name in look else ("#0072B2", "o")
             if ratio.interval:
-                axes.plot(np.clip(ratio.interval, 0.1, 10), [y, y], color=colour, linewidth=2, solid_capstyle="butt")
+                axes.plot(
+                    np.clip(ratio.interval, 0, 10 * FARTHEST), [y, y], color=colour, linewidth=2, solid_capstyle="butt"
+                )
             axes.plot(ratio.estimate, y, marker, color=colour, markersize=8)
             said = f"{races.with_interval(ratio)}: {verdict(ratio)}"
             axes.text(1.02, y, said, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
@@ -103,7 +106,8 @@ def comparison(results: ResultSet, look: Mapping[str, Look]) -> "Figure":
         axes.set_xlabel("time after over time before")
         axes.grid(True, axis="x")
         ends = [end for ratio in found.values() for end in (*(ratio.interval or ()), ratio.estimate)]
-        logarithmic(axes, "x", np.clip([1.0, 1 + MARGIN, *ends], 0.1, 10))
+        low, high = (min(NEAR[0], *ends), max(NEAR[1], *ends))
+        axes.set_xlim(max(low - 0.02, 0), min(high + 0.02, FARTHEST))
     return figure
 
 

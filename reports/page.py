@@ -8,17 +8,17 @@ import base64
 import hashlib
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from reports import answers, figures, sections, tables
+from reports import answers, sections, tables
 from reports.chosen import Chosen
-from reports.figures import Drawn
+from reports.figures import Picture
 
 TEMPLATES = Path(__file__).parent / "templates"
-MOST = 2_400_000  # characters of all images together, so that the page stays below 3 MB
+MOST = 2_600_000  # characters of all images together, so that the page stays below 3 MB
 
 
 class Image(NamedTuple):
@@ -31,8 +31,8 @@ class Image(NamedTuple):
     height: int
 
 
-def page(chosen: Chosen, drawn: Mapping[str, tuple[Drawn, str]]) -> str:
-    """The page; `drawn` holds figures by name, with the SVG file of each."""
+def page(chosen: Chosen, pictures: Sequence[Picture]) -> str:
+    """The page, with these figures."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -52,7 +52,7 @@ def page(chosen: Chosen, drawn: Mapping[str, tuple[Drawn, str]]) -> str:
         notices=chosen.notices,
         answers=answers.answers(chosen),
         sections=sections.sections(chosen),
-        images=images(drawn),
+        images=images(pictures),
         left_out=sections.left_out(chosen),
         limits=sections.limits(chosen),
         remarks=sections.remarks(chosen),
@@ -74,41 +74,51 @@ def finalized(value: Any) -> Any:
     return tables.printable(value) if type(value) is str else value
 
 
-def images(drawn: Mapping[str, tuple[Drawn, str]]) -> dict[str, Image]:
+def images(pictures: Sequence[Picture]) -> dict[str, Image]:
     """Every figure as an image within the page: as SVG, but the largest as PNG where all would be too much."""
-    found = {name: image(figure, data_uri(svg), svg) for name, (figure, svg) in drawn.items()}
-    for name in sorted(found, key=lambda name: len(found[name].source), reverse=True):
+    found = {picture.name: image(picture, data_uri(picture.svg)) for picture in pictures}
+    for picture in sorted(pictures, key=lambda picture: len(found[picture.name].source), reverse=True):
         if sum(len(one.source) for one in found.values()) <= MOST:
             break
-        figure, svg = drawn[name]
-        found[name] = image(figure, f"data:image/png;base64,{base64.b64encode(small_png(figure)).decode()}", svg)
+        source = f"data:image/png;base64,{base64.b64encode(of_few_colours(picture.png)).decode()}"
+        found[picture.name] = image(picture, source)
     return found
 
 
-def image(figure: Drawn, source: str, svg: str) -> Image:
+def image(picture: Picture, source: str) -> Image:
     """A figure with its size in CSS pixels, as its SVG has it."""
-    size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
+    size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', picture.svg)
     assert size is not None
     width, height = (round(float(points) * 4 / 3) for points in size.groups())
-    return Image(figure.title, figure.caption, source, width, height)
+    return Image(picture.title, picture.caption, source, width, height)
 
 
-def small_png(figure: Drawn) -> bytes:
-    """The figure as a PNG file of few colours, a third as large."""
+def of_few_colours(png: bytes) -> bytes:
+    """The same PNG file, a third as large."""
     import PIL.Image
 
     buffer = io.BytesIO()
-    with PIL.Image.open(io.BytesIO(figures.png(figure.figure))) as picture:
+    with PIL.Image.open(io.BytesIO(png)) as picture:
         picture.convert("RGB").quantize(64).save(buffer, "png", optimize=True)
     return buffer.getvalue()
 
 
 def data_uri(svg: str) -> str:
-    """An SVG file as an address that holds it, a twentieth longer: without prologue, comments and needless decimals."""
+    """An SVG file as an address that holds it."""
+    return "data:image/svg+xml," + re.sub(r'[%#&<"]|[^ -~]', lambda found: quote(found[0]), lean(svg))
+
+
+def lean(svg: str) -> str:
+    """The same picture, a quarter shorter: no prologue, comments, decimals that nobody sees and names without a use."""
     svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     svg = re.sub(r'(?<= d=")[^"]*', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", " ".join(path[0].split())), svg)
-    svg = re.sub(r">\s+<", "><", svg).replace("'", "&#39;").replace('"', "'")
-    return "data:image/svg+xml," + quote(re.sub(r"\s+", " ", svg), safe=" !$'()*+,-./:;=?@_~[]{}^|")
+    svg = re.sub(r'(?<= style=")[^"]*', lambda style: re.sub(r"([;:]) ", r"\1", style[0]), svg)
+    used = dict.fromkeys(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
+    short = {name: f"_{number:x}" for number, name in enumerate(used)}
+    svg = re.sub(r' id="([^"]+)"', lambda name: f' id="{short[name[1]]}"' if name[1] in short else "", svg)
+    svg = re.sub(r'(href="#|url\(#)([^")]+)', lambda name: name[1] + short[name[2]], svg)
+    svg = svg.replace("xlink:href", "href").replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "")
+    return re.sub(r"\s+", " ", re.sub(r">\s+<", "><", svg)).replace("'", "&#39;").replace('"', "'")
 
 
 def described(value: Any) -> str:

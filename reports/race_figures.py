@@ -91,7 +91,7 @@ def growth(races: Sequence[Raced], look: Looks) -> "Figure":
     what = GROWING[swept(races)]
     found = tables.growths(races)
     notes = [
-        "A power of 1 is growth in proportion, of 0 none; a line that bends has no one power.",
+        "Below each name the fitted power: 1 is growth in proportion, 0 none; a line that bends has no one power.",
         "In brackets the fit's 95 % interval, from three sizes on: how far the points are from a straight line.",
     ]
     legend = [f"{printable(grown.name)}\n{power_of(grown)}" for grown in found]
@@ -145,7 +145,8 @@ def roofline(races: Sequence[Raced], look: Looks) -> "Figure":
             return figure
         lines = {}
         for name, found in points.items():
-            (lines[legend[name]],) = axes.plot(*zip(*found, strict=True), **look_of(name, look).line())
+            style = look_of(name, look).line() | ({"linestyle": "none"} if single else {})
+            (lines[legend[name]],) = axes.plot(*zip(*found, strict=True), **style)
         x = np.array([x for found in points.values() for x, _ in found])
         y = np.array([y for found in points.values() for _, y in found])
         if gemm and bandwidth:
@@ -201,7 +202,8 @@ def calibration(calibrations: Sequence[ResultSet]) -> "Figure":
 
 def memory(race: Raced, look: Looks) -> "Figure":
     """What each process held at most, and what a call adds to that before it."""
-    found = {name: row for name, row in accounts(race).items() if name != FLOOR}
+    rows = accounts(race)
+    found = {name: rows[name] for name in look if name in rows}
     names = [name for name in found if found[name].process_peak or found[name].call_peak]
     panels = {"the process, at most": "process_peak", "beyond what was held before, a call": "call_peak"}
     notes = ["Of the process: Python, the libraries and the images among it."]
@@ -225,7 +227,7 @@ def memory(race: Raced, look: Looks) -> "Figure":
                 colour, marker, *_ = look[name]
                 axes.hlines(y, 0, size, color=colour, linewidth=2, alpha=0.4)
                 axes.plot(size, y, marker, color=colour, markersize=8, clip_on=False)
-                said = f"{number(size)} MiB" if size else "0"
+                said = f"{number(size)} MiB" if size >= 1 else f"{1024 * size:.0f} KiB" if size else "0"
                 axes.text(1.02, y, said, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
             axes.set_xlim(0, 1.05 * max(max(known.values()), 1.0))
             axes.set_yticks(range(len(names)), list(map(wrapped, names)))
@@ -237,7 +239,8 @@ def memory(race: Raced, look: Looks) -> "Figure":
 
 def break_even(race: Raced, look: Looks) -> "Figure":
     """Seconds in total over rounds, with preparation and first call: where lines cross, both cost the same."""
-    found = {name: row for name, row in accounts(race).items() if name != FLOOR}
+    rows = accounts(race)
+    found = {name: rows[name] for name in look if name in rows}
     times = times_of(race)
     notes = [
         "Preparation, first call and rounds together, as measured in this race and continued. Thick: with compiled "
@@ -279,8 +282,8 @@ def agreement(race: Raced) -> "Figure":
     backends = list(dict.fromkeys(one.backend for one in race.checks))
     quantities = list(dict.fromkeys(one.quantity for one in race.checks))
     notes = [
-        "Numbers: the worst error against the reference in float64, in eps of the dtype, norm-wise. Colour: its share "
-        "of what rounding may explain; beyond 100 % a backend is left out.",
+        "Numbers: the worst error against the reference in float64, in eps of the dtype, norm-wise. Empty: it does not "
+        "compute that. Colour: the share of what rounding may explain; who is beyond all of that is left out.",
     ]
     height = 1.6 + sum(0.2 * wrapped(name).count("\n") + 0.34 for name in backends)
     title = "Agreement with the reference"
@@ -293,11 +296,13 @@ def agreement(race: Raced) -> "Figure":
         for (backend, quantity), one in worst.items():
             y, x = backends.index(backend), quantities.index(quantity)
             shares[y, x] = 100 * one.error / one.allowed
-            dark = shares[y, x] > 40
+            dark = shares[y, x] > 65
             axes.text(x, y, number(one.error), ha="center", va="center", fontsize=8, color="white" if dark else "black")
         mesh = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
         axes.set_yticks(range(len(backends)), list(map(wrapped, backends)))
-        axes.set_xticks(range(len(quantities)), [text(textwrap.fill(printable(q), 12)) for q in quantities], fontsize=8)
+        axes.set_xticks(
+            range(len(quantities)), [text(textwrap.fill(printable(q), 12)) for q in quantities], fontsize=7.5
+        )
         axes.spines[:].set_visible(False)
         figure.colorbar(mesh, ax=axes, label="% of what is allowed", pad=0.01)
     return figure
@@ -401,9 +406,9 @@ def power_of(grown: tables.Growth) -> str:
     """The fitted power in words."""
     if grown.exponent is None:
         return "one size"
-    words = f"power {tables.power(grown.exponent.estimate)}"
+    words = tables.power(grown.exponent.estimate)
     interval = grown.exponent.interval
-    return f"{words} [{tables.power(interval.low)}, {tables.power(interval.high)}]" if interval else words
+    return f"{words} [{tables.power(interval.low)}, {tables.power(interval.high)}]" if interval else f"power {words}"
 
 
 def intensity(race: Raced) -> float:

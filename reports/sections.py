@@ -1,5 +1,7 @@
 """What a report says, section by section, and all of it as Markdown."""
 
+from functools import lru_cache
+
 from bench.results import ResultSet
 from bench.standings import GROWING
 from reports import accuracy, answers, article, compared, peers, races, steps, tables, trained
@@ -34,6 +36,7 @@ NO_BENCHMARKS = (
 OF_A_RACE = ["ratios", "lines-of-code", "break-even", "memory", "roofline", "agreement"]  # figures
 
 
+@lru_cache(maxsize=1)  # terminal, Markdown, CSV and page ask for the same
 def sections(chosen: Chosen) -> list[Section]:
     """One for each kind of results that there are."""
     found = accuracy.sections(chosen.accuracy) if chosen.accuracy else []

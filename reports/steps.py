@@ -17,6 +17,7 @@ from reports.tables import NONE, Section, Sheet, number, times
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+MOST_TICKS = 8  # of batch sizes beside each other
 BLACK, BLUE, GREEN, RED = (COLOURS[i] for i in (0, 2, 3, 4))
 EMPTY = "No training was finished in these results."
 WHAT_A_WATERFALL_IS = (
@@ -115,7 +116,10 @@ def waterfall(results: ResultSet) -> "Figure":
     found = rows(results.races)
     first = results.races[0]
     title = f"Seconds to {share(first.target)} of the test images, step by step"
-    notes = ["A bar goes from the step above to this one. Dots, below: seeds. Hollow, and in brackets: not reached."]
+    notes = [
+        "A bar goes from the step above to this one, green where it is faster, orange where it is slower. Dots, below: "
+        "seeds. Hollow, and in brackets: not reached.",
+    ]
     with framed(first.notice, setting(results), title, max(2.4, 0.9 + 0.5 * len(found)), notes) as figure:
         axes = figure.subplots()
         if not found:
@@ -195,6 +199,8 @@ def batches(results: ResultSet) -> "Figure":
                 fill = colour if row.counts or axes is panels[0] else "white"
                 axes.plot(size, value, "o", color=colour, markersize=7, markerfacecolor=fill)
             logarithmic(axes, "x", sizes)
+            if len(found) <= MOST_TICKS:
+                axes.set_xticks(sizes, [f"{size:,.0f}" for size in sizes])
             logarithmic(axes, "y", np.array(values if axes is panels[0] else walls))
             axes.set(xlabel="images per update", ylabel=name)
             axes.grid(True)

@@ -52,7 +52,7 @@ def first_images(results: ResultSet) -> "Figure":
     """The first images, with the real and the predicted label and the outputs as bars."""
     assert results.portrait is not None
     shown = results.portrait.first
-    notes = ["Bars: the network's output for each digit. Blue and solid: the digit it says, and right; hatched: wrong."]
+    notes = ["Bars: the network's output for each digit. Blue: the digit it says, and right; orange, hatched: wrong."]
     title = "The first test images, and what the network says"
     columns = 5
     rows = max(1, math.ceil(len(shown.labels) / columns))
@@ -72,7 +72,7 @@ def first_images(results: ResultSet) -> "Figure":
 def draw_image(axes: "Axes", shown: Seen, i: int) -> None:
     """An image, its label, and the digit that is said."""
     label, said = shown.labels[i], shown.predicted[i]
-    axes.imshow(shown.images[i], cmap="gray_r", vmin=0, vmax=255)
+    axes.imshow(shown.images[i], cmap="gray_r", vmin=0, vmax=255, interpolation="none")
     axes.set_axis_off()
     verdict = "right" if label == said else "wrong"
     axes.set_title(f"is {label}, says {said}: {verdict}", fontsize=9, color=RIGHT if label == said else WRONG)
@@ -83,7 +83,9 @@ def draw_outputs(axes: "Axes", shown: Seen, i: int) -> None:
     outputs, said = shown.outputs[i], shown.predicted[i]
     bars = axes.bar(range(len(outputs)), outputs, color="#B0B0B0")
     right = shown.labels[i] == said
-    bars[said].set(color=RIGHT if right else WRONG, hatch="" if right else "///", edgecolor="white")
+    bars[said].set(
+        edgecolor=RIGHT if right else WRONG, facecolor=RIGHT if right else "white", hatch="" if right else "/////"
+    )
     axes.set_xticks(range(len(outputs)))
     axes.tick_params(labelsize=7, length=2)
     every = [0.0, *(value for row in shown.outputs for value in row)]
@@ -121,14 +123,14 @@ def worst_mistakes(results: ResultSet) -> "Figure":
     rows = max(1, math.ceil(len(shown.labels) / columns))
     title = "The mistakes of which the network was surest"
     notes = ["Above each: the digit that is there, the digit that is said, and the output for that."]
-    with framed(results.notice, about(results), title, 1.5 * rows, notes) as figure:
+    with framed(results.notice, about(results), title, 1.3 * rows, notes) as figure:
         if not shown.labels:
             say(figure.subplots(), "It makes no mistake.")
             return figure
         for i, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
             axes.set_axis_off()
             if i < len(shown.labels):
-                axes.imshow(shown.images[i], cmap="gray_r", vmin=0, vmax=255)
+                axes.imshow(shown.images[i], cmap="gray_r", vmin=0, vmax=255, interpolation="none")
                 said = shown.predicted[i]
                 axes.set_title(
                     f"is {shown.labels[i]}, says {said}\n{number(shown.outputs[i][said])}", fontsize=8, loc="center"
@@ -155,7 +157,8 @@ def first_layer(results: ResultSet) -> "Figure":
         for i, unit in enumerate(weights.astype(float)):
             y, x = (side + 2) * (i // columns), (side + 2) * (i % columns)
             mosaic[y : y + side, x : x + side] = unit / max(1.0, np.abs(unit).max())
-        axes.imshow(mosaic, cmap="PuOr_r", vmin=-1, vmax=1, interpolation="nearest")
+        shades = np.round(15 * mosaic) / 15  # more of them nobody tells apart, and the file would be twice as large
+        axes.imshow(shades, cmap="PuOr_r", vmin=-1, vmax=1, interpolation="none")
     return figure
 
 

@@ -12,6 +12,8 @@ import pytest
 from bench import accuracy, campaign, machine, reaching, recipes, threads, tuning
 from bench.__main__ import main
 from bench.journal import Journal, read
+from bench.outcomes import outcomes
+from bench.raced import races_of
 from data import Digits, mnist
 
 FAILING = """
@@ -77,10 +79,14 @@ def test_trainings_in_turns_and_what_they_reach(folder: Path, capsys: pytest.Cap
         assert entry["passes"][0] == 0
         assert entry["passes"][-1] == 3
         assert entry["accuracy"][-1] == pytest.approx(by_seed[0, entry["entrant"]], abs=0.01)
-    (found,) = accuracy.attempts(read(folder / "found.jsonl")[0])
-    assert (found.target, found.recipe, found.case["batch"], found.failures) == (0.9, "easy", 20, [])
-    assert {row.backend for row in found.outcomes} == set(found.curves) == {"minibatch", "vectorized"}
-    assert found.curves["minibatch"]["seconds"][0] == 0
+        assert len(entry["cost"]) == len(entry["passes"])
+        assert 0 < entry["cost"][-1] < entry["cost"][0]
+    (found,) = races_of(read(folder / "found.jsonl")[0])
+    assert (found.target, found.recipe, found.key["batch"], found.left_out) == (0.9, "easy", 20, {})
+    assert {row.name for row in outcomes(found)} == set(found.entrants) == {"minibatch", "vectorized"}
+    (course,) = found.entrants["minibatch"].courses
+    assert course.seconds[0] == 0
+    assert course.cost == next(entry["cost"] for entry in records(folder, "curve") if entry["entrant"] == "minibatch")
     (header,) = records(folder, "race")
     assert (header["target"], header["recipe"], header["purpose"]) == (0.9, "easy", "accuracy")
 

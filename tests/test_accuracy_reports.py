@@ -14,6 +14,7 @@ from test_race_reports import EVIL, MACHINE, race_records, rows_of, written
 from test_reports import NAIVE, NOTICE, SWIFT, USUAL, curve, measured, without_ours, words_of
 
 from bench import UserError, statistics
+from bench.outcomes import outcomes
 from bench.reaching import reached
 from bench.results import ResultSet, read
 from reports import accuracy, accuracy_figures, answers, figures, sections
@@ -52,7 +53,8 @@ def trained(
     for name, i in itertools.product(seconds, range(followed)):
         parts = {"seconds": [0.0, 0.5 * seconds[name], seconds[name]], "passes": [0.0, 0.75, 1.5]}
         records.append(
-            {"kind": "curve", "race": number, "entrant": name, **parts, "accuracy": [0.1, 0.9, mean - i / 100]}
+            {"kind": "curve", "race": number, "entrant": name, **parts}
+            | {"accuracy": [0.1, 0.9, mean - i / 100], "cost": [2.5, 0.5 + i / 10, 0.125]}
         )
     failures = ({"kind": "failure", "race": number, "entrant": name, "reason": "ended"} for name in failing)
     return [*records, *failures]
@@ -69,7 +71,7 @@ def look(of: ResultSet) -> dict[str, figures.Look]:
 def test_a_target_in_a_table(tmp_path: Path) -> None:
     (race,) = results(tmp_path).races
     rows = rows_of(accuracy.table(race))
-    swift, slow = accuracy.outcomes(race)
+    swift, slow = outcomes(race)
     assert (swift.name, slow.name) == ("swift", "slow")
     expected = reached([one.accuracy for one in swift.trainings], [0.1] * 10, 0.97)
     assert swift.reached == expected
@@ -109,7 +111,7 @@ def test_a_diverged_seed_is_said(tmp_path: Path) -> None:
 
 def test_the_headline_is_of_the_highest_target_that_was_reached(tmp_path: Path) -> None:
     of = results(tmp_path, trained(target=0.98), trained(number=1, target=0.97), trained(number=2, target=0.9))
-    ratio = next(row.ratio for row in accuracy.outcomes(of.races[1]) if row.ratio)
+    ratio = next(row.ratio for row in outcomes(of.races[1]) if row.ratio)
     assert ratio is not None
     assert ratio.interval is not None
     said = accuracy.headline(of)
@@ -137,8 +139,11 @@ def test_odd_results_give_a_page(case: str, tmp_path: Path) -> None:
     chosen = choose([written(tmp_path, "a.jsonl", *ODD[case])])
     assert chosen.accuracy is not None
     drawn = accuracy_figures.drawn(chosen.accuracy, look(chosen.accuracy))
-    assert [one.name for one in drawn] == accuracy.FIGURES
-    html = page(chosen, {one.name: (one, figures.svg(one.figure)) for one in drawn[:1]})
+    followed = any(entry["kind"] == "curve" for entry in ODD[case][0]) and case != "nobody left"
+    assert [one.name for one in drawn] == [
+        name for name in accuracy.FIGURES if followed or name != "cost-over-training"
+    ]
+    html = page(chosen, [figures.picture(one) for one in drawn[:1]])
     ET.fromstring(html)
     assert "<script" not in without_ours(html)
     assert "<script" not in sections.summary(chosen)
@@ -175,6 +180,36 @@ def test_the_band_is_over_all_seeds_that_were_followed(tmp_path: Path) -> None:
     band = figure.axes[1].collections[0].get_paths()[0].vertices
     assert np.asarray(band)[:, 1].min() == pytest.approx(90)
     assert np.asarray(band)[:, 1].max() == pytest.approx(97.5)
+
+
+def test_cost_is_drawn_with_a_band_and_what_is_not_finite_is_said(tmp_path: Path) -> None:
+    records = trained(followed=3)
+    of = results(tmp_path, records)
+    figure = accuracy_figures.cost_over_training(of.races[0], look(of))
+    band = np.asarray(figure.axes[1].collections[0].get_paths()[0].vertices)
+    assert (band[:, 1].min(), band[:, 1].max()) == pytest.approx((0.125, 0.7))
+    (line,) = (one for one in figure.axes[1].lines if one.get_color() == look(of)["swift"].colour)
+    assert [*np.asarray(line.get_ydata(), float)] == pytest.approx([0.6, 0.125])
+    assert "Not drawn" not in words_of(figure)
+    curves = [entry for entry in records if entry["kind"] == "curve"]
+    curves[0]["cost"] = [2.5, None, 0.125]
+    diverged = results(tmp_path, records)
+    assert "Not drawn: costs that are 0 or not finite, 1 of 12." in words_of(
+        accuracy_figures.cost_over_training(diverged.races[0], look(of))
+    )
+    curves[0]["cost"] = [2.5]
+    with pytest.raises(UserError, match="expected 3 costs, found 1"):
+        results(tmp_path, records)
+
+
+def test_files_of_before_tell_no_cost(tmp_path: Path) -> None:
+    records = trained()
+    for entry in records:
+        if entry["kind"] == "curve":
+            del entry["cost"]
+    of = results(tmp_path, records)
+    assert all(course.cost is None for entrant in of.races[0].entrants.values() for course in entrant.courses)
+    assert "cost-over-training" not in [one.name for one in accuracy_figures.drawn(of, look(of))]
 
 
 def test_the_frontier() -> None:

@@ -63,7 +63,7 @@ def test_odd_peers_give_a_page(case: str, tmp_path: Path) -> None:
     chosen = choose([written(tmp_path, "p.jsonl", *PEERS[case])])
     assert chosen.peers is not None
     (drawn,) = peers.drawn(chosen.peers)
-    html = page(chosen, {drawn.name: (drawn, figures.svg(drawn.figure))})
+    html = page(chosen, [figures.picture(drawn)])
     ET.fromstring(html)
     assert "Against other libraries, a figure" in html
 
@@ -135,7 +135,7 @@ STEPS: dict[str, list[Any]] = {
 def test_odd_steps_give_a_page(case: str, tmp_path: Path) -> None:
     chosen = choose([written(tmp_path, "s.jsonl", *STEPS[case])])
     (drawn,) = steps.drawn(chosen.waterfall, chosen.batches)
-    html = page(chosen, {drawn.name: (drawn, figures.svg(drawn.figure))})
+    html = page(chosen, [figures.picture(drawn)])
     ET.fromstring(html)
     assert f"{drawn.title}, a figure" in html
     assert sections.csv_files(chosen)["samples.csv"].count("3000") == 10 * len(STEPS[case]) or case == "one batch"
@@ -234,7 +234,7 @@ ARTICLES: dict[str, list[dict[str, Any]]] = {
 def test_odd_articles_give_a_page(case: str, tmp_path: Path) -> None:
     chosen = choose([written(tmp_path, "s.jsonl", ARTICLES[case])])
     drawn = article.drawn(chosen.relu)
-    html = page(chosen, {one.name: (one, figures.svg(one.figure)) for one in drawn})
+    html = page(chosen, [figures.picture(one) for one in drawn])
     ET.fromstring(html)
     assert ("One factor at a time" in html) == bool(drawn)
     assert "<script" not in sections.summary(chosen)

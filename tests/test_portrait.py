@@ -105,7 +105,7 @@ def test_the_figures_and_the_page(tmp_path: Path) -> None:
     assert chosen.network is not None
     drawn = trained.drawn(chosen.network)
     assert [one.name for one in drawn] == trained.FIGURES
-    html = page(chosen, {one.name: (one, figures.svg(one.figure)) for one in drawn})
+    html = page(chosen, [figures.picture(one) for one in drawn])
     assert "<script" not in without_ours(html)
     assert html.count("<img ") == 4
     assert "92.50 % of 40 test images correct" in html

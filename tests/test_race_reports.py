@@ -18,7 +18,7 @@ from bench.raced import Raced
 from bench.results import ResultSet, read
 from reports import compared, figures, race_figures, races, sections, tables
 from reports.__main__ import main
-from reports.chosen import Chosen, choose
+from reports.chosen import Chosen, against, choose
 from reports.page import page
 
 MACHINE = {"id": "0a1b2c3d", "cpu": "a processor", "cores": 2}
@@ -133,7 +133,7 @@ def drawn_of(chosen: Chosen) -> list[figures.Drawn]:
 
 def words_on_the_page(chosen: Chosen) -> str:
     """Its text; raises where it is not well-formed, or a script could run."""
-    html = page(chosen, {})
+    html = page(chosen, [])
     assert "<script" not in without_ours(html)
     return " ".join(" ".join(ET.fromstring(html).itertext()).split())
 
@@ -301,7 +301,7 @@ def test_growth_is_drawn_with_its_power(tmp_path: Path) -> None:
     assert list(swift.get_ydata()) == pytest.approx([0.00032, 0.00128, 0.01])
     assert list(floor.get_ydata()) == pytest.approx([0.05] * 3)
     legend = [text.get_text().replace("\n", " ") for text in figure.legends[0].get_texts()]
-    assert legend[:2] == ["slow power 1.00 [1.00, 1.00]", "swift power 1.00 [1.00, 1.00]"]
+    assert legend[:2] == ["slow 1.00 [1.00, 1.00]", "swift 1.00 [1.00, 1.00]"]
     assert (figure.axes[0].get_xscale(), figure.axes[0].get_yscale()) == ("log", "log")
 
 
@@ -390,7 +390,7 @@ def test_forty_entrants_have_room(tmp_path: Path) -> None:
         if one.name == "agreement":  # no comparison with the reference is in these
             continue
         figure: Any = one.figure
-        figure.draw_without_rendering()  # then it is known where letters are
+        figure.draw_without_rendering()  # from here on it is known where things are
         labels = figure.legends[0].get_texts() if figure.legends else figure.axes[0].get_yticklabels()
         assert len(labels) >= 39
         boxes = [label.get_window_extent() for label in labels]
@@ -456,7 +456,7 @@ def test_what_results_contain_is_escaped(tmp_path: Path) -> None:
     records.append({"kind": "agreement", "race": 0, "backend": EVIL, "failure": None, "denial": EVIL, "error": 1.0})
     records[-1]["quantity"] = EVIL
     chosen = choose([written(tmp_path, "a<script>.jsonl", records)])
-    drawn = {one.name: (one, figures.svg(one.figure)) for one in drawn_of(chosen)}
+    drawn = [figures.picture(one) for one in drawn_of(chosen)]
     html = page(chosen, drawn)
     assert "<script" not in without_ours(html)
     assert html.encode()
@@ -625,6 +625,42 @@ def test_races_of_several_files_stand_side_by_side(tmp_path: Path) -> None:
     assert int(rows["slow"][2].removesuffix(" %")) == pytest.approx(12.5, abs=1)
     assert section.lines[0].startswith("A: older.jsonl")
     assert "Side by side" in sections.summary(chosen)
+
+
+def test_another_baseline_is_computed_from_the_samples(tmp_path: Path) -> None:
+    written(tmp_path, "r.jsonl", race_records(when=at(1)))
+    written(tmp_path, "s.jsonl", *sweep_of("batch", when=at(2)))
+    chosen = against(choose([tmp_path]), "twin")
+    assert chosen.race is not None
+    (race,) = chosen.race.races
+    expected = {row.backend: row for row in statistics.ratios(race.rounds(), "twin", looked=True)}
+    rows = rows_of(races.standings(race))
+    assert rows["twin"][2] == "1"
+    assert rows["slow"][2] == f"{expected['slow'].estimate:.3f}"
+    assert expected["slow"].estimate == pytest.approx(4, rel=0.05)
+    assert rows["slow"][3] == " to ".join(f"{end:.3f}" for end in expected["slow"].interval or ())
+    figure = race_figures.ratios(race, look_of(chosen.race))
+    assert "how many times as long as twin" in words_of(figure)
+    assert races.with_interval(expected["slow"]) in words_of(figure)
+    assert "The baseline is twin." in sections.summary(chosen)
+    assert chosen.notes == ["Against the baseline of before, as twin did not run in all of it: s.jsonl"]
+    assert chosen.sweeps["batch"].races[0].baseline == "slow"
+
+
+def test_another_baseline_of_races_side_by_side_shows_each_once(tmp_path: Path) -> None:
+    paths = [written(tmp_path, f"{hour}.jsonl", race_records(when=at(hour))) for hour in (1, 2)]
+    chosen = against(choose(paths), "swift")
+    assert [results.path for results in chosen.files] == [paths[1], paths[0]]
+    assert {results.races[0].baseline for results in chosen.files} == {"swift"}
+
+
+def test_a_baseline_that_did_not_run_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    race = written(tmp_path, "r.jsonl", race_records())
+    assert main(["--results", str(race), "--out", str(tmp_path / "out"), "--baseline", "nobody"]) == 1
+    assert capsys.readouterr().err == (
+        "error: --baseline nobody: expected one who ran in a race among these results, found slow, swift, twin, floor\n"
+    )
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_file_that_is_cut_is_shown_as_far_as_it_goes_and_that_is_said(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import PIL.Image
 import pytest
 from rich.console import Console
 
@@ -27,7 +28,7 @@ from reports import __main__ as command
 from reports import figures, sections, tables
 from reports.__main__ import main
 from reports.chosen import Chosen
-from reports.figures import DRAWINGS, Drawn
+from reports.figures import DRAWINGS, Drawn, Picture
 from reports.page import TEMPLATES, data_uri, described, images
 from reports.page import page as page_of
 
@@ -168,10 +169,10 @@ def summary(results: ResultSet) -> str:
 
 
 def page(results: ResultSet, svgs: dict[str, str]) -> str:
-    from matplotlib.figure import Figure
-
-    drawn = {drawing.name: Drawn(drawing.name, drawing.title, drawing.caption, Figure()) for drawing in DRAWINGS}
-    return page_of(Chosen(results), {name: (drawn[name], svg) for name, svg in svgs.items()})
+    drawn = {drawing.name: drawing for drawing in DRAWINGS}
+    return page_of(
+        Chosen(results), [Picture(name, drawn[name].title, drawn[name].caption, svg, b"") for name, svg in svgs.items()]
+    )
 
 
 # --- rows ------------------------------------------------------------------------------------------------
@@ -490,6 +491,7 @@ def test_forty_backends_have_room(drawing: figures.Drawing) -> None:
         labels += figure.legends[0].get_texts()
         assert figure.legends[0].get_window_extent().y0 > 0
     assert len(labels) >= 40
+    figure.draw_without_rendering()  # from here on it is known where things are
     boxes = [label.get_window_extent() for label in labels]
     assert not [1 for a, b in itertools.combinations(boxes, 2) if a.overlaps(b)]
     assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 for box in boxes)
@@ -606,20 +608,43 @@ def test_page_escapes_what_results_contain() -> None:
 
 
 def test_an_svg_is_the_same_as_an_address() -> None:
-    svg = """<?xml version="1.0"?>\n<svg viewBox="0 0 9 9"><!-- no -->\n<g id="it's 1%25#"> <path d="M 0.12345
-    1\nL 2.5 3"/></g></svg>"""
-    (group,) = ET.fromstring(unquote(data_uri(svg).removeprefix("data:image/svg+xml,")))
-    assert group.get("id") == "it's 1%25#"
-    assert group[0].get("d") == "M 0.12 1 L 2.5 3"
+    svg = """<?xml version="1.0"?>\n<svg viewBox="0 0 9 9" xmlns:xlink="http://www.w3.org/1999/xlink"><!-- no -->
+    <g id="a long name"> <path d="M 0.12345\n1\nL 2.5 3" style="fill: #fff; stroke: none"/></g>
+    <use xlink:href="#a long name" title="it's 1%25"/><g id="not asked for" clip-path="url(#a long name)"/></svg>"""
+    address = data_uri(svg)
+    used, use, other = ET.fromstring(unquote(address.removeprefix("data:image/svg+xml,")))
+    assert use.get("href") == f"#{used.get('id')}"
+    assert other.attrib == {"clip-path": f"url(#{used.get('id')})"}
+    assert use.get("title") == "it's 1%25"
+    assert used[0].attrib == {"d": "M 0.12 1 L 2.5 3", "style": "fill:#fff;stroke:none"}
+    assert not set('"<#&\n') & set(address)
+
+
+def test_a_figure_is_drawn_once_for_each_of_its_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib.figure import Figure
+
+    figure, draw = figures.accuracy_check(USUAL), Figure.draw
+    draws = []
+
+    def counted(self: Figure, renderer: Any) -> None:
+        draws.append(renderer)
+        draw(self, renderer)
+
+    monkeypatch.setattr(Figure, "draw", counted)
+    picture = figures.picture(Drawn("a", "A", "", figure))
+    assert len(draws) == 2
+    width, height = figure.get_size_inches()
+    with PIL.Image.open(io.BytesIO(picture.png)) as image:
+        assert image.size == (int(figures.DPI * width), int(figures.DPI * height))
 
 
 def test_a_page_of_too_many_figures_has_the_largest_as_png(monkeypatch: pytest.MonkeyPatch) -> None:
     figure = figures.accuracy_check(USUAL)
-    svg = figures.svg(figure)
-    drawn = {str(i): (Drawn(str(i), f"Figure {i}", "", figure), svg) for i in range(3)}
-    monkeypatch.setattr("reports.page.MOST", 2.6 * len(svg))
-    found = images(drawn)
-    assert sum(len(one.source) for one in found.values()) <= 2.6 * len(svg)
+    pictures = [Picture(str(i), f"Figure {i}", "", figures.svg(figure), figures.png(figure)) for i in range(3)]
+    most = 2.6 * len(data_uri(pictures[0].svg))
+    monkeypatch.setattr("reports.page.MOST", most)
+    found = images(pictures)
+    assert sum(len(one.source) for one in found.values()) <= most
     kinds = [one.source.partition(";")[0].partition(",")[0] for one in found.values()]
     assert sorted(kinds) == ["data:image/png", "data:image/svg+xml", "data:image/svg+xml"]
     width, height = figure.get_size_inches()
