@@ -78,13 +78,14 @@ def test_trainings_in_turns_and_what_they_reach(folder: Path, capsys: pytest.Cap
     for entry in records(folder, "curve"):
         assert entry["passes"][0] == 0
         assert entry["passes"][-1] == 3
-        assert entry["accuracy"][-1] == pytest.approx(by_seed[0, entry["entrant"]], abs=0.01)
+        assert entry["accuracy"][-1] == pytest.approx(by_seed[entry["seed"], entry["entrant"]], abs=0.01)
         assert len(entry["cost"]) == len(entry["passes"])
         assert 0 < entry["cost"][-1] < entry["cost"][0]
     (found,) = races_of(read(folder / "found.jsonl")[0])
     assert (found.target, found.recipe, found.key["batch"], found.left_out) == (0.9, "easy", 20, {})
     assert {row.name for row in outcomes(found)} == set(found.entrants) == {"minibatch", "vectorized"}
-    (course,) = found.entrants["minibatch"].courses
+    course, *others = found.entrants["minibatch"].courses
+    assert len(others) == accuracy.CURVES - 1
     assert course.seconds[0] == 0
     assert course.cost == next(entry["cost"] for entry in records(folder, "curve") if entry["entrant"] == "minibatch")
     (header,) = records(folder, "race")
@@ -100,7 +101,8 @@ def test_a_recipe_with_masks_learns_and_has_a_curve(
     assert "30% of the pixels masked" in " ".join(capsys.readouterr().out.split())
     assert {entry["updates"] for entry in records(folder, "training")} == {90}
     assert all(entry["accuracy"] > 0.9 for entry in records(folder, "training"))
-    (curve,) = records(folder, "curve")
+    curve, *others = records(folder, "curve")
+    assert [entry["seed"] for entry in (curve, *others)] == list(range(accuracy.CURVES))
     assert curve["passes"] == [0, 1, 2, 3]
 
 
