@@ -185,7 +185,7 @@ def relu_of_article(chosen: Chosen) -> str | None:
 
 
 def relu_alone(chosen: Chosen) -> str | None:
-    """With all else as it is in the article's ReLU network, and what else changes most there."""
+    """With all else as it is in the article's ReLU network, and what other changes do there, one at a time."""
     if chosen.relu is None:
         return None
     (race,) = chosen.relu.races
@@ -202,11 +202,22 @@ def relu_alone(chosen: Chosen) -> str | None:
         f"test images right over {len(base.accuracies)} seeds, and sigmoid in the hidden layer, all else as it is, "
         f"changes that by {article.said(sigmoid)} points."
     )
-    others = [row for row in changes if row is not sigmoid and row.difference is not None and row.factor != "several"]
-    best = max(others, key=lambda row: row.difference or 0, default=None)
-    if best is None or not best.difference or best.difference <= 0:
-        return answer
-    return f"{answer} Of other single changes, “{article.name_of(best)}” brings most: {article.said(best)} points."
+    others = [row for row in changes if row is not sigmoid and row.interval]
+    verdicts: dict[str, list[findings.Effect]] = {"that help": [], "that harm": [], "not told from nothing": []}
+    for row in others:
+        low, high = row.interval or (-math.inf, math.inf)
+        if row.factor != "several":
+            verdicts["that help" if low > 0 else "that harm" if high < 0 else "not told from nothing"].append(row)
+    parts = [f"those {verdict}: {listed(rows)}" for verdict, rows in verdicts.items() if rows]
+    answer += f" Of other single changes, {'; '.join(parts)}." if parts else ""
+    together = [row for row in others if row.factor == "several"]
+    return answer + (f" Together: {listed(together)}." if together else "")
+
+
+def listed(rows: Sequence[findings.Effect]) -> str:
+    """Changes with what they do, the largest first."""
+    rows = sorted(rows, key=lambda row: -abs(row.difference or 0))
+    return ", ".join(f"“{article.name_of(row)}” ({article.said(row)})" for row in rows)
 
 
 def libraries(chosen: Chosen) -> str | None:

@@ -269,6 +269,36 @@ def test_relu_against_sigmoid(sigmoid: tuple[float, ...], verdict: str, tmp_path
     assert f"(s; 10 rounds, MNIST) {verdict}: it gets 90 % to 91 % of the test images right over 2 seeds" in said
 
 
+def test_what_single_changes_do_to_relu(tmp_path: Path) -> None:
+    changes = {
+        "base": ["none", "as it was"],
+        "sigmoid": ["hidden", "sigmoid"],
+        "up": ["updates", "more"],
+        "down": ["rate", "a third"],
+        "open": ["init", "other"],
+        "all": ["several", "more of all"],
+    }
+    by_seed = {
+        "base": (0.90, 0.91),
+        "sigmoid": (0.80, 0.82),
+        "up": (0.95, 0.96),
+        "down": (0.85, 0.86),
+        "open": (0.9, 0.95),
+        "all": (0.97, 0.98),
+    }
+    courses = [
+        course(seed, 0.1, accuracy, setting=name, generation=10 * number + seed)
+        for number, (name, accuracies) in enumerate(by_seed.items())
+        for seed, accuracy in enumerate(accuracies)
+    ]
+    said = answers_of(tmp_path, [experiment("article-relu", *courses, changes=changes)])[2]
+    assert (
+        "Of other single changes, those that help: “updates: more” (+5.0 [+5.0, +5.0]); those that harm: "
+        "“rate: a third” (-5.0 [-5.0, -5.0]); those not told from nothing: “init: other” (+2.0 [-23.4, +27.4]). "
+        "Together: “several: more of all” (+7.0 [+7.0, +7.0])."
+    ) in said
+
+
 def test_the_articles_two_networks(tmp_path: Path) -> None:
     printed = [figure("accuracy", "92.86", 1)]
     several = [
