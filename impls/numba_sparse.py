@@ -620,8 +620,9 @@ def turn_weights(shape: Shape, rest: Array, turned: Array) -> None:
     for number in range(2, len(shape.layers)):
         before, layer = shape.layers[number - 1], shape.layers[number]
         for j in range(layer.size):
+            column, row = pointer(rest, layer.matrix + j), pointer(turned, layer.turned + j * before.width)
             for i in range(before.size):
-                turned[layer.turned + j * before.width + i] = rest[layer.matrix + i * layer.width + j]
+                row[i] = column[i * layer.width]
 
 
 @jit
@@ -718,8 +719,9 @@ def by_columns(
         if before.first and not before.direct:
             rest[:] = 0
         for other in range(threads):
-            for p in range(stop - first):
-                rest[p] += values.gradients[other, first + p]
+            part = values.gradients[other, first:stop]
+            for p in range(len(rest)):
+                rest[p] += part[p]
         if before.last and not before.direct:
             move(weights.rest[first:stop], velocities.rest[first:stop], rest, rate, mu)
         if t == 0:
