@@ -7,16 +7,23 @@ import shutil
 import sys
 import tempfile
 import webbrowser
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from itertools import chain, islice
+from multiprocessing import get_context
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from bench import UserError
 from bench.results import FOLDER
 from reports import tables
 from reports.chosen import Chosen, against, choose
 
+if TYPE_CHECKING:  # matplotlib, which takes a second
+    from reports.figures import Drawn, Picture
+
 OUT = Path(__file__).parent / "out"
+MANY = 8  # figures for which it pays to start a process
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -81,31 +88,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def render(chosen: Chosen) -> dict[str, bytes]:
     """Every file of the report, by name; nothing is written."""
-    from bench.measuring import FLOOR
-    from reports import (
-        accuracy_figures,
-        answers,
-        article,
-        compared,
-        figures,
-        peers,
-        race_figures,
-        sections,
-        steps,
-        trained,
-    )
+    from reports import answers, sections
     from reports.page import page
 
-    look = figures.looks([name for name in chosen.names if name != FLOOR])
-    drawn = accuracy_figures.drawn(chosen.accuracy, look) if chosen.accuracy else []
-    drawn += steps.drawn(chosen.waterfall, chosen.batches)
-    drawn += figures.drawn(chosen.benchmarks) if chosen.benchmarks else []
-    drawn += race_figures.drawn(chosen.race, chosen.sweeps, chosen.calibrations, chosen.names)
-    drawn += peers.drawn(chosen.peers) if chosen.peers else []
-    drawn += compared.drawn(chosen.comparison, look) if chosen.comparison else []
-    drawn += article.drawn(chosen.relu)
-    drawn += trained.drawn(chosen.network) if chosen.network else []
-    pictures = [figures.picture(one) for one in drawn]
+    pictures = pictures_of(drawn(chosen))
     return {
         **{f"{one.name}.svg": one.svg.encode() for one in pictures},
         **{f"{one.name}.png": one.png for one in pictures},
@@ -114,6 +100,42 @@ def render(chosen: Chosen) -> dict[str, bytes]:
         "ANSWERS.md": answers.as_markdown(chosen).encode(),
         "index.html": page(chosen, pictures).encode(),
     }
+
+
+def drawn(chosen: Chosen) -> "Iterator[Drawn]":
+    """All figures, one kind of results after the other."""
+    from bench.measuring import FLOOR
+    from reports import accuracy_figures, article, compared, figures, peers, race_figures, steps, trained
+
+    look = figures.looks([name for name in chosen.names if name != FLOOR])
+    if chosen.accuracy:
+        yield from accuracy_figures.drawn(chosen.accuracy, look)
+    yield from steps.drawn(chosen.waterfall, chosen.batches)
+    if chosen.benchmarks:
+        yield from figures.drawn(chosen.benchmarks)
+    yield from race_figures.drawn(chosen.race, chosen.sweeps, chosen.calibrations, chosen.names)
+    if chosen.peers:
+        yield from peers.drawn(chosen.peers)
+    if chosen.comparison:
+        yield from compared.drawn(chosen.comparison, look)
+    yield from article.drawn(chosen.relu)
+    if chosen.network:
+        yield from trained.drawn(chosen.network)
+
+
+def pictures_of(drawn: "Iterable[Drawn]") -> "list[Picture]":
+    """The figures as files. Where they are many, another process makes some, while this one draws the next."""
+    from reports.figures import picture
+
+    rest = iter(drawn)
+    first = list(islice(rest, MANY))
+    if len(first) < MANY:
+        return [picture(one) for one in first]
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other:
+        tasks = [(one, other.submit(picture, one)) for one in chain(first, rest)]
+        # All are drawn: from the last on, what the other has not begun is done here.
+        here = {one.name: picture(one) for one, task in reversed(tasks) if task.cancel()}
+        return [here[one.name] if task.cancelled() else task.result() for one, task in tasks]
 
 
 def write(files: Mapping[str, bytes], folder: Path) -> None:

@@ -505,7 +505,7 @@ def legend_height(names: Iterable[str]) -> float:
 
 def logarithmic(axes: "Axes", which: Literal["x", "y"], values: Floats) -> None:
     """A logarithmic axis around the values, with plain numbers; values that it cannot show do not count."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     shown = values[drawable(values)]
     low, high = (shown.min(), shown.max()) if shown.size else (0.1, 10.0)
@@ -515,19 +515,13 @@ def logarithmic(axes: "Axes", which: Literal["x", "y"], values: Floats) -> None:
     axis.set_major_locator(
         LogLocator(subs=(1, 2, 3, 5) if high / low < 20 else (1, 2, 5) if high / low < 200 else (1,))
     )
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(NullFormatter())
 
 
 def stretched_to_100(axes: "Axes", percent: Floats) -> None:
     """A vertical axis of per cent correct that is logarithmic in the per cent wrong, around the values."""
-    from matplotlib.ticker import AutoLocator, FixedLocator, FuncFormatter, NullLocator
-
-    def stretch(correct: Floats) -> Floats:
-        return -np.log10(np.maximum(100 - correct, LEAST_WRONG))
-
-    def shrink(stretched: Floats) -> Floats:
-        return 100 - 10**-stretched
+    from matplotlib.ticker import AutoLocator, FixedLocator, NullLocator
 
     wrong = 100 - percent[np.isfinite(percent)]
     most, least = (wrong.max(), wrong.min()) if wrong.size else (100.0, 10.0)
@@ -537,7 +531,17 @@ def stretched_to_100(axes: "Axes", percent: Floats) -> None:
     axes.set_ylim(low, high)
     axes.yaxis.set_major_locator(FixedLocator(ticks) if len(ticks) > 2 else AutoLocator())
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
+    axes.yaxis.set_major_formatter("{x:g} %")
+
+
+def stretch(correct: Floats) -> Floats:
+    """Where per cent correct stand on such an axis."""
+    return -np.log10(np.maximum(100 - correct, LEAST_WRONG))
+
+
+def shrink(stretched: Floats) -> Floats:
+    """The inverse."""
+    return 100 - 10**-stretched
 
 
 # --- the sheet a figure is drawn on, and files ------------------------------------------------------------

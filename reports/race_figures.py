@@ -193,8 +193,8 @@ def calibration(calibrations: Sequence[ResultSet]) -> "Figure":
         axes.axvline(100 * MARGIN, color=GREY, linestyle=":", zorder=0)
         axes.set_xticks(extra)
         axes.set(xlim=(-0.7, max(extra) + 1.2), ylim=(-3, 103), yticks=range(0, 101, 20))
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
+        axes.xaxis.set_major_formatter("{x:.0f} %")
+        axes.yaxis.set_major_formatter("{x:.0f} %")
         axes.set(xlabel="work that was added", ylabel="of the comparisons, called slower")
         axes.grid(True, axis="y")
     return figure

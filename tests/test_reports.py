@@ -638,6 +638,14 @@ def test_a_figure_is_drawn_once_for_each_of_its_files(monkeypatch: pytest.Monkey
         assert image.size == (int(figures.DPI * width), int(figures.DPI * height))
 
 
+def test_another_process_draws_the_same_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = Chosen(USUAL)
+    alone = command.pictures_of(command.drawn(chosen))
+    monkeypatch.setattr(command, "MANY", 1)
+    assert command.pictures_of(command.drawn(chosen)) == alone
+    assert len(alone) == len(DRAWINGS)
+
+
 def test_a_page_of_too_many_figures_has_the_largest_as_png(monkeypatch: pytest.MonkeyPatch) -> None:
     figure = figures.accuracy_check(USUAL)
     pictures = [Picture(str(i), f"Figure {i}", "", figures.svg(figure), figures.png(figure)) for i in range(3)]
