@@ -135,6 +135,7 @@ if __name__ == "__main__":
 
 
 @LINUX
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("fatal", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_if_the_parent_dies_no_child_stays_behind(fatal: signal.Signals, tmp_path: Path) -> None:
     (tmp_path / "parent.py").write_text(PARENT)

@@ -393,6 +393,7 @@ def test_a_full_disk_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "error: /dev/full: results cannot be written (No space left on device)" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_it_and_leaves_nobody_behind(folder: Path) -> None:
     path = folder / "ended.jsonl"
     command = [sys.executable, "-m", "bench", "race", *QUICK, "--budget", "600", "--results", str(path)]
