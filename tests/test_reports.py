@@ -11,6 +11,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -641,8 +642,17 @@ def test_a_figure_is_drawn_once_for_each_of_its_files(monkeypatch: pytest.Monkey
 def test_another_process_draws_the_same_files(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = Chosen(USUAL)
     alone = command.pictures_of(command.drawn(chosen))
+    sent = []
+
+    class Counting(ProcessPoolExecutor):
+        def submit(self, function: Any, /, drawn: Any) -> Any:  # type: ignore[override]
+            sent.append(drawn.name)
+            return super().submit(function, drawn)
+
+    monkeypatch.setattr(command, "ProcessPoolExecutor", Counting)
     monkeypatch.setattr(command, "MANY", 1)
     assert command.pictures_of(command.drawn(chosen)) == alone
+    assert sent == [picture.name for picture in alone]
     assert len(alone) == len(DRAWINGS)
 
 
