@@ -1,6 +1,6 @@
 """Training round by round; the clock stands while the harness looks at how good the network has become."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,19 +63,26 @@ def train_rounds(
 
 
 def train_recipe(
-    backend: Backend, recipe: Recipe, seed: int, dtype: DType, digits: Digits, prepared: Any, plans: Iterable[Plan]
+    backend: Backend, recipe: Recipe, seed: int, dtype: DType, digits: Digits, prepared: Any, plans: Sequence[Plan]
 ) -> Iterator[Round]:
-    """The same for a recipe. With masks each plan has images of its own; making and preparing them is on the clock.
+    """The same for a recipe; plans: as many for each member. The state is always that of the whole network.
 
-    prepared: the digits in the backend's form, for a recipe without.
+    prepared: the digits in the backend's form, for a recipe without masks. With masks each plan has images of its own;
+    making and preparing them is on the clock, and so is joining members.
     """
-    network, state, elapsed = recipe.network, zero_velocities(recipe.parameters(seed, dtype)), Elapsed()
-    yield Round(0, elapsed, state)
+    trained: list[Parameters] = []  # members that are done
+    state, elapsed = zero_velocities(recipe.parameters(seed, dtype)), Elapsed()
+    yield Round(0, elapsed, zero_velocities(recipe.joined([state.parameters])))
     for number, plan in enumerate(plans, start=1):
+        if number > 1 and (number - 1) * recipe.members % len(plans) == 0:  # the next member
+            trained.append(state.parameters)
+            state = zero_velocities(recipe.parameters(seed, dtype, len(trained)))
+        network = recipe.member
         with np.errstate(over="ignore", invalid="ignore"), Clock() as clock:  # it may diverge, which its cost tells
             if recipe.mask:
-                network, images = recipe.network_masked, recipe.masked(digits.images, seed, number)
+                network, images = recipe.member_masked, recipe.masked(digits.images, seed, number)
                 prepared = backend.prepare(network, images, digits.labels, dtype)
             state, _ = backend.train(network, state, prepared, plan)
+            whole = recipe.joined([*trained, state.parameters])
         elapsed += clock.elapsed
-        yield Round(number, elapsed, state)
+        yield Round(number, elapsed, zero_velocities(whole))

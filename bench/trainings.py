@@ -63,9 +63,9 @@ class Trainer:
             Digits(np.load(folder / "images.npy", mmap_mode="r"), np.load(folder / "labels.npy"))
             for folder in (self.job.train, self.job.test)
         )
-        network = self.job.recipe.network
-        self.train_split = prepare(self.backend, network, self.digits, self.job.dtype)
-        self.test_split = prepare(self.backend, network, test, self.job.dtype)
+        recipe = self.job.recipe
+        self.train_split = prepare(self.backend, recipe.member, self.digits, self.job.dtype)
+        self.test_split = prepare(self.backend, recipe.network, test, self.job.dtype)
         plans = self.pieces(self.plan(0)) if self.job.until is None else self.parts_with_looks(self.plan(0))[:1]
         *_, first = self.rounds(0, plans)
         return {
@@ -114,9 +114,12 @@ class Trainer:
         from bench.plans import parts
 
         plan = self.plan(seed)
-        firsts = [int(part[0]) for part in np.array_split(np.arange(len(plan.starts)), PIECES) if len(part)]
+        plans = self.pieces(plan)
+        if len(plans) == 1:
+            firsts = [int(part[0]) for part in np.array_split(np.arange(len(plan.starts)), PIECES) if len(part)]
+            plans = parts(plan, firsts)
         found: Curve = {"seconds": [], "passes": [], "accuracy": [], "cost": []}
-        for _ in self.followed(seed, self.pieces(plan) if self.job.recipe.mask else parts(plan, firsts), found):
+        for _ in self.followed(seed, plans, found):
             pass
         return found
 

@@ -51,6 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--backend", default=BACKEND, metavar="NAME", help="who trains (default: %(default)s)")
     add("--target", type=options.number(0, 100), metavar="PERCENT", help="of the held-out images (default: none)")
     add("--network", type=options.sizes, default=(784, 128, 10), metavar="SIZES", help="default: 784-128-10")
+    add(
+        "--members",
+        type=options.whole_number(1),
+        default=1,
+        metavar="N",
+        help="that share out its hidden units, and are joined when each is trained (default: %(default)s)",
+    )
     add("--init", choices=INITIALISATIONS, default="he_normal", metavar="NAME", help="default: %(default)s")
     for name, values in (
         ("passes", (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)),
@@ -101,7 +108,19 @@ def run(arguments: argparse.Namespace) -> int:
 def grid(arguments: argparse.Namespace) -> list[Recipe]:
     """Every combination of what is tried, the shortest first."""
     return [
-        Recipe("tried", relu(*arguments.network), arguments.init, batch, passes, rate, fall, momentum, "", mask=mask)
+        Recipe(
+            "tried",
+            relu(*arguments.network),
+            arguments.init,
+            batch,
+            passes,
+            rate,
+            fall,
+            momentum,
+            "",
+            mask=mask,
+            members=arguments.members,
+        )
         for passes, batch, rate, momentum, fall, mask in product(
             sorted(arguments.passes),
             arguments.batch,
@@ -118,7 +137,7 @@ class Search:
 
     def __init__(self, backend: Backend, train: Digits, recipe: Recipe, results: Path | None) -> None:
         self.backend, self.train, self.results = backend, train, results
-        self.split = prepare(backend, recipe.network, train, "float32")
+        self.split = prepare(backend, recipe.member, train, "float32")
         self.held_out: dict[int, Split] = {}
         self.trained: defaultdict[str, list[Trained]] = defaultdict(list)
         self.fastest = math.inf  # seconds, of those that reached the target

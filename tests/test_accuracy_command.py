@@ -92,18 +92,20 @@ def test_trainings_in_turns_and_what_they_reach(folder: Path, capsys: pytest.Cap
     assert (header["target"], header["recipe"], header["purpose"]) == (0.9, "easy", "accuracy")
 
 
+@pytest.mark.parametrize("members", [1, 2])
 def test_a_recipe_with_masks_learns_and_has_a_curve(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    members: int, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    masked = recipes.nesterov("masked", recipes.relu(784, 8, 10), 20, 3, 0.1, "for a test", mask=0.3)
+    network = recipes.relu(784, 8 * members, 10)
+    masked = recipes.nesterov("masked", network, 20, 3, 0.1, "for a test", mask=0.3, members=members)
     monkeypatch.setattr(accuracy, "RECIPES", {"masked": masked})
     assert run(folder, "--recipe", "masked", "--target", "90") == 0
     assert "30% of the pixels masked" in " ".join(capsys.readouterr().out.split())
-    assert {entry["updates"] for entry in records(folder, "training")} == {90}
+    assert {entry["updates"] for entry in records(folder, "training")} == {90 * members}
     assert all(entry["accuracy"] > 0.9 for entry in records(folder, "training"))
     curve, *others = records(folder, "curve")
     assert [entry["seed"] for entry in (curve, *others)] == list(range(accuracy.CURVES))
-    assert curve["passes"] == [0, 1, 2, 3]
+    assert curve["passes"] == list(range(3 * members + 1))
 
 
 def test_it_goes_on_after_the_finished_seeds(

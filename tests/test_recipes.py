@@ -1,11 +1,17 @@
 """Recipes: a whole training as one plan; and that they are data alone."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
+import impls
 from bench import UserError
 from bench.recipes import RECIPES, TARGETS, Recipe, nesterov, relu
-from impls.contract import check_plan_fits
+from bench.training import train_recipe
+from data import Digits
+from impls.contract import check_plan_fits, zero_velocities
 
 SMALL = relu(12, 5, 4)
 
@@ -63,8 +69,80 @@ def test_masks_take_their_share_of_the_pixels_and_the_rest_counts_for_it() -> No
     assert np.mean(first == 0) == pytest.approx(0.25, abs=0.04)
     assert np.array_equal(first, again)
     assert not np.array_equal(first, second)
-    assert recipe.network_masked.pixel_scale == pytest.approx(SMALL.pixel_scale / 0.75)
+    assert recipe.member_masked.pixel_scale == pytest.approx(SMALL.pixel_scale / 0.75)
     assert "25% of the pixels masked" in str(recipe)
+
+
+def test_each_member_has_a_plan_of_its_own() -> None:
+    alone = nesterov("r", relu(12, 3, 4), 30, 2.5, 0.3, "", mask=0.25)
+    recipe = replace(alone, network=relu(12, 6, 4), members=2)
+    plan = recipe.plan(100, seed=1)
+    check_plan_fits(plan, 100)
+    assert plan.order is not None
+    assert len(plan.order) == 500
+    assert set(plan.order[:100]) == set(plan.order[250:350]) == set(range(100))  # a pass of each
+    assert not np.array_equal(plan.order[:250], plan.order[250:])
+    first, second = (plan.learning_rates[:9], plan.learning_rates[9:])
+    assert np.array_equal(first, second)
+    assert np.array_equal(first, alone.plan(100, seed=1).learning_rates)
+    pieces = recipe.pieces(plan, 100)
+    assert [sum(piece.stops - piece.starts) for piece in pieces] == [120, 90, 40] * 2
+    assert [len(piece.starts) for piece in alone.pieces(alone.plan(100, 1), 100)] == [4, 3, 2]
+    without_masks = replace(recipe, mask=0.0)
+    assert [len(piece.starts) for piece in without_masks.pieces(plan, 100)] == [9, 9]
+
+
+def test_joined_members_say_their_mean_before_the_last_activation() -> None:
+    recipe = nesterov("r", relu(12, 6, 4), 10, 1, 0.3, "", members=2)
+    members = [recipe.parameters(seed=3, dtype="float64", number=number) for number in range(2)]
+    images = np.random.default_rng(0).integers(0, 256, (5, 12), np.uint8)
+    pixels = images * recipe.network.pixel_scale
+    z = [np.maximum(pixels @ first.weights + first.biases, 0) @ last.weights + last.biases for first, last in members]
+    for n in (1, 2):
+        e = np.exp(sum(z[:n]) / n)
+        backend = impls.load("naive")
+        prepared = backend.prepare(recipe.network, images, None, "float64")
+        outputs = backend.outputs(recipe.network, recipe.joined(members[:n]), prepared)
+        np.testing.assert_allclose(outputs, e / e.sum(axis=1, keepdims=True), rtol=1e-12)
+
+
+@pytest.mark.parametrize("mask", [0.0, 0.25])
+def test_each_member_is_trained_by_itself(mask: float) -> None:
+    rng = np.random.default_rng(0)
+    digits = Digits(rng.integers(0, 256, (40, 12), np.uint8), rng.integers(0, 4, 40, np.uint8))
+    recipe = nesterov("r", relu(12, 6, 4), 10, 2, 0.3, "", mask=mask, members=2)
+    backend = impls.load("naive")
+    pieces = recipe.pieces(recipe.plan(40, seed=3), 40)
+    prepared = backend.prepare(recipe.member, digits.images, digits.labels, "float64")
+    *_, last = train_recipe(backend, recipe, 3, "float64", digits, prepared, pieces)
+    network, members = recipe.member_masked if mask else recipe.member, []
+    for member in range(2):
+        state = zero_velocities(recipe.parameters(3, "float64", member))
+        for number in range(len(pieces) * member // 2, len(pieces) * (member + 1) // 2):
+            seen = recipe.masked(digits.images, 3, number + 1) if mask else digits.images
+            prepared = backend.prepare(network, seen, digits.labels, "float64")
+            state, _ = backend.train(network, state, prepared, pieces[number])
+        members.append(state.parameters)
+    assert len(pieces) == (4 if mask else 2)
+    for layer, expected in zip(last.state.parameters, recipe.joined(members), strict=True):
+        np.testing.assert_array_equal(layer.weights, expected.weights)
+        np.testing.assert_array_equal(layer.biases, expected.biases)
+
+
+def test_members_begin_differently_in_all_seeds() -> None:
+    recipe = nesterov("r", relu(12, 6, 4), 10, 1, 0.3, "", members=2)
+    weights = [recipe.parameters(seed, "float64", number)[0].weights for seed in range(3) for number in range(2)]
+    assert len({array.tobytes() for array in weights}) == 6
+    assert weights[0].shape == (12, 3)
+
+
+@pytest.mark.parametrize(
+    "change", [{"network": relu(12, 5, 4)}, {"network": relu(12, 6, 6, 4)}, {"order": "file"}], ids=str
+)
+def test_members_that_cannot_be_are_an_error(change: dict[str, Any]) -> None:
+    recipe = nesterov("r", relu(12, 6, 4), 10, 1, 0.3, "", members=2)
+    with pytest.raises(UserError, match=r"recipe r: 2 members of .*: expected one hidden layer"):
+        replace(recipe, **change)
 
 
 def test_a_recipe_that_does_not_fit_is_an_error() -> None:
