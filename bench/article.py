@@ -356,7 +356,8 @@ def show_grid(console: Console, race: Raced) -> None:
         console.print(f"  {one.name}; {one.seeds} seeds, {one.held} of {n} held", soft_wrap=True, markup=False)
         for figure in one.figures:
             text, *ours, _ = cells(figure)
-            line = f"    {named(figure)}: {text}; here {' / '.join(ours)}; {'held' if figure.holds else 'not held'}"
+            found_here = f"here {' / '.join(ours)}; {'held' if figure.holds else 'not held'}"
+            line = f"    {named(figure)}: {text}; {found_here if figure.values else 'left before that'}"
             console.print(line, soft_wrap=True, markup=False)
 
 

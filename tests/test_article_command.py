@@ -180,18 +180,19 @@ def test_a_file_with_a_broken_training_is_told_in_one_line(folder: Path, monkeyp
 def test_a_grid_leaves_what_is_far_off_and_lists_what_holds(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wide = replace(printed("accuracy", "50", 2, splits=TEST), low=0.0, high=1.0)
+    before, after = (replace(printed("accuracy", "50", n, splits=TEST), low=0.0, high=1.0) for n in (0, 2))
     levels = {"learning_rate": (1.0, 1e6), "output": ("relu",)}
-    grid = Grid("learns", SMALL, levels, (wide,), (Screen(1, "test", "accuracy", 2.0, 3.0),))
+    grid = Grid("learns", SMALL, levels, (before, after), (Screen(1, "test", "accuracy", 2.0, 3.0),))
     kept = grid._replace(screens=(Screen(1, "test", "accuracy", 0.0, 1.0),))
     monkeypatch.setattr(article, "GRIDS", (grid, kept._replace(experiment="kept")))
     assert run(folder, "--grid") == 0
     out = capsys.readouterr().out
     strict, lax = read(folder / "found.jsonl").races
-    assert [(one.seeds, one.left, one.held) for one in findings.held(strict)] == [(1, True, 0), (1, True, 0)]
-    assert [(one.seeds, one.left, one.held) for one in findings.held(lax)] == [(2, False, 1), (2, False, 1)]
-    assert "2 of 2 settings tried, 2 of them left; 0 hold all 1 figures (not MNIST" in out
-    assert "2 of 2 settings tried, 0 of them left; 2 hold all 1 figures" in out
+    assert [(one.seeds, one.left, one.held) for one in findings.held(strict)] == [(1, True, 1), (1, True, 1)]
+    assert [(one.seeds, one.left, one.held) for one in findings.held(lax)] == [(2, False, 2), (2, False, 2)]
+    assert "2 of 2 settings tried, 2 of them left; 0 hold all 2 figures (not MNIST" in out
+    assert "2 of 2 settings tried, 0 of them left; 2 hold all 2 figures" in out
+    assert "after 2 rounds: 50 %; left before that" in out
     assert str(grid.settings()[0]) in out
 
 
