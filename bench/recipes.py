@@ -30,9 +30,9 @@ class Recipe:
     fall: Fall
     momentum: float
     reason: str
-    order: Order = "shuffled"
     mask: float = 0.0  # share of the pixels that are made zero, others in each pass
     members: int = 1  # networks that share out the hidden units: each is trained by itself, then they are joined
+    order: Order = "shuffled"
 
     def __post_init__(self) -> None:
         """Raises UserError where members cannot be."""
@@ -173,18 +173,7 @@ def nesterov(
 ) -> Recipe:
     """Mini-batches in random order, Nesterov's momentum, a rate that stays and then falls linearly to zero."""
     return Recipe(
-        name,
-        network,
-        "he_normal",
-        batch,
-        passes,
-        learning_rate,
-        "trapezoid",
-        momentum,
-        reason,
-        "shuffled",
-        mask,
-        members,
+        name, network, "he_normal", batch, passes, learning_rate, "trapezoid", momentum, reason, mask, members
     )
 
 

@@ -115,7 +115,7 @@ class Trainer:
 
         plan = self.plan(seed)
         plans = self.pieces(plan)
-        if len(plans) == 1:
+        if len(plans) == 1 and not self.job.recipe.mask:  # with masks a pass is of one piece
             firsts = [int(part[0]) for part in np.array_split(np.arange(len(plan.starts)), PIECES) if len(part)]
             plans = parts(plan, firsts)
         found: Curve = {"seconds": [], "passes": [], "accuracy": [], "cost": []}

@@ -107,20 +107,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def grid(arguments: argparse.Namespace) -> list[Recipe]:
     """Every combination of what is tried, the shortest first."""
+    network = relu(*arguments.network)
     return [
-        Recipe(
-            "tried",
-            relu(*arguments.network),
-            arguments.init,
-            batch,
-            passes,
-            rate,
-            fall,
-            momentum,
-            "",
-            mask=mask,
-            members=arguments.members,
-        )
+        Recipe("tried", network, arguments.init, batch, passes, rate, fall, momentum, "", mask, arguments.members)
         for passes, batch, rate, momentum, fall, mask in product(
             sorted(arguments.passes),
             arguments.batch,
