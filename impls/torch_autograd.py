@@ -18,6 +18,11 @@ SUMMARY: Final = "PyTorch as everyone writes it: autograd and optim.SGD"
 DTYPES: Final = ("float32", "float64")
 HOME: Final = 128
 
+# MKL picks a function's kernel when it is first called; where threads do that at once, one of them may for that call
+# take one that is right to 12 bits only (PyTorch's issue 188792). So the first call of tanh is here, of one number.
+for kind in (torch.float32, torch.float64):
+    torch.tanh(torch.zeros(1, dtype=kind))
+
 
 class Prepared(NamedTuple):
     """Scaled images (n, n_inputs); targets: labels (n,) for cross-entropy, else labels one-hot (n, n_outputs)."""

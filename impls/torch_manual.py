@@ -19,6 +19,12 @@ SUMMARY: Final = "PyTorch without autograd: gradients by hand, in place"
 DTYPES: Final = ("float32", "float64")
 HOME: Final = 128
 
+# MKL picks a function's kernel when it is first called; where threads do that at once, one of them may for that call
+# take one that is right to 12 bits only (PyTorch's issue 188792). So the first call of each is here, of one number.
+for first_called in (torch.exp, torch.tanh):
+    for kind in (torch.float32, torch.float64):
+        first_called(torch.zeros(1, dtype=kind))
+
 
 class Prepared(NamedTuple):
     """Scaled images (n, n_inputs), and targets (n, n_outputs), the labels one-hot."""
