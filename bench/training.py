@@ -65,7 +65,7 @@ def train_rounds(
 def train_recipe(
     backend: Backend, recipe: Recipe, seed: int, dtype: DType, digits: Digits, prepared: Any, plans: Sequence[Plan]
 ) -> Iterator[Round]:
-    """The same for a recipe; plans: as many for each member. The state is always that of the whole network.
+    """The same for a recipe; plans: as many for each member. The state is of the whole network, velocities at 0.
 
     prepared: the digits in the backend's form, for a recipe without masks. With masks each plan has images of its own;
     making and preparing them is on the clock, and so is joining members.

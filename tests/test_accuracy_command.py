@@ -108,6 +108,16 @@ def test_a_recipe_with_masks_learns_and_has_a_curve(
     assert curve["passes"] == list(range(3 * members + 1))
 
 
+def test_a_part_of_a_pass_has_one_mask_in_its_curve_as_well(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    masked = recipes.nesterov("masked", recipes.relu(784, 8, 10), 20, 0.5, 0.1, "for a test", mask=0.3)
+    monkeypatch.setattr(accuracy, "RECIPES", {"masked": masked})
+    assert run(folder, "--recipe", "masked", "--target", "10") == 0
+    trained = {entry["generation"]: entry["accuracy"] for entry in records(folder, "training")}
+    for curve in records(folder, "curve"):
+        assert curve["passes"] == [0, 0.5]
+        assert curve["accuracy"][-1] == trained[curve["seed"]]
+
+
 def test_it_goes_on_after_the_finished_seeds(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -645,9 +645,10 @@ def test_another_process_draws_the_same_files(monkeypatch: pytest.MonkeyPatch) -
     sent = []
 
     class Counting(ProcessPoolExecutor):
-        def submit(self, function: Any, /, drawn: Any) -> Any:  # type: ignore[override]
+        def submit(self, fn: Any, /, *arguments: Any, **named: Any) -> Any:
+            (drawn,) = arguments
             sent.append(drawn.name)
-            return super().submit(function, drawn)
+            return super().submit(fn, *arguments, **named)
 
     monkeypatch.setattr(command, "ProcessPoolExecutor", Counting)
     monkeypatch.setattr(command, "MANY", 1)
