@@ -4,8 +4,12 @@ Compiled loops cannot match what BLAS makes of a matrix product, and NumPy canno
 products without a pass over memory and a call for each. Here both do what they are good at: `np.dot` inside compiled
 code is SciPy's BLAS, and what lies between two products is one loop over what the first has left in the cache: bias
 and activation, softmax with cost and delta, derivative and bias gradient, the update with its momentum. Nothing is
-allocated after the start. exp is a polynomial that loops can do in vectors. What it costs: a compile at the first
-call (kept on disk afterwards), and one core idles while the other does the small things; only BLAS uses both.
+allocated after the start. exp is a polynomial that loops can do in vectors.
+
+Threads share the images of an update: each takes its own through all layers, both ways, with a BLAS that keeps to one
+thread; then each adds up a part of their gradients. So none waits while another does the small things. What it costs:
+a compile at the first call (kept on disk afterwards), and BLAS lays the weights out anew in every thread, which
+small batches feel.
 
 All layers lie one after the other in one vector of parameters, so that one compiled function serves every network.
 """
@@ -17,23 +21,26 @@ import numba
 import numba.extending
 import numpy as np
 import scipy.linalg  # noqa: F401  np.dot in compiled code is SciPy's BLAS
+import threadpoolctl
 from llvmlite import ir
 
 from impls.contract import Array, DType, Layer, Network, Parameters, Plan, Quantity, State
 
 NAME: Final = "numba_dense"
-SUMMARY: Final = "numba around BLAS: the products by BLAS, all between them fused, a whole plan in one call"
+SUMMARY: Final = "numba around BLAS: images shared out to threads, products by BLAS, all between them fused"
 DTYPES: Final = ("float32", "float64")
 HOME: Final = 128
 
 SIGMOID, RELU, TANH, SOFTMAX = range(4)
 CODES: Final = {"sigmoid": SIGMOID, "relu": RELU, "tanh": TANH, "softmax": SOFTMAX}
 
-BLOCK: Final = 1000  # images at a time: so much that BLAS works at full speed, so little that it stays in the cache
+BLOCK: Final = 500  # images at a time: so much that BLAS works at full speed, so little that they stay in the cache
 
 intrinsic: Any = numba.extending.intrinsic
 # "contract" lets a * b + c be one fused instruction, which rounds once instead of twice; nothing else is relaxed.
 jit: Any = numba.njit(cache=True, fastmath={"contract"}, error_model="numpy")
+parallel_jit: Any = numba.njit(cache=True, fastmath={"contract"}, error_model="numpy", parallel=True)
+blas: Any = threadpoolctl.ThreadpoolController().select(user_api="blas")
 
 
 class Architecture(NamedTuple):
@@ -52,13 +59,15 @@ class Prepared(NamedTuple):
 
 
 class Buffers(NamedTuple):
-    """All that the compiled code writes to, beside parameters and velocities."""
+    """All that the compiled code writes to, beside parameters and velocities; a row for each thread."""
 
-    x: Array  # (BLOCK, n_inputs): images that a plan's order has gathered
-    a: Array  # (BLOCK * (n_1 + ... + n_L),): z, then activations; layer after layer
+    x: Array  # (threads, n, n_inputs): images that a plan's order has gathered
+    y: Array  # (threads, n) int64: their labels
+    a: Array  # (threads, n * (n_1 + ... + n_L)): z, then activations; layer after layer
     delta: Array  # the same
-    gradient: Array  # like the parameters
-    part: Array  # (largest matrix,): the gradient of a block's images
+    gradients: Array  # (threads, parameters): the sum over the thread's images
+    part: Array  # (threads, largest matrix): the gradient of a block of them
+    costs: Array  # (updates, threads): the sum over the thread's images
 
 
 def unsupported(quantity: Quantity, network: Network, dtype: DType, /) -> str | None:
@@ -69,7 +78,7 @@ def unsupported(quantity: Quantity, network: Network, dtype: DType, /) -> str | 
 def prepare(network: Network, images: Array, labels: Array | None, dtype: DType, /) -> Prepared:
     """The images scaled and in the dtype, labels copied: other layouts, or read-only, would be compiled for anew."""
     scaled = np.multiply(images, network.pixel_scale, dtype=dtype, casting="unsafe", order="C")
-    return Prepared(scaled, None if labels is None else labels.copy())
+    return Prepared(scaled, None if labels is None else np.array(labels, np.int64))
 
 
 def pack(parameters: Parameters) -> Array:
@@ -88,14 +97,17 @@ def unpack(sizes: tuple[int, ...], vector: Array) -> Parameters:
     return tuple(layers)
 
 
-def make_buffers(sizes: tuple[int, ...], n: int, gathers: bool, dtype: Any) -> Buffers:
-    """Buffers for blocks of up to n images."""
-    n = min(n, BLOCK)
+def make_buffers(sizes: tuple[int, ...], n: int, updates: int, gathers: bool, dtype: Any) -> Buffers:
+    """Buffers for updates of up to n images."""
+    threads = numba.get_num_threads()
+    n = min(-(-n // threads), BLOCK)
     matrices = [fan_in * fan_out for fan_in, fan_out in pairwise(sizes)]
-    x = np.empty((n if gathers else 0, sizes[0]), dtype)
-    a, delta = np.empty((2, n * sum(sizes[1:])), dtype)
-    gradient = np.empty(sum(matrices) + sum(sizes[1:]), dtype)
-    return Buffers(x, a, delta, gradient, np.empty(max(matrices), dtype))
+    x = np.empty((threads, n if gathers else 0, sizes[0]), dtype)
+    y = np.empty(x.shape[:2], np.int64)
+    a, delta = np.empty((2, threads, n * sum(sizes[1:])), dtype)
+    gradients = np.empty((threads, sum(matrices) + sum(sizes[1:])), dtype)
+    part, costs = np.empty((threads, max(matrices)), dtype), np.empty((updates, threads), dtype)
+    return Buffers(x, y, a, delta, gradients, part, costs)
 
 
 @intrinsic
@@ -132,69 +144,90 @@ def exponential(x: float) -> float:
 
 
 @jit
-def activate(kind: int, biases: Array, a: Array) -> None:
-    """a = activation(a + biases), in place, for one image; no exponential can overflow.
+def activate(kind: int, biases: Array, block: Array) -> None:
+    """a = activation(z + biases) of all images of a block, in place; no exponential can overflow.
 
+    Whole blocks at once, as a loop over a row of ten makes no use of vectors.
     A sigmoid below its rounding near 1 is 0: its derivatives would soon multiply to less than the normal numbers.
     """
-    number = a.dtype.type
+    n, fan_out = block.shape
+    number = block.dtype.type
     most = number(1 / np.finfo(number).eps)
+    for k in range(n):
+        for j in range(fan_out):
+            block[k, j] += biases[j]
+    if kind == SOFTMAX:
+        for k in range(n):
+            highest = block[k, 0]
+            for j in range(fan_out):
+                highest = max(highest, block[k, j])
+            for j in range(fan_out):
+                block[k, j] -= highest
+    a = block.ravel()
     if kind == RELU:
-        for j in range(len(a)):
-            z = a[j] + biases[j]
-            a[j] = number(0) if z < number(0) else z  # NaN goes through
+        for i in range(len(a)):
+            a[i] = number(0) if a[i] < number(0) else a[i]  # NaN goes through
     elif kind == TANH:
-        for j in range(len(a)):
-            a[j] = np.tanh(a[j] + biases[j])
+        for i in range(len(a)):
+            a[i] = np.tanh(a[i])
     elif kind == SIGMOID:
-        for j in range(len(a)):
-            e = exponential(-(a[j] + biases[j]))
-            a[j] = number(0) if e > most else number(1) / (number(1) + e)
+        for i in range(len(a)):
+            e = exponential(-a[i])
+            a[i] = number(0) if e > most else number(1) / (number(1) + e)
     else:
-        highest, total = a[0] + biases[0], number(0)
-        for j in range(len(a)):
-            a[j] += biases[j]
-            highest = max(highest, a[j])
-        for j in range(len(a)):
-            a[j] = exponential(a[j] - highest)
-        for j in range(len(a)):
-            total += a[j]
-        for j in range(len(a)):
-            a[j] /= total
+        for i in range(len(a)):
+            a[i] = exponential(a[i])
+        for k in range(n):
+            total = number(0)
+            for j in range(fan_out):
+                total += block[k, j]
+            for j in range(fan_out):
+                block[k, j] /= total
 
 
 @jit
-def times_derivative(kind: int, a: Array, delta: Array) -> None:
-    """delta *= activation'(z), from a = activation(z), for one image."""
+def times_derivative(kind: int, block: Array, deltas: Array) -> None:
+    """delta *= activation'(z), from a = activation(z), of all images of a block."""
+    a, delta = block.ravel(), deltas.ravel()
     number = a.dtype.type
     if kind == RELU:
-        for j in range(len(a)):
-            delta[j] = number(0) if a[j] <= number(0) else delta[j]
+        for i in range(len(a)):
+            delta[i] = number(0) if a[i] <= number(0) else delta[i]
     elif kind == TANH:
-        for j in range(len(a)):
-            delta[j] *= number(1) - a[j] * a[j]
+        for i in range(len(a)):
+            delta[i] *= number(1) - a[i] * a[i]
     else:
-        for j in range(len(a)):
-            delta[j] *= a[j] * (number(1) - a[j])
+        for i in range(len(a)):
+            delta[i] *= a[i] * (number(1) - a[i])
 
 
 @jit
-def cost_and_delta(output: int, label: int, biases: Array, a: Array, delta: Array) -> float:
-    """The cost of one image, from z of its last layer, less biases, in `a`; which becomes a, and delta dCost/dz."""
+def cost_and_delta(output: int, labels: Array, biases: Array, a: Array, delta: Array) -> float:
+    """The summed cost of a block, from z of the last layer, less biases, in `a`; that becomes a, and delta dCost/dz."""
+    n, n_outputs = a.shape
     number = a.dtype.type
-    highest, right = a[0] + biases[0], a[label] + biases[label]
-    for j in range(len(a)):
-        highest = max(highest, a[j] + biases[j])
-    activate(output, biases, a)
-    cost, most = number(0), a[0]
-    for j in range(len(a)):
-        most = max(most, a[j])
-        delta[j] = a[j]
-    delta[label] -= number(1)
+    cost = number(0)
     if output == SOFTMAX:
-        return highest - right - np.log(most)  # the largest a is 1 / sum(exp(z - max z))
-    for j in range(len(a)):
-        cost += delta[j] * delta[j]
+        for k in range(n):
+            highest = a[k, 0] + biases[0]
+            for j in range(n_outputs):
+                highest = max(highest, a[k, j] + biases[j])
+            cost += highest - (a[k, labels[k]] + biases[labels[k]])
+    activate(output, biases, a)
+    for k in range(n):
+        for j in range(n_outputs):
+            delta[k, j] = a[k, j]
+        delta[k, labels[k]] -= number(1)
+    if output == SOFTMAX:
+        for k in range(n):
+            most = a[k, 0]
+            for j in range(n_outputs):
+                most = max(most, a[k, j])
+            cost -= np.log(most)  # the largest a is 1 / sum(exp(z - max z))
+        return cost
+    for k in range(n):
+        for j in range(n_outputs):
+            cost += delta[k, j] * delta[k, j]
     times_derivative(output, a, delta)
     return cost / number(2)
 
@@ -218,75 +251,77 @@ def forward(network: Architecture, parameters: Array, x: Array, a: Array) -> Non
         here = values_of(sizes, layer, n, a)
         np.dot(previous, parameters[first:middle].reshape(fan_in, fan_out), here)
         if layer < len(sizes) - 1:
-            for k in range(n):
-                activate(network.hidden, parameters[middle:last], here[k])
+            activate(network.hidden, parameters[middle:last], here)
         previous = here
         first = last
 
 
 @jit
-def backward(network: Architecture, parameters: Array, x: Array, buffers: Buffers, add: bool) -> None:
+def backward(
+    network: Architecture, parameters: Array, x: Array, a: Array, delta: Array, gradient: Array, part: Array, add: bool
+) -> None:
     """Set the gradient to that of a block of images x, or add it, once delta of the last layer is there."""
     sizes, n = network.sizes, len(x)
     last = len(parameters)  # where the layer's parameters end
     for layer in range(len(sizes) - 1, 0, -1):
         fan_in, fan_out = sizes[layer - 1], sizes[layer]
         first, middle = last - (fan_in + 1) * fan_out, last - fan_out
-        delta = values_of(sizes, layer, n, buffers.delta)
-        previous = x if layer == 1 else values_of(sizes, layer - 1, n, buffers.a)
-        gradient, biases = buffers.gradient[first:middle], buffers.gradient[middle:last]
-        product = buffers.part[: middle - first] if add else gradient
-        np.dot(previous.T, delta, product.reshape(fan_in, fan_out))
+        delta_here = values_of(sizes, layer, n, delta)
+        previous = x if layer == 1 else values_of(sizes, layer - 1, n, a)
+        weights, biases = gradient[first:middle], gradient[middle:last]
+        product = part[: middle - first] if add else weights
+        np.dot(previous.T, delta_here, product.reshape(fan_in, fan_out))
         if add:
-            for p in range(len(gradient)):
-                gradient[p] += product[p]
+            for p in range(len(weights)):
+                weights[p] += product[p]
         else:
             biases[:] = 0
         for k in range(n):
             for j in range(fan_out):
-                biases[j] += delta[k, j]
+                biases[j] += delta_here[k, j]
         if layer > 1:
-            delta_previous = values_of(sizes, layer - 1, n, buffers.delta)
-            np.dot(delta, parameters[first:middle].reshape(fan_in, fan_out).T, delta_previous)
-            for k in range(n):
-                times_derivative(network.hidden, previous[k], delta_previous[k])
+            delta_previous = values_of(sizes, layer - 1, n, delta)
+            np.dot(delta_here, parameters[first:middle].reshape(fan_in, fan_out).T, delta_previous)
+            times_derivative(network.hidden, previous, delta_previous)
         last = first
 
 
 @jit
-def gradient_of_mean(
-    network: Architecture,
-    parameters: Array,
-    images: Array,
-    labels: Array,
-    order: Array,
-    start: int,
-    stop: int,
-    buffers: Buffers,
-) -> float:
-    """Set the gradient in the buffers to that of the mean cost of images start:stop in an order; return this cost.
-
-    An empty order means as they lie.
-    """
+def sum_of_run(
+    network: Architecture, parameters: Array, images: Array, labels: Array, order: Array, start: int, stop: int,
+    x: Array, y: Array, a: Array, delta: Array, gradient: Array, part: Array,
+) -> float:  # fmt: skip
+    """Set the gradient to the sum over images start:stop in an order, empty for as they lie; return their cost."""
     sizes = network.sizes
-    number = parameters.dtype.type
-    cost, share = number(0), number(1) / number(stop - start)
+    biases = parameters[len(parameters) - sizes[-1] :]
+    cost = parameters.dtype.type(0)
+    if start == stop:
+        gradient[:] = 0
     for first in range(start, stop, BLOCK):
         n = min(BLOCK, stop - first)
-        x = buffers.x[:n] if len(order) else images[first : first + n]
+        block, right = images[first : first + n], labels[first : first + n]
         if len(order):
+            block, right = x[:n], y[:n]
             for k in range(n):
-                x[k] = images[order[first + k]]
-        forward(network, parameters, x, buffers.a)
-        a, delta = values_of(sizes, len(sizes) - 1, n, buffers.a), values_of(sizes, len(sizes) - 1, n, buffers.delta)
-        biases = parameters[len(parameters) - sizes[-1] :]
-        for k in range(n):
-            label = labels[order[first + k] if len(order) else first + k]
-            cost += cost_and_delta(network.output, label, biases, a[k], delta[k])
-            for j in range(sizes[-1]):
-                delta[k, j] *= share
-        backward(network, parameters, x, buffers, first > start)
-    return cost * share
+                block[k] = images[order[first + k]]
+                right[k] = labels[order[first + k]]
+        forward(network, parameters, block, a)
+        outputs, errors = values_of(sizes, len(sizes) - 1, n, a), values_of(sizes, len(sizes) - 1, n, delta)
+        cost += cost_and_delta(network.output, right, biases, outputs, errors)
+        backward(network, parameters, block, a, delta, gradient, part, first > start)
+    return cost
+
+
+@jit
+def add_up(gradients: Array, first: int, last: int, share: float) -> None:
+    """The mean of all images in the first row, for parameters first:last, from the threads' sums, in a fixed order."""
+    total = gradients[0, first:last]
+    for other in range(1, len(gradients)):
+        sums = gradients[other, first:last]
+        for p in range(len(total)):
+            total[p] += sums[p]
+    for p in range(len(total)):
+        total[p] *= share
 
 
 @jit
@@ -301,38 +336,44 @@ def update(parameters: Array, velocities: Array, rate: float, mu: float, gradien
             parameters[p] -= rate * gradient[p]
 
 
-@jit
+@parallel_jit
 def run_plan(
-    network: Architecture,
-    parameters: Array,
-    velocities: Array,
-    images: Array,
-    labels: Array,
-    order: Array,
-    updates: tuple[Array, Array, Array],
-    mu: float,
-    buffers: Buffers,
-) -> Array:
-    """Train in place over a whole plan; updates are starts, stops and rates. The costs are returned."""
+    network: Architecture, parameters: Array, velocities: Array, images: Array, labels: Array, order: Array,
+    updates: tuple[Array, Array, Array], mu: float, buffers: Buffers,
+) -> None:  # fmt: skip
+    """Train in place over a whole plan; updates are starts, stops and rates. The last gradient is left in the buffers.
+
+    Which images and parameters are a thread's is fixed: the same number of threads gives the same bits every time.
+    """
     starts, stops, rates = updates
-    costs = np.empty_like(rates)
+    x, y, a, delta, gradients, part, costs = buffers
+    threads, number = len(gradients), parameters.dtype.type
     for u in range(len(rates)):
-        costs[u] = gradient_of_mean(network, parameters, images, labels, order, starts[u], stops[u], buffers)
-        update(parameters, velocities, rates[u], mu, buffers.gradient)
-    return costs
+        start, n = starts[u], stops[u] - starts[u]
+        for t in numba.prange(threads):
+            first, last = start + n * t // threads, start + n * (t + 1) // threads
+            costs[u, t] = sum_of_run(
+                network, parameters, images, labels, order, first, last,
+                x[t], y[t], a[t], delta[t], gradients[t], part[t],
+            )  # fmt: skip
+        for t in numba.prange(threads):
+            first, last = len(parameters) * t // threads, len(parameters) * (t + 1) // threads
+            add_up(gradients, first, last, number(1) / number(n))
+            update(parameters[first:last], velocities[first:last], rates[u], mu, gradients[0, first:last])
 
 
-@jit
+@parallel_jit
 def all_outputs(network: Architecture, parameters: Array, images: Array, buffers: Buffers, result: Array) -> None:
-    """Fill `result` with the last activations of all images."""
-    sizes = network.sizes
+    """Fill `result` with the last activations of all images, each thread its run."""
+    sizes, a, threads = network.sizes, buffers.a, len(buffers.a)
     biases = parameters[len(parameters) - sizes[-1] :]
-    for first in range(0, len(images), BLOCK):
-        n = min(BLOCK, len(images) - first)
-        forward(network, parameters, images[first : first + n], buffers.a)
-        result[first : first + n] = values_of(sizes, len(sizes) - 1, n, buffers.a)
-        for k in range(n):
-            activate(network.output, biases, result[first + k])
+    for t in numba.prange(threads):
+        stop = len(images) * (t + 1) // threads
+        for first in range(len(images) * t // threads, stop, BLOCK):
+            n = min(BLOCK, stop - first)
+            forward(network, parameters, images[first : first + n], a[t])
+            result[first : first + n] = values_of(sizes, len(sizes) - 1, n, a[t])
+            activate(network.output, biases, result[first : first + n])
 
 
 def architecture(network: Network) -> Architecture:
@@ -345,29 +386,37 @@ def outputs(network: Network, parameters: Parameters, prepared: Prepared, /) -> 
     packed = pack(parameters)
     n = len(prepared.images)
     result = np.empty((n, network.sizes[-1]), packed.dtype)
-    buffers = make_buffers(network.sizes, n, False, packed.dtype)
-    all_outputs(architecture(network), packed, prepared.images, buffers, result)
+    buffers = make_buffers(network.sizes, n, 0, False, packed.dtype)
+    with blas.limit(limits=1):
+        all_outputs(architecture(network), packed, prepared.images, buffers, result)
     return result
+
+
+def learn(network: Network, state: State, prepared: Prepared, plan: Plan) -> tuple[State, Parameters, Array]:
+    """The state after the plan's updates, the last gradient, and the cost before each update."""
+    images, labels = prepared
+    parameters, velocities = pack(state.parameters), pack(state.velocities)
+    dtype, lengths = parameters.dtype, plan.stops - plan.starts
+    order = np.empty(0, np.int64) if plan.order is None else plan.order.copy()
+    updates = plan.starts.copy(), plan.stops.copy(), plan.learning_rates.astype(dtype)
+    buffers = make_buffers(network.sizes, int(lengths.max()), len(lengths), plan.order is not None, dtype)
+    mu = dtype.type(plan.momentum)
+    with blas.limit(limits=1):
+        run_plan(architecture(network), parameters, velocities, images, labels, order, updates, mu, buffers)
+    after, change, gradient = (
+        unpack(network.sizes, vector) for vector in (parameters, velocities, buffers.gradients[0])
+    )
+    return State(after, change), gradient, buffers.costs.sum(axis=1) / lengths.astype(dtype)
 
 
 def gradients(network: Network, parameters: Parameters, prepared: Prepared, /) -> tuple[float, Parameters]:
     """Mean cost of all prepared images, and its gradient."""
-    images, labels = prepared
-    packed = pack(parameters)
-    buffers = make_buffers(network.sizes, len(images), False, packed.dtype)
-    no_order = np.empty(0, np.int64)
-    cost = gradient_of_mean(architecture(network), packed, images, labels, no_order, 0, len(images), buffers)
-    return cost, unpack(network.sizes, buffers.gradient)
+    plan = Plan(np.array([0]), np.array([len(prepared.images)]), None, np.zeros(1))
+    _, gradient, costs = learn(network, State(parameters, parameters), prepared, plan)
+    return costs[0], gradient
 
 
 def train(network: Network, state: State, prepared: Prepared, plan: Plan, /) -> tuple[State, Array]:
     """The state after the plan's updates, and the cost before each."""
-    images, labels = prepared
-    parameters, velocities = pack(state.parameters), pack(state.velocities)
-    dtype = parameters.dtype
-    order = np.empty(0, np.int64) if plan.order is None else plan.order.copy()
-    updates = plan.starts.copy(), plan.stops.copy(), plan.learning_rates.astype(dtype)
-    buffers = make_buffers(network.sizes, int((plan.stops - plan.starts).max()), bool(len(order)), dtype)
-    mu = dtype.type(plan.momentum)
-    costs = run_plan(architecture(network), parameters, velocities, images, labels, order, updates, mu, buffers)
-    return State(unpack(network.sizes, parameters), unpack(network.sizes, velocities)), costs
+    after, _, costs = learn(network, state, prepared, plan)
+    return after, costs
