@@ -7,6 +7,7 @@ import contextlib
 import functools
 import itertools
 import pickle
+from collections.abc import Iterator
 
 import conformance
 import numpy as np
@@ -22,6 +23,7 @@ from bench import UserError
 from bench.agreement import QUANTITIES, Trial, reference
 from bench.judging import judge
 from bench.plans import rounds_of_plans
+from bench.trials import MOST_IMAGES
 from data import Digits
 from impls.contract import Array, Backend, DType, Network, Plan, zero_velocities
 from impls.initialisation import initial_parameters
@@ -48,6 +50,14 @@ def backend(judged: str, request: pytest.FixtureRequest) -> Backend:
                 pytest.exit(f"error: {message}", returncode=1)
             pytest.fail(message, pytrace=False)
     return impls.find(judged)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def blocks_that_trials_fill() -> Iterator[None]:
+    """What `vectorized` takes at a time is more than any trial has; here it is less. It should change no answer."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(impls.load("vectorized"), "BLOCK", MOST_IMAGES // 2)
+        yield
 
 
 # --- promise by promise -----------------------------------------------------------------------------------
