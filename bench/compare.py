@@ -148,7 +148,10 @@ def enough(generations: int, wanted: int) -> str | None:
 def show_revisions(console: Console, raced: Sequence[Raced], margin: float) -> bool:
     """The table of those that ran in both; whether anything is slower."""
     error = statistics.error_of_each(len(raced), statistics.CONFIDENCE, looked=False)
-    ratios = [(race.entrants[AFTER].backend, statistics.ratio(race.rounds(), AFTER, BEFORE, error)) for race in raced]
+    ratios = [
+        (race.entrants[AFTER].backend, statistics.ratio(race.rounds(), AFTER, BEFORE, error, race.started()))
+        for race in raced
+    ]
     known = [(name, found) for name, found in ratios if found is not None]
     return show(console, known, margin) if known else False
 

@@ -102,6 +102,7 @@ class Raced:
     notice: str | None
     entrants: dict[str, Entrant] = field(default_factory=dict)
     generations: list[dict[str, Any]] = field(default_factory=list)  # seconds, stolen, load_before, load_after
+    first: dict[int, str] = field(default_factory=dict)  # by generation: the entrant that started first
     errors: dict[str, float] = field(default_factory=dict)  # worst disagreement in eps, by backend
     left_out: dict[str, str] = field(default_factory=dict)  # by entrant or backend: why, for a fault
     denied: dict[str, str] = field(default_factory=dict)  # by backend: why it does not do this
@@ -128,6 +129,12 @@ class Raced:
                 for sample in entrant.samples:
                     found[sample.generation][sample.round][name] = self.scale(name) * sample.wall
         return [[found[g][r] for r in sorted(found[g])] for g in sorted(found)]
+
+    def started(self) -> list[str]:
+        """Who started first in each generation of `rounds`; "" where a file does not tell."""
+        entrants = [entrant for entrant in self.entrants.values() if entrant.failure is None]
+        found = {sample.generation for entrant in entrants for sample in entrant.samples}
+        return [self.first.get(generation, "") for generation in sorted(found)]
 
 
 OF_A_RUN = ("run", "agreement", "end")  # kinds of which the last run counts, where a race went on
@@ -317,6 +324,7 @@ def add_process(race: Raced, entrant: Entrant, entry: journal.Record) -> None:
         entrant.lines_of_code = count(entry["lines_of_code"], least=0)
         entrant.at_home = entry["home"] == race.key["batch"]
     rates = entry.get("rates") or {}
+    race.first.setdefault(count(entry["generation"], least=0), entrant.name)
     entrant.processes.append(
         Process(
             generation=count(entry["generation"], least=0),

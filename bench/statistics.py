@@ -14,6 +14,9 @@ independent normal values have unequal variances, t errs to the safe side, at le
 Szekely 2005; Ibragimov and Müller, "t-statistic based correlation and heterogeneity robust inference", J. Bus. Econ.
 Stat. 28, 2010).
 
+Where two sides of one backend are compared, who started first in a generation is told apart: on a machine, for an
+hour, this process took 10 % longer than its equals, in every generation, and hid slowdowns of 5 %.
+
 What this does not see: what favours one backend for longer than a generation; and few generations of a backend that
 comes in two kinds may all be of one kind (a fifth of its processes 3 % slower: 95 % intervals of 3 to 12 generations
 hold 86 to 92 % of the time; where both backends are so, it cancels).
@@ -212,20 +215,31 @@ def backends(race: Race) -> list[str]:
     return sorted({backend for generation in race for one_round in generation for backend in one_round})
 
 
-def ratio(race: Race, backend: str, baseline: str, error: float = 1 - CONFIDENCE) -> Ratio | None:
-    """One backend against another; None if no round has both. error: how often the interval may miss."""
-    rounds = log_ratios(race, backend, baseline)
-    if not rounds:
+def ratio(
+    race: Race, backend: str, baseline: str, error: float = 1 - CONFIDENCE, started: Sequence[str] = ()
+) -> Ratio | None:
+    """One backend against another; None if no round has both. error: how often the interval may miss.
+
+    started: who started first in each generation, where that is to be told apart from what the backend does.
+    """
+    places = [float((name == backend) - (name == baseline)) for name in started] or [0.0] * len(race)
+    told = [
+        (logs, place)
+        for generation, place in zip(race, places, strict=True)
+        for logs in log_ratios([generation], backend, baseline)
+    ]
+    if not told:
         return None
+    rounds = [logs for logs, _ in told]
     medians = medians_of(rounds)
-    interval = None
+    centre, interval = medians.mean(), None
     if len(medians) > 1:
-        centre, half = student(medians, error)
+        centre, half = without_place(medians, np.array([place for _, place in told]), error)
         with np.errstate(over="ignore"):  # two generations that differ much leave anything possible
             interval = Interval(float(np.exp(centre - half)), float(np.exp(centre + half)))
     pairs = sum(len(logs) for logs in rounds)
     outliers = sum(int(far.sum()) for far in outlying(rounds))
-    return Ratio(backend, baseline, math.exp(medians.mean()), interval, len(rounds), pairs, outliers)
+    return Ratio(backend, baseline, math.exp(centre), interval, len(rounds), pairs, outliers)
 
 
 def log_ratios(race: Race, backend: str, baseline: str) -> list[Array]:
@@ -269,6 +283,22 @@ def student(medians: Array, error: float) -> tuple[Array, Array]:
         raise ValueError(f"expected at least two generations for an interval, found {n}; measure longer")
     half = stats.t.isf(error / 2, n - 1) * medians.std(axis=0, ddof=1) / np.sqrt(n)
     return medians.mean(axis=0), half
+
+
+def without_place(medians: Array, places: Array, error: float) -> tuple[Array, Array]:
+    """Mean and half-width as `student` has them, of what is left without the effect of starting first.
+
+    A process that starts first in its generation can be slower than its equals for as long as it lives. places: 1 where
+    the backend started first, -1 where its baseline did, 0 where neither. Least squares of medians = mean + effect *
+    place, and Student's t with n - 2 degrees of freedom. Where all places are the same, the two cannot be told apart.
+    """
+    n, off = len(medians), places - places.mean()
+    if n < 3 or not off.any():
+        return student(medians, error)
+    effect = off @ medians / (off @ off)
+    rest = medians - medians.mean() - effect * off
+    variance = rest @ rest / (n - 2) * (1 / n + places.mean() ** 2 / (off @ off))
+    return medians.mean() - effect * places.mean(), stats.t.isf(error / 2, n - 2) * np.sqrt(variance)
 
 
 def error_of_each(comparisons: int, confidence: float, looked: bool) -> float:

@@ -4,7 +4,8 @@ A generation is a fresh process for each entrant. All stay alive and take turns 
 square, so that a round holds one measurement of each, close in time, and nobody always follows the same one; who waits
 is stopped. Processes differ among themselves, by where memory lies and how threads are placed; so there are several
 generations, and intervals are taken across them. Who starts first can be better off for good: on one machine, five
-processes of the same backend, the first was faster by 3 %, in every generation. So that place goes round as well.
+processes of the same backend, the first was faster by 3 %, in every generation. So that place goes round as well;
+and where a backend is compared with itself, its effect is told apart, see `bench.statistics`.
 """
 
 import time

@@ -5,12 +5,12 @@ of consecutive generations as long as a comparison is one comparison. Runs overl
 only as many as do not.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from bench import statistics
 from bench.raced import Raced
-from bench.statistics import Generation, Interval
+from bench.statistics import Interval
 
 GENERATIONS = (
     32  # of fresh processes, for a comparison: half as many missed a fifth of slowdowns of 5 % in a restless hour
@@ -31,13 +31,13 @@ class Verdicts(NamedTuple):
 
 def verdicts(races: Iterable[Raced], generations: int) -> list[Verdicts]:
     """How often comparisons of so many consecutive generations called each entrant slower than itself."""
-    runs = [race.rounds() for race in races]
+    races = list(races)
     rows = []
     for against, extra in ({AGAIN: 0.0} | SLOWDOWNS).items():
-        called = [slower for run in runs for slower in called_slower(run, against, generations)]
+        called = [slower for race in races for slower in called_slower(race, against, generations)]
         if extra == 0:  # of two that are the same, either may be called the slower one
-            called += [slower for run in runs for slower in called_slower(run, ITSELF, generations, AGAIN)]
-        independent = sum(len(run) // generations for run in runs)
+            called += [slower for race in races for slower in called_slower(race, ITSELF, generations, AGAIN)]
+        independent = sum(len(race.rounds()) // generations for race in races)
         if called:
             share = sum(called) / len(called)
             interval = statistics.share(share * independent, independent)
@@ -45,11 +45,12 @@ def verdicts(races: Iterable[Raced], generations: int) -> list[Verdicts]:
     return rows
 
 
-def called_slower(run: Sequence[Generation], against: str, generations: int, baseline: str = ITSELF) -> list[bool]:
+def called_slower(race: Raced, against: str, generations: int, baseline: str = ITSELF) -> list[bool]:
     """The verdict of every comparison of consecutive generations."""
-    found = []
+    run, started, found = race.rounds(), race.started(), []
     for first in range(len(run) - generations + 1):
-        ratio = statistics.ratio(run[first : first + generations], against, baseline)
+        window = slice(first, first + generations)
+        ratio = statistics.ratio(run[window], against, baseline, started=started[window])
         if ratio is not None:
             found.append(statistics.is_slowdown(ratio))
     return found

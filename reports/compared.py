@@ -39,7 +39,8 @@ def changes(results: ResultSet) -> dict[str, Ratio | None]:
     """How many times as long each backend takes as before, in the order of the file; None: it did not run in both."""
     error = statistics.error_of_each(len(results.races), CONFIDENCE, looked=False)
     return {
-        backend_of(race): statistics.ratio(race.rounds(), after(race), race.baseline, error) for race in results.races
+        backend_of(race): statistics.ratio(race.rounds(), after(race), race.baseline, error, race.started())
+        for race in results.races
     }
 
 

@@ -56,6 +56,18 @@ def test_a_false_alarm_counts_whichever_of_the_two_is_called_slower() -> None:
     assert found.share == 0.5
 
 
+def test_what_starting_first_does_is_no_slowdown_and_hides_none() -> None:
+    found = raced(40, {ITSELF: 1.0, AGAIN: 1.0, "5 % more": 1.05})
+    names = list(found.entrants)
+    for generation in range(40):
+        first = found.first[generation] = names[generation % 3]
+        sample = found.entrants[first].samples[generation]
+        found.entrants[first].samples[generation] = replace(sample, wall=1.1 * sample.wall)
+    assert [row.share for row in verdicts([found], generations=10)] == [0.0, 1.0]
+    found.first = {}
+    assert [row.share for row in verdicts([found], generations=10)] != [0.0, 1.0]
+
+
 def test_too_few_generations_say_nothing() -> None:
     assert verdicts([raced(9, {ITSELF: 1.0, AGAIN: 1.0})], generations=10) == []
 

@@ -590,7 +590,7 @@ def test_a_comparison_is_shown_with_its_verdicts(tmp_path: Path) -> None:
     ]
     races_of_file = chosen.comparison.races
     error = statistics.error_of_each(5, 0.95, looked=False)
-    ratio = statistics.ratio(races_of_file[0].rounds(), "after", "before", error)
+    ratio = statistics.ratio(races_of_file[0].rounds(), "after", "before", error, races_of_file[0].started())
     assert compared.changes(chosen.comparison)["swift"] == ratio
     (one,) = compared.drawn(chosen.comparison, {})
     assert len(one.figure.axes[0].get_yticklabels()) == 4

@@ -105,6 +105,15 @@ def test_who_ran_and_how() -> None:
     assert not raced(process("floor", home=1)).entrants["floor"].at_home
 
 
+def test_who_started_first_is_known_of_each_generation() -> None:
+    first, second = (
+        raced().started(),
+        raced(process("vectorized", 1), process("naive", 1), sample("naive", 5.0, 1), end_of(1)),
+    )
+    assert len(first) == len(raced().rounds()) == 1
+    assert second.started() == [*first, "vectorized"]
+
+
 def test_a_generation_without_its_end_does_not_count() -> None:
     cut = [process("naive", 1), sample("naive", 5.0, 1)]
     assert raced(*cut).rounds() == raced().rounds()

@@ -33,6 +33,7 @@ from bench.statistics import (
     seconds,
     share,
     student,
+    without_place,
 )
 from impls.contract import Array
 
@@ -231,6 +232,33 @@ def test_a_slowdown_of_5_percent_is_found(n_generations: int, noise: Noise) -> N
     assert kept(slowdowns(10, n_generations, 1.05, noise), 0.95)
 
 
+@pytest.mark.parametrize("effect", [0.0, 0.1])
+@pytest.mark.parametrize("places", [(1, -1) * 8, (1, 0, 0, -1, 0) * 3, (1, 1, -1)])
+def test_who_starts_first_changes_neither_estimate_nor_interval(places: tuple[int, ...], effect: float) -> None:
+    """Of processes that take 10 % longer where they start first; truth held, and as much found as without that."""
+    generations = simulated(12, 2000, [6] * len(places), (1.0, 1.05), ALL)
+    place = np.array(places, float)
+    medians = against_first(generations)[..., 0] + effect * place[:, None]
+    found = np.array([without_place(medians[:, race], place, 0.05) for race in range(2000)])
+    assert kept(np.abs(found[:, 0] - math.log(1.05)) <= found[:, 1], 0.95)
+    without_effect = np.array([without_place(medians[:, race] - effect * place, place, 0.05) for race in range(2000)])
+    np.testing.assert_allclose(found, without_effect, atol=1e-12)
+
+
+def test_an_effect_of_the_first_place_hides_slowdowns_unless_it_is_told_apart() -> None:
+    generations = simulated(13, 200, [6] * 16, (1.0, 1.05), Noise(of_generation=0.02))
+    started = ["b", "a"] * 8
+    slowed = [
+        [part[:, :, 0] * (1.1 if name == "a" else 1), part[:, :, 1] * (1.1 if name == "b" else 1)]
+        for part, name in zip(generations, started, strict=True)
+    ]
+    races = [race_of([np.stack(part, axis=-1) for part in slowed], number) for number in range(200)]
+    told = [is_slowdown(the(ratio(race, "b", "a", started=started))) for race in races]
+    untold = [is_slowdown(the(ratio(race, "b", "a"))) for race in races]
+    assert np.mean(told) > 0.95
+    assert np.mean(untold) < 0.7
+
+
 def test_the_commands_functions_are_what_was_simulated() -> None:
     speeds = (1.0, 1.02, 1.1, 2.0)
     generations = simulated(11, 20, [5, 9, 8, 6, 7], speeds, ALL)
@@ -284,6 +312,32 @@ def test_an_interval_by_hand() -> None:
     centre, half = student(np.array([0.0, 0.01, 0.02]), 0.05)  # s = 0.01
     assert float(centre) == pytest.approx(0.01)
     assert float(half) == pytest.approx(T_2 * 0.01 / math.sqrt(3))
+
+
+def test_the_first_place_by_hand() -> None:
+    race = of_logs([0.3], [0.1], [0.3], [0.1])
+    assert numbers(the(ratio(race, "b", "a", started=["b", "a", "b", "a"]))) == pytest.approx([math.exp(0.2)] * 3)
+    assert numbers(the(ratio(race, "a", "b", started=["b", "a", "b", "a"]))) == pytest.approx([math.exp(-0.2)] * 3)
+    # Where neither was first it is 0.1; where b was, 0.3, by which 0.2 is the effect: what is left is 0.1, for sure.
+    assert numbers(the(ratio(race, "b", "a", started=["b", "c", "b", ""]))) == pytest.approx([math.exp(0.1)] * 3)
+    plain = ratio(race, "b", "a")
+    assert plain == ratio(race, "b", "a", started=["b"] * 4) == ratio(race, "b", "a", started=["c", "", "c", ""])
+    assert ratio(race[:2], "b", "a", started=["b", "a"]) == ratio(race[:2], "b", "a")  # of two, nothing can be told
+
+
+def test_the_interval_without_the_first_place_by_hand() -> None:
+    logs, places = np.array([0.31, 0.12, 0.29, 0.08, 0.2]), np.array([1.0, -1.0, 1.0, -1.0, 0.0])
+    line = stats.linregress(places, logs)
+    centre, half = without_place(logs, places, 0.05)
+    assert float(centre) == pytest.approx(line.intercept)
+    assert float(half) == pytest.approx(stats.t.isf(0.025, 3) * line.intercept_stderr)
+
+
+def test_a_generation_that_one_side_missed_has_no_place() -> None:
+    race = [*of_logs([0.3], [0.1]), [{"a": 1.0}], *of_logs([0.3], [0.1])]
+    found = the(ratio(race, "b", "a", started=["b", "a", "a", "b", "a"]))
+    assert numbers(found) == pytest.approx([math.exp(0.2)] * 3)
+    assert found.generations == 4
 
 
 def test_an_even_number_of_rounds_has_the_median_between_the_middle_two() -> None:
