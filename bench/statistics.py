@@ -43,6 +43,7 @@ CONFIDENCE = 0.95
 MARGIN = 0.02  # a slowdown is more than that
 OUTLYING = 5.0  # robust standard deviations from the generation's median
 LEAST_GENERATIONS = 5  # before a race may stop for being precise
+LEAST_TO_TELL = 6  # generations, what starting first does from what a backend does
 
 
 class Interval(NamedTuple):
@@ -290,10 +291,11 @@ def without_place(medians: Array, places: Array, error: float) -> tuple[Array, A
 
     A process that starts first in its generation can be slower than its equals for as long as it lives. places: 1 where
     the backend started first, -1 where its baseline did, 0 where neither. Least squares of medians = mean + effect *
-    place, and Student's t with n - 2 degrees of freedom. Where all places are the same, the two cannot be told apart.
+    place, and Student's t with n - 2 degrees of freedom. Where all places are the same, the two cannot be told apart;
+    of few generations the degree of freedom is worth more.
     """
     n, off = len(medians), places - places.mean()
-    if n < 3 or not off.any():
+    if n < LEAST_TO_TELL or not off.any():
         return student(medians, error)
     effect = off @ medians / (off @ off)
     rest = medians - medians.mean() - effect * off

@@ -12,9 +12,7 @@ from bench import statistics
 from bench.raced import Raced
 from bench.statistics import Interval
 
-GENERATIONS = (
-    32  # of fresh processes, for a comparison: half as many missed a fifth of slowdowns of 5 % in a restless hour
-)
+GENERATIONS = 32  # of fresh processes, for a comparison; half as many missed slowdowns of 5 % in restless hours
 ITSELF, AGAIN = "itself", "itself again"
 SLOWDOWNS = {"3 % more": 0.03, "5 % more": 0.05, "10 % more": 0.10}
 
