@@ -43,7 +43,7 @@ CONFIDENCE = 0.95
 MARGIN = 0.02  # a slowdown is more than that
 OUTLYING = 5.0  # robust standard deviations from the generation's median
 LEAST_GENERATIONS = 5  # before a race may stop for being precise
-LEAST_TO_TELL = 6  # generations, what starting first does from what a backend does
+LEAST_TO_TELL = 6  # generations, to tell what starting first does from what a backend does
 
 
 class Interval(NamedTuple):

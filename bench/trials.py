@@ -15,7 +15,7 @@ from bench.rounding import evaluate, flat, layers, updated
 from data import Digits
 from impls.contract import Array, Layer, Network, Parameters, Plan
 
-MOST_IMAGES = 1100  # two blocks of every backend that works in blocks; of `vectorized`, in its tests
+MOST_IMAGES = 1100  # two blocks of the backends that work in blocks; `vectorized` has smaller ones in tests only
 MOST_UPDATES = 4
 FULL_BATCH_UPDATES = 2
 CANDIDATES = 2000  # images among which those of a trial are chosen

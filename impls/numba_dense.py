@@ -2,8 +2,8 @@
 
 Compiled loops cannot match what BLAS makes of a matrix product, and NumPy cannot do the small things between the
 products without a pass over memory and a call for each. Here both do what they are good at: `np.dot` inside compiled
-code is SciPy's BLAS, and what lies between two products is one loop over what the first has left in the cache: bias
-and activation, softmax with cost and delta, derivative and bias gradient, the update with its momentum. Nothing is
+code is SciPy's BLAS, and what lies between two products is loops over what the first has left in the cache: bias and
+activation, softmax with cost and delta, derivative and bias gradient, the update with its momentum. Nothing is
 allocated after the start. exp is a polynomial that loops can do in vectors.
 
 Threads share the images of an update: each takes its own through all layers, both ways, with a BLAS that keeps to one
@@ -27,7 +27,7 @@ from llvmlite import ir
 from impls.contract import Array, DType, Layer, Network, Parameters, Plan, Quantity, State
 
 NAME: Final = "numba_dense"
-SUMMARY: Final = "numba around BLAS: images shared out to threads, products by BLAS, all between them fused"
+SUMMARY: Final = "numba around BLAS: images shared out to threads, products by BLAS, compiled loops between them"
 DTYPES: Final = ("float32", "float64")
 HOME: Final = 128
 
@@ -59,13 +59,13 @@ class Prepared(NamedTuple):
 
 
 class Buffers(NamedTuple):
-    """All that the compiled code writes to, beside parameters and velocities; a row for each thread."""
+    """All that the compiled code writes to, beside parameters and velocities; each thread has its own."""
 
     x: Array  # (threads, n, n_inputs): images that a plan's order has gathered
     y: Array  # (threads, n) int64: their labels
     a: Array  # (threads, n * (n_1 + ... + n_L)): z, then activations; layer after layer
     delta: Array  # the same
-    gradients: Array  # (threads, parameters): the sum over the thread's images
+    gradients: Array  # (threads, parameters): sums over a thread's images; after an update, first the mean of all
     part: Array  # (threads, largest matrix): the gradient of a block of them
     costs: Array  # (updates, threads): the sum over the thread's images
 
@@ -313,7 +313,7 @@ def sum_of_run(
 
 
 @jit
-def add_up(gradients: Array, first: int, last: int, share: float) -> None:
+def mean_of(gradients: Array, first: int, last: int, share: float) -> None:
     """The mean of all images in the first row, for parameters first:last, from the threads' sums, in a fixed order."""
     total = gradients[0, first:last]
     for other in range(1, len(gradients)):
@@ -358,7 +358,7 @@ def run_plan(
             )  # fmt: skip
         for t in numba.prange(threads):
             first, last = len(parameters) * t // threads, len(parameters) * (t + 1) // threads
-            add_up(gradients, first, last, number(1) / number(n))
+            mean_of(gradients, first, last, number(1) / number(n))
             update(parameters[first:last], velocities[first:last], rates[u], mu, gradients[0, first:last])
 
 
@@ -411,7 +411,7 @@ def learn(network: Network, state: State, prepared: Prepared, plan: Plan) -> tup
 
 def gradients(network: Network, parameters: Parameters, prepared: Prepared, /) -> tuple[float, Parameters]:
     """Mean cost of all prepared images, and its gradient."""
-    plan = Plan(np.array([0]), np.array([len(prepared.images)]), None, np.zeros(1))
+    plan = Plan(np.array([0]), np.array([len(prepared.images)]), None, np.zeros(1))  # an update by nothing
     _, gradient, costs = learn(network, State(parameters, parameters), prepared, plan)
     return costs[0], gradient
 

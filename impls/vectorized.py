@@ -52,8 +52,8 @@ def exponentials(z: Array) -> tuple[Array, Array, Array]:
     """
     shifted = z.T.copy()
     shifted -= shifted.max(axis=0)
-    exponentials = np.exp(shifted)
-    return shifted, exponentials, exponentials.sum(axis=0)
+    numerators = np.exp(shifted)
+    return shifted, numerators, numerators.sum(axis=0)
 
 
 def activation(name: str, z: Array) -> Array:

@@ -690,7 +690,8 @@ def short_last_batch(backend: Backend, network: Network, dtype: DType) -> None:
 @promise(*SOME)
 def batches_of_any_size(backend: Backend, network: Network, dtype: DType) -> None:
     """Updates of one plan may differ in size, beyond a block of images too."""
-    hold_training(backend, network, dtype, 3, MOST_IMAGES, 70, 9)
+    for order in ORDERS:
+        hold_training(backend, network, dtype, 3, MOST_IMAGES, 70, 9, order=order)
 
 
 @promise(*SOME)

@@ -95,7 +95,7 @@ def test_nothing_is_unsupported(backend: Backend, hidden: Any, output_and_cost: 
 
 @pytest.mark.parametrize(("hidden", "output_and_cost"), FUNCTIONS)
 def test_nothing_overflows(backend: Backend, hidden: Any, output_and_cost: Any) -> None:
-    """Raw pixels, all 255, and weights a thousand times too large; a warning would be an error here."""
+    """Raw pixels, all 255, and weights a thousand times too large; nearly any warning is an error here."""
     output, cost = output_and_cost
     network = Network((784, 16, 10), hidden, output, cost, pixel_scale=1)
     parameters = tuple(

@@ -57,7 +57,7 @@ def test_any_share_of_zeros(share_of_zeros: float, dtype: DType) -> None:
         np.testing.assert_allclose(actual, expected, **tolerance)
 
 
-@pytest.mark.parametrize("name", ["numba", "numba_sparse"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_thread_may_do_the_shares_of_two(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """No thread waits for a share that nobody does: nothing hangs, and the bits are those of two threads."""
     images, labels = images_and_labels(300, 0.8)
