@@ -102,9 +102,7 @@ class Raced:
     notice: str | None
     entrants: dict[str, Entrant] = field(default_factory=dict)
     generations: list[dict[str, Any]] = field(default_factory=list)  # seconds, stolen, load_before, load_after
-    first: dict[int, str] = field(
-        default_factory=dict
-    )  # by generation: the entrant that started first, of those that lived to tell
+    first: dict[int, str] = field(default_factory=dict)  # by generation: who started first, of those that lived to tell
     errors: dict[str, float] = field(default_factory=dict)  # worst disagreement in eps, by backend
     left_out: dict[str, str] = field(default_factory=dict)  # by entrant or backend: why, for a fault
     denied: dict[str, str] = field(default_factory=dict)  # by backend: why it does not do this

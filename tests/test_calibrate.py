@@ -8,16 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
-from bench import calibrate, campaign, machine, threads
+from bench import calibrate, campaign, compare, machine, threads
 from bench.__main__ import main
 from bench.cases import MINI_BATCHES
 from bench.measuring import Task, slowed, work_of
 from bench.raced import Entrant, Process, Raced, Sample
-from bench.results import read
+from bench.results import ResultSet, read
 from bench.verdicts import AGAIN, GENERATIONS, ITSELF, SLOWDOWNS, verdicts
 from data import Digits, mnist
 from impls.contract import Plan, check_plan_fits
+from reports import compared
 
 NOISE = 0.005  # of a generation's median, relative
 
@@ -66,6 +68,19 @@ def test_what_starting_first_does_is_no_slowdown_and_hides_none() -> None:
     assert [row.share for row in verdicts([found], generations=10)] == [0.0, 1.0]
     found.first = {}
     assert [row.share for row in verdicts([found], generations=10)] != [0.0, 1.0]
+
+
+def test_compare_and_its_report_tell_the_first_place_apart() -> None:
+    found = raced(16, {compare.BEFORE: 1.0, compare.AFTER: 1.05})
+    found.baseline = compare.BEFORE
+    for generation in range(16):
+        first = found.first[generation] = (compare.BEFORE, compare.AFTER)[generation % 2]
+        sample = found.entrants[first].samples[generation]
+        found.entrants[first].samples[generation] = replace(sample, wall=1.2 * sample.wall)
+    assert compare.show_revisions(Console(quiet=True), [found], 0.02)
+    (ratio,) = compared.changes(ResultSet(Path("x"), "", {}, "", None, races=[found])).values()
+    assert ratio is not None
+    assert ratio.separated
 
 
 def test_too_few_generations_say_nothing() -> None:
