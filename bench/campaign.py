@@ -31,7 +31,8 @@ from impls.contract import COST_OF_OUTPUT, Activation, DType, Network, Output, Q
 # A fifth of MNIST's: the shorter a round, the closer in time are those who are compared, and the more generations of
 # processes there are. On a machine of two busy cores intervals were half as wide as with all 60,000.
 IMAGES = 12_000
-SAMPLED = {impls.REFERENCE: 1000}  # so many images instead of all, and scaled: a round of all takes many seconds
+# So many images instead of all, and scaled: a round of all takes seconds, one of these about as long as the others'.
+SAMPLED = {impls.REFERENCE: 500}
 
 
 Verdict = Literal["agrees", "denies", "disagrees"]
@@ -60,8 +61,8 @@ class Setting(NamedTuple):
         return Task(backend, self.measure, self.case, folder, images, self.n_threads)
 
 
-def add_case_arguments(parser: options.Arguments, rounds: int) -> None:
-    """The options that say what is raced."""
+def add_case_arguments(parser: options.Arguments, rounds: int | None) -> None:
+    """The options that say what is raced. rounds: of a generation, unless said; None: it depends on what is raced."""
     add = parser.add_argument
     add(
         "--measure",
@@ -96,7 +97,7 @@ def add_case_arguments(parser: options.Arguments, rounds: int) -> None:
         type=options.whole_number(2),
         default=rounds,
         metavar="N",
-        help="in a generation of processes (default: %(default)s)",
+        help=f"in a generation of processes (default: {rounds or '6 to 24, fewer of many backends or images'})",
     )
     add(
         "--seed",

@@ -20,7 +20,8 @@ from bench.raced import races_of
 from bench.turns import Race, stored
 
 BASELINE = "vectorized"
-ROUNDS = 6  # of a generation: few, as generations count
+TURNS = 60  # of IMAGES each in a generation: then two thirds of its time are measurements, the rest starts and warms up
+LEAST_ROUNDS, MOST_ROUNDS = 6, 24  # of a generation, however long or short a turn
 LEAST_GENERATIONS = 3  # whatever the budget: intervals are across generations
 
 
@@ -59,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--budget",
         type=options.number(0.001),
-        default=70.0,
+        default=75.0,
         metavar="SECONDS",
         help="of measuring, to stop after, at the end of a generation (default: %(default)g)",
     )
@@ -72,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--sweep", type=sweep, metavar="WHAT=A,B", help=f"race at each value; of {', '.join(SWEPT)}")
     add("--cold", action="store_true", help="measure first calls without any compiled code on disk, too")
-    campaign.add_case_arguments(parser, ROUNDS)
+    campaign.add_case_arguments(parser, None)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -150,7 +151,8 @@ def admitted(
         f"{case.network}, {case.dtype}, {case.plan_name}, {setting.images:,} images, {setting.n_threads} threads. "
         f"{setting.dataset.notice or setting.dataset.name}"
     )
-    race = campaign.begin(journal, number, arguments.rounds, arguments.seed)
+    rounds = arguments.rounds or rounds_of(len(names) + 1, setting.images)
+    race = campaign.begin(journal, number, rounds, arguments.seed)
     expected = campaign.expected_of(setting)
     verdicts = {name: campaign.verdict_on(console, race, name, setting, expected) for name in names}
     if verdicts[arguments.baseline] != "agrees":
@@ -168,6 +170,11 @@ def admitted(
     if arguments.baseline in race.failures:
         raise UserError(f"{race.failures[arguments.baseline]}; give another --baseline to compare with")
     return race
+
+
+def rounds_of(entrants: int, images: int) -> int:
+    """Rounds of a generation, unless said: as many as come to TURNS, more if short and fewer if long, within limits."""
+    return min(max(LEAST_ROUNDS, TURNS * campaign.IMAGES // (entrants * images)), MOST_ROUNDS)
 
 
 def enough(arguments: argparse.Namespace, journal: Journal, generations: int, seconds: float) -> str | None:

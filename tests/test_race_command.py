@@ -205,6 +205,16 @@ def test_rounds_seed_and_baseline_reach_the_race(folder: Path, monkeypatch: pyte
     _, records = run(folder, "--rounds", "3", "--seed", "7", "--baseline", "minibatch")
     assert (found[0].rounds, found[0].seed) == (3, 7)
     assert (records[0]["baseline"], records[-1]["reason"]) == ("minibatch", "fewer than two are left")
+    main(["race", "--images", "60", "--batch", "10", "--backend", "minibatch", "--results", str(folder / "default")])
+    assert found[-1].rounds == race.rounds_of(3, 60) == 24
+
+
+@pytest.mark.parametrize(
+    ("entrants", "images", "rounds"),
+    [(5, 12_000, 12), (5, 60_000, 6), (13, 12_000, 6), (3, 12_000, 20), (5, 6_000, 24), (2, 128, 24)],
+)
+def test_generations_last_about_as_long_whatever_is_raced(entrants: int, images: int, rounds: int) -> None:
+    assert race.rounds_of(entrants, images) == rounds
 
 
 def test_where_the_baseline_fails_there_are_no_ratios(capsys: pytest.CaptureFixture[str]) -> None:
