@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from bench import threads
 from bench.clock import Clock
 
 FLOOR = "floor"  # an entrant that is no backend: the first layer's products
@@ -92,7 +93,8 @@ class Worker:
         }
 
     def measure(self, repeats: int) -> dict[str, float]:
-        """Seconds of one call, wall, user and system, from `repeats` calls in a row."""
+        """Seconds of one call, wall, user and system, from `repeats` calls in a row that begin on the first core."""
+        threads.begin_on_first_core()
         return measure(self.work, repeats)
 
     def describe(self, with_rates: bool) -> dict[str, Any]:
@@ -100,7 +102,6 @@ class Worker:
 
         Bytes; None where the system does not say: only Linux can start the peak anew, and not everywhere.
         """
-        from bench import threads
         from bench.roofline import rates
 
         peak_so_far, before = status("VmHWM"), start_peak_anew()

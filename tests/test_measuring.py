@@ -1,5 +1,6 @@
 """What a worker tells of itself."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -22,3 +23,23 @@ def test_memory_that_is_counted_late_makes_no_call_cost_less_than_none(
     monkeypatch.setattr(measuring, "status", lambda field: after)
     monkeypatch.setattr(measuring, "start_peak_anew", lambda: before)
     assert worker.describe(with_rates=False)["call_peak"] == expected
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot bind a thread to cores")
+def test_every_measurement_begins_on_the_first_core_and_is_bound_to_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digits = stored(Digits(np.zeros((20, 784), np.uint8), np.zeros(20, np.int64)), tmp_path / "digits")
+    worker = Worker(Task(FLOOR, "round", MINI_BATCHES, digits, 20, 1))
+    done: list[object] = []
+    cores, bind = os.sched_getaffinity(0), os.sched_setaffinity
+
+    def seen(who: int, where: set[int]) -> None:
+        done.append(where)
+        bind(who, where)
+
+    monkeypatch.setattr(os, "sched_setaffinity", seen)
+    worker.work = lambda: done.append("work")
+    worker.measure(2)
+    assert done == [{min(cores)}, cores, "work", "work"]
+    assert os.sched_getaffinity(0) == cores
