@@ -20,7 +20,7 @@ from bench.raced import races_of
 from bench.turns import Race, stored
 
 BASELINE = "vectorized"
-TURNS = 60  # of IMAGES each in a generation: then two thirds of its time are measurements, the rest starts and warms up
+TURNS = 60  # of IMAGES each in a generation: of four backends and the floor, two thirds of its time are measured
 LEAST_ROUNDS, MOST_ROUNDS = 6, 24  # of a generation, however long or short a turn
 LEAST_GENERATIONS = 3  # whatever the budget: intervals are across generations
 

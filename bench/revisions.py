@@ -4,8 +4,8 @@ import contextlib
 import io
 import shutil
 import subprocess
-import tarfile
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -65,11 +65,11 @@ def unknown(said: bytes) -> str:
 
 def export(commit: str, folder: Path) -> None:
     """Write the commit's `impls/` into a new folder. Raises UserError where it has none."""
-    archive = git("archive", "--format=tar", commit, "impls")
+    archive = git("archive", "--format=zip", commit, "impls")
     if archive.returncode:
         raise UserError(f"revision {commit[:12]}: expected a folder impls/ in it, found none; choose a later revision")
-    with unfinished(folder) as whole, tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
-        tar.extractall(whole, filter="data")
+    with unfinished(folder) as whole, zipfile.ZipFile(io.BytesIO(archive.stdout)) as files:
+        files.extractall(whole)
 
 
 @contextlib.contextmanager
