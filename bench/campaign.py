@@ -31,7 +31,7 @@ from impls.contract import COST_OF_OUTPUT, Activation, DType, Network, Output, Q
 # A fifth of MNIST's: the shorter a round, the closer in time are those who are compared, and the more generations of
 # processes there are. On a machine of two busy cores intervals were half as wide as with all 60,000.
 IMAGES = 12_000
-# So many images instead of all, and scaled: a round of all takes seconds, one of these about as long as the others'.
+# So many images instead of all, and scaled: a round of all takes seconds, of these about as long as a round of others.
 SAMPLED = {impls.REFERENCE: 500}
 
 
@@ -97,7 +97,7 @@ def add_case_arguments(parser: options.Arguments, rounds: int | None) -> None:
         type=options.whole_number(2),
         default=rounds,
         metavar="N",
-        help=f"in a generation of processes (default: {rounds or '6 to 24, fewer of many backends or images'})",
+        help=f"in a generation of processes (default: {rounds or 'the more backends and images, the fewer'})",
     )
     add(
         "--seed",
