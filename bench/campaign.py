@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
+import bench
 import impls
 from bench import UserError, description, machine, options, threads
 from bench.agreement import lacks, plain, reference
@@ -22,7 +23,6 @@ from bench.judging import TIME_LIMIT, judge
 from bench.judging import Case as Judged
 from bench.measuring import NEEDED, Measure, Task
 from bench.plans import Order
-from bench.results import FOLDER
 from bench.trials import trial_of
 from bench.turns import Race, run_generation
 from data import Dataset, Digits
@@ -151,7 +151,7 @@ def setting_of(arguments: argparse.Namespace, dataset: Dataset) -> Setting:
 
 def results_file(asked_for: Path | None, purpose: str) -> Path:
     """Where the records go: what is asked for, or a new file in bench/results."""
-    return asked_for or FOLDER / f"{purpose}-{datetime.now():%Y%m%d-%H%M%S-%f}.jsonl"
+    return asked_for or bench.RESULTS / f"{purpose}-{datetime.now():%Y%m%d-%H%M%S-%f}.jsonl"
 
 
 def header(

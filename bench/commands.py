@@ -41,7 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
         ("peers", peers, "one of ours against other libraries, each ratio in four ways"),
         ("accuracy", accuracy, "time to a common accuracy, over seeds"),
         ("article", article, "the article's experiments again, its figures beside ours"),
-        ("waterfall", waterfall, "from the article's method to the fastest, by factors of the time to 94.17 %"),
+        ("waterfall", waterfall, "from the article's method to the fastest, by factors of the time to 94.17 %%"),
         ("batches", batches, "do mini-batches pay: by the round, and by the time to a common accuracy"),
         ("compare", compare, "two git revisions, or two results files; exit 1 on a slowdown"),
         ("calibrate", calibrate, "how far the verdicts of `compare` can be trusted on this machine"),

@@ -8,10 +8,9 @@ import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench import threads
-from bench.results import FOLDER
+import bench
+from bench import ROOT, threads
 
-ROOT = Path(__file__).parent.parent
 CPU = Path("/sys/devices/system/cpu/cpu0")
 LIBRARIES = ("numpy", "scipy", "numba", "llvmlite", "matplotlib", "pytest-benchmark")
 PEERS = ("torch", "jax", "jaxlib", "scikit-learn")  # named where they are installed
@@ -37,10 +36,10 @@ def describe() -> dict[str, Any]:
 
 def local_id() -> str:
     """A random name for this machine, made at the first call and kept beside the results; "unknown" if it cannot be."""
-    path = FOLDER / "machine-id"
+    path = bench.RESULTS / "machine-id"
     try:
         if not path.exists():
-            FOLDER.mkdir(parents=True, exist_ok=True)
+            bench.RESULTS.mkdir(parents=True, exist_ok=True)
             path.write_text(f"{secrets.token_hex(4)}\n")
         return path.read_text().strip()
     except OSError:

@@ -13,16 +13,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+import bench
 import data
 import impls
-from bench import UserError, campaign, options
+from bench import ROOT, UserError, campaign, options
 from bench.agreement import lacks, reference
 from bench.cases import CASES, MINI_BATCHES, home
 from bench.clock import Clock
 from bench.judging import judge
-from bench.machine import ROOT
 from bench.portray import keep
-from bench.results import FOLDER
 from bench.training import prepare, train_rounds
 from bench.trials import trial_of
 from data import DataError, Dataset, Digits
@@ -50,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     all_passed = run_benchmarks(console)
     console.rule("4 of 4: the report")
     portray_one(digits, campaign.results_file(None, "network"))
-    drawn = subprocess.run([sys.executable, "-m", "reports", "--results", str(FOLDER)], cwd=ROOT, check=False)
+    drawn = subprocess.run([sys.executable, "-m", "reports", "--results", str(bench.RESULTS)], cwd=ROOT, check=False)
     if left_out:
         console.print(f"[red]Left out, as they disagree with {impls.REFERENCE}: {', '.join(left_out)}[/]")
     return 0 if all_passed and not left_out and drawn.returncode == 0 else 1
@@ -152,8 +151,8 @@ def run_benchmarks(console: Console) -> bool:
 
     Raises UserError if there are no results.
     """
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    results = FOLDER / f"{datetime.now():%Y%m%d-%H%M%S}.json"
+    bench.RESULTS.mkdir(parents=True, exist_ok=True)
+    results = bench.RESULTS / f"{datetime.now():%Y%m%d-%H%M%S}.json"
     partial, log = results.with_suffix(".part"), results.with_suffix(".log")
     command = [sys.executable, "-m", "pytest", "--benchmark-only", f"--benchmark-json={partial}", "-v", "--color=no"]
     columns = (

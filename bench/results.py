@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from bench.portrait import Portrait
 
 SCHEMA = journal.SCHEMA
-FOLDER = Path(__file__).parent / "results"
 Quantity = Literal["round", "gradient", "outputs", "floor"]
 
 

@@ -11,13 +11,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
-from bench import UserError
+from bench import RESULTS, ROOT, UserError
 from bench.child import Child
 from bench.description import source_in
-from bench.results import FOLDER
 
-ROOT = Path(__file__).parent.parent
-EXPORTS = FOLDER / "revisions"  # kept, so that numba finds its compiled code again
+EXPORTS = RESULTS / "revisions"  # kept, so that numba finds its compiled code again
 TIME_LIMIT = 60.0  # seconds to list a revision's backends
 
 

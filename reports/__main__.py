@@ -14,8 +14,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+import bench
 from bench import UserError
-from bench.results import FOLDER
 from reports import tables
 from reports.chosen import Chosen, against, choose
 
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that has no dagger still gets the table
     try:
-        chosen = choose(options.results or [FOLDER])
+        chosen = choose(options.results or [bench.RESULTS])
         if options.baseline is not None:
             chosen = against(chosen, options.baseline)
         if chosen.benchmarks:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import accuracy, campaign, machine, reaching, recipes, threads, tuning
+import bench
+from bench import accuracy, reaching, recipes, threads, tuning
 from bench.__main__ import main
 from bench.journal import Journal, read
 from bench.outcomes import outcomes
@@ -36,8 +37,7 @@ def digits_of(n: int, seed: int) -> Digits:
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     mnist.write_folder(tmp_path / "digits", digits_of(600, 1), digits_of(200, 2))
-    monkeypatch.setattr(machine, "FOLDER", tmp_path / "results")
-    monkeypatch.setattr(campaign, "FOLDER", tmp_path / "results")
+    monkeypatch.setattr(bench, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(threads, "cores", lambda: 1)
     easy = recipes.nesterov("easy", recipes.relu(784, 8, 10), 20, 3, 0.1, "for a test")
     wild = recipes.nesterov("wild", recipes.relu(784, 8, 10), 20, 1, 1e30, "for a test that diverges")

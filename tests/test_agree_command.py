@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+import bench
 import impls
-from bench import machine
 from bench.__main__ import main
 from data import Digits, mnist
 
@@ -35,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / f"{name}.py").write_text(RIGHT + text)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("DIGITBENCH_DATA", str(tmp_path / "digits"))
-    monkeypatch.setattr(machine, "FOLDER", tmp_path / "results")
+    monkeypatch.setattr(bench, "RESULTS", tmp_path / "results")
     monkeypatch.setenv("COLUMNS", "80")
     return tmp_path
 

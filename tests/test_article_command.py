@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+import bench
 import data
 import impls
-from bench import UserError, article, campaign, courses, findings, machine, threads
+from bench import UserError, article, courses, findings, threads
 from bench.__main__ import main
 from bench.experiments import TEST, Change, Experiment, Grid, Screen, Setting, printed
 from bench.journal import Journal
@@ -54,8 +55,7 @@ def row(name: str, setting: Setting, *figures: Any, method: str | None = None) -
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     mnist.write_folder(tmp_path / "digits", digits_of(300, 1), digits_of(100, 2))
-    monkeypatch.setattr(machine, "FOLDER", tmp_path / "results")
-    monkeypatch.setattr(campaign, "FOLDER", tmp_path / "results")
+    monkeypatch.setattr(bench, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(threads, "cores", lambda: 1)
     monkeypatch.setenv("COLUMNS", "100")
     return tmp_path

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from bench import calibrate, campaign, compare, machine, threads
+import bench
+from bench import calibrate, compare, threads
 from bench.__main__ import main
 from bench.cases import MINI_BATCHES
 from bench.measuring import Task, slowed, work_of
@@ -122,8 +123,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     mnist.write_folder(tmp_path / "digits", digits, digits)
     monkeypatch.setenv("DIGITBENCH_DATA", str(tmp_path / "digits"))
-    monkeypatch.setattr(machine, "FOLDER", tmp_path / "results")
-    monkeypatch.setattr(campaign, "FOLDER", tmp_path / "results")
+    monkeypatch.setattr(bench, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(threads, "cores", lambda: 1)
     monkeypatch.setenv("COLUMNS", "80")
     return tmp_path

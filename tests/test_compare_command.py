@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from test_raced import HEADER, KEY, MACHINE, end_of, process, sample
 
+import bench
 import impls
-from bench import UserError, campaign, compare, machine, revisions, threads
+from bench import UserError, compare, revisions, threads
 from bench.__main__ import main
 from bench.journal import Journal
 from bench.measuring import FLOOR
@@ -68,8 +69,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         git(folder, "tag", tag)
     monkeypatch.setattr(revisions, "ROOT", folder)
     monkeypatch.setattr(revisions, "EXPORTS", tmp_path / "results" / "revisions")
-    monkeypatch.setattr(machine, "FOLDER", tmp_path / "results")
-    monkeypatch.setattr(campaign, "FOLDER", tmp_path / "results")
+    monkeypatch.setattr(bench, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(threads, "cores", lambda: 1)
     monkeypatch.setenv("DIGITBENCH_DATA", str(tmp_path / "digits"))
     monkeypatch.setenv("COLUMNS", "80")

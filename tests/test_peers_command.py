@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import UserError, campaign, machine, peers, race, threads
+import bench
+from bench import UserError, peers, race, threads
 from bench.__main__ import main
 from bench.four_ways import rows_of
 from bench.raced import Entrant, Process, Raced, Sample, races_of
@@ -45,8 +46,7 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     images = (rng.integers(1, 256, (70, 784)) * (rng.random((70, 784)) < 0.2)).astype(np.uint8)
     mnist.write_folder(tmp_path / "digits", *2 * [Digits(images, rng.integers(0, 10, 70))])
     monkeypatch.setenv("DIGITBENCH_DATA", str(tmp_path / "digits"))
-    monkeypatch.setattr(machine, "FOLDER", tmp_path / "results")
-    monkeypatch.setattr(campaign, "FOLDER", tmp_path / "results")
+    monkeypatch.setattr(bench, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(race, "LEAST_GENERATIONS", 2)
     monkeypatch.setattr(threads, "cores", lambda: 1)
     monkeypatch.setenv("COLUMNS", "200")

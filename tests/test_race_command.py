@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+import bench
 import data
-from bench import campaign, machine, race, standings, threads
+from bench import campaign, race, standings, threads
 from bench.__main__ import main
 from bench.commands import make_parser
 from bench.journal import Journal
@@ -59,8 +60,7 @@ def digits_of(n: int, seed: int) -> Digits:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     mnist.write_folder(tmp_path / "digits", digits_of(150, 1), digits_of(70, 2))
     monkeypatch.setenv("DIGITBENCH_DATA", str(tmp_path / "digits"))
-    monkeypatch.setattr(machine, "FOLDER", tmp_path / "results")
-    monkeypatch.setattr(campaign, "FOLDER", tmp_path / "results")
+    monkeypatch.setattr(bench, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(race, "LEAST_GENERATIONS", 2)  # enough for an interval
     monkeypatch.setattr(threads, "cores", lambda: 1)  # other tests may run beside
     monkeypatch.setenv("COLUMNS", "80")

@@ -40,7 +40,7 @@ def _leave_no_trace(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv(data.VARIABLE, raising=False)
     monkeypatch.setattr(data, "CACHE", tmp_path / "cache")
     monkeypatch.setattr(data.logger, "level", data.logger.level)
-    monkeypatch.setattr(machine, "FOLDER", tmp_path / "results")
+    monkeypatch.setattr("bench.RESULTS", tmp_path / "results")
 
 
 def patterns(n: int, seed: int) -> Digits:
@@ -301,7 +301,7 @@ def test_a_loaded_network_trains_in_the_dtype_asked_for(train: Bench, tmp_path: 
 def run_alone(tmp_path: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     """`python -m bench` in a process of its own, which keeps the machine's name elsewhere."""
     code = (
-        "import sys; from pathlib import Path; from bench import machine; machine.FOLDER = Path(sys.argv.pop(1));"
+        "import sys; from pathlib import Path; import bench; bench.RESULTS = Path(sys.argv.pop(1));"
         "from bench.__main__ import main; sys.exit(main(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "results"), *map(str, arguments)]

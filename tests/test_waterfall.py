@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from test_accuracy_command import digits_of
 
-from bench import batches, campaign, machine, reaching, recipes, stepped, threads, trainings, tuning, waterfall
+import bench
+from bench import batches, reaching, recipes, stepped, threads, trainings, tuning, waterfall
 from bench.__main__ import main
 from bench.journal import Journal, read
 from bench.raced import races_of
@@ -23,8 +24,7 @@ TINY = recipes.relu(784, 8, 10)
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     mnist.write_folder(tmp_path / "digits", digits_of(600, 1), digits_of(200, 2))
-    monkeypatch.setattr(machine, "FOLDER", tmp_path / "results")
-    monkeypatch.setattr(campaign, "FOLDER", tmp_path / "results")
+    monkeypatch.setattr(bench, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(threads, "cores", lambda: 1)
     monkeypatch.setattr(reaching, "LEAST_SEEDS", 2)
     monkeypatch.setenv("COLUMNS", "140")
