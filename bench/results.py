@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from bench import UserError, journal
 from bench.fields import count, mapping, text, times
+from bench.journal import SCHEMA
 from bench.raced import Raced, races_of
 
 if TYPE_CHECKING:
     from bench.portrait import Portrait
 
-SCHEMA = journal.SCHEMA
+
 Quantity = Literal["round", "gradient", "outputs", "floor"]
 
 
