@@ -16,8 +16,8 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import impls
-from bench import turns
-from bench.judging import TIME_LIMIT
+from bench.agreement.isolated import TIME_LIMIT
+from bench.timing import interleave
 from impls.contract import DType
 
 ROOT = Path(__file__).parent
@@ -135,7 +135,7 @@ def interruptible() -> Iterator[None]:
 @pytest.fixture
 def without_rates(monkeypatch: pytest.MonkeyPatch) -> None:
     """No floor measures what the machine reaches, which takes seconds: records are without it."""
-    monkeypatch.setattr(turns, "rates_are_due", lambda _: False)
+    monkeypatch.setattr(interleave, "rates_are_due", lambda _: False)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,8 @@ import argparse
 import os
 import sys
 
-from bench import UserError, threads
+from bench import UserError
+from bench.timing import threads
 
 
 def requested_threads(arguments: list[str]) -> int | None:
@@ -25,9 +26,9 @@ def main(arguments: list[str]) -> int:
         wanted = requested_threads(arguments)
         if wanted is not None:
             threads.request(wanted)
-        from bench import commands
+        from bench.commands import parser
 
-        code = commands.run(arguments)
+        code = parser.run(arguments)
         sys.stdout.flush()
         return code
     except UserError as error:

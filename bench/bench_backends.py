@@ -12,12 +12,12 @@ from typing import Any, Protocol, cast
 import pytest
 
 import impls
-from bench import threads
-from bench.cases import CASES, FULL_BATCH, MINI_BATCHES, SAME_PLAN, Case, home
-from bench.clock import Clock
-from bench.lines import lines_of_code
-from bench.roofline import floor_products
-from bench.training import evaluate, prepare, train_rounds
+from bench.records import fingerprint
+from bench.timing import threads
+from bench.timing.clock import Clock
+from bench.timing.floor import floor_products
+from bench.training.loop import evaluate, prepare, train_rounds
+from bench.workloads.cases import CASES, FULL_BATCH, MINI_BATCHES, SAME_PLAN, Case, home
 from data import Dataset, Digits
 from impls.contract import Backend, zero_velocities
 
@@ -71,7 +71,7 @@ def describe(
         "quantity": quantity,
         "backend": backend.NAME,
         "summary": backend.SUMMARY,
-        "lines_of_code": lines_of_code(cast(ModuleType, backend)),
+        "lines_of_code": fingerprint.lines_of_code(cast(ModuleType, backend)),
         "plan": case.plan_name if quantity == "round" else "",
         "at_home": case.batch == backend.HOME,
         "batch": case.batch,

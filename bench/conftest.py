@@ -6,13 +6,15 @@ import pytest
 
 import data
 import impls
-from bench import UserError, description, machine, threads
-from bench.agreement import Result, lacks, plain, reference
-from bench.cases import CASES
-from bench.judging import Case, judge
-from bench.measuring import FLOOR
-from bench.results import SCHEMA
-from bench.trials import trial_of
+from bench import UserError
+from bench.agreement.check import Result, lacks, plain, reference
+from bench.agreement.isolated import Case, judge
+from bench.agreement.problems import trial_of
+from bench.records import environment, fingerprint
+from bench.records.journal import SCHEMA
+from bench.timing import threads
+from bench.timing.worker import FLOOR
+from bench.workloads.cases import CASES
 from impls.contract import Backend
 
 RESULTS = pytest.StashKey[dict[str, Any]]()
@@ -27,7 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     """NumPy, BLAS and threads beside pytest-benchmark's own fields; a random id instead of the host name."""
-    machine_info["digitbench"] = machine.describe()
+    machine_info["digitbench"] = environment.describe()
     machine_info["node"] = machine_info["digitbench"]["id"]
 
 
@@ -38,12 +40,12 @@ def pytest_benchmark_update_json(config: pytest.Config, benchmarks: list[Any], o
     for benchmark in output_json["benchmarks"]:
         info = benchmark["extra_info"]
         name = info["backend"]
-        info["key"] = description.key(
+        info["key"] = fingerprint.key(
             info.pop("case"),
             info["quantity"],
             info["of_images"],
             max(info["threads"].values(), default=threads.cores()),
-            {} if name == FLOOR else {name: description.source_of(name)},
+            {} if name == FLOOR else {name: fingerprint.source_of(name)},
             ours["data_sha256"],
             machine_info,
         )

@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 import bench
 from bench import UserError
-from reports import tables
-from reports.chosen import Chosen, against, choose
 
-if TYPE_CHECKING:  # matplotlib, which takes a second
-    from reports.figures import Drawn, Picture
+if TYPE_CHECKING:  # what these bring takes a second, which --help need not wait for
+    from reports.figures.style import Drawn, Picture
+    from reports.selection import Chosen
 
 OUT = Path(__file__).parent / "out"
 MANY = 8  # figures for which it pays to start a process
@@ -29,6 +28,10 @@ MANY = 8  # figures for which it pays to start a process
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit code. What a user can get wrong ends in one line, not in a traceback."""
     options = _parser().parse_args(arguments)
+    from bench.tables import benchmarks
+    from bench.tables.table import printable
+    from reports.selection import against, choose
+
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that has no dagger still gets the table
@@ -37,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.baseline is not None:
             chosen = against(chosen, options.baseline)
         if chosen.benchmarks:
-            tables.check(chosen.benchmarks)
+            benchmarks.check_benchmarks(chosen.benchmarks)
         files = render(chosen)
         write(files, options.out)
         show(chosen)
@@ -47,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
             print("No browser was found to open it with.")
         sys.stdout.flush()
     except UserError as error:
-        print(f"error: {tables.printable(str(error))}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -86,55 +89,55 @@ def _parser() -> argparse.ArgumentParser:
 # --- what is made of them --------------------------------------------------------------------------------
 
 
-def render(chosen: Chosen) -> dict[str, bytes]:
+def render(chosen: "Chosen") -> dict[str, bytes]:
     """Every file of the report, by name; nothing is written."""
-    from reports import answers, sections
+    from reports import export
     from reports.page import page
 
     pictures = pictures_of(drawn(chosen))
     return {
         **{f"{one.name}.svg": one.svg.encode() for one in pictures},
         **{f"{one.name}.png": one.png for one in pictures},
-        **{name: text.encode() for name, text in sections.csv_files(chosen).items()},
-        "summary.md": sections.summary(chosen).encode(),
-        "ANSWERS.md": answers.as_markdown(chosen).encode(),
+        **{name: text.encode() for name, text in export.csv_files(chosen).items()},
+        "summary.md": export.markdown_summary(chosen).encode(),
+        "ANSWERS.md": export.answers_as_markdown(chosen).encode(),
         "index.html": page(chosen, pictures).encode(),
     }
 
 
-def drawn(chosen: Chosen) -> "Iterator[Drawn]":
+def drawn(chosen: "Chosen") -> "Iterator[Drawn]":
     """All figures, one kind of results after the other."""
-    from bench.measuring import FLOOR
-    from reports import accuracy_figures, article, compared, figures, peers, race_figures, steps, trained
+    from bench.timing.worker import FLOOR
+    from reports.figures import accuracy, article, benchmarks, compare, inspection, peers, race, style
 
-    look = figures.looks([name for name in chosen.names if name != FLOOR])
+    look = style.looks_of([name for name in chosen.names if name != FLOOR])
     if chosen.accuracy:
-        yield from accuracy_figures.drawn(chosen.accuracy, look)
-    yield from steps.drawn(chosen.waterfall, chosen.batches)
+        yield from accuracy.accuracy_figures(chosen.accuracy, look)
+    yield from accuracy.step_figures(chosen.waterfall, chosen.batches)
     if chosen.benchmarks:
-        yield from figures.drawn(chosen.benchmarks)
-    yield from race_figures.drawn(chosen.race, chosen.sweeps, chosen.calibrations, chosen.names)
+        yield from benchmarks.benchmark_figures(chosen.benchmarks)
+    yield from race.race_figures(chosen.race, chosen.sweeps, chosen.calibrations, chosen.names)
     if chosen.peers:
-        yield from peers.drawn(chosen.peers)
+        yield from peers.peers_figures(chosen.peers)
     if chosen.comparison:
-        yield from compared.drawn(chosen.comparison, look)
-    yield from article.drawn(chosen.relu)
+        yield from compare.compare_figures(chosen.comparison, look)
+    yield from article.article_figures(chosen.relu)
     if chosen.network:
-        yield from trained.drawn(chosen.network)
+        yield from inspection.inspection_figures(chosen.network)
 
 
 def pictures_of(drawn: "Iterable[Drawn]") -> "list[Picture]":
     """The figures as files. Where they are many, another process makes some, while this one draws the next."""
-    from reports.figures import picture
+    from reports.figures.style import picture_of
 
     rest = iter(drawn)
     first = list(islice(rest, MANY))
     if len(first) < MANY:
-        return [picture(one) for one in first]
+        return [picture_of(one) for one in first]
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other:
-        tasks = [(one, other.submit(picture, one)) for one in chain(first, rest)]
+        tasks = [(one, other.submit(picture_of, one)) for one in chain(first, rest)]
         # All are drawn: from the last on, what the other has not begun is done here.
-        here = {one.name: picture(one) for one, task in reversed(tasks) if task.cancel()}
+        here = {one.name: picture_of(one) for one, task in reversed(tasks) if task.cancel()}
         return [here[one.name] if task.cancelled() else task.result() for one, task in tasks]
 
 
@@ -156,21 +159,22 @@ def write(files: Mapping[str, bytes], folder: Path) -> None:
         ) from None
 
 
-def show(chosen: Chosen) -> None:
+def show(chosen: "Chosen") -> None:
     """Print the tables and what belongs to them."""
     from rich.console import Console
     from rich.text import Text
 
+    from bench.tables.table import COMFORTABLE, NARROWEST, for_terminal, printable
     from reports import sections
 
-    columns = shutil.get_terminal_size((tables.COMFORTABLE, 24)).columns
-    console = Console(width=max(columns, tables.NARROWEST), highlight=False)
+    columns = shutil.get_terminal_size((COMFORTABLE, 24)).columns
+    console = Console(width=max(columns, NARROWEST), highlight=False)
 
     def say(words: str, style: str = "") -> None:
-        console.print(Text(tables.printable(words), style))
+        console.print(Text(printable(words), style))
 
     for results in chosen.files:
-        print(tables.printable(f"Results: {results.path}, measured {results.when}"))  # a path is not broken
+        print(printable(f"Results: {results.path}, measured {results.when}"))  # a path is not broken
     for notice in chosen.notices:
         say(notice, "yellow")
     for section in sections.sections(chosen):
@@ -181,7 +185,7 @@ def show(chosen: Chosen) -> None:
         for sheet in section.sheets:
             console.print()
             if sheet.rows:
-                console.print(tables.for_terminal(sheet, columns))
+                console.print(for_terminal(sheet, columns))
             else:
                 say(f"{sheet.title}: nothing of this was measured.")
             for note in sheet.notes:

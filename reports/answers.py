@@ -8,17 +8,20 @@ from collections.abc import Callable, Sequence
 from statistics import median
 from typing import NamedTuple
 
-from bench import findings, statistics
-from bench.account import times_of
-from bench.measuring import FLOOR
-from bench.raced import Raced
-from bench.results import Measurement
-from bench.standings import in_short
-from bench.stepped import factor
-from bench.stepped import rows as step_rows
-from reports import accuracy, article, peers, races, steps, tables
-from reports.chosen import Chosen
-from reports.tables import markdown_text, number
+from bench.analysis import statistics
+from bench.analysis.accuracy import factor, paired
+from bench.analysis.accuracy import method_results as step_rows
+from bench.analysis.article import Effect, effects, experiment_results
+from bench.analysis.peers import ordered_rows
+from bench.analysis.race import fastest_first, times_of
+from bench.records.files import Measurement
+from bench.records.races import Raced
+from bench.tables import benchmarks
+from bench.tables.article import effect_in_words, effect_name
+from bench.tables.race import work
+from bench.tables.table import faster, in_short, number, share, times, with_interval
+from bench.timing.worker import FLOOR
+from reports.selection import Chosen
 
 LOOP, VECTORIZED = "naive", "vectorized"
 NUMPY = (VECTORIZED, "minibatch")
@@ -42,18 +45,6 @@ def answers(chosen: Chosen) -> list[Answer]:
     ]
 
 
-def as_markdown(chosen: Chosen) -> str:
-    """The four answers as a file of their own."""
-    parts = ["# Four questions"]
-    for i, one in enumerate(answers(chosen), start=1):
-        parts.append(f"**{i}. {one.question}**\n\n{markdown_text(one.answer)}")
-    parts += [f"**{markdown_text(notice)}**" for notice in chosen.notices]
-    return "\n\n".join(parts) + "\n"
-
-
-# --- the four --------------------------------------------------------------------------------------------
-
-
 def looping(chosen: Chosen) -> str | None:
     """What does the loop over images cost?"""
     race = race_with(chosen, LOOP, VECTORIZED)
@@ -65,12 +56,12 @@ def looping(chosen: Chosen) -> str | None:
     if VECTORIZED not in known:
         return None
     answer = (
-        f"For {races.work(race)} ({race.key['plan']}, {race.data_name}), vectorised NumPy is {known.pop(VECTORIZED)} "
+        f"For {work(race)} ({race.key['plan']}, {race.data_name}), vectorised NumPy is {known.pop(VECTORIZED)} "
         "as the loop over images."
     )
     if "numba" in known:
         answer += f" The same loops, compiled by numba, are {known['numba']}."
-    fastest = next((name for name in races.fastest_first(race) if name in known), None)
+    fastest = next((name for name in fastest_first(race) if name in known), None)
     if fastest and fastest != "numba":
         answer += f" The fastest way to compute the same, {fastest}, is {known[fastest]}."
     return answer
@@ -80,13 +71,13 @@ def looping_of_benchmarks(chosen: Chosen) -> str | None:
     """The same from the benchmarks, whose ranges are no intervals."""
     if chosen.benchmarks is None:
         return None
-    rows = {row.backend: row for row in tables.on_same_plan(chosen.benchmarks).rows}
+    rows = {row.backend: row for row in benchmarks.on_same_plan(chosen.benchmarks).rows}
     ratio = rows[VECTORIZED].ratio if VECTORIZED in rows else None
     if ratio is None or LOOP not in rows:
         return None
     return (
-        f"On {tables.same_plan_name(chosen.benchmarks)}, vectorised NumPy is {tables.times(ratio.value)} times as fast "
-        f"as the loop over images; over samples the ratio was {tables.times(ratio.low)} to {tables.times(ratio.high)}, "
+        f"On {benchmarks.same_plan_name(chosen.benchmarks)}, vectorised NumPy is {times(ratio.value)} times as fast "
+        f"as the loop over images; over samples the ratio was {times(ratio.low)} to {times(ratio.high)}, "
         "which is no confidence interval: python -m bench race --backend naive --backend vectorized gives one."
     )
 
@@ -103,14 +94,14 @@ def mini_batches_of_sizes(chosen: Chosen) -> str | None:
     if len(found) < 2 or not there:
         return None
     best, largest = min(there, key=lambda row: row.seconds), found[-1]
-    target = f"{accuracy.share(best.target)} of the test images"
+    target = f"{share(best.target)} of the test images"
     begun = f"By plain SGD of {best.case['network']} with {best.backend}, each batch size at a learning rate of its own"
     if best is largest:
         return f"{begun}, no: batches of {largest.case['batch']:,}, the largest, are first to reach {target}."
-    ratio = steps.paired(best, largest)
+    ratio = paired(best, largest)
     sooner = "which the largest did not reach"
     if largest.counts and ratio:
-        sooner = f"{accuracy.faster(ratio)} as the largest (seed by seed, {len(best.walls)} seeds)"
+        sooner = f"{faster(ratio)} as the largest (seed by seed, {len(best.walls)} seeds)"
     answer = (
         f"{begun}: a round in batches of {best.case['batch']:,} takes {in_short(best.a_pass / largest.a_pass)} times "
         f"as long as in batches of {largest.case['batch']:,}, the largest; but they reach {target} first, in "
@@ -147,7 +138,7 @@ def ended(measured: Measurement) -> str:
     assert curve is not None
     rounds = len(curve.seconds) - 1
     return (
-        f"{accuracy.share(curve.test_accuracy[-1])} of the test images after {rounds} round{'s' * (rounds != 1)} and "
+        f"{share(curve.test_accuracy[-1])} of the test images after {rounds} round{'s' * (rounds != 1)} and "
         f"{number(curve.seconds[-1])} s"
     )
 
@@ -170,14 +161,14 @@ def relu(chosen: Chosen) -> str | None:
 
 def relu_of_article(chosen: Chosen) -> str | None:
     """The article's two networks, which differ in more than that."""
-    found = {row.name: row.figures for row in findings.rows(chosen.article.races)} if chosen.article else {}
+    found = {row.name: row.figures for row in experiment_results(chosen.article.races)} if chosen.article else {}
     values = [
         [value for figure in found.get(name, ()) if figure.what == "accuracy" for value in figure.values]
         for name in SIGMOID_AND_RELU
     ]
     if not all(values):
         return None
-    sigmoid, with_relu = (f"{accuracy.share(min(several))} to {accuracy.share(max(several))}" for several in values)
+    sigmoid, with_relu = (f"{share(min(several))} to {share(max(several))}" for several in values)
     return (
         f"The article's own two networks, which differ in their rate and pixels as well, get {sigmoid} of the test "
         f"images right with sigmoid and {with_relu} with ReLU, over seeds."
@@ -189,7 +180,7 @@ def relu_alone(chosen: Chosen) -> str | None:
     if chosen.relu is None:
         return None
     (race,) = chosen.relu.races
-    found = findings.effects(race)
+    found = effects(race)
     base, changes = next(iter(found), None), found[1:]
     sigmoid = next((row for row in changes if (row.factor, row.to) == ("hidden", "sigmoid")), None)
     if base is None or sigmoid is None or sigmoid.difference is None:
@@ -198,12 +189,12 @@ def relu_alone(chosen: Chosen) -> str | None:
     verdict = "ReLU is better" if high < 0 else "sigmoid is better" if low > 0 else "they are not told apart"
     answer = (
         f"In the article's ReLU network ({race.about['setting']}; {race.about['rounds']} rounds, {race.data_name}) "
-        f"{verdict}: it gets {accuracy.share(min(base.accuracies))} to {accuracy.share(max(base.accuracies))} of the "
+        f"{verdict}: it gets {share(min(base.accuracies))} to {share(max(base.accuracies))} of the "
         f"test images right over {len(base.accuracies)} seeds, and sigmoid in the hidden layer, all else as it is, "
-        f"changes that by {article.said(sigmoid)} points."
+        f"changes that by {effect_in_words(sigmoid)} points."
     )
     others = [row for row in changes if row is not sigmoid and row.interval]
-    verdicts: dict[str, list[findings.Effect]] = {"that help": [], "that harm": [], "not told from nothing": []}
+    verdicts: dict[str, list[Effect]] = {"that help": [], "that harm": [], "not told from nothing": []}
     for row in others:
         low, high = row.interval or (-math.inf, math.inf)
         if row.factor != "several":
@@ -214,10 +205,10 @@ def relu_alone(chosen: Chosen) -> str | None:
     return answer + (f" Together: {listed(together)}." if together else "")
 
 
-def listed(rows: Sequence[findings.Effect]) -> str:
+def listed(rows: Sequence[Effect]) -> str:
     """Changes with what they do, the largest first."""
     rows = sorted(rows, key=lambda row: -abs(row.difference or 0))
-    return ", ".join(f"“{article.name_of(row)}” ({article.said(row)})" for row in rows)
+    return ", ".join(f"“{effect_name(row)}” ({effect_in_words(row)})" for row in rows)
 
 
 def libraries(chosen: Chosen) -> str | None:
@@ -231,7 +222,7 @@ def libraries_of_a_race(chosen: Chosen) -> str | None:
     race = race_with(chosen, *NUMPY[:1])
     if race is None:
         return None
-    order = races.fastest_first(race)
+    order = fastest_first(race)
     numpy = next((name for name in order if name in NUMPY), None)
     if numpy is None:
         return None
@@ -244,13 +235,13 @@ def libraries_of_a_race(chosen: Chosen) -> str | None:
     missing = [library for library, prefix in LIBRARIES.items() if not any(name.startswith(prefix) for name in order)]
     if not said:
         return None
-    answer = f"Against {numpy}, the faster of NumPy's, for {races.work(race)} ({race.key['plan']}): {'; '.join(said)}."
+    answer = f"Against {numpy}, the faster of NumPy's, for {work(race)} ({race.key['plan']}): {'; '.join(said)}."
     return answer + (f" Not in this race: {', '.join(missing)}." if missing else "")
 
 
 def libraries_of_peers(chosen: Chosen) -> str | None:
     """Other libraries against one of ours, also where nothing can be skipped; at the middle batch size."""
-    rows = [row for row in peers.rows(chosen.peers) if row.backend != FLOOR] if chosen.peers else []
+    rows = [row for row in ordered_rows(chosen.peers) if row.backend != FLOOR] if chosen.peers else []
     if chosen.peers is None or not rows:
         return None
     batches = sorted({row.batch for row in rows})
@@ -258,9 +249,9 @@ def libraries_of_peers(chosen: Chosen) -> str | None:
     said = []
     for row in rows:
         if row.batch == middle and "as is" in row.ways:
-            words = f"{row.backend} takes {races.with_interval(row.ways['as is'])} times as long"
+            words = f"{row.backend} takes {with_interval(row.ways['as is'])} times as long"
             dense = row.ways.get("no zeros")
-            said.append(words + (f" ({races.with_interval(dense)} where no pixel is zero)" if dense else ""))
+            said.append(words + (f" ({with_interval(dense)} where no pixel is zero)" if dense else ""))
     return f"Against {chosen.peers.races[0].baseline}, in batches of {middle:,}: {'; '.join(said)}." if said else None
 
 
@@ -271,10 +262,10 @@ def libraries_of_steps(chosen: Chosen) -> str | None:
         return None
     last = found[-1]
     first = next(row for row in found if row.case["plan"] == last.case["plan"])
-    ratio = steps.paired(last, first) if first is not last and first.counts else None
-    said = f"{last.backend} trains to {accuracy.share(last.target)} of the test images in {number(last.seconds)} s"
+    ratio = paired(last, first) if first is not last and first.counts else None
+    said = f"{last.backend} trains to {share(last.target)} of the test images in {number(last.seconds)} s"
     if ratio:
-        said += f", {accuracy.faster(ratio)} as {first.backend} by the same recipe"
+        said += f", {faster(ratio)} as {first.backend} by the same recipe"
     times = factor(found[0], last)
     return f"{said}; from {found[0].name}, all steps together, that is {times} times as fast." if times else f"{said}."
 
@@ -291,9 +282,6 @@ QUESTIONS: Sequence[tuple[str, Callable[[Chosen], str | None], str]] = (
 )
 
 
-# --- from races ------------------------------------------------------------------------------------------
-
-
 def race_with(chosen: Chosen, *names: str) -> Raced | None:
     """The race, if all of these have times in it."""
     race = chosen.race.races[0] if chosen.race else None
@@ -305,4 +293,4 @@ def faster_than(race: Raced, name: str, baseline: str) -> str | None:
     ratio = statistics.ratio(race.rounds(), name, baseline)
     if ratio is None or not math.isfinite(ratio.estimate):
         return None
-    return accuracy.faster(ratio)
+    return faster(ratio)

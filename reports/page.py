@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from reports import answers, sections, tables
-from reports.chosen import Chosen
-from reports.figures import Picture
+from bench.tables.table import printable
+from reports.answers import answers
+from reports.figures.style import Picture
+from reports.sections import headlines, left_out, limits, origins, remarks, sections
+from reports.selection import Chosen
 
 TEMPLATES = Path(__file__).parent / "templates"
 MOST = 2_600_000  # characters of all images together, so that the page stays below 3 MB
@@ -48,15 +50,15 @@ def page(chosen: Chosen, pictures: Sequence[Picture]) -> str:
     machine = chosen.files[0].machine
     return environment.get_template("page.html.j2").render(
         title=f"{chosen.files[0].data_name}, {chosen.files[0].when}",
-        headlines=sections.headlines(chosen),
+        headlines=headlines(chosen),
         notices=chosen.notices,
-        answers=answers.answers(chosen),
-        sections=sections.sections(chosen),
+        answers=answers(chosen),
+        sections=sections(chosen),
         images=images(pictures),
-        left_out=sections.left_out(chosen),
-        limits=sections.limits(chosen),
-        remarks=sections.remarks(chosen),
-        origins=sections.origins(chosen),
+        left_out=left_out(chosen),
+        limits=limits(chosen),
+        remarks=remarks(chosen),
+        origins=origins(chosen),
         script=Markup(script),
         policy=policy(script),
         machine={name.replace("_", " "): described(value) for name, value in machine.items()},
@@ -71,7 +73,7 @@ def policy(script: str) -> str:
 
 def finalized(value: Any) -> Any:
     """Text that comes from results loses what an XML parser would stumble over; our own markup stays as it is."""
-    return tables.printable(value) if type(value) is str else value
+    return printable(value) if type(value) is str else value
 
 
 def images(pictures: Sequence[Picture]) -> dict[str, Image]:

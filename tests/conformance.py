@@ -28,7 +28,7 @@ from threadpoolctl import threadpool_limits
 
 import impls
 from bench import UserError
-from bench.agreement import (
+from bench.agreement.check import (
     CALLS,
     QUANTITIES,
     Expected,
@@ -43,9 +43,9 @@ from bench.agreement import (
     tensors,
     widened,
 )
-from bench.rounding import SAFETY, evaluate, flat
-from bench.threads import cores
-from bench.trials import MOST_IMAGES, Updates, clear_of_kinks, with_random_biases
+from bench.agreement.problems import MOST_IMAGES, Updates, clear_of_kinks, with_random_biases
+from bench.agreement.rounding import SAFETY, evaluate, flat
+from bench.timing import threads
 from data import Digits
 from impls.contract import (
     COST_OF_OUTPUT,
@@ -926,7 +926,7 @@ def global_state() -> dict[str, object]:
 def one_thread_and_two_agree(backend: Backend, network: Network, dtype: DType) -> None:
     """With any number of threads the answers are right, if not the same to the bit."""
     case = case_of(network, dtype, (MOST_IMAGES,))
-    for n in sorted({1, min(2, cores())}):
+    for n in sorted({1, min(2, threads.cores())}):
         with threads_limited(n):
             hold(backend, case, answered(backend, case.trial))
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from bench.account import accounts, reached, times_of
-from bench.raced import Entrant, Process, Raced, Sample
-from bench.roofline import flop_of
-from bench.standings import machine_reached
+from bench.analysis.race import accounts, machine_rate, times_of
+from bench.records.races import Entrant, Process, Raced, Sample
+from bench.tables.race import print_machine
+from bench.timing.floor import flop_of
 
 KEY = {"measure": "round", "sizes": [784, 128, 10], "images": 1000, "dtype": "float32"}
 
@@ -71,11 +71,11 @@ def test_arithmetic_is_held_against_what_the_machine_reached() -> None:
     assert found["vectorized"].floors == pytest.approx(0.25)
     assert found["floor"].flop_rate is None
     assert found["floor"].floors is None
-    assert reached(race_of(FLOOR), "gemm") == 2e11
-    said = machine_reached(race_of(FLOOR))
+    assert machine_rate(race_of(FLOOR), "gemm") == 2e11
+    said = print_machine(race_of(FLOOR))
     assert "200 GFLOP/s" in said
     assert "30 GB/s" in said
-    assert machine_reached(race_of(BASELINE)) == ""
+    assert print_machine(race_of(BASELINE)) == ""
 
 
 def test_outputs_go_forward_only_and_have_no_break_even() -> None:

@@ -10,11 +10,19 @@ import numpy as np
 import pytest
 
 import bench
-from bench import accuracy, reaching, recipes, threads, tuning
 from bench.__main__ import main
-from bench.journal import Journal, read
-from bench.outcomes import outcomes
-from bench.raced import races_of
+from bench.analysis import target
+from bench.analysis.accuracy import outcomes
+from bench.analysis.tune import TunedTraining, hopeless, reaches
+from bench.commands import accuracy
+from bench.commands.accuracy import chosen_recipes
+from bench.experiments import tune
+from bench.experiments.accuracy import CURVES
+from bench.records.journal import Journal, read_records
+from bench.records.races import races_of
+from bench.tables import accuracy as accuracy_tables
+from bench.timing import threads
+from bench.workloads.recipes import nesterov, relu
 from data import Digits, mnist
 
 FAILING = """
@@ -39,12 +47,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     mnist.write_folder(tmp_path / "digits", digits_of(600, 1), digits_of(200, 2))
     monkeypatch.setattr(bench, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(threads, "cores", lambda: 1)
-    easy = recipes.nesterov("easy", recipes.relu(784, 8, 10), 20, 3, 0.1, "for a test")
-    wild = recipes.nesterov("wild", recipes.relu(784, 8, 10), 20, 1, 1e30, "for a test that diverges")
+    easy = nesterov("easy", relu(784, 8, 10), 20, 3, 0.1, "for a test")
+    wild = nesterov("wild", relu(784, 8, 10), 20, 1, 1e30, "for a test that diverges")
     monkeypatch.setattr(accuracy, "RECIPES", {"easy": easy, "wild": wild})
     monkeypatch.setattr(accuracy, "TARGETS", {"easy": 0.9, "wild": 0.5})
     monkeypatch.setattr(accuracy, "QUICK", ("easy", "wild"))
-    for module in (accuracy, reaching):
+    for module in (accuracy, accuracy_tables, target):
         monkeypatch.setattr(module, "LEAST_SEEDS", 3)
     monkeypatch.setenv("COLUMNS", "80")
     return tmp_path
@@ -81,11 +89,11 @@ def test_trainings_in_turns_and_what_they_reach(folder: Path, capsys: pytest.Cap
         assert entry["accuracy"][-1] == pytest.approx(by_seed[entry["seed"], entry["entrant"]], abs=0.01)
         assert len(entry["cost"]) == len(entry["passes"])
         assert 0 < entry["cost"][-1] < entry["cost"][0]
-    (found,) = races_of(read(folder / "found.jsonl")[0])
+    (found,) = races_of(read_records(folder / "found.jsonl")[0])
     assert (found.target, found.recipe, found.key["batch"], found.left_out) == (0.9, "easy", 20, {})
     assert {row.name for row in outcomes(found)} == set(found.entrants) == {"minibatch", "vectorized"}
     course, *others = found.entrants["minibatch"].courses
-    assert len(others) == accuracy.CURVES - 1
+    assert len(others) == CURVES - 1
     assert course.seconds[0] == 0
     assert course.cost == next(entry["cost"] for entry in records(folder, "curve") if entry["entrant"] == "minibatch")
     (header,) = records(folder, "race")
@@ -96,20 +104,20 @@ def test_trainings_in_turns_and_what_they_reach(folder: Path, capsys: pytest.Cap
 def test_a_recipe_with_masks_learns_and_has_a_curve(
     members: int, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    network = recipes.relu(784, 8 * members, 10)
-    masked = recipes.nesterov("masked", network, 20, 3, 0.1, "for a test", mask=0.3, members=members)
+    network = relu(784, 8 * members, 10)
+    masked = nesterov("masked", network, 20, 3, 0.1, "for a test", mask=0.3, members=members)
     monkeypatch.setattr(accuracy, "RECIPES", {"masked": masked})
     assert run(folder, "--recipe", "masked", "--target", "90") == 0
     assert "30% of the pixels masked" in " ".join(capsys.readouterr().out.split())
     assert {entry["updates"] for entry in records(folder, "training")} == {90 * members}
     assert all(entry["accuracy"] > 0.9 for entry in records(folder, "training"))
     curve, *others = records(folder, "curve")
-    assert [entry["seed"] for entry in (curve, *others)] == list(range(accuracy.CURVES))
+    assert [entry["seed"] for entry in (curve, *others)] == list(range(CURVES))
     assert curve["passes"] == list(range(3 * members + 1))
 
 
 def test_a_part_of_a_pass_has_one_mask_in_its_curve_as_well(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    masked = recipes.nesterov("masked", recipes.relu(784, 8, 10), 20, 0.5, 0.1, "for a test", mask=0.3)
+    masked = nesterov("masked", relu(784, 8, 10), 20, 0.5, 0.1, "for a test", mask=0.3)
     monkeypatch.setattr(accuracy, "RECIPES", {"masked": masked})
     assert run(folder, "--recipe", "masked", "--target", "10") == 0
     trained = {entry["generation"]: entry["accuracy"] for entry in records(folder, "training")}
@@ -192,7 +200,7 @@ def test_bad_input_is_one_line(
 def test_a_recipe_is_for_its_own_target_unless_said(
     asked_for: dict[str, Any], targets: list[float], names: list[str]
 ) -> None:
-    found = accuracy.chosen(argparse.Namespace(**({"target": None, "recipe": None} | asked_for)))
+    found = chosen_recipes(argparse.Namespace(**({"target": None, "recipe": None} | asked_for)))
     assert [target for target, _ in found] == targets
     assert [recipe.name for _, recipe in found] == names
 
@@ -200,8 +208,8 @@ def test_a_recipe_is_for_its_own_target_unless_said(
 def test_a_recipe_that_does_not_fit_the_data_is_an_error_before_anything_runs(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    large = recipes.nesterov("large", recipes.relu(784, 8, 10), 1000, 1, 0.1, "too large a batch")
-    small = recipes.nesterov("small", recipes.relu(100, 8, 10), 10, 1, 0.1, "too few pixels")
+    large = nesterov("large", relu(784, 8, 10), 1000, 1, 0.1, "too large a batch")
+    small = nesterov("small", relu(100, 8, 10), 10, 1, 0.1, "too few pixels")
     monkeypatch.setattr(accuracy, "RECIPES", {"large": large, "small": small})
     monkeypatch.setattr(accuracy, "TARGETS", {"large": 0.9, "small": 0.5})
     for recipe, said in (("large", "batches of 1000: expected at most 600"), ("small", "images have 784 pixels")):
@@ -221,7 +229,7 @@ def test_digits_that_are_not_mnist_have_to_be_asked_for(
 def test_tuning_looks_at_held_out_training_images_only(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(tuning, "HELD_OUT", 100)
+    monkeypatch.setattr(tune, "HELD_OUT", 100)
     few = ["--passes", "0.5", "2", "--batch", "20", "--learning-rate", "0.05", "0.000001", "--seeds", "4"]
     tried = ["tune", "--backend", "minibatch", "--network", "784-8-10", *few, "--data", str(folder / "digits")]
     assert main(tried) == 0
@@ -236,7 +244,7 @@ def test_tuning_looks_at_held_out_training_images_only(
     again = capsys.readouterr().out
     found, before = ([line.split()[:-1] for line in text.splitlines() if "%" in line] for text in (again, out))
     assert found == before
-    monkeypatch.setattr(tuning, "HELD_OUT", 600)
+    monkeypatch.setattr(tune, "HELD_OUT", 600)
     assert main(tried) == 1
     assert "expected more than 600 training images" in capsys.readouterr().err
 
@@ -244,7 +252,7 @@ def test_tuning_looks_at_held_out_training_images_only(
 def test_tuning_for_a_target_leaves_what_is_hopeless_and_goes_on_from_its_file(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(tuning, "HELD_OUT", 100)
+    monkeypatch.setattr(tune, "HELD_OUT", 100)
     tried = [
         "tune",
         "--backend",
@@ -272,12 +280,12 @@ def test_tuning_for_a_target_leaves_what_is_hopeless_and_goes_on_from_its_file(
 
 
 def test_a_recipe_is_hopeless_if_it_misses_the_target_or_is_slow() -> None:
-    of = [tuning.Trained(accuracy, 1.0) for accuracy in (0.95, 0.96, 0.955)]
-    assert tuning.hopeless(of, 0.97, 9.0)
-    assert not tuning.hopeless(of[:2], 0.97, 9.0)
-    assert not tuning.hopeless(of, 0.96, 9.0)  # within three standard errors
-    assert tuning.hopeless(of, 0.95, 0.8)
-    assert not tuning.hopeless(of, None, 0.8)
-    assert tuning.reaches(of, 3, 0.93)
-    assert not tuning.reaches(of, 3, 0.955)  # its mean does, but not for sure
-    assert not tuning.reaches(of, 4, 0.93)
+    of = [TunedTraining(accuracy, 1.0) for accuracy in (0.95, 0.96, 0.955)]
+    assert hopeless(of, 0.97, 9.0)
+    assert not hopeless(of[:2], 0.97, 9.0)
+    assert not hopeless(of, 0.96, 9.0)  # within three standard errors
+    assert hopeless(of, 0.95, 0.8)
+    assert not hopeless(of, None, 0.8)
+    assert reaches(of, 3, 0.93)
+    assert not reaches(of, 3, 0.955)  # its mean does, but not for sure
+    assert not reaches(of, 4, 0.93)

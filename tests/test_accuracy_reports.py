@@ -13,13 +13,24 @@ import pytest
 from test_race_reports import EVIL, MACHINE, race_records, rows_of, written
 from test_reports import NAIVE, NOTICE, SWIFT, USUAL, curve, measured, without_ours, words_of
 
-from bench import UserError, statistics
-from bench.outcomes import outcomes
-from bench.reaching import reached
-from bench.results import ResultSet, read
-from reports import accuracy, accuracy_figures, answers, figures, sections
-from reports.chosen import Chosen, choose
+from bench import UserError
+from bench.analysis import statistics
+from bench.analysis.accuracy import by_target, outcomes
+from bench.analysis.target import reached
+from bench.records.files import ResultSet, read
+from bench.tables.accuracy import ACCURACY_FIGURES, accuracy_headline, target_table
+from reports.answers import answers
+from reports.export import csv_files, markdown_summary
+from reports.figures.accuracy import (
+    accuracy_figures,
+    accuracy_over_training,
+    best_of,
+    cost_over_training,
+    time_to_accuracy,
+)
+from reports.figures.style import Look, looks_of, picture_of
 from reports.page import page
+from reports.selection import Chosen, choose
 
 SECONDS = {"slow": 2.0, "swift": 0.5}
 
@@ -64,13 +75,13 @@ def results(folder: Path, *several: list[dict[str, Any]]) -> ResultSet:
     return read(written(folder, "accuracy.jsonl", *(several or [trained()])))
 
 
-def look(of: ResultSet) -> dict[str, figures.Look]:
-    return figures.looks(list(dict.fromkeys(name for race in of.races for name in race.entrants)))
+def look(of: ResultSet) -> dict[str, Look]:
+    return looks_of(list(dict.fromkeys(name for race in of.races for name in race.entrants)))
 
 
 def test_a_target_in_a_table(tmp_path: Path) -> None:
     (race,) = results(tmp_path).races
-    rows = rows_of(accuracy.table(race))
+    rows = rows_of(target_table(race))
     swift, slow = outcomes(race)
     assert (swift.name, slow.name) == ("swift", "slow")
     expected = reached([one.accuracy for one in swift.trainings], [0.1] * 10, 0.97)
@@ -83,7 +94,7 @@ def test_a_target_in_a_table(tmp_path: Path) -> None:
     assert rows["swift"][4] == f"{ratio.estimate:.3f}"
     assert rows["swift"][6:] == ["0.250", "1.00"]
     assert rows["slow"][4:6] == ["1", "–"]
-    assert "97 % of the test images" in accuracy.table(race).title
+    assert "97 % of the test images" in target_table(race).title
 
 
 @pytest.mark.parametrize(
@@ -96,17 +107,17 @@ def test_a_target_in_a_table(tmp_path: Path) -> None:
 )
 def test_a_target_that_is_not_reached(more: dict[str, Any], said: str, tmp_path: Path) -> None:
     of = results(tmp_path, trained(**more))
-    sheet = accuracy.table(of.races[0])
+    sheet = target_table(of.races[0])
     assert any(note.startswith(said) for note in sheet.notes)
     assert all(row[3].startswith("(") for row in rows_of(sheet).values())
-    assert accuracy.headline(of).startswith("No backend reached a target")
+    assert accuracy_headline(of).startswith("No backend reached a target")
 
 
 def test_a_diverged_seed_is_said(tmp_path: Path) -> None:
     records = trained()
     next(entry for entry in records if entry["kind"] == "training")["cost"] = None
     (race,) = results(tmp_path, records).races
-    assert "slow: 1 of 10 seeds diverged" in accuracy.table(race).notes
+    assert "slow: 1 of 10 seeds diverged" in target_table(race).notes
 
 
 def test_the_headline_is_of_the_highest_target_that_was_reached(tmp_path: Path) -> None:
@@ -114,7 +125,7 @@ def test_the_headline_is_of_the_highest_target_that_was_reached(tmp_path: Path) 
     ratio = next(row.ratio for row in outcomes(of.races[1]) if row.ratio)
     assert ratio is not None
     assert ratio.interval is not None
-    said = accuracy.headline(of)
+    said = accuracy_headline(of)
     low, high = 1 / ratio.interval.high, 1 / ratio.interval.low
     assert said.startswith("On this machine swift trains to 97 % of the test images in 0.")
     assert said.endswith(f" s, {1 / ratio.estimate:.2f} [{low:.2f}, {high:.2f}] times as fast as slow.")
@@ -138,16 +149,16 @@ ODD: dict[str, list[list[dict[str, Any]]]] = {
 def test_odd_results_give_a_page(case: str, tmp_path: Path) -> None:
     chosen = choose([written(tmp_path, "a.jsonl", *ODD[case])])
     assert chosen.accuracy is not None
-    drawn = accuracy_figures.drawn(chosen.accuracy, look(chosen.accuracy))
+    drawn = accuracy_figures(chosen.accuracy, look(chosen.accuracy))
     followed = any(entry["kind"] == "curve" for entry in ODD[case][0]) and case != "nobody left"
     assert [one.name for one in drawn] == [
-        name for name in accuracy.FIGURES if followed or name != "cost-over-training"
+        name for name in ACCURACY_FIGURES if followed or name != "cost-over-training"
     ]
-    html = page(chosen, [figures.picture(one) for one in drawn[:1]])
+    html = page(chosen, [picture_of(one) for one in drawn[:1]])
     ET.fromstring(html)
     assert "<script" not in without_ours(html)
-    assert "<script" not in sections.summary(chosen)
-    assert sections.csv_files(chosen)["samples.csv"].count("\n") > len(ODD[case][0]) / 10
+    assert "<script" not in markdown_summary(chosen)
+    assert csv_files(chosen)["samples.csv"].count("\n") > len(ODD[case][0]) / 10
 
 
 @pytest.mark.parametrize(
@@ -166,7 +177,7 @@ def test_values_that_cannot_be_are_one_line(change: dict[str, Any], tmp_path: Pa
 
 def test_every_seed_is_a_mark_hollow_where_the_target_is_not_reached(tmp_path: Path) -> None:
     of = results(tmp_path, trained(), trained(number=1, target=0.98))
-    figure = accuracy_figures.time_to_accuracy(accuracy.by_target(of), look(of))
+    figure = time_to_accuracy(by_target(of), look(of))
     marks = [line for line in figure.axes[0].lines if line.get_linestyle() == "None"]
     assert [np.size(line.get_xdata()) for line in marks] == [10] * 4
     assert [line.get_markerfacecolor() == "none" for line in marks] == [False, False, True, True]
@@ -176,7 +187,7 @@ def test_every_seed_is_a_mark_hollow_where_the_target_is_not_reached(tmp_path: P
 
 def test_the_band_is_over_all_seeds_that_were_followed(tmp_path: Path) -> None:
     of = results(tmp_path, trained(followed=3))
-    figure = accuracy_figures.accuracy_over_training(of.races[0], look(of))
+    figure = accuracy_over_training(of.races[0], look(of))
     band = figure.axes[1].collections[0].get_paths()[0].vertices
     assert np.asarray(band)[:, 1].min() == pytest.approx(90)
     assert np.asarray(band)[:, 1].max() == pytest.approx(97.5)
@@ -185,7 +196,7 @@ def test_the_band_is_over_all_seeds_that_were_followed(tmp_path: Path) -> None:
 def test_cost_is_drawn_with_a_band_and_what_is_not_finite_is_said(tmp_path: Path) -> None:
     records = trained(followed=3)
     of = results(tmp_path, records)
-    figure = accuracy_figures.cost_over_training(of.races[0], look(of))
+    figure = cost_over_training(of.races[0], look(of))
     band = np.asarray(figure.axes[1].collections[0].get_paths()[0].vertices)
     assert (band[:, 1].min(), band[:, 1].max()) == pytest.approx((0.125, 0.7))
     (line,) = (one for one in figure.axes[1].lines if one.get_color() == look(of)["swift"].colour)
@@ -195,7 +206,7 @@ def test_cost_is_drawn_with_a_band_and_what_is_not_finite_is_said(tmp_path: Path
     curves[0]["cost"] = [2.5, None, 0.125]
     diverged = results(tmp_path, records)
     assert "Not drawn: costs that are 0 or not finite, 1 of 12." in words_of(
-        accuracy_figures.cost_over_training(diverged.races[0], look(of))
+        cost_over_training(diverged.races[0], look(of))
     )
     curves[0]["cost"] = [2.5]
     with pytest.raises(UserError, match="expected 3 costs, found 1"):
@@ -209,24 +220,24 @@ def test_files_of_before_tell_no_cost(tmp_path: Path) -> None:
             del entry["cost"]
     of = results(tmp_path, records)
     assert all(course.cost is None for entrant in of.races[0].entrants.values() for course in entrant.courses)
-    assert "cost-over-training" not in [one.name for one in accuracy_figures.drawn(of, look(of))]
+    assert "cost-over-training" not in [one.name for one in accuracy_figures(of, look(of))]
 
 
 def test_the_frontier() -> None:
     points = [(1.0, 90.0), (2.0, 89.0), (2.0, 95.0), (3.0, 95.0), (0.5, 80.0)]
-    assert accuracy_figures.best_of(points) == [(0.5, 80.0), (1.0, 90.0), (2.0, 95.0)]
+    assert best_of(points) == [(0.5, 80.0), (1.0, 90.0), (2.0, 95.0)]
 
 
 def test_nothing_was_followed_is_said(tmp_path: Path) -> None:
     of = results(tmp_path, trained(followed=0))
-    assert "No training was followed" in words_of(accuracy_figures.accuracy_over_training(of.races[0], look(of)))
+    assert "No training was followed" in words_of(accuracy_over_training(of.races[0], look(of)))
 
 
 # --- the four answers ------------------------------------------------------------------------------------
 
 
 def test_answers_without_results_say_what_to_run() -> None:
-    said = [one.answer for one in answers.answers(Chosen())]
+    said = [one.answer for one in answers(Chosen())]
     assert len(said) == 4
     assert all(answer.startswith("Not measured yet: run python -m bench") for answer in said)
 
@@ -236,7 +247,7 @@ def test_answers_of_a_race(tmp_path: Path) -> None:
     chosen = choose([written(tmp_path, "r.jsonl", race_records(seconds))])
     assert chosen.race is not None
     race = chosen.race.races[0]
-    loop, _, _, libraries = (one.answer for one in answers.answers(chosen))
+    loop, _, _, libraries = (one.answer for one in answers(chosen))
     found = statistics.ratio(race.rounds(), "vectorized", "naive")
     assert found is not None
     assert f"vectorised NumPy is {1 / found.estimate:.1f} [" in loop
@@ -252,7 +263,7 @@ def test_answers_of_benchmarks() -> None:
     full = measured("round", "vectorized", [0.25], "full batch", curve=curve(20, 0.25, 0.6))
     small = measured("round", "vectorized", [0.5], "mini-batches", at_home=False, curve=curve(5, 0.5))
     chosen = Chosen(replace(USUAL, measurements=[*NAIVE, *SWIFT, replace(full, batch=None), small]))
-    loop, batches, *_ = (one.answer for one in answers.answers(chosen))
+    loop, batches, *_ = (one.answer for one in answers(chosen))
     assert "vectorised NumPy is 30 times as fast" in loop
     assert "no confidence interval" in loop
     assert "a round in batches of 128 takes 2.000 times as long" in batches
@@ -271,6 +282,6 @@ def test_results_of_an_unknown_kind_hide_nothing(tmp_path: Path, capsys: pytest.
 
 
 def test_a_headline_of_two_that_are_not_told_apart_says_so(tmp_path: Path) -> None:
-    said = accuracy.headline(results(tmp_path, trained({"slow": 0.5, "twin": 0.499})))
+    said = accuracy_headline(results(tmp_path, trained({"slow": 0.5, "twin": 0.499})))
     assert "trains to 97 % of the test images" in said
     assert said.startswith("On this machine slow") or said.endswith("which does not tell them apart.")

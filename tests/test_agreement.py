@@ -7,7 +7,7 @@ import pytest
 from broken import Right
 from conformance import SOME, case_of
 
-from bench.agreement import Expected, Result, Trial, check, compare, reference, scale_of
+from bench.agreement.check import Expected, Result, Trial, check, compare, reference, scale_of
 from impls.contract import DType, Layer, Network, Parameters, Plan, Quantity, State
 
 EPS = float(np.finfo(np.float32).eps)

@@ -12,12 +12,16 @@ import pytest
 import bench
 import data
 import impls
-from bench import UserError, article, courses, findings, threads
+from bench import UserError
 from bench.__main__ import main
-from bench.experiments import TEST, Change, Experiment, Grid, Screen, Setting, printed
-from bench.journal import Journal
-from bench.quality import mean_cost, share_correct
-from bench.results import read
+from bench.analysis.article import effects, experiment_results, setting_results
+from bench.experiments import article
+from bench.records.files import read
+from bench.records.journal import Journal
+from bench.timing import threads
+from bench.training.article_worker import share_overflowing
+from bench.training.metrics import mean_cost, share_correct
+from bench.workloads.article import TEST, Change, Experiment, Grid, Screen, Setting, printed
 from data import Digits, mnist
 from impls.contract import Layer
 
@@ -83,7 +87,7 @@ def test_rows_beside_the_article(
     assert re.search(
         r"^learns: accuracy, test, after 3 rounds +99\.99 % +\d+\.\d\d% +\d+\.\d\d% +\d+\.\d\d% +no", out, re.MULTILINE
     )
-    learns, dies, diverges = findings.rows(read(folder / "found.jsonl").races)
+    learns, dies, diverges = experiment_results(read(folder / "found.jsonl").races)
     assert (learns.seeds, learns.diverged, learns.collapsed) == (2, 0, {})
     assert (dies.seeds, dies.diverged, dies.collapsed, dies.zeros, dies.dead) == (2, 0, {0: 2}, 1.0, [10, 10])
     assert (diverges.seeds, diverges.diverged) == (2, 2)
@@ -131,8 +135,8 @@ def test_where_a_plainly_written_sigmoid_overflows() -> None:
     weights = np.zeros((784, 8), np.float32)
     weights[0, 0], weights[0, 1], weights[0, 2] = -2.7, -2.8, 3.0  # 255 times that: -688.5, -714, 765
     layers = (Layer(weights, np.zeros(8, np.float32)), *SMALL.parameters(0, "float32")[1:])
-    assert courses.share_overflowing(network, layers, images) == 4 / 40
-    assert courses.share_overflowing(SMALL.network, layers, images) == 0
+    assert share_overflowing(network, layers, images) == 4 / 40
+    assert share_overflowing(SMALL.network, layers, images) == 0
 
 
 def test_it_goes_on_after_the_finished_seeds(
@@ -188,8 +192,8 @@ def test_a_grid_leaves_what_is_far_off_and_lists_what_holds(
     assert run(folder, "--grid") == 0
     out = capsys.readouterr().out
     strict, lax = read(folder / "found.jsonl").races
-    assert [(one.seeds, one.left, one.held) for one in findings.held(strict)] == [(1, True, 1), (1, True, 1)]
-    assert [(one.seeds, one.left, one.held) for one in findings.held(lax)] == [(2, False, 2), (2, False, 2)]
+    assert [(one.seeds, one.left, one.held) for one in setting_results(strict)] == [(1, True, 1), (1, True, 1)]
+    assert [(one.seeds, one.left, one.held) for one in setting_results(lax)] == [(2, False, 2), (2, False, 2)]
     assert "2 of 2 settings tried, 2 of them left; 0 hold all 2 figures (not MNIST" in out
     assert "2 of 2 settings tried, 0 of them left; 2 hold all 2 figures" in out
     assert "after 2 rounds: 50 %; left before that" in out
@@ -203,7 +207,7 @@ def test_one_factor_at_a_time(
     monkeypatch.setattr(article, "RELU_DESIGN", changes)
     assert run(folder, "--relu") == 0
     (race,) = read(folder / "found.jsonl").races
-    base, dead = findings.effects(race)
+    base, dead = effects(race)
     assert (base.difference, base.interval) == (None, None)
     assert dead.difference is not None
     assert dead.difference == pytest.approx(np.mean(dead.accuracies) - np.mean(base.accuracies))

@@ -11,10 +11,10 @@ import pytest
 from broken import WRONG, Right, Wrong
 from conformance import CHECKS, BrokenPromise, Case, label_of, pool
 
-from bench import agreement
-from bench.agree import SHUFFLED
-from bench.cases import CASES
-from bench.trials import trial_of
+from bench.agreement.check import check, reference
+from bench.agreement.problems import trial_of
+from bench.experiments.agree import SHUFFLED
+from bench.workloads.cases import CASES
 from impls.contract import DType, Network
 
 EVERY_WRONG = pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
@@ -59,13 +59,11 @@ def test_every_check_rejects_somebody() -> None:
 def gate(network: Network, dtype: DType) -> list[Case]:
     """Its trials, as `python -m bench agree` has them, but small."""
     timed = [trial_of(replace(case, network=network, dtype=dtype), pool()) for case in (*CASES, SHUFFLED)]
-    return [Case(trial, agreement.reference(trial)) for trial in timed]
+    return [Case(trial, reference(trial)) for trial in timed]
 
 
 def failures_at_the_gate(backend: Right, network: Network, dtype: DType) -> list[str]:
-    results = itertools.chain.from_iterable(
-        agreement.check(backend, backend.NAME, *case) for case in gate(network, dtype)
-    )
+    results = itertools.chain.from_iterable(check(backend, backend.NAME, *case) for case in gate(network, dtype))
     return [result.failure for result in results if result.failure]
 
 

@@ -11,16 +11,18 @@ import pytest
 from rich.console import Console
 
 import bench
-from bench import calibrate, compare, threads
 from bench.__main__ import main
-from bench.cases import MINI_BATCHES
-from bench.measuring import Task, slowed, work_of
-from bench.raced import Entrant, Process, Raced, Sample
-from bench.results import ResultSet, read
-from bench.verdicts import AGAIN, GENERATIONS, ITSELF, SLOWDOWNS, verdicts
+from bench.analysis.calibrate import AGAIN, GENERATIONS, ITSELF, SLOWDOWNS, verdicts
+from bench.analysis.compare import AFTER, BEFORE, changes
+from bench.experiments.calibrate import BACKEND
+from bench.records.files import ResultSet, read
+from bench.records.races import Entrant, Process, Raced, Sample
+from bench.tables.compare import print_revisions
+from bench.timing import threads
+from bench.timing.worker import Task, slowed, work_of
+from bench.workloads.cases import MINI_BATCHES
 from data import Digits, mnist
 from impls.contract import Plan, check_plan_fits
-from reports import compared
 
 NOISE = 0.005  # of a generation's median, relative
 
@@ -72,14 +74,14 @@ def test_what_starting_first_does_is_no_slowdown_and_hides_none() -> None:
 
 
 def test_compare_and_its_report_tell_the_first_place_apart() -> None:
-    found = raced(16, {compare.BEFORE: 1.0, compare.AFTER: 1.05})
-    found.baseline = compare.BEFORE
+    found = raced(16, {BEFORE: 1.0, AFTER: 1.05})
+    found.baseline = BEFORE
     for generation in range(16):
-        first = found.first[generation] = (compare.BEFORE, compare.AFTER)[generation % 2]
+        first = found.first[generation] = (BEFORE, AFTER)[generation % 2]
         sample = found.entrants[first].samples[generation]
         found.entrants[first].samples[generation] = replace(sample, wall=1.2 * sample.wall)
-    assert compare.show_revisions(Console(quiet=True), [found], 0.02)
-    (ratio,) = compared.changes(ResultSet(Path("x"), "", {}, "", None, races=[found])).values()
+    assert print_revisions(Console(quiet=True), [found], 0.02)
+    (ratio,) = changes(ResultSet(Path("x"), "", {}, "", None, races=[found])).values()
     assert ratio is not None
     assert ratio.separated
 
@@ -167,9 +169,9 @@ def test_bad_input_is_one_line(
 
 
 def test_comparisons_are_as_long_as_those_of_compare(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from bench.commands import make_parser
+    from bench.commands.parser import make_parser
 
     usual = make_parser().parse_args(["calibrate"])
     assert usual.generations == GENERATIONS
     assert usual.images == make_parser().parse_args(["compare", "main"]).images
-    assert calibrate.BACKEND == "minibatch"
+    assert BACKEND == "minibatch"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import impls
-from bench.cases import CASES, FULL_BATCH, MINI_BATCHES, SAME_PLAN, Case, home
+from bench.workloads.cases import CASES, FULL_BATCH, MINI_BATCHES, SAME_PLAN, Case, home
 from impls.contract import check_parameters
 
 

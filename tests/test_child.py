@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import threads
-from bench.child import Child, ChildFailed
+from bench.timing import threads
+from bench.timing.process import Child, ChildFailed
 
 ROOT = Path(__file__).parents[1]
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can stop a process that must not stay behind")

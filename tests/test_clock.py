@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from bench.clock import Clock, Elapsed, cpu_seconds
+from bench.timing.clock import Clock, Elapsed, cpu_seconds
 
 BUSY = 0.05  # seconds of CPU
 

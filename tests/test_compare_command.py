@@ -13,10 +13,13 @@ from test_raced import HEADER, KEY, MACHINE, end_of, process, sample
 
 import bench
 import impls
-from bench import UserError, compare, revisions, threads
+from bench import UserError
 from bench.__main__ import main
-from bench.journal import Journal
-from bench.measuring import FLOOR
+from bench.experiments import revisions
+from bench.experiments.compare import in_both
+from bench.records.journal import Journal
+from bench.timing import threads
+from bench.timing.worker import FLOOR
 from data import Digits, mnist
 
 ROOT = Path(__file__).parents[1]
@@ -149,15 +152,13 @@ def test_an_interrupted_comparison_goes_on_but_only_as_long_as_it_was_meant(
 
 def test_all_backends_of_both_are_the_default(checkout: Path) -> None:
     right = revisions.revision("right")
-    assert compare.in_both(right, right) == list(impls.available())
+    assert in_both(right, right) == list(impls.available())
     registry = checkout / "impls" / "__init__.py"
     registry.write_text(registry.read_text().replace('    "minibatch": Entry("impls.minibatch"),\n', ""))
-    assert compare.in_both(right, revisions.working_tree()) == [
-        name for name in impls.available() if name != "minibatch"
-    ]
+    assert in_both(right, revisions.working_tree()) == [name for name in impls.available() if name != "minibatch"]
     registry.write_text("broken")
     with pytest.raises(UserError, match="cannot be listed"):
-        compare.in_both(right, revisions.working_tree())
+        in_both(right, revisions.working_tree())
 
 
 def test_an_exported_revision_is_kept_and_has_nothing_but_the_backends(checkout: Path) -> None:

@@ -20,9 +20,9 @@ from scipy.special import stdtrit
 
 import impls
 from bench import UserError
-from bench.agreement import QUANTITIES, Trial, reference
-from bench.judging import judge
-from bench.plans import rounds_of_plans
+from bench.agreement.check import QUANTITIES, Trial, reference
+from bench.agreement.isolated import judge
+from bench.workloads.plans import rounds_of_plans
 from data import Digits
 from impls.contract import Array, Backend, DType, Network, Plan, zero_velocities
 from impls.initialisation import initial_parameters

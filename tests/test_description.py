@@ -1,14 +1,15 @@
 """The key of a time: whatever it depends on changes it."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import bench
 import impls
-from bench import description, machine
-from bench.cases import MINI_BATCHES
-from bench.description import key, source_in, source_of
+from bench.records import environment, fingerprint
+from bench.workloads.cases import MINI_BATCHES
 
 SHA = "0" * 64
 
@@ -21,9 +22,9 @@ def key_of(**others: Any) -> dict[str, Any]:
         "n_threads": 2,
         "sources": {"naive": "abc"},
         "data_sha256": SHA,
-        "machine": machine.describe(),
+        "machine": environment.describe(),
     }
-    return key(**(usual | others))
+    return fingerprint.key(**(usual | others))
 
 
 @pytest.mark.parametrize(
@@ -35,9 +36,9 @@ def key_of(**others: Any) -> dict[str, Any]:
         {"n_threads": 1},
         {"sources": {"naive": "abd"}},
         {"data_sha256": "1" * 64},
-        {"machine": machine.describe() | {"blas": [{"name": "another"}]}},
-        {"machine": machine.describe() | {"libraries": {"numpy": "another"}}},
-        {"machine": machine.describe() | {"id": "another"}},
+        {"machine": environment.describe() | {"blas": [{"name": "another"}]}},
+        {"machine": environment.describe() | {"libraries": {"numpy": "another"}}},
+        {"machine": environment.describe() | {"id": "another"}},
     ],
 )
 def test_whatever_a_time_depends_on_changes_its_key(others: dict[str, Any]) -> None:
@@ -46,29 +47,41 @@ def test_whatever_a_time_depends_on_changes_its_key(others: dict[str, Any]) -> N
 
 
 def test_what_a_time_does_not_depend_on_leaves_it() -> None:
-    assert key_of(machine=machine.describe() | {"commit": "another", "threads": {}}) == key_of()
+    assert key_of(machine=environment.describe() | {"commit": "another", "threads": {}}) == key_of()
 
 
 def test_the_measuring_code_is_part_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*description.MEASURING, *description.TRAINING):
-        (tmp_path / name).write_bytes((description.BENCH / name).read_bytes())
-    of_round, of_training = key_of(), key_of(measure="training")
-    monkeypatch.setattr(description, "BENCH", tmp_path)
-    assert (key_of(), key_of(measure="training")) == (of_round, of_training)
-    for name in description.TRAINING:
-        (tmp_path / name).write_text("changed = True\n")
-        assert key_of() == of_round  # which trains by no recipe
-        assert key_of(measure="training") != of_training
-        of_training = key_of(measure="training")
-    (tmp_path / "clock.py").write_text("changed = True\n")
-    assert key_of() != of_round
+    for room in fingerprint.TRAINING:
+        shutil.copytree(bench.ROOT / "bench" / room, tmp_path / "bench" / room)
+    of_epoch, of_training = key_of(), key_of(measure="training")
+    monkeypatch.setattr(bench, "ROOT", tmp_path)
+    assert (key_of(), key_of(measure="training")) == (of_epoch, of_training)
+    (tmp_path / "bench" / "training" / "new.py").write_text("changed = True\n")
+    assert key_of() == of_epoch  # which trains by no recipe
     assert key_of(measure="training") != of_training
+    of_training = key_of(measure="training")
+    for room in fingerprint.MEASURING:
+        (tmp_path / "bench" / room / "new.py").write_text("changed = True\n")
+        assert key_of() != of_epoch
+        assert key_of(measure="training") != of_training
+        of_epoch, of_training = key_of(), key_of(measure="training")
+
+
+def test_a_file_that_moves_to_another_folder_changes_the_hash(tmp_path: Path) -> None:
+    for room in ("timing", "training"):
+        (tmp_path / room).mkdir()
+    (tmp_path / "timing" / "worker.py").write_text("first = 1\n")
+    (tmp_path / "training" / "worker.py").write_text("second = 2\n")
+    before = fingerprint.hash_of(tmp_path, tmp_path.rglob("*.py"))
+    (tmp_path / "timing" / "worker.py").write_text("second = 2\n")
+    (tmp_path / "training" / "worker.py").write_text("first = 1\n")
+    assert fingerprint.hash_of(tmp_path, tmp_path.rglob("*.py")) != before
 
 
 def test_every_backend_has_a_source_of_its_own() -> None:
     names = [name for name in impls.names() if impls.unavailable_reason(name) is None]
-    assert len({source_of(name) for name in names}) == len(names)
-    assert source_of("naive") == source_of("impls.naive")  # a module, by its path
+    assert len({fingerprint.source_of(name) for name in names}) == len(names)
+    assert fingerprint.source_of("naive") == fingerprint.source_of("impls.naive")  # a module, by its path
 
 
 def test_a_changed_module_or_package_has_another_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,10 +91,10 @@ def test_a_changed_module_or_package_has_another_source(tmp_path: Path, monkeypa
     (package / "part.py").write_text("x = 1\n")
     (tmp_path / "backend_in_a_file.py").write_text("x = 1\n")
     monkeypatch.syspath_prepend(tmp_path)
-    before = source_of("backend_in_a_package"), source_of("backend_in_a_file")
+    before = fingerprint.source_of("backend_in_a_package"), fingerprint.source_of("backend_in_a_file")
     (package / "part.py").write_text("x = 2\n")
     (tmp_path / "backend_in_a_file.py").write_text("x = 2\n")
-    after = source_of("backend_in_a_package"), source_of("backend_in_a_file")
+    after = fingerprint.source_of("backend_in_a_package"), fingerprint.source_of("backend_in_a_file")
     assert before[0] != after[0]
     assert before[1] != after[1]
 
@@ -89,12 +102,12 @@ def test_a_changed_module_or_package_has_another_source(tmp_path: Path, monkeypa
 @pytest.mark.parametrize("name", ["nubma", "not.there", "sys"])
 def test_a_backend_without_source_is_named(name: str) -> None:
     with pytest.raises(impls.UnknownBackend, match=name):
-        source_of(name)
+        fingerprint.source_of(name)
 
 
 def test_the_source_of_a_revision_is_all_of_its_backends(tmp_path: Path) -> None:
     (tmp_path / "impls").mkdir()
     (tmp_path / "impls" / "a.py").write_text("x = 1\n")
-    before = source_in(tmp_path)
+    before = fingerprint.source_in(tmp_path)
     (tmp_path / "impls" / "b.py").write_text("")
-    assert source_in(tmp_path) != before
+    assert fingerprint.source_in(tmp_path) != before

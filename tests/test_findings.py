@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from bench import findings
-from bench.experiments import EXPERIMENTS, GRIDS, PIXELS, RELU, RELU_DESIGN, Setting, printed
-from bench.raced import Raced
+from bench.analysis.article import compared, constant_answer, effects, experiment_results, mini_batches, setting_results
+from bench.records.races import Raced
+from bench.workloads.article import EXPERIMENTS, GRIDS, PIXELS, RELU, RELU_DESIGN, Setting, printed
 
 LABELS = {"train": [5923, 6742, 47335], "test": [980, 1135, 7885]}
 EITHER = ("test", "train")
@@ -49,40 +49,40 @@ def test_a_printed_number_is_all_that_is_rounded_to_it() -> None:
 
 def test_a_figure_is_held_where_the_range_of_seeds_has_it() -> None:
     courses = [course(0, 0.5, 0.90), course(1, 0.5, 0.93)]
-    found = findings.compared(figure("accuracy", "92.86", 1), courses, LABELS)
+    found = compared(figure("accuracy", "92.86", 1), courses, LABELS)
     assert (found.split, found.round, found.values, found.holds) == ("test", 1, [0.90, 0.93], True)
-    assert findings.compared(figure("accuracy", "93.00", 1), courses, LABELS).holds  # to its last digit
-    above = findings.compared(figure("accuracy", "93.01", 1), courses, LABELS)
+    assert compared(figure("accuracy", "93.00", 1), courses, LABELS).holds  # to its last digit
+    above = compared(figure("accuracy", "93.01", 1), courses, LABELS)
     assert (above.holds, above.split) == (False, "test")  # the nearer of both
-    below = findings.compared(figure("accuracy", "89.50", 1), courses, LABELS)
+    below = compared(figure("accuracy", "89.50", 1), courses, LABELS)
     assert (below.holds, below.split) == (True, "train")
-    assert findings.compared(figure("accuracy", "50.00", 1, 0), courses, LABELS).round == 0
-    assert not findings.compared(figure("accuracy", "50.00", 7), courses, LABELS).holds  # nobody got so far
+    assert compared(figure("accuracy", "50.00", 1, 0), courses, LABELS).round == 0
+    assert not compared(figure("accuracy", "50.00", 7), courses, LABELS).holds  # nobody got so far
 
 
 def test_the_score_of_a_constant_answer_is_named() -> None:
     courses = [course(0, 0.5)]
-    assert findings.compared(figure("accuracy", "11.35", 0), courses, LABELS).constant == "always 1, test"
-    assert findings.compared(figure("accuracy", "11.24", 0), courses, LABELS).constant == "always 1, train"
-    assert findings.compared(figure("accuracy", "9.80", 0), courses, LABELS).constant == "always 0, test"
-    assert findings.compared(figure("accuracy", "11.24", 0, splits=("test",)), courses, LABELS).constant is None
-    assert findings.compared(figure("cost", "0.1135", 0), courses, LABELS).constant is None
-    assert findings.constant_answer(seen(0.1, answers=[0, 100, 0])) == 1
-    assert findings.constant_answer(seen(0.1, answers=[0, 99, 1])) is None
+    assert compared(figure("accuracy", "11.35", 0), courses, LABELS).constant == "always 1, test"
+    assert compared(figure("accuracy", "11.24", 0), courses, LABELS).constant == "always 1, train"
+    assert compared(figure("accuracy", "9.80", 0), courses, LABELS).constant == "always 0, test"
+    assert compared(figure("accuracy", "11.24", 0, splits=("test",)), courses, LABELS).constant is None
+    assert compared(figure("cost", "0.1135", 0), courses, LABELS).constant is None
+    assert constant_answer(seen(0.1, answers=[0, 100, 0])) == 1
+    assert constant_answer(seen(0.1, answers=[0, 99, 1])) is None
 
 
 def test_a_row_counts_what_diverged_and_what_collapsed() -> None:
     bad = course(2, 0.1)
     bad["points"][-1] |= {"train": seen(0.1, None), "test": seen(0.1, None, answers=[0, 100, 0])}
     slow = [course(0, 0, 0, 0, entrant="slow", wall=6.0), course(1, 0, 0, entrant="slow", wall=2.0)]
-    (row,) = findings.rows([race(course(1, 0.5, 0.9, 0.9), course(0, 0.5, 0.9), bad, *slow)])
+    (row,) = experiment_results([race(course(1, 0.5, 0.9, 0.9), course(0, 0.5, 0.9), bad, *slow)])
     assert (row.seeds, row.diverged, row.collapsed, row.zeros, row.dead) == (3, 1, {1: 1}, 0.25, [0, 0, 0])
     assert row.times == pytest.approx((10 / 3 * 6, 10 / 3 * 12, 0.5))  # three rounds of ten
     assert row.method_times == pytest.approx((10 / 3 * 8, 10 / 3 * 8, 0.5))
     assert row.ratio
     assert row.ratio.generations == 2
     assert row.ratio.estimate == pytest.approx((2 / 3 * 1 / 2) ** 0.5)  # seed 0: 2 s to 3 s a round, seed 1: 1 to 2
-    assert findings.rows([race()]) == []
+    assert experiment_results([race()]) == []
 
 
 def test_settings_that_hold_come_first() -> None:
@@ -92,7 +92,7 @@ def test_settings_that_hold_come_first() -> None:
         *(course(s, 0.5, 0.8 + s / 10, setting="near") for s in (0, 1)),
     ]
     figures = [figure("accuracy", "85.00", 1), figure("accuracy", "10.00", 0)]
-    near, far = findings.held(race(*courses, settings=settings, figures=figures))
+    near, far = setting_results(race(*courses, settings=settings, figures=figures))
     assert (near.name, near.seeds, near.left, near.held) == ("near", 2, False, 1)
     assert (far.name, far.seeds, far.left, far.held) == ("far", 1, True, 0)
 
@@ -101,7 +101,7 @@ def test_effects_are_of_the_same_seeds() -> None:
     changes = {"base": ["none", "base"], "he": ["init", "he"], "never": ["x", "y"]}
     base = [course(seed, 0.5 + seed / 10, setting="base") for seed in range(3)]
     he = [course(0, 0.7, setting="he"), course(1, 0.9, setting="he")]
-    first, second = findings.effects(race(*base, *he, changes=changes))
+    first, second = effects(race(*base, *he, changes=changes))
     assert (first.difference, first.interval) == (None, None)
     assert second.accuracies == [0.7, 0.9]
     assert second.difference == pytest.approx(0.25)
@@ -116,10 +116,10 @@ def test_mini_batches_a_round_and_to_the_same_accuracy() -> None:
     many = race(
         course(0, 0.1, 0.7, 0.9), course(1, 0.1, 0.7, 0.8), slow | {"wall": 6.0}, name="80, mini-batches", rounds=5
     )
-    found = findings.mini_batches([few, many])
+    found = mini_batches([few, many])
     assert found
     assert found == pytest.approx((1.5, 0.8, 100, 2, 0.7))
-    assert findings.mini_batches([few]) is None
+    assert mini_batches([few]) is None
 
 
 # --- the experiments ---------------------------------------------------------------------------------------

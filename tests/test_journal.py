@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench import UserError
-from bench.journal import SCHEMA, Journal, differences, read, whole_generations
+from bench.records.journal import SCHEMA, Journal, differences, read_records, whole_generations
 
 
 def header(number: int = 0, **key: Any) -> dict[str, Any]:
@@ -32,9 +32,9 @@ def left(path: Path, *records: dict[str, Any]) -> Path:
 def test_a_record_is_on_disk_as_soon_as_it_is_there(tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "file.jsonl"
     with Journal(path, [header(0), header(1)]) as journal:
-        assert read(path) == ([header(0), header(1)], False)
+        assert read_records(path) == ([header(0), header(1)], False)
         journal.record(sample(0))
-        assert read(path)[0] == journal.records == [header(0), header(1), sample(0)]
+        assert read_records(path)[0] == journal.records == [header(0), header(1), sample(0)]
         assert journal.next_generation == 0
 
 
@@ -45,7 +45,7 @@ def test_it_goes_on_after_the_whole_generations(tmp_path: Path) -> None:
         assert journal.next_generation == 2  # as records of 1 stay in the file
         journal.record(sample(2))
         journal.record(end_of(2))
-    records, cut = read(path)
+    records, cut = read_records(path)
     assert not cut
     assert len(records) == 7
     assert whole_generations(records) == [header(), sample(0), end_of(0), sample(2), end_of(2)]
@@ -61,10 +61,10 @@ def test_a_line_that_was_cut_is_no_record(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for length in range(whole.rindex(b'{"kind": "generation"') + 1, len(whole)):
         path.write_bytes(whole[:length])
-        assert read(path) == ([header(), sample(0)], True)
+        assert read_records(path) == ([header(), sample(0)], True)
     with Journal(path, [header()]):
         pass
-    assert read(path) == ([header(), sample(0)], False)
+    assert read_records(path) == ([header(), sample(0)], False)
 
 
 @pytest.mark.parametrize(
@@ -116,9 +116,9 @@ def test_what_is_no_such_file_is_one_line(content: bytes, said: str, tmp_path: P
     path = tmp_path / "file"
     path.write_bytes(content)
     with pytest.raises(UserError, match=said) as caught:
-        read(path)
+        read_records(path)
     assert "\n" not in str(caught.value)
     with pytest.raises(UserError):
-        read(tmp_path / "absent")
+        read_records(tmp_path / "absent")
     with pytest.raises(UserError, match="cannot be read"):
-        read(tmp_path)
+        read_records(tmp_path)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import impls
-from bench.agreement import Trial, reference
-from bench.judging import Case, judge
+from bench.agreement.check import Trial, reference
+from bench.agreement.isolated import Case, judge
 from impls.contract import Network, Plan
 from impls.initialisation import initial_parameters
 

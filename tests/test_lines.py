@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import impls
-from bench.lines import count, lines_of_code
+from bench.records import fingerprint
 
 SOURCE = '''"""A docstring
 over three lines.
@@ -43,7 +43,7 @@ thirteen, as a string's blank line is part of it"""
 
 
 def test_what_counts() -> None:
-    assert count(SOURCE) == 13
+    assert fingerprint.count(SOURCE) == 13
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,12 @@ def test_what_counts() -> None:
     ],
 )
 def test_small_sources(source: str, lines: int) -> None:
-    assert count(source) == lines
+    assert fingerprint.count(source) == lines
 
 
 @pytest.mark.parametrize("name", ["naive", "vectorized", "minibatch", "numba", "scipy_sparse"])
 def test_of_a_backend(name: str) -> None:
     backend = impls.load(name)
     source = Path(str(backend.__file__)).read_text()  # type: ignore[attr-defined]
-    assert lines_of_code(backend) == count(source)  # type: ignore[arg-type]
-    assert 20 < lines_of_code(backend) < len(source.splitlines())  # type: ignore[arg-type]
+    assert fingerprint.lines_of_code(backend) == fingerprint.count(source)  # type: ignore[arg-type]
+    assert 20 < fingerprint.lines_of_code(backend) < len(source.splitlines())  # type: ignore[arg-type]

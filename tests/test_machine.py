@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from bench import machine
+from bench.records import environment
+from bench.timing.noise import noise
 
 
 def test_every_field_is_filled() -> None:
-    found = machine.describe()
+    found = environment.describe()
     assert all(found.values())
     assert {"cpu", "cores", "caches", "governor", "hypervisor", "blas", "threads", "commit", "id"} <= found.keys()
     assert all(part for blas in found["blas"] for part in blas.values())
@@ -22,9 +23,9 @@ def test_caches_and_governor_are_read_and_absent_ones_are_unknown(tmp_path: Path
             (index / name).write_text(f"{text}\n")
     (tmp_path / "cpufreq").mkdir()
     (tmp_path / "cpufreq" / "scaling_governor").write_text("powersave\n")
-    assert machine.caches(tmp_path) == "L1d 48K, L1i 32K, L2 2048K"
-    assert machine.governor(tmp_path) == "powersave"
-    assert machine.caches(tmp_path / "absent") == machine.governor(tmp_path / "absent") == "unknown"
+    assert environment.caches(tmp_path) == "L1d 48K, L1i 32K, L2 2048K"
+    assert environment.governor(tmp_path) == "powersave"
+    assert environment.caches(tmp_path / "absent") == environment.governor(tmp_path / "absent") == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -33,12 +34,12 @@ def test_caches_and_governor_are_read_and_absent_ones_are_unknown(tmp_path: Path
 )
 def test_hypervisor(text: str, expected: str, tmp_path: Path) -> None:
     (tmp_path / "cpuinfo").write_text(f"model name : one\n{text}\n")
-    assert machine.hypervisor(tmp_path / "cpuinfo") == expected
-    assert machine.hypervisor(tmp_path / "absent") == "unknown"
+    assert environment.hypervisor(tmp_path / "cpuinfo") == expected
+    assert environment.hypervisor(tmp_path / "absent") == "unknown"
 
 
 def test_stolen_time_is_told_in_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sysconf", lambda _: 100)
     (tmp_path / "stat").write_text("cpu  1 2 3 400 5 6 7 250 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n")
-    assert machine.noise(tmp_path / "stat").stolen == 2.5
-    assert machine.noise(tmp_path / "absent").stolen is None
+    assert noise(tmp_path / "stat").stolen == 2.5
+    assert noise(tmp_path / "absent").stolen is None

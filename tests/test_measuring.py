@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import measuring
-from bench.cases import MINI_BATCHES
-from bench.measuring import FLOOR, Task, Worker
-from bench.turns import stored
+from bench.timing.session import stored
+from bench.timing.worker import FLOOR, Task, Worker
+from bench.workloads.cases import MINI_BATCHES
 from data import Digits
 
 
@@ -20,8 +19,8 @@ def test_memory_that_is_counted_late_makes_no_call_cost_less_than_none(
     digits = stored(Digits(np.zeros((20, 784), np.uint8), np.zeros(20, np.int64)), tmp_path / "digits")
     worker = Worker(Task(FLOOR, "round", MINI_BATCHES, digits, 20, 1))
     worker.load()
-    monkeypatch.setattr(measuring, "status", lambda field: after)
-    monkeypatch.setattr(measuring, "start_peak_anew", lambda: before)
+    monkeypatch.setattr("bench.timing.worker.status", lambda field: after)
+    monkeypatch.setattr("bench.timing.worker.start_peak_anew", lambda: before)
     assert worker.describe(with_rates=False)["call_peak"] == expected
 
 

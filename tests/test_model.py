@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import UserError, model
+from bench import UserError
+from bench.training.saved import FORMAT, load_network, save_network
 from impls.contract import DType, Layer, Network, Parameters
 from impls.initialisation import initial_parameters
 
@@ -21,7 +22,7 @@ PARAMETERS = initial_parameters(NETWORK, "standard_normal", 0, "float32")
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
-    model.save(tmp_path / "network.npz", NETWORK, PARAMETERS)
+    save_network(tmp_path / "network.npz", NETWORK, PARAMETERS)
     return tmp_path / "network.npz"
 
 
@@ -34,7 +35,7 @@ def is_the_saved_one(network: Network, parameters: Parameters) -> bool:
 
 def error_of(path: Path) -> str:
     with pytest.raises(UserError) as caught:
-        model.load(path)
+        load_network(path)
     message = str(caught.value)
     assert message.startswith(f"{path}: ")
     assert "\n" not in message
@@ -64,8 +65,8 @@ def described(path: Path, **changes: Any) -> Path:
 def test_what_was_saved_comes_back(tmp_path: Path, sizes: tuple[int, ...], dtype: DType) -> None:
     network = replace(NETWORK, sizes=sizes)
     parameters = initial_parameters(network, "standard_normal", 7, dtype)
-    model.save(tmp_path / "n.npz", network, parameters)
-    found, layers = model.load(tmp_path / "n.npz")
+    save_network(tmp_path / "n.npz", network, parameters)
+    found, layers = load_network(tmp_path / "n.npz")
     assert found == network
     assert found.pixel_scale == 0.1 + 0.2  # to the last bit
     assert isinstance(found.sizes, tuple)
@@ -77,15 +78,15 @@ def test_what_was_saved_comes_back(tmp_path: Path, sizes: tuple[int, ...], dtype
 
 
 def test_the_name_is_taken_as_it_is(tmp_path: Path) -> None:
-    model.save(tmp_path / "no suffix", NETWORK, PARAMETERS)
+    save_network(tmp_path / "no suffix", NETWORK, PARAMETERS)
     assert [path.name for path in tmp_path.iterdir()] == ["no suffix"]
-    assert is_the_saved_one(*model.load(tmp_path / "no suffix"))
+    assert is_the_saved_one(*load_network(tmp_path / "no suffix"))
 
 
 def test_saving_again_replaces(saved: Path) -> None:
     other = tuple(Layer(weights + 1, biases) for weights, biases in PARAMETERS)
-    model.save(saved, NETWORK, other)
-    assert np.array_equal(model.load(saved)[1][0].weights, other[0].weights)
+    save_network(saved, NETWORK, other)
+    assert np.array_equal(load_network(saved)[1][0].weights, other[0].weights)
     assert list(saved.parent.iterdir()) == [saved]
 
 
@@ -128,7 +129,7 @@ def test_damaged_files(saved: Path, damage: int) -> None:
         changed[position] ^= damage
         saved.write_bytes(changed)
         try:
-            found = model.load(saved)
+            found = load_network(saved)
         except UserError as error:
             messages.append(str(error))
         else:
@@ -152,7 +153,7 @@ def test_foreign_files(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "foreign.npz"
     path.write_bytes(content)
     message = error_of(path)
-    assert f"expected a {model.FORMAT} file" in message
+    assert f"expected a {FORMAT} file" in message
     assert "--save" in message
 
 
@@ -160,7 +161,7 @@ def test_another_zip(tmp_path: Path) -> None:
     path = tmp_path / "archive.npz"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("letter.txt", "Dear reader\n")
-    assert f"expected a {model.FORMAT} file" in error_of(path)
+    assert f"expected a {FORMAT} file" in error_of(path)
 
 
 def test_nothing_in_it_is_executed(saved: Path, tmp_path: Path) -> None:
@@ -172,7 +173,7 @@ def test_nothing_in_it_is_executed(saved: Path, tmp_path: Path) -> None:
         trapped = np.array([Trap()], dtype=object)
         message = error_of(rewritten(saved, **{name: trapped}))
         assert "found" in message
-        model.save(saved, NETWORK, PARAMETERS)
+        save_network(saved, NETWORK, PARAMETERS)
     assert not (tmp_path / "executed").exists()
 
 
@@ -226,9 +227,9 @@ def test_a_failing_save_leaves_the_earlier_file(saved: Path, monkeypatch: pytest
 
     monkeypatch.setattr(np, "savez", savez)
     with pytest.raises(UserError, match="No space left on device") as caught:
-        model.save(saved, NETWORK, PARAMETERS)
+        save_network(saved, NETWORK, PARAMETERS)
     assert "\n" not in str(caught.value)
-    assert is_the_saved_one(*model.load(saved))
+    assert is_the_saved_one(*load_network(saved))
 
 
 def test_an_interrupted_save_leaves_the_earlier_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,10 +239,10 @@ def test_an_interrupted_save_leaves_the_earlier_file(saved: Path, monkeypatch: p
 
     monkeypatch.setattr(np, "savez", savez)
     with pytest.raises(KeyboardInterrupt):
-        model.save(saved, NETWORK, PARAMETERS)
-    assert is_the_saved_one(*model.load(saved))
+        save_network(saved, NETWORK, PARAMETERS)
+    assert is_the_saved_one(*load_network(saved))
 
 
 def test_no_such_folder(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"n\.npz: cannot be written \(No such file or directory\)"):
-        model.save(tmp_path / "absent" / "n.npz", NETWORK, PARAMETERS)
+        save_network(tmp_path / "absent" / "n.npz", NETWORK, PARAMETERS)

@@ -11,11 +11,19 @@ from test_findings import LABELS, course, figure
 from test_race_reports import EVIL, race_records, rows_of, written
 
 from bench import UserError
-from bench.peers import WAYS
-from bench.results import read
-from reports import accuracy, answers, article, figures, peers, sections, steps
-from reports.chosen import choose
+from bench.experiments.peers import WAYS
+from bench.records.files import read
+from bench.tables.accuracy import accuracy_headline, batches_section, waterfall_section
+from bench.tables.article import figures_of, relu_section, times_table
+from bench.tables.peers import peers_setting, peers_table
+from reports.answers import answers
+from reports.export import csv_files, markdown_summary
+from reports.figures.accuracy import batches, step_figures, waterfall
+from reports.figures.article import article_figures, effects_figure
+from reports.figures.peers import peer_ratios, peers_figures
+from reports.figures.style import picture_of
 from reports.page import page
+from reports.selection import choose
 
 # --- peers -----------------------------------------------------------------------------------------------
 
@@ -38,16 +46,16 @@ def raced_peers(generations: int = 3, torch: str = "torch", zeros: bool = True) 
 def test_four_ratios_side_by_side(tmp_path: Path) -> None:
     chosen = choose([written(tmp_path, "p.jsonl", *raced_peers())])
     assert chosen.peers is not None
-    sheet = peers.table(chosen.peers)
+    sheet = peers_table(chosen.peers)
     assert [row[:2] for row in sheet.rows] == [[n, b] for b in ("32", "128") for n in ("torch", "floor")]
     row = rows_of(sheet)["torch"]
     prepared = (2 + 0.03125) / (0.5 + 0.03125)
     assert [float(row[i]) for i in (1, 3, 5, 7)] == pytest.approx([4, prepared, 4, 2], rel=3e-3)
     assert all(" to " in row[i] for i in (2, 4, 6, 8))
-    assert "80 % of the pixels are zero" in sections.summary(chosen)
-    assert "batches of 32, 128, Nesterov 0.9" in peers.setting(chosen.peers)
-    assert "batches of 128, Nesterov 0.9, shuffled" in sections.csv_files(chosen)["samples.csv"]
-    (marks,) = {np.size(line.get_xdata()) for line in peers.ratios(chosen.peers).axes[0].lines} - {2}
+    assert "80 % of the pixels are zero" in markdown_summary(chosen)
+    assert "batches of 32, 128, Nesterov 0.9" in peers_setting(chosen.peers)
+    assert "batches of 128, Nesterov 0.9, shuffled" in csv_files(chosen)["samples.csv"]
+    (marks,) = {np.size(line.get_xdata()) for line in peer_ratios(chosen.peers).axes[0].lines} - {2}
     assert marks == 1
 
 
@@ -62,8 +70,8 @@ PEERS = {
 def test_odd_peers_give_a_page(case: str, tmp_path: Path) -> None:
     chosen = choose([written(tmp_path, "p.jsonl", *PEERS[case])])
     assert chosen.peers is not None
-    (drawn,) = peers.drawn(chosen.peers)
-    html = page(chosen, [figures.picture(drawn)])
+    (drawn,) = peers_figures(chosen.peers)
+    html = page(chosen, [picture_of(drawn)])
     ET.fromstring(html)
     assert "Against other libraries, a figure" in html
 
@@ -96,12 +104,12 @@ def test_a_waterfall_goes_down_by_factors(tmp_path: Path) -> None:
     several = stepped("waterfall", {"loops": 8.0, "better": 2.0, "best": 0.5}, until=("loops",))
     chosen = choose([written(tmp_path, "w.jsonl", *several)])
     assert chosen.waterfall is not None
-    (section,) = steps.of_waterfall(chosen.waterfall)
+    (section,) = waterfall_section(chosen.waterfall)
     rows = rows_of(section.sheets[0])
     assert [row[5] for row in rows.values()] == ["10 of 10", "97.50 %", "97.50 %"]
     assert float(rows["better"][6]) == pytest.approx(4, rel=0.1)
     assert float(rows["best"][7]) == pytest.approx(16, rel=0.1)
-    bars = [line for line in steps.waterfall(chosen.waterfall).axes[0].lines if line.get_linewidth() == 13]
+    bars = [line for line in waterfall(chosen.waterfall).axes[0].lines if line.get_linewidth() == 13]
     ends = [np.asarray(line.get_xdata(), float).tolist() for line in bars]
     assert ends[0][1] == ends[1][0]
     assert ends[0][0] == pytest.approx(8, rel=0.1)
@@ -112,12 +120,12 @@ def test_batches_by_the_round_and_to_the_target(tmp_path: Path) -> None:
     several = stepped("batches", {"a": 0.5, "b": 0.25, "c": 1.0}, until=("a", "b", "c"), seeds=3)
     chosen = choose([written(tmp_path, "b.jsonl", *several)])
     assert chosen.batches is not None
-    (section,) = steps.of_batches(chosen.batches)
+    (section,) = batches_section(chosen.batches)
     rows = rows_of(section.sheets[0])
     assert list(rows) == ["10", "100", "1,000"]
     assert rows["100"][2:5] == ["3 of 3", "30", "0.500"]
     assert float(rows["100"][8]) == pytest.approx(4, rel=0.2)
-    axes = steps.batches(chosen.batches).axes
+    axes = batches(chosen.batches).axes
     assert [one.get_ylabel() for one in axes] == ["seconds a round, wall", "seconds to 97 %, wall"]
     a_round, to_it = (np.asarray(one.lines[0].get_ydata(), float) for one in axes)
     np.testing.assert_allclose(a_round, 2 * to_it)
@@ -134,11 +142,11 @@ STEPS: dict[str, list[Any]] = {
 @pytest.mark.parametrize("case", STEPS)
 def test_odd_steps_give_a_page(case: str, tmp_path: Path) -> None:
     chosen = choose([written(tmp_path, "s.jsonl", *STEPS[case])])
-    (drawn,) = steps.drawn(chosen.waterfall, chosen.batches)
-    html = page(chosen, [figures.picture(drawn)])
+    (drawn,) = step_figures(chosen.waterfall, chosen.batches)
+    html = page(chosen, [picture_of(drawn)])
     ET.fromstring(html)
     assert f"{drawn.title}, a figure" in html
-    assert sections.csv_files(chosen)["samples.csv"].count("3000") == 10 * len(STEPS[case]) or case == "one batch"
+    assert csv_files(chosen)["samples.csv"].count("3000") == 10 * len(STEPS[case]) or case == "one batch"
 
 
 # --- the article -----------------------------------------------------------------------------------------
@@ -171,16 +179,16 @@ def test_the_articles_figures_beside_ours(tmp_path: Path) -> None:
     printed = [figure("accuracy", "92.86", 1), figure("accuracy", "95.00", 1)]
     chosen = choose([written(tmp_path, "a.jsonl", experiment("article", *ours, *theirs, figures=printed))])
     assert chosen.article is not None
-    sheet = article.figures_of(chosen.article)
+    sheet = figures_of(chosen.article)
     assert sheet.rows == [
         ["row", "accuracy, test, after round 1", "92.86 %", "90 %", "91.50 %", "93 %", "yes"],
         ["row", "accuracy, test, after round 1", "95.00 %", "90 %", "91.50 %", "93 %", "no"],
     ]
-    times = rows_of(article.times_of(chosen.article))["row"]
+    times = rows_of(times_table(chosen.article))["row"]
     assert times[:2] == ["9", "40.0"]
     assert float(times[6]) == pytest.approx(0.25)
-    assert "row: it learns." in sections.summary(chosen)
-    assert sections.csv_files(chosen)["samples.csv"].count("a.jsonl,training") == 4
+    assert "row: it learns." in markdown_summary(chosen)
+    assert csv_files(chosen)["samples.csv"].count("a.jsonl,training") == 4
 
 
 CHANGES = {"base": ["none", "as it was"], "sigmoid": ["hidden", "sigmoid"], EVIL: ["<b>", "$\\frac$"]}
@@ -200,13 +208,13 @@ def relu(*sigmoid: float, **about: Any) -> list[dict[str, Any]]:
 def test_effects_with_their_intervals(tmp_path: Path) -> None:
     chosen = choose([written(tmp_path, "r.jsonl", relu(0.70, 0.72))])
     assert chosen.relu is not None
-    (section,) = article.of_relu(chosen.relu)
+    (section,) = relu_section(chosen.relu)
     rows = rows_of(section.sheets[0])
     assert rows["hidden: sigmoid"][:5] == ["2", "70 %", "71 %", "72 %", "-19.5"]
     assert rows["hidden: sigmoid"][5] == "-25.9 to -13.1"  # 12.706 is Student's quantile of one degree of freedom
     assert rows["as it was"][4:6] == ["–", "–"]
     assert section.sheets[0].notes == ["<b>: $\\frac$: 2 of 2 seeds diverged"]
-    right = article.effects(chosen.relu).axes[1]
+    right = effects_figure(chosen.relu).axes[1]
     assert [float(np.asarray(line.get_xdata())[0]) for line in right.lines][:2] == pytest.approx(
         [-25.853, -19.5], abs=1e-3
     )
@@ -217,7 +225,7 @@ def test_a_grid_says_what_holds(tmp_path: Path) -> None:
     courses = [course(0, 0.1, 0.92, setting="a"), course(1, 0.1, 0.93, setting="a")]
     courses.append(course(0, 0.1, 0.5, setting="b", generation=10, left=True))
     chosen = choose([written(tmp_path, "g.jsonl", experiment("article-grid", *courses, figures=printed))])
-    summary = sections.summary(chosen)
+    summary = markdown_summary(chosen)
     assert "row: 2 of 2 settings tried, 1 of them left; 1 hold 1 of 1 figures." in summary
     assert "| a | accuracy, test, after round 1 | 92.86 | 92 % | 92.50 % | 93 % | yes |" in summary
 
@@ -233,11 +241,11 @@ ARTICLES: dict[str, list[dict[str, Any]]] = {
 @pytest.mark.parametrize("case", ARTICLES)
 def test_odd_articles_give_a_page(case: str, tmp_path: Path) -> None:
     chosen = choose([written(tmp_path, "s.jsonl", ARTICLES[case])])
-    drawn = article.drawn(chosen.relu)
-    html = page(chosen, [figures.picture(one) for one in drawn])
+    drawn = article_figures(chosen.relu)
+    html = page(chosen, [picture_of(one) for one in drawn])
     ET.fromstring(html)
     assert ("One factor at a time" in html) == bool(drawn)
-    assert "<script" not in sections.summary(chosen)
+    assert "<script" not in markdown_summary(chosen)
 
 
 # --- answers ---------------------------------------------------------------------------------------------
@@ -245,7 +253,7 @@ def test_odd_articles_give_a_page(case: str, tmp_path: Path) -> None:
 
 def answers_of(folder: Path, *several: list[Any]) -> list[str]:
     paths = [written(folder, f"{i}.jsonl", *records) for i, records in enumerate(several)]
-    return [one.answer for one in answers.answers(choose(paths))]
+    return [one.answer for one in answers(choose(paths))]
 
 
 def test_mini_batches_by_the_time_to_an_accuracy(tmp_path: Path) -> None:
@@ -321,6 +329,6 @@ def test_libraries_by_peers_and_by_steps(tmp_path: Path) -> None:
 
 def test_a_headline_names_torch_beside_the_baseline(tmp_path: Path) -> None:
     three = read(written(tmp_path, "a.jsonl", trained({"vectorized": 2.0, "swift": 0.5, "torch": 1.0})))
-    said = accuracy.headline(three)
+    said = accuracy_headline(three)
     assert "times as fast as vectorized; 2." in said or "times as fast as vectorized; 1.9" in said
     assert said.endswith("times as fast as torch.")

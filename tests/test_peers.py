@@ -15,9 +15,9 @@ import pytest
 from conformance import SOME, Case, case_of
 
 import impls
-from bench import threads
-from bench.agreement import lacks
-from bench.judging import judge
+from bench.agreement.check import lacks
+from bench.agreement.isolated import judge
+from bench.timing import threads
 from impls.contract import Array, Network, Plan, State, zero_velocities
 from impls.initialisation import initial_parameters
 
@@ -57,7 +57,7 @@ def test_agrees_in_a_process_of_its_own(name: str) -> None:
 
 # --- threads ---------------------------------------------------------------------------------------------------
 
-READ_BACK = "from bench import threads; threads.request(1); import torch; print(threads.in_force()['torch'])"
+READ_BACK = "from bench.timing import threads; threads.request(1); import torch; print(threads.in_force()['torch'])"
 
 
 def test_torch_obeys_the_variables() -> None:

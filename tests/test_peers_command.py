@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 import bench
-from bench import UserError, peers, race, threads
+from bench import UserError
 from bench.__main__ import main
-from bench.four_ways import rows_of
-from bench.raced import Entrant, Process, Raced, Sample, races_of
+from bench.analysis.peers import peer_ratios_of
+from bench.experiments import race
+from bench.experiments.peers import installed_peers
+from bench.records.races import Entrant, Process, Raced, Sample, races_of
+from bench.timing import threads
 from data import Digits, mnist
 
 
@@ -32,7 +35,7 @@ def test_preparation_is_charged_to_one_pass_and_the_slowest_comes_first() -> Non
         raced("as is", {"ours": 1.0, "theirs": 4.0, "slow": 9.0}, prepare),
         raced("no zeros", {"ours": 2.0, "theirs": 4.0, "slow": 9.0}, prepare),
     ]
-    slow, theirs = rows_of(races)
+    slow, theirs = peer_ratios_of(races)
     assert (slow.backend, theirs.backend) == ("slow", "theirs")
     assert {way: ratio.estimate for way, ratio in theirs.ways.items()} == pytest.approx(
         {"as is": 4.0, "prepared": 6.0, "no zeros": 2.0}
@@ -63,7 +66,7 @@ def test_three_races_give_four_ratios(quick: list[str], tmp_path: Path, capsys: 
         ("shuffled", "shuffled", False),
         ("no zeros", "file", True),
     ]
-    rows = {row.backend: row for row in rows_of(races)}
+    rows = {row.backend: row for row in peer_ratios_of(races)}
     assert set(rows) == {"vectorized", "floor"}
     assert set(rows["vectorized"].ways) == {"as is", "prepared", "shuffled", "no zeros"}
     assert set(rows["floor"].ways) == {"as is", "shuffled", "no zeros"}
@@ -78,4 +81,4 @@ def test_three_races_give_four_ratios(quick: list[str], tmp_path: Path, capsys: 
 def test_where_no_other_library_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("impls.available", lambda: ["naive", "vectorized"])
     with pytest.raises(UserError, match=r"none of torch, jax, sklearn is installed; pip install .*\[peers\]"):
-        peers.peers()
+        installed_peers()

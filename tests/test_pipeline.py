@@ -13,8 +13,10 @@ import pytest
 from rich.console import Console
 
 import impls
-from bench import pipeline
-from bench.results import read
+from bench.commands import pipeline
+from bench.commands.pipeline import first_table, run
+from bench.experiments.inspection import portray_one
+from bench.records.files import read
 from data import Dataset, Digits, mnist
 
 pytestmark = pytest.mark.usefixtures("without_peers")
@@ -58,7 +60,7 @@ def small() -> Dataset:
 def printed(small: Dataset) -> tuple[str, list[str]]:
     console = Console(width=100, record=True, quiet=False, file=open(os.devnull, "w"))  # noqa: PTH123, SIM115
     with console.file:
-        left_out = pipeline.first_table(console, small)
+        left_out = first_table(console, small)
     return console.export_text(), left_out
 
 
@@ -106,11 +108,11 @@ def test_exit_code_tells_of_any_failure(
     monkeypatch.setattr(pipeline, "run_benchmarks", lambda *_: all_passed)
     monkeypatch.setattr(pipeline, "portray_one", lambda *_: None)
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=reports_code))
-    assert pipeline.run(SimpleNamespace()) == code  # type: ignore[arg-type]
+    assert run(SimpleNamespace()) == code  # type: ignore[arg-type]
 
 
 def test_a_network_is_portrayed_for_the_report(small: Dataset, tmp_path: Path) -> None:
-    pipeline.portray_one(small, tmp_path / "network.json")
+    portray_one(small, tmp_path / "network.json")
     found = read(tmp_path / "network.json").portrait
     assert found is not None
     assert found.source == "minibatch, 5 rounds of mini-batches of 128"

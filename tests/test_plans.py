@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench import UserError
-from bench.plans import learning_rates, parts, rounds_of_plans, updates_per_round
+from bench.workloads.plans import learning_rates, parts, rounds_of_plans, updates_per_round
 from impls.contract import Array, ContractError, Plan, check_plan_fits
 
 

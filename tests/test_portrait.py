@@ -9,15 +9,19 @@ import pytest
 from test_race_reports import EVIL, MACHINE, WHEN
 from test_reports import NOTICE, without_ours, words_of
 
-from bench import UserError, model
+from bench import UserError
 from bench.__main__ import main
-from bench.portrait import Portrait, portrait, write
-from bench.results import read
+from bench.records.files import read
+from bench.records.inspection import Portrait, portrait, write
+from bench.tables.inspection import INSPECTION_FIGURES, images_shown
+from bench.training.saved import save_network
 from impls.contract import Layer, Network, Parameters
 from impls.initialisation import initial_parameters
-from reports import figures, sections, trained
-from reports.chosen import choose
+from reports.export import markdown_summary
+from reports.figures.inspection import inspection_figures, worst_mistakes
+from reports.figures.style import picture_of
 from reports.page import page
+from reports.selection import choose
 
 SIZES = (16, 5, 10)
 HEADER = {
@@ -103,13 +107,13 @@ def test_a_file_of_a_newer_version(tmp_path: Path) -> None:
 def test_the_figures_and_the_page(tmp_path: Path) -> None:
     chosen = choose([written(tmp_path, notice=NOTICE, source=EVIL, network=EVIL)])
     assert chosen.network is not None
-    drawn = trained.drawn(chosen.network)
-    assert [one.name for one in drawn] == trained.FIGURES
-    html = page(chosen, [figures.picture(one) for one in drawn])
+    drawn = inspection_figures(chosen.network)
+    assert [one.name for one in drawn] == INSPECTION_FIGURES
+    html = page(chosen, [picture_of(one) for one in drawn])
     assert "<script" not in without_ours(html)
     assert html.count("<img ") == 4
     assert "92.50 % of 40 test images correct" in html
-    assert "| 0 | 3 | 1 | 0 |" in sections.summary(chosen)
+    assert "| 0 | 3 | 1 | 0 |" in markdown_summary(chosen)
     titles = [title for axes in drawn[0].figure.axes if (title := axes.get_title("left"))]
     assert titles[2:4] == ["is 2, says 3: wrong", "is 3, says 3: right"]
     assert "is 2, says 3" in drawn[2].figure.axes[0].get_title()
@@ -117,18 +121,18 @@ def test_the_figures_and_the_page(tmp_path: Path) -> None:
 
 def test_a_network_without_mistakes(tmp_path: Path) -> None:
     write(tmp_path / "n.json", HEADER, found(wrong=0)[0])
-    assert "It makes no mistake" in words_of(trained.worst_mistakes(read(tmp_path / "n.json")))
+    assert "It makes no mistake" in words_of(worst_mistakes(read(tmp_path / "n.json")))
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     network = Network((784, 4, 10), "relu", "softmax", "cross_entropy")
-    model.save(tmp_path / "m.npz", network, initial_parameters(network, "he_normal", 0, "float32"))
+    save_network(tmp_path / "m.npz", network, initial_parameters(network, "he_normal", 0, "float32"))
     out = tmp_path / "portrait.json"
     arguments = ["portrait", str(tmp_path / "m.npz"), "--data", "builtin", "--results", str(out)]
     assert main(arguments) == 0
     said = capsys.readouterr().out
     there = portrait_in(out)
-    assert f"{there.correct:.2%} of {trained.images(there):,} test images correct" in said
+    assert f"{there.correct:.2%} of {images_shown(there):,} test images correct" in said
     assert there.weights.shape == (4, 28, 28)
     assert len(there.mistakes.labels) == 20
     assert json.loads(out.read_text())["notice"]

@@ -9,10 +9,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from bench import UserError, model
+from bench import UserError
 from bench.__main__ import main
-from bench.plans import rounds_of_plans
-from bench.predict import as_mnist, read_grey
+from bench.commands.predict import as_mnist, read_grey
+from bench.training.saved import save_network
+from bench.workloads.plans import rounds_of_plans
 from impls import vectorized
 from impls.contract import COST_OF_OUTPUT, Activation, Layer, Network, Output, zero_velocities
 from impls.initialisation import initial_parameters
@@ -236,7 +237,7 @@ def saved(tmp_path: Path, pictures: NDArray[np.uint8]) -> Path:
     prepared = vectorized.prepare(network, pictures.reshape(10, 784), np.arange(10), "float32")
     for plan in rounds_of_plans(10, None, rounds=30, learning_rate=0.1):
         state, _ = vectorized.train(network, state, prepared, plan)
-    model.save(tmp_path / "network.npz", network, state.parameters)
+    save_network(tmp_path / "network.npz", network, state.parameters)
     return tmp_path / "network.npz"
 
 
@@ -290,7 +291,7 @@ def test_bad_input(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 def test_a_network_of_other_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     network = Network((100, 10))
-    model.save(tmp_path / "small.npz", network, initial_parameters(network, "he_normal", 0, "float32"))
+    save_network(tmp_path / "small.npz", network, initial_parameters(network, "he_normal", 0, "float32"))
     seven().save(tmp_path / "7.png")
     assert "784 pixels" in failure(capsys, tmp_path / "small.npz", tmp_path / "7.png")
 
@@ -316,7 +317,7 @@ def test_a_network_that_overflows(
     """Its parameters are finite, what it makes of a picture is not."""
     network = Network((784, 4, 10), hidden, output, COST_OF_OUTPUT[output])
     layers = [np.full(shape, 3e38, np.float32) for shape in ((784, 4), (4, 10))]
-    model.save(tmp_path / "n.npz", network, tuple(Layer(w, np.zeros(w.shape[1], np.float32)) for w in layers))
+    save_network(tmp_path / "n.npz", network, tuple(Layer(w, np.zeros(w.shape[1], np.float32)) for w in layers))
     seven().save(tmp_path / "7.png")
     line = failure(capsys, tmp_path / "n.npz", tmp_path / "7.png", "--backend", backend)
     assert f"n.npz: expected finite outputs for {tmp_path / '7.png'}, found {found}; " in line
@@ -325,6 +326,6 @@ def test_a_network_that_overflows(
 def test_a_spoilt_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     network = Network((784, 10))
     weights = np.full((784, 10), np.nan, np.float32)
-    model.save(tmp_path / "spoilt.npz", network, (Layer(weights, np.zeros(10, np.float32)),))
+    save_network(tmp_path / "spoilt.npz", network, (Layer(weights, np.zeros(10, np.float32)),))
     seven().save(tmp_path / "7.png")
     assert "weights hold nan at [0, 0]" in failure(capsys, tmp_path / "spoilt.npz", tmp_path / "7.png")

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from bench.quality import mean_cost, share_correct
+from bench.training.metrics import mean_cost, share_correct
 from impls.contract import Network
 
 SIGMOID = Network((5, 3))

@@ -16,12 +16,18 @@ from rich.console import Console
 
 import bench
 import data
-from bench import campaign, race, standings, threads
 from bench.__main__ import main
-from bench.commands import make_parser
-from bench.journal import Journal
-from bench.raced import Entrant, Process, Raced, Sample
-from bench.turns import Race
+from bench.analysis.race import disturbances
+from bench.commands import options
+from bench.commands import race as race_command
+from bench.commands.parser import make_parser
+from bench.experiments import race
+from bench.experiments.race import SAMPLED, begin_race, header_of_race, rounds_per_generation
+from bench.records.journal import Journal
+from bench.records.races import Entrant, Process, Raced, Sample
+from bench.tables.race import print_race
+from bench.timing import threads
+from bench.timing.session import Race
 from data import Digits, mnist
 
 pytestmark = pytest.mark.usefixtures("without_rates")
@@ -120,8 +126,8 @@ def test_every_option_is_part_of_the_key(arguments: str, key: str, value: Any) -
 
 
 def key_of(arguments: list[str]) -> dict[str, Any]:
-    setting = campaign.setting_of(make_parser().parse_args(["race", *arguments]), data.load())
-    key: dict[str, Any] = race.header(setting, 0, "vectorized", ["vectorized"])["key"]
+    setting = options.race_setup(make_parser().parse_args(["race", *arguments]), data.load())
+    key: dict[str, Any] = header_of_race(setting, 0, "vectorized", ["vectorized"])["key"]
     return key
 
 
@@ -174,8 +180,8 @@ def test_it_stops_when_all_is_known_or_the_budget_is_spent(
                 running.tell("sample", wall=wall, user=wall, system=0.0, **where)
         running.tell("generation", generation=generation, seconds=10.0, stolen=0.0, load_before=0.0, load_after=0.0)
 
-    monkeypatch.setattr(campaign, "run_generation", measured)
-    monkeypatch.setattr(race, "show", lambda *_: None)  # of processes that never ran
+    monkeypatch.setattr(race, "run_generation", measured)
+    monkeypatch.setattr(race_command, "print_races", lambda *_: None)  # of processes that never ran
     code, records = run(folder, *arguments)
     assert code == 0
     assert records[-1] == {"kind": "end", "race": 0, "run": 0, "reason": reason}
@@ -201,12 +207,12 @@ def test_rounds_seed_and_baseline_reach_the_race(folder: Path, monkeypatch: pyte
         found.append(running)
         running.failures |= dict.fromkeys(running.tasks, "enough was seen")
 
-    monkeypatch.setattr(campaign, "run_generation", seen)
+    monkeypatch.setattr(race, "run_generation", seen)
     _, records = run(folder, "--rounds", "3", "--seed", "7", "--baseline", "minibatch")
     assert (found[0].rounds, found[0].seed) == (3, 7)
     assert (records[0]["baseline"], records[-1]["reason"]) == ("minibatch", "fewer than two are left")
     main(["race", "--images", "60", "--batch", "10", "--backend", "minibatch", "--results", str(folder / "default")])
-    assert found[-1].rounds == race.rounds_of(3, 60) == 24
+    assert found[-1].rounds == rounds_per_generation(3, 60) == 24
 
 
 @pytest.mark.parametrize(
@@ -214,7 +220,7 @@ def test_rounds_seed_and_baseline_reach_the_race(folder: Path, monkeypatch: pyte
     [(5, 12_000, 12), (5, 60_000, 6), (13, 12_000, 6), (3, 12_000, 20), (5, 6_000, 24), (2, 128, 24)],
 )
 def test_generations_last_about_as_long_whatever_is_raced(entrants: int, images: int, rounds: int) -> None:
-    assert race.rounds_of(entrants, images) == rounds
+    assert rounds_per_generation(entrants, images) == rounds
 
 
 def test_where_the_baseline_fails_there_are_no_ratios(capsys: pytest.CaptureFixture[str]) -> None:
@@ -223,19 +229,19 @@ def test_where_the_baseline_fails_there_are_no_ratios(capsys: pytest.CaptureFixt
     for entrant in found.entrants.values():
         entrant.processes.append(Process(0, 0.1, 0.2, {}, None, None, None, None))
     found.entrants["naive"].failure = found.left_out["naive"] = "naive: died"
-    standings.show(Console(width=80), found, looked=True)
+    print_race(Console(width=80), found, looked=True)
     out = capsys.readouterr().out
     assert re.search(r"^numba +1 +0\.1 *$", out, re.MULTILINE), out
     assert "left out: naive: died" in out
 
 
 def task_images(folder: Path, arguments: list[str], *names: str) -> dict[str, int]:
-    setting = campaign.setting_of(make_parser().parse_args(["race", *arguments]), data.load())
+    setting = options.race_setup(make_parser().parse_args(["race", *arguments]), data.load())
     return {name: setting.task(name, folder).images for name in names}
 
 
 def test_naive_is_sampled_where_rounds_are_measured(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(campaign.SAMPLED, "naive", 20)
+    monkeypatch.setitem(SAMPLED, "naive", 20)
     batch = ["--batch", "10", "--images", "60"]
     assert task_images(folder, batch, "naive", "numba") == {"naive": 20, "numba": 60}
     assert task_images(folder, ["--batch", "30", "--images", "60"], "naive") == {"naive": 30}  # one batch at least
@@ -272,7 +278,7 @@ def noise_of(load: float = 0.1, stolen: float | None = 0.0) -> dict[str, Any]:
     ],
 )
 def test_what_disturbs_is_said_with_what_to_do(drift: float, noise: dict[str, Any], said: str) -> None:
-    lines = standings.disturbances(raced(noise, drift))
+    lines = disturbances(raced(noise, drift))
     assert len(lines) == bool(said)
     assert said in "".join(lines)
 
@@ -300,8 +306,8 @@ def test_a_sweep_races_at_each_value_and_says_how_time_grows(folder: Path, capsy
 )
 def test_what_is_swept_reaches_the_key(asked: str, part: str, values: list[Any]) -> None:
     parsed = make_parser().parse_args(["race", "--network", "784-5-6-10", "--sweep", asked])
-    settings = [campaign.setting_of(point, data.load()) for point in race.points(parsed)]
-    assert [race.header(setting, 0, "naive", ["naive"])["key"][part] for setting in settings] == values
+    settings = [options.race_setup(point, data.load()) for point in options.sweep_points(parsed)]
+    assert [header_of_race(setting, 0, "naive", ["naive"])["key"][part] for setting in settings] == values
 
 
 @pytest.mark.skipif(CORES() < 2, reason="one core is all there is")
@@ -386,9 +392,9 @@ def test_another_race_never_goes_on_in_a_file(
     arguments: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = folder / "of-one.jsonl"
-    setting = campaign.setting_of(make_parser().parse_args(["race", *QUICK]), data.load())
-    with Journal(path, [race.header(setting, 0, "vectorized", ["minibatch", "vectorized"])]) as journal:
-        campaign.begin(journal, 0, 2, 0)
+    setting = options.race_setup(make_parser().parse_args(["race", *QUICK]), data.load())
+    with Journal(path, [header_of_race(setting, 0, "vectorized", ["minibatch", "vectorized"])]) as journal:
+        begin_race(journal, 0, 2, 0)
     before = path.read_text()
     assert main(["race", *QUICK, *arguments, "--results", str(path)]) == 1
     error = capsys.readouterr().err

@@ -12,14 +12,26 @@ import pytest
 from test_reports import AWKWARD, NOTICE, SMALL, without_ours, words_of
 from test_reports import written as benchmarks_written
 
-from bench import UserError, statistics, verdicts
-from bench.journal import SCHEMA
-from bench.raced import Raced
-from bench.results import ResultSet, read
-from reports import compared, figures, race_figures, races, sections, tables
+from bench import UserError
+from bench.analysis import statistics
+from bench.analysis.calibrate import AGAIN, GENERATIONS, ITSELF, SLOWDOWNS, comparison_length, verdicts
+from bench.analysis.compare import changes
+from bench.analysis.race import growths
+from bench.records.files import ResultSet, read
+from bench.records.journal import SCHEMA
+from bench.records.races import Raced
+from bench.tables.calibrate import trust
+from bench.tables.compare import beside_each_other, compare_sections
+from bench.tables.race import begun_each, beside, disturbed, growth, race_headline, race_lines, races_setting, standings
+from bench.tables.table import Sheet, with_interval
 from reports.__main__ import main
-from reports.chosen import Chosen, against, choose
+from reports.export import markdown_summary
+from reports.figures.compare import compare_figures
+from reports.figures.race import calibration_figure, growth_figure, race_figures, race_ratios, roofline
+from reports.figures.style import Drawn, Look, looks_of, picture_of, svg
 from reports.page import page
+from reports.sections import NO_BENCHMARKS, sections
+from reports.selection import Chosen, against, choose
 
 MACHINE = {"id": "0a1b2c3d", "cpu": "a processor", "cores": 2}
 WHEN = "2026-02-03T04:05:06+00:00"
@@ -104,7 +116,7 @@ def sweep_of(what: str, power: float = 1.0, **more: Any) -> list[list[dict[str, 
 
 def calibration(generations: int = 12, noise: float = 0.001, **header: Any) -> list[dict[str, Any]]:
     """A backend against itself, and against itself with more work."""
-    extra = {verdicts.ITSELF: 0.0, verdicts.AGAIN: 0.0} | verdicts.SLOWDOWNS
+    extra = {ITSELF: 0.0, AGAIN: 0.0} | SLOWDOWNS
     seconds = {name: 0.1 * (1 + more) for name, more in extra.items()}
     known: dict[str, Any] = {
         "purpose": "calibrate",
@@ -114,21 +126,21 @@ def calibration(generations: int = 12, noise: float = 0.001, **header: Any) -> l
     return race_records(seconds, generations=generations, noise=noise, **known)
 
 
-def look_of(*several: ResultSet) -> dict[str, figures.Look]:
-    return figures.looks(list(dict.fromkeys(name for one in several for race in one.races for name in race.entrants)))
+def look_of(*several: ResultSet) -> dict[str, Look]:
+    return looks_of(list(dict.fromkeys(name for one in several for race in one.races for name in race.entrants)))
 
 
 def lines_of(figure: Any) -> list[Any]:
     return list(figure.axes[0].lines)
 
 
-def rows_of(sheet: tables.Sheet) -> dict[str, list[str]]:
+def rows_of(sheet: Sheet) -> dict[str, list[str]]:
     assert {len(row) for row in sheet.rows} <= {len(sheet.heads)}
     return {name: [" ".join(cell.split()) for cell in cells] for name, *cells in sheet.rows}
 
 
-def drawn_of(chosen: Chosen) -> list[figures.Drawn]:
-    return race_figures.drawn(chosen.race, chosen.sweeps, chosen.calibrations, chosen.names)
+def drawn_of(chosen: Chosen) -> list[Drawn]:
+    return race_figures(chosen.race, chosen.sweeps, chosen.calibrations, chosen.names)
 
 
 def words_on_the_page(chosen: Chosen) -> str:
@@ -143,7 +155,7 @@ def words_on_the_page(chosen: Chosen) -> str:
 
 def test_a_race_in_a_table(tmp_path: Path) -> None:
     (race,) = raced(tmp_path).races
-    rows = rows_of(races.standings(race))
+    rows = rows_of(standings(race))
     assert next(iter(rows)) == "floor"
     assert list(rows)[-1] == "slow"
     ratio = {row.backend: row for row in statistics.ratios(race.rounds(), "slow", looked=True)}["swift"]
@@ -160,18 +172,18 @@ def test_a_race_in_a_table(tmp_path: Path) -> None:
     assert floor == "50 %"
     assert rows["slow"][2:5] == ["1", "–", "–"]
     assert rows["floor"][5:] == ["–", "–", "–"]
-    assert "reached 100 GFLOP/s in float32" in races.standings(race).notes[0]
+    assert "reached 100 GFLOP/s in float32" in standings(race).notes[0]
 
 
 def test_what_stands_beside_the_time(tmp_path: Path) -> None:
     records = race_records()
     records.insert(1, {"kind": "cold", "race": 0, "entrant": "swift", "first": {"wall": 9.0}})
     (race,) = raced(tmp_path, records).races
-    rows = rows_of(races.beside(race))
+    rows = rows_of(beside(race))
     assert rows["swift"] == ["175 %", "0.0312 s", "9.00 s", "0.200 s", "1", "64 MiB", "2 MiB"]
     assert rows["twin"][2] == "–"
     assert rows["slow"][4] == "–"
-    assert list(rows) == list(rows_of(races.standings(race)))
+    assert list(rows) == list(rows_of(standings(race)))
 
 
 def test_a_race_in_words(tmp_path: Path) -> None:
@@ -179,9 +191,9 @@ def test_a_race_in_words(tmp_path: Path) -> None:
     assert re.fullmatch(
         r"In a race, taking turns, a round of 6,000 images took (swift|twin) 0\.\d+ s, 0\.2\d+ \[0\.2\d+, 0\.2\d+\] "
         r"times as long as slow; it is not told apart from (swift|twin)\.",
-        races.headline(race),
+        race_headline(race),
     )
-    said = races.told(race)
+    said = race_lines(race)
     assert said[0] == (
         "A round of 6,000 images: MNIST · 784-128-10 relu, softmax with cross_entropy · batches of 128 · float32 · "
         "6,000 images · threads: 2."
@@ -196,38 +208,38 @@ def test_what_disturbed_is_said(tmp_path: Path) -> None:
     records = race_records()
     next(entry for entry in records if entry["kind"] == "run")["load"] = 3.5
     (race,) = raced(tmp_path, records).races
-    assert races.told(race)[3:] == [
+    assert race_lines(race)[3:] == [
         "The machine was not quiet: its load was 3.5 when this began; end what else is running."
     ]
 
 
 def test_one_generation_has_no_interval(tmp_path: Path) -> None:
     results = raced(tmp_path, race_records(generations=1))
-    rows = rows_of(races.standings(results.races[0]))
+    rows = rows_of(standings(results.races[0]))
     assert rows["swift"][3] == "–"
-    assert "There are no intervals" in races.told(results.races[0])[3]
-    assert "Without an interval" in words_of(race_figures.ratios(results.races[0], look_of(results)))
+    assert "There are no intervals" in race_lines(results.races[0])[3]
+    assert "Without an interval" in words_of(race_ratios(results.races[0], look_of(results)))
 
 
 def test_one_alone_and_nobody(tmp_path: Path) -> None:
     (alone,) = raced(tmp_path, race_records({"swift": 0.25}, noise=0)).races
-    assert races.headline(alone).endswith("took swift 0.250 s; nobody ran against it.")
+    assert race_headline(alone).endswith("took swift 0.250 s; nobody ran against it.")
     (nobody,) = raced(tmp_path, race_records({"swift": 0.1}, failing=("swift",))).races
-    assert races.headline(nobody) == "In the race nobody was left to be measured."
-    assert races.told(nobody)[3] == "Nobody was left to be measured."
+    assert race_headline(nobody) == "In the race nobody was left to be measured."
+    assert race_lines(nobody)[3] == "Nobody was left to be measured."
     (without,) = raced(tmp_path, race_records(failing=("slow",))).races
-    assert races.told(without)[3] == "There are no ratios, as slow, the baseline, has no times."
-    assert rows_of(races.standings(without))["swift"][2] == "–"
+    assert race_lines(without)[3] == "There are no ratios, as slow, the baseline, has no times."
+    assert rows_of(standings(without))["swift"][2] == "–"
 
 
 def test_growth_in_a_table(tmp_path: Path) -> None:
     results = raced(tmp_path, *sweep_of("batch", 0.5))
-    sheet = races.growth(results.races)
+    sheet = growth(results.races)
     assert list(sheet.heads)[:4] == ["images per update", "32", "128", "1,000"]
     rows = rows_of(sheet)
     assert rows["swift"] == ["5.66e-05", "0.000113", "0.000316", "0.50", "0.50 to 0.50"]
     assert rows["floor"][3] == "0.00"
-    assert races.setting_of(results.races).split(" · ")[2] == "images per update: 32, 128, 1,000"
+    assert races_setting(results.races).split(" · ")[2] == "images per update: 32, 128, 1,000"
 
 
 def test_a_size_that_is_there_twice_and_one_that_is_missing(tmp_path: Path) -> None:
@@ -236,29 +248,29 @@ def test_a_size_that_is_there_twice_and_one_that_is_missing(tmp_path: Path) -> N
         for n, b in enumerate([6000, None, 32])
     ]
     slow[2] = slow[2][:1]  # a header, and nothing yet
-    (grown,) = races.growths(raced(tmp_path, *slow).races)
+    (grown,) = growths(raced(tmp_path, *slow).races)
     assert (grown.sizes, grown.exponent) == ([6000], None)
-    assert rows_of(races.growth(raced(tmp_path, *slow).races))["slow"][1:] == ["–", "–"]
+    assert rows_of(growth(raced(tmp_path, *slow).races))["slow"][1:] == ["–", "–"]
 
 
 def test_several_calibrations_in_words(tmp_path: Path) -> None:
     (one,) = raced(tmp_path, calibration(when="yesterday")).races
     (other,) = raced(tmp_path, calibration(when="today", command="the command")).races
-    assert races.begun_each([other]) == "Begun today by the command"
-    assert races.begun_each([one, other]) == "Begun yesterday, and today by the command"
+    assert begun_each([other]) == "Begun today by the command"
+    assert begun_each([one, other]) == "Begun yesterday, and today by the command"
 
 
 def test_verdicts_in_a_table(tmp_path: Path) -> None:
     several = [raced(tmp_path, calibration()), raced(tmp_path, calibration(8))]
-    assert races.comparison(several) == 4
-    rows = rows_of(races.trust(several))
+    assert comparison_length(several) == 4
+    rows = rows_of(trust(several))
     assert [*rows] == ["the same, twice", "3 % more work", "5 % more work", "10 % more work"]
     low, high = statistics.share(5, 5)
     assert rows["5 % more work"] == ["100.0 %", f"{100 * low:.1f} % to {100 * high:.1f} %", "5"]
     assert rows["the same, twice"][0] == "0.0 %"
-    assert "Comparisons of 4 generations" in races.trust(several).notes[0]
+    assert "Comparisons of 4 generations" in trust(several).notes[0]
     older = raced(tmp_path, calibration(comparison=None))
-    assert races.comparison([older]) == verdicts.GENERATIONS
+    assert comparison_length([older]) == GENERATIONS
 
 
 # --- figures ---------------------------------------------------------------------------------------------
@@ -267,7 +279,7 @@ def test_verdicts_in_a_table(tmp_path: Path) -> None:
 def test_ratios_are_drawn_as_computed(tmp_path: Path) -> None:
     results = raced(tmp_path)
     (race,) = results.races
-    figure: Any = race_figures.ratios(race, look_of(results))
+    figure: Any = race_ratios(race, look_of(results))
     rows = sorted(statistics.ratios(race.rounds(), "slow", looked=True), key=lambda row: row.estimate)
     lines = lines_of(figure)
     assert [*lines[-1].get_xdata()] == [1, 1]
@@ -277,13 +289,13 @@ def test_ratios_are_drawn_as_computed(tmp_path: Path) -> None:
         assert list(generations.get_xdata()) == pytest.approx([np.exp(np.median(log)) for log in logs])
         assert list(interval.get_xdata()) == pytest.approx(row.interval)
         assert estimate.get_xdata() == pytest.approx([row.estimate])
-        assert races.with_interval(row) in words_of(figure)
+        assert with_interval(row) in words_of(figure)
 
 
 @pytest.mark.parametrize("noise", [4, 40])
 def test_a_wide_interval_is_drawn_but_does_not_widen_the_axis_without_end(noise: float, tmp_path: Path) -> None:
     (race,) = raced(tmp_path, race_records({"slow": 0.4, "swift": 0.1}, generations=2, noise=noise)).races
-    figure = race_figures.ratios(race, figures.looks(["slow", "swift"]))
+    figure = race_ratios(race, looks_of(["slow", "swift"]))
     generations, interval, *_ = lines_of(figure)
     low, high = figure.axes[0].get_xlim()
     marks = [1, *generations.get_xdata()]
@@ -294,7 +306,7 @@ def test_a_wide_interval_is_drawn_but_does_not_widen_the_axis_without_end(noise:
 
 def test_growth_is_drawn_with_its_power(tmp_path: Path) -> None:
     results = raced(tmp_path, *sweep_of("batch"))
-    figure: Any = race_figures.growth(results.races, look_of(results))
+    figure: Any = growth_figure(results.races, look_of(results))
     slow, swift, floor = lines_of(figure)
     assert list(slow.get_xdata()) == [32, 128, 1000]
     assert list(slow.get_ydata()) == pytest.approx([0.00128, 0.00512, 0.04])
@@ -308,7 +320,7 @@ def test_growth_is_drawn_with_its_power(tmp_path: Path) -> None:
 @pytest.mark.parametrize("what", SWEPT)
 def test_every_sweep_has_a_figure(what: str, tmp_path: Path) -> None:
     results = raced(tmp_path, *sweep_of(what))
-    names = [one.name for one in race_figures.drawn(None, {what: results}, [], ["slow", "swift"])]
+    names = [one.name for one in race_figures(None, {what: results}, [], ["slow", "swift"])]
     assert names == [f"growth-{what}", *(["roofline-batch"] if what == "batch" else [])]
 
 
@@ -322,7 +334,7 @@ def test_every_sweep_has_a_figure(what: str, tmp_path: Path) -> None:
 )
 def test_roofline_counts_bytes_at_least(measure: str, flop: int, values: int, tmp_path: Path) -> None:
     results = raced(tmp_path, race_records(noise=0, key={"measure": measure}))
-    figure: Any = race_figures.roofline(results.races, look_of(results))
+    figure: Any = roofline(results.races, look_of(results))
     *points, roof = lines_of(figure)
     assert len(points) == 3  # not the floor
     for point, seconds in zip(points, (0.4, 0.1, 0.1), strict=True):
@@ -335,13 +347,13 @@ def test_roofline_counts_bytes_at_least(measure: str, flop: int, values: int, tm
 
 def test_roofline_without_rates_has_no_roof(tmp_path: Path) -> None:
     results = raced(tmp_path, race_records({"slow": 0.4, "swift": 0.1}))
-    assert len(lines_of(race_figures.roofline(results.races, look_of(results)))) == 2
+    assert len(lines_of(roofline(results.races, look_of(results)))) == 2
 
 
 def test_calibration_is_drawn_as_computed(tmp_path: Path) -> None:
     results = raced(tmp_path, calibration(noise=0.02))
-    found = verdicts.verdicts(results.races, 4)
-    figure: Any = race_figures.calibration([results])
+    found = verdicts(results.races, 4)
+    figure: Any = calibration_figure([results])
     marks = lines_of(figure)[0]
     assert list(marks.get_xdata()) == pytest.approx([0, 3, 5, 10])
     assert list(marks.get_ydata()) == pytest.approx([100 * row.share for row in found])
@@ -353,15 +365,15 @@ def test_calibration_is_drawn_as_computed(tmp_path: Path) -> None:
 
 def test_a_calibration_that_is_too_short_is_said(tmp_path: Path) -> None:
     short = raced(tmp_path, calibration(3))
-    assert "shorter than one comparison" in words_of(race_figures.calibration([short]))
-    assert races.trust([short]).rows == []
+    assert "shorter than one comparison" in words_of(calibration_figure([short]))
+    assert trust([short]).rows == []
 
 
 def test_figures_carry_notice_and_setting(tmp_path: Path) -> None:
     several = sweep_of("batch", notice=NOTICE)
     sweep, race = raced(tmp_path, *several), raced(tmp_path, race_records(notice=NOTICE))
     calibrated = raced(tmp_path, calibration(notice=NOTICE))
-    for one in race_figures.drawn(race, {"batch": sweep}, [calibrated], ["slow", "swift", "twin"]):
+    for one in race_figures(race, {"batch": sweep}, [calibrated], ["slow", "swift", "twin"]):
         words = words_of(one.figure)
         assert NOTICE in words
         assert "MNIST · 784-128-10 relu, softmax with cross_entropy" in words
@@ -369,8 +381,8 @@ def test_figures_carry_notice_and_setting(tmp_path: Path) -> None:
 
 def test_the_same_backend_looks_the_same_everywhere(tmp_path: Path) -> None:
     race, sweep = raced(tmp_path), raced(tmp_path, *sweep_of("batch"))
-    drawn = race_figures.drawn(race, {"batch": sweep}, [], ["naive", "swift", "twin", "slow"])
-    expected = figures.looks(["naive", "swift"])["swift"]
+    drawn = race_figures(race, {"batch": sweep}, [], ["naive", "swift", "twin", "slow"])
+    expected = looks_of(["naive", "swift"])["swift"]
     by_name = {one.name: one.figure for one in drawn}
     rows = [label.get_text() for label in by_name["ratios"].axes[0].get_yticklabels()]
     estimates = [line for line in lines_of(by_name["ratios"]) if line.get_markersize() == 8]
@@ -386,7 +398,7 @@ def test_forty_entrants_have_room(tmp_path: Path) -> None:
         for number, batch in enumerate([32, 128])
     ]
     several = {"batch": raced(tmp_path, *sweep)}
-    for one in race_figures.drawn(raced(tmp_path, sweep[0]), several, [], names):
+    for one in race_figures(raced(tmp_path, sweep[0]), several, [], names):
         if one.name == "agreement":  # no comparison with the reference is in these
             continue
         figure: Any = one.figure
@@ -402,7 +414,7 @@ def test_a_sweep_names_what_disturbed_once_for_each_remedy(tmp_path: Path) -> No
     several = sweep_of("batch")
     for records, load in zip(several, (0.5, 3.5, 4.5), strict=True):
         next(entry for entry in records if entry["kind"] == "run")["load"] = load
-    (line,) = races.disturbed(raced(tmp_path, *several).races)
+    (line,) = disturbed(raced(tmp_path, *several).races)
     assert line == "The machine was not quiet: its load was 3.5 when this began; end what else is running."
 
 
@@ -433,12 +445,12 @@ ODD: dict[str, list[list[dict[str, Any]]]] = {
 def test_odd_results_give_a_page(case: str, tmp_path: Path) -> None:
     chosen = choose([written(tmp_path, "r.jsonl", *ODD[case])])
     for one in drawn_of(chosen):
-        assert figures.svg(one.figure)
+        assert svg(one.figure)
     words = words_on_the_page(chosen)
-    assert sections.NO_BENCHMARKS in words
-    for sheet in (sheet for section in sections.sections(chosen) for sheet in section.sheets):
+    assert NO_BENCHMARKS in words
+    for sheet in (sheet for section in sections(chosen) for sheet in section.sheets):
         assert {len(row) for row in sheet.rows} <= {len(sheet.heads)}
-    for line in sections.summary(chosen).splitlines():
+    for line in markdown_summary(chosen).splitlines():
         if line.startswith("|"):
             assert len(re.findall(r"(?<!\\)\|", line)) > 3
 
@@ -456,17 +468,17 @@ def test_what_results_contain_is_escaped(tmp_path: Path) -> None:
     records.append({"kind": "agreement", "race": 0, "backend": EVIL, "failure": None, "denial": EVIL, "error": 1.0})
     records[-1]["quantity"] = EVIL
     chosen = choose([written(tmp_path, "a<script>.jsonl", records)])
-    drawn = [figures.picture(one) for one in drawn_of(chosen)]
+    drawn = [picture_of(one) for one in drawn_of(chosen)]
     html = page(chosen, drawn)
     assert "<script" not in without_ours(html)
     assert html.encode()
     assert " ".join(ET.fromstring(html).itertext()).count("<script>alert('$1$')</script>") >= 8
-    assert "<script" not in sections.summary(chosen)
+    assert "<script" not in markdown_summary(chosen)
 
 
 def test_names_are_no_formulae(tmp_path: Path) -> None:
     results = raced(tmp_path, race_records({"slow": 0.4, r"$\alpha_1$": 0.1}))
-    figure = race_figures.ratios(results.races[0], look_of(results))
+    figure = race_ratios(results.races[0], look_of(results))
     (label,) = figure.axes[0].get_yticklabels()
     assert label._preprocess_math(label.get_text()) == (r"$\alpha_1$", False)  # type: ignore[attr-defined]
 
@@ -579,7 +591,7 @@ def test_a_comparison_is_shown_with_its_verdicts(tmp_path: Path) -> None:
     chosen = choose([written(tmp_path, "compare.jsonl", *several)])
     assert chosen.comparison is not None
     assert chosen.names == []
-    (section,) = compared.sections(chosen.comparison)
+    (section,) = compare_sections(chosen.comparison)
     rows = rows_of(section.sheets[0])
     assert [row[-1] for row in rows.values()] == [
         "slower",
@@ -591,8 +603,8 @@ def test_a_comparison_is_shown_with_its_verdicts(tmp_path: Path) -> None:
     races_of_file = chosen.comparison.races
     error = statistics.error_of_each(5, 0.95, looked=False)
     ratio = statistics.ratio(races_of_file[0].rounds(), "after", "before", error, races_of_file[0].started())
-    assert compared.changes(chosen.comparison)["swift"] == ratio
-    (one,) = compared.drawn(chosen.comparison, {})
+    assert changes(chosen.comparison)["swift"] == ratio
+    (one,) = compare_figures(chosen.comparison, {})
     assert len(one.figure.axes[0].get_yticklabels()) == 4
     assert "Has it become slower?" in words_on_the_page(chosen)
 
@@ -600,7 +612,7 @@ def test_a_comparison_is_shown_with_its_verdicts(tmp_path: Path) -> None:
 def test_a_comparison_of_which_nothing_is_left(tmp_path: Path) -> None:
     chosen = choose([written(tmp_path, "compare.jsonl", comparison(0.1, failing=("before", "after")))])
     assert chosen.comparison is not None
-    (one,) = compared.drawn(chosen.comparison, {})
+    (one,) = compare_figures(chosen.comparison, {})
     assert "Nobody was measured" in words_of(one.figure)
 
 
@@ -610,7 +622,7 @@ def test_races_of_several_files_stand_side_by_side(tmp_path: Path) -> None:
     chosen = choose([newer, older])
     assert chosen.race is not None
     assert chosen.race.path == newer
-    section = compared.beside_each_other(chosen.side_by_side)
+    section = beside_each_other(chosen.side_by_side)
     rows = rows_of(section.sheets[0])
     assert list(rows) == ["floor", "twin", "swift", "slow", "new"] or list(rows) == [
         "floor",
@@ -624,7 +636,7 @@ def test_races_of_several_files_stand_side_by_side(tmp_path: Path) -> None:
     assert rows["new"][0] == rows["swift"][1] == "–"
     assert int(rows["slow"][2].removesuffix(" %")) == pytest.approx(12.5, abs=1)
     assert section.lines[0].startswith("A: older.jsonl")
-    assert "Side by side" in sections.summary(chosen)
+    assert "Side by side" in markdown_summary(chosen)
 
 
 def test_another_baseline_is_computed_from_the_samples(tmp_path: Path) -> None:
@@ -634,15 +646,15 @@ def test_another_baseline_is_computed_from_the_samples(tmp_path: Path) -> None:
     assert chosen.race is not None
     (race,) = chosen.race.races
     expected = {row.backend: row for row in statistics.ratios(race.rounds(), "twin", looked=True)}
-    rows = rows_of(races.standings(race))
+    rows = rows_of(standings(race))
     assert rows["twin"][2] == "1"
     assert rows["slow"][2] == f"{expected['slow'].estimate:.3f}"
     assert expected["slow"].estimate == pytest.approx(4, rel=0.05)
     assert rows["slow"][3] == " to ".join(f"{end:.3f}" for end in expected["slow"].interval or ())
-    figure = race_figures.ratios(race, look_of(chosen.race))
+    figure = race_ratios(race, look_of(chosen.race))
     assert "how many times as long as twin" in words_of(figure)
-    assert races.with_interval(expected["slow"]) in words_of(figure)
-    assert "The baseline is twin." in sections.summary(chosen)
+    assert with_interval(expected["slow"]) in words_of(figure)
+    assert "The baseline is twin." in markdown_summary(chosen)
     assert chosen.notes == ["Against the baseline of before, as twin did not run in all of it: s.jsonl"]
     assert chosen.sweeps["batch"].races[0].baseline == "slow"
 
@@ -710,7 +722,7 @@ def test_a_whole_report_of_races_alone(
     for words in ("Who is faster", "What stands beside the time", "Called slower", "twin: ended with exit code 3"):
         assert words in said.out
         assert words in summary
-    for words in (NOTICE, sections.NO_BENCHMARKS):
+    for words in (NOTICE, NO_BENCHMARKS):
         assert words in " ".join(said.out.split())
 
 
@@ -721,12 +733,12 @@ def test_the_order_of_records_means_nothing(tmp_path: Path) -> None:
     others = [entry for entry in rest if entry["kind"] != "process"]
     there = choose([written(tmp_path, "r.jsonl", records)])
     here = choose([written(tmp_path, "r.jsonl", head + processes[::-1] + others[::-1])])
-    assert sections.summary(there) == sections.summary(here)
+    assert markdown_summary(there) == markdown_summary(here)
     for a, b in zip(drawn_of(there), drawn_of(here), strict=True):
-        assert figures.svg(a.figure) == figures.svg(b.figure)
+        assert svg(a.figure) == svg(b.figure)
 
 
 def test_a_raced_needs_no_file() -> None:
     race = Raced(0, "race", WHEN, "", race_records()[0]["key"], MACHINE, "slow", "MNIST", None)
-    assert "There is no ratio to slow" in words_of(race_figures.ratios(race, {}))
-    assert "Nobody was left" in words_of(race_figures.roofline([race], {}))
+    assert "There is no ratio to slow" in words_of(race_ratios(race, {}))
+    assert "Nobody was left" in words_of(roofline([race], {}))

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from bench import UserError
-from bench.journal import SCHEMA
-from bench.raced import Raced, races_of
-from bench.results import read
+from bench.records.files import read
+from bench.records.journal import SCHEMA
+from bench.records.races import Raced, races_of
 
 MACHINE: dict[str, Any] = {"id": "abc", "cpu": "c", "cores": 2, "libraries": {"numpy": "2"}, "blas": []}
 KEY = {

@@ -8,8 +8,8 @@ import pytest
 
 import impls
 from bench import UserError
-from bench.recipes import RECIPES, TARGETS, Recipe, nesterov, relu
-from bench.training import train_recipe
+from bench.training.loop import train_recipe
+from bench.workloads.recipes import RECIPES, TARGETS, Recipe, nesterov, relu
 from data import Digits
 from impls.contract import check_plan_fits, zero_velocities
 

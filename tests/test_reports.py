@@ -24,14 +24,27 @@ from rich.console import Console
 import impls
 import reports
 from bench import UserError
-from bench.results import SCHEMA, Curve, Measurement, ResultSet, read
+from bench.records.files import Curve, Measurement, ResultSet, read
+from bench.records.journal import SCHEMA
+from bench.tables import benchmarks
+from bench.tables.table import for_terminal, number, times
 from reports import __main__ as command
-from reports import figures, sections, tables
 from reports.__main__ import main
-from reports.chosen import Chosen
-from reports.figures import DRAWINGS, Drawn, Picture
+from reports.export import csv_files, file_name, for_csv, markdown_summary
+from reports.figures.benchmarks import (
+    DRAWINGS,
+    Drawing,
+    accuracy_check,
+    accuracy_over_time,
+    cost_over_rounds,
+    speed_against_accuracy,
+    time_per_round,
+)
+from reports.figures.style import DPI, Drawn, Picture, looks_of, picture_of, png, svg, wrapped
 from reports.page import TEMPLATES, data_uri, described, images
 from reports.page import page as page_of
+from reports.sections import left_out
+from reports.selection import Chosen
 
 ROOT = Path(reports.__file__).parents[1]
 NETWORK = "784-128-10 relu, softmax with cross_entropy"
@@ -166,7 +179,7 @@ EMPTY = {
 
 
 def summary(results: ResultSet) -> str:
-    return sections.summary(Chosen(results))
+    return markdown_summary(Chosen(results))
 
 
 def page(results: ResultSet, svgs: dict[str, str]) -> str:
@@ -179,13 +192,13 @@ def page(results: ResultSet, svgs: dict[str, str]) -> str:
 # --- rows ------------------------------------------------------------------------------------------------
 
 
-def row_of(backend: str, table: tables.Table) -> tables.Row:
+def row_of(backend: str, table: benchmarks.BenchmarkTable) -> benchmarks.BenchmarkRow:
     (row,) = [row for row in table.rows if row.backend == backend]
     return row
 
 
 def test_medians_and_scaling() -> None:
-    naive, swift = tables.at_home(USUAL).rows
+    naive, swift = benchmarks.at_home(USUAL).rows
     assert naive.wall == pytest.approx(0.3 * 30)
     assert naive.cpu == pytest.approx(2.5 * 0.3 * 30)
     assert (swift.wall, swift.cpu) == (0.5, 1.25)
@@ -196,31 +209,31 @@ def test_medians_and_scaling() -> None:
 
 
 def test_ratio_is_of_medians_with_its_range_over_samples() -> None:
-    home, same = row_of("swift", tables.at_home(USUAL)), row_of("swift", tables.on_same_plan(USUAL))
+    home, same = row_of("swift", benchmarks.at_home(USUAL)), row_of("swift", benchmarks.on_same_plan(USUAL))
     assert home.ratio == pytest.approx((9 / 0.5, 7.5 / 0.9, 10.5 / 0.4))
     assert same.ratio == pytest.approx((15 / 0.5, 15 / 0.9, 15 / 0.4))
-    assert tables.cells(home)[8] == "18\n[8.3, 26]"
-    assert tables.cells(row_of("naive", tables.at_home(USUAL)))[8] == "1"
+    assert benchmarks.benchmark_cells(home)[8] == "18\n[8.3, 26]"
+    assert benchmarks.benchmark_cells(row_of("naive", benchmarks.at_home(USUAL)))[8] == "1"
 
 
 def test_times_the_floor() -> None:
-    assert row_of("swift", tables.at_home(USUAL)).floors == pytest.approx(0.5 / 0.25)
-    assert row_of("naive", tables.on_same_plan(USUAL)).floors == pytest.approx(15 / 0.25)
+    assert row_of("swift", benchmarks.at_home(USUAL)).floors == pytest.approx(0.5 / 0.25)
+    assert row_of("naive", benchmarks.on_same_plan(USUAL)).floors == pytest.approx(15 / 0.25)
 
 
 def test_dagger_and_what_it_stands_for() -> None:
-    table = tables.at_home(USUAL)
-    assert tables.cells(table.rows[0])[2:4] == ["9.00 †", "22.5 †"]
-    assert not any("†" in cell for cell in tables.cells(table.rows[1]))
+    table = benchmarks.at_home(USUAL)
+    assert benchmarks.benchmark_cells(table.rows[0])[2:4] == ["9.00 †", "22.5 †"]
+    assert not any("†" in cell for cell in benchmarks.benchmark_cells(table.rows[1]))
     assert table.notes[0] == "† naive: scaled from 2,000 of 60,000 images; one true round of all took 8.75 s"
-    assert tables.scaling(replace(NAIVE[0], curve=None)) == "scaled from 2,000 of 60,000 images"
+    assert benchmarks.scaling(replace(NAIVE[0], curve=None)) == "scaled from 2,000 of 60,000 images"
     checked = result_set(replace(NAIVE[2], images=5_000))
-    assert tables.cells(tables.at_home(checked).rows[0])[4] == "0.400 †"
-    assert tables.at_home(checked).notes == ["† naive, accuracy check: scaled from 5,000 of 10,000 images"]
+    assert benchmarks.benchmark_cells(benchmarks.at_home(checked).rows[0])[4] == "0.400 †"
+    assert benchmarks.at_home(checked).notes == ["† naive, accuracy check: scaled from 5,000 of 10,000 images"]
 
 
 def test_preparation_is_not_hidden() -> None:
-    assert tables.at_home(USUAL).notes[1].endswith("naive 0.0625 s, swift 0.0625 s")
+    assert benchmarks.at_home(USUAL).notes[1].endswith("naive 0.0625 s, swift 0.0625 s")
 
 
 def test_order_is_that_of_the_file() -> None:
@@ -228,13 +241,13 @@ def test_order_is_that_of_the_file() -> None:
     rounds = [replace(SWIFT[0], backend=name) for name in names]
     checks = [replace(SWIFT[2], backend=name) for name in reversed(names)]
     results = result_set(*rounds, *checks)
-    assert [row.backend for row in tables.at_home(results).rows] == names
-    assert [row.backend for row in tables.on_same_plan(results).rows] == names
+    assert [row.backend for row in benchmarks.at_home(results).rows] == names
+    assert [row.backend for row in benchmarks.on_same_plan(results).rows] == names
 
 
 def test_same_plan_takes_the_rounds_on_that_plan_alone() -> None:
     full = measured("round", "full", [1.0], "full batch")
-    table = tables.on_same_plan(result_set(*NAIVE, *SWIFT, full))
+    table = benchmarks.on_same_plan(result_set(*NAIVE, *SWIFT, full))
     assert table.title == "All on the same plan: mini-batches of 128"
     assert [(row.backend, row.plan, row.wall) for row in table.rows] == [
         ("naive", "mini-batches", 15),
@@ -246,79 +259,82 @@ def test_same_plan_takes_the_rounds_on_that_plan_alone() -> None:
     ("case", "column"), [("one backend", 8), ("no floor", 9), ("no curve", 5), ("accuracy check alone", 2)]
 )
 def test_dash_where_nothing_is_known(case: str, column: int) -> None:
-    assert tables.cells(tables.at_home(ODD[case]).rows[-1])[column] == "–"
+    assert benchmarks.benchmark_cells(benchmarks.at_home(ODD[case]).rows[-1])[column] == "–"
 
 
 def test_no_row_for_a_gradient_or_the_floor_alone() -> None:
     for case in ("nothing", "gradient alone", "floor alone"):
-        assert tables.at_home(ODD[case]).rows == tables.on_same_plan(ODD[case]).rows == []
+        assert benchmarks.at_home(ODD[case]).rows == benchmarks.on_same_plan(ODD[case]).rows == []
 
 
 def test_diverged_is_said() -> None:
-    assert tables.cells(row_of("wild", tables.at_home(ODD["diverged"])))[5] == "10.00 %\nafter 3\nrounds,\ndiverged"
+    assert (
+        benchmarks.benchmark_cells(row_of("wild", benchmarks.at_home(ODD["diverged"])))[5]
+        == "10.00 %\nafter 3\nrounds,\ndiverged"
+    )
 
 
 def test_headline() -> None:
-    assert tables.headline(USUAL) == (
+    assert benchmarks.benchmarks_headline(USUAL) == (
         "A round of 60,000 images on this machine: with each backend at home the shortest is that of swift, 0.500 s, "
         "18 [8.3, 26] times faster than naive; with all on the same plan (mini-batches of 128) the shortest is that "
         "of swift, 0.500 s, 30 [17, 38] times faster than naive."
     )
-    assert "times faster" not in tables.headline(ODD["one backend"])
-    assert "scaled from 2,000" in tables.headline(ODD["naive alone"])
+    assert "times faster" not in benchmarks.benchmarks_headline(ODD["one backend"])
+    assert "scaled from 2,000" in benchmarks.benchmarks_headline(ODD["naive alone"])
     for case in ("nothing", "accuracy check alone"):
-        assert tables.headline(ODD[case]) == "No round of training was measured."
+        assert benchmarks.benchmarks_headline(ODD[case]) == "No round of training was measured."
 
 
 @pytest.mark.parametrize(
     ("value", "said"), [(0.0, "0.00"), (0.01234, "0.0123"), (8.806, "8.81"), (99.96, "100"), (12345.6, "12,346")]
 )
 def test_number(value: float, said: str) -> None:
-    assert tables.number(value) == said
+    assert number(value) == said
 
 
 @pytest.mark.parametrize(
     ("value", "said"), [(0.034, "0.034"), (1, "1.0"), (9.94, "9.9"), (9.96, "10"), (1234, "1,234")]
 )
 def test_times(value: float, said: str) -> None:
-    assert tables.times(value) == said
+    assert times(value) == said
 
 
 def test_one_case_in_one_table() -> None:
-    tables.check(USUAL)
+    benchmarks.check_benchmarks(USUAL)
     with pytest.raises(
         UserError, match=r"results\.json: expected one network and dtype, found 2: .*float32; .*float64"
     ):
-        tables.check(result_set(SWIFT[0], replace(SWIFT[2], dtype="float64")))
+        benchmarks.check_benchmarks(result_set(SWIFT[0], replace(SWIFT[2], dtype="float64")))
     with pytest.raises(
         UserError, match="expected each measurement once, found a second round of swift of mini-batches"
     ):
-        tables.check(result_set(*SWIFT, SWIFT[0]))
+        benchmarks.check_benchmarks(result_set(*SWIFT, SWIFT[0]))
 
 
 # --- terminal and Markdown -------------------------------------------------------------------------------
 
 
-def printed(table: tables.Table, columns: int) -> list[str]:
+def printed(table: benchmarks.BenchmarkTable, columns: int) -> list[str]:
     console = Console(width=columns, color_system=None)
     with console.capture() as capture:
-        console.print(tables.for_terminal(table.sheet, columns))
+        console.print(for_terminal(table.sheet, columns))
     return capture.get().splitlines()
 
 
 @pytest.mark.parametrize("columns", [80, 100, 200])
 def test_terminal_keeps_within_its_columns_and_every_number_whole(columns: int) -> None:
-    table = tables.at_home(USUAL)
+    table = benchmarks.at_home(USUAL)
     lines = printed(table, columns)
     assert max(map(len, lines)) <= columns
     words = " ".join(lines).split()
-    numbers = [word for row in table.rows for cell in tables.cells(row)[2:] for word in cell.split()]
+    numbers = [word for row in table.rows for cell in benchmarks.benchmark_cells(row)[2:] for word in cell.split()]
     assert not [word for word in numbers if word not in words]
 
 
 def test_terminal_folds_long_names_and_drops_nothing() -> None:
     name = "".join(f"{i:04}" for i in range(20))
-    lines = printed(tables.at_home(result_set(replace(SWIFT[0], backend=name))), 80)
+    lines = printed(benchmarks.at_home(result_set(replace(SWIFT[0], backend=name))), 80)
     assert max(map(len, lines)) <= 80
     first_words = [line.split()[0] for line in lines if line.strip()]
     assert name in "".join(first_words)
@@ -326,24 +342,24 @@ def test_terminal_folds_long_names_and_drops_nothing() -> None:
 
 def test_terminal_takes_names_as_they_are() -> None:
     name = "[red]x[/]"
-    assert any(name in line for line in printed(tables.at_home(result_set(replace(SWIFT[0], backend=name))), 120))
+    assert any(name in line for line in printed(benchmarks.at_home(result_set(replace(SWIFT[0], backend=name))), 120))
 
 
 def test_markdown_has_one_cell_for_each_header() -> None:
     for results in ODD.values():
         for line in summary(results).splitlines():
             if line.startswith("|"):
-                assert len(re.findall(r"(?<!\\)\|", line)) == len(tables.HEADERS) + 1
+                assert len(re.findall(r"(?<!\\)\|", line)) == len(benchmarks.HEADERS) + 1
 
 
 def test_csv_has_every_cell_and_no_formula() -> None:
     awkward = ["=1+1", "@x", '+"y"', "-z", "-1.5", "a,b", "c\nd", "– †"]
-    (row,) = csv.reader(io.StringIO(tables.for_csv([awkward])))
+    (row,) = csv.reader(io.StringIO(for_csv([awkward])))
     assert row == ["'=1+1", "'@x", '\'+"y"', "'-z", "-1.5", "a,b", "c d", "– †"]
 
 
 def test_csv_files_have_safe_names_and_every_sample() -> None:
-    files = sections.csv_files(Chosen(replace(USUAL, measurements=[*NAIVE, *(replace(m, plan="../x") for m in SWIFT)])))
+    files = csv_files(Chosen(replace(USUAL, measurements=[*NAIVE, *(replace(m, plan="../x") for m in SWIFT)])))
     assert all(re.fullmatch(r"[a-z0-9-]+\.csv", name) for name in files)
     rows = list(csv.DictReader(io.StringIO(files["samples.csv"])))
     assert [float(row["wall_s"]) for row in rows if row["backend"] == "swift" and row["of"] == "round"] == [
@@ -351,7 +367,7 @@ def test_csv_files_have_safe_names_and_every_sample() -> None:
         *SWIFT[1].samples,
     ]
     assert [row["images"] for row in rows[:4]] == ["2000"] * 4
-    assert tables.file_name("../../Ünder & <b>") == "nder-b"
+    assert file_name("../../Ünder & <b>") == "nder-b"
 
 
 def test_markdown_is_literal() -> None:
@@ -363,7 +379,7 @@ def test_markdown_is_literal() -> None:
 
 def test_left_out_have_a_line_with_the_reason() -> None:
     results = replace(USUAL, disagreements=["wrong, full batch: cost is 1e6 eps away"], unavailable={"gpu": "needs it"})
-    assert sections.left_out(Chosen(results)) == ["wrong, full batch: cost is 1e6 eps away", "gpu: needs it"]
+    assert left_out(Chosen(results)) == ["wrong, full batch: cost is 1e6 eps away", "gpu: needs it"]
     for text in (summary(results), page(results, EMPTY)):
         assert "wrong, full batch: cost is 1e6 eps away" in text
         assert "gpu: needs it" in text
@@ -382,13 +398,13 @@ def lines_of(figure: Any, panel: int) -> list[Any]:
     return [line for line in figure.axes[panel].lines if line.get_marker() != "None"]
 
 
-def shown_in(drawing: figures.Drawing, results: ResultSet) -> set[str]:
+def shown_in(drawing: Drawing, results: ResultSet) -> set[str]:
     """The backends that a figure has to name."""
-    home, same = tables.home_rounds(results), tables.same_plan_rounds(results)
+    home, same = benchmarks.home_rounds(results), benchmarks.same_plan_rounds(results)
     trained = [measurement for measurement in home + same if measurement.curve]
     shown = {
         "time-per-round": home + same,
-        "accuracy-check": tables.accuracy_checks(results),
+        "accuracy-check": benchmarks.accuracy_checks(results),
         "accuracy-over-time": [of_home for of_home in home if of_home.curve and of_home.curve.seconds[1:]],
         "cost-over-rounds": trained,
         "speed-against-accuracy": trained,
@@ -398,23 +414,23 @@ def shown_in(drawing: figures.Drawing, results: ResultSet) -> set[str]:
 
 @pytest.mark.parametrize("drawing", DRAWINGS, ids=lambda drawing: drawing.name)
 @pytest.mark.parametrize("case", [case for case in ODD if case not in SAME_TO_FIGURES])
-def test_every_figure_of_every_subset(case: str, drawing: figures.Drawing) -> None:
+def test_every_figure_of_every_subset(case: str, drawing: Drawing) -> None:
     words = words_of(drawing.draw(ODD[case]))  # laid out, so that what cannot be drawn raises
     shown = shown_in(drawing, ODD[case])
     for backend in shown:
-        assert figures.wrapped(backend) in words or f"Not drawn: {backend}, " in words
+        assert wrapped(backend) in words or f"Not drawn: {backend}, " in words
     assert shown or "There is no " in words
 
 
 @pytest.mark.parametrize("drawing", DRAWINGS, ids=lambda drawing: drawing.name)
-def test_every_figure_carries_notice_and_setting(drawing: figures.Drawing) -> None:
+def test_every_figure_carries_notice_and_setting(drawing: Drawing) -> None:
     words = words_of(drawing.draw(replace(USUAL, notice=NOTICE)))
     assert NOTICE in words
     assert f"MNIST · {NETWORK} · float32 · threads: openblas 2" in words
 
 
 def test_every_sample_is_a_mark() -> None:
-    figure: Any = figures.time_per_round(USUAL)
+    figure: Any = time_per_round(USUAL)
     marks = [[*line.get_xdata()] for line in lines_of(figure, 0)]
     assert marks == [pytest.approx([9.0, 7.5, 10.5]), [0.5, 0.4, 0.9], FLOOR.samples]
     marks = [[*line.get_xdata()] for line in lines_of(figure, 1)]
@@ -428,7 +444,7 @@ def test_every_sample_is_a_mark() -> None:
 
 
 def test_curves_are_drawn_as_measured() -> None:
-    figure = figures.accuracy_over_time(USUAL)
+    figure = accuracy_over_time(USUAL)
     naive, swift = lines_of(figure, 0)
     assert list(naive.get_xdata()) == [8.75]
     assert list(swift.get_xdata()) == [0.5, 1.0, 1.5, 2.0, 2.5]
@@ -436,14 +452,14 @@ def test_curves_are_drawn_as_measured() -> None:
     words = words_of(figure)
     assert "on the 10,000 test images" in words
     assert "before training: 10 %" in words
-    _, swift = lines_of(figures.cost_over_rounds(USUAL), 0)
+    _, swift = lines_of(cost_over_rounds(USUAL), 0)
     assert list(swift.get_ydata()) == [2.4, 1.2, 0.6, 0.3, 0.15, 0.075]
 
 
 def test_speed_against_accuracy_shows_both_plans() -> None:
     points = [
         (line.get_xdata()[0], line.get_ydata()[0], line.get_markerfacecolor() == "none")
-        for line in lines_of(figures.speed_against_accuracy(USUAL), 0)
+        for line in lines_of(speed_against_accuracy(USUAL), 0)
     ]
     assert points == [
         pytest.approx((8.75, 30, False)),
@@ -456,7 +472,7 @@ def test_speed_against_accuracy_shows_both_plans() -> None:
 def test_lines_that_coincide_can_be_told_apart() -> None:
     same = curve(5, 1.0)
     rounds = [replace(SWIFT[0], backend=name, curve=same) for name in "abcdefgh"]
-    lines = lines_of(figures.cost_over_rounds(result_set(*rounds)), 1)
+    lines = lines_of(cost_over_rounds(result_set(*rounds)), 1)
     assert len(lines) == 8
     for earlier, later in itertools.pairwise(lines):
         assert later.get_zorder() >= earlier.get_zorder()  # the later lies on the earlier, which shows around it
@@ -466,27 +482,27 @@ def test_lines_that_coincide_can_be_told_apart() -> None:
 
 
 def test_diverged_costs_are_named() -> None:
-    figure = figures.cost_over_rounds(ODD["diverged"])
+    figure = cost_over_rounds(ODD["diverged"])
     assert "Not drawn: wild, mini-batches, 3 of 4 costs" in words_of(figure)
     assert all(0 < limit < 1e3 for limit in figure.axes[0].get_ylim())
-    assert "Not drawn: wild, mini-batches, without" in words_of(figures.speed_against_accuracy(ODD["diverged alone"]))
+    assert "Not drawn: wild, mini-batches, without" in words_of(speed_against_accuracy(ODD["diverged alone"]))
 
 
 def test_looks_differ_and_follow_the_ladder() -> None:
-    looks = figures.looks(tables.ladder(many()))
+    looks = looks_of(benchmarks.ladder(many()))
     assert len({(look.colour, look.marker) for look in looks.values()}) == 40
-    few = figures.looks(tables.ladder(USUAL)).values()
+    few = looks_of(benchmarks.ladder(USUAL)).values()
     assert [look[:3] for look in few] == [look[:3] for look in looks.values()][:2]
 
 
 @pytest.mark.parametrize("drawing", DRAWINGS, ids=lambda drawing: drawing.name)
-def test_forty_backends_have_room(drawing: figures.Drawing) -> None:
+def test_forty_backends_have_room(drawing: Drawing) -> None:
     from matplotlib.text import Annotation
 
     figure = drawing.draw(many())
     figure.draw_without_rendering()  # then it is known where letters are
     axes = figure.axes[0]
-    rows = drawing.draw in (figures.time_per_round, figures.accuracy_check)
+    rows = drawing.draw in (time_per_round, accuracy_check)
     labels = list(axes.get_yticklabels()) if rows else figure.findobj(Annotation)
     if figure.legends:
         labels += figure.legends[0].get_texts()
@@ -500,24 +516,24 @@ def test_forty_backends_have_room(drawing: figures.Drawing) -> None:
 
 def test_names_are_no_formulae() -> None:
     name = r"$\alpha_1$"
-    figure = figures.time_per_round(result_set(replace(SWIFT[0], backend=name)))
+    figure = time_per_round(result_set(replace(SWIFT[0], backend=name)))
     labels = [label for label in figure.axes[0].get_yticklabels() if "alpha" in label.get_text()]
     assert [label._preprocess_math(label.get_text()) for label in labels] == [(name, False)]  # type: ignore[attr-defined]
 
 
 def test_names_with_an_underscore_first_are_in_the_legend() -> None:
-    figure = figures.cost_over_rounds(result_set(replace(SWIFT[0], backend="_private")))
+    figure = cost_over_rounds(result_set(replace(SWIFT[0], backend="_private")))
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["_private"]
 
 
 def test_files_are_deterministic_whatever_the_users_settings() -> None:
     import matplotlib
 
-    before = figures.svg(figures.accuracy_check(USUAL))
+    before = svg(accuracy_check(USUAL))
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "black", "svg.hashsalt": None}):
-        figure = figures.accuracy_check(USUAL)
-        assert figures.svg(figure) == before
-        assert figures.png(figure).startswith(b"\x89PNG")
+        figure = accuracy_check(USUAL)
+        assert svg(figure) == before
+        assert png(figure).startswith(b"\x89PNG")
     assert "<dc:date>" not in before
 
 
@@ -526,7 +542,7 @@ def test_files_are_deterministic_whatever_the_users_settings() -> None:
 
 @functools.cache
 def drawn_usual() -> dict[str, str]:
-    return {drawing.name: figures.svg(drawing.draw(replace(USUAL, notice=NOTICE))) for drawing in DRAWINGS}
+    return {drawing.name: svg(drawing.draw(replace(USUAL, notice=NOTICE))) for drawing in DRAWINGS}
 
 
 def tree(html: str) -> ET.Element:
@@ -567,14 +583,22 @@ def test_page_says_it_all() -> None:
     results = replace(USUAL, notice=NOTICE)
     root = tree(page(results, drawn_usual()))
     words = " ".join(" ".join(root.itertext()).split())
-    for table in (tables.at_home(results), tables.on_same_plan(results)):
+    for table in (benchmarks.at_home(results), benchmarks.on_same_plan(results)):
         for said in [
             table.title,
             *table.notes,
-            *(" ".join(cell.split()) for row in table.rows for cell in tables.cells(row)),
+            *(" ".join(cell.split()) for row in table.rows for cell in benchmarks.benchmark_cells(row)),
         ]:
             assert said in words
-    for said in (NOTICE, tables.headline(results), NETWORK, "a processor", "numpy 2.0", "name openblas", results.when):
+    for said in (
+        NOTICE,
+        benchmarks.benchmarks_headline(results),
+        NETWORK,
+        "a processor",
+        "numpy 2.0",
+        "name openblas",
+        results.when,
+    ):
         assert said in words
     for limit in ("in one process, one after another", "not interleaved", "not confidence intervals"):
         assert limit in words
@@ -602,7 +626,7 @@ def test_page_escapes_what_results_contain() -> None:
         unavailable={evil: evil},
         path=Path("a<script>.json"),
     )
-    html = page(results, EMPTY | {"cost-over-rounds": figures.svg(figures.cost_over_rounds(results))})
+    html = page(results, EMPTY | {"cost-over-rounds": svg(cost_over_rounds(results))})
     assert "<script" not in without_ours(html)
     assert html.encode()
     assert " ".join(tree(html).itertext()).count(evil) >= 10
@@ -624,7 +648,7 @@ def test_an_svg_is_the_same_as_an_address() -> None:
 def test_a_figure_is_drawn_once_for_each_of_its_files(monkeypatch: pytest.MonkeyPatch) -> None:
     from matplotlib.figure import Figure
 
-    figure, draw = figures.accuracy_check(USUAL), Figure.draw
+    figure, draw = accuracy_check(USUAL), Figure.draw
     draws = []
 
     def counted(self: Figure, renderer: Any) -> None:
@@ -632,11 +656,11 @@ def test_a_figure_is_drawn_once_for_each_of_its_files(monkeypatch: pytest.Monkey
         draw(self, renderer)
 
     monkeypatch.setattr(Figure, "draw", counted)
-    picture = figures.picture(Drawn("a", "A", "", figure))
+    picture = picture_of(Drawn("a", "A", "", figure))
     assert len(draws) == 2
     width, height = figure.get_size_inches()
     with PIL.Image.open(io.BytesIO(picture.png)) as image:
-        assert image.size == (int(figures.DPI * width), int(figures.DPI * height))
+        assert image.size == (int(DPI * width), int(DPI * height))
 
 
 def test_another_process_draws_the_same_files(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -658,8 +682,8 @@ def test_another_process_draws_the_same_files(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_page_of_too_many_figures_has_the_largest_as_png(monkeypatch: pytest.MonkeyPatch) -> None:
-    figure = figures.accuracy_check(USUAL)
-    pictures = [Picture(str(i), f"Figure {i}", "", figures.svg(figure), figures.png(figure)) for i in range(3)]
+    figure = accuracy_check(USUAL)
+    pictures = [Picture(str(i), f"Figure {i}", "", svg(figure), png(figure)) for i in range(3)]
     most = 2.6 * len(data_uri(pictures[0].svg))
     monkeypatch.setattr("reports.page.MOST", most)
     found = images(pictures)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from bench import UserError
-from bench.results import SCHEMA, Curve, ResultSet, read
+from bench.records.files import Curve, ResultSet, read
+from bench.records.journal import SCHEMA
 
 RECORD: dict[str, Any] = {
     "group": "training: one round, full batch",

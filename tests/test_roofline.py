@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import roofline
-from bench.roofline import floor_products
+from bench.timing import floor
+from bench.timing.floor import floor_products, rates, seconds
 
 
 @pytest.mark.parametrize("given", ["uint8", "float32", "float64"])
@@ -54,8 +54,8 @@ def test_without_backward_there_is_one_product(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_rates_are_work_over_time(n_threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(roofline, "GEMM_SIZE", 100)
-    monkeypatch.setattr(roofline, "COPIED", 2**16)
+    monkeypatch.setattr(floor, "GEMM_SIZE", 100)
+    monkeypatch.setattr(floor, "COPIED", 2**16)
     copied: list[int] = []
     right = np.copyto
 
@@ -64,8 +64,8 @@ def test_rates_are_work_over_time(n_threads: int, monkeypatch: pytest.MonkeyPatc
         copied.append(source.nbytes)
 
     monkeypatch.setattr(np, "copyto", counted)
-    monkeypatch.setattr(roofline, "seconds", lambda work: [work(), 0.5][1])
-    reached = roofline.rates("float64", n_threads)
+    monkeypatch.setattr(floor, "seconds", lambda work: [work(), 0.5][1])
+    reached = rates("float64", n_threads)
     assert reached.gemm == 2 * 100**3 / 0.5
     assert reached.bandwidth == 2 * 2**16 / 0.5
     assert copied == [2**16 // n_threads] * n_threads
@@ -73,6 +73,6 @@ def test_rates_are_work_over_time(n_threads: int, monkeypatch: pytest.MonkeyPatc
 
 def test_seconds_are_the_median_without_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter([0.0, 50.0, 100.0, 101.0, 200.0, 203.0, 300.0, 302.0])
-    monkeypatch.setattr(roofline, "REPEATS", 3)
+    monkeypatch.setattr(floor, "REPEATS", 3)
     monkeypatch.setattr(time, "perf_counter", lambda: next(ticks))
-    assert roofline.seconds(lambda: None) == 2.0
+    assert seconds(lambda: None) == 2.0

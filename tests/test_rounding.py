@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 import impls
-from bench import agreement
-from bench.agreement import Trial, check, reference, widened
-from bench.rounding import drift_of_training, evaluate, flat
+from bench.agreement.check import Trial, check, reference, scale_of, widened
+from bench.agreement.rounding import drift_of_training, evaluate, flat
 from impls.contract import COST_OF_OUTPUT, Array, DType, Layer, Network, Parameters, Plan, zero_velocities
 from impls.initialisation import initial_parameters
 
@@ -92,7 +91,7 @@ def test_it_explains_no_more_than_a_few_hundred_eps(hidden: Any, output_and_cost
     images, labels = digits(N, 784)
     trial = Trial("wide", network, start(network, "float64"), images, labels, plan_of(1))
     for quantity, expected in reference(trial).items():
-        of_size = expected.allowed / EPS["float64"] / agreement.scale_of(expected.value)
+        of_size = expected.allowed / EPS["float64"] / scale_of(expected.value)
         assert of_size < 2000, quantity
 
 

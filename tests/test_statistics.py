@@ -12,29 +12,7 @@ import numpy as np
 import pytest
 from scipy import signal, stats
 
-from bench.statistics import (
-    CONFIDENCE,
-    LEAST_GENERATIONS,
-    Interval,
-    Race,
-    Ratio,
-    backends,
-    change,
-    error_of_each,
-    exponent,
-    is_slowdown,
-    log_ratios,
-    outlying,
-    precise,
-    ranks,
-    ratio,
-    ratios,
-    robust_sd,
-    seconds,
-    share,
-    student,
-    without_place,
-)
+from bench.analysis import statistics
 from impls.contract import Array
 
 T_1, T_2 = 12.7062047, 4.30265273  # Student's t, 97.5 %, from a printed table
@@ -100,7 +78,7 @@ def against_first(generations: Sequence[Array]) -> Array:
     return medians(generations, others, [0] * len(others))
 
 
-def race_of(generations: Sequence[Array], number: int) -> Race:
+def race_of(generations: Sequence[Array], number: int) -> statistics.Race:
     """One of the simulated races as its samples are kept; the backends are called a, b, c ..."""
     return [[dict(zip("abcdefghi", times, strict=False)) for times in part[number].tolist()] for part in generations]
 
@@ -112,7 +90,7 @@ def kept(held: Array, share: float) -> bool:
 
 def covered(centres: Array, truth: Array | float, error: float) -> Array:
     """Whether all intervals of a race hold the truth."""
-    centre, half = student(centres, error)
+    centre, half = statistics.student(centres, error)
     return np.all(np.abs(centre - truth) <= half, axis=-1)
 
 
@@ -137,7 +115,7 @@ def test_an_interval_from_rounds_alone_would_not_hold() -> None:
     """Why generations are the sample: processes differ, and the rounds of one process do not show it."""
     generations = simulated(2, 2000, [30] * 6, (1.0, 1.0), Noise(of_generation=0.02))
     logs = np.concatenate([np.log(part[..., 1] / part[..., 0]) for part in generations], axis=1)
-    centre, half = student(logs.T, 0.05)
+    centre, half = statistics.student(logs.T, 0.05)
     assert (np.abs(centre) <= half).mean() < 0.7
     assert kept(covered(against_first(generations), 0.0, 0.05), 0.95)
 
@@ -147,7 +125,7 @@ def test_an_interval_from_rounds_alone_would_not_hold() -> None:
 def test_intervals_hold_all_together(n_backends: int, looked: bool) -> None:
     speeds = np.linspace(1, 3, n_backends)
     generations = simulated(3, 1500, [8, 6, 7, 8, 10, 8], tuple(speeds), ALL)
-    error = error_of_each(n_backends - 1, CONFIDENCE, looked)
+    error = statistics.error_of_each(n_backends - 1, statistics.CONFIDENCE, looked)
     assert kept(covered(against_first(generations), np.log(speeds[1:]), error), 0.95)
 
 
@@ -155,7 +133,7 @@ def test_intervals_hold_all_together(n_backends: int, looked: bool) -> None:
 def test_nobody_is_ranked_behind_an_equal(n_backends: int) -> None:
     first, second = np.triu_indices(n_backends, 1)
     generations = simulated(4, 1000, [8] * 6, [1.0] * n_backends, ALL)
-    error = error_of_each(len(first), CONFIDENCE, looked=False)
+    error = statistics.error_of_each(len(first), statistics.CONFIDENCE, looked=False)
     assert kept(covered(medians(generations, first.tolist(), second.tolist()), 0.0, error), 0.95)
 
 
@@ -164,7 +142,7 @@ def stopped(centres: Array, target: float, least: int, error: float) -> tuple[Ar
     n_races = centres.shape[1]
     held, stops = np.zeros(n_races, bool), np.zeros(n_races, int)
     for n in range(least, len(centres) + 1):
-        centre, half = student(centres[:n], error)
+        centre, half = statistics.student(centres[:n], error)
         now = (stops == 0) & (np.all(np.expm1(half) <= target, axis=-1) | (n == len(centres)))
         held[now] = np.all(np.abs(centre) <= half, axis=-1)[now]
         stops[now] = n
@@ -175,17 +153,24 @@ def stopped(centres: Array, target: float, least: int, error: float) -> tuple[Ar
 @pytest.mark.parametrize("n_backends", [2, 4, 9])
 def test_intervals_hold_where_the_race_stops_for_being_precise(n_backends: int, target: float) -> None:
     centres = against_first(simulated(5, 1000, [8] * 14, [1.0] * n_backends, ALL))
-    held, stops = stopped(centres, target, LEAST_GENERATIONS, error_of_each(n_backends - 1, CONFIDENCE, looked=True))
+    held, stops = stopped(
+        centres,
+        target,
+        statistics.LEAST_GENERATIONS,
+        statistics.error_of_each(n_backends - 1, statistics.CONFIDENCE, looked=True),
+    )
     assert kept(held, 0.95)
-    assert stops.min() >= LEAST_GENERATIONS
+    assert stops.min() >= statistics.LEAST_GENERATIONS
 
 
 def test_looking_has_a_price() -> None:
     """Without it, and from the third generation on, the promise is broken: the simulation above could fail."""
     rng = np.random.default_rng(6)
     centres = rng.normal(0, 0.02, (20, 3000, 1))
-    naive, _ = stopped(centres, 0.012, 3, error_of_each(1, CONFIDENCE, looked=False))
-    honest, stops = stopped(centres, 0.012, LEAST_GENERATIONS, error_of_each(1, CONFIDENCE, looked=True))
+    naive, _ = stopped(centres, 0.012, 3, statistics.error_of_each(1, statistics.CONFIDENCE, looked=False))
+    honest, stops = stopped(
+        centres, 0.012, statistics.LEAST_GENERATIONS, statistics.error_of_each(1, statistics.CONFIDENCE, looked=True)
+    )
     assert naive.mean() < 0.92
     assert kept(honest, 0.95)
     assert 5 < stops.mean() < 20
@@ -193,20 +178,32 @@ def test_looking_has_a_price() -> None:
 
 def test_precise_stops_where_the_simulation_does() -> None:
     generations = simulated(7, 12, [8] * 10, [1.0] * 3, ALL)
-    _, stops = stopped(against_first(generations), 0.06, LEAST_GENERATIONS, error_of_each(2, CONFIDENCE, looked=True))
+    _, stops = stopped(
+        against_first(generations),
+        0.06,
+        statistics.LEAST_GENERATIONS,
+        statistics.error_of_each(2, statistics.CONFIDENCE, looked=True),
+    )
     assert len(set(stops.tolist())) > 2
     for number, expected in enumerate(stops):
         race = race_of(generations, number)
-        answers = [precise(race[:n], "a", 0.06) for n in range(1, expected)]
+        answers = [statistics.precise(race[:n], "a", 0.06) for n in range(1, expected)]
         assert not any(answers)
-        assert precise(race[:expected], "a", 0.06) or expected == len(race)
+        assert statistics.precise(race[:expected], "a", 0.06) or expected == len(race)
 
 
 def slowdowns(seed: int, n_generations: int, speed: float, noise: Noise) -> Array:
     """Whether b, which takes `speed` times as long as a, is called a slowdown, in each of many races."""
-    centre, half = student(against_first(simulated(seed, 2000, [8] * n_generations, (1.0, speed), noise)), 0.05)
+    centre, half = statistics.student(
+        against_first(simulated(seed, 2000, [8] * n_generations, (1.0, speed), noise)), 0.05
+    )
     ends = np.exp([centre - half, centre, centre + half])[..., 0].T.tolist()
-    return np.array([is_slowdown(Ratio("b", "a", mid, Interval(low, high), 6, 48, 0)) for low, mid, high in ends])
+    return np.array(
+        [
+            statistics.is_slowdown(statistics.Ratio("b", "a", mid, statistics.Interval(low, high), 6, 48, 0))
+            for low, mid, high in ends
+        ]
+    )
 
 
 @pytest.mark.parametrize("n_generations", [3, 6, 10])
@@ -239,9 +236,11 @@ def test_who_starts_first_changes_neither_estimate_nor_interval(places: tuple[in
     generations = simulated(12, 2000, [6] * len(places), (1.0, 1.05), ALL)
     place = np.array(places, float)
     medians = against_first(generations)[..., 0] + effect * place[:, None]
-    found = np.array([without_place(medians[:, race], place, 0.05) for race in range(2000)])
+    found = np.array([statistics.without_place(medians[:, race], place, 0.05) for race in range(2000)])
     assert kept(np.abs(found[:, 0] - math.log(1.05)) <= found[:, 1], 0.95)
-    without_effect = np.array([without_place(medians[:, race] - effect * place, place, 0.05) for race in range(2000)])
+    without_effect = np.array(
+        [statistics.without_place(medians[:, race] - effect * place, place, 0.05) for race in range(2000)]
+    )
     np.testing.assert_allclose(found, without_effect, atol=1e-12)
 
 
@@ -253,8 +252,8 @@ def test_an_effect_of_the_first_place_hides_slowdowns_unless_it_is_told_apart() 
         for part, name in zip(generations, started, strict=True)
     ]
     races = [race_of([np.stack(part, axis=-1) for part in slowed], number) for number in range(200)]
-    told = [is_slowdown(the(ratio(race, "b", "a", started=started))) for race in races]
-    untold = [is_slowdown(the(ratio(race, "b", "a"))) for race in races]
+    told = [statistics.is_slowdown(the(statistics.ratio(race, "b", "a", started=started))) for race in races]
+    untold = [statistics.is_slowdown(the(statistics.ratio(race, "b", "a"))) for race in races]
     assert np.mean(told) > 0.95
     assert np.mean(untold) < 0.7
 
@@ -262,10 +261,10 @@ def test_an_effect_of_the_first_place_hides_slowdowns_unless_it_is_told_apart() 
 def test_the_commands_functions_are_what_was_simulated() -> None:
     speeds = (1.0, 1.02, 1.1, 2.0)
     generations = simulated(11, 20, [5, 9, 8, 6, 7], speeds, ALL)
-    error = error_of_each(3, CONFIDENCE, looked=False)
-    centre, half = student(against_first(generations), error)
+    error = statistics.error_of_each(3, statistics.CONFIDENCE, looked=False)
+    centre, half = statistics.student(against_first(generations), error)
     for number in range(20):
-        rows = {row.backend: row for row in ratios(race_of(generations, number), "a")}
+        rows = {row.backend: row for row in statistics.ratios(race_of(generations, number), "a")}
         for backend, mid, width in zip("bcd", centre[number], half[number], strict=True):
             row = rows[backend]
             assert numbers(row) == pytest.approx(np.exp([mid, mid - width, mid + width]))
@@ -276,89 +275,95 @@ def test_the_commands_functions_are_what_was_simulated() -> None:
 # By hand -------------------------------------------------------------------------------------------------------------
 
 
-def of_logs(*generations: Sequence[float]) -> Race:
+def of_logs(*generations: Sequence[float]) -> statistics.Race:
     """A race of a, which takes 2 s, and b, with these log-ratios."""
     return [[{"a": 2.0, "b": 2.0 * math.exp(log)} for log in generation] for generation in generations]
 
 
-def the(found: Ratio | None) -> Ratio:
+def the(found: statistics.Ratio | None) -> statistics.Ratio:
     assert found is not None
     return found
 
 
-def numbers(found: Ratio) -> tuple[float, ...]:
+def numbers(found: statistics.Ratio) -> tuple[float, ...]:
     """Estimate and interval."""
     return (found.estimate, *(found.interval or ()))
 
 
 def test_a_ratio_by_hand() -> None:
-    race: Race = [
+    race: statistics.Race = [
         [{"a": 1.0, "b": 2.0}, {"a": 1.0, "b": 2.0}, {"a": 3.0, "b": 60.0}],  # median of 2, 2, 20
         [{"b": 24.0, "a": 3.0}, {"b": 0.8, "a": 0.1}],  # median of 8, 8
     ]
-    found = the(ratio(race, "b", "a"))
+    found = the(statistics.ratio(race, "b", "a"))
     assert found.estimate == pytest.approx(4)  # sqrt(2 * 8)
     # s of log 2 and log 8 is log(4) / sqrt(2), divided by sqrt(2): log(2)
     assert found.interval == pytest.approx((4 / 2**T_1, 4 * 2**T_1))
     assert found.half_width == pytest.approx(2**T_1 - 1)
     assert (found.generations, found.pairs) == (2, 5)
     assert not found.separated
-    inverse = the(ratio(race, "a", "b"))
+    inverse = the(statistics.ratio(race, "a", "b"))
     assert inverse.estimate == pytest.approx(1 / 4)
     assert inverse.interval == pytest.approx((1 / 4 / 2**T_1, 2**T_1 / 4))
 
 
 def test_an_interval_by_hand() -> None:
-    centre, half = student(np.array([0.0, 0.01, 0.02]), 0.05)  # s = 0.01
+    centre, half = statistics.student(np.array([0.0, 0.01, 0.02]), 0.05)  # s = 0.01
     assert float(centre) == pytest.approx(0.01)
     assert float(half) == pytest.approx(T_2 * 0.01 / math.sqrt(3))
 
 
 def test_the_first_place_by_hand() -> None:
     race = of_logs(*[[0.3], [0.1]] * 3)
-    assert numbers(the(ratio(race, "b", "a", started=["b", "a"] * 3))) == pytest.approx([math.exp(0.2)] * 3)
-    assert numbers(the(ratio(race, "a", "b", started=["b", "a"] * 3))) == pytest.approx([math.exp(-0.2)] * 3)
+    assert numbers(the(statistics.ratio(race, "b", "a", started=["b", "a"] * 3))) == pytest.approx([math.exp(0.2)] * 3)
+    assert numbers(the(statistics.ratio(race, "a", "b", started=["b", "a"] * 3))) == pytest.approx([math.exp(-0.2)] * 3)
     # Where neither was first it is 0.1; where b was, 0.3, by which 0.2 is the effect: what is left is 0.1, for sure.
-    assert numbers(the(ratio(race, "b", "a", started=["b", "c", "b", "", "b", "d"]))) == pytest.approx(
+    assert numbers(the(statistics.ratio(race, "b", "a", started=["b", "c", "b", "", "b", "d"]))) == pytest.approx(
         [math.exp(0.1)] * 3
     )
-    plain = ratio(race, "b", "a")
-    assert plain == ratio(race, "b", "a", started=["b"] * 6) == ratio(race, "b", "a", started=["c", ""] * 3)
+    plain = statistics.ratio(race, "b", "a")
+    assert (
+        plain
+        == statistics.ratio(race, "b", "a", started=["b"] * 6)
+        == statistics.ratio(race, "b", "a", started=["c", ""] * 3)
+    )
     few = race[:5]
-    assert ratio(few, "b", "a", started=["b", "a", "b", "a", "b"]) == ratio(few, "b", "a")
+    assert statistics.ratio(few, "b", "a", started=["b", "a", "b", "a", "b"]) == statistics.ratio(few, "b", "a")
 
 
 def test_the_interval_without_the_first_place_by_hand() -> None:
     logs, places = np.array([0.31, 0.12, 0.29, 0.08, 0.2, 0.28]), np.array([1.0, -1.0, 1.0, -1.0, 0.0, 1.0])
     line = stats.linregress(places, logs)
-    centre, half = without_place(logs, places, 0.05)
+    centre, half = statistics.without_place(logs, places, 0.05)
     assert float(centre) == pytest.approx(line.intercept)
     assert float(half) == pytest.approx(stats.t.isf(0.025, 4) * line.intercept_stderr)
 
 
 def test_a_generation_that_one_side_missed_has_no_place() -> None:
     race = [*of_logs([0.3], [0.1]), [{"a": 1.0}], *of_logs(*[[0.3], [0.1]] * 2)]
-    found = the(ratio(race, "b", "a", started=["b", "a", "a", "b", "a", "b", "a"]))
+    found = the(statistics.ratio(race, "b", "a", started=["b", "a", "a", "b", "a", "b", "a"]))
     assert numbers(found) == pytest.approx([math.exp(0.2)] * 3)
     assert found.generations == 6
 
 
 def test_an_even_number_of_rounds_has_the_median_between_the_middle_two() -> None:
-    assert the(ratio(of_logs([0.0, 0.1, 0.3, 5.0]), "b", "a")).estimate == pytest.approx(math.exp(0.2))
+    assert the(statistics.ratio(of_logs([0.0, 0.1, 0.3, 5.0]), "b", "a")).estimate == pytest.approx(math.exp(0.2))
 
 
 def test_several_comparisons_share_the_error() -> None:
-    race: Race = [[{"a": 1.0, "b": b, "c": c, "d": 1.0}] for b, c in [(1.0, 2.0), (1.1, 2.2), (1.2, 1.9), (1.0, 2.1)]]
-    rows = ratios(race, "a")
+    race: statistics.Race = [
+        [{"a": 1.0, "b": b, "c": c, "d": 1.0}] for b, c in [(1.0, 2.0), (1.1, 2.2), (1.2, 1.9), (1.0, 2.1)]
+    ]
+    rows = statistics.ratios(race, "a")
     assert [row.backend for row in rows] == ["d", "b", "c"]  # fastest first
     for found, error in [
         (rows, 0.05 / 3),
-        (ratios(race, "a", looked=True), 0.05 / 4),  # looking costs as much as one more comparison
-        (ratios(race, "a", confidence=0.9), 0.1 / 3),
+        (statistics.ratios(race, "a", looked=True), 0.05 / 4),  # looking costs as much as one more comparison
+        (statistics.ratios(race, "a", confidence=0.9), 0.1 / 3),
     ]:
         for row in found:
-            assert numbers(row) == pytest.approx(numbers(the(ratio(race, row.backend, "a", error))))
-    assert ratios([[{"a": 1.0}]], "a") == []
+            assert numbers(row) == pytest.approx(numbers(the(statistics.ratio(race, row.backend, "a", error))))
+    assert statistics.ratios([[{"a": 1.0}]], "a") == []
 
 
 @pytest.mark.parametrize(
@@ -366,7 +371,7 @@ def test_several_comparisons_share_the_error() -> None:
     [(None, False), ((0.9, 1.1), False), ((1.0, 1.1), False), ((1.01, 1.1), True), ((0.9, 0.99), True)],
 )
 def test_separated_is_an_interval_without_1(interval: tuple[float, float] | None, separated: bool) -> None:
-    found = Ratio("b", "a", 1.05, None if interval is None else Interval(*interval), 3, 24, 0)
+    found = statistics.Ratio("b", "a", 1.05, None if interval is None else statistics.Interval(*interval), 3, 24, 0)
     assert found.separated is separated
 
 
@@ -385,79 +390,83 @@ def test_separated_is_an_interval_without_1(interval: tuple[float, float] | None
 def test_a_slowdown_is_sure_and_beyond_the_margin(
     estimate: float, interval: tuple[float, float] | None, slow: bool
 ) -> None:
-    found = Ratio("b", "a", estimate, None if interval is None else Interval(*interval), 3, 24, 0)
-    assert is_slowdown(found) is slow
-    assert not is_slowdown(found, margin=0.6)
+    found = statistics.Ratio("b", "a", estimate, None if interval is None else statistics.Interval(*interval), 3, 24, 0)
+    assert statistics.is_slowdown(found) is slow
+    assert not statistics.is_slowdown(found, margin=0.6)
 
 
 def test_ranks_have_ties_that_are_not_transitive() -> None:
     """a and b are not told apart, nor b and c, but a is faster than c; d is slower than all."""
-    race: Race = [
+    race: statistics.Race = [
         [{"a": 1.0 + wobble, "b": 1.015 + 20 * wobble, "c": 1.03 - wobble, "d": 2.0}]
         for wobble in (0.001, -0.001, 0.0005, -0.0005, 0.002, -0.002)
     ]
-    assert ranks(race) == {"a": 1, "b": 1, "c": 2, "d": 4}
-    pairs = {(x, y): the(ratio(race, x, y, 0.05 / 6)).separated for x, y in [("a", "b"), ("b", "c"), ("a", "c")]}
+    assert statistics.ranks(race) == {"a": 1, "b": 1, "c": 2, "d": 4}
+    pairs = {
+        (x, y): the(statistics.ratio(race, x, y, 0.05 / 6)).separated for x, y in [("a", "b"), ("b", "c"), ("a", "c")]
+    }
     assert pairs == {("a", "b"): False, ("b", "c"): False, ("a", "c"): True}
 
 
 def test_ranks_without_knowledge_are_all_1() -> None:
-    assert ranks([[{"a": 1.0, "b": 5.0}, {"c": 9.0}]]) == {"a": 1, "b": 1, "c": 1}
-    never_together: Race = [[{"a": 1.0}, {"b": 5.0}]] * 5
-    assert ranks(never_together) == {"a": 1, "b": 1}
-    assert ranks([]) == {}
+    assert statistics.ranks([[{"a": 1.0, "b": 5.0}, {"c": 9.0}]]) == {"a": 1, "b": 1, "c": 1}
+    never_together: statistics.Race = [[{"a": 1.0}, {"b": 5.0}]] * 5
+    assert statistics.ranks(never_together) == {"a": 1, "b": 1}
+    assert statistics.ranks([]) == {}
 
 
 def test_ranks_are_stricter_where_the_race_could_stop_early() -> None:
     logs = [0.018, 0.058, 0.038, 0.008, 0.068]
     race = of_logs(*[[log] for log in logs])
-    _, half = student(np.array(logs), 0.05)
+    _, half = statistics.student(np.array(logs), 0.05)
     assert half < np.mean(logs) < half * stats.t.isf(0.0125, 4) / stats.t.isf(0.025, 4)
-    assert ranks(race) == {"a": 1, "b": 2}
-    assert ranks(race, looked=True) == {"a": 1, "b": 1}
-    assert ranks(race, confidence=0.99) == {"a": 1, "b": 1}
+    assert statistics.ranks(race) == {"a": 1, "b": 2}
+    assert statistics.ranks(race, looked=True) == {"a": 1, "b": 1}
+    assert statistics.ranks(race, confidence=0.99) == {"a": 1, "b": 1}
 
 
 def test_robust_sd_by_hand() -> None:
-    assert robust_sd([np.array([1.0, 2.0, 4.0])]) == pytest.approx(2 * 1.048358)  # distances 1, 2, 3
-    assert robust_sd([np.array([1.0, 2.0]), np.array([9.0, 12.0]), np.array([0.0])]) == pytest.approx(2 * 1.048358)
-    assert robust_sd([np.array([1.0]), np.array([2.0])]) is None
+    assert statistics.robust_sd([np.array([1.0, 2.0, 4.0])]) == pytest.approx(2 * 1.048358)  # distances 1, 2, 3
+    assert statistics.robust_sd([np.array([1.0, 2.0]), np.array([9.0, 12.0]), np.array([0.0])]) == pytest.approx(
+        2 * 1.048358
+    )
+    assert statistics.robust_sd([np.array([1.0]), np.array([2.0])]) is None
     rng = np.random.default_rng(12)
     for n in (3, 4, 8):
-        assert robust_sd(list(rng.normal(0, 3, (4000, n)))) == pytest.approx(3, rel=0.03)
+        assert statistics.robust_sd(list(rng.normal(0, 3, (4000, n)))) == pytest.approx(3, rel=0.03)
 
 
 def test_outliers_are_counted_by_the_rule_and_stay() -> None:
     logs = [0.00, 0.01, 0.02, 0.03, 0.04]
     sd = 0.02 * 1.048358  # distances: four of 0.01, three of 0.02, two of 0.03, one of 0.04
-    assert robust_sd([np.array(logs)]) == pytest.approx(sd)
+    assert statistics.robust_sd([np.array(logs)]) == pytest.approx(sd)
     for far, n_outliers in [(4.9 * sd, 0), (5.6 * sd, 1), (-5.6 * sd, 1)]:
         # two more values move the median to 0.02, the middle of 7, and the sd a little
         generation = [*logs, 0.02, 0.02 + far]
-        assert the(ratio(of_logs(generation, logs, logs), "b", "a")).outliers == n_outliers
-    found = the(ratio(of_logs([*logs, 3.0], logs), "b", "a"))
+        assert the(statistics.ratio(of_logs(generation, logs, logs), "b", "a")).outliers == n_outliers
+    found = the(statistics.ratio(of_logs([*logs, 3.0], logs), "b", "a"))
     assert (found.outliers, found.pairs) == (1, 11)
     assert found.estimate == pytest.approx(math.exp((0.025 + 0.02) / 2))  # 3.0 counts as a high one
-    assert [far.tolist() for far in outlying([np.array([1.0]), np.array([5.0])])] == [[False], [False]]
+    assert [far.tolist() for far in statistics.outlying([np.array([1.0]), np.array([5.0])])] == [[False], [False]]
 
 
 def test_outliers_of_normal_noise_are_next_to_none() -> None:
     rng = np.random.default_rng(13)
     for n in (3, 5, 8, 20):
-        races = [outlying(list(rng.normal(0, 1, (6, n)))) for _ in range(100)]
+        races = [statistics.outlying(list(rng.normal(0, 1, (6, n)))) for _ in range(100)]
         assert np.mean([far for race in races for far in race]) < 0.002, n
 
 
 def test_seconds_by_hand() -> None:
-    race: Race = [
+    race: statistics.Race = [
         [{"a": 1.0, "b": 3.0}, {"a": 2.0}, {"a": 4.0}],  # median of a: 2
         [{"a": 8.0}, {"a": 8.0, "b": 3.0}],
     ]
-    a, b = seconds(race)
+    a, b = statistics.seconds(race)
     assert (a.backend, b.backend) == ("a", "b")
     assert a[1:] == pytest.approx((4, 4, 2**1.048358))  # distances in log2: 1, 2, 1 and 0; median 1
     assert b[1:] == pytest.approx((3, 1, None))
-    assert seconds(race[:1])[0].drift is None
+    assert statistics.seconds(race[:1])[0].drift is None
 
 
 def test_noise_is_told_apart() -> None:
@@ -468,14 +477,14 @@ def test_noise_is_told_apart() -> None:
         [{"a": float(speed * math.exp(rng.normal(0, 0.05)) * (1 + 2 * (number == 3)))} for number in range(50)]
         for speed in speeds
     ]
-    found = seconds(race)[0]
+    found = statistics.seconds(race)[0]
     assert found.drift == pytest.approx(math.exp(0.4), rel=0.05)
     assert found.scatter == pytest.approx(1.05, abs=0.01)
 
 
 def test_an_exponent_by_hand() -> None:
     # log2: sizes 0, 1, 2; times 0, 1, 3; line -1/6 + 3/2 x; distances 1/6, -1/3, 1/6
-    found = exponent([1, 2, 4], [1.0, 2.0, 8.0])
+    found = statistics.exponent([1, 2, 4], [1.0, 2.0, 8.0])
     assert found.estimate == pytest.approx(1.5)
     half = T_1 * math.sqrt(1 / 6 / 2)
     assert found.interval == pytest.approx((1.5 - half, 1.5 + half))
@@ -484,17 +493,19 @@ def test_an_exponent_by_hand() -> None:
 
 def test_an_exact_power_has_its_exponent() -> None:
     sizes = [100, 10, 1000, 50]
-    found = exponent(sizes, [3e-6 * size**0.75 for size in sizes])
+    found = statistics.exponent(sizes, [3e-6 * size**0.75 for size in sizes])
     assert found.estimate == pytest.approx(0.75)
     assert found.interval == pytest.approx((0.75, 0.75))
     assert found.farthest == pytest.approx(1)
-    assert exponent([1, 2], [1.0, 2.0]) == pytest.approx((1, None, 1))
+    assert statistics.exponent([1, 2], [1.0, 2.0]) == pytest.approx((1, None, 1))
 
 
 def test_intervals_of_exponents_hold_as_often_as_they_say() -> None:
     rng = np.random.default_rng(15)
     sizes = np.array([32, 64, 128, 256, 512])
-    found = [exponent(sizes.tolist(), (sizes**0.9 * np.exp(rng.normal(0, 0.03, 5))).tolist()) for _ in range(500)]
+    found = [
+        statistics.exponent(sizes.tolist(), (sizes**0.9 * np.exp(rng.normal(0, 0.03, 5))).tolist()) for _ in range(500)
+    ]
     held = np.array([one.interval is not None and one.interval.low <= 0.9 <= one.interval.high for one in found])
     assert kept(held, 0.95)
     assert kept(~held, 0.05 / 2)
@@ -509,17 +520,17 @@ def test_unequal_numbers_of_identical_samples_are_not_a_difference(noise: float)
     rng = np.random.default_rng(16)
     same = np.exp(rng.normal(0, noise, (6, 7))).tolist()
     race = [[{"a": t, "b": t} if i < 5 else {"b": t} for i, t in enumerate(times)] for times in same]
-    found = the(ratio(race, "b", "a"))
+    found = the(statistics.ratio(race, "b", "a"))
     assert (found.estimate, found.interval, found.pairs) == (1, (1, 1), 30)
     assert not found.separated
-    assert not is_slowdown(found)
-    assert ranks(race) == {"a": 1, "b": 1}
+    assert not statistics.is_slowdown(found)
+    assert statistics.ranks(race) == {"a": 1, "b": 1}
 
 
 def test_only_times_of_one_round_are_paired() -> None:
     """The machine is ten times slower in the second round, in which a is missing."""
-    race: Race = [[{"a": 1.0, "b": 1.1}, {"b": 11.0}, {"a": 2.0, "b": 2.2}]] * 2
-    assert [logs.tolist() for logs in log_ratios(race, "b", "a")] == [pytest.approx([math.log(1.1)] * 2)] * 2
+    race: statistics.Race = [[{"a": 1.0, "b": 1.1}, {"b": 11.0}, {"a": 2.0, "b": 2.2}]] * 2
+    assert [logs.tolist() for logs in statistics.log_ratios(race, "b", "a")] == [pytest.approx([math.log(1.1)] * 2)] * 2
 
 
 @pytest.mark.parametrize("outlier", [1e6, 1e-6])
@@ -529,97 +540,97 @@ def test_one_outlier_moves_an_estimate_by_no_more_than_its_share(outlier: float)
     spoiled = generation.copy()
     spoiled[0, 4, 1] *= outlier
     before, after = (race_of([first, *others], 0) for first in (generation, spoiled))
-    logs = np.sort(log_ratios(before, "b", "a")[0])
-    moved = math.log(the(ratio(after, "b", "a")).estimate / the(ratio(before, "b", "a")).estimate)
+    logs = np.sort(statistics.log_ratios(before, "b", "a")[0])
+    moved = math.log(the(statistics.ratio(after, "b", "a")).estimate / the(statistics.ratio(before, "b", "a")).estimate)
     assert abs(moved) <= max(np.diff(logs)[3:5]) / 6 + 1e-12
-    assert the(ratio(after, "b", "a")).outliers == the(ratio(before, "b", "a")).outliers + 1
+    assert the(statistics.ratio(after, "b", "a")).outliers == the(statistics.ratio(before, "b", "a")).outliers + 1
 
 
 def test_a_generation_counts_once_however_many_rounds_it_has() -> None:
     race = of_logs([0.0] * 100, [0.3], [0.3])
-    assert the(ratio(race, "b", "a")).estimate == pytest.approx(math.exp(0.2))
+    assert the(statistics.ratio(race, "b", "a")).estimate == pytest.approx(math.exp(0.2))
 
 
 def test_no_order_matters() -> None:
     generations = simulated(18, 1, [5, 9, 8, 6, 7], (1.0, 1.02, 1.1), ALL)
     race = race_of(generations, 0)
     shuffled = [[dict(reversed(list(one.items()))) for one in reversed(generation)] for generation in reversed(race)]
-    assert backends(shuffled) == backends(race) == ["a", "b", "c"]
-    assert ranks(shuffled) == ranks(race)
-    for here, there in zip(ratios(race, "a"), ratios(shuffled, "a"), strict=True):
+    assert statistics.backends(shuffled) == statistics.backends(race) == ["a", "b", "c"]
+    assert statistics.ranks(shuffled) == statistics.ranks(race)
+    for here, there in zip(statistics.ratios(race, "a"), statistics.ratios(shuffled, "a"), strict=True):
         assert here._replace(estimate=0, interval=None) == there._replace(estimate=0, interval=None)
         assert numbers(there) == pytest.approx(numbers(here), rel=1e-12)
-    for mine, other in zip(seconds(race), seconds(shuffled), strict=True):
+    for mine, other in zip(statistics.seconds(race), statistics.seconds(shuffled), strict=True):
         assert mine[1:] == pytest.approx(other[1:], rel=1e-12)
 
 
 def test_a_single_generation_has_no_interval() -> None:
     """However many rounds: it says nothing about the next."""
     race = of_logs([0.1 + 0.001 * (i % 3) for i in range(200)])
-    found = the(ratio(race, "b", "a"))
+    found = the(statistics.ratio(race, "b", "a"))
     assert found.estimate == pytest.approx(math.exp(0.101))
     assert (found.interval, found.half_width, found.separated) == (None, None, False)
-    assert not is_slowdown(found)
-    assert not precise(race, "a", 10.0)
+    assert not statistics.is_slowdown(found)
+    assert not statistics.precise(race, "a", 10.0)
     with pytest.raises(ValueError, match="at least two generations"):
-        student(np.array([0.1]), 0.05)
+        statistics.student(np.array([0.1]), 0.05)
 
 
 def test_two_generations_that_differ_much_leave_anything_possible() -> None:
-    found = the(ratio(of_logs([0.0], [100.0]), "b", "a", 0.001))
+    found = the(statistics.ratio(of_logs([0.0], [100.0]), "b", "a", 0.001))
     assert found.interval == (0.0, math.inf)
     assert not found.separated
 
 
 def test_a_race_is_not_precise_before_the_least_generations() -> None:
     logs = [[0.1], [0.1001], [0.1], [0.1001], [0.1]]
-    assert [precise(of_logs(*logs[:n]), "a", 0.01) for n in range(1, 6)] == [False] * 4 + [True]
-    assert LEAST_GENERATIONS == 5
+    assert [statistics.precise(of_logs(*logs[:n]), "a", 0.01) for n in range(1, 6)] == [False] * 4 + [True]
+    assert statistics.LEAST_GENERATIONS == 5
 
 
 def test_a_race_is_precise_when_the_widest_ratio_is() -> None:
     race = of_logs([0.1], [0.2], [0.1], [0.15], [0.12])
-    width = the(ratio(race, "b", "a", 0.05 / 2)).half_width
+    width = the(statistics.ratio(race, "b", "a", 0.05 / 2)).half_width
     assert width is not None
-    assert precise(race, "a", width + 1e-9)
-    assert not precise(race, "a", width - 1e-9)
-    assert not precise(race, "a", width + 1e-9, confidence=0.96)
+    assert statistics.precise(race, "a", width + 1e-9)
+    assert not statistics.precise(race, "a", width - 1e-9)
+    assert not statistics.precise(race, "a", width + 1e-9, confidence=0.96)
     with_another = [[{**one, "c": one["a"]} for one in generation] for generation in race]
-    assert not precise(with_another, "a", width + 1e-9)
-    assert not precise([[{"a": 1.0}]] * 9, "a", 1.0)  # nothing to know
+    assert not statistics.precise(with_another, "a", width + 1e-9)
+    assert not statistics.precise([[{"a": 1.0}]] * 9, "a", 1.0)  # nothing to know
 
 
 def test_a_backend_that_died_keeps_what_it_measured() -> None:
-    race: Race = [
+    race: statistics.Race = [
         [{"a": 1.0, "b": 2.0, "c": 3.0}, {"a": 1.0, "b": 2.2}],
         [{"a": 1.1, "b": 2.0}, {"a": 1.0, "b": 2.1}],
         [{"a": 1.0}, {"a": 1.0, "b": 2.1}],
         [{"b": 2.0}, {"d": 1.0}],
         [],
     ]
-    rows = {row.backend: row for row in ratios(race, "a")}
+    rows = {row.backend: row for row in statistics.ratios(race, "a")}
     assert {name: (row.generations, row.pairs) for name, row in rows.items()} == {"b": (3, 5), "c": (1, 1)}
     assert rows["c"].interval is None
-    assert ratio(race, "d", "a") is None
-    assert backends(race) == ["a", "b", "c", "d"]
-    assert ratios(race, "nobody") == []
+    assert statistics.ratio(race, "d", "a") is None
+    assert statistics.backends(race) == ["a", "b", "c", "d"]
+    assert statistics.ratios(race, "nobody") == []
 
 
 @pytest.mark.parametrize("time", [0.0, -1.0, math.nan, math.inf])
 def test_times_that_are_none_are_refused(time: float) -> None:
-    race: Race = [[{"a": 1.0, "b": time}]]
+    race: statistics.Race = [[{"a": 1.0, "b": time}]]
     with pytest.raises(ValueError, match="b and a: expected finite numbers above 0, found"):
-        ratio(race, "b", "a")
+        statistics.ratio(race, "b", "a")
     with pytest.raises(ValueError, match="b: expected finite numbers above 0"):
-        seconds(race)
+        statistics.seconds(race)
     with pytest.raises(ValueError, match="times: expected finite numbers above 0"):
-        exponent([1, 2], [1.0, time])
+        statistics.exponent([1, 2], [1.0, time])
 
 
 @pytest.mark.parametrize(("sizes", "times"), [([1], [1.0]), ([2, 2], [1.0, 2.0]), ([1, 2, 3], [1.0, 2.0])])
 def test_an_exponent_needs_different_sizes(sizes: list[float], times: list[float]) -> None:
     with pytest.raises(ValueError, match="at least two different sizes, with one time for each"):
-        exponent(sizes, times)
+        statistics.exponent(sizes, times)
 
 
 # Two races, shares ---------------------------------------------------------------------------------------------------
@@ -627,9 +638,9 @@ def test_an_exponent_needs_different_sizes(sizes: list[float], times: list[float
 
 def two_races(
     rng: np.random.Generator, true: float, generations: tuple[int, int], noise: tuple[float, float]
-) -> list[Race]:
+) -> list[statistics.Race]:
     """A backend and a yardstick, before and after; after, the machine is twice as slow and the backend changed."""
-    races: list[Race] = []
+    races: list[statistics.Race] = []
     for number, (n, sd) in enumerate(zip(generations, noise, strict=True)):
         factor = (true if number else 1.0) * np.exp(sd * rng.standard_normal(n))
         races.append([[{"a": (1 + number) * f, "floor": 0.5 * (1 + number)}] for f in factor])
@@ -639,7 +650,7 @@ def two_races(
 def test_a_change_is_a_ratio_of_ratios() -> None:
     before = [[{"a": 1.0, "floor": 0.5}], [{"a": 1.1, "floor": 0.5}]]
     after = [[{"a": 4.0, "floor": 1.0}], [{"a": 4.4, "floor": 1.0}], [{"a": 4.2, "floor": 1.0}]]
-    found = change(before, after, "a", "floor")
+    found = statistics.change(before, after, "a", "floor")
     assert found is not None
     logs = [np.log([2.0, 2.2]), np.log([4.0, 4.4, 4.2])]
     assert found.estimate == pytest.approx(float(np.exp(logs[1].mean() - logs[0].mean())))
@@ -652,17 +663,17 @@ def test_a_change_is_a_ratio_of_ratios() -> None:
 
 def test_a_change_needs_both_races_and_more_than_one_generation() -> None:
     one = [[{"a": 1.0, "floor": 0.5}]]
-    assert change(one, [[{"b": 1.0, "floor": 1.0}]], "a", "floor") is None
-    found = change(one, [[{"a": 3.0, "floor": 0.5}]], "a", "floor")
+    assert statistics.change(one, [[{"b": 1.0, "floor": 1.0}]], "a", "floor") is None
+    found = statistics.change(one, [[{"a": 3.0, "floor": 0.5}]], "a", "floor")
     assert found is not None
     assert found.estimate == pytest.approx(3.0)
     assert found.interval is None
-    assert not is_slowdown(found)
+    assert not statistics.is_slowdown(found)
 
 
 def test_without_any_scatter_a_change_is_sure() -> None:
     before, after = ([[{"a": a, "floor": 0.5}]] * 3 for a in (1.0, 1.5))
-    found = change(before, after, "a", "floor")
+    found = statistics.change(before, after, "a", "floor")
     assert found is not None
     assert found.interval == pytest.approx((1.5, 1.5))
 
@@ -677,7 +688,7 @@ def test_the_interval_of_a_change_holds_as_often_as_it_says(
     held = 0
     for _ in range(1000):
         before, after = two_races(rng, 1.03, generations, noise)
-        found = change(before, after, "a", "floor")
+        found = statistics.change(before, after, "a", "floor")
         assert found is not None
         assert found.interval is not None
         held += found.interval.low <= 1.03 <= found.interval.high
@@ -694,19 +705,19 @@ def test_the_interval_of_a_change_holds_as_often_as_it_says(
     ],
 )
 def test_a_share_has_the_interval_of_clopper_and_pearson(hits: int, of: int, interval: tuple[float, float]) -> None:
-    assert share(hits, of) == pytest.approx(interval, abs=1e-4)
+    assert statistics.share(hits, of) == pytest.approx(interval, abs=1e-4)
     test = stats.binomtest(hits, of).proportion_ci(0.95, method="exact")
-    assert share(hits, of) == pytest.approx((test.low, test.high))
+    assert statistics.share(hits, of) == pytest.approx((test.low, test.high))
 
 
 def test_a_share_need_not_be_whole() -> None:
-    assert share(1, 20).high < share(1.5, 20).high < share(2, 20).high
+    assert statistics.share(1, 20).high < statistics.share(1.5, 20).high < statistics.share(2, 20).high
 
 
 def test_who_is_unranked_has_no_rank_but_is_part_of_the_comparisons() -> None:
     race = [[{"a": 1.0, "b": 1.2, "floor": 0.1}], [{"a": 1.0, "b": 1.201, "floor": 0.1}]]
-    assert ranks(race, unranked="floor") == {"a": 1, "b": 2}
+    assert statistics.ranks(race, unranked="floor") == {"a": 1, "b": 2}
     close = [[{"a": 1.0, "b": float(np.exp(0.02 + off)), "floor": 0.1}] for off in [0.0196, -0.0196] * 4]  # t is 2.7
     alone = [[{name: seconds for name, seconds in one.items() if name != "floor"} for one in g] for g in close]
-    assert ranks(alone) == {"a": 1, "b": 2}
-    assert ranks(close, unranked="floor") == {"a": 1, "b": 1}  # three comparisons instead of one
+    assert statistics.ranks(alone) == {"a": 1, "b": 2}
+    assert statistics.ranks(close, unranked="floor") == {"a": 1, "b": 1}  # three comparisons instead of one

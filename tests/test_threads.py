@@ -9,13 +9,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench import UserError, threads
+from bench import UserError
+from bench.timing import threads
 
-ROOT = Path(threads.__file__).parents[1]
+ROOT = Path(__file__).parents[1]
 
 READ_BACK = """
 import json
-from bench import threads
+from bench.timing import threads
 threads.request({wanted})
 import numpy, numba, scipy.linalg
 numpy.ones((4, 4)) @ numpy.ones((4, 4))
@@ -62,7 +63,7 @@ def test_torch_tells_and_jax_has_the_cores(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_too_late() -> None:
-    done = run_python("import numpy; from bench import threads; threads.request(1)")
+    done = run_python("import numpy; from bench.timing import threads; threads.request(1)")
     assert done.returncode != 0
     assert done.stderr.splitlines()[-1] == "RuntimeError: threads must be requested before numpy is imported"
 
@@ -87,7 +88,7 @@ def test_cores_are_those_of_this_process() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot bind a process to cores")
 def test_a_process_bound_to_one_core() -> None:
-    bound = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); from bench import threads; "
+    bound = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); from bench.timing import threads; "
     assert run_python(bound + "print(threads.cores())").stdout == "1\n"
     refused = run_python(bound + "threads.request(2)")
     assert "2 threads: expected 1 to 1" in refused.stderr.splitlines()[-1]

@@ -14,13 +14,14 @@ import pytest
 
 import data
 import impls
-from bench import machine, model, threads
 from bench.__main__ import main
+from bench.timing import threads
+from bench.training.saved import load_network, save_network
 from data import Digits, mnist
 from impls.contract import Layer, Network
 from impls.initialisation import INITIALISATIONS, initial_parameters
 
-ROOT = Path(machine.__file__).parents[1]
+ROOT = Path(__file__).parents[1]
 BACKENDS = ("naive", "vectorized", "minibatch", "numba", "numba_dense", "numba_sparse")
 
 
@@ -220,7 +221,7 @@ def test_the_same_options_give_the_same_costs(record_of: Callable[..., dict[str,
 def test_seed_and_order_of_shuffling(option: str, record_of: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
     """From the same parameters, another order and another seed of it make another training."""
     network = Network((784, 10))
-    model.save(tmp_path / "start.npz", network, initial_parameters(network, "lecun_normal", 0, "float32"))
+    save_network(tmp_path / "start.npz", network, initial_parameters(network, "lecun_normal", 0, "float32"))
     loaded = (*SHORT, "--load", tmp_path / "start.npz")
     base, other = {
         "--seed": (("--order", "shuffled", "--seed", 0), ("--order", "shuffled", "--seed", 1)),
@@ -295,7 +296,7 @@ def test_save_says_where(train: Bench, tmp_path: Path) -> None:
 def test_a_loaded_network_trains_in_the_dtype_asked_for(train: Bench, tmp_path: Path, dtype: str) -> None:
     train("--rounds", 1, "--save", tmp_path / "single.npz")
     train("--rounds", 1, "--load", tmp_path / "single.npz", "--dtype", dtype, "--save", tmp_path / "next.npz")
-    assert model.load(tmp_path / "next.npz")[1][0].weights.dtype == dtype
+    assert load_network(tmp_path / "next.npz")[1][0].weights.dtype == dtype
 
 
 def run_alone(tmp_path: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -410,7 +411,7 @@ def test_a_write_protected_file_is_refused_before_training(bench: Bench, folder:
 @pytest.mark.parametrize("option", ["--network", "--hidden", "--output", "--pixel-scale", "--init"])
 def test_load_brings_the_network(option: str, bench: Bench, folder: Path, tmp_path: Path) -> None:
     network = Network((784, 10))
-    model.save(tmp_path / "n.npz", network, initial_parameters(network, "he_normal", 0, "float32"))
+    save_network(tmp_path / "n.npz", network, initial_parameters(network, "he_normal", 0, "float32"))
     value = {"--network": "784-10", "--hidden": "relu", "--output": "relu", "--pixel-scale": 1, "--init": "he_normal"}
     done = bench("train", "--data", folder, "--load", tmp_path / "n.npz", option, value[option])
     assert f"{option} with --load" in one_line_of(done)
@@ -420,14 +421,14 @@ def test_nan_in_loaded_parameters(bench: Bench, folder: Path, tmp_path: Path) ->
     network = Network((784, 10))
     ((weights, biases),) = initial_parameters(network, "he_normal", 0, "float32")
     weights[5, 7] = np.nan
-    model.save(tmp_path / "n.npz", network, (Layer(weights, biases),))
+    save_network(tmp_path / "n.npz", network, (Layer(weights, biases),))
     line = one_line_of(bench("train", "--data", folder, "--load", tmp_path / "n.npz"))
     assert "n.npz: layer 1: weights hold nan at [5, 7], expected finite numbers" in line
 
 
 def test_a_loaded_network_that_does_not_fit(bench: Bench, folder: Path, tmp_path: Path) -> None:
     network = Network((100, 10))
-    model.save(tmp_path / "n.npz", network, initial_parameters(network, "he_normal", 0, "float32"))
+    save_network(tmp_path / "n.npz", network, initial_parameters(network, "he_normal", 0, "float32"))
     line = one_line_of(bench("train", "--data", folder, "--load", tmp_path / "n.npz"))
     assert "784 pixels" in line
     assert "100 inputs" in line

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from bench import UserError
-from bench.agreement import reference, widened
-from bench.cases import FULL_BATCH, MINI_BATCHES, Case
-from bench.rounding import evaluate
-from bench.trials import FULL_BATCH_UPDATES, MARGIN, MOST_IMAGES, MOST_UPDATES, trial_of
+from bench.agreement.check import reference, widened
+from bench.agreement.problems import FULL_BATCH_UPDATES, MARGIN, MOST_IMAGES, MOST_UPDATES, trial_of
+from bench.agreement.rounding import evaluate
+from bench.workloads.cases import FULL_BATCH, MINI_BATCHES, Case
 from data import Digits
 from impls.contract import DType, check_images, check_parameters, check_plan_fits
 

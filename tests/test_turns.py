@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.cases import MINI_BATCHES
-from bench.measuring import FLOOR, Task
-from bench.turns import SHORTEST, Race, run_generation, starting_order, stored, turns
+from bench.timing.interleave import SHORTEST, run_generation, starting_order, turns
+from bench.timing.session import Race, stored
+from bench.timing.worker import FLOOR, Task
+from bench.workloads.cases import MINI_BATCHES
 from data import Digits
 from impls.contract import Network
 

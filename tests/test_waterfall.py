@@ -11,14 +11,22 @@ import pytest
 from test_accuracy_command import digits_of
 
 import bench
-from bench import batches, reaching, recipes, stepped, threads, trainings, tuning, waterfall
 from bench.__main__ import main
-from bench.journal import Journal, read
-from bench.raced import races_of
-from bench.steps import Step
+from bench.analysis import target
+from bench.analysis.accuracy import method_results
+from bench.commands import batches, waterfall
+from bench.experiments import tune
+from bench.experiments.accuracy import Step
+from bench.records.journal import Journal, read_records
+from bench.records.races import races_of
+from bench.tables import accuracy as accuracy_tables
+from bench.timing import threads
+from bench.training.worker import looks
+from bench.workloads import batch_sizes
+from bench.workloads.recipes import nesterov, relu
 from data import mnist
 
-TINY = recipes.relu(784, 8, 10)
+TINY = relu(784, 8, 10)
 
 
 @pytest.fixture(autouse=True)
@@ -26,9 +34,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     mnist.write_folder(tmp_path / "digits", digits_of(600, 1), digits_of(200, 2))
     monkeypatch.setattr(bench, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(threads, "cores", lambda: 1)
-    monkeypatch.setattr(reaching, "LEAST_SEEDS", 2)
+    monkeypatch.setattr(target, "LEAST_SEEDS", 2)
     monkeypatch.setenv("COLUMNS", "140")
-    fast = recipes.nesterov("fast", TINY, 20, 3, 0.1, "for a test")
+    fast = nesterov("fast", TINY, 20, 3, 0.1, "for a test")
     slow = replace(fast, name="slow", batch=200, passes=60, fall="constant", momentum=0.0, order="file")
     never = replace(slow, name="never", learning_rate=1e-6, passes=2)
 
@@ -39,14 +47,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             Step("fast", "minibatch", "float32", fast, False, seeds),
         ]
 
-    monkeypatch.setattr(waterfall, "ways", ways)
+    monkeypatch.setattr(waterfall, "waterfall_steps", ways)
     monkeypatch.setattr(batches, "BATCHES", (20, 60))
-    monkeypatch.setattr(batches, "RATES", (1e-6, 0.1))
-    monkeypatch.setattr(batches, "TARGET", 0.6)
-    monkeypatch.setattr(batches, "WIDER", TINY)
-    monkeypatch.setattr(batches, "CHOSEN", tmp_path / "batches.json")
-    monkeypatch.setattr(tuning, "HELD_OUT", 100)
-    monkeypatch.setattr(batches, "HELD_OUT", 100)
+    monkeypatch.setattr(tune, "RATES", (1e-6, 0.1))
+    for module in (batches, tune, accuracy_tables):
+        monkeypatch.setattr(module, "TARGET", 0.6)
+    monkeypatch.setattr(batch_sizes, "WIDER", TINY)
+    for module in (batches, tune):
+        monkeypatch.setattr(module, "CHOSEN", tmp_path / "batches.json")
+    monkeypatch.setattr(tune, "HELD_OUT", 100)
     return tmp_path
 
 
@@ -63,8 +72,8 @@ def test_a_waterfall_has_factors_where_the_target_was_reached(folder: Path, caps
     assert re.search(
         r"^fast +minibatch +[\d.e-]+ +3 +\d+\.\d\d% \(\d+\.\d\d%\) +> [\d.]+ +[\d.]+ *$", out, re.MULTILINE
     ), out
-    records, _ = read(folder / "found.jsonl")
-    slowly, never, fast = stepped.rows(races_of(records))
+    records, _ = read_records(folder / "found.jsonl")
+    slowly, never, fast = method_results(races_of(records))
     assert slowly.counts
     assert not never.counts
     assert fast.counts
@@ -74,7 +83,7 @@ def test_a_waterfall_has_factors_where_the_target_was_reached(folder: Path, caps
         assert curve.passes[:2] == [0, pytest.approx(1 / 3)]
     assert slowly.passes == pytest.approx(sum(curve.passes[-1] for curve in slowly.curves) / 2)
     assert run(folder, "waterfall", "--seeds", "3", "--slow-seeds", "2") == 0
-    assert [e for e in read(folder / "found.jsonl")[0] if e["kind"] == "training"] == [
+    assert [e for e in read_records(folder / "found.jsonl")[0] if e["kind"] == "training"] == [
         e for e in records if e["kind"] == "training"
     ]
 
@@ -111,17 +120,17 @@ def test_batches_take_the_rates_that_were_chosen_on_held_out_images(
     assert run(folder, "batches", *usual) == 0
     out = capsys.readouterr().out
     assert re.search(r"^20 +0\.1 .*all of 2", out, re.MULTILINE), out
-    small, all_ = stepped.rows(races_of(read(folder / "found.jsonl")[0]))
+    small, all_ = method_results(races_of(read_records(folder / "found.jsonl")[0]))
     assert small.passes < all_.passes
     assert {row.case["learning_rate"] for row in (small, all_)} == {0.1}
 
 
 def test_looks_grow_with_the_updates_up_to_a_pass() -> None:
-    firsts = trainings.looks(2000, 100)
+    firsts = looks(2000, 100)
     gaps = [after - before for before, after in pairwise(firsts)]
     assert firsts[:3] == [0, 1, 2]
     assert gaps == sorted(gaps)
     assert gaps[-1] == 100
     assert max(gap / first for gap, first in zip(gaps[10:], firsts[10:], strict=False)) <= 0.15
-    assert trainings.looks(1, 1) == [0]
-    assert trainings.looks(3, 1) == [0, 1, 2]
+    assert looks(1, 1) == [0]
+    assert looks(3, 1) == [0, 1, 2]

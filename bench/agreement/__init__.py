@@ -1,0 +1,1 @@
+"""Does a backend compute what the reference computes?"""

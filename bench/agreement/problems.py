@@ -1,0 +1,97 @@
+"""The trials in which a backend has to agree before it is timed: its cases on the first images, for some updates.
+
+ReLU has a kink, at which float32 may take either side, and one image on the other side is as large an error as a wrong
+formula. So images that come near a kink are left out, at every update anew where each has images of its own.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from bench.agreement.check import Trial, widened
+from bench.agreement.rounding import evaluate, flat, layers, updated
+from bench.workloads.cases import Case
+from bench.workloads.plans import updates_per_round
+from data import Digits
+from impls.contract import Array, Layer, Network, Parameters, Plan
+
+MOST_IMAGES = 1100  # two blocks of the backends that work in blocks; `vectorized` has smaller ones in tests only
+MOST_UPDATES = 4
+FULL_BATCH_UPDATES = 2
+CANDIDATES = 2000  # images among which those of a trial are chosen
+MARGIN = 100.0  # times as far from kinks as rounding reaches in one evaluation: in a training it reaches farther
+
+
+class Updates(NamedTuple):
+    """Updates that are wanted: how many images each, and how far it goes."""
+
+    sizes: Array  # (n_updates,) int64
+    rates: Array  # (n_updates,) float64
+    momentum: float
+
+
+def trial_of(case: Case, train: Digits) -> Trial:
+    """The case's first updates on the first images that keep away from kinks.
+
+    Biases start at random: with zeros, as training starts, a backend that forgets them would not be found out. Raises
+    UserError where there are fewer images than a batch.
+    """
+    n = len(train.labels)
+    updates_per_round(n, case.batch)
+    size = case.batch or min(MOST_IMAGES, n)
+    n_updates = 1 if case.batch is None else min(MOST_UPDATES, max(1, MOST_IMAGES // size))
+    wanted = Updates(np.full(n_updates, size), np.full(n_updates, case.learning_rate), case.momentum)
+    parameters = with_random_biases(case.parameters())
+    eps = float(np.finfo(case.dtype).eps)
+    candidates = np.arange(min(CANDIDATES, n))
+    batches = clear_of_kinks(case.network, widened(parameters), train, candidates, wanted, eps)
+    chosen = np.concatenate(batches)
+    stops = np.cumsum([len(batch) for batch in batches])
+    starts = np.concatenate([[0], stops[:-1]])
+    if case.batch is None:
+        starts, stops = np.repeat(starts, FULL_BATCH_UPDATES), np.repeat(stops, FULL_BATCH_UPDATES)
+    rates = np.full(len(starts), case.learning_rate)
+    order = None
+    if case.order == "shuffled":  # the images lie scattered, and the order finds them
+        order = np.random.default_rng(1).permutation(len(chosen))
+        chosen = chosen[np.argsort(order)]
+    plan = Plan(starts, stops, order, rates, case.momentum)
+    return Trial(case.plan_name, case.network, parameters, train.images[chosen], train.labels[chosen], plan)
+
+
+def with_random_biases(parameters: Parameters) -> Parameters:
+    """The same weights, and biases from N(0, 0.1^2)."""
+    rng = np.random.default_rng(2)
+    return tuple(Layer(w, (0.1 * rng.standard_normal(b.shape)).astype(b.dtype)) for w, b in parameters)
+
+
+def clear_of_kinks(
+    network: Network, parameters: Parameters, digits: Digits, candidates: Array, wanted: Updates, eps: float
+) -> list[Array]:
+    """For each update the images, by index, that it uses: the next candidates that keep away from kinks by then.
+
+    parameters: float64, at rest. eps: of the dtype that is judged. The last update may be short, and where the
+    candidates run out there are fewer updates; there is always one image at least.
+    """
+    if "relu" not in ([network.hidden] * (len(parameters) - 1) + [network.output]):  # no kinks
+        stops = np.cumsum(wanted.sizes)
+        batches = [candidates[stop - size : stop] for size, stop in zip(wanted.sizes, stops, strict=True)]
+        return [batch for batch in batches if batch.size]
+    p = flat(parameters)
+    v = [np.zeros_like(array) for array in p]
+    batches = []
+    position = 0
+    for size, rate in zip(wanted.sizes, wanted.rates, strict=True):
+        window = candidates[position : position + 2 * size]
+        if not window.size:
+            break
+        near = evaluate(network, layers(p), digits.images[window], digits.labels[window], MARGIN * eps).kinks
+        clear = np.flatnonzero(~near)[:size]
+        if not clear.size:
+            clear = np.arange(1)  # nothing else is left: rounding's bounds allow for the kink
+        batch = window[clear]
+        position += int(clear[-1]) + 1
+        batches.append(batch)
+        gradient = flat(evaluate(network, layers(p), digits.images[batch], digits.labels[batch], eps).gradient)
+        p, v = updated(p, v, [part.value for part in gradient], rate, wanted.momentum)
+    return batches

@@ -1,0 +1,127 @@
+"""What the trainings of each backend say of one target: whether they reach it, how soon, and how sure that is."""
+
+from collections.abc import Iterable
+from statistics import median
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bench.analysis import statistics
+from bench.analysis.target import Reached, reached
+from bench.records.files import ResultSet
+from bench.records.races import Course, Raced, Trained
+
+if TYPE_CHECKING:
+    pass
+
+
+class TimeToAccuracy(NamedTuple):
+    """What the trainings of one backend say of one target; seconds are wall."""
+
+    name: str
+    reached: Reached
+    trainings: list[Trained]  # by seed
+    seconds: float  # of a training, median over seeds
+    evaluation: float  # of the test images, median
+    prepare: float | None  # None: not told
+    first: float | None  # of the first training in its process
+    ratio: statistics.Ratio | None  # to the baseline
+
+
+def outcomes(race: Raced) -> list[TimeToAccuracy]:
+    """All who trained and did not fail, fastest first."""
+    assert race.target is not None
+    ratios = {row.backend: row for row in statistics.ratios(seconds_by_seed(race), race.baseline)}
+    found = []
+    for name, entrant in race.entrants.items():
+        trainings = sorted(entrant.trainings, key=lambda one: one.seed)
+        if trainings and entrant.failure is None:
+            prepare, first = map(list, zip(*entrant.starts, strict=True)) if entrant.starts else ([], [])
+            found.append(
+                TimeToAccuracy(
+                    name,
+                    reached([one.accuracy for one in trainings], [one.cost for one in trainings], race.target),
+                    trainings,
+                    median(one.wall for one in trainings),
+                    median(one.evaluation for one in trainings),
+                    median(prepare) if prepare else None,
+                    median(first) if first else None,
+                    ratios.get(name),
+                )
+            )
+    return sorted(found, key=lambda row: (row.seconds, row.name))
+
+
+def seconds_by_seed(race: Raced) -> list[list[dict[str, float]]]:
+    """Seconds by seed: what `bench.statistics` takes. A seed is one round of one generation."""
+    by_seed: dict[int, dict[str, float]] = {}
+    for name, entrant in race.entrants.items():
+        if entrant.failure is None:
+            for one in entrant.trainings:
+                by_seed.setdefault(one.seed, {})[name] = one.wall
+    return [[by_seed[seed]] for seed in sorted(by_seed)]
+
+
+class MethodResult(NamedTuple):
+    """What the trainings of a step say."""
+
+    name: str
+    backend: str
+    case: dict[str, Any]  # of the recipe: batch, learning_rate, dtype, ...
+    target: float
+    until: bool
+    reached: Reached
+    seconds: float  # of a training, median
+    passes: float  # over the images, median
+    a_pass: float  # seconds that one took, median
+    walls: dict[int, float]  # seconds of a training, by seed
+    curves: list[Course]  # of each seed that was followed
+
+    @property
+    def counts(self) -> bool:
+        """Whether the target is reached: by every seed, where they went on until; else by the rule."""
+        return self.reached.above == 1 if self.until else self.reached.counts
+
+
+def method_results(races: Iterable[Raced]) -> list[MethodResult]:
+    """A row for each step that has a finished training, in their order."""
+    found = []
+    for race in races:
+        ((name, entrant),) = race.entrants.items()
+        mine = sorted((one for one in entrant.trainings if one.images), key=lambda one: one.seed)
+        if not mine or race.target is None:
+            continue
+        passes = [(one.images or 0) / race.key["images"] for one in mine]
+        found.append(
+            MethodResult(
+                name,
+                entrant.backend,
+                race.key,
+                race.target,
+                race.until,
+                reached([one.accuracy for one in mine], [one.cost for one in mine], race.target),
+                median(one.wall for one in mine),
+                median(passes),
+                median(one.wall / p for one, p in zip(mine, passes, strict=True)),
+                {one.seed: one.wall for one in mine},
+                entrant.courses,
+            )
+        )
+    return found
+
+
+def factor(before: MethodResult, row: MethodResult) -> str:
+    """How many times faster a row reached the target; at least so many, where the other one gave up; or nothing."""
+    if not row.counts or not (before.counts or before.until):
+        return ""
+    times = before.seconds / row.seconds
+    return f"{'' if before.counts else '> '}{f'{times:.3g}' if times < 1000 else f'{times:,.0f}'}"
+
+
+def by_target(results: ResultSet) -> list[Raced]:
+    """The trainings for each target, the lowest first."""
+    return sorted(results.races, key=lambda race: (race.target or 0, race.number))
+
+
+def paired(row: MethodResult, other: MethodResult) -> statistics.Ratio | None:
+    """How many times as long a step takes as another, seed by seed; its interval is across seeds."""
+    both = sorted(row.walls.keys() & other.walls.keys())
+    return statistics.ratio([[{"row": row.walls[seed], "other": other.walls[seed]}] for seed in both], "row", "other")

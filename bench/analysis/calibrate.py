@@ -1,0 +1,60 @@
+"""Races -> tables and sentences: who is faster, what stands beside the time, how it grows, whether verdicts hold."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from bench.analysis import statistics
+from bench.records.files import ResultSet
+from bench.records.races import Raced
+
+GENERATIONS = 32  # of fresh processes, for a comparison; half as many missed slowdowns of 5 % in restless hours
+ITSELF, AGAIN = "itself", "itself again"
+SLOWDOWNS = {"3 % more": 0.03, "5 % more": 0.05, "10 % more": 0.10}
+
+
+class Verdicts(NamedTuple):
+    """How often comparisons with one entrant found a slowdown."""
+
+    against: str  # which entrant
+    work: float  # how many times as much it does, exactly
+    share: float  # of the comparisons that found a slowdown
+    interval: statistics.Interval  # where that may lie, with 95 %
+    comparisons: int  # that do not overlap
+
+
+def verdicts(races: Iterable[Raced], generations: int) -> list[Verdicts]:
+    """How often comparisons of so many consecutive generations called each entrant slower than itself."""
+    races = list(races)
+    rows = []
+    for against, extra in ({AGAIN: 0.0} | SLOWDOWNS).items():
+        called = [slower for race in races for slower in called_slower(race, against, generations)]
+        if extra == 0:  # of two that are the same, either may be called the slower one
+            called += [slower for race in races for slower in called_slower(race, ITSELF, generations, AGAIN)]
+        independent = sum(len(race.rounds()) // generations for race in races)
+        if called:
+            share = sum(called) / len(called)
+            interval = statistics.share(share * independent, independent)
+            rows.append(Verdicts(against, 1 + extra, share, interval, independent))
+    return rows
+
+
+def called_slower(race: Raced, against: str, generations: int, baseline: str = ITSELF) -> list[bool]:
+    """The verdict of every comparison of consecutive generations."""
+    run, started, found = race.rounds(), race.started(), []
+    for first in range(len(run) - generations + 1):
+        window = slice(first, first + generations)
+        ratio = statistics.ratio(run[window], against, baseline, started=started[window])
+        if ratio is not None:
+            found.append(statistics.is_slowdown(ratio))
+    return found
+
+
+def comparison_length(calibrations: Sequence[ResultSet]) -> int:
+    """How many generations a comparison takes: as the newest calibration had it."""
+    return calibrations[-1].races[0].comparison or GENERATIONS
+
+
+def verdicts_of(calibrations: Sequence[ResultSet]) -> list[Verdicts]:
+    """How often comparisons found a slowdown, over all calibrations; empty where none is as long as a comparison."""
+    races = [race for results in calibrations for race in results.races]
+    return verdicts(races, comparison_length(calibrations))

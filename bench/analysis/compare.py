@@ -1,0 +1,100 @@
+"""What stands side by side: two revisions that raced against each other, and races of several files."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bench import UserError
+from bench.analysis import statistics
+from bench.records.files import ResultSet
+from bench.records.journal import differences
+from bench.records.races import Raced
+from bench.timing.worker import FLOOR
+
+if TYPE_CHECKING:
+    pass
+
+
+def changes(results: ResultSet) -> dict[str, statistics.Ratio | None]:
+    """How many times as long each backend takes as before, in the order of the file; None: it did not run in both."""
+    error = statistics.error_of_each(len(results.races), statistics.CONFIDENCE, looked=False)
+    return {
+        backend_of(race): statistics.ratio(race.rounds(), after(race), race.baseline, error, race.started())
+        for race in results.races
+    }
+
+
+def after(race: Raced) -> str:
+    """The side that is not the baseline."""
+    return next((name for name in race.entrants if name != race.baseline), "")
+
+
+def backend_of(race: Raced) -> str:
+    """Who is compared with itself."""
+    return race.entrants[race.baseline].backend if race.baseline in race.entrants else race.baseline
+
+
+def verdict(ratio: statistics.Ratio) -> str:
+    """What `bench compare` would say of it with its usual margin."""
+    if ratio.interval is None:
+        return "unknown, of a single generation"
+    if statistics.is_slowdown(ratio):
+        return "slower"
+    return "faster" if ratio.interval.high < 1 else "no slowdown found"
+
+
+ONE_MACHINE = ("id", "cpu", "cores")  # where two files differ in these, their times cannot be compared
+BEFORE, AFTER = "before", "after"
+
+
+def of_files(
+    there: Sequence[Raced], here: Sequence[Raced], wanted: Sequence[str] | None = None
+) -> list[tuple[str, statistics.Ratio]]:
+    """Every backend, or those that are wanted, that was raced in both on the same case.
+
+    Raises UserError for what cannot be compared.
+    """
+    different = differences(yardstick(there[0]), yardstick(here[0]))
+    if different:
+        raise UserError(f"the files are not of one machine and one floor: {'; '.join(different)}; race both again")
+    pairs = [(old, new) for old in there for new in here if case_of(old) == case_of(new)]
+    if not pairs:
+        parts = differences(case_of(there[0]), case_of(here[0]))
+        raise UserError(f"the files: expected the same case in both: {'; '.join(parts)}; race it again")
+    found = [
+        (old, new, name)
+        for old, new in pairs
+        for name in raced_in(old)
+        if name in raced_in(new) and (not wanted or name in wanted)
+    ]
+    missing = set(wanted or ()) - {name for *_, name in found}
+    if missing or not found:
+        who = ", ".join(sorted(missing)) or "a backend"
+        raise UserError(f"the files: expected {who} in both, found none; race again")
+    error = statistics.error_of_each(len(found), statistics.CONFIDENCE, looked=True)
+    ratios = [
+        (f"{name}, {new.key['plan']}", statistics.change(old.rounds(), new.rounds(), name, FLOOR, error))
+        for old, new, name in found
+    ]
+    return [(what, ratio) for what, ratio in ratios if ratio is not None]
+
+
+def yardstick(race: Raced) -> dict[str, object]:
+    """What the floor's time depends on, beside the case: it is the same in both files, or there is no telling."""
+    known = race.key["machine"]
+    return {
+        "machine": {part: known.get(part) for part in ONE_MACHINE},
+        "numpy": known.get("libraries", {}).get("numpy"),
+        "blas": known.get("blas"),
+        "measuring code": race.key.get("measuring"),
+    }
+
+
+def raced_in(race: Raced, floor: bool = False) -> list[str]:
+    """Who was measured, the floor or the backends."""
+    names = {name for generation in race.rounds() for one in generation for name in one}
+    return [name for name in race.entrants if name in names and (name == FLOOR) == floor]
+
+
+def case_of(race: Raced) -> dict[str, object]:
+    """What has to be the same: the case, not the source nor the libraries, which may be what is compared."""
+    return {part: value for part, value in race.key.items() if part not in ("backends", "measuring", "machine")}

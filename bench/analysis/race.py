@@ -1,0 +1,182 @@
+"""What stands beside the times of a race: CPU, first calls, break-even, memory, arithmetic; from its records alone."""
+
+import math
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
+from typing import Any, NamedTuple
+
+from bench.analysis import statistics
+from bench.records.races import Raced, Sample
+from bench.timing.floor import flop_of
+from bench.timing.worker import FLOOR
+
+
+class Account(NamedTuple):
+    """One entrant; medians over its processes and samples, memory at most. None: not measured, or not known."""
+
+    cpu: float  # user and system time over wall time: 2 is two busy threads
+    prepare: float  # seconds, for all images
+    cold: float | None  # seconds of the first call with nothing compiled, for all images
+    first: float  # the same with compiled code on disk
+    break_even: float | None  # rounds after which it is ahead of the baseline, compiled code on disk; inf: never
+    break_even_cold: float | None  # the same with nothing compiled
+    process_peak: int | None  # bytes
+    call_peak: int | None
+    flop_rate: float | None  # FLOP a second, as dense arithmetic would have to do it; None: of the floor
+    share_of_gemm: float | None  # that over the rate of a large product; above 1 where zeros are skipped
+    floors: float | None  # the floor's time over its time
+
+
+def accounts(race: Raced) -> dict[str, Account]:
+    """One for each entrant with a sample that did not fail."""
+    times = times_of(race)
+    return {name: account(race, name, times) for name in times}
+
+
+def times_of(race: Raced) -> dict[str, float]:
+    """Seconds for all images by entrant: the geometric mean of its generations' medians."""
+    from bench.analysis import statistics
+
+    return {row.backend: row.typical for row in statistics.seconds(race.rounds())}
+
+
+def account(race: Raced, name: str, times: dict[str, float]) -> Account:
+    """Of one entrant. times: `times_of(race)`."""
+    entrant = race.entrants[name]
+    rate = gemm = None
+    if entrant.backend != FLOOR:
+        backward = race.key["measure"] != "outputs"
+        rate = flop_of(race.key["sizes"], race.key["images"], backward) / times[name]
+        gemm = machine_rate(race, "gemm")
+    return Account(
+        cpu=median(map(cpu_of, entrant.samples)),
+        prepare=race.scale(name) * median(process.prepare for process in entrant.processes),
+        cold=None if entrant.cold is None else race.scale(name) * entrant.cold,
+        first=race.scale(name) * median(process.first for process in entrant.processes),
+        break_even=break_even(race, name, times, cold=False),
+        break_even_cold=break_even(race, name, times, cold=True),
+        process_peak=most(process.process_peak for process in entrant.processes),
+        call_peak=most(process.call_peak for process in entrant.processes),
+        flop_rate=rate,
+        share_of_gemm=rate / gemm if rate and gemm else None,
+        floors=times[FLOOR] / times[name] if FLOOR in times and name != FLOOR else None,
+    )
+
+
+def cpu_of(sample: Sample) -> float:
+    """How many threads were busy."""
+    return (sample.user + sample.system) / sample.wall
+
+
+def break_even(race: Raced, name: str, times: dict[str, float], cold: bool) -> float | None:
+    """The number of rounds after which preparation, first call and rounds together took less than the baseline's.
+
+    1: from the first on; inf: never, as a round takes longer. None for the baseline itself, the floor, where no rounds
+    were measured, or no cold call.
+    """
+    baseline = race.baseline
+    if name in (baseline, FLOOR) or baseline not in times or race.key["measure"] != "round":
+        return None
+    starts = []
+    for entrant in (race.entrants[name], race.entrants[baseline]):
+        prepare = median(process.prepare for process in entrant.processes)
+        first = entrant.cold if cold else median(process.first for process in entrant.processes)
+        if first is None:
+            return None
+        starts.append(race.scale(entrant.name) * (prepare + first))
+    saved = times[baseline] - times[name]
+    if saved <= 0:
+        return math.inf
+    return 1 + max(0, math.ceil((starts[0] - starts[1]) / saved))
+
+
+def machine_rate(race: Raced, what: str) -> float | None:
+    """What the machine reached in this race, "gemm" in FLOP a second or "bandwidth" in bytes a second; a median."""
+    entrant = race.entrants.get(FLOOR)
+    found = [getattr(process, what) for process in entrant.processes] if entrant else []
+    known = [value for value in found if value is not None]
+    return median(known) if known else None
+
+
+def most(sizes: Iterable[int | None]) -> int | None:
+    """The largest that is known."""
+    return max((size for size in sizes if size is not None), default=None)
+
+
+BUSY = 1.0  # load before the race that is worth a warning
+STOLEN = 0.01  # share of the cores' time that is
+RESTLESS = 1.2  # drift between generations that is worth a warning
+LONGER = defaultdict(lambda: "more time", race="a longer --budget", compare="more --generations")
+GROWING = {"batch": "images per update", "images": "images", "threads": "threads", "hidden": "hidden units"}
+
+
+def swept(races: Sequence[Raced]) -> str:
+    """What grows from race to race. Raises ValueError where these are no races of one sweep."""
+    names = {race.sweep for race in races}
+    name = names.pop() if len(names) == 1 else None
+    if name not in GROWING:
+        raise ValueError(f"expected races of one sweep of {', '.join(GROWING)}")
+    return name
+
+
+def size_of(key: Mapping[str, Any], name: str) -> int:
+    """How large what is swept is, by the key of a race."""
+    if name == "hidden":
+        return int(sum(key["sizes"][1:-1]))
+    value = key[name]
+    return int(key["images"] if value is None else value)  # the full batch is of all images
+
+
+def disturbances(race: Raced) -> list[str]:
+    """What was seen of other work on the machine, and what to do about it."""
+    lines = []
+    worst = max(statistics.seconds(race.rounds()), key=lambda row: row.drift or 0, default=None)
+    if worst and worst.drift and worst.drift > RESTLESS:
+        lines.append(
+            f"from one generation to another {worst.backend} changed by a factor of {worst.drift:.2f}; give it "
+            f"{LONGER[race.purpose]}"
+        )
+    seen = race.generations
+    if (race.load or 0) > BUSY:
+        lines.append(f"its load was {race.load:.1f} when this began; end what else is running")
+    seconds = sum(entry["seconds"] for entry in seen)
+    stolen = sum(entry["stolen"] or 0 for entry in seen) / ((os.cpu_count() or 1) * seconds) if seconds else 0.0
+    if stolen > STOLEN:
+        lines.append(f"other virtual machines had {stolen:.1%} of its cores' time; come back at another hour")
+    return lines
+
+
+def fastest_first(race: Raced) -> list[str]:
+    """Everybody with a time, the floor among them."""
+    times = times_of(race)
+    return sorted(times, key=lambda name: (times[name], name))
+
+
+def ratios_of_race(race: Raced) -> dict[str, statistics.Ratio]:
+    """Everybody's ratio to the baseline but its own, fastest first; empty where the baseline failed."""
+    return {row.backend: row for row in statistics.ratios(race.rounds(), race.baseline, looked=True)}
+
+
+class Growth(NamedTuple):
+    """How the seconds of one entrant grow with what was swept."""
+
+    name: str
+    sizes: list[int]
+    seconds: list[float]
+    exponent: statistics.Exponent | None  # None: of a single size
+
+
+def growths(races: Sequence[Raced]) -> list[Growth]:
+    """Everybody in a sweep, with the sizes at which there is a time."""
+    what = swept(races)
+    points = {size_of(race.key, what): times_of(race) for race in races}  # a size once: "all" may be another's number
+    found = []
+    for name in dict.fromkeys(name for race in races for name in race.entrants):  # the floor is the last
+        known = {size: points[size][name] for size in sorted(points) if name in points[size]}
+        if known:
+            sizes, seconds = list(known), list(known.values())
+            exponent = statistics.exponent(sizes, seconds) if len(known) > 1 else None
+            found.append(Growth(name, sizes, seconds, exponent))
+    return found

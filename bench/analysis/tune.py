@@ -1,0 +1,42 @@
+"""Which recipes of a search are worth going on with."""
+
+import math
+from collections.abc import Sequence
+from statistics import fmean, median, stdev
+from typing import NamedTuple
+
+from bench.analysis.target import reached
+
+DOUBT = 3.0  # standard errors that a mean may be below the target before a recipe is left
+SLOWER = 1.2  # than the fastest that reached the target; by less, times may be due to the machine
+
+
+class TunedTraining(NamedTuple):
+    """One training: the share of the held-out images that its network knows, and its wall seconds."""
+
+    accuracy: float
+    seconds: float
+
+
+def mean_accuracy(found: Sequence[TunedTraining]) -> float:
+    """The mean over seeds."""
+    return fmean(one.accuracy for one in found)
+
+
+def median_seconds(found: Sequence[TunedTraining]) -> float:
+    """The median over seeds."""
+    return median(one.seconds for one in found)
+
+
+def hopeless(found: Sequence[TunedTraining], target: float | None, fastest: float) -> bool:
+    """Whether it will hardly reach the target, or be the fastest that does; never before three seeds."""
+    if target is None or len(found) < 3:
+        return False
+    error = stdev(one.accuracy for one in found) / math.sqrt(len(found))
+    return mean_accuracy(found) + DOUBT * error < target or median_seconds(found) > SLOWER * fastest
+
+
+def reaches(found: Sequence[TunedTraining], seeds: int, target: float) -> bool:
+    """Whether all seeds are there, and the lower bound of their mean does, as it is asked on the test images."""
+    accuracies = [one.accuracy for one in found]
+    return len(found) >= seeds and reached(accuracies, [], target).lower >= target

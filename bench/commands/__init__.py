@@ -1,0 +1,1 @@
+"""One file a command: its options, an experiment, a table."""

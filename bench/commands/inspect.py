@@ -1,0 +1,42 @@
+"""`python -m bench portrait MODEL`: what a saved network says to the test images, kept for the report.
+
+The first ten images with the outputs for them, how often each digit is taken for which, the mistakes of which it was
+surest, and the weights of its first layer.
+"""
+
+import argparse
+from pathlib import Path
+
+import data
+from bench import UserError
+from bench.commands import options
+from bench.experiments.inspection import keep
+from bench.records.journal import results_file
+from bench.training.saved import load_network
+from impls.contract import check_images
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a file that `train --save` wrote")
+    parser.add_argument(
+        "--results",
+        type=options.output_file,
+        metavar="FILE",
+        help="JSON (default: a new one in bench/results)",
+    )
+    options.add_data(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Look at the test images, write the file, say how many are right. Raises UserError for a model that misfits."""
+    network, parameters = load_network(arguments.model)
+    dataset = data.load(arguments.data)
+    check_images(network, dataset.test.images[:1], dataset.test.labels[:1])
+    if network.sizes[-1] <= int(dataset.test.labels.max()):
+        raise UserError(f"{arguments.model}: has {network.sizes[-1]} outputs, expected one for each digit")
+    path = results_file(arguments.results, "network")
+    correct = keep(path, network, parameters, dataset, arguments.model.name)
+    print(f"{correct:.2%} of {len(dataset.test.labels):,} test images correct")
+    print(f"For the report: {path}")
+    return 0

@@ -1,0 +1,109 @@
+"""`python -m bench predict MODEL PICTURE`: which digit does a picture of the user's own show?"""
+
+import argparse
+import logging
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import impls
+from bench import UserError
+from bench.commands import options
+from bench.training.saved import load_network
+from impls.contract import check_images, dtype_of
+
+SIDE = 28  # pixels of an MNIST image
+BOX = 20  # pixels of the longer side of the digit in it
+INK = 64  # of 255: from here on a pixel belongs to the digit
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a network that `train --save` wrote")
+    parser.add_argument("picture", type=Path, metavar="PICTURE", help="an image file: PNG, JPEG, ...")
+    parser.add_argument(
+        "--backend", default="vectorized", help=f"one of {', '.join(impls.names())} (default: %(default)s)"
+    )
+    options.add_threads(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the answer, its confidence and all outputs; returns the exit code."""
+    backend = impls.load(arguments.backend)
+    network, parameters = load_network(arguments.model)
+    image = as_mnist(read_grey(arguments.picture), arguments.picture).reshape(1, -1)
+    check_images(network, image, None)
+    prepared = backend.prepare(network, image, None, dtype_of(parameters))
+    with np.errstate(over="ignore", invalid="ignore"):  # told by what comes of it
+        output = backend.outputs(network, parameters, prepared)[0]
+    wrong = output[~np.isfinite(output)]
+    if wrong.size:
+        raise UserError(
+            f"{arguments.model}: expected finite outputs for {arguments.picture}, found {wrong[0]}; "
+            "its parameters are too large: train it again with a lower learning rate"
+        )
+    answer = int(output.argmax())
+    print(f"{arguments.picture}: a {answer}, with confidence {output[answer]:.3f}")
+    for digit in np.argsort(-output, kind="stable"):
+        print(f"  {digit}  {output[digit]:.4f}")
+    return 0
+
+
+def read_grey(path: Path) -> NDArray[np.uint8]:
+    """The picture's brightness, (rows, columns); transparent parts count as white paper.
+
+    Raises UserError for a file that is absent or no picture, or one with more pixels than Pillow takes for honest.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what it logs of damaged files is told in one line
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is odd in a file that can be read all the same
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as picture:
+                coloured = picture.convert("RGBA")
+                paper = Image.new("RGBA", coloured.size, "white")
+                return np.asarray(Image.alpha_composite(paper, coloured).convert("L"))
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        most = f"{Image.MAX_IMAGE_PIXELS:,} pixels"
+        raise UserError(f"{path}: expected a picture of at most {most}, found a larger one; make it smaller") from None
+    except UnidentifiedImageError:
+        raise UserError(f"{path}: expected a picture, such as PNG or JPEG, found another kind of file") from None
+    except Exception as error:  # a damaged file leads Pillow's readers to many kinds
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise UserError(f"{path}: cannot be read ({reason}); expected a picture") from None
+
+
+def as_mnist(grey: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
+    """The digit as MNIST has it: bright on 0, its box scaled to 20 pixels, its centre of mass in the middle of 28 x 28.
+
+    That is what LeCun, Cortes and Burges did to NIST's digits (http://yann.lecun.com/exdb/mnist/). Ink is what differs
+    from the border's brightness. A picture that is 28 x 28 and dark at the border already is taken as it is.
+    Raises UserError for a picture without ink.
+    """
+    from PIL import Image
+
+    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    background = int(np.median(border))
+    if grey.shape == (SIDE, SIDE) and background == 0:
+        return grey
+    ink = np.clip((background - grey.astype(int)) * (1 if background > 127 else -1), 0, 255)
+    rows, columns = np.nonzero(ink >= INK)
+    if not len(rows):
+        raise UserError(f"{path}: expected a digit that stands out from the border, found an empty picture")
+    digit = ink[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] * (255 / ink.max())
+    scale = BOX / max(digit.shape)
+    height, width = (max(1, round(side * scale)) for side in digit.shape)
+    small = np.asarray(Image.fromarray(digit.astype(np.uint8)).resize((width, height), Image.Resampling.LANCZOS))
+    if not small.any():
+        raise UserError(f"{path}: expected a digit, found specks that vanish at {SIDE} x {SIDE} pixels")
+    mass = small / small.sum()
+    top = round(SIDE / 2 - 0.5 - float((mass.sum(axis=1) * np.arange(height)).sum()))
+    left = round(SIDE / 2 - 0.5 - float((mass.sum(axis=0) * np.arange(width)).sum()))
+    top, left = min(max(top, 0), SIDE - height), min(max(left, 0), SIDE - width)
+    result = np.zeros((SIDE, SIDE), np.uint8)
+    result[top : top + height, left : left + width] = small
+    return result

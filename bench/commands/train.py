@@ -1,0 +1,311 @@
+"""`python -m bench train`: one training run, printed in the order in which the article's program printed it."""
+
+import argparse
+import json
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import numpy as np
+
+import data
+import impls
+from bench import UserError
+from bench.commands import options
+from bench.timing import threads
+from bench.timing.clock import Elapsed
+from bench.training.loop import Quality, Round, Split, evaluate, prepare, train_rounds
+from bench.training.saved import load_network, save_network
+from bench.workloads.plans import Fall, Order, rounds_of_plans
+from data import Dataset, Digits
+from impls.contract import (
+    COST_OF_OUTPUT,
+    Activation,
+    Array,
+    Backend,
+    DType,
+    Layer,
+    Network,
+    Output,
+    Parameters,
+    Plan,
+    check_images,
+    check_parameters,
+    dtype_of,
+)
+from impls.initialisation import INITIALISATIONS, initial_parameters
+
+NEW: dict[str, Any] = {
+    "network": (784, 80, 10),
+    "hidden": "sigmoid",
+    "output": "sigmoid",
+    "pixel_scale": 1 / 255,
+    "init": "lecun_normal",
+}
+
+
+class Course(NamedTuple):
+    """How a training went; the seconds so far and the cost are those before the first round and after each."""
+
+    last: Round
+    seconds: list[Elapsed]
+    costs: list[float]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument(
+        "--backend", default="vectorized", help=f"one of {', '.join(impls.names())} (default: %(default)s)"
+    )
+    add_network(parser)
+    add_training(parser)
+    add_files(parser)
+    options.add_data(parser)
+    options.add_threads(parser)
+
+
+def add_network(parser: argparse.ArgumentParser) -> None:
+    """The options that --load stands for; their defaults are in NEW, so that it is known which were given."""
+    add = parser.add_argument_group("a new network", "or --load FILE, which brings all of this with it").add_argument
+    add("--network", type=options.sizes, metavar="SIZES", help="default: 784-80-10")
+    add("--hidden", choices=get_args(Activation), help="activation (default: sigmoid)")
+    add(
+        "--output",
+        choices=get_args(Output),
+        help="activation; its cost comes with it, cross-entropy with softmax, else quadratic (default: sigmoid)",
+    )
+    add(
+        "--pixel-scale",
+        type=options.number(1e-30, 1e30),
+        metavar="X",
+        help="inputs are pixels * X; 1 for raw pixels (default: 1/255)",
+    )
+    formulas = ", ".join(f"{name}: {chosen.formula}" for name, chosen in INITIALISATIONS.items())
+    add("--init", choices=INITIALISATIONS, metavar="NAME", help=f"{formulas} (default: lecun_normal)")
+
+
+def add_training(parser: argparse.ArgumentParser) -> None:
+    """The options that say how it is trained."""
+    add = parser.add_argument
+    add(
+        "--batch",
+        type=options.batch,
+        default="home",
+        metavar="N",
+        help="images per update, all, or home: what the backend is at home with (default: %(default)s)",
+    )
+    add("--order", choices=get_args(Order), default="file", help="of the images (default: %(default)s)")
+    add(
+        "--rounds",
+        type=options.whole_number(1),
+        default=20,
+        metavar="N",
+        help="passes over the images (default: %(default)s)",
+    )
+    add("--learning-rate", type=options.number(0), default=1.0, metavar="X", help="default: %(default)s")
+    add(
+        "--fall",
+        choices=get_args(Fall),
+        default="constant",
+        help="of the learning rate, over all updates (default: %(default)s)",
+    )
+    add("--momentum", type=options.number(0, 1), default=0.0, metavar="X", help="Nesterov's (default: %(default)s)")
+    add(
+        "--seed",
+        type=options.whole_number(0),
+        default=0,
+        metavar="N",
+        help="of weights and shuffling (default: %(default)s)",
+    )
+    add("--dtype", choices=get_args(DType), default="float32", help="default: %(default)s")
+    add("--limit", type=options.whole_number(1), metavar="N", help="train on the first N images only (default: all)")
+
+
+def add_files(parser: argparse.ArgumentParser) -> None:
+    """The files that are read and written."""
+    add = parser.add_argument
+    add("--load", type=Path, metavar="FILE", help="start from this network instead of a new one")
+    add("--save", type=options.output_file, metavar="FILE", help="write the trained network (.npz)")
+    add("--json", type=options.output_file, metavar="FILE", help="write everything printed, and more digits, as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train as asked; returns the exit code. Raises UserError, ContractError or DataError for what cannot be."""
+    if arguments.save and arguments.json and arguments.save.resolve() == arguments.json.resolve():
+        raise UserError(f"{arguments.save}: expected two files for --save and --json, found one; give another name")
+    backend = impls.load(arguments.backend)
+    dataset = data.load(arguments.data)
+    network, parameters = starting_point(arguments)
+    train = training_images(arguments, backend, network, dataset)
+    plans = make_plans(arguments, backend, len(train.labels))
+
+    if dataset.notice:
+        print(dataset.notice)
+    splits = {
+        "training": prepare(backend, network, train, arguments.dtype),
+        "test": prepare(backend, network, dataset.test, arguments.dtype),
+    }
+    # A training that diverges overflows; that is told by its cost, not by warnings on the way there.
+    with np.errstate(over="ignore", invalid="ignore"):
+        print_first_output(backend, network, parameters, train)
+        before = print_quality("after initialisation", backend, network, parameters, splits)
+        course = train_with_progress(backend, network, parameters, splits["training"], plans, arguments.rounds)
+        state, elapsed = course.last.state, course.last.elapsed
+        after = print_quality(f"after {course.last.number} rounds", backend, network, state.parameters, splits)
+    print(
+        f"Training took {elapsed.wall:.3f} s wall, {elapsed.user:.3f} s user, "
+        f"{elapsed.system:.3f} s system; preparing the images {splits['training'].elapsed.wall:.3f} s."
+    )
+    finite = math.isfinite(course.costs[-1])
+    if arguments.save and finite:
+        save_network(arguments.save, network, state.parameters)
+        print(f"Network saved in {arguments.save}")
+    if arguments.json:
+        write_json(arguments, dataset, network, course, {"before": before, "after": after})
+    if not finite:
+        raise UserError(why_diverged(course, arguments.learning_rate))
+    return 0
+
+
+def starting_point(arguments: argparse.Namespace) -> tuple[Network, Parameters]:
+    """The network and its first parameters: new ones, or those in a file."""
+    new = {name: value for name in NEW if (value := getattr(arguments, name)) is not None}
+    if arguments.load:
+        if new:
+            option = next(iter(new)).replace("_", "-")
+            raise UserError(f"--{option} with --load: expected one of them, as the file brings its network; drop one")
+        network, parameters = load_network(arguments.load)
+        with np.errstate(over="ignore"):
+            parameters = tuple(Layer(w.astype(arguments.dtype), b.astype(arguments.dtype)) for w, b in parameters)
+        check_parameters(network, parameters)
+        return network, parameters
+    chosen = NEW | new
+    output = chosen["output"]
+    network = Network(chosen["network"], chosen["hidden"], output, COST_OF_OUTPUT[output], chosen["pixel_scale"])
+    return network, initial_parameters(network, chosen["init"], arguments.seed, arguments.dtype)
+
+
+def training_images(arguments: argparse.Namespace, backend: Backend, network: Network, dataset: Dataset) -> Digits:
+    """The images to train on. Raises UserError or ContractError where backend, network and digits do not fit."""
+    why_not = backend.unsupported("train", network, arguments.dtype)
+    if why_not is not None:
+        raise UserError(f"backend {backend.NAME!r} cannot train {network} in {arguments.dtype}: {why_not}")
+    n_train = len(dataset.train.labels)
+    if arguments.limit is not None and arguments.limit > n_train:
+        raise UserError(f"--limit {arguments.limit}: expected at most {n_train}, the number of training images")
+    train = Digits(dataset.train.images[: arguments.limit], dataset.train.labels[: arguments.limit])
+    check_images(network, train.images, train.labels)
+    check_images(network, dataset.test.images, dataset.test.labels)
+    return train
+
+
+def make_plans(arguments: argparse.Namespace, backend: Backend, n_images: int) -> Iterator[Plan]:
+    """One plan a round, as the options say."""
+    home = backend.HOME if backend.HOME is None else min(backend.HOME, n_images)
+    return rounds_of_plans(
+        n_images,
+        home if arguments.batch == "home" else arguments.batch,
+        arguments.rounds,
+        arguments.order,
+        arguments.learning_rate,
+        arguments.fall,
+        arguments.momentum,
+        arguments.seed,
+    )
+
+
+def print_first_output(backend: Backend, network: Network, parameters: Parameters, train: Digits) -> None:
+    """The output vector of the first training image, what it would mean, and what it should."""
+    prepared = backend.prepare(network, train.images[:1], None, dtype_of(parameters))
+    output: Array = backend.outputs(network, parameters, prepared)[0]
+    print(f"Output for the first training image: {np.array2string(output, precision=4, suppress_small=True)}")
+    answer = int(output.argmax())
+    print(f"It is taken for a {answer} with confidence {output[answer]:.3f}; it is a {train.labels[0]}.")
+
+
+def print_quality(
+    when: str, backend: Backend, network: Network, parameters: Parameters, splits: dict[str, Split]
+) -> dict[str, Quality]:
+    """Per cent correct of both splits."""
+    qualities = {name: evaluate(backend, network, parameters, split) for name, split in splits.items()}
+    shares = ", ".join(
+        f"{quality.share_correct:.2%} of the {len(splits[name].labels):,} {name} images"
+        for name, quality in qualities.items()
+    )
+    print(f"Correct {when}: {shares}")
+    return qualities
+
+
+def train_with_progress(
+    backend: Backend, network: Network, parameters: Parameters, train: Split, plans: Iterable[Plan], n_rounds: int
+) -> Course:
+    """Train, with a bar and the cost over the training images after each round; stop where it is not finite."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    seconds: list[Elapsed] = []
+    costs: list[float] = []
+    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("rounds,"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(), transient=True) as progress:
+        task = progress.add_task("training", total=n_rounds)
+        for point in train_rounds(backend, network, parameters, train, plans):
+            progress.update(task, completed=point.number)
+            seconds.append(point.elapsed)
+            costs.append(evaluate(backend, network, point.state.parameters, train).cost)
+            label = "Cost at the start" if point.number == 0 else f"Cost after round {point.number}"
+            progress.console.print(f"{label}: {costs[-1]:.6g}", highlight=False)
+            if not math.isfinite(costs[-1]):
+                break
+    return Course(point, seconds, costs)
+
+
+def why_diverged(course: Course, learning_rate: float) -> str:
+    """What became of the cost, and what to try."""
+    number = course.last.number
+    remedy = (
+        f"try a learning rate below {learning_rate:g}, or other initial weights"
+        if number
+        else "choose smaller weights or a smaller pixel scale"
+    )
+    return (
+        f"the cost became {course.costs[-1]} in round {number}, expected a finite number: "
+        f"the training diverged; {remedy}"
+    )
+
+
+def write_json(
+    arguments: argparse.Namespace,
+    dataset: Dataset,
+    network: Network,
+    course: Course,
+    qualities: dict[str, dict[str, Quality]],
+) -> None:
+    """Everything about the run in one file; costs that are not finite become null, as JSON has no word for them."""
+    from bench.records import environment
+
+    content: dict[str, Any] = {
+        "options": {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in vars(arguments).items()
+            if name != "run"
+        },
+        "network": str(network),
+        "data": {"name": dataset.name, "sha256": dataset.sha256, "notice": dataset.notice},
+        "costs": [cost if math.isfinite(cost) else None for cost in course.costs],
+        "seconds": [vars(elapsed) for elapsed in course.seconds],
+        "share_correct": {
+            when: {name: quality.share_correct for name, quality in of_splits.items()}
+            for when, of_splits in qualities.items()
+        },
+        "threads": threads.in_force(),
+        "machine": environment.describe(),
+    }
+    partial = arguments.json.with_name(f"{arguments.json.name}.part")
+    try:
+        partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+        partial.replace(arguments.json)
+    except OSError as error:
+        raise UserError(f"{arguments.json}: cannot be written ({error.strerror}); choose another place") from None
+    finally:
+        partial.unlink(missing_ok=True)

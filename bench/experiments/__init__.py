@@ -1,0 +1,1 @@
+"""Which backends take part, agreement first, records kept, until it is enough."""

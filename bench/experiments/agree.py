@@ -1,0 +1,33 @@
+"""Every backend held against the reference."""
+
+from dataclasses import replace
+from typing import Any
+
+from bench.agreement.check import Result, plain, reference
+from bench.agreement.isolated import Case
+from bench.agreement.problems import trial_of
+from bench.records import environment
+from bench.records.journal import SCHEMA
+from bench.workloads.cases import CASES, MINI_BATCHES
+from data import Dataset, Digits
+from impls.contract import DType
+
+DTYPES: tuple[DType, ...] = ("float32", "float64")
+SHUFFLED = replace(MINI_BATCHES, plan_name="mini-batches, shuffled, Nesterov 0.9", order="shuffled", momentum=0.9)
+
+
+def cases_of(train: Digits, dtype: DType) -> list[Case]:
+    """The cases that are timed, and mini-batches shuffled with momentum; each with what the reference computes."""
+    trials = [trial_of(replace(case, dtype=dtype), train) for case in (*CASES, SHUFFLED)]
+    return [(trial, reference(trial)) for trial in trials]
+
+
+def agreement_record(digits: Dataset, results: list[Result]) -> dict[str, Any]:
+    """What the JSON file holds; an error that is no finite number is null, and its failure says why."""
+    return {
+        "schema": SCHEMA,
+        "data": digits.name,
+        "data_sha256": digits.sha256,
+        "machine": environment.describe(),
+        "agreement": [plain(result) for result in results],
+    }

@@ -1,0 +1,202 @@
+"""`python -m bench article`: the article's experiments again, its figures beside ours.
+
+Each experiment is trained with several seeds by one quick backend. Beside it the article's own method (`vectorized`,
+or `naive`, in float64) trains as many rounds, up to 50, spread over the seeds, taking turns with the other: that is
+where times come from. --grid: which other settings could be the article's. --relu: why ReLU lost, one factor at a time.
+"""
+
+import argparse
+import time
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+
+from bench import UserError
+from bench.experiments.race import begin_race
+from bench.records import environment, fingerprint
+from bench.records.journal import Journal, Record, race_opening
+from bench.timing.process import Child
+from bench.timing.session import Entrant, Race, ask, attempt
+from bench.training.article_worker import Post, serve
+from bench.workloads.article import EXPERIMENTS, GRIDS, LOOKS, RELU, RELU_DESIGN, Experiment, Grid, Screen, Setting
+from data import Dataset
+from impls.contract import DType
+
+ARTICLE_TIME_LIMIT = 600.0  # seconds for one training
+BACKEND = "numba_sparse"
+METHOD_DTYPE: DType = "float64"
+METHOD_ROUNDS = 50  # at most so many in all: enough for its time, which is scaled to all
+MOST_SEEDS = 1000
+
+
+class Part(NamedTuple):
+    """What becomes one race of the file: settings, and what is known of them beforehand."""
+
+    purpose: str
+    settings: dict[str, Setting]  # by name
+    about: dict[str, Any]  # for the header
+    method: str | None = None  # a backend; None: nothing is timed
+    screens: tuple[Screen, ...] = ()
+
+
+def method_name(part: Part) -> str:
+    """The entrant that works as the article's program did; "" where there is none."""
+    return f"{part.method}, {METHOD_DTYPE}" if part.method else ""
+
+
+def parts_of(arguments: argparse.Namespace) -> list[Part]:
+    """What the options ask for. Raises UserError for an experiment that is not there."""
+    if arguments.relu:
+        if arguments.experiment:
+            raise UserError("--relu with --experiment: expected one of them, as there is one such experiment; drop one")
+        return [of_relu()]
+    known = {grid.experiment: of_grid(grid) for grid in GRIDS} if arguments.grid else {}
+    known = known or {row.name: of_row(row) for row in EXPERIMENTS}
+    for name in arguments.experiment or ():
+        if name not in known:
+            raise UserError(f"--experiment {name!r}: expected one of {', '.join(map(repr, known))}")
+    return [part for name, part in known.items() if name in (arguments.experiment or known)]
+
+
+def of_row(row: Experiment) -> Part:
+    """An experiment of the article."""
+    about: dict[str, Any] = {
+        "name": row.name,
+        "shows": row.shows,
+        "said": row.said,
+        "seconds": row.seconds,
+        "check": row.check,
+    }
+    figures = [figure.described() for figure in row.figures]
+    about |= {"setting": str(row.setting), "rounds": row.setting.rounds, "figures": figures}
+    return Part("article", {row.name: row.setting}, about, row.method)
+
+
+def of_grid(grid: Grid) -> Part:
+    """The settings tried for one of them."""
+    figures = [figure.described() for figure in grid.figures]
+    about = {"name": grid.experiment, "levels": grid.levels, "figures": figures, "screens": grid.screens}
+    return Part("article-grid", {str(setting): setting for setting in grid.settings()}, about, screens=grid.screens)
+
+
+def of_relu() -> Part:
+    """One factor after the other."""
+    settings = {f"{change.factor}: {change.to}": change.setting for change in RELU_DESIGN}
+    changes = {f"{change.factor}: {change.to}": [change.factor, change.to] for change in RELU_DESIGN}
+    return Part(
+        "article-relu", settings, {"name": "ReLU", "setting": str(RELU), "rounds": RELU.rounds, "changes": changes}
+    )
+
+
+def article_header(dataset: Dataset, number: int, part: Part, arguments: argparse.Namespace, n_threads: int) -> Record:
+    """What is known before the trainings."""
+    entrants = {arguments.backend: arguments.backend}
+    if part.method:
+        entrants[method_name(part)] = part.method
+    first = next(iter(part.settings.values()))
+    settings = {name: setting.described() for name, setting in part.settings.items()}
+    case = {
+        "network": str(first.network),
+        "sizes": list(first.sizes),
+        "plan": str(first) if len(settings) == 1 else f"{len(settings)} settings",
+        "batch": None,
+        "dtype": "float32",
+        "settings": settings,
+    }
+    sources = {entrant: fingerprint.source_of(backend) for entrant, backend in entrants.items()}
+    described = environment.describe()
+    n = len(dataset.train.labels)
+    key = fingerprint.key(case, "training", n, n_threads, sources, dataset.sha256, described)
+    opening = race_opening(dataset, number, part.purpose, arguments.backend, entrants, key, described)
+    labels = {
+        name: np.bincount(split.labels, minlength=first.sizes[-1]).tolist()
+        for name, split in (("train", dataset.train), ("test", dataset.test))
+    }
+    about = part.about | {"backend": arguments.backend, "method": method_name(part), "labels": labels}
+    return opening | {"about": about}
+
+
+def train_parts(
+    console: Console, number: int, part: Part, posts: dict[str, Post], seeds: int, n_threads: int, journal: Journal
+) -> None:
+    """Every setting with every seed that is not there yet."""
+    race = begin_race(journal, number, rounds=1, seed=0)
+    race.time_limit = ARTICLE_TIME_LIMIT
+    with ExitStack() as stack, console.status("", refresh_per_second=1) as status:  # beside what is timed
+        entrants: list[Entrant] = []
+        for index, (name, setting) in enumerate(part.settings.items()):
+            for seed in range(seeds):
+                if next(iter(posts)) in race.failures:
+                    return
+                generation = MOST_SEEDS * index + seed
+                if not is_there(journal, number, generation):
+                    if not entrants:  # nobody is started where nothing is missing
+                        entrants += start_processes(race, posts, setting, n_threads, stack)
+                    status.update(f"{part.about['name']}: {escape(name)}, seed {seed}")
+                    train_setting(race, part, name, entrants, generation, seeds)
+                if was_left(journal, number, generation):
+                    break
+
+
+def is_there(journal: Journal, number: int, generation: int) -> bool:
+    """Whether this seed of a setting is finished."""
+    return any(
+        entry["kind"] == "generation" and (entry["race"], entry["generation"]) == (number, generation)
+        for entry in journal.records
+    )
+
+
+def was_left(journal: Journal, number: int, generation: int) -> bool:
+    """Whether the first seed of a setting was left by a screen, so that others need not be tried."""
+    return generation % MOST_SEEDS == 0 and any(
+        entry["left"]
+        for entry in journal.records
+        if entry["kind"] == "course" and (entry["race"], entry["generation"]) == (number, generation)
+    )
+
+
+def start_processes(
+    race: Race, posts: dict[str, Post], setting: Setting, n_threads: int, stack: ExitStack
+) -> list[Entrant]:
+    """A process for each, that has imported, prepared, and trained a round."""
+    entrants = []
+    for name, post in posts.items():
+        if name not in race.failures:
+            entrant = Entrant(name, stack.enter_context(Child(serve, n_threads=n_threads)))
+            attempt(race, None, begin_article, entrant, post, setting)
+            entrants.append(entrant)
+    return entrants
+
+
+def begin_article(race: Race, entrant: Entrant, post: Post, setting: Setting) -> None:
+    """What comes before any training."""
+    ask(race, entrant, "import", post)
+    race.tell("trainer", entrant=entrant.name, **ask(race, entrant, "load", setting))
+
+
+def train_setting(race: Race, part: Part, name: str, entrants: list[Entrant], generation: int, seeds: int) -> None:
+    """One setting with one seed, by everybody, in random order; the article's method has its share of the rounds."""
+    seed, rounds = generation % MOST_SEEDS, part.settings[name].rounds
+    before = time.monotonic()
+    for index in np.random.default_rng([race.number, generation]).permutation(len(entrants)):
+        if entrants[index].name == method_name(part):
+            rounds_in_all = min(rounds, METHOD_ROUNDS)
+            share = rounds_in_all // seeds + (seed < rounds_in_all % seeds)
+            if share:
+                attempt(race, generation, train_course, entrants[index], part, name, generation, share, ())
+        else:
+            attempt(race, generation, train_course, entrants[index], part, name, generation, rounds, LOOKS)
+    if entrants[0].name not in race.failures:
+        race.tell("generation", generation=generation, seconds=time.monotonic() - before)
+
+
+def train_course(
+    race: Race, entrant: Entrant, part: Part, name: str, generation: int, rounds: int, looks: tuple[int, ...]
+) -> None:
+    """One training."""
+    setting, seed = part.settings[name], generation % MOST_SEEDS
+    found = ask(race, entrant, "train", setting, seed, rounds, looks, part.screens)
+    race.tell("course", generation=generation, entrant=entrant.name, setting=name, seed=seed, **found)

@@ -1,0 +1,25 @@
+"""`python -m bench calibrate`: how far can the verdicts of `compare` be trusted on this machine?
+
+A backend races against itself, and against itself with a known share of its updates done once more. Every run of
+consecutive generations as long as a comparison is one comparison: how often does it call a slowdown what is none, and
+how often does it find one of 3, 5, 10 %? See bench/verdicts.py. In a report all calibrations of a machine, of the same
+case and code, count together.
+"""
+
+import argparse
+
+from bench.analysis.calibrate import ITSELF
+from bench.experiments.race import RaceSetup, race_header
+from bench.records import fingerprint
+from bench.records.journal import Record
+
+BACKEND = "minibatch"
+ROUNDS = 5  # of a generation: a Latin square of all five
+
+
+def calibration_header(setting: RaceSetup, arguments: argparse.Namespace, extra: dict[str, float]) -> Record:
+    """What is known before."""
+    source = fingerprint.source_of(arguments.backend)
+    entrants, sources = dict.fromkeys(extra, arguments.backend), dict.fromkeys(extra, source)
+    known = race_header(setting, 0, "calibrate", ITSELF, entrants, sources)
+    return known | {"comparison": arguments.generations}

@@ -1,0 +1,79 @@
+"""`python -m bench compare A B`: has it become slower? Two git revisions, or two results files, against one another.
+
+Of revisions, only the backends (`impls/`) differ: the measuring code is this checkout's. They take turns as in a race,
+each in processes of its own, for a fixed number of generations, so that no look on the way can mislead. Of two files,
+what is compared is how many times as long as the floor a backend took in each.
+
+A slowdown is an interval wholly above 1 and an estimate beyond the margin. Exit code 1: something is slower, or a
+backend of B fails or disagrees; 0: nothing of that; 2: something could not be compared.
+"""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from bench import UserError
+from bench.analysis.compare import BEFORE, raced_in
+from bench.experiments import revisions
+from bench.experiments.race import RaceSetup, expected_of, race_header, verdict_on
+from bench.records import fingerprint
+from bench.records.files import read
+from bench.records.journal import Record
+from bench.records.races import Raced
+from bench.timing.process import ChildFailed
+from bench.timing.session import Race
+from bench.timing.worker import FLOOR
+
+ROUNDS = 6  # of a generation: even, so that neither is first more often
+
+
+def enough_generations(generations: int, wanted: int) -> str | None:
+    """Why to stop: never for what has been measured."""
+    return f"all {generations} generations of processes were run" if generations >= wanted else None
+
+
+def in_both(before: revisions.Side, after: revisions.Side, wanted: list[str] | None = None) -> list[str]:
+    """The backends that can run in both, or those of them that are wanted.
+
+    Raises UserError if there are none, or one that is wanted is missing.
+    """
+    try:
+        there, here = revisions.backends_of(before), revisions.backends_of(after)
+    except ChildFailed as failure:
+        raise UserError(f"the backends of {before.name} or {after.name} cannot be listed: {failure}") from None
+    names = [name for name in here if name in there]
+    if not names:
+        raise UserError(f"{before.name} and {after.name}: expected a backend that both have, found none")
+    for name in wanted or []:
+        if name not in names:
+            raise UserError(f"backend {name!r}: expected one that can run in both, which are {', '.join(names)}")
+    return wanted or names
+
+
+def comparison_header(
+    setting: RaceSetup, number: int, name: str, sides: dict[str, revisions.Side], generations: int
+) -> Record:
+    """What is known before the race of one backend. How long it is belongs to its key: who adds to it has looked."""
+    sources = {side: fingerprint.source_in(where.source) for side, where in sides.items()}
+    known = race_header(setting, number, "compare", BEFORE, dict.fromkeys(sides, name), sources)
+    return known | {"key": known["key"] | {"generations": generations}}
+
+
+def agrees_on_both_sides(
+    console: Console, race: Race, name: str, setting: RaceSetup, sides: dict[str, revisions.Side]
+) -> bool:
+    """Whether the backend agrees with the reference as it was and as it is."""
+    expected = expected_of(setting)
+    verdicts = [verdict_on(console, race, name, setting, expected, where.source, side) for side, where in sides.items()]
+    return verdicts == ["agrees", "agrees"]
+
+
+def races_in(console: Console, path: Path) -> list[Raced]:
+    """The races of a file. Raises UserError where there are none with a floor."""
+    found = read(path)
+    if found.cut:
+        console.print(f"{path} ends in the middle of a record; the whole ones are used", soft_wrap=True)
+    races = [race for race in found.races if FLOOR in raced_in(race, floor=True)]
+    if not races:
+        raise UserError(f"{path}: expected a race with the floor in it, found none; `python -m bench race` makes one")
+    return races

@@ -1,0 +1,58 @@
+"""`python -m bench portrait MODEL`: what a saved network says to the test images, kept for the report.
+
+The first ten images with the outputs for them, how often each digit is taken for which, the mistakes of which it was
+surest, and the weights of its first layer.
+"""
+
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+import impls
+from bench.records import environment
+from bench.records.inspection import portrait, write
+from bench.training.loop import prepare, train_rounds
+from bench.training.metrics import share_correct
+from bench.workloads.cases import MINI_BATCHES
+from data import Dataset
+from impls.contract import Network, Parameters, dtype_of
+
+BACKEND = "vectorized"  # whose outputs they are; all agree
+
+
+def keep(path: Path, network: Network, parameters: Parameters, dataset: Dataset, source: str) -> float:
+    """Write what the network says to the test images; returns the share that is right.
+
+    source: what trained it. Raises UserError where that cannot be drawn, or the file not be written.
+    """
+    test = dataset.test
+    backend = impls.load(BACKEND)
+    prepared = backend.prepare(network, test.images, test.labels, dtype_of(parameters))
+    with np.errstate(over="ignore", invalid="ignore"):  # told by what comes of it
+        outputs = backend.outputs(network, parameters, prepared)
+    header = {
+        "when": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "command": " ".join(["python -m bench", *sys.argv[1:]]),
+        "machine": environment.describe(),
+        "data": dataset.name,
+        "notice": dataset.notice,
+        "network": str(network),
+        "source": source,
+    }
+    write(path, header, portrait(test.images, test.labels, outputs, parameters))
+    return share_correct(outputs, test.labels)
+
+
+PORTRAYED = "minibatch"  # whose network the report shows; all agree, and this one needs NumPy alone
+
+
+def portray_one(digits: Dataset, path: Path) -> None:
+    """Train a network as the benchmarks do, and keep what it says to the test images, for the report's pictures."""
+    case, backend = MINI_BATCHES, impls.load(PORTRAYED)
+    split = prepare(backend, case.network, digits.train, case.dtype)
+    plans = case.plans(len(digits.train.labels), case.rounds)
+    *_, last = train_rounds(backend, case.network, case.parameters(), split, plans)
+    source = f"{PORTRAYED}, {case.rounds} rounds of {case.plan_name} of {case.batch}"
+    keep(path, case.network, last.state.parameters, digits, source)

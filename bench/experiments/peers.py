@@ -1,0 +1,38 @@
+"""`python -m bench peers`: one of ours against other libraries, each ratio in four ways, at several batch sizes.
+
+A backend that skips zero pixels, or takes images as they are, might owe its lead to these images or to that order. So
+nobody is shown one ratio without the other three: the images as they are; with what it takes to prepare them charged to
+a single pass; in shuffled order; and with no pixel zero.
+"""
+
+import argparse
+from typing import Any
+
+import impls
+from bench import UserError
+from bench.experiments.race import LEAST_GENERATIONS
+
+PEERS = ("torch", "jax", "sklearn")
+# What differs from the images as they are, in the order of the file.
+WAYS: dict[str, dict[str, Any]] = {
+    "as is": {"order": "file", "without_zeros": False},
+    "shuffled": {"order": "shuffled", "without_zeros": False},
+    "no zeros": {"order": "file", "without_zeros": True},
+}
+FIXED = {"measure": "round", "hidden": "relu", "output": "softmax", "cold": False, "seed": 0}
+
+
+def budget_spent(arguments: argparse.Namespace, generations: int, seconds: float) -> str | None:
+    """Why to stop: the budget is spent, and there are generations enough for an interval."""
+    if generations >= LEAST_GENERATIONS and seconds > arguments.budget:
+        return f"the budget of {arguments.budget:g} s is spent"
+    return None
+
+
+def installed_peers() -> list[str]:
+    """Those that are installed. Raises UserError if none is."""
+    available = set(impls.available())
+    found = [name for name in PEERS if name in available]
+    if not found:
+        raise UserError(f"none of {', '.join(PEERS)} is installed; pip install -c constraints.txt -e '.[peers]'")
+    return found

@@ -1,0 +1,231 @@
+"""Backends raced: agreement first, then generations of processes until it is enough."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple, cast
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
+
+import impls
+from bench import UserError
+from bench.agreement.check import lacks, plain, reference
+from bench.agreement.isolated import TIME_LIMIT, judge
+from bench.agreement.isolated import Case as Judged
+from bench.agreement.problems import trial_of
+from bench.analysis import statistics
+from bench.analysis.race import size_of
+from bench.records import environment, fingerprint
+from bench.records.journal import Journal, Record, race_opening
+from bench.records.races import races_of
+from bench.timing.interleave import first_call, run_generation
+from bench.timing.noise import noise
+from bench.timing.session import Race, stored
+from bench.timing.worker import FLOOR, NEEDED, Measure, Task
+from bench.workloads.cases import Case
+from data import Dataset, Digits
+from impls.contract import Quantity
+
+# A fifth of MNIST's: the shorter a round, the closer in time are those who are compared, and the more generations of
+# processes there are. On a machine of two busy cores intervals were half as wide as with all 60,000.
+IMAGES = 12_000
+# So many images instead of all, and scaled: a round of all takes seconds, of these about as long as a round of others.
+SAMPLED = {impls.REFERENCE: 500}
+
+Verdict = Literal["agrees", "denies", "disagrees"]
+
+
+class RaceSetup(NamedTuple):
+    """What is raced."""
+
+    case: Case
+    measure: Measure
+    dataset: Dataset
+    digits: Digits
+    n_threads: int
+
+    @property
+    def images(self) -> int:
+        """That a call is about: a gradient is of one batch."""
+        n = len(self.digits.labels)
+        return min(self.case.batch or n, n) if self.measure == "gradient" else n
+
+    def task(self, backend: str, folder: Path) -> Task:
+        """What one entrant has to do, with the digits in this folder."""
+        images = self.images
+        if self.measure == "round" and backend in SAMPLED:
+            images = min(images, max(SAMPLED[backend], self.case.batch or 0))
+        return Task(backend, self.measure, self.case, folder, images, self.n_threads)
+
+
+def race_header(
+    setting: RaceSetup, number: int, purpose: str, baseline: str, entrants: dict[str, str], sources: dict[str, str]
+) -> Record:
+    """What holds for all records of a race. entrants: backends by entrant; sources: hashes by entrant."""
+    described = environment.describe()
+    key = fingerprint.key(
+        setting.case.described(),
+        setting.measure,
+        setting.images,
+        setting.n_threads,
+        sources,
+        setting.dataset.sha256,
+        described,
+    )
+    return race_opening(setting.dataset, number, purpose, baseline, entrants, key, described)
+
+
+def expected_of(setting: RaceSetup) -> list[Judged]:
+    """What everybody has to compute who races. Raises UserError where rounding leaves nothing to tell."""
+    trial = trial_of(setting.case, setting.digits)
+    return [(trial, reference(trial))]
+
+
+def verdict_on(
+    console: Console,
+    race: Race,
+    name: str,
+    setting: RaceSetup,
+    expected: list[Judged],
+    source: Path | None = None,
+    side: str = "",
+) -> Verdict:
+    """Whether a backend agrees with the reference on this very case, and has what is measured. If not, it is named.
+
+    source, side: of another revision, the folder that holds its `impls` and what it is called.
+    """
+    with console.status(f"{escape(name)}: agreement (the first time it may have to compile)"):
+        results = judge(name, expected, TIME_LIMIT, setting.n_threads, source)
+    failures = [result.failure for result in results if result.failure]
+    denials = lacks(results, cast(Quantity, NEEDED[setting.measure]))
+    for result in results:
+        race.tell("agreement", **plain(result), **({"side": side} if side else {}))
+    if failures or denials:
+        of = f"{side}: " if side else ""
+        console.print(f"[red]left out:[/] {escape(of + (failures + denials)[0])}", soft_wrap=True)
+    return "disagrees" if failures else "denies" if denials else "agrees"
+
+
+def run_generations(
+    console: Console, races: Sequence[Race], journal: Journal, enough: Callable[[int, float], str | None]
+) -> str:
+    """Generation after generation, the races in turn, until `enough` says why; returns that.
+
+    enough: is asked before each with the number of whole generations, the least of all races that still go on, and the
+    seconds that they took, those of an earlier run included. A race of which fewer than two are left does not go on.
+    """
+    columns = (TimeElapsedColumn(), TextColumn("{task.description}"))
+    # No refreshing beside what is measured: it would cost a per cent of a core.
+    with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
+        shown = progress.add_task("")
+        while True:
+            going_on = [race for race in races if len(race.left()) > 1]
+            if not going_on:
+                return "fewer than two are left"
+            done = min(generations_of(journal, race.number) for race in going_on)
+            why = enough(done, seconds_of(journal))
+            if why:
+                return why
+            for race in going_on:
+                of = f", race {race.number + 1}" if len(races) > 1 else ""
+                progress.update(shown, description=f"generation {done + 1}{of}", refresh=True)
+                run_generation(race, journal.next_generation)
+            journal.next_generation += 1
+
+
+def generations_of(journal: Journal, number: int) -> int:
+    """How many generations of a race are whole."""
+    return sum(entry["kind"] == "generation" and entry["race"] == number for entry in journal.records)
+
+
+def seconds_of(journal: Journal) -> float:
+    """What all generations took."""
+    return float(sum(entry["seconds"] for entry in journal.records if entry["kind"] == "generation"))
+
+
+def begin_race(journal: Journal, number: int, rounds: int, seed: int) -> Race:
+    """A race that nobody has joined yet, with the failures that an earlier run of it has seen."""
+    runs = sum(entry["kind"] == "run" and entry["race"] == number for entry in journal.records)
+    race = Race({}, rounds, journal.record, number, runs, seed)
+    race.failures |= {
+        entry["entrant"]: f"{entry['entrant']}: {entry['reason']}"
+        for entry in journal.records
+        if entry["kind"] == "failure" and entry["race"] == number
+    }
+    race.tell("run", load=noise().load)
+    return race
+
+
+BASELINE = "vectorized"
+TURNS = 60  # of IMAGES each in a generation: of four backends and the floor, two thirds of its time are measured
+LEAST_ROUNDS, MOST_ROUNDS = 6, 24  # of a generation, however long or short a turn
+LEAST_GENERATIONS = 3  # whatever the budget: intervals are across generations
+
+
+def header_of_race(
+    setting: RaceSetup, number: int, baseline: str, names: list[str], sweep: str | None = None
+) -> Record:
+    """What is known before the race."""
+    sources = {name: fingerprint.source_of(name) for name in names}
+    entrants = {name: name for name in (*names, FLOOR)}
+    return race_header(setting, number, "race", baseline, entrants, sources) | {"sweep": sweep}
+
+
+def check_sweep(headers: list[Record]) -> None:
+    """Raise UserError for two values that come to the same, such as all images and their number."""
+    sizes = [size_of(entry["key"], entry["sweep"]) for entry in headers if entry["sweep"]]
+    if len(set(sizes)) < len(sizes):
+        raise UserError(f"--sweep: expected values that differ, found {', '.join(map(str, sizes))}; leave one out")
+
+
+def admit(
+    console: Console,
+    arguments: argparse.Namespace,
+    number: int,
+    setting: RaceSetup,
+    names: list[str],
+    journal: Journal,
+    folder: Path,
+) -> Race:
+    """The race of those who agree, and the floor."""
+    case = setting.case
+    console.print(
+        f"{case.network}, {case.dtype}, {case.plan_name}, {setting.images:,} images, {setting.n_threads} threads. "
+        f"{setting.dataset.notice or setting.dataset.name}"
+    )
+    rounds = arguments.rounds or rounds_per_generation(len(names) + 1, setting.images)
+    race = begin_race(journal, number, rounds, arguments.seed)
+    expected = expected_of(setting)
+    verdicts = {name: verdict_on(console, race, name, setting, expected) for name in names}
+    if verdicts[arguments.baseline] != "agrees":
+        raise UserError(f"{arguments.baseline}, with whom to compare, is left out; give another --baseline")
+    digits = stored(
+        setting.digits, folder / f"{len(setting.digits.labels)} images{', no zeros' * arguments.without_zeros}"
+    )
+    agreeing = [name for name in names if verdicts[name] == "agrees"]
+    race.tasks |= {name: setting.task(name, digits) for name in (*agreeing, FLOOR)}
+    there = {entry["entrant"] for entry in journal.records if entry["kind"] == "cold" and entry["race"] == number}
+    if arguments.cold:
+        for name in (name for name in agreeing if name not in there):
+            with console.status(f"{escape(name)}: a first call with nothing compiled"):
+                first_call(race, name)
+    if arguments.baseline in race.failures:
+        raise UserError(f"{race.failures[arguments.baseline]}; give another --baseline to compare with")
+    return race
+
+
+def rounds_per_generation(entrants: int, images: int) -> int:
+    """Rounds of a generation, unless said: as many as come to TURNS, more if short and fewer if long, within limits."""
+    return min(max(LEAST_ROUNDS, TURNS * IMAGES // (entrants * images)), MOST_ROUNDS)
+
+
+def enough_of_race(arguments: argparse.Namespace, journal: Journal, generations: int, seconds: float) -> str | None:
+    """Why to stop: all ratios are precise, or the budget is spent."""
+    found = races_of(journal.records)
+    if all(statistics.precise(race.rounds(), race.baseline, arguments.precision) for race in found):
+        return f"all ratios are known to {arguments.precision:.1%}"
+    if generations >= LEAST_GENERATIONS and seconds > arguments.budget:
+        return f"the budget of {arguments.budget:g} s is spent"
+    return None

@@ -1,0 +1,107 @@
+"""The backends of a git revision, or of the working tree: a copy of `impls/` in a folder of its own."""
+
+import contextlib
+import io
+import shutil
+import subprocess
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import NamedTuple
+
+from bench import RESULTS, ROOT, UserError
+from bench.records import fingerprint
+from bench.timing.process import Child
+
+EXPORTS = RESULTS / "revisions"  # kept, so that numba finds its compiled code again
+TIME_LIMIT = 60.0  # seconds to list a revision's backends
+
+
+class Side(NamedTuple):
+    """One of two that are compared."""
+
+    name: str  # as it is shown
+    source: Path  # the folder that holds `impls`
+
+
+def working_tree() -> Side:
+    """This checkout as it is now: a copy, so that it stays as it is while it is measured."""
+    folder = EXPORTS / f"tree-{fingerprint.source_in(ROOT)}"
+    if not folder.exists():
+        with unfinished(folder) as whole:
+            # With what numba compiled of it: that it knows by time and size of the files, which stay.
+            shutil.copytree(ROOT / "impls", whole / "impls")
+    return Side("working tree", folder)
+
+
+def revision(name: str) -> Side:
+    """A git revision's `impls/`, exported. Raises UserError where git does not know it, or it has none."""
+    found = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    if found.returncode:
+        raise UserError(f"revision {name!r}: {unknown(found.stderr)}")
+    commit = found.stdout.decode().strip()
+    folder = EXPORTS / commit[:12]
+    if not folder.exists():
+        export(commit, folder)
+    return Side(f"{name} ({commit[:7]})" if not commit.startswith(name) else commit[:7], folder)
+
+
+def unknown(said: bytes) -> str:
+    """Why git has no such revision, and what to do."""
+    shallow = git("rev-parse", "--is-shallow-repository")
+    if shallow.returncode:
+        reason = " ".join(shallow.stderr.decode().split())
+        return f"expected a git checkout at {ROOT}, found none that git can read ({reason}); or give two results files"
+    if shallow.stdout.strip() == b"true":
+        return "expected a commit, found none; this clone is shallow: `git fetch --unshallow` brings the others"
+    return "expected a commit, a branch, a tag or a results file, found none; `git log` lists commits" + (
+        f" (git: {said.decode().strip()})" if said.strip() else ""
+    )
+
+
+def export(commit: str, folder: Path) -> None:
+    """Write the commit's `impls/` into a new folder. Raises UserError where it has none."""
+    archive = git("archive", "--format=zip", commit, "impls")
+    if archive.returncode:
+        raise UserError(f"revision {commit[:12]}: expected a folder impls/ in it, found none; choose a later revision")
+    with unfinished(folder) as whole, zipfile.ZipFile(io.BytesIO(archive.stdout)) as files:
+        files.extractall(whole)
+
+
+@contextlib.contextmanager
+def unfinished(folder: Path) -> Iterator[Path]:
+    """A folder to fill, which then becomes this one: whole or not at all."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
+        whole = Path(beside, "whole")
+        whole.mkdir()
+        yield whole
+        try:
+            whole.rename(folder)
+        except OSError:
+            if not folder.exists():  # else somebody was faster
+                raise
+
+
+def backends_of(side: Side) -> list[str]:
+    """The backends that are available there, in ladder order. Raises ChildFailed if its `impls` cannot say."""
+    with Child(tell_backends, source=side.source) as child:
+        names: list[str] = child.answer(TIME_LIMIT)
+    return names
+
+
+def tell_backends(connection: Connection) -> None:
+    """What a child answers that imports that `impls`."""
+    import impls
+
+    connection.send(list(impls.available()))
+
+
+def git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """Run git here. Raises UserError where there is no git."""
+    try:
+        return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, check=False)
+    except OSError as error:
+        raise UserError(f"git: expected it to be installed, found: {error.strerror}; install it") from None

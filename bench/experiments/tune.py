@@ -1,0 +1,122 @@
+"""A search for recipes, and for learning rates by batch size, on held-out training images."""
+
+import argparse
+import json
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from bench import UserError
+from bench.analysis.tune import TunedTraining, hopeless, median_seconds, reaches
+from bench.training.loop import Split, prepare, train_recipe, train_rounds
+from bench.training.metrics import share_correct
+from bench.training.worker import images_in, looks
+from bench.workloads.batch_sizes import CHOSEN, RATES, TARGET, recipe_of
+from bench.workloads.plans import parts
+from bench.workloads.recipes import Recipe, relu
+from data import Dataset, Digits
+from impls.contract import Backend
+
+
+def choose_all(console: Console, backend: Backend, dataset: Dataset, batches: Sequence[int]) -> None:
+    """Choose the rate of each batch, and write it down with what the others needed; what is there already stays."""
+    chosen = json.loads(CHOSEN.read_text()) if CHOSEN.exists() else {}
+    for batch in batches:
+        needed: dict[float, float | None] = {}
+        best, best_rate = recipe_of(batch, 1.0).passes, None
+        for rate in RATES:
+            passes = needed[rate] = passes_to_target(backend, dataset.train, recipe_of(batch, rate), best)
+            console.print(f"batches of {batch:,}, rate {rate:g}: {passes or f'more than {best:.4g}'} passes")
+            if passes is not None:
+                best, best_rate = passes, rate
+        if best_rate is None:
+            raise UserError(f"batches of {batch}: no rate of {RATES} reaches {TARGET:.2%} within {best:g} passes")
+        chosen[str(batch)] = {"rate": best_rate, "passes": needed}
+        ordered = dict(sorted(chosen.items(), key=lambda item: int(item[0])))
+        CHOSEN.write_text(json.dumps(ordered, indent=1) + "\n")
+
+
+def passes_to_target(backend: Backend, train: Digits, recipe: Recipe, limit: float) -> float | None:
+    """After how many passes the network knows the target's share of images held out; None: not within the limit."""
+    n = len(train.labels)
+    held_out = np.arange(n - HELD_OUT, n)
+    aside = prepare(backend, recipe.network, Digits(train.images[held_out], train.labels[held_out]), "float32")
+    split = prepare(backend, recipe.network, train, "float32")
+    plan = recipe.plan(n, 0, np.arange(n - HELD_OUT))
+    pieces = parts(plan, looks(len(plan.starts), n // recipe.batch))
+    images = np.cumsum([0, *(images_in(piece) for piece in pieces)])
+    with np.errstate(over="ignore", invalid="ignore"):  # it may diverge
+        for point in train_rounds(backend, recipe.network, recipe.parameters(0, "float32"), split, pieces):
+            passes = float(images[point.number] / n)
+            outputs = backend.outputs(recipe.network, point.state.parameters, aside.prepared)
+            if passes >= limit or not np.isfinite(outputs).all():
+                return None
+            if share_correct(outputs, aside.labels) >= TARGET:
+                return passes
+    return None
+
+
+HELD_OUT = 10_000
+BACKEND = "numba_sparse"
+SEEDS = 12
+
+
+def recipe_grid(arguments: argparse.Namespace) -> list[Recipe]:
+    """Every combination of what is tried, the shortest first."""
+    network = relu(*arguments.network)
+    return [
+        Recipe("tried", network, arguments.init, batch, passes, rate, fall, momentum, "", mask, arguments.members)
+        for passes, batch, rate, momentum, fall, mask in product(
+            sorted(arguments.passes),
+            arguments.batch,
+            arguments.learning_rate,
+            arguments.momentum,
+            arguments.fall,
+            arguments.mask,
+        )
+    ]
+
+
+class Search:
+    """Trainings of recipes of one network, by what is trained, a list of seeds each; kept in a file if there is one."""
+
+    def __init__(self, backend: Backend, train: Digits, recipe: Recipe, results: Path | None) -> None:
+        self.backend, self.train, self.results = backend, train, results
+        self.split = prepare(backend, recipe.member, train, "float32")
+        self.held_out: dict[int, Split] = {}
+        self.trained: defaultdict[str, list[TunedTraining]] = defaultdict(list)
+        self.fastest = math.inf  # seconds, of those that reached the target
+        if results is not None and results.is_file():
+            for entry in map(json.loads, results.read_text().splitlines()):
+                self.trained[entry["recipe"]].append(TunedTraining(entry["accuracy"], entry["seconds"]))
+        self.once(recipe, 0)  # the first call compiles
+
+    def attempt(self, recipe: Recipe, seeds: int, target: float | None) -> None:
+        """Train with one seed after the other, until it is not worth going on."""
+        found = self.trained[str(recipe)]
+        while len(found) < seeds and not hopeless(found, target, self.fastest):
+            found.append(self.once(recipe, len(found)))
+            if self.results is not None:
+                with self.results.open("a") as file:
+                    file.write(json.dumps({"recipe": str(recipe), **found[-1]._asdict()}) + "\n")
+        if target is not None and reaches(found, seeds, target):
+            self.fastest = min(self.fastest, median_seconds(found))
+
+    def once(self, recipe: Recipe, seed: int) -> TunedTraining:
+        """One training without the images that this seed holds out, and how many of those its network knows."""
+        n = len(self.train.labels)
+        drawn = np.random.default_rng([seed, 3]).permutation(n)
+        held_out, kept = drawn[:HELD_OUT], drawn[HELD_OUT:]
+        if seed not in self.held_out:
+            digits = Digits(self.train.images[held_out], self.train.labels[held_out])
+            self.held_out[seed] = prepare(self.backend, recipe.network, digits, "float32")
+        pieces = recipe.pieces(recipe.plan(n, seed, kept), n)
+        prepared = self.split.prepared
+        *_, last = train_recipe(self.backend, recipe, seed, "float32", self.train, prepared, pieces)
+        outputs = self.backend.outputs(recipe.network, last.state.parameters, self.held_out[seed].prepared)
+        return TunedTraining(share_correct(outputs, self.held_out[seed].labels), last.elapsed.wall)

@@ -1,0 +1,1 @@
+"""What is written beside the samples, and how it is read back."""

@@ -1,0 +1,1 @@
+"""From numbers to tables and sentences, each once for terminal, Markdown, CSV and page."""

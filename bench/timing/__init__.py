@@ -1,0 +1,1 @@
+"""What runs while the clock does; its hash is that of the measuring code."""

@@ -1,0 +1,133 @@
+"""`python -m bench race`: backends measured against one another, in turns, each in a process of its own.
+
+A generation is a fresh process for each entrant. All stay alive and take turns in the order of a randomised Latin
+square, so that a round holds one measurement of each, close in time, and nobody always follows the same one; who waits
+is stopped. Processes differ among themselves, by where memory lies and how threads are placed; so there are several
+generations, and intervals are taken across them. Who starts first can be better off for good: on one machine, five
+processes of the same backend, the first was faster by 3 %, in every generation. So that place goes round as well;
+and where a backend is compared with itself, its effect is told apart, see `bench.statistics`.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import numpy as np
+
+from bench.timing.noise import noise
+from bench.timing.process import Child
+from bench.timing.session import Entrant, Race, ask, attempt, send, wait
+from bench.timing.worker import Task, serve
+
+SHORTEST = 0.002  # seconds; calls that take less are repeated within a measurement
+GENERATIONS_A_RATE = 8  # the machine's rates can take half as long as a whole generation
+
+
+def run_generation(race: Race, generation: int) -> None:
+    """Start everybody, warm up, measure in turns. Who fails is left out from then on, by name."""
+    begin, before = time.monotonic(), noise()
+    with ExitStack() as stack:
+        entrants = [
+            Entrant(name, stack.enter_context(Child(serve, n_threads=task.n_threads, source=task.source)))
+            for name, task in starting_order(race, generation)
+        ]
+        # Imports are off every clock, so they may overlap; from the first thing that is timed on, one works at a time.
+        for entrant in entrants:
+            attempt(race, generation, send, entrant, "import", race.tasks[entrant.name])
+        for entrant in entrants:
+            attempt(race, generation, wait, entrant)
+        for entrant in entrants:
+            attempt(race, generation, warm_up, entrant, generation)
+        rng = np.random.default_rng([race.seed, generation])
+        for number, order in enumerate(turns(len(entrants), race.rounds, rng)):
+            for position, index in enumerate(order):
+                attempt(race, generation, sample, entrants[index], generation, number, position)
+    after = noise()
+    stolen = None if before.stolen is None or after.stolen is None else after.stolen - before.stolen
+    race.tell(
+        "generation",
+        generation=generation,
+        seconds=time.monotonic() - begin,
+        stolen=stolen,
+        load_before=before.load,
+        load_after=after.load,
+    )
+
+
+def starting_order(race: Race, generation: int) -> list[tuple[str, Task]]:
+    """Who has not failed, and what it does, in the order in which they start: rows of Latin squares, a generation each.
+
+    As many generations as entrants in a row make a square, in which everybody is once at each place.
+    """
+    names = race.left()
+    if not names:
+        return []
+    square, row = divmod(generation, len(names))
+    order = list(turns(len(names), len(names), np.random.default_rng([race.seed, 1, square])))[row]
+    return [(names[i], race.tasks[names[i]]) for i in order]
+
+
+def rates_are_due(generation: int) -> bool:
+    """Whether the floor of this generation measures what the machine reaches."""
+    return generation % GENERATIONS_A_RATE == 0
+
+
+def warm_up(race: Race, entrant: Entrant, generation: int) -> None:
+    """Load, call once for the first time and once warm, and note what is known by then."""
+    task = race.tasks[entrant.name]
+    loaded = ask(race, entrant, "load")
+    first = ask(race, entrant, "measure", 1)
+    described = ask(race, entrant, "describe", rates_are_due(generation))
+    entrant.repeats = max(1, int(np.ceil(SHORTEST / described["warm"]["wall"])))
+    race.tell(
+        "process",
+        generation=generation,
+        entrant=entrant.name,
+        backend=task.backend,
+        images=task.images,
+        repeats=entrant.repeats,
+        first=first,
+        **loaded,
+        **described,
+    )
+
+
+def sample(race: Race, entrant: Entrant, generation: int, number: int, position: int) -> None:
+    """One measurement."""
+    seconds = ask(race, entrant, "measure", entrant.repeats)
+    race.tell("sample", generation=generation, round=number, position=position, entrant=entrant.name, **seconds)
+
+
+def turns(n: int, rounds: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """The order of each round: n at a time the rows of a Latin square, in which everybody is once at each position."""
+    for first in range(0, rounds, n):
+        square = (np.arange(n)[:, None] + rng.permutation(n)) % n
+        relabelled = rng.permutation(n)[square]
+        yield from rng.permutation(relabelled)[: rounds - first]
+
+
+CACHES = ("NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "JAX_COMPILATION_CACHE_DIR")  # where compilers keep their code
+
+
+def first_call(race: Race, name: str) -> None:
+    """Measure it once, in a process of its own whose compilers find empty folders, and record it.
+
+    Compiling takes so much longer than chance that once is enough to tell. Who fails is left out of the race.
+    """
+    task = race.tasks[name]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Child(serve, n_threads=task.n_threads, source=task.source, environment=dict.fromkeys(CACHES, folder)) as child,
+    ):
+        attempt(race, None, measure_first_call, Entrant(name, child))
+
+
+def measure_first_call(race: Race, entrant: Entrant) -> None:
+    """The call, on the clock as every other."""
+    ask(race, entrant, "import", race.tasks[entrant.name])
+    loaded = ask(race, entrant, "load")
+    first = ask(race, entrant, "measure", 1)
+    race.tell(
+        "cold", entrant=entrant.name, images=race.tasks[entrant.name].images, prepare=loaded["prepare"], first=first
+    )

@@ -1,0 +1,94 @@
+"""Participants alive beside each other: ask, wait; one that fails is left out by name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.timing.process import Child, ChildFailed
+from bench.timing.worker import Task
+from data import Digits
+
+TIME_LIMIT = 300.0  # seconds for one request
+Record = dict[str, Any]
+
+
+@dataclass
+class Entrant:
+    """One entrant in one generation."""
+
+    name: str
+    child: Child
+    repeats: int = 1
+
+
+@dataclass
+class Race:
+    """Who runs and how; `failures` grows while it is run."""
+
+    tasks: dict[str, Task]  # by entrant
+    rounds: int  # of a generation
+    record: Callable[[Record], None]  # is called with everything that is measured, as it comes
+    number: int = 0  # among the races of a file
+    run: int = 0  # of the command: 1 where it goes on for the first time
+    seed: int = 0
+    time_limit: float = TIME_LIMIT  # seconds that one request may take
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def left(self) -> list[str]:
+        """Who has not failed."""
+        return [name for name in self.tasks if name not in self.failures]
+
+    def tell(self, kind: str, **what: Any) -> None:
+        """Record something."""
+        self.record({"kind": kind, "race": self.number, "run": self.run} | what)
+
+
+def attempt(
+    race: Race, generation: int | None, action: Callable[..., object], entrant: Entrant, *arguments: Any
+) -> None:
+    """Do something with an entrant that has not failed yet; note its failure, by name, where it fails now.
+
+    generation: that it belongs to; None: to the race.
+    """
+    if entrant.name in race.failures:
+        return
+    try:
+        action(race, entrant, *arguments)
+    except ChildFailed as failure:
+        race.failures[entrant.name] = f"{entrant.name}: {failure}"
+        when = {} if generation is None else {"generation": generation}
+        race.tell("failure", entrant=entrant.name, reason=str(failure), **when)
+        entrant.child.kill()  # one that hangs would take time from the others
+
+
+def ask(race: Race, entrant: Entrant, *request: Any) -> Any:
+    """Let it go on, have it do something, stop it again. Raises ChildFailed for whatever goes wrong."""
+    send(race, entrant, *request)
+    return wait(race, entrant)
+
+
+def send(race: Race, entrant: Entrant, *request: Any) -> None:
+    """Let it go on and tell it what to do. Raises ChildFailed if it is dead."""
+    entrant.child.resume()
+    entrant.child.send(request)
+
+
+def wait(race: Race, entrant: Entrant) -> Any:
+    """What it answers; then it is stopped. Raises ChildFailed for whatever goes wrong."""
+    kind, answer = entrant.child.answer(race.time_limit)
+    entrant.child.pause()
+    if kind == "failed":
+        raise ChildFailed("failed", answer)
+    return answer
+
+
+def stored(digits: Digits, folder: Path) -> Path:
+    """The digits as files that every process can map into memory; those that are there already are taken."""
+    if not folder.exists():
+        folder.mkdir()
+        np.save(folder / "images.npy", digits.images)
+        np.save(folder / "labels.npy", digits.labels)
+    return folder

@@ -1,0 +1,157 @@
+"""What a worker of a race does: hold one backend and one case, and measure when it is told to.
+
+It answers requests of the parent, ("import", Task), ("load",), ("measure", repeats), ("describe",), with ("done",
+answer) or ("failed", reason). Everything is imported when the first request comes, so that the thread variables count.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from bench.timing import threads
+from bench.timing.clock import Clock
+from bench.timing.process import answer_with
+
+FLOOR = "floor"  # an entrant that is no backend: the first layer's products
+Measure = Literal["round", "gradient", "outputs"]
+NEEDED = {"round": "train", "gradient": "gradients", "outputs": "outputs"}  # what a backend has to have for it
+
+
+@dataclass(frozen=True)
+class Task:
+    """One entrant's work: a backend's name, or "floor"; the case; which images."""
+
+    backend: str
+    measure: Measure
+    case: Any  # bench.cases.Case, which would bring NumPy here too early
+    digits: Path  # folder with images.npy and labels.npy
+    images: int  # of these, from the first
+    n_threads: int
+    source: Path | None = None  # the folder whose `impls` is meant; None: this checkout's
+    again: float = 0.0  # share of a round's images that are trained on once more: a slowdown of known size
+
+
+def serve(connection: Connection) -> None:
+    """Answer requests until the parent ends this process."""
+    answer_with(connection, Worker)
+
+
+class Worker:
+    """One entrant, in its own process: imported, then loaded, then measured."""
+
+    def __init__(self, task: Task) -> None:
+        import impls
+
+        self.task = task
+        self.work: Callable[[], object]
+        origin = Path(impls.__file__ or "")
+        if task.source is not None and not origin.is_relative_to(task.source):
+            raise RuntimeError(f"impls should come from {task.source}, found {origin}")
+        self.backend = None if task.backend == FLOOR else impls.find(task.backend)
+
+    def load(self) -> dict[str, Any]:
+        """Prepare the work that is to be measured; tells what that took, in seconds, and what the backend is."""
+        import numpy as np
+
+        from bench.records.fingerprint import lines_of_code
+        from bench.timing.floor import floor_products
+
+        task, case, backend = self.task, self.task.case, self.backend
+        images = np.load(task.digits / "images.npy", mmap_mode="r")[: task.images]
+        labels = np.load(task.digits / "labels.npy")[: task.images]
+        if backend is None:
+            with Clock() as clock:
+                self.work = floor_products(images, case.network.sizes[1], case.dtype, task.measure != "outputs")
+            return {"prepare": asdict(clock.elapsed)}
+        with Clock() as clock:
+            prepared = backend.prepare(case.network, images, labels, case.dtype)
+        self.work = work_of(task, backend, prepared)
+        return {
+            "prepare": asdict(clock.elapsed),
+            "summary": str(backend.SUMMARY),
+            "home": backend.HOME,
+            "lines_of_code": lines_of_code(cast(Any, backend)),
+        }
+
+    def measure(self, repeats: int) -> dict[str, float]:
+        """Seconds of one call, wall, user and system, from `repeats` calls in a row that begin on the first core."""
+        threads.begin_on_first_core()
+        return measure(self.work, repeats)
+
+    def describe(self, with_rates: bool) -> dict[str, Any]:
+        """A warm call: its seconds, threads in force, peak memory of the process and of the call; the floor's rates.
+
+        Bytes; None where the system does not say: only Linux can start the peak anew, and not everywhere.
+        """
+        from bench.timing.floor import rates
+
+        peak_so_far, before = status("VmHWM"), start_peak_anew()
+        warm = self.measure(1)
+        peak = status("VmHWM")
+        answer: dict[str, Any] = {
+            "warm": warm,
+            "threads": threads.in_force(),
+            "process_peak": peak_so_far,
+            # Not below 0: what a process holds is counted a little late.
+            "call_peak": None if peak is None or before is None else max(0, peak - before),
+        }
+        if self.backend is None and with_rates:
+            answer["rates"] = rates(self.task.case.dtype, self.task.n_threads)._asdict()
+        return answer
+
+
+def work_of(task: Task, backend: Any, prepared: Any) -> Callable[[], object]:
+    """One call of what is measured."""
+    from impls.contract import zero_velocities
+
+    case = task.case
+    parameters = case.parameters()
+    if task.measure == "gradient":
+        return lambda: backend.gradients(case.network, parameters, prepared)
+    if task.measure == "outputs":
+        return lambda: backend.outputs(case.network, parameters, prepared)
+    state = zero_velocities(parameters)
+    plan = slowed(next(case.plans(task.images, rounds=1)), round(task.again * task.images))
+    return lambda: backend.train(case.network, state, prepared, plan)
+
+
+def slowed(plan: Any, images: int) -> Any:
+    """The plan, and once more its updates of the first images, so many exactly; the last of them may be cut short."""
+    import numpy as np
+
+    n = int(np.searchsorted(plan.starts, images))  # updates that begin before that
+    return type(plan)(
+        np.concatenate([plan.starts, plan.starts[:n]]),
+        np.concatenate([plan.stops, np.minimum(plan.stops[:n], images)]),
+        plan.order,
+        np.concatenate([plan.learning_rates, plan.learning_rates[:n]]),
+        plan.momentum,
+    )
+
+
+def measure(work: Callable[[], object], repeats: int) -> dict[str, float]:
+    """Seconds of one call, wall, user and system, from `repeats` calls in a row."""
+    with Clock() as clock:
+        for _ in range(repeats):
+            work()
+    return {kind: value / repeats for kind, value in asdict(clock.elapsed).items()}
+
+
+def start_peak_anew() -> int | None:
+    """Let the peak of this process start from what it holds now, in bytes; None where that cannot be."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return None
+    return status("VmRSS")
+
+
+def status(field: str) -> int | None:
+    """A size of this process in bytes, as Linux's /proc/self/status has it; None where it does not."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith(f"{field}:")), None)

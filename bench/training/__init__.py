@@ -1,0 +1,1 @@
+"""Train a network and say how good it is."""

@@ -1,0 +1,73 @@
+"""A trained network on disk: NumPy's .npz, with the network's description as JSON. Nothing in it is executed."""
+
+import json
+import zipfile
+import zlib
+from dataclasses import asdict
+from lzma import LZMAError
+from pathlib import Path
+
+import numpy as np
+
+from bench import UserError
+from impls.contract import ContractError, Layer, Network, Parameters, check_parameters
+
+FORMAT = "digitbench network 1"
+
+
+def save_network(path: Path, network: Network, parameters: Parameters) -> None:
+    """Write network and parameters; the name appears only when the file is whole.
+
+    Raises UserError if the file cannot be written.
+    """
+    arrays = {"format": np.array(FORMAT), "network": np.array(json.dumps(asdict(network)))}
+    for number, layer in enumerate(parameters, start=1):
+        arrays[f"weights_{number}"], arrays[f"biases_{number}"] = layer
+    partial = path.with_name(f"{path.name}.part")
+    try:
+        with partial.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+        partial.replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_network(path: Path) -> tuple[Network, Parameters]:
+    """Read what `save` wrote. Raises UserError for a file that is absent or not of this form, ContractError for
+    parameters that do not fit their network or are not finite.
+    """
+    try:
+        if path.is_file() and not zipfile.is_zipfile(path):
+            raise zipfile.BadZipFile("another kind of file")
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+            if str(content["format"]) != FORMAT:
+                raise ValueError(f"format is {content['format']}")
+            description = json.loads(str(content["network"]))
+            network = Network(**{**description, "sizes": tuple(description["sizes"])})
+            parameters = tuple(
+                Layer(content[f"weights_{number}"], content[f"biases_{number}"])
+                for number in range(1, len(network.sizes))
+            )
+    except ContractError as error:
+        raise UserError(f"{path}: {error}") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error}); `--save` of `train` writes it") from None
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        EOFError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+        OverflowError,
+        LZMAError,
+    ) as error:
+        raise UserError(f"{path}: expected a {FORMAT} file, found: {error}; `--save` of `train` writes one") from None
+    try:
+        check_parameters(network, parameters)
+    except ContractError as error:
+        raise UserError(f"{path}: {error}") from None
+    return network, parameters

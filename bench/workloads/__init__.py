@@ -1,0 +1,1 @@
+"""What is trained, as data: plans, cases, recipes, the article's settings."""

@@ -1,0 +1,305 @@
+"""The article's experiments, as data: its figures, the settings taken for its own, and those that were tried besides.
+
+The article names its networks, rounds and results; how pixels were scaled, how weights were drawn and how many updates
+a round had, it does not. SETTING is what reproduces its later figures; the grids are what else was examined.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from decimal import Decimal
+from itertools import product
+from typing import Any, Literal, NamedTuple
+
+from bench.workloads.plans import Fall, rounds_of_plans
+from impls.contract import COST_OF_OUTPUT, Activation, DType, Network, Output, Parameters, Plan
+from impls.initialisation import initial_parameters
+
+What = Literal["accuracy", "cost", "confidence", "largest", "overflow"]
+LOOKS = (0, 1, 2, 3, 5, 10, 20, 50)  # rounds after which a training is looked at, beside its last
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One training: plain gradient descent over the images in file order."""
+
+    sizes: tuple[int, ...] = (784, 80, 10)
+    hidden: Activation = "sigmoid"
+    output: Output = "sigmoid"
+    pixel_scale: float = 1.0
+    initialisation: str = "lecun_normal"
+    updates: int = 5  # a round
+    learning_rate: float = 1.0
+    fall: Fall = "constant"
+    rounds: int = 100
+
+    def __str__(self) -> str:
+        pixels = "raw pixels" if self.pixel_scale == 1 else f"pixels / {1 / self.pixel_scale:.3g}"
+        falling = ", falling" if self.fall == "linear" else ""
+        updates = "update" if self.updates == 1 else "updates"
+        return (
+            f"{'-'.join(map(str, self.sizes))} {self.hidden}, {self.output}; {pixels}, {self.initialisation}, "
+            f"{self.updates} {updates} a round, rate {self.learning_rate:g}{falling}"
+        )
+
+    @property
+    def network(self) -> Network:
+        """What is trained."""
+        return Network(self.sizes, self.hidden, self.output, COST_OF_OUTPUT[self.output], self.pixel_scale)
+
+    def described(self) -> dict[str, Any]:
+        """For a record."""
+        return asdict(self) | {"sizes": list(self.sizes)}
+
+    def parameters(self, seed: int, dtype: DType) -> Parameters:
+        """What the training starts from."""
+        return initial_parameters(self.network, self.initialisation, seed, dtype)
+
+    def batch(self, n_images: int) -> int:
+        """Images per update: the fewest that make no more than `updates` of them."""
+        return -(-n_images // self.updates)
+
+    def plans(self, n_images: int) -> Iterator[Plan]:
+        """One plan a round."""
+        return rounds_of_plans(
+            n_images, self.batch(n_images), self.rounds, learning_rate=self.learning_rate, fall=self.fall
+        )
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number that the article prints, and where in a training it may stand."""
+
+    what: What  # "largest": output of all; "confidence": in the first image's own digit; "overflow": see `courses`
+    text: str
+    low: float  # that much at least, and at most, makes the printed number
+    high: float
+    rounds: tuple[int, ...]  # after any of these: the article prints its first cost before or after the first round
+    splits: tuple[str, ...]  # of any of these
+
+    def described(self) -> dict[str, Any]:
+        """For a record."""
+        return asdict(self) | {"rounds": list(self.rounds), "splits": list(self.splits)}
+
+
+def printed(what: What, text: str, *rounds: int, splits: tuple[str, ...]) -> Figure:
+    """A printed number: all that is rounded to it, half a unit of its last digit to either side. Accuracies in %."""
+    scale = 100 if what == "accuracy" else 1
+    number = Decimal(text)
+    half = Decimal(1).scaleb(int(number.as_tuple().exponent)) / 2
+    return Figure(what, text, float(number - half) / scale, float(number + half) / scale, rounds, splits)
+
+
+TRAIN, TEST, EITHER = ("train",), ("test",), ("test", "train")
+COSTS = ("train", "last")  # a program that prints the cost of each update prints that of a round's last images
+
+
+class Experiment(NamedTuple):
+    """A row of the comparison."""
+
+    name: str
+    shows: str
+    setting: Setting
+    figures: tuple[Figure, ...]
+    method: str | None  # the backend that works as the article's program did, in float64; None: nothing is trained
+    seconds: float | None = None  # that the article's training took, wall
+    check: float | None = None  # that its check of accuracy took
+    said: str = ""  # where the article has words instead of numbers
+
+
+SETTING = Setting()
+DEEP = Setting((784, 16, 16, 10))
+# N(0, 1) and ReLU to the end: the one kind of network here whose outputs are in the ten thousands.
+CHANCE = replace(DEEP, hidden="relu", output="relu", initialisation="standard_normal", rounds=0)
+# Of those whose seeds hold 14.21 %, one in which a plainly written sigmoid overflows: that takes N(0, 1), raw pixels.
+LOUD = replace(DEEP, initialisation="standard_normal", rounds=1)
+# Raw pixels kill every ReLU output at any rate that learns, so here they are scaled.
+RELU = replace(SETTING, hidden="relu", output="relu", pixel_scale=1 / 255, learning_rate=0.1, fall="linear")
+
+EXPERIMENTS = (
+    Experiment(
+        "chance",
+        "random weights are right one time in ten",
+        CHANCE,
+        (
+            printed("accuracy", "10.08", 0, splits=TRAIN),
+            Figure("largest", "10,000s", 1e4, 1e5, (0,), TRAIN),
+        ),
+        None,
+    ),
+    Experiment(
+        "naive",
+        "what a Python loop over the images costs",
+        LOUD,
+        (printed("accuracy", "14.21", 1, splits=TRAIN), Figure("overflow", "a warning", 1e-9, 1.0, (0,), TRAIN)),
+        "naive",
+        37.9,
+        6.0,
+    ),
+    Experiment(
+        "two layers of 16",
+        "11.35 % is the score of always answering 1",
+        DEEP,
+        (
+            printed("accuracy", "9.58", 0, splits=EITHER),
+            printed("accuracy", "11.35", 100, splits=EITHER),
+            printed("cost", "1.046", 0, 1, splits=COSTS),
+            printed("cost", "0.4499", 100, splits=COSTS),
+        ),
+        "vectorized",
+        111.5,
+    ),
+    Experiment(
+        "80, 20 rounds",
+        "one wider layer learns",
+        replace(SETTING, rounds=20),
+        (
+            printed("accuracy", "9.80", 0, splits=EITHER),
+            printed("accuracy", "89.17", 20, splits=EITHER),
+            printed("cost", "0.449", 0, 1, splits=COSTS),
+            printed("cost", "0.1326", 20, splits=COSTS),
+        ),
+        "vectorized",
+        47.6,
+    ),
+    Experiment(
+        "80, 100 rounds",
+        "the same, for longer",
+        SETTING,
+        (
+            printed("accuracy", "92.86", 100, splits=EITHER),
+            printed("cost", "0.0431", 100, splits=COSTS),
+            printed("confidence", "0.961", 100, splits=TEST),
+        ),
+        "vectorized",
+        250.9,
+    ),
+    Experiment(
+        "80, ReLU",
+        "why did it lose? See --relu",
+        RELU,
+        (printed("accuracy", "92.46", 100, splits=EITHER), printed("cost", "0.0724", 100, splits=COSTS)),
+        "vectorized",
+    ),
+    Experiment(
+        "80, mini-batches",
+        "a round costs the same and brings more",
+        replace(SETTING, updates=600, learning_rate=0.1, rounds=5),
+        (),
+        "vectorized",
+        said="not much speedup",
+    ),
+    Experiment(
+        "128, 100 rounds",
+        "the article's best",
+        replace(SETTING, sizes=(784, 128, 10)),
+        (printed("accuracy", "94.17", 100, splits=EITHER),),
+        "vectorized",
+    ),
+)
+
+
+class Screen(NamedTuple):
+    """What spares a grid hopeless trainings: one that is elsewhere after so many rounds is left there.
+
+    A setting whose first seed is left is not tried with others.
+    """
+
+    round: int
+    split: str
+    what: What
+    least: float
+    most: float
+
+
+class Grid(NamedTuple):
+    """What else was tried for one row: all combinations of these."""
+
+    experiment: str
+    base: Setting
+    levels: dict[str, tuple[Any, ...]]
+    figures: tuple[Figure, ...]
+    screens: tuple[Screen, ...] = ()
+
+    def settings(self) -> list[Setting]:
+        """The combinations, those of one network together."""
+        names = sorted(self.levels, key=lambda name: name not in ("sizes", "hidden", "output", "pixel_scale"))
+        combined = [dict(zip(names, values, strict=True)) for values in product(*(self.levels[name] for name in names))]
+        return [replace(self.base, **levels) for levels in combined]
+
+
+def _figures(*names: str) -> tuple[Figure, ...]:
+    return tuple(figure for row in EXPERIMENTS if row.name in names for figure in row.figures)
+
+
+PIXELS = (1.0, 1 / 255)
+PAIRS: dict[str, tuple[Any, ...]] = {"hidden": ("sigmoid", "relu"), "output": ("sigmoid", "relu")}
+DRAWN = ("lecun_normal", "glorot_uniform", "standard_normal")
+
+GRIDS = (
+    Grid(
+        "chance",
+        replace(DEEP, rounds=0),
+        {**PAIRS, "pixel_scale": PIXELS, "initialisation": (*DRAWN, "he_normal")},
+        _figures("chance"),
+    ),
+    Grid(
+        "naive",
+        replace(DEEP, rounds=1),
+        {
+            **PAIRS,
+            "pixel_scale": PIXELS,
+            "initialisation": ("lecun_normal", "standard_normal"),
+            "updates": (1, 5),
+            "learning_rate": (0.1, 1.0),
+        },
+        _figures("naive"),
+    ),
+    Grid(
+        "two layers of 16",
+        DEEP,
+        {"pixel_scale": PIXELS, "initialisation": DRAWN, "updates": (1, 5), "learning_rate": (0.1, 1.0)},
+        _figures("two layers of 16"),
+        (Screen(20, "test", "accuracy", 0.05, 0.25), Screen(100, "train", "cost", 0.43, 0.47)),
+    ),
+    Grid(
+        "80, 100 rounds",
+        SETTING,
+        {"pixel_scale": PIXELS, "initialisation": DRAWN, "updates": (1, 2, 5, 10), "learning_rate": (0.5, 1.0, 2.0)},
+        _figures("80, 20 rounds", "80, 100 rounds"),
+        (
+            Screen(20, "test", "accuracy", 0.8717, 0.9117),
+            Screen(20, "train", "cost", 0.11, 0.155),
+            Screen(100, "test", "accuracy", 0.9186, 0.9386),
+            Screen(100, "train", "cost", 0.035, 0.052),
+        ),
+    ),
+    Grid(
+        "80, ReLU",
+        RELU,
+        {"initialisation": ("lecun_normal", "glorot_uniform"), "learning_rate": (0.03, 0.1, 0.3)},
+        _figures("80, ReLU"),
+    ),
+)
+
+
+class Change(NamedTuple):
+    """One factor of the ReLU experiment, changed alone."""
+
+    factor: str
+    to: str
+    setting: Setting
+
+
+_HE = replace(RELU, initialisation="he_normal")
+RELU_DESIGN = (
+    Change("none", "as the article: ReLU to the end", RELU),
+    Change("initialisation", "N(0, 2/fan_in)", _HE),
+    Change("learning rate", "a third", replace(RELU, learning_rate=0.03)),
+    Change("learning rate", "three times", replace(RELU, learning_rate=0.3)),
+    Change("learning rate", "constant", replace(RELU, fall="constant")),
+    Change("updates", "60 a round", replace(RELU, updates=60)),
+    Change("output, cost", "sigmoid, quadratic", replace(RELU, output="sigmoid")),
+    Change("output, cost", "softmax, cross-entropy", replace(RELU, output="softmax")),
+    Change("hidden", "sigmoid", replace(RELU, hidden="sigmoid")),
+    Change("several", "softmax, N(0, 2/fan_in), rate 0.5", replace(_HE, output="softmax", learning_rate=0.5)),
+)
