@@ -29,7 +29,7 @@ test: $(VENV)/ready
 	$(PY) -m pytest -n auto --dist worksteal
 
 mutation: $(VENV)/mutation
-	$(PY) tests/mutation
+	$(PY) -m tests.mutation
 
 data: $(VENV)/ready
 	$(PY) -m data fetch

@@ -21,7 +21,7 @@ from bench.timing import interleave
 from impls.contract import DType
 
 ROOT = Path(__file__).parent
-CONFORMANCE = ROOT / "tests" / "test_conformance.py"
+CONFORMANCE = ROOT / "tests" / "suite" / "test_conformance.py"
 PEERS = "peers"  # the extra whose backends are judged when asked for: some compile for every shape, which takes minutes
 NAMED_AT_MOST = 3  # networks in one line of the summary
 
@@ -85,7 +85,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     shared = not hasattr(config, "workerinput") and config.getoption("numprocesses", default=None)
     if not shared or config.args_source is not pytest.Config.ArgsSource.TESTPATHS or config.getoption("backend"):
         return
-    commands = [[sys.executable, "-m", "tests.compiling", dtype] for dtype in get_args(DType)]
+    commands = [[sys.executable, "-m", "tests.helpers.compiling", dtype] for dtype in get_args(DType)]
     processes = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) for command in commands]
     try:
         for process in processes:

@@ -23,7 +23,7 @@ hold 86 to 92 % of the time; where both backends are so, it cancels).
 
 The median was chosen by simulation, 8 rounds a generation: with normal noise the interval of Hodges and Lehmann's
 estimate is 10 % narrower, but its error is a seventh larger where 5 % of the rounds have a burst, and half as large
-again where 10 % have. tests/test_statistics.py simulates what is promised here.
+again where 10 % have. tests/bench/analysis/test_statistics.py simulates what is promised here.
 """
 
 import math

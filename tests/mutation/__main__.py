@@ -16,21 +16,22 @@ from contextlib import contextmanager
 from difflib import unified_diff
 from pathlib import Path
 
-from mutants import Mutant, mutants_of, mutated
-from runner import SETTINGS, Result, Target, preload, run
+from tests.mutation.mutants import Mutant, mutants_of, mutated
+from tests.mutation.runner import SETTINGS, Result, Target, preload, run
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 RESULTS = ROOT / "build" / "mutation"
 FILES = {name: f"impls/{name}.py" for name in ("naive", "vectorized", "minibatch")} | {"numba": "impls/numba_loops.py"}
-TESTS = "tests/test_conformance.py --backend={backend}"
-TESTS_OF_REFERENCE = "tests/test_reference.py tests/test_judges.py"  # held against itself, it would always be right
+TESTS = "tests/suite/test_conformance.py --backend={backend}"
+# Held against itself, the reference would always be right.
+TESTS_OF_REFERENCE = "tests/impls/test_reference.py tests/impls/test_reference_against_torch_and_sklearn.py"
 PYTEST = "-x -q --tb=no -p no:cacheprovider"
 
 
 def read_options() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python tests/mutation", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("backends", nargs="*", metavar="BACKEND", help=f"of {', '.join(FILES)}; all if none is named")
     parser.add_argument("--jobs", type=int, default=cores(), help="mutants at the same time (the cores: %(default)s)")
     parser.add_argument(

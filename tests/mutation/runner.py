@@ -17,7 +17,7 @@ from multiprocessing import connection, get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mutants import Mutant, mutated
+from tests.mutation.mutants import Mutant, mutated
 
 # Read by the libraries when they are imported. One thread each for BLAS, as the mutants share the cores. The numba
 # backend runs as plain Python, so that a mutant need not be compiled; three threads' shares, so that they are uneven.

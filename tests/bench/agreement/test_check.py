@@ -1,0 +1,205 @@
+"""How one comparison is made and worded, and what the gate makes of a backend. Which faults it sees: see broken.py."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.agreement.check import Expected, Result, Trial, check, compare, reference, scale_of
+from impls.contract import DType, Layer, Network, Parameters, Plan, Quantity, State
+from tests.suite.broken import Right
+from tests.suite.conformance import SOME, case_of
+
+EPS = float(np.finfo(np.float32).eps)
+CASE = case_of(SOME[2], "float32", (5, 5, 3), momentum=0.9, order="shuffled")
+TRIAL = CASE.trial._replace(name="a case")
+
+
+def judged(actual: Any, value: Any, allowed_eps: float, quantity: str = "outputs") -> Result:
+    """Compare with a value that may be off so many eps of its largest element."""
+    expected = np.array(value, np.float64)
+    return compare("numba", TRIAL, quantity, actual, Expected(expected, allowed_eps * EPS * scale_of(expected)))
+
+
+def outcome(backend: Right) -> list[Result]:
+    return check(backend, "somebody", TRIAL, CASE.expected)
+
+
+# --- one comparison ----------------------------------------------------------------------------------------
+
+
+def test_a_failure_names_backend_trial_quantity_error_allowed_and_worst_index() -> None:
+    actual = np.array([[1, 2], [4.001, 0]], np.float32)
+    assert judged(actual, [[1, 2], [4, 0]], 64).failure == (
+        "numba, a case, float32: outputs is 2.1e+03 eps from naive in float64, allowed are 64 eps; worst at [1, 0]"
+    )
+
+
+def test_errors_are_norm_wise_in_eps() -> None:
+    """Relative to its own size the first is far off; to the largest it is not."""
+    result = judged(np.array([24 * EPS, 8], np.float32), [0, 8], 4)
+    assert result.failure is None
+    assert result.error == pytest.approx(3)
+    assert result.allowed == pytest.approx(4)
+    assert result.share == pytest.approx(0.75)
+
+
+def test_what_is_allowed_is_allowed_and_no_more() -> None:
+    assert judged(np.array([1 + 4 * EPS], np.float32), [1], 4).failure is None
+    assert judged(np.array([1 + 5 * EPS], np.float32), [1], 4).failure is not None
+
+
+def test_a_tensor_of_zeros_is_held_to_1() -> None:
+    assert judged(np.zeros(3, np.float32), np.zeros(3), 0).failure is None
+    assert judged(np.full(3, EPS, np.float32), np.zeros(3), 2).error == pytest.approx(1)
+
+
+@pytest.mark.parametrize("spoilt", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_fails_where_it_is(spoilt: float) -> None:
+    result = judged(np.array([1, spoilt, 3], np.float32), [1, 2, 3], 1e9)
+    assert result.failure is not None
+    assert result.failure.endswith("worst at [1]")
+
+
+@pytest.mark.parametrize(
+    ("actual", "found"),
+    [
+        (np.zeros(3), "float64 of shape (3,)"),
+        (np.zeros((3, 1), np.float32), "float32 of shape (3, 1)"),
+        ([0.0, 0.0, 0.0], "list of 3"),
+        (None, "NoneType"),
+    ],
+)
+def test_another_form_is_named(actual: Any, found: str) -> None:
+    result = judged(actual, np.zeros(3), 4, "gradient of layer 2 biases")
+    assert result.failure == (
+        f"numba, a case, float32: gradient of layer 2 biases should be float32 of shape (3,), found {found}"
+    )
+    assert result.error == np.inf
+
+
+# --- the gate ----------------------------------------------------------------------------------------------
+
+
+def test_everything_that_the_reference_computes_is_compared_once() -> None:
+    results = outcome(Right())
+    assert sorted(result.quantity for result in results) == sorted(CASE.expected)
+    assert [result.failure or result.denial for result in results if result.failure or result.denial] == []
+    assert {(result.backend, result.trial, result.dtype) for result in results} == {("somebody", "a case", "float32")}
+
+
+def test_plain_tuples_and_lists_are_right() -> None:
+    """A backend from elsewhere need not import our types."""
+
+    class Foreign(Right):
+        def gradients(self, network: Network, parameters: Parameters, prepared: Any) -> Any:
+            cost, gradient = super().gradients(network, parameters, prepared)
+            return float(cost), [tuple(layer) for layer in gradient]
+
+        def train(self, network: Network, state: State, prepared: Any, plan: Plan) -> Any:
+            after, costs = super().train(network, state, prepared, plan)
+            return [list(map(list, part)) for part in after], costs
+
+    assert [result.failure for result in outcome(Foreign()) if result.failure] == []
+
+
+@pytest.mark.parametrize(
+    ("quantity", "left_out"),
+    [
+        ("outputs", {"outputs"}),
+        ("gradients", {"cost", "gradient"}),
+        ("costs", {"costs"}),
+        ("train", {"costs", "parameters", "velocities"}),
+    ],
+)
+def test_what_is_denied_is_no_failure_and_the_others_go_on(quantity: Quantity, left_out: set[str]) -> None:
+    class Less(Right):
+        def unsupported(self, asked: Quantity, network: Network, dtype: DType) -> str | None:
+            return "not written yet" if asked == quantity else None
+
+        def train(self, network: Network, state: State, prepared: Any, plan: Plan) -> Any:
+            after, costs = super().train(network, state, prepared, plan)
+            return after, None if quantity == "costs" else costs
+
+    results = outcome(Less())
+    assert [result.failure for result in results if result.failure] == []
+    assert [result.denial for result in results if result.denial] == [
+        f"somebody, a case, float32: has no {quantity}: not written yet"
+    ]
+    compared = {kind_of(result.quantity) for result in results if not result.denial}
+    assert compared == {kind_of(quantity) for quantity in CASE.expected} - left_out
+
+
+def kind_of(quantity: str) -> str:
+    """Of all layers alike."""
+    return quantity.partition(" of ")[0]
+
+
+def test_a_call_that_raises_is_named_and_the_others_go_on() -> None:
+    class Unlucky(Right):
+        def gradients(self, network: Network, parameters: Parameters, prepared: Any) -> Any:
+            raise RuntimeError("out of\nluck")
+
+    results = outcome(Unlucky())
+    assert [result.failure for result in results if result.failure] == [
+        "somebody, a case, float32: gradients raised RuntimeError: out of luck"
+    ]
+    assert "outputs" in {result.quantity for result in results}
+
+
+@pytest.mark.parametrize("part", ["unsupported", "prepare"])
+def test_a_backend_that_does_not_come_to_its_first_result(part: str) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError("too large")
+
+    backend = Right()
+    setattr(backend, part, fail)
+    assert [result.failure for result in outcome(backend)] == [
+        f"somebody, a case, float32: {part} raised MemoryError: too large"
+    ]
+
+
+def test_a_result_that_a_later_call_overwrites_is_none() -> None:
+    class OneBuffer(Right):
+        def outputs(self, network: Network, parameters: Parameters, prepared: Any) -> Any:
+            self.found = super().outputs(network, parameters, prepared)
+            return self.found
+
+        def train(self, network: Network, state: State, prepared: Any, plan: Plan) -> Any:
+            self.found[:] = 0
+            return super().train(network, state, prepared, plan)
+
+    assert [result.quantity for result in outcome(OneBuffer()) if result.failure] == ["outputs"]
+
+
+def test_inputs_that_are_modified_are_named_and_spared() -> None:
+    class Sloppy(Right):
+        def gradients(self, network: Network, parameters: Parameters, prepared: Any) -> Any:
+            found = super().gradients(network, parameters, prepared)
+            parameters[1].biases[:] = 0
+            return found
+
+    parameters = TRIAL.parameters[1].biases.copy()
+    assert outcome(Sloppy())[-1].failure == (
+        "somebody, a case, float32: modified its inputs: parameters of layer 2 biases"
+    )
+    assert np.array_equal(TRIAL.parameters[1].biases, parameters)
+
+
+# --- the reference -----------------------------------------------------------------------------------------
+
+
+def test_the_reference_tells_images_apart() -> None:
+    """One that is constant or saturated would accept anything."""
+    outputs = reference(TRIAL)["outputs"].value
+    assert outputs.std(axis=0).min() > 0.01
+    assert outputs.max() < 0.99
+
+
+def test_the_reference_starts_from_the_very_parameters() -> None:
+    """Those of float32, widened: a float64 trial from them expects the same values, within less."""
+    wide = tuple(Layer(w.astype(np.float64), b.astype(np.float64)) for w, b in TRIAL.parameters)
+    trial = Trial(TRIAL.name, TRIAL.network, wide, TRIAL.images, TRIAL.labels, TRIAL.plan)
+    for (quantity, (value, allowed)), other in zip(reference(trial).items(), CASE.expected.values(), strict=True):
+        assert np.array_equal(value, other.value), quantity
+        assert allowed < 1e-6 * other.allowed, quantity

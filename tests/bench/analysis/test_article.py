@@ -1,0 +1,127 @@
+"""What is made of the article's records, worked by hand; and that the experiments are what they say."""
+
+from typing import Any
+
+import pytest
+
+from bench.analysis.article import compared, constant_answer, effects, experiment_results, mini_batches, setting_results
+from bench.records.races import Raced
+from bench.workloads.article import EXPERIMENTS, GRIDS, PIXELS, RELU, RELU_DESIGN, Setting, printed
+from tests.helpers.article_records import EITHER, LABELS, course, figure, seen
+
+
+def race(*courses: dict[str, Any], purpose: str = "article", settings: Any = None, **about: Any) -> Raced:
+    usual = {"name": "row", "shows": "", "said": "", "setting": "s", "rounds": 10, "figures": []}
+    usual |= {"seconds": 9.0, "check": None, "backend": "quick", "method": "slow", "labels": LABELS}
+    key = {"settings": settings or {"s": {"rounds": 1}}}
+    found = Raced(0, purpose, "", "", key, {}, "quick", "MNIST", None, about=usual | about)
+    found.courses.extend(courses)
+    return found
+
+
+def test_a_printed_number_is_all_that_is_rounded_to_it() -> None:
+    cost, accuracy = printed("cost", "0.0431", 1, splits=EITHER), printed("accuracy", "92.86", 1, splits=EITHER)
+    assert (cost.low, cost.high) == pytest.approx((0.04305, 0.04315))
+    assert (accuracy.low, accuracy.high) == pytest.approx((0.92855, 0.92865))
+
+
+def test_a_figure_is_held_where_the_range_of_seeds_has_it() -> None:
+    courses = [course(0, 0.5, 0.90), course(1, 0.5, 0.93)]
+    found = compared(figure("accuracy", "92.86", 1), courses, LABELS)
+    assert (found.split, found.round, found.values, found.holds) == ("test", 1, [0.90, 0.93], True)
+    assert compared(figure("accuracy", "93.00", 1), courses, LABELS).holds  # to its last digit
+    above = compared(figure("accuracy", "93.01", 1), courses, LABELS)
+    assert (above.holds, above.split) == (False, "test")  # the nearer of both
+    below = compared(figure("accuracy", "89.50", 1), courses, LABELS)
+    assert (below.holds, below.split) == (True, "train")
+    assert compared(figure("accuracy", "50.00", 1, 0), courses, LABELS).round == 0
+    assert not compared(figure("accuracy", "50.00", 7), courses, LABELS).holds  # nobody got so far
+
+
+def test_the_score_of_a_constant_answer_is_named() -> None:
+    courses = [course(0, 0.5)]
+    assert compared(figure("accuracy", "11.35", 0), courses, LABELS).constant == "always 1, test"
+    assert compared(figure("accuracy", "11.24", 0), courses, LABELS).constant == "always 1, train"
+    assert compared(figure("accuracy", "9.80", 0), courses, LABELS).constant == "always 0, test"
+    assert compared(figure("accuracy", "11.24", 0, splits=("test",)), courses, LABELS).constant is None
+    assert compared(figure("cost", "0.1135", 0), courses, LABELS).constant is None
+    assert constant_answer(seen(0.1, answers=[0, 100, 0])) == 1
+    assert constant_answer(seen(0.1, answers=[0, 99, 1])) is None
+
+
+def test_a_row_counts_what_diverged_and_what_collapsed() -> None:
+    bad = course(2, 0.1)
+    bad["points"][-1] |= {"train": seen(0.1, None), "test": seen(0.1, None, answers=[0, 100, 0])}
+    slow = [course(0, 0, 0, 0, entrant="slow", wall=6.0), course(1, 0, 0, entrant="slow", wall=2.0)]
+    (row,) = experiment_results([race(course(1, 0.5, 0.9, 0.9), course(0, 0.5, 0.9), bad, *slow)])
+    assert (row.seeds, row.diverged, row.collapsed, row.zeros, row.dead) == (3, 1, {1: 1}, 0.25, [0, 0, 0])
+    assert row.times == pytest.approx((10 / 3 * 6, 10 / 3 * 12, 0.5))  # three rounds of ten
+    assert row.method_times == pytest.approx((10 / 3 * 8, 10 / 3 * 8, 0.5))
+    assert row.ratio
+    assert row.ratio.generations == 2
+    assert row.ratio.estimate == pytest.approx((2 / 3 * 1 / 2) ** 0.5)  # seed 0: 2 s to 3 s a round, seed 1: 1 to 2
+    assert experiment_results([race()]) == []
+
+
+def test_settings_that_hold_come_first() -> None:
+    settings = {name: {"rounds": 1} for name in ("far", "near", "untried")}
+    courses = [
+        course(0, 0.3, setting="far", left=True),
+        *(course(s, 0.5, 0.8 + s / 10, setting="near") for s in (0, 1)),
+    ]
+    figures = [figure("accuracy", "85.00", 1), figure("accuracy", "10.00", 0)]
+    near, far = setting_results(race(*courses, settings=settings, figures=figures))
+    assert (near.name, near.seeds, near.left, near.held) == ("near", 2, False, 1)
+    assert (far.name, far.seeds, far.left, far.held) == ("far", 1, True, 0)
+
+
+def test_effects_are_of_the_same_seeds() -> None:
+    changes = {"base": ["none", "base"], "he": ["init", "he"], "never": ["x", "y"]}
+    base = [course(seed, 0.5 + seed / 10, setting="base") for seed in range(3)]
+    he = [course(0, 0.7, setting="he"), course(1, 0.9, setting="he")]
+    first, second = effects(race(*base, *he, changes=changes))
+    assert (first.difference, first.interval) == (None, None)
+    assert second.accuracies == [0.7, 0.9]
+    assert second.difference == pytest.approx(0.25)
+    assert second.interval
+    half = 12.7062 * 0.05  # Student's t of one degree of freedom; the standard error
+    assert second.interval == pytest.approx((0.25 - half, 0.25 + half), rel=1e-4)
+
+
+def test_mini_batches_a_round_and_to_the_same_accuracy() -> None:
+    slow = course(0, 0, 0, entrant="slow", wall=4.0)
+    few = race(course(0, 0.1, 0.5, 0.9), course(1, 0.1, 0.5, 0.7), slow, name="80, 100 rounds", rounds=100)
+    many = race(
+        course(0, 0.1, 0.7, 0.9), course(1, 0.1, 0.7, 0.8), slow | {"wall": 6.0}, name="80, mini-batches", rounds=5
+    )
+    found = mini_batches([few, many])
+    assert found
+    assert found == pytest.approx((1.5, 0.8, 100, 2, 0.7))
+    assert mini_batches([few]) is None
+
+
+# --- the experiments ---------------------------------------------------------------------------------------
+
+
+def test_a_setting_is_so_many_updates_a_round() -> None:
+    for updates, n, starts in ((5, 60_000, 5), (1, 60_000, 1), (600, 60_000, 600), (5, 12, 4)):
+        (plan, *_) = Setting(updates=updates, rounds=2).plans(n)
+        assert len(plan.starts) == starts
+        assert plan.stops[-1] == n
+        assert plan.order is None
+    assert list(Setting(rounds=0).plans(100)) == []
+
+
+def test_what_is_tried_is_told_apart_and_holds_what_was_taken() -> None:
+    assert len(EXPERIMENTS) == 8
+    assert len({row.name for row in EXPERIMENTS}) == 8
+    for grid in GRIDS:
+        settings = grid.settings()
+        assert len({str(setting) for setting in settings}) == len(settings)
+        (own,) = (row.setting for row in EXPERIMENTS if row.name == grid.experiment)
+        assert own in settings
+        networks = [str(setting.network) + str(setting.pixel_scale) for setting in settings]
+        assert networks == sorted(networks, key=networks.index)  # those of one network together
+    assert RELU_DESIGN[0].setting == RELU
+    assert len({str(change.setting) for change in RELU_DESIGN}) == len(RELU_DESIGN)
+    assert PIXELS == (1.0, 1 / 255)

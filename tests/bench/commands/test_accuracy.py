@@ -1,0 +1,281 @@
+"""`accuracy` and `tune`: trainings over seeds in turns, what is reached, what is refused, and how they go on."""
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bench
+from bench.__main__ import main
+from bench.analysis import target
+from bench.analysis.accuracy import outcomes
+from bench.analysis.tune import TunedTraining, hopeless, reaches
+from bench.commands import accuracy
+from bench.commands.accuracy import chosen_recipes
+from bench.experiments import tune
+from bench.experiments.accuracy import CURVES
+from bench.records.journal import Journal, read_records
+from bench.records.races import races_of
+from bench.tables import accuracy as accuracy_tables
+from bench.timing import threads
+from bench.workloads.recipes import nesterov, relu
+from data import mnist
+from tests.helpers.digits import digits_of
+
+FAILING = """
+from impls.vectorized import *
+def train(*a):
+    raise RuntimeError("not today")
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    mnist.write_folder(tmp_path / "digits", digits_of(600, 1), digits_of(200, 2))
+    monkeypatch.setattr(bench, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(threads, "cores", lambda: 1)
+    easy = nesterov("easy", relu(784, 8, 10), 20, 3, 0.1, "for a test")
+    wild = nesterov("wild", relu(784, 8, 10), 20, 1, 1e30, "for a test that diverges")
+    monkeypatch.setattr(accuracy, "RECIPES", {"easy": easy, "wild": wild})
+    monkeypatch.setattr(accuracy, "TARGETS", {"easy": 0.9, "wild": 0.5})
+    monkeypatch.setattr(accuracy, "QUICK", ("easy", "wild"))
+    for module in (accuracy, accuracy_tables, target):
+        monkeypatch.setattr(module, "LEAST_SEEDS", 3)
+    monkeypatch.setenv("COLUMNS", "80")
+    return tmp_path
+
+
+def run(folder: Path, *arguments: str, backend: str = "minibatch") -> int:
+    usual = ["--backend", backend, "--seeds", "3", "--data", str(folder / "digits")]
+    return main(["accuracy", *usual, *arguments, "--results", str(folder / "found.jsonl")])
+
+
+def records(folder: Path, kind: str) -> list[dict[str, Any]]:
+    found = [json.loads(line) for line in (folder / "found.jsonl").read_text().splitlines()]
+    return [entry for entry in found if entry["kind"] == kind]
+
+
+def test_trainings_in_turns_and_what_they_reach(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "--backend", "vectorized", "--target", "90") == 0
+    out = capsys.readouterr().out
+    assert "90.00% by recipe easy" in out
+    assert "not MNIST" in out
+    for name in ("minibatch", "vectorized"):
+        assert re.search(rf"^{name} +1?\d\d\.\d\d% +1?\d\d\.\d\d% +100% of 3 +[\d.e-]+ ", out, re.MULTILINE), out
+    trainings = records(folder, "training")
+    assert {(entry["generation"], entry["entrant"]) for entry in trainings} == {
+        (seed, name) for seed in range(3) for name in ("minibatch", "vectorized")
+    }
+    assert {entry["updates"] for entry in trainings} == {90}
+    by_seed = {(entry["generation"], entry["entrant"]): entry["accuracy"] for entry in trainings}
+    for seed in range(3):
+        assert by_seed[seed, "minibatch"] == pytest.approx(by_seed[seed, "vectorized"], abs=0.02)
+    for entry in records(folder, "curve"):
+        assert entry["passes"][0] == 0
+        assert entry["passes"][-1] == 3
+        assert entry["accuracy"][-1] == pytest.approx(by_seed[entry["seed"], entry["entrant"]], abs=0.01)
+        assert len(entry["cost"]) == len(entry["passes"])
+        assert 0 < entry["cost"][-1] < entry["cost"][0]
+    (found,) = races_of(read_records(folder / "found.jsonl")[0])
+    assert (found.target, found.recipe, found.key["batch"], found.left_out) == (0.9, "easy", 20, {})
+    assert {row.name for row in outcomes(found)} == set(found.entrants) == {"minibatch", "vectorized"}
+    course, *others = found.entrants["minibatch"].courses
+    assert len(others) == CURVES - 1
+    assert course.seconds[0] == 0
+    assert course.cost == next(entry["cost"] for entry in records(folder, "curve") if entry["entrant"] == "minibatch")
+    (header,) = records(folder, "race")
+    assert (header["target"], header["recipe"], header["purpose"]) == (0.9, "easy", "accuracy")
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_recipe_with_masks_learns_and_has_a_curve(
+    members: int, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = relu(784, 8 * members, 10)
+    masked = nesterov("masked", network, 20, 3, 0.1, "for a test", mask=0.3, members=members)
+    monkeypatch.setattr(accuracy, "RECIPES", {"masked": masked})
+    assert run(folder, "--recipe", "masked", "--target", "90") == 0
+    assert "30% of the pixels masked" in " ".join(capsys.readouterr().out.split())
+    assert {entry["updates"] for entry in records(folder, "training")} == {90 * members}
+    assert all(entry["accuracy"] > 0.9 for entry in records(folder, "training"))
+    curve, *others = records(folder, "curve")
+    assert [entry["seed"] for entry in (curve, *others)] == list(range(CURVES))
+    assert curve["passes"] == list(range(3 * members + 1))
+
+
+def test_a_part_of_a_pass_has_one_mask_in_its_curve_as_well(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    masked = nesterov("masked", relu(784, 8, 10), 20, 0.5, 0.1, "for a test", mask=0.3)
+    monkeypatch.setattr(accuracy, "RECIPES", {"masked": masked})
+    assert run(folder, "--recipe", "masked", "--target", "10") == 0
+    trained = {entry["generation"]: entry["accuracy"] for entry in records(folder, "training")}
+    for curve in records(folder, "curve"):
+        assert curve["passes"] == [0, 0.5]
+        assert curve["accuracy"][-1] == trained[curve["seed"]]
+
+
+def test_it_goes_on_after_the_finished_seeds(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = Journal.record
+
+    def interrupted(self: Journal, *entries: dict[str, Any]) -> None:
+        (entry,) = entries
+        if entry["kind"] == "training" and entry["generation"] == 2:
+            raise KeyboardInterrupt
+        right(self, entry)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "record", interrupted)
+        assert run(folder, "--target", "90") == 130
+    assert "2 seeds; a target counts as reached from 3 on" in capsys.readouterr().out
+    assert run(folder, "--target", "90") == 0
+    assert [entry["generation"] for entry in records(folder, "training")] == [0, 1, 2]
+    assert len(records(folder, "trainer")) == 2
+
+
+def test_a_target_that_is_not_reached_is_no_number(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "--target", "99.99", "--recipe", "wild") == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^minibatch .* 0% of 3 +\([\d.e-]+\)", out, re.MULTILINE), out
+    assert "minibatch: 3 of 3 seeds diverged." in out
+    assert re.search(r"minibatch: not reached; mean \d+\.\d\d%, best of 3 seeds \d+\.\d\d%\.", out)
+
+
+def test_who_fails_is_named_and_the_others_go_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "failing_backend.py").write_text(FAILING)
+    monkeypatch.syspath_prepend(folder)
+    assert run(folder, "--backend", "failing_backend", "--target", "90") == 1
+    out = capsys.readouterr().out
+    assert "left out: failing_backend: RuntimeError: not today" in out
+    assert {entry["entrant"] for entry in records(folder, "training")} == {"minibatch"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--target", "12"], "--target 12: expected one of 90, 50, or a --recipe for it"),
+        (["--target", "101"], "expected a finite number from 0 and below 100"),
+        (["--recipe", "none"], "invalid choice"),
+        (["--seeds", "0"], "expected a whole number from 1"),
+        (["--backend", "nubma"], "did you mean 'numba'?"),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code: Any = run(folder, *arguments)
+    except SystemExit as exit_:
+        code = exit_.code
+    error = capsys.readouterr().err
+    assert code != 0
+    assert said in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "targets", "names"),
+    [
+        ({}, [0.9, 0.5], ["easy", "wild"]),
+        ({"recipe": ["wild"]}, [0.5], ["wild"]),
+        ({"target": [50]}, [0.5], ["wild"]),
+        ({"target": [70, 90], "recipe": ["wild"]}, [0.7, 0.9], ["wild", "wild"]),
+    ],
+)
+def test_a_recipe_is_for_its_own_target_unless_said(
+    asked_for: dict[str, Any], targets: list[float], names: list[str]
+) -> None:
+    found = chosen_recipes(argparse.Namespace(**({"target": None, "recipe": None} | asked_for)))
+    assert [target for target, _ in found] == targets
+    assert [recipe.name for _, recipe in found] == names
+
+
+def test_a_recipe_that_does_not_fit_the_data_is_an_error_before_anything_runs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    large = nesterov("large", relu(784, 8, 10), 1000, 1, 0.1, "too large a batch")
+    small = nesterov("small", relu(100, 8, 10), 10, 1, 0.1, "too few pixels")
+    monkeypatch.setattr(accuracy, "RECIPES", {"large": large, "small": small})
+    monkeypatch.setattr(accuracy, "TARGETS", {"large": 0.9, "small": 0.5})
+    for recipe, said in (("large", "batches of 1000: expected at most 600"), ("small", "images have 784 pixels")):
+        assert run(folder, "--recipe", recipe) == 1
+        assert said in capsys.readouterr().err
+    assert not (folder / "found.jsonl").exists()
+
+
+def test_digits_that_are_not_mnist_have_to_be_asked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DIGITBENCH_DATA", str(folder / "digits"))
+    assert main(["accuracy"]) == 1
+    assert "expected MNIST, for which the recipes are; give --data" in capsys.readouterr().err
+
+
+def test_tuning_looks_at_held_out_training_images_only(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tune, "HELD_OUT", 100)
+    few = ["--passes", "0.5", "2", "--batch", "20", "--learning-rate", "0.05", "0.000001", "--seeds", "4"]
+    tried = ["tune", "--backend", "minibatch", "--network", "784-8-10", *few, "--data", str(folder / "digits")]
+    assert main(tried) == 0
+    out = capsys.readouterr().out
+    rows = re.findall(
+        r"^([\d.]+) +20 +([\d.e-]+) +linear +0.9 +0.0 +([\d.]+)% +([\d.]+)% +4 +[\d.e-]+$", out, re.MULTILINE
+    )
+    assert [row[:2] for row in rows] == [("0.5", "0.05"), ("2.0", "0.05")]  # the better rate of each length
+    assert float(rows[1][2]) > float(rows[0][2])
+    mnist.write_folder(folder / "other", digits_of(600, 1), digits_of(200, 3))  # another test set
+    assert main([*tried[:-1], str(folder / "other")]) == 0
+    again = capsys.readouterr().out
+    found, before = ([line.split()[:-1] for line in text.splitlines() if "%" in line] for text in (again, out))
+    assert found == before
+    monkeypatch.setattr(tune, "HELD_OUT", 600)
+    assert main(tried) == 1
+    assert "expected more than 600 training images" in capsys.readouterr().err
+
+
+def test_tuning_for_a_target_leaves_what_is_hopeless_and_goes_on_from_its_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tune, "HELD_OUT", 100)
+    tried = [
+        "tune",
+        "--backend",
+        "minibatch",
+        "--network",
+        "784-8-10",
+        "--passes",
+        "2",
+        "--batch",
+        "20",
+        "--seeds",
+        "5",
+    ]
+    tried += ["--learning-rate", "0.05", "0.000001", "--results", str(folder / "tuned")]
+    assert main([*tried, "--target", "60", "--data", str(folder / "digits")]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^2.0 +20 +0.05 +linear ", out, re.MULTILINE), out
+    assert "2 recipes tried, 8 trainings" in out  # 5 and 3
+    before = (folder / "tuned").read_text()
+    assert main([*tried, "--target", "60", "--data", str(folder / "digits")]) == 0
+    assert (folder / "tuned").read_text() == before
+    assert capsys.readouterr().out == out
+    assert main([*tried, "--target", "99.99", "--data", str(folder / "digits")]) == 0
+    assert "None of them reaches 99.99% of the held-out images." in capsys.readouterr().out
+
+
+def test_a_recipe_is_hopeless_if_it_misses_the_target_or_is_slow() -> None:
+    of = [TunedTraining(accuracy, 1.0) for accuracy in (0.95, 0.96, 0.955)]
+    assert hopeless(of, 0.97, 9.0)
+    assert not hopeless(of[:2], 0.97, 9.0)
+    assert not hopeless(of, 0.96, 9.0)  # within three standard errors
+    assert hopeless(of, 0.95, 0.8)
+    assert not hopeless(of, None, 0.8)
+    assert reaches(of, 3, 0.93)
+    assert not reaches(of, 3, 0.955)  # its mean does, but not for sure
+    assert not reaches(of, 4, 0.93)

@@ -1,0 +1,138 @@
+"""A trained network for the report: the file, what is refused, and the figures."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import UserError
+from bench.__main__ import main
+from bench.records.files import read
+from bench.records.inspection import Portrait, portrait, write
+from bench.tables.inspection import INSPECTION_FIGURES, images_shown
+from bench.training.saved import save_network
+from impls.contract import Layer, Network, Parameters
+from impls.initialisation import initial_parameters
+from reports.export import markdown_summary
+from reports.figures.inspection import inspection_figures, worst_mistakes
+from reports.figures.style import picture_of
+from reports.page import page
+from reports.selection import choose
+from tests.helpers.benchmark_files import NOTICE, without_ours, words_of
+from tests.helpers.race_files import EVIL, MACHINE, WHEN
+
+SIZES = (16, 5, 10)
+HEADER = {
+    "when": WHEN,
+    "command": "python -m bench portrait m.npz",
+    "machine": MACHINE,
+    "data": "MNIST",
+    "notice": None,
+    "network": "16-5-10 relu",
+    "source": "m.npz",
+}
+
+
+def found(wrong: int = 3, n: int = 40) -> tuple[dict[str, Any], np.ndarray]:
+    """A portrait of images of 4 x 4, of which the first `wrong` are taken for the next digit, ever more surely."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (n, 16), dtype=np.uint8)
+    labels = np.arange(n) % 10
+    outputs = np.full((n, 10), 0.01)
+    outputs[np.arange(n), np.where(np.arange(n) < wrong, (labels + 1) % 10, labels)] = 0.5 + 0.01 * np.arange(n)
+    weights = rng.standard_normal((16, 5)).astype(np.float32)
+    return portrait(images, labels, outputs, (Layer(weights, np.zeros(5, np.float32)),)), images
+
+
+def written(folder: Path, **changes: Any) -> Path:
+    write(folder / "network.json", HEADER | changes, found()[0] | changes)
+    return folder / "network.json"
+
+
+def portrait_in(path: Path) -> Portrait:
+    there = read(path).portrait
+    assert there is not None
+    return there
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    there = portrait_in(written(tmp_path))
+    _, images = found()
+    np.testing.assert_array_equal(there.first.images, images[:10].reshape(-1, 4, 4))
+    assert there.first.labels == list(range(10))
+    assert there.first.predicted == [1, 2, 3, *range(3, 10)]
+    assert there.mistakes.labels == [2, 1, 0]  # the surest first
+    assert there.mistakes.predicted == [3, 2, 1]
+    assert there.correct == 37 / 40
+    assert there.confusion[0] == [3, 1, 0, 0, 0, 0, 0, 0, 0, 0]
+    assert there.weights.shape == (5, 4, 4)
+    assert np.abs(there.weights.astype(int)).max() == 127
+
+
+def test_what_cannot_be_drawn_is_refused() -> None:
+    layers: Parameters = (Layer(np.zeros((15, 2)), np.zeros(2)),)
+    with pytest.raises(UserError, match="expected square"):
+        portrait(np.zeros((2, 15), np.uint8), np.zeros(2, np.int64), np.zeros((2, 10)), layers)
+    with pytest.raises(UserError, match="expected finite"):
+        portrait(np.zeros((2, 16), np.uint8), np.zeros(2, np.int64), np.full((2, 10), np.nan), layers)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"side": 5},
+        {"side": 10**6},
+        {"units": 6},
+        {"weights": "no base64"},
+        {"confusion": [[1, 2]]},
+        {"confusion": [[0] * 10] * 10},
+        {"first": {"images": "", "labels": [1], "outputs": []}},
+        {"first": {"images": "", "labels": [], "outputs": [[0.0]]}},
+        {"network": 3},
+    ],
+)
+def test_values_that_cannot_be_are_one_line(change: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="a record is not as expected") as error:
+        read(written(tmp_path, **change))
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_of_a_newer_version(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="update digitbench"):
+        read(written(tmp_path, schema=99))
+
+
+def test_the_figures_and_the_page(tmp_path: Path) -> None:
+    chosen = choose([written(tmp_path, notice=NOTICE, source=EVIL, network=EVIL)])
+    assert chosen.network is not None
+    drawn = inspection_figures(chosen.network)
+    assert [one.name for one in drawn] == INSPECTION_FIGURES
+    html = page(chosen, [picture_of(one) for one in drawn])
+    assert "<script" not in without_ours(html)
+    assert html.count("<img ") == 4
+    assert "92.50 % of 40 test images correct" in html
+    assert "| 0 | 3 | 1 | 0 |" in markdown_summary(chosen)
+    titles = [title for axes in drawn[0].figure.axes if (title := axes.get_title("left"))]
+    assert titles[2:4] == ["is 2, says 3: wrong", "is 3, says 3: right"]
+    assert "is 2, says 3" in drawn[2].figure.axes[0].get_title()
+
+
+def test_a_network_without_mistakes(tmp_path: Path) -> None:
+    write(tmp_path / "n.json", HEADER, found(wrong=0)[0])
+    assert "It makes no mistake" in words_of(worst_mistakes(read(tmp_path / "n.json")))
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    network = Network((784, 4, 10), "relu", "softmax", "cross_entropy")
+    save_network(tmp_path / "m.npz", network, initial_parameters(network, "he_normal", 0, "float32"))
+    out = tmp_path / "portrait.json"
+    arguments = ["portrait", str(tmp_path / "m.npz"), "--data", "builtin", "--results", str(out)]
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    there = portrait_in(out)
+    assert f"{there.correct:.2%} of {images_shown(there):,} test images correct" in said
+    assert there.weights.shape == (4, 28, 28)
+    assert len(there.mistakes.labels) == 20
+    assert json.loads(out.read_text())["notice"]

@@ -1,0 +1,175 @@
+"""The first table, the exit code, and the whole way from benchmarks to report, on small data."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import bench
+import impls
+from bench.commands import pipeline
+from bench.commands.pipeline import first_table, run
+from bench.experiments.inspection import portray_one
+from bench.records.files import read
+from data import Dataset, Digits, mnist
+
+pytestmark = pytest.mark.usefixtures("without_peers")
+
+ROOT = bench.ROOT
+N_TRAIN, N_TEST = 300, 100
+
+# A backend of somebody else's: right, but for the sign of one gradient.
+WRONG = """
+from impls.vectorized import *
+from impls import vectorized as right
+NAME = "wrong"
+def gradients(*arguments):
+    cost, gradient = right.gradients(*arguments)
+    return cost, tuple(layer._replace(biases=-layer.biases) for layer in gradient)
+"""
+
+# One that is honest about what it has not.
+DENYING = """
+from impls.vectorized import *
+def unsupported(quantity, network, dtype):
+    return "no need" if quantity == "train" else None
+"""
+
+
+def digits_of(n: int, seed: int) -> Digits:
+    """Images of class patterns with noise."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 10, n)
+    patterns = np.random.default_rng(0).random((10, 784)) < 0.2
+    ink = patterns[labels] ^ (rng.random((n, 784)) < 0.05)
+    return Digits((ink * rng.integers(100, 256, (n, 784))).astype(np.uint8), labels)
+
+
+@pytest.fixture(scope="module")
+def small() -> Dataset:
+    train, test = digits_of(N_TRAIN, 1), digits_of(N_TEST, 2)
+    return Dataset("small", "test", train, test, "0" * 64, "Data: small, made for a test.")
+
+
+def printed(small: Dataset) -> tuple[str, list[str]]:
+    console = Console(width=100, record=True, quiet=False, file=open(os.devnull, "w"))  # noqa: PTH123, SIM115
+    with console.file:
+        left_out = first_table(console, small)
+    return console.export_text(), left_out
+
+
+def test_first_table_has_a_row_for_each_backend(small: Dataset) -> None:
+    text, left_out = printed(small)
+    assert left_out == []
+    for name in impls.available():
+        assert re.search(rf"^{name} .* (full batch|mini-batches) .*\d s", text, re.MULTILINE), text
+
+
+def install(folder: Path, name: str, text: str) -> None:
+    """Make a package with one backend, as an installation leaves it."""
+    (folder / f"{name}-1.dist-info").mkdir(parents=True)
+    (folder / f"{name}-1.dist-info" / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+    (folder / f"{name}-1.dist-info" / "entry_points.txt").write_text(
+        f"[digitbench.backends]\n{name} = {name}_backend\n"
+    )
+    (folder / f"{name}_backend.py").write_text(text)
+
+
+def test_who_disagrees_or_denies_is_named_and_has_no_row(
+    small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, "wrong", WRONG)
+    install(tmp_path, "denying", DENYING)
+    monkeypatch.syspath_prepend(tmp_path)
+    text, disagreeing = printed(small)
+    assert disagreeing == ["wrong"]  # to deny is no fault
+    flat = " ".join(text.split())
+    assert "wrong disagrees and is left out: wrong, full batch, float32: gradient of layer 1 biases is" in flat
+    assert "denying is left out: denying, full batch, float32: has no train: no need" in flat
+    assert not re.search(r"^(wrong|denying) .*\d s", text, re.MULTILINE)
+    assert re.search(r"^numba .*\d s", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("left_out", "all_passed", "reports_code", "code"),
+    [([], True, 0, 0), (["numba"], True, 0, 1), ([], False, 0, 1), ([], True, 1, 1)],
+)
+def test_exit_code_tells_of_any_failure(
+    left_out: list[str], all_passed: bool, reports_code: int, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "get_digits", lambda *_: None)
+    monkeypatch.setattr(pipeline, "first_table", lambda *_: left_out)
+    monkeypatch.setattr(pipeline, "run_benchmarks", lambda *_: all_passed)
+    monkeypatch.setattr(pipeline, "portray_one", lambda *_: None)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=reports_code))
+    assert run(SimpleNamespace()) == code  # type: ignore[arg-type]
+
+
+def test_a_network_is_portrayed_for_the_report(small: Dataset, tmp_path: Path) -> None:
+    portray_one(small, tmp_path / "network.json")
+    found = read(tmp_path / "network.json").portrait
+    assert found is not None
+    assert found.source == "minibatch, 5 rounds of mini-batches of 128"
+    assert sum(map(sum, found.confusion)) == len(small.test.labels)
+
+
+def in_process(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *command], cwd=ROOT, env=os.environ | environment, capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize("folder", ["/nonsense", "few"])
+def test_benchmarks_on_bad_data_end_in_a_line(folder: str, small: Dataset, tmp_path: Path) -> None:
+    few = Digits(small.train.images[:50], small.train.labels[:50])  # not even one batch of 128
+    mnist.write_folder(tmp_path / "few", few, small.test)
+    path = folder if folder.startswith("/") else str(tmp_path / folder)
+    run = in_process(["pytest", "--benchmark-only", "-q", "-p", "no:cacheprovider"], DIGITBENCH_DATA=path)
+    assert run.returncode == 1
+    assert "error: " in run.stdout
+    assert "Traceback" not in run.stdout + run.stderr
+
+
+def test_from_benchmarks_to_report(small: Dataset, tmp_path: Path) -> None:
+    """All backends on small data, and a wrong one from another package: it is not timed, and the page says why."""
+    mnist.write_folder(tmp_path / "digits", small.train, small.test)
+    package = tmp_path / "package"
+    install(package, "wrong", WRONG)
+    results = tmp_path / "results.json"
+
+    peers = " or ".join(name for name in impls.names() if name not in impls.available())
+    command = ["pytest", "--benchmark-only", f"--benchmark-json={results}", "-p", "no:cacheprovider", "-q"]
+    command += ["-k", f"not ({peers})"]
+    run = in_process(command, DIGITBENCH_DATA=str(tmp_path / "digits"), PYTHONPATH=str(package))
+    assert run.returncode == 1, run.stdout  # as one backend disagreed
+    assert "wrong, full batch, float32: gradient of layer 1 biases" in run.stdout
+
+    found = read(results)
+    assert {m.backend for m in found.measurements} == {*impls.available(), "floor"}
+    (line,) = found.disagreements
+    assert line.startswith("wrong, full batch, float32: gradient of layer 1 biases")
+    assert found.notice is not None
+    assert "not MNIST" in found.notice
+    for measurement in found.measurements:
+        if measurement.quantity in ("round", "floor"):
+            assert len(measurement.samples) == len(measurement.user_samples) == 5
+            assert measurement.of_images == N_TRAIN
+            assert measurement.threads
+        if measurement.curve is not None:
+            assert measurement.curve.train_cost[-1] < measurement.curve.train_cost[0]
+    machine: dict[str, Any] = found.machine
+    assert machine["libraries"]["numpy"] == np.__version__
+    assert all(machine.values())
+
+    report = in_process(["reports", "--results", str(results), "--out", str(tmp_path / "out")])
+    assert report.returncode == 0, report.stderr
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "wrong, full batch, float32: gradient of layer 1 biases" in page
+    assert "not MNIST" in page

@@ -1,0 +1,508 @@
+"""`python -m bench race`: who runs, what each option changes, what is written down, and what is said of bad input."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import bench
+import data
+from bench.__main__ import main
+from bench.analysis.race import disturbances
+from bench.commands import options
+from bench.commands import race as race_command
+from bench.commands.parser import make_parser
+from bench.experiments import race
+from bench.experiments.race import SAMPLED, begin_race, header_of_race, rounds_per_generation
+from bench.records.journal import Journal
+from bench.records.races import Entrant, Process, Raced, Sample
+from bench.tables.race import print_race
+from bench.timing import threads
+from bench.timing.session import Race
+from data import Digits, mnist
+
+pytestmark = pytest.mark.usefixtures("without_rates")
+
+ROOT = bench.ROOT
+CORES = threads.cores
+QUICK = ["--budget", "0.01", "--rounds", "2", "--images", "60", "--batch", "10", "--backend", "minibatch"]
+WRONG = """
+from impls.vectorized import *
+from impls import vectorized as right
+def outputs(*a):
+    return -right.outputs(*a)
+"""
+
+
+# Right, where agreement is checked; later it says what it is asked for.
+TELLING = """
+from impls.vectorized import *
+from impls import vectorized as right
+def train(network, state, prepared, plan):
+    if len(plan.starts) == 6:
+        order = "in order" if plan.order is None else "scattered"
+        raise RuntimeError(f"{len(plan.starts)} updates, {order}, {plan.momentum}, {state.parameters[0].weights.dtype}")
+    return right.train(network, state, prepared, plan)
+"""
+
+
+def digits_of(n: int, seed: int) -> Digits:
+    rng = np.random.default_rng(seed)
+    return Digits(
+        (rng.integers(1, 256, (n, 784)) * (rng.random((n, 784)) < 0.2)).astype(np.uint8), rng.integers(0, 10, n)
+    )
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    mnist.write_folder(tmp_path / "digits", digits_of(150, 1), digits_of(70, 2))
+    monkeypatch.setenv("DIGITBENCH_DATA", str(tmp_path / "digits"))
+    monkeypatch.setattr(bench, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(race, "LEAST_GENERATIONS", 2)  # enough for an interval
+    monkeypatch.setattr(threads, "cores", lambda: 1)  # other tests may run beside
+    monkeypatch.setenv("COLUMNS", "80")
+    return tmp_path
+
+
+def run(folder: Path, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
+    """The exit code, and the records that were written."""
+    path = folder / f"race-{len(list(folder.iterdir()))}.jsonl"
+    code = main(["race", *QUICK, *arguments, "--results", str(path)])
+    return code, [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def of_kind(records: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [entry for entry in records if entry["kind"] == kind]
+
+
+def test_everything_is_written_down_and_the_table_shows_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, records = run(folder)
+    out = capsys.readouterr().out
+    assert code == 0
+    assert [entry["kind"] for entry in records[:1] + records[-1:]] == ["race", "end"]
+    header, key = records[0], records[0]["key"]
+    assert (key["batch"], key["dtype"], header["baseline"], header["schema"]) == (10, "float32", "vectorized", 2)
+    assert header["machine"]["libraries"]["numpy"] == key["machine"]["libraries"]["numpy"] == np.__version__
+    assert set(key["backends"]) == {"minibatch", "vectorized"}
+    assert {entry["backend"] for entry in of_kind(records, "agreement")} == {"minibatch", "vectorized"}
+    assert len(of_kind(records, "process")) == race.LEAST_GENERATIONS * 3
+    assert len(of_kind(records, "sample")) == race.LEAST_GENERATIONS * 2 * 3
+    for name in ("minibatch", "vectorized", "floor"):
+        assert len(re.findall(rf"^{name} ", out, re.MULTILINE)) == (2 if name == "floor" else 3), out
+    assert re.search(r"^minibatch +\d +[\d.]+ +[\d.]+ +[\d.e+-]+ to [\d.e+]+ +\d of 4", out, re.MULTILINE), out
+    assert "2 generations of processes, 4 rounds; it ended as the budget of 0.01 s is spent" in out.replace("\n", " ")
+    assert max(len(line) for line in out.splitlines() if not line.startswith("Every")) <= 80
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key", "value"),
+    [
+        ("--network 784-7-10", "network", "784-7-10 relu, softmax with cross_entropy"),
+        ("--hidden tanh", "network", "784-128-10 tanh, softmax with cross_entropy"),
+        ("--output sigmoid", "network", "784-128-10 relu, sigmoid with quadratic"),
+        ("--batch all", "plan", "full batch"),
+        ("--batch 32", "batch", 32),
+        ("--order shuffled", "plan", "batches of 128, shuffled"),
+        ("--momentum 0.9", "plan", "batches of 128, Nesterov 0.9"),
+        ("--dtype float64", "dtype", "float64"),
+        ("--measure gradient", "measure", "gradient"),
+        ("--images 140", "images", 140),
+        ("--measure outputs", "images", 70),
+        ("--measure gradient --batch 7", "images", 7),
+    ],
+)
+def test_every_option_is_part_of_the_key(arguments: str, key: str, value: Any) -> None:
+    assert key_of(arguments.split())[key] == value
+    assert key_of([])[key] != value
+
+
+def key_of(arguments: list[str]) -> dict[str, Any]:
+    setting = options.race_setup(make_parser().parse_args(["race", *arguments]), data.load())
+    key: dict[str, Any] = header_of_race(setting, 0, "vectorized", ["vectorized"])["key"]
+    return key
+
+
+def test_order_momentum_dtype_and_measure_reach_the_plan_and_the_entrants(folder: Path) -> None:
+    """A backend that fails by telling what it was asked for."""
+    (folder / "telling.py").write_text(TELLING)
+    asked = ["--measure", "round", "--order", "shuffled", "--momentum", "0.5", "--dtype", "float64", "--threads", "1"]
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    command = [sys.executable, "-m", "bench", "race", *QUICK, *asked, "--backend", "telling"]
+    path = folder / "told.jsonl"
+    done = subprocess.run(
+        [*command, "--results", str(path)], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "left out: telling: RuntimeError: 6 updates, scattered, 0.5, float64" in done.stdout
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    for entry in of_kind(records, "process"):
+        assert set(entry["threads"].values()) == {1}
+
+
+def test_outputs_are_of_the_test_images(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, records = run(folder, "--measure", "outputs", "--images", "70")
+    assert code == 0
+    processes = of_kind(records, "process")
+    assert {entry["entrant"] for entry in processes} == {"minibatch", "vectorized", "floor"}
+    assert {entry["images"] for entry in processes} == {70}
+    assert "70 images" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "generations", "reason"),
+    [
+        (["--precision", "0.1", "--budget", "600"], 5, "all ratios are known to 10.0%"),
+        (["--precision", "0.001", "--budget", "25"], 3, "the budget of 25 s is spent"),
+        (["--precision", "0.001", "--budget", "0.01"], 2, "the budget of 0.01 s is spent"),
+    ],
+)
+def test_it_stops_when_all_is_known_or_the_budget_is_spent(
+    arguments: list[str], generations: int, reason: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(1)
+
+    def measured(running: Race, generation: int) -> None:
+        for name in running.tasks:
+            running.tell("process", generation=generation, entrant=name, **PROCESS)
+        for number in range(running.rounds):
+            for name, seconds in (("minibatch", 0.2), ("vectorized", 0.3), ("floor", 0.1)):
+                wall = seconds * np.exp(0.02 * rng.standard_normal())
+                where = {"generation": generation, "round": number, "entrant": name}
+                running.tell("sample", wall=wall, user=wall, system=0.0, **where)
+        running.tell("generation", generation=generation, seconds=10.0, stolen=0.0, load_before=0.0, load_after=0.0)
+
+    monkeypatch.setattr(race, "run_generation", measured)
+    monkeypatch.setattr(race_command, "print_races", lambda *_: None)  # of processes that never ran
+    code, records = run(folder, *arguments)
+    assert code == 0
+    assert records[-1] == {"kind": "end", "race": 0, "run": 0, "reason": reason}
+    assert {entry["generation"] for entry in of_kind(records, "sample")} == set(range(generations))
+
+
+PROCESS = {
+    "backend": "any",
+    "images": 60,
+    "repeats": 1,
+    "prepare": {"wall": 0.1},
+    "first": {"wall": 0.2},
+    "threads": {},
+    "process_peak": None,
+    "call_peak": None,
+}
+
+
+def test_rounds_seed_and_baseline_reach_the_race(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[Race] = []
+
+    def seen(running: Race, generation: int) -> None:
+        found.append(running)
+        running.failures |= dict.fromkeys(running.tasks, "enough was seen")
+
+    monkeypatch.setattr(race, "run_generation", seen)
+    _, records = run(folder, "--rounds", "3", "--seed", "7", "--baseline", "minibatch")
+    assert (found[0].rounds, found[0].seed) == (3, 7)
+    assert (records[0]["baseline"], records[-1]["reason"]) == ("minibatch", "fewer than two are left")
+    main(["race", "--images", "60", "--batch", "10", "--backend", "minibatch", "--results", str(folder / "default")])
+    assert found[-1].rounds == rounds_per_generation(3, 60) == 24
+
+
+@pytest.mark.parametrize(
+    ("entrants", "images", "rounds"),
+    [(5, 12_000, 12), (5, 60_000, 6), (13, 12_000, 6), (3, 12_000, 20), (5, 6_000, 24), (2, 128, 24)],
+)
+def test_generations_last_about_as_long_whatever_is_raced(entrants: int, images: int, rounds: int) -> None:
+    assert rounds_per_generation(entrants, images) == rounds
+
+
+def test_where_the_baseline_fails_there_are_no_ratios(capsys: pytest.CaptureFixture[str]) -> None:
+    found = raced(noise_of(), 1.0)
+    found.key |= {"measure": "round", "sizes": [784, 10]}
+    for entrant in found.entrants.values():
+        entrant.processes.append(Process(0, 0.1, 0.2, {}, None, None, None, None))
+    found.entrants["naive"].failure = found.left_out["naive"] = "naive: died"
+    print_race(Console(width=80), found, looked=True)
+    out = capsys.readouterr().out
+    assert re.search(r"^numba +1 +0\.1 *$", out, re.MULTILINE), out
+    assert "left out: naive: died" in out
+
+
+def task_images(folder: Path, arguments: list[str], *names: str) -> dict[str, int]:
+    setting = options.race_setup(make_parser().parse_args(["race", *arguments]), data.load())
+    return {name: setting.task(name, folder).images for name in names}
+
+
+def test_naive_is_sampled_where_rounds_are_measured(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SAMPLED, "naive", 20)
+    batch = ["--batch", "10", "--images", "60"]
+    assert task_images(folder, batch, "naive", "numba") == {"naive": 20, "numba": 60}
+    assert task_images(folder, ["--batch", "30", "--images", "60"], "naive") == {"naive": 30}  # one batch at least
+    assert task_images(folder, [*batch, "--measure", "outputs"], "naive", "numba") == {"naive": 60, "numba": 60}
+
+
+@pytest.mark.parametrize(("batch", "images"), [("all", 150), ("7", 7)])
+def test_a_gradient_is_of_one_batch(batch: str, images: int, folder: Path) -> None:
+    asked = ["--measure", "gradient", "--batch", batch]
+    assert task_images(folder, asked, "naive", "numba") == {"naive": images, "numba": images}
+
+
+def raced(noise: dict[str, Any], drift: float) -> Raced:
+    """Two generations of two entrants, of whom one drifts."""
+    found = Raced(0, "race", "", "", {"images": 1}, {}, "naive", "", None, generations=[noise], load=noise["load"])
+    for name, factor in (("naive", 1.0), ("numba", drift)):
+        samples = [Sample(generation, 0, 0.1 * factor**generation, 0.1, 0.0) for generation in range(2)]
+        found.entrants[name] = Entrant(name, name, images=1, samples=samples)
+    return found
+
+
+def noise_of(load: float = 0.1, stolen: float | None = 0.0) -> dict[str, Any]:
+    return {"seconds": 10.0, "load": load, "stolen": stolen}
+
+
+@pytest.mark.parametrize(
+    ("drift", "noise", "said"),
+    [
+        (1.5, noise_of(), "numba changed by a factor of 1.50; give it a longer --budget"),
+        (1.0, noise_of(load=3.0), "its load was 3.0 when this began"),
+        (1.0, noise_of(stolen=(os.cpu_count() or 1) * 0.5), "other virtual machines had 5.0% of its cores' time"),
+        (1.1, noise_of(stolen=None), ""),
+        (1.0, noise_of(stolen=0.001), ""),
+    ],
+)
+def test_what_disturbs_is_said_with_what_to_do(drift: float, noise: dict[str, Any], said: str) -> None:
+    lines = disturbances(raced(noise, drift))
+    assert len(lines) == bool(said)
+    assert said in "".join(lines)
+
+
+def test_a_sweep_races_at_each_value_and_says_how_time_grows(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, records = run(folder, "--sweep", "images=20,40,60")
+    out = capsys.readouterr().out
+    assert code == 0
+    assert [entry["key"]["images"] for entry in of_kind(records, "race")] == [20, 40, 60]
+    samples = [(entry["race"], entry["generation"]) for entry in of_kind(records, "sample")]
+    assert set(samples) == {(r, g) for r in range(3) for g in range(race.LEAST_GENERATIONS)}
+    assert samples[0][1] == samples[-1][1] - race.LEAST_GENERATIONS + 1  # the values take turns, too
+    assert {(entry["race"], entry["images"]) for entry in of_kind(records, "process")} == {(0, 20), (1, 40), (2, 60)}
+    assert re.search(r"^images +20 +40 +60 +grows with", out, re.MULTILINE), out
+    assert re.search(r"^minibatch( +[\d.e-]+){3} +power -?[\d.]+ +-?[\d.]+ to [\d.]+$", out, re.MULTILINE), out
+
+
+@pytest.mark.parametrize(
+    ("asked", "part", "values"),
+    [
+        ("batch=10,all", "batch", [10, None]),
+        ("hidden=7,9", "sizes", [[784, 7, 7, 10], [784, 9, 9, 10]]),
+        ("images=20,40", "images", [20, 40]),
+    ],
+)
+def test_what_is_swept_reaches_the_key(asked: str, part: str, values: list[Any]) -> None:
+    parsed = make_parser().parse_args(["race", "--network", "784-5-6-10", "--sweep", asked])
+    settings = [options.race_setup(point, data.load()) for point in options.sweep_points(parsed)]
+    assert [header_of_race(setting, 0, "naive", ["naive"])["key"][part] for setting in settings] == values
+
+
+@pytest.mark.skipif(CORES() < 2, reason="one core is all there is")
+def test_threads_are_swept_and_reach_the_processes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "cores", CORES)
+    code, records = run(folder, "--sweep", "threads=1,2")
+    assert code == 0
+    for entry in of_kind(records, "process"):
+        assert set(entry["threads"].values()) == {entry["race"] + 1}
+
+
+COLD = """
+import os
+from impls.vectorized import *
+from impls import vectorized as right
+def train(*a):
+    if os.environ.get("NUMBA_CACHE_DIR") and not os.listdir(os.environ["NUMBA_CACHE_DIR"]):
+        sum(range(10**7))
+    return right.train(*a)
+"""
+
+
+def test_a_cold_call_finds_no_compiled_code(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "compiling.py").write_text(COLD)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("COLUMNS", "100")  # at 80 a name may go over two lines, by how many digits the times have
+    code, records = run(folder, "--backend", "compiling", "--cold")
+    assert code == 0
+    cold = {entry["entrant"]: entry["first"]["wall"] for entry in of_kind(records, "cold")}
+    first = {entry["entrant"]: entry["first"]["wall"] for entry in of_kind(records, "process")}
+    assert set(cold) == {"minibatch", "vectorized", "compiling"}
+    assert cold["compiling"] > first["compiling"]
+    assert re.search(
+        r"^compiling( +[\d.e%-]+( s)?){4} +(never|[\d,]+) / (never|[\d,]+) ", capsys.readouterr().out, re.MULTILINE
+    )
+
+
+def test_a_race_that_was_left_goes_on_after_its_whole_generations(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder / "left.jsonl"
+    asked = ["race", *QUICK, "--results", str(path)]
+    right = Journal.record
+
+    def interrupted(self: Journal, *entries: dict[str, Any]) -> None:
+        (entry,) = entries
+        if entry["kind"] == "sample" and entry["generation"] == 1 and entry["round"] == 1:
+            raise KeyboardInterrupt
+        right(self, entry)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "record", interrupted)
+        assert main(asked) == 130
+    assert "it was left before its end" in capsys.readouterr().out
+    with path.open("a") as file:
+        file.write('{"kind": "samp')
+    before = path.read_text()
+    assert main(asked) == 0
+    assert f"going on after 1 generations in {path}" in capsys.readouterr().out
+    after = path.read_text()
+    assert after.startswith(before.rpartition("\n")[0])
+    records = [json.loads(line) for line in after.splitlines()]
+    assert len(of_kind(records, "race")) == 1
+    assert [entry["generation"] for entry in of_kind(records, "generation")] == [0, 2]
+    assert main(asked) == 0  # there is nothing left to do
+    assert len(of_kind([json.loads(line) for line in path.read_text().splitlines()], "generation")) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--batch", "20"], "batch 10 there, 20 here"),
+        (["--dtype", "float64"], "dtype float32 there, float64 here"),
+        (["--sweep", "images=20,30"], "1 races there, 2 here"),
+        (["--backend", "numba"], "key backends numba None there"),
+        (["--baseline", "minibatch"], "baseline vectorized there, minibatch here"),
+    ],
+)
+def test_another_race_never_goes_on_in_a_file(
+    arguments: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder / "of-one.jsonl"
+    setting = options.race_setup(make_parser().parse_args(["race", *QUICK]), data.load())
+    with Journal(path, [header_of_race(setting, 0, "vectorized", ["minibatch", "vectorized"])]) as journal:
+        begin_race(journal, 0, 2, 0)
+    before = path.read_text()
+    assert main(["race", *QUICK, *arguments, "--results", str(path)]) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert "give another file to --results" in error
+    assert path.read_text() == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["race", *QUICK, "--results", "/dev/full"]) == 1
+    assert "error: /dev/full: results cannot be written (No space left on device)" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_ends_it_and_leaves_nobody_behind(folder: Path) -> None:
+    path = folder / "ended.jsonl"
+    command = [sys.executable, "-m", "bench", "race", *QUICK, "--budget", "600", "--results", str(path)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    try:
+        while '"sample"' not in (path.read_text() if path.exists() else ""):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=300)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert err == "interrupted\n"
+    assert "Every measurement" in out
+
+
+def test_who_disagrees_is_not_timed_and_the_exit_code_says_so(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "wrong_outputs.py").write_text(WRONG)
+    monkeypatch.syspath_prepend(folder)
+    code, records = run(folder, "--backend", "wrong_outputs")
+    assert code == 1
+    assert "left out: wrong_outputs, batches of 10, float32: outputs is" in capsys.readouterr().out
+    assert {entry["entrant"] for entry in of_kind(records, "sample")} == {"minibatch", "vectorized", "floor"}
+
+
+def test_a_baseline_that_disagrees_ends_it_and_one_who_denies_does_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "wrong_baseline.py").write_text(WRONG)
+    (folder / "denying_all.py").write_text(
+        "from impls.vectorized import *\ndef unsupported(*a):\n    return 'not today'\n"
+    )
+    monkeypatch.syspath_prepend(folder)
+    assert main(["race", *QUICK, "--baseline", "wrong_baseline"]) == 1
+    assert "wrong_baseline, with whom to compare, is left out; give another --baseline" in capsys.readouterr().err
+    code, _ = run(folder, "--backend", "denying_all")
+    assert code == 0
+    assert "left out: denying_all, batches of 10, float32: has no train: not today" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("measure", "runs"), [("round", True), ("gradient", False)])
+def test_what_a_backend_lacks_keeps_it_out_only_where_it_is_measured(
+    measure: str, runs: bool, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "no_gradients.py").write_text(
+        "from impls.vectorized import *\n"
+        "def unsupported(quantity, *a):\n    return 'not today' if quantity in ('gradients', 'costs') else None\n"
+    )
+    monkeypatch.syspath_prepend(folder)
+    code, records = run(folder, "--backend", "no_gradients", "--measure", measure)
+    assert code == 0
+    assert ("no_gradients" in {entry["entrant"] for entry in of_kind(records, "sample")}) == runs
+    said = "left out: no_gradients, batches of 10, float32: has no gradients: not today"
+    assert (said in capsys.readouterr().out) == (not runs)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--backend", "nubma"], "backend 'nubma' is unknown: did you mean 'numba'?"),
+        (["--baseline", "vectorised"], "did you mean 'vectorized'?"),
+        (["--images", "151"], "151 images: expected at most 150"),
+        (["--batch", "61"], "batch 61: expected 1 to 60"),
+        (["--batch", "home"], "--batch home: expected a number of images"),
+        (["--results", __file__], "expected a JSON record a line"),
+        (["--sweep", "batch"], "expected batch=…"),
+        (["--sweep", "speed=1,2"], "expected batch=…"),
+        (["--sweep", "batch=10"], "at least two values"),
+        (["--sweep", "batch=10,10"], "at least two values"),
+        (["--sweep", "batch=10,0"], "expected a whole number from 1"),
+        (["--sweep", "threads=1,100000"], "100000 threads: expected 1 to"),
+        (["--sweep", "batch=60,all"], "--sweep: expected values that differ, found 60, 60"),
+        (["--sweep", "hidden=2,3", "--network", "784-10"], "expected a network with a hidden layer"),
+        (["--network", "10-10"], "images have 784 pixels, network 10-10"),
+        (["--precision", "0"], "expected a finite number from"),
+        (["--rounds", "1"], "expected a whole number from 2"),
+        (["--measure", "nothing"], "invalid choice"),
+        (["--threads", "100000"], "100000 threads: expected 1 to"),
+        (["--results", "/no/such/folder/file"], "expected a file in a folder that exists"),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code: Any = main(["race", *QUICK, *arguments])
+    except SystemExit as exit_:
+        code = exit_.code
+    error = capsys.readouterr().err
+    assert code != 0
+    assert said in error
+    assert error.count("\n") == 1

@@ -1,0 +1,136 @@
+"""`waterfall` and `batches` on small data: both rules for reaching a target, factors, and going on."""
+
+import json
+import re
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bench
+from bench.__main__ import main
+from bench.analysis import target
+from bench.analysis.accuracy import method_results
+from bench.commands import batches, waterfall
+from bench.experiments import tune
+from bench.experiments.accuracy import Step
+from bench.records.journal import Journal, read_records
+from bench.records.races import races_of
+from bench.tables import accuracy as accuracy_tables
+from bench.timing import threads
+from bench.training.worker import looks
+from bench.workloads import batch_sizes
+from bench.workloads.recipes import nesterov, relu
+from data import mnist
+from tests.helpers.digits import digits_of
+
+TINY = relu(784, 8, 10)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    mnist.write_folder(tmp_path / "digits", digits_of(600, 1), digits_of(200, 2))
+    monkeypatch.setattr(bench, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(threads, "cores", lambda: 1)
+    monkeypatch.setattr(target, "LEAST_SEEDS", 2)
+    monkeypatch.setenv("COLUMNS", "140")
+    fast = nesterov("fast", TINY, 20, 3, 0.1, "for a test")
+    slow = replace(fast, name="slow", batch=200, passes=60, fall="constant", momentum=0.0, order="file")
+    never = replace(slow, name="never", learning_rate=1e-6, passes=2)
+
+    def ways(seeds: int, slow_seeds: int) -> list[Step]:
+        return [
+            Step("slowly", "vectorized", "float64", slow, True, slow_seeds),
+            Step("never", "vectorized", "float32", never, True, slow_seeds),
+            Step("fast", "minibatch", "float32", fast, False, seeds),
+        ]
+
+    monkeypatch.setattr(waterfall, "waterfall_steps", ways)
+    monkeypatch.setattr(batches, "BATCHES", (20, 60))
+    monkeypatch.setattr(tune, "RATES", (1e-6, 0.1))
+    for module in (batches, tune, accuracy_tables):
+        monkeypatch.setattr(module, "TARGET", 0.6)
+    monkeypatch.setattr(batch_sizes, "WIDER", TINY)
+    for module in (batches, tune):
+        monkeypatch.setattr(module, "CHOSEN", tmp_path / "batches.json")
+    monkeypatch.setattr(tune, "HELD_OUT", 100)
+    return tmp_path
+
+
+def run(folder: Path, command: str, *arguments: str) -> int:
+    usual = ["--data", str(folder / "digits"), "--results", str(folder / "found.jsonl")]
+    return main([command, *usual, *arguments])
+
+
+def test_a_waterfall_has_factors_where_the_target_was_reached(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "waterfall", "--seeds", "3", "--slow-seeds", "2") == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^slowly +vectorized +[\d.e-]+ +[\d.]+ +all of 2 *$", out, re.MULTILINE), out
+    assert re.search(r"^never +vectorized +\([\d.e-]+\) +2 +0 of 2 \(\d+\.\d\d%\) *$", out, re.MULTILINE), out
+    assert re.search(
+        r"^fast +minibatch +[\d.e-]+ +3 +\d+\.\d\d% \(\d+\.\d\d%\) +> [\d.]+ +[\d.]+ *$", out, re.MULTILINE
+    ), out
+    records, _ = read_records(folder / "found.jsonl")
+    slowly, never, fast = method_results(races_of(records))
+    assert slowly.counts
+    assert not never.counts
+    assert fast.counts
+    for curve in slowly.curves:
+        assert curve.accuracy[-1] >= 0.9417 > curve.accuracy[-2]  # it ends where it first reaches it
+        assert curve.seconds == sorted(curve.seconds)
+        assert curve.passes[:2] == [0, pytest.approx(1 / 3)]
+    assert slowly.passes == pytest.approx(sum(curve.passes[-1] for curve in slowly.curves) / 2)
+    assert run(folder, "waterfall", "--seeds", "3", "--slow-seeds", "2") == 0
+    assert [e for e in read_records(folder / "found.jsonl")[0] if e["kind"] == "training"] == [
+        e for e in records if e["kind"] == "training"
+    ]
+
+
+def test_an_interruption_keeps_what_is_finished(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = Journal.record
+
+    def interrupted(self: Journal, *entries: dict[str, Any]) -> None:
+        if entries[0]["kind"] == "training" and entries[0]["race"] == 1:
+            raise KeyboardInterrupt
+        right(self, *entries)
+
+    monkeypatch.setattr(Journal, "record", interrupted)
+    assert run(folder, "waterfall", "--seeds", "3", "--slow-seeds", "2") == 130
+    out = capsys.readouterr().out
+    assert re.search(r"^slowly .*all of 2", out, re.MULTILINE), out
+    assert "goes on" in out
+
+
+def test_batches_take_the_rates_that_were_chosen_on_held_out_images(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usual = ["--backend", "minibatch", "--batch", "20", "60", "--seeds", "2"]
+    (folder / "batches.json").write_text("{}")
+    assert run(folder, "batches", *usual) == 1
+    assert "--batch 20: has no learning rate; choose one by `--batch 20 --choose`" in capsys.readouterr().err
+    assert run(folder, "batches", *usual, "--choose") == 0
+    chosen = json.loads((folder / "batches.json").read_text())
+    assert {batch: entry["rate"] for batch, entry in chosen.items()} == {"20": 0.1, "60": 0.1}
+    assert chosen["60"]["passes"]["1e-06"] is None
+    capsys.readouterr()
+    assert run(folder, "batches", *usual) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^20 +0\.1 .*all of 2", out, re.MULTILINE), out
+    small, all_ = method_results(races_of(read_records(folder / "found.jsonl")[0]))
+    assert small.passes < all_.passes
+    assert {row.case["learning_rate"] for row in (small, all_)} == {0.1}
+
+
+def test_looks_grow_with_the_updates_up_to_a_pass() -> None:
+    firsts = looks(2000, 100)
+    gaps = [after - before for before, after in pairwise(firsts)]
+    assert firsts[:3] == [0, 1, 2]
+    assert gaps == sorted(gaps)
+    assert gaps[-1] == 100
+    assert max(gap / first for gap, first in zip(gaps[10:], firsts[10:], strict=False)) <= 0.15
+    assert looks(1, 1) == [0]
+    assert looks(3, 1) == [0, 1, 2]

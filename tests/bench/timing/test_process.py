@@ -1,0 +1,161 @@
+"""A process for a backend: threads as asked for, stopped while it waits, and never left behind."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+import bench
+from bench.timing import threads
+from bench.timing.process import Child, ChildFailed
+
+ROOT = bench.ROOT
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can stop a process that must not stay behind")
+
+
+def echo(connection: Connection, *arguments: object) -> None:
+    """Say what it was started with, then everything it is told."""
+    connection.send(arguments)
+    while True:
+        connection.send(connection.recv())
+
+
+def tell_threads(connection: Connection) -> None:
+    import numpy  # noqa: F401
+
+    connection.send((threads.in_force(), [os.environ.get(variable) for variable in threads.VARIABLES]))
+
+
+def tell_cores(connection: Connection) -> None:
+    connection.send((len(os.sched_getaffinity(0)), os.environ.get("OF_THE_CHILD")))
+
+
+def leave(connection: Connection) -> None:
+    os._exit(3)
+
+
+def hang(connection: Connection) -> None:
+    while True:
+        pass
+
+
+def state_of(pid: int) -> str:
+    """R for running, S for sleeping, T for stopped, "" for gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return ""
+
+
+def test_it_answers_what_it_is_asked() -> None:
+    with Child(echo, 1, "two") as child:
+        assert child.answer(60) == (1, "two")
+        child.send({"three": 3})
+        assert child.answer(60) == {"three": 3}
+    assert child.process.exitcode is not None
+
+
+@pytest.mark.parametrize("n", range(1, threads.cores() + 1))
+def test_threads_reach_the_libraries_and_leave_this_process_alone(n: int) -> None:
+    before = dict(os.environ)
+    with Child(tell_threads, n_threads=n) as child:
+        in_force, variables = child.answer(60)
+    assert set(in_force.values()) == {n}
+    assert variables == [str(n)] * len(threads.VARIABLES)
+    assert dict(os.environ) == before
+
+
+@LINUX
+@pytest.mark.parametrize("n", range(1, threads.cores() + 1))
+def test_it_has_as_many_cores_as_threads_for_whoever_reads_no_variable(n: int) -> None:
+    before = os.sched_getaffinity(0)
+    with Child(tell_cores, n_threads=n, environment={"OF_THE_CHILD": "yes"}) as child:
+        assert child.answer(60) == (n, "yes")
+    with Child(tell_cores) as child:
+        assert child.answer(60) == (len(before), None)
+    assert os.sched_getaffinity(0) == before
+    assert "OF_THE_CHILD" not in os.environ
+
+
+def test_what_dies_or_hangs_is_told_apart() -> None:
+    with Child(leave) as child, pytest.raises(ChildFailed, match="exit code 3") as died:
+        child.answer(60)
+    assert died.value.what == "dies"
+    with Child(hang) as child, pytest.raises(ChildFailed, match=r"within 0\.5 s") as hung:
+        child.answer(0.5)
+    assert hung.value.what == "hangs"
+    assert not child.process.is_alive()
+
+
+def test_asking_the_dead_is_a_failure_too() -> None:
+    with Child(leave) as child:
+        child.process.join()
+        with pytest.raises(ChildFailed, match="exit code 3"):
+            ask(child)
+
+
+def ask(child: Child) -> None:
+    """The question may still go into the pipe of a dead child; an answer never comes."""
+    child.resume()
+    child.send("anybody there?")
+    child.answer(60)
+
+
+@LINUX
+def test_who_is_paused_is_stopped_until_it_is_resumed() -> None:
+    with Child(echo) as child:
+        child.answer(60)
+        child.pause()
+        pid = child.process.pid
+        assert pid is not None
+        os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
+        assert state_of(pid) == "T"
+        child.send("still there?")
+        child.resume()
+        assert child.answer(60) == "still there?"
+        child.pause()
+    assert state_of(pid) == ""  # ended although stopped
+
+
+PARENT = """
+import sys
+from bench.child import Child
+from tests_child_helpers import echo
+if __name__ == "__main__":
+    child = Child(echo)
+    child.answer(60)
+    child.pause()
+    print(child.process.pid, flush=True)
+    sys.stdin.read()
+"""
+
+
+@LINUX
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("fatal", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_if_the_parent_dies_no_child_stays_behind(fatal: signal.Signals, tmp_path: Path) -> None:
+    (tmp_path / "parent.py").write_text(PARENT)
+    (tmp_path / "tests_child_helpers.py").write_text(
+        "def echo(connection):\n    connection.send(())\n    while True:\n        connection.send(connection.recv())\n"
+    )
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
+    with subprocess.Popen(
+        [sys.executable, tmp_path / "parent.py"],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        watched = os.pidfd_open(pid)
+        parent.send_signal(fatal)
+        parent.wait(60)
+    assert select.select([watched], [], [], 60)[0] == [watched]  # readable once the process has ended
+    os.close(watched)

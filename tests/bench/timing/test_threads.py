@@ -1,0 +1,94 @@
+"""Threads are asked for before the libraries are imported, and read back from them."""
+
+import json
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+import bench
+from bench import UserError
+from bench.timing import threads
+
+ROOT = bench.ROOT
+
+READ_BACK = """
+import json
+from bench.timing import threads
+threads.request({wanted})
+import numpy, numba, scipy.linalg
+numpy.ones((4, 4)) @ numpy.ones((4, 4))
+print(json.dumps(threads.in_force()))
+"""
+
+
+def run_python(code: str) -> subprocess.CompletedProcess[str]:
+    without = {name: value for name, value in os.environ.items() if name not in threads.VARIABLES}
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=without, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("wanted", sorted({1, threads.cores()}))
+def test_the_libraries_obey(wanted: int) -> None:
+    done = run_python(READ_BACK.format(wanted=wanted))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert "numba" in found
+    assert len(found) > 1 or sys.platform == "darwin"  # Apple's BLAS does not tell
+    assert set(found.values()) == {wanted}
+
+
+def test_each_library_has_a_blas_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NumPy's wheels bring the OpenBLAS that SciPy's developers build, in a folder of NumPy's."""
+    loaded = [
+        {"internal_api": "openblas", "num_threads": 2, "filepath": "/x/numpy.libs/libscipy_openblas64_-8fb3d286.so"},
+        {"internal_api": "openblas", "num_threads": 3, "filepath": "/x/scipy.libs/libscipy_openblas-68440149.so"},
+        {"internal_api": "openmp", "num_threads": 4, "filepath": "/usr/lib/libgomp.so.1"},
+    ]
+    monkeypatch.setattr("threadpoolctl.threadpool_info", lambda: loaded)
+    others = ("numba", "torch", "jax")  # that other tests may have imported
+    found = {pool: count for pool, count in threads.in_force().items() if pool not in others}
+    assert found == {"openblas (numpy)": 2, "openblas (scipy)": 3, "openmp (other)": 4}
+
+
+def test_torch_tells_and_jax_has_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("threadpoolctl.threadpool_info", lambda: [])
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(get_num_threads=lambda: 3))
+    monkeypatch.setitem(sys.modules, "jax", SimpleNamespace())
+    found = {pool: count for pool, count in threads.in_force().items() if pool != "numba"}
+    assert found == {"torch": 3, "jax": threads.cores()}
+
+
+def test_too_late() -> None:
+    done = run_python("import numpy; from bench.timing import threads; threads.request(1)")
+    assert done.returncode != 0
+    assert done.stderr.splitlines()[-1] == "RuntimeError: threads must be requested before numpy is imported"
+
+
+def test_every_variable_is_set() -> None:
+    environment = {"OMP_NUM_THREADS": "64", "HOME": "somewhere"}
+    threads.request(1, environment)
+    assert environment == dict.fromkeys(threads.VARIABLES, "1") | {"HOME": "somewhere"}
+
+
+@pytest.mark.parametrize("wanted", [0, -1, threads.cores() + 1])
+def test_beyond_the_machine(wanted: int) -> None:
+    environment: dict[str, str] = {}
+    with pytest.raises(UserError, match=f"^{wanted} threads: expected 1 to {threads.cores()}, the cores"):
+        threads.request(wanted, environment)
+    assert not environment
+
+
+def test_cores_are_those_of_this_process() -> None:
+    assert 1 <= threads.cores() <= (os.cpu_count() or 1)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot bind a process to cores")
+def test_a_process_bound_to_one_core() -> None:
+    bound = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); from bench.timing import threads; "
+    assert run_python(bound + "print(threads.cores())").stdout == "1\n"
+    refused = run_python(bound + "threads.request(2)")
+    assert "2 threads: expected 1 to 1" in refused.stderr.splitlines()[-1]

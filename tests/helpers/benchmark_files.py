@@ -1,0 +1,138 @@
+"""Results files of pytest-benchmark, made up, and the report's words."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bench.records.files import Curve, Measurement, ResultSet
+from bench.records.journal import SCHEMA
+from reports.page import TEMPLATES
+
+NETWORK = "784-128-10 relu, softmax with cross_entropy"
+NOTICE = "Data: built-in digits, not MNIST; accuracies are not comparable with published ones."
+AWKWARD = (
+    '<script>alert("1")</script>',
+    "a|b`c*d_e",
+    "$\\alpha_1$ costs $2",
+    "../up/and\\down",
+    "_private",
+    "tab\there",
+)
+
+
+def measured(
+    quantity: Any,
+    backend: str,
+    samples: list[float],
+    plan: str = "",
+    *,
+    at_home: bool = True,
+    images: int = 60_000,
+    of_images: int = 60_000,
+    curve: Curve | None = None,
+) -> Measurement:
+    """A measurement whose user time is twice, whose system time half its wall time."""
+    return Measurement(
+        quantity=quantity,
+        backend=backend,
+        summary="",
+        lines_of_code=1234,
+        plan=plan,
+        at_home=at_home,
+        batch=128 if plan == "mini-batches" else None,
+        network=NETWORK,
+        dtype="float32",
+        images=images,
+        of_images=of_images,
+        samples=samples,
+        user_samples=[2 * sample for sample in samples],
+        system_samples=[sample / 2 for sample in samples],
+        prepare_seconds=0.0625,
+        agreement_error=3.21,
+        threads={"openblas": 2},
+        curve=curve,
+    )
+
+
+def curve(rounds: int, seconds: float, last: float = 0.968) -> Curve:
+    """From 10 % correct to `last`, the cost falling by half each round."""
+    return Curve(
+        [seconds * i for i in range(rounds + 1)],
+        [0.1, *(last - 0.01 * (rounds - i) for i in range(1, rounds + 1))],
+        [2.4 / 2**i for i in range(rounds + 1)],
+    )
+
+
+def result_set(*measurements: Measurement, **fields: Any) -> ResultSet:
+    known: dict[str, Any] = {
+        "path": Path("results.json"),
+        "when": "2026-02-03T04:05:06+00:00",
+        "machine": {"cpu": "a processor", "libraries": {"numpy": "2.0"}, "blas": [{"name": "openblas"}]},
+        "data_name": "MNIST",
+        "notice": None,
+        "measurements": list(measurements),
+    }
+    return ResultSet(**(known | fields))
+
+
+NAIVE = [
+    measured("round", "naive", [0.3, 0.25, 0.35], "full batch", images=2000, curve=curve(1, 8.75, 0.3)),
+    measured("round", "naive", [0.5, 0.5], "mini-batches", at_home=False, images=2000, curve=curve(1, 15)),
+    measured("outputs", "naive", [0.2], images=10_000, of_images=10_000),
+]
+SWIFT = [
+    measured("round", "swift", [0.5, 0.4, 0.9], "mini-batches", curve=curve(5, 0.5)),
+    measured("round", "swift", [0.1], "full batch", at_home=False),
+    measured("outputs", "swift", [0.02, 0.01, 0.03], images=10_000, of_images=10_000),
+]
+FLOOR = measured("floor", "floor", [0.1, 0.25, 0.3], at_home=False)
+GRADIENT = measured("gradient", "naive", [0.01], at_home=False, images=128, of_images=128)
+USUAL = result_set(*NAIVE, *SWIFT, FLOOR, GRADIENT)
+DIVERGED = replace(
+    SWIFT[0], backend="wild", curve=Curve([0, 1, 2, 3], [0.1, 0.2, 0.1, 0.1], [2.4, 1e300, math.inf, math.nan])
+)
+
+
+def words_of(figure: Any) -> str:
+    from matplotlib.text import Text
+
+    return "\n".join(text.get_text() for text in figure.findobj(Text) if text.get_visible())
+
+
+def without_ours(html: str) -> str:
+    """The page without the one script that is meant to be there."""
+    script = f"<script>{(TEMPLATES / 'sort.js').read_text(encoding='utf-8')}</script>"
+    assert html.count(script) == 1
+    return html.replace(script, "")
+
+
+def written(folder: Path, name: str, results: ResultSet) -> Path:
+    """A results file as pytest-benchmark writes it."""
+    benchmarks = []
+    for i, measurement in enumerate(results.measurements):
+        info = {key: value for key, value in vars(measurement).items() if key not in ("samples", "curve")}
+        if measurement.curve:
+            info["curve"] = vars(measurement.curve)
+        benchmarks.append({"name": f"bench_{i}", "extra_info": info, "stats": {"data": measurement.samples}})
+    content = {
+        "datetime": results.when,
+        "machine_info": {"digitbench": results.machine},
+        "benchmarks": benchmarks,
+        "digitbench": {
+            "schema": SCHEMA,
+            "data": results.data_name,
+            "data_sha256": "0" * 64,
+            "notice": results.notice,
+            "agreement": [{"failure": None}, *({"failure": line} for line in results.disagreements)],
+            "unavailable": results.unavailable,
+        },
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+SMALL = result_set(*NAIVE, *SWIFT, FLOOR, DIVERGED, notice=NOTICE, unavailable={"gpu": "needs a GPU"})

@@ -1,0 +1,77 @@
+"""Results files of races, made up."""
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.records.journal import SCHEMA
+from bench.tables.table import Sheet
+
+MACHINE = {"id": "0a1b2c3d", "cpu": "a processor", "cores": 2}
+WHEN = "2026-02-03T04:05:06+00:00"
+USUAL = {"slow": 0.4, "swift": 0.1, "twin": 0.1, "floor": 0.05}
+EVIL = "<script>alert('$1$')</script>\x1b[31m\u202e"
+
+
+def race_records(
+    seconds: dict[str, float] = USUAL,
+    *,
+    number: int = 0,
+    generations: int = 4,
+    rounds: int = 3,
+    noise: float = 0.01,
+    key: dict[str, Any] | None = None,
+    failing: tuple[str, ...] = (),
+    **header: Any,
+) -> list[dict[str, Any]]:
+    """The records of a race of these, with their seconds; the first is the baseline. Noise is lognormal."""
+    rng = np.random.default_rng(number)
+    known = {
+        "measure": "round",
+        "network": "784-128-10 relu, softmax with cross_entropy",
+        "sizes": [784, 128, 10],
+        "plan": "batches of 128",
+        "batch": 128,
+        "dtype": "float32",
+        "images": 6000,
+        "threads": 2,
+    } | (key or {})
+    about = {"race": number, "schema": SCHEMA, "purpose": "race", "when": WHEN, "command": "python -m bench race"}
+    about |= {"key": known, "baseline": next(iter(seconds)), "data": "MNIST", "notice": None, "machine": MACHINE}
+    entrants = {name: "floor" if name == "floor" else name for name in seconds}
+    records = [{"kind": "race", **about, "entrants": entrants, **header}, {"kind": "run", "race": number, "load": 0.25}]
+    for generation in range(generations):
+        here = {"race": number, "generation": generation}
+        for name, time in seconds.items():
+            process = {"backend": name, "images": known["images"], "threads": {"openblas": 2}}
+            process |= {"prepare": {"wall": 0.03125}, "first": {"wall": 2 * time}, "process_peak": 2**26}
+            process |= {"call_peak": 2**21, "summary": "", "home": 128, "lines_of_code": 99}
+            if name == "floor":
+                process["rates"] = {"gemm": 1e11, "bandwidth": 2e10}
+            records.append({"kind": "process", **here, "entrant": name, **process})
+        for one, (name, time) in itertools.product(range(rounds), seconds.items()):
+            wall = time * float(np.exp(rng.normal(0, noise)))
+            times = {"wall": wall, "user": 1.5 * wall, "system": 0.25 * wall}
+            records.append({"kind": "sample", **here, "round": one, "entrant": name, **times})
+        for name in failing:
+            records.append({"kind": "failure", **here, "entrant": name, "reason": "ended with exit code 3"})
+        load = {"seconds": 2.0, "stolen": 0.0, "load_before": 0.25, "load_after": 1.0}
+        records.append({"kind": "generation", **here, **load})
+    return [*records, {"kind": "end", "race": number, "reason": "the budget of 10 s is spent"}]
+
+
+def written(folder: Path, name: str, *several: list[dict[str, Any]]) -> Path:
+    """A results file: all headers, then all else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [entry for records in several for entry in records]
+    lines.sort(key=lambda entry: entry["kind"] != "race")
+    (folder / name).write_text("".join(json.dumps(entry) + "\n" for entry in lines))
+    return folder / name
+
+
+def rows_of(sheet: Sheet) -> dict[str, list[str]]:
+    assert {len(row) for row in sheet.rows} <= {len(sheet.heads)}
+    return {name: [" ".join(cell.split()) for cell in cells] for name, *cells in sheet.rows}

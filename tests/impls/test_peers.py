@@ -1,0 +1,158 @@
+"""The optional peers: what each says of itself, and that it is right on a small case.
+
+The whole conformance suite of a peer is run by `pytest --backend=NAME`: JAX and torch.compile compile for every shape,
+and that takes minutes. `torch_compile` is checked there alone.
+"""
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+import bench
+import impls
+from bench.agreement.check import lacks
+from bench.agreement.isolated import judge
+from bench.timing import threads
+from impls.contract import Array, Network, Plan, State, zero_velocities
+from impls.initialisation import initial_parameters
+from tests.suite.conformance import SOME, Case, case_of
+
+ROOT = bench.ROOT
+NETWORK = Network((12, 7, 4), "relu", "softmax", "cross_entropy")
+
+
+def peer(name: str) -> Any:
+    """The backend; skips where its library is absent. One that is there and cannot be imported is an error."""
+    if reason := impls.unavailable_reason(name):
+        pytest.skip(f"backend {name} {reason}")
+    return impls.load(name)
+
+
+def cases() -> list[Case]:
+    """Both dtypes, momentum and none, file order and shuffled; the last batch is short."""
+    return [
+        case_of(SOME[2], "float32", (5, 5, 3), momentum=0.9, order="shuffled"),
+        case_of(SOME[0], "float64", (5, 5, 3)),
+    ]
+
+
+@pytest.mark.parametrize("name", ["sklearn", "torch", "torch_manual", "jax"])
+def test_agrees_in_a_process_of_its_own(name: str) -> None:
+    if reason := impls.unavailable_reason(name):
+        pytest.skip(f"backend {name} {reason}")
+    results = judge(name, [(case.trial, case.expected) for case in cases()])
+    assert [result.failure for result in results if result.failure] == []
+    of_softmax = [result for result in results if result.trial == cases()[0].trial.name]
+    compared = {result.quantity.partition(" of ")[0] for result in of_softmax if not result.denial}
+    assert {"outputs", "parameters", "velocities"} <= compared
+    assert ("gradient" in compared) == (name != "sklearn")
+    # What is lacking counts only where it is needed.
+    assert lacks(of_softmax, "train", "outputs") == []
+    assert bool(lacks(of_softmax, "gradients")) == (name == "sklearn")
+
+
+# --- threads ---------------------------------------------------------------------------------------------------
+
+READ_BACK = "from bench.timing import threads; threads.request(1); import torch; print(threads.in_force()['torch'])"
+
+
+def test_torch_obeys_the_variables() -> None:
+    if reason := impls.unavailable_reason("torch"):
+        pytest.skip(f"backend torch {reason}")
+    without = {name: value for name, value in os.environ.items() if name not in threads.VARIABLES}
+    done = subprocess.run([sys.executable, "-c", READ_BACK], cwd=ROOT, env=without, capture_output=True, text=True)
+    assert done.stdout == "1\n", done.stderr
+
+
+# --- scikit-learn: what one call of partial_fit can do ------------------------------------------------------------
+
+
+def plan_of(bounds: list[tuple[int, int]], rates: list[float], order: Array | None = None) -> Plan:
+    starts, stops = np.array(bounds).T
+    return Plan(starts, stops, order, np.array(rates), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "rates", "calls"),
+    [
+        ([(0, 4), (4, 8), (8, 12), (12, 13)], [0.1] * 4, [(0, 4)]),  # a round with a short last batch
+        ([(0, 4), (4, 7), (7, 11)], [0.1] * 3, [(0, 2), (2, 3)]),  # what comes after a short one is another call
+        ([(0, 4), (4, 9)], [0.1] * 2, [(0, 1), (1, 2)]),  # larger
+        ([(0, 4), (4, 8)], [0.2, 0.1], [(0, 1), (1, 2)]),  # another rate
+        ([(0, 4), (4, 8)], [0.0, 0.0], [(0, 1), (1, 2)]),  # nothing moves, so each is put back
+        ([(0, 4), (5, 9), (9, 13)], [0.1] * 3, [(0, 1), (1, 3)]),  # a gap
+        ([(4, 8), (0, 4)], [0.1] * 2, [(0, 1), (1, 2)]),  # backwards
+    ],
+)
+def test_calls_of_partial_fit(bounds: Any, rates: Any, calls: Any) -> None:
+    found = peer("sklearn").calls(plan_of(bounds, rates))
+    assert [(call.start, call.stop) for call in found] == calls
+
+
+def test_sklearn_leaves_out_what_it_has_not() -> None:
+    backend = peer("sklearn")
+    said = [
+        backend.unsupported(quantity, NETWORK, "float32") for quantity in ("outputs", "train", "gradients", "costs")
+    ]
+    assert said[:2] == [None, None]
+    assert "clipped" in said[2]
+    assert "before each update" in said[3]
+    assert "no other outputs" in backend.unsupported("outputs", Network((12, 7, 4)), "float32")
+    assert "takes 2 classes" in backend.unsupported(
+        "train", Network((5, 2), "relu", "softmax", "cross_entropy"), "float32"
+    )
+    with pytest.raises(NotImplementedError, match="shows no gradient"):
+        backend.gradients(NETWORK, (), None)
+
+
+# --- torch.compile needs a compiler -------------------------------------------------------------------------------
+
+
+def test_without_a_compiler_torch_compile_is_unsupported(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = peer("torch_compile")
+    monkeypatch.setattr(backend, "COMPILER", "no-such-compiler")
+    for quantity in ("outputs", "gradients", "train"):
+        assert "there is no no-such-compiler; install one" in backend.unsupported(quantity, NETWORK, "float32")
+
+
+# --- JAX: updates of one size are one program ---------------------------------------------------------------------
+
+
+def test_runs_of_equal_size() -> None:
+    plan = plan_of([(0, 4), (4, 8), (8, 11), (0, 4), (1, 5)], [0.1] * 5)
+    runs = peer("jax").runs_of_equal_size(plan)
+    assert [(run.start, run.stop) for run in runs] == [(0, 2), (2, 3), (3, 5)]
+
+
+# --- SciPy --------------------------------------------------------------------------------------------------------
+
+
+def test_rows_are_views_and_blank_images_are_rows() -> None:
+    backend: Any = impls.load("scipy_sparse")
+    images = np.array([[0, 3, 0], [0, 0, 0], [5, 0, 7], [1, 0, 0]], np.uint8)
+    prepared = backend.prepare(Network((3, 2), pixel_scale=1.0), images, np.zeros(4, np.int64), "float32")
+    assert prepared.images.nnz == 4
+    some = backend.rows(prepared.images, 1, 4)
+    assert np.shares_memory(some.data, prepared.images.data)
+    np.testing.assert_array_equal(some.toarray(), images[1:])
+
+
+@pytest.mark.parametrize("pixel", [0, 255])
+def test_no_pixel_is_zero_or_all_are(pixel: int) -> None:
+    backend: Any = impls.load("scipy_sparse")
+    images, labels = np.full((6, 12), pixel, np.uint8), np.array([0, 1, 2, 3, 0, 1])
+    plan = plan_of([(0, 4), (4, 6)], [0.1, 0.1])
+    states = [trained(which, images, labels, plan) for which in (backend, impls.load("naive"))]
+    for layer, expected in zip(states[0].parameters, states[1].parameters, strict=True):
+        np.testing.assert_allclose(layer.weights, expected.weights, rtol=1e-12)
+        np.testing.assert_allclose(layer.biases, expected.biases, rtol=1e-12)
+
+
+def trained(backend: Any, images: Array, labels: Array, plan: Plan) -> State:
+    start = zero_velocities(initial_parameters(NETWORK, "he_normal", 3, "float64"))
+    state: State = backend.train(NETWORK, start, backend.prepare(NETWORK, images, labels, "float64"), plan)[0]
+    return state

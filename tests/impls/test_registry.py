@@ -1,0 +1,208 @@
+"""The registry: what there is, in which order, what is missing and why; and that listing imports nothing heavy."""
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import bench
+import impls
+from impls import BackendUnavailable, Entry, UnknownBackend
+from impls.__main__ import main
+
+ROOT = bench.ROOT
+LADDER = ("naive", "vectorized", "minibatch", "numba", "numba_dense", "numba_sparse")
+PEERS = ("scipy_sparse", "sklearn", "torch", "torch_compile", "torch_manual", "jax")
+LIBRARIES = ("sklearn", "torch", "jax")  # of the peers that are optional
+
+
+def run_python(*arguments: str) -> str:
+    """What this Python prints, in the repository's root."""
+    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder from which Python imports; what was imported from it is forgotten afterwards."""
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+# --- names -------------------------------------------------------------------------------------------------
+
+
+def test_ladder_order() -> None:
+    assert impls.names()[: len(LADDER + PEERS)] == (*LADDER, *PEERS)
+    assert impls.available()[: len(LADDER)] == LADDER
+    assert impls.REFERENCE == "naive"
+
+
+@pytest.mark.parametrize("name", [*LADDER, "scipy_sparse"])
+def test_a_backend_has_the_name_it_is_listed_under(name: str) -> None:
+    backend = impls.load(name)
+    assert name == backend.NAME
+    assert backend.DTYPES == ("float32", "float64")
+    assert backend.SUMMARY
+    assert "\n" not in backend.SUMMARY
+    assert (None if name in ("naive", "vectorized") else 128) == backend.HOME
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("vectorised", "vectorized"), ("numbs", "numba"), ("mini-batch", "minibatch")]
+)
+def test_the_nearest_name(typed: str, meant: str) -> None:
+    for look_up in (impls.entry, impls.load, impls.unavailable_reason):
+        with pytest.raises(UnknownBackend, match=f"'{typed}' is unknown: did you mean '{meant}'") as caught:
+            look_up(typed)
+        assert "naive, vectorized, minibatch, numba" in str(caught.value)
+
+
+def test_nothing_is_near() -> None:
+    with pytest.raises(UnknownBackend, match=r"^backend 'qqq' is unknown: There are: naive, "):
+        impls.load("qqq")
+
+
+# --- missing and broken libraries --------------------------------------------------------------------------
+
+
+def test_a_missing_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = Entry("impls.no_such_file", requires=("numpy", "no_such_library", "nor_this_one"), extra="accelerator")
+    monkeypatch.setitem(impls.BUILTIN, "absent", entry)
+    reason = impls.unavailable_reason("absent")
+    assert reason is not None
+    assert "needs no_such_library, nor_this_one, not installed" in reason
+    assert "pip install" in reason
+    assert "'.[accelerator]'" in reason
+    assert impls.names()[: len(LADDER + PEERS) + 1] == (*LADDER, *PEERS, "absent")
+    assert "absent" not in impls.available()
+    with pytest.raises(BackendUnavailable, match="backend 'absent' needs no_such_library, nor_this_one"):
+        impls.load("absent")
+
+
+@pytest.mark.parametrize("error", ["RuntimeError", "ImportError", "OSError"])
+def test_a_broken_library_is_a_fault(error: str, modules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (modules / "broken_library.py").write_text(f"raise {error}('its shared library is of another version')\n")
+    (modules / "backend_on_broken_library.py").write_text("import broken_library\n")
+    entry = Entry("backend_on_broken_library", requires=("broken_library",))
+    monkeypatch.setitem(impls.BUILTIN, "broken", entry)
+    assert impls.unavailable_reason("broken") is None
+    with pytest.raises(Exception, match="its shared library is of another version") as caught:
+        impls.load("broken")
+    assert caught.type.__name__ == error
+
+
+# --- backends of other packages ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def other_package(modules: Path) -> Path:
+    """A package, as if installed, with three backends; one of them has the name of one of ours."""
+    metadata = modules / "other_backends-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: other-backends\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(
+        "[digitbench.backends]\n"
+        "zeta = other_backends_zeta\n"
+        "alpha = other_backends_alpha\n"
+        "naive = other_backends_naive\n"
+    )
+    for name in ("zeta", "alpha", "naive"):
+        (modules / f"other_backends_{name}.py").write_text(f"NAME = {name!r}\nTHEIRS = True\n")
+    return modules
+
+
+@pytest.mark.usefixtures("other_package")
+def test_others_come_after_ours() -> None:
+    assert impls.names() == (*LADDER, *PEERS, "alpha", "zeta")
+    assert impls.unavailable_reason("zeta") is None
+    loaded = impls.load("zeta")
+    assert loaded.NAME == "zeta"
+    assert hasattr(loaded, "THEIRS")
+
+
+@pytest.mark.usefixtures("other_package")
+def test_others_cannot_take_our_names() -> None:
+    assert impls.entry("naive").module == "impls.naive"
+    assert not hasattr(impls.load("naive"), "THEIRS")
+
+
+@pytest.mark.usefixtures("other_package")
+def test_others_are_suggested_too() -> None:
+    with pytest.raises(UnknownBackend, match="did you mean 'alpha'"):
+        impls.load("alpah")
+
+
+def test_listing_others_imports_nothing(other_package: Path) -> None:
+    impls.available()
+    assert not {"other_backends_alpha", "other_backends_zeta", "other_backends_naive"} & sys.modules.keys()
+
+
+# --- from outside ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("room", ["data", "impls", "bench", "reports"])
+def test_importing_a_room_is_light(room: str) -> None:
+    heavy = ("numba", "matplotlib", "scipy", "PIL", "pooch", "requests", "jinja2", "torch", "jax", "sklearn")
+    code = f"import sys, {room}; print([name for name in {heavy} if name in sys.modules])"
+    assert run_python("-c", code) == "[]\n"
+
+
+def test_listing_the_backends_imports_none() -> None:
+    code = "import sys, impls; impls.available(); print([m for m in sys.modules if m.startswith(('impls.', 'numba'))])"
+    assert run_python("-c", code) == "[]\n"
+
+
+def test_the_command_lists_all(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Those of the base installation, each with what it is; a peer that is absent, with how it is to be had."""
+    found = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in LIBRARIES else found(name))
+    assert main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [*LADDER, *PEERS]
+    for name, line in zip((*LADDER, *PEERS), lines, strict=True):
+        if name in PEERS[1:]:
+            assert "not installed; `pip install -c constraints.txt '.[peers]'` brings it" in line
+            continue
+        assert "float32, float64" in line
+        assert "at home with" in line
+    assert lines[0].endswith("full batch")
+    assert lines[3].endswith("batches of 128")
+
+
+@pytest.mark.parametrize("argument", ["--colour", "naive"])
+def test_the_command_takes_no_options(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([argument])
+    assert caught.value.code == 2
+    assert capsys.readouterr() == (
+        "",
+        f"error: unrecognized arguments: {argument}; see `python -m impls --help`\n",
+    )
+
+
+def test_an_interrupt(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(impls, "load", interrupted)
+    assert main([]) == 130
+    assert capsys.readouterr() == ("", "interrupted\n")
+
+
+def test_a_reader_that_stops_early() -> None:
+    command = [sys.executable, "-m", "impls"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1

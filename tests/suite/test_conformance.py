@@ -1,0 +1,221 @@
+"""Every backend keeps every promise; in cases made with care, and in cases that nobody chose.
+
+`pytest --backend=NAME` runs this file for one backend. What a backend denies is not tested, and listed in the summary.
+"""
+
+import contextlib
+import functools
+import itertools
+import pickle
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from scipy.special import stdtrit
+
+import impls
+from bench import UserError
+from bench.agreement.check import QUANTITIES, Trial, reference
+from bench.agreement.isolated import judge
+from bench.workloads.plans import rounds_of_plans
+from data import Digits
+from impls.contract import Array, Backend, DType, Network, Plan, zero_velocities
+from impls.initialisation import initial_parameters
+from tests.suite import conformance
+from tests.suite.conformance import (
+    CHECKS,
+    EVERY,
+    SOME,
+    Case,
+    Denied,
+    answered,
+    case_of,
+    hold,
+    label_of,
+    trained_in_parts,
+)
+
+FATAL = ("hangs", "dies", "cannot be loaded")
+DTYPES = conformance.DTYPES
+
+
+@pytest.fixture(scope="session")
+def backend(judged: str, request: pytest.FixtureRequest) -> Backend:
+    """A backend that is available and, in a process of its own, neither hangs nor dies.
+
+    Those that need no more than the base installation are never left out.
+    """
+    config = request.config
+    if judged in impls.names() and (reason := impls.unavailable_reason(judged)):
+        needed = judged in config.getoption("require_backends") or not impls.entry(judged).extra
+        (pytest.fail if needed else pytest.skip)(f"backend {judged} {reason}")
+    made = [case_of(network, dtype, (5, 5, 3), momentum=0.9) for network in SOME for dtype in DTYPES]
+    for result in judge(judged, [(case.trial, case.expected) for case in made], config.getoption("time_limit")):
+        if result.quantity in FATAL:
+            message = result.failure or result.quantity
+            if config.getoption("backend"):
+                pytest.exit(f"error: {message}", returncode=1)
+            pytest.fail(message, pytrace=False)
+    return impls.find(judged)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def blocks_that_trials_fill() -> Iterator[None]:
+    """What `vectorized` takes at a time is more than nearly all trials have; here it is less, and changes no answer."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(impls.load("vectorized"), "BLOCK", 500)
+        yield
+
+
+# --- promise by promise -----------------------------------------------------------------------------------
+
+PROMISES = [
+    pytest.param(name, network, dtype, id=f"{name}-{label_of(network)}-{dtype}")
+    for name, check in CHECKS.items()
+    for network, dtype in itertools.product(check.networks, check.dtypes)
+]
+
+
+@pytest.mark.parametrize(("check", "network", "dtype"), PROMISES)
+def test_promise(
+    backend: Backend, check: str, network: Network, dtype: DType, denials: dict[tuple[str, ...], dict[str, None]]
+) -> None:
+    for quantity in QUANTITIES:
+        if reason := backend.unsupported(quantity, network, dtype):
+            denials.setdefault((backend.NAME, quantity, dtype, reason), {})[label_of(network)] = None
+    try:
+        CHECKS[check].run(backend, network, dtype)
+    except Denied as denied:
+        pytest.skip(f"denied by {backend.NAME}: {denied}")
+
+
+def test_a_backend_has_the_name_that_it_is_listed_under(backend: Backend, judged: str) -> None:
+    assert judged not in impls.names() or judged == backend.NAME
+
+
+# --- in cases that nobody chose -----------------------------------------------------------------------------
+
+QUIETLY = settings(max_examples=25, deadline=None, derandomize=True, database=None)
+DTYPE = st.sampled_from(DTYPES)
+
+
+@st.composite
+def trials(draw: st.DrawFn, updates: int) -> Trial:
+    """Any network, parameters, images and labels, with a plan of at most so many updates."""
+    network, dtype = draw(st.sampled_from(EVERY)), draw(DTYPE)
+    n = draw(st.integers(1, 12))
+    shape = (n, network.sizes[0])
+    floats = arrays.arrays(np.float32, shape, elements=st.floats(0, 255, width=32))
+    images = draw(st.one_of(arrays.arrays(np.uint8, shape), floats))
+    labels = draw(arrays.arrays(np.int64, n, elements=st.integers(0, network.sizes[-1] - 1)))
+    parameters = initial_parameters(network, "standard_normal", draw(st.integers(0, 1000)), dtype)
+    factor = np.array(draw(st.sampled_from((0.01, 0.3, 1.0, 3.0, 30.0) if updates == 1 else (0.3, 1.0))), dtype)
+    parameters = tuple(layer._replace(weights=layer.weights * factor) for layer in parameters)
+    return Trial("drawn by Hypothesis", network, parameters, images, labels, draw(plans(n, updates)))
+
+
+@st.composite
+def plans(draw: st.DrawFn, n: int, updates: int) -> Plan:
+    """Any starts and stops, with gaps and overlaps; any order, images left out or used twice; any rates."""
+    order = draw(st.none() | arrays.arrays(np.int64, st.integers(1, 15), elements=st.integers(0, n - 1)))
+    positions = n if order is None else len(order)
+    bounds = draw(st.lists(st.tuples(st.integers(0, positions - 1), st.integers(1, 15)), min_size=1, max_size=updates))
+    starts = [start for start, _ in bounds]
+    stops = [min(start + size, positions) for start, size in bounds]
+    rates = [draw(st.sampled_from((0.0, 0.01, 0.05, 0.3))) for _ in bounds]
+    return Plan(np.array(starts), np.array(stops), order, np.array(rates), draw(st.sampled_from((0.0, 0.5, 0.9))))
+
+
+def case_or_reject(trial: Trial) -> Case:
+    """The right answers; a training in which rounding alone could explain anything is no case."""
+    case = case_from(pickle.dumps(trial))
+    if case is None:
+        reject()
+    return case
+
+
+@functools.cache
+def case_from(pickled: bytes) -> Case | None:
+    """Every backend is given the same examples, so the reference needs to answer but once."""
+    trial = pickle.loads(pickled)
+    try:
+        return Case(trial, reference(trial))
+    except UserError:
+        return None
+
+
+@QUIETLY
+@given(trial=trials(updates=1))
+def test_any_evaluation(backend: Backend, trial: Trial) -> None:
+    case = case_or_reject(trial)
+    for quantity in ("outputs", "gradients"):
+        with contextlib.suppress(Denied):
+            hold(backend, case, answered(backend, trial, quantity))
+
+
+@QUIETLY
+@given(trial=trials(updates=6))
+def test_any_training(backend: Backend, trial: Trial) -> None:
+    case = case_or_reject(trial)
+    with contextlib.suppress(Denied):
+        hold(backend, case, answered(backend, trial, "train"))
+
+
+@QUIETLY
+@given(trial=trials(updates=4), cut=st.integers(1, 3))
+def test_any_training_in_two_parts(backend: Backend, trial: Trial, cut: int) -> None:
+    """A state says all that a training has to know."""
+    case = case_or_reject(trial)
+    with contextlib.suppress(Denied):
+        hold(backend, case, trained_in_parts(backend, trial, cut))
+
+
+# --- a whole training ------------------------------------------------------------------------------------------
+
+SEEDS = 10
+MARGIN = 0.01  # of the test images; the accuracy over seeds differs by less, whatever computes it
+CONFIDENCE = 0.99
+
+
+def digits_of(n: int, seed: int) -> Digits:
+    """Images of class patterns with so much noise that a small network is sometimes wrong."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 10, n)
+    patterns = np.random.default_rng(0).random((10, 64)) < 0.3
+    ink = patterns[labels] ^ (rng.random((n, 64)) < 0.25)
+    return Digits((ink * rng.integers(100, 256, (n, 64))).astype(np.uint8), labels)
+
+
+@functools.cache
+def accuracies(name: str, dtype: DType) -> Array:
+    """The share of test images that a backend gets right after a short training, seed by seed."""
+    backend = impls.find(name)
+    network = Network((64, 16, 10), "relu", "softmax", "cross_entropy")
+    train, test = digits_of(400, 1), digits_of(500, 2)
+    shares = []
+    for seed in range(SEEDS):
+        state = zero_velocities(initial_parameters(network, "he_normal", seed, dtype))
+        prepared = backend.prepare(network, train.images, train.labels, dtype)
+        for plan in rounds_of_plans(400, 20, 2, "shuffled", learning_rate=0.2, momentum=0.5, seed=seed):
+            state, _ = backend.train(network, state, prepared, plan)
+        outputs = backend.outputs(network, state.parameters, backend.prepare(network, test.images, None, dtype))
+        shares.append(np.mean(outputs.argmax(axis=1) == test.labels))
+    return np.array(shares)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_whole_training_is_as_accurate_as_any(backend: Backend, judged: str, dtype: DType) -> None:
+    """The interval of the mean paired difference to `vectorized` in float64 lies within the margin."""
+    network = Network((64, 16, 10), "relu", "softmax", "cross_entropy")
+    for quantity in ("outputs", "train"):
+        if reason := backend.unsupported(quantity, network, dtype):
+            pytest.skip(f"denied by {backend.NAME}: {quantity} for {network} in {dtype}: {reason}")
+    expected = accuracies("vectorized", "float64")
+    assert 0.6 < expected.mean() < 0.95  # neither chance nor perfect: it could differ
+    assert expected.std() > 0.002
+    difference = accuracies(judged, dtype) - expected
+    reach = stdtrit(SEEDS - 1, (1 + CONFIDENCE) / 2) * difference.std(ddof=1) / np.sqrt(SEEDS)
+    assert abs(difference.mean()) + reach < MARGIN, f"{backend.NAME}: {difference.mean():.4f} +- {reach:.4f}"
