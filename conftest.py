@@ -27,8 +27,8 @@ NAMED_AT_MOST = 3  # networks in one line of the summary
 
 
 # What backends deny: the networks, in the order in which they were met, by backend, quantity, dtype and reason.
-Denials = dict[tuple[str, str, str, str], dict[str, None]]
-DENIALS = pytest.StashKey[Denials]()
+UnsupportedParts = dict[tuple[str, str, str, str], dict[str, None]]
+UNSUPPORTED = pytest.StashKey[UnsupportedParts]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -61,7 +61,7 @@ def names_of(text: str) -> list[str]:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse names of backends that do not exist."""
-    config.stash[DENIALS] = {}
+    config.stash[UNSUPPORTED] = {}
     if hasattr(config, "workerinput"):  # of pytest-xdist: the workers share the cores, so BLAS has one thread in each
         os.environ["OPENBLAS_NUM_THREADS"] = "1"  # in processes that tests start
         os.environ.pop("PYTEST_XDIST_WORKER", None)  # a pytest that a test starts is no worker
@@ -109,10 +109,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """`judged` is the one backend that was asked for, or all in ladder order, but peers only where required."""
-    if "judged" in metafunc.fixturenames:
+    if "checked" in metafunc.fixturenames:
         asked_for, required = (metafunc.config.getoption(option) for option in ("backend", "require_backends"))
         names = [name for name in impls.names() if impls.entry(name).extra != PEERS or name in required]
-        metafunc.parametrize("judged", names if asked_for is None else [asked_for], scope="session")
+        metafunc.parametrize("checked", names if asked_for is None else [asked_for], scope="session")
 
 
 @pytest.fixture
@@ -139,17 +139,17 @@ def without_rates(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def denials(request: pytest.FixtureRequest) -> Denials:
+def denials(request: pytest.FixtureRequest) -> UnsupportedParts:
     """What backends deny, to be listed in the summary."""
-    return request.config.stash[DENIALS]
+    return request.config.stash[UNSUPPORTED]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """List what was not tested, as the backend says that it does not have it."""
-    denied = terminalreporter.config.stash[DENIALS]
-    if denied:
+    unsupported = terminalreporter.config.stash[UNSUPPORTED]
+    if unsupported:
         terminalreporter.section("denied by backends, so not tested")
-    for (backend, quantity, dtype, reason), networks in denied.items():
+    for (backend, quantity, dtype, reason), networks in unsupported.items():
         shown = list(networks)[:NAMED_AT_MOST]
         more = f" and {len(networks) - len(shown)} more" if len(networks) > len(shown) else ""
         terminalreporter.write_line(

@@ -16,7 +16,7 @@ from bench.records import fingerprint
 from bench.timing import threads
 from bench.timing.clock import Clock
 from bench.timing.floor import floor_products
-from bench.training.loop import evaluate, prepare, train_rounds
+from bench.training.loop import evaluate, prepare, train_epochs
 from bench.workloads.cases import CASES, FULL_BATCH, MINI_BATCHES, SAME_PLAN, Case, home
 from data import Dataset, Digits
 from impls.contract import Backend, zero_velocities
@@ -26,7 +26,7 @@ GRADIENT_SAMPLES = 50  # a gradient of a batch takes well under a millisecond
 # A round of the reference takes many seconds: its repeated samples are of fewer images and scaled, its curve is one
 # true round.
 REFERENCE_IMAGES = 2000
-REFERENCE_ROUNDS = 1
+REFERENCE_EPOCHS = 1
 GRADIENT_BATCH = MINI_BATCHES.batch
 
 
@@ -72,8 +72,8 @@ def describe(
         "backend": backend.NAME,
         "summary": backend.SUMMARY,
         "lines_of_code": fingerprint.lines_of_code(cast(ModuleType, backend)),
-        "plan": case.plan_name if quantity == "round" else "",
-        "at_home": case.batch == backend.HOME,
+        "plan": case.plan_name if quantity == "epoch" else "",
+        "default_batch": case.batch == backend.BATCH_SIZE,
         "batch": case.batch,
         "network": str(case.network),
         "dtype": case.dtype,
@@ -112,16 +112,16 @@ def bench_gradient(benchmark: Benchmark, backend: Backend, agreed: float, digits
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.plan_name)
 @pytest.mark.needs("train", "outputs")
 @pytest.mark.benchmark(group="training: one round")
-def bench_round(benchmark: Benchmark, backend: Backend, case: Case, agreed: float, digits: Dataset) -> None:
+def bench_epoch(benchmark: Benchmark, backend: Backend, case: Case, agreed: float, digits: Dataset) -> None:
     """One round of training from the initial parameters; beside it, off its clock, how training goes on."""
     benchmark.group = f"training: one round, {case.plan_name}"
     of_images = len(digits.train.labels)
     slow = backend.NAME == impls.REFERENCE
     n = min(of_images, REFERENCE_IMAGES) if slow else of_images
     split = prepare(backend, case.network, Digits(digits.train.images[:n], digits.train.labels[:n]), case.dtype)
-    (plan,) = case.plans(n, rounds=1)
+    (plan,) = case.plans(n, epochs=1)
     parameters = case.parameters()
-    benchmark.extra_info |= describe(backend, "round", case, n, of_images, agreed, split.elapsed.wall * of_images / n)
+    benchmark.extra_info |= describe(backend, "epoch", case, n, of_images, agreed, split.elapsed.wall * of_images / n)
     measure(
         benchmark,
         backend.train,
@@ -129,8 +129,8 @@ def bench_round(benchmark: Benchmark, backend: Backend, case: Case, agreed: floa
         SAMPLES,
     )
     if case in (home(backend), SAME_PLAN):
-        rounds = REFERENCE_ROUNDS if slow else case.rounds
-        curve = training_curve(backend, case, digits, rounds)
+        epochs = REFERENCE_EPOCHS if slow else case.epochs
+        curve = training_curve(backend, case, digits, epochs)
         benchmark.extra_info |= {
             "curve": curve,
             "cost": curve["train_cost"][-1],
@@ -138,16 +138,16 @@ def bench_round(benchmark: Benchmark, backend: Backend, case: Case, agreed: floa
         }
 
 
-def training_curve(backend: Backend, case: Case, digits: Dataset, rounds: int) -> dict[str, list[float]]:
+def training_curve(backend: Backend, case: Case, digits: Dataset, epochs: int) -> dict[str, list[float]]:
     """Seconds of training, per cent of the test images and cost over the training images, round by round."""
     train = prepare(backend, case.network, digits.train, case.dtype)
     test = prepare(backend, case.network, digits.test, case.dtype)
     curve: dict[str, list[float]] = {"seconds": [], "test_accuracy": [], "train_cost": []}
-    plans = case.plans(len(train.labels), rounds)
-    for point in train_rounds(backend, case.network, case.parameters(), train, plans):
+    plans = case.plans(len(train.labels), epochs)
+    for point in train_epochs(backend, case.network, case.parameters(), train, plans):
         parameters = point.state.parameters
         curve["seconds"].append(point.elapsed.wall)
-        curve["test_accuracy"].append(evaluate(backend, case.network, parameters, test).share_correct)
+        curve["test_accuracy"].append(evaluate(backend, case.network, parameters, test).accuracy)
         curve["train_cost"].append(evaluate(backend, case.network, parameters, train).cost)
     return curve
 
@@ -165,7 +165,7 @@ def bench_floor(benchmark: Benchmark, digits: Dataset) -> None:
         "summary": "the two products of the first layer over all training images, a NumPy matmul each",
         "lines_of_code": 0,
         "plan": "",
-        "at_home": False,
+        "default_batch": False,
         "batch": None,
         "network": str(case.network),
         "dtype": case.dtype,

@@ -8,8 +8,8 @@ import data
 import impls
 from bench import UserError
 from bench.agreement.check import Result, lacks, plain, reference
-from bench.agreement.isolated import Case, judge
-from bench.agreement.problems import trial_of
+from bench.agreement.isolated import PosedProblem, check_isolated
+from bench.agreement.problems import problem_of
 from bench.records import environment, fingerprint
 from bench.records.journal import SCHEMA
 from bench.timing import threads
@@ -80,11 +80,11 @@ def backend_name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def cases(digits: data.Dataset) -> list[Case]:
+def cases(digits: data.Dataset) -> list[PosedProblem]:
     """What every backend has to compute before it is timed."""
     try:
-        trials = [trial_of(case, digits.train) for case in CASES]
-        return [(trial, reference(trial)) for trial in trials]
+        problems = [problem_of(case, digits.train) for case in CASES]
+        return [(problem, reference(problem)) for problem in problems]
     except UserError as error:
         pytest.exit(f"error: {error}", returncode=1)
 
@@ -97,14 +97,14 @@ def verdicts() -> dict[str, list[Result]]:
 
 @pytest.fixture
 def agreed(
-    backend_name: str, cases: list[Case], verdicts: dict[str, list[Result]], request: pytest.FixtureRequest
+    backend_name: str, cases: list[PosedProblem], verdicts: dict[str, list[Result]], request: pytest.FixtureRequest
 ) -> float:
     """The backend's worst error in eps over all cases.
 
     One that disagrees is not timed, nor one that denies what the benchmark's mark `needs` lists.
     """
     if backend_name not in verdicts:
-        verdicts[backend_name] = judge(backend_name, cases)
+        verdicts[backend_name] = check_isolated(backend_name, cases)
         request.config.stash[RESULTS]["agreement"] += [plain(result) for result in verdicts[backend_name]]
     results = verdicts[backend_name]
     failures = [result.failure for result in results if result.failure]

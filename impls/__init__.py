@@ -41,7 +41,7 @@ BUILTIN = {
     "jax": Entry("impls.jax_scan", requires=("jax",), extra="peers"),
 }
 REFERENCE = "naive"
-PARTS = ("NAME", "SUMMARY", "DTYPES", "HOME", "unsupported", "prepare", "outputs", "gradients", "train")
+PARTS = ("NAME", "SUMMARY", "DTYPES", "BATCH_SIZE", "unsupported", "prepare", "outputs", "gradients", "train")
 
 
 class UnknownBackend(ValueError):

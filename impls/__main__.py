@@ -35,7 +35,7 @@ def described(name: str) -> str:
     if reason is not None:
         return f"unavailable: {reason}"
     backend = impls.load(name)
-    home = "full batch" if backend.HOME is None else f"batches of {backend.HOME}"
+    home = "full batch" if backend.BATCH_SIZE is None else f"batches of {backend.BATCH_SIZE}"
     return f"{backend.SUMMARY}; {', '.join(backend.DTYPES)}; at home with {home}"
 
 

@@ -155,7 +155,7 @@ class Backend(Protocol):
         """The dtypes it computes in."""
 
     @property
-    def HOME(self) -> int | None:
+    def BATCH_SIZE(self) -> int | None:
         """Images per update of the plan it is at home with; None: the full batch, one update a round."""
 
     def unsupported(self, quantity: Quantity, network: Network, dtype: DType, /) -> str | None:

@@ -20,7 +20,7 @@ from impls.contract import Array, DType, Layer, Network, Parameters, Plan, Quant
 NAME: Final = "jax"
 SUMMARY: Final = "JAX: derived gradients, a plan compiled as one loop by lax.scan"
 DTYPES: Final = ("float32", "float64")
-HOME: Final = 128
+BATCH_SIZE: Final = 128
 
 jax.config.update("jax_enable_x64", True)  # otherwise there is no float64
 

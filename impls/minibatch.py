@@ -19,7 +19,7 @@ from impls.contract import Array, DType, Layer, Network, Parameters, Plan, Quant
 NAME: Final = "minibatch"
 SUMMARY: Final = "matrices for many small updates: buffers made once, everything in place"
 DTYPES: Final = ("float32", "float64")
-HOME: Final = 128
+BATCH_SIZE: Final = 128
 
 BLOCK: Final = 1000  # images at a time where only outputs are asked
 MOST: Final = 400_000_000  # bytes of scaled images to make beforehand: 60,000 of MNIST's, even in float64

@@ -19,7 +19,7 @@ from impls.contract import Array, DType, Layer, Network, Parameters, Plan, Quant
 NAME: Final = "naive"
 SUMMARY: Final = "one image at a time, NumPy vectors; the reference"
 DTYPES: Final = ("float32", "float64")
-HOME: Final = None
+BATCH_SIZE: Final = None
 
 
 class Prepared(NamedTuple):

@@ -29,7 +29,7 @@ from impls.contract import Array, DType, Layer, Network, Parameters, Plan, Quant
 NAME: Final = "numba_dense"
 SUMMARY: Final = "numba around BLAS: images shared out to threads, products by BLAS, compiled loops between them"
 DTYPES: Final = ("float32", "float64")
-HOME: Final = 128
+BATCH_SIZE: Final = 128
 
 SIGMOID, RELU, TANH, SOFTMAX = range(4)
 CODES: Final = {"sigmoid": SIGMOID, "relu": RELU, "tanh": TANH, "softmax": SOFTMAX}

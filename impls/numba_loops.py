@@ -22,7 +22,7 @@ from impls.contract import Array, DType, Layer, Network, Parameters, Plan, Quant
 NAME: Final = "numba"
 SUMMARY: Final = "the naive loops compiled by numba, all cores, a whole plan in one call"
 DTYPES: Final = ("float32", "float64")
-HOME: Final = 128
+BATCH_SIZE: Final = 128
 
 SIGMOID, RELU, TANH, SOFTMAX = range(4)
 CODES: Final = {"sigmoid": SIGMOID, "relu": RELU, "tanh": TANH, "softmax": SOFTMAX}

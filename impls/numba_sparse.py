@@ -31,7 +31,7 @@ from impls.contract import Array, DType, Layer, Network, Parameters, Plan, Quant
 NAME: Final = "numba_sparse"
 SUMMARY: Final = "numba: zero pixels skipped, sums in vector registers, weights shared out by columns"
 DTYPES: Final = ("float32", "float64")
-HOME: Final = 128
+BATCH_SIZE: Final = 128
 
 SIGMOID, RELU, TANH, SOFTMAX = range(4)
 CODES: Final = {"sigmoid": SIGMOID, "relu": RELU, "tanh": TANH, "softmax": SOFTMAX}

@@ -21,7 +21,7 @@ from impls.contract import Array, DType, Layer, Network, Parameters, Plan, Quant
 NAME: Final = "sklearn"
 SUMMARY: Final = "scikit-learn's MLPClassifier, as few calls of partial_fit as the plan allows"
 DTYPES: Final = ("float32", "float64")
-HOME: Final = 128
+BATCH_SIZE: Final = 128
 
 ACTIVATIONS: Final = {"sigmoid": "logistic", "relu": "relu", "tanh": "tanh"}
 

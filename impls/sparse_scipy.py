@@ -15,7 +15,7 @@ from impls.contract import Array, DType, Layer, Network, Parameters, Plan, Quant
 NAME: Final = "scipy_sparse"
 SUMMARY: Final = "matrices, with the images as SciPy's sparse rows"
 DTYPES: Final = ("float32", "float64")
-HOME: Final = 128
+BATCH_SIZE: Final = 128
 
 
 class Prepared(NamedTuple):

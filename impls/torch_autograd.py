@@ -16,7 +16,7 @@ from impls.contract import Array, DType, Layer, Network, Parameters, Plan, Quant
 NAME: Final = "torch"
 SUMMARY: Final = "PyTorch as everyone writes it: autograd and optim.SGD"
 DTYPES: Final = ("float32", "float64")
-HOME: Final = 128
+BATCH_SIZE: Final = 128
 
 # MKL picks a function's kernel when it is first called; where threads do that at once, one of them may for that call
 # take one that is right to 12 bits only (PyTorch's issue 188792). So the first call of tanh is here, of one number.

@@ -23,7 +23,7 @@ from impls.contract import Array, DType, Layer, Network, Parameters, Plan, Quant
 NAME: Final = "torch_compile"
 SUMMARY: Final = "PyTorch under torch.compile: an update is one compiled function"
 DTYPES: Final = ("float32", "float64")
-HOME: Final = 128
+BATCH_SIZE: Final = 128
 
 COMPILER: Final = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
 # A program for each network, dtype and size of batch may be many programs; torch would stop with an error at 256.

@@ -15,7 +15,7 @@ from impls.contract import Array, DType, Layer, Network, Parameters, Plan, Quant
 NAME: Final = "vectorized"
 SUMMARY: Final = "the whole batch as matrices, in blocks of rows"
 DTYPES: Final = ("float32", "float64")
-HOME: Final = None
+BATCH_SIZE: Final = None
 
 BLOCK: Final = 5000  # images: fewer, and NumPy's calls begin to count; more, and activations leave the caches
 

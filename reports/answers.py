@@ -15,7 +15,7 @@ from bench.analysis.article import Effect, effects, experiment_results
 from bench.analysis.peers import ordered_rows
 from bench.analysis.race import fastest_first, times_of
 from bench.records.files import Measurement
-from bench.records.races import Raced
+from bench.records.races import RaceResult
 from bench.tables import benchmarks
 from bench.tables.article import effect_in_words, effect_name
 from bench.tables.race import work
@@ -50,7 +50,7 @@ def looping(chosen: Chosen) -> str | None:
     race = race_with(chosen, LOOP, VECTORIZED)
     if race is None:
         return looping_of_benchmarks(chosen)
-    compiled = [name for name in race.entrants if name != FLOOR and name not in (LOOP, VECTORIZED)]
+    compiled = [name for name in race.participants if name != FLOOR and name not in (LOOP, VECTORIZED)]
     found = {name: faster_than(race, name, LOOP) for name in (VECTORIZED, *compiled)}
     known = {name: words for name, words in found.items() if words}
     if VECTORIZED not in known:
@@ -103,8 +103,8 @@ def mini_batches_of_sizes(chosen: Chosen) -> str | None:
     if largest.counts and ratio:
         sooner = f"{faster(ratio)} as the largest (seed by seed, {len(best.walls)} seeds)"
     answer = (
-        f"{begun}: a round in batches of {best.case['batch']:,} takes {in_short(best.a_pass / largest.a_pass)} times "
-        f"as long as in batches of {largest.case['batch']:,}, the largest; but they reach {target} first, in "
+        f"{begun}: an epoch in batches of {best.case['batch']:,} takes {in_short(best.an_epoch / largest.an_epoch)} "
+        f"times as long as in batches of {largest.case['batch']:,}, the largest; but they reach {target} first, in "
         f"{number(best.seconds)} s, {sooner}."
     )
     smallest = found[0]
@@ -118,7 +118,7 @@ def mini_batches_of_benchmarks(chosen: Chosen) -> str | None:
     """From the benchmarks, with one update a round and with many, each at its own rate."""
     if chosen.benchmarks is None:
         return None
-    mine = [one for one in chosen.benchmarks.measurements if one.quantity == "round" and one.backend == VECTORIZED]
+    mine = [one for one in chosen.benchmarks.measurements if one.quantity == "epoch" and one.backend == VECTORIZED]
     full = next((one for one in mine if one.batch is None and one.curve), None)
     small = next((one for one in mine if one.batch is not None and one.curve), None)
     if full is None or small is None:
@@ -282,13 +282,13 @@ QUESTIONS: Sequence[tuple[str, Callable[[Chosen], str | None], str]] = (
 )
 
 
-def race_with(chosen: Chosen, *names: str) -> Raced | None:
+def race_with(chosen: Chosen, *names: str) -> RaceResult | None:
     """The race, if all of these have times in it."""
     race = chosen.race.races[0] if chosen.race else None
     return race if race and set(names) <= set(times_of(race)) else None
 
 
-def faster_than(race: Raced, name: str, baseline: str) -> str | None:
+def faster_than(race: RaceResult, name: str, baseline: str) -> str | None:
     """ "24.1 [23.2, 25.0] times as fast"; None where there are no times of both."""
     ratio = statistics.ratio(race.rounds(), name, baseline)
     if ratio is None or not math.isfinite(ratio.estimate):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bench.records.files import ResultSet
-from bench.records.races import Raced
+from bench.records.races import RaceResult
 from bench.tables.table import Sheet, printable
 from reports.answers import answers
 from reports.sections import headlines, left_out, origins, remarks, sections
@@ -51,16 +51,16 @@ def file_name(title: str) -> str:
     return "-".join(re.findall(r"[a-z0-9]+", title.lower()))[:60] or "table"
 
 
-def article_samples(races_: Sequence[Raced]) -> list[list[str]]:
+def article_samples(races_: Sequence[RaceResult]) -> list[list[str]]:
     """What was trained, a row each, for the file of all samples: after its name, as its heads have it."""
     return [
         [
             "training",
-            course["entrant"],
+            course["participant"],
             course["setting"],
             str(course["seed"]),
             "",
-            str(race.key["images"] * course["rounds"]),
+            str(race.key["images"] * course["epochs"]),
             *(repr(course[part]) for part in ("wall", "user", "system")),
         ]
         for race in races_
@@ -112,14 +112,14 @@ def samples(files: list[ResultSet]) -> list[list[str]]:
             rows += [[*what, "", str(i), str(measured.images), *map(repr, time)] for i, time in enumerate(times)]
         rows += [[results.path.name, *row] for row in article_samples(results.races)]
         for race in results.races:
-            for name, entrant in race.entrants.items():
+            for name, participant in race.participants.items():
                 plan = ", ".join(filter(None, [race.key["plan"], str(race.about.get("way", ""))]))
                 what = [results.path.name, race.key["measure"], name, plan]
-                for training in sorted(entrant.trainings, key=lambda one: one.seed):
+                for training in sorted(participant.trainings, key=lambda one: one.seed):
                     where = training.seed, "", training.images or race.key["images"]
                     rows.append([*what, *map(str, where), repr(training.wall), "", ""])
-                for one in sorted(entrant.samples, key=lambda one: (one.generation, one.round)):
-                    counts = one.generation, one.round, entrant.images
+                for one in sorted(participant.samples, key=lambda one: (one.generation, one.round)):
+                    counts = one.generation, one.round, participant.images
                     rows.append([*what, *map(str, counts), repr(one.wall), repr(one.user), repr(one.system)])
     return rows
 

@@ -67,7 +67,7 @@ def sections(chosen: Chosen) -> list[Section]:
 
 def of_benchmarks(results: ResultSet) -> Section:
     """The two tables of pytest-benchmark's results."""
-    sheets = [benchmarks.at_home(results).sheet, benchmarks.on_same_plan(results).sheet]
+    sheets = [benchmarks.default_batch(results).sheet, benchmarks.on_same_plan(results).sheet]
     figures = [drawing.name for drawing in DRAWINGS]
     return Section("The benchmarks, one backend after the other", [], sheets, benchmarks.EXPLANATION, figures)
 
@@ -82,10 +82,10 @@ def headlines(chosen: Chosen) -> list[str]:
 def left_out(chosen: Chosen) -> list[str]:
     """Who is in no table and no figure: a line each, with the reason."""
     lines = [line for results in chosen.files for line in benchmarks.left_out_of(results)]
-    denied = (
-        f"{name}: {why}" for results in chosen.files for race in results.races for name, why in race.denied.items()
+    unsupported = (
+        f"{name}: {why}" for results in chosen.files for race in results.races for name, why in race.unsupported.items()
     )
-    return list(dict.fromkeys([*lines, *denied]))
+    return list(dict.fromkeys([*lines, *unsupported]))
 
 
 def limits(chosen: Chosen) -> list[str]:

@@ -85,7 +85,7 @@ class Chosen:
         first = benchmarks.ladder(self.benchmarks) if self.benchmarks else []
         others = [*self.of_steps, *self.of_article, *filter(None, [self.comparison])]
         races = [race for results in without(self.files, others) for race in results.races]
-        return list(dict.fromkeys([*first, *(name for race in races for name in race.entrants)]))
+        return list(dict.fromkeys([*first, *(name for race in races for name in race.participants)]))
 
 
 def choose(paths: Sequence[Path]) -> Chosen:
@@ -147,14 +147,16 @@ def against(chosen: Chosen, baseline: str) -> Chosen:
     """
     parts = [chosen.race, *chosen.side_by_side, *chosen.sweeps.values(), chosen.peers, chosen.accuracy]
     several = {id(results): results for results in parts if results}
-    entrants = dict.fromkeys(name for results in several.values() for race in results.races for name in race.entrants)
-    if baseline not in entrants:
-        known = ", ".join(entrants) or "nobody"
+    participants = dict.fromkeys(
+        name for results in several.values() for race in results.races for name in race.participants
+    )
+    if baseline not in participants:
+        known = ", ".join(participants) or "nobody"
         raise UserError(f"--baseline {baseline}: expected one who ran in a race among these results, found {known}")
     changed = {
         number: replace(results, races=[replace(race, baseline=baseline) for race in results.races])
         for number, results in several.items()
-        if all(baseline in race.entrants for race in results.races)
+        if all(baseline in race.participants for race in results.races)
     }
     left = [results.path.name for number, results in several.items() if number not in changed]
     notes = [f"Against the baseline of before, as {baseline} did not run in all of it: {', '.join(left)}"] * bool(left)
@@ -212,7 +214,7 @@ def kind_of(results: ResultSet) -> str:
     """Which place a file takes; "" for none, "empty" for a race that was left before its first generation ended."""
     from bench.analysis.race import swept
 
-    if results.portrait:
+    if results.inspection:
         return NETWORK
     if not results.races:
         return BENCHMARKS
@@ -227,7 +229,7 @@ def kind_of(results: ResultSet) -> str:
         except ValueError:
             return ""
     if purpose in STEPS:
-        return purpose if all(len(race.entrants) == 1 and race.target for race in results.races) else ""
+        return purpose if all(len(race.participants) == 1 and race.target for race in results.races) else ""
     if purpose in ARTICLE:
         needed = {"name", "backend", "changes" if purpose == "article-relu" else "figures"}
         return purpose if all(needed <= set(race.about) for race in results.races) else ""

@@ -23,7 +23,7 @@ QUANTITIES: tuple[Quantity, ...] = ("outputs", "gradients", "costs", "train")
 TELLING = 0.01  # a training in which rounding alone may move parameters by more of their size tells nothing
 
 
-class Trial(NamedTuple):
+class Problem(NamedTuple):
     """What is computed: outputs, cost and gradient of all images, and a training over a plan, at rest at first."""
 
     name: str
@@ -45,13 +45,13 @@ class Result(NamedTuple):
     """One comparison; `failure` says in one line why it failed, None if it did not."""
 
     backend: str
-    trial: str
+    problem: str
     dtype: str
     quantity: str  # "outputs", "cost", "gradient of layer 1 weights", ...
     error: float  # in eps of the dtype
     allowed: float  # in eps
     failure: str | None
-    denial: str | None = None  # why the backend says that it has no such quantity: nothing was compared
+    unsupported: str | None = None  # why the backend says that it has no such quantity: nothing was compared
 
     @property
     def share(self) -> float:
@@ -73,19 +73,19 @@ def widened(parameters: Parameters) -> Parameters:
     return tuple(Layer(weights.astype(np.float64), biases.astype(np.float64)) for weights, biases in parameters)
 
 
-def reference(trial: Trial) -> dict[str, Expected]:
+def reference(problem: Problem) -> dict[str, Expected]:
     """What the backends have to compute, and how far they may be off, tensor by tensor.
 
     Raises UserError for a training so sensitive to rounding that right and wrong could not be told apart.
     """
-    name, network, parameters, images, labels, plan = trial
+    name, network, parameters, images, labels, plan = problem
     eps = float(np.finfo(dtype_of(parameters)).eps)
     parameters = widened(parameters)
     naive = impls.load(impls.REFERENCE)
     values: dict[str, Array] = {}
     prepared = naive.prepare(network, images, labels, "float64")
     for call in CALLS.values():
-        values |= call(naive, trial._replace(parameters=parameters), prepared)
+        values |= call(naive, problem._replace(parameters=parameters), prepared)
     here = evaluate(network, parameters, images, labels, eps)
     drift = drift_of_training(network, parameters, images, labels, plan, eps)
     errors = chain(
@@ -110,51 +110,51 @@ def scale_of(value: Array) -> float:
     return float(np.abs(value).max()) or 1.0
 
 
-def check(backend: Backend, name: str, trial: Trial, expected: dict[str, Expected]) -> list[Result]:
+def check(backend: Backend, name: str, problem: Problem, expected: dict[str, Expected]) -> list[Result]:
     """Hold a backend, called `name`, against the reference in one trial. Whatever it does wrong is a result."""
-    dtype = dtype_of(trial.parameters)
-    who = f"{name}, {trial.name}, {dtype}"
+    dtype = dtype_of(problem.parameters)
+    who = f"{name}, {problem.name}, {dtype}"
 
-    def result(quantity: str, failure: str | None, denial: str | None = None) -> Result:
-        return Result(name, trial.name, dtype, quantity, np.inf if failure else 0.0, 0.0, failure, denial)
+    def result(quantity: str, failure: str | None, unsupported: str | None = None) -> Result:
+        return Result(name, problem.name, dtype, quantity, np.inf if failure else 0.0, 0.0, failure, unsupported)
 
-    given = copy.deepcopy(trial)
-    found, faults, denied = computed(backend, given)
+    given = copy.deepcopy(problem)
+    found, faults, unsupported = computed(backend, given)
     # Compared when all calls are done: a result that a later call overwrites is none.
-    results = [compare(name, trial, quantity, actual, expected[quantity]) for quantity, actual in found.items()]
+    results = [compare(name, problem, quantity, actual, expected[quantity]) for quantity, actual in found.items()]
     results += [result(quantity, f"{who}: {reason}") for quantity, reason in faults.items()]
-    results += [result(quantity, None, f"{who}: has no {quantity}: {why}") for quantity, why in denied.items()]
-    if changed := differing(trial, given):
+    results += [result(quantity, None, f"{who}: has no {quantity}: {why}") for quantity, why in unsupported.items()]
+    if changed := differing(problem, given):
         results.append(result("inputs", f"{who}: modified its inputs: {', '.join(changed)}"))
     return results
 
 
-def computed(backend: Backend, trial: Trial) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
+def computed(backend: Backend, problem: Problem) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
     """Everything that a backend computes in a trial: tensors by name; what went wrong; what it denies."""
     found: dict[str, Any] = {}
     faults: dict[str, str] = {}
-    denied: dict[str, str] = {}
+    unsupported: dict[str, str] = {}
     quantity: str = "unsupported"
     try:
-        denied = denials(backend, trial)
+        unsupported = unsupported_quantities(backend, problem)
         quantity = "prepare"
-        if not denied.keys() >= CALLS.keys():
-            prepared = backend.prepare(trial.network, trial.images, trial.labels, dtype_of(trial.parameters))
+        if not unsupported.keys() >= CALLS.keys():
+            prepared = backend.prepare(problem.network, problem.images, problem.labels, dtype_of(problem.parameters))
     except Exception as error:  # whatever a backend raises is a result of the check, and the others go on
-        return found, {quantity: fault(quantity, error)}, denied
-    for quantity in [q for q in CALLS if q not in denied]:
+        return found, {quantity: fault(quantity, error)}, unsupported
+    for quantity in [q for q in CALLS if q not in unsupported]:
         try:
-            found |= CALLS[quantity](backend, trial, prepared)
+            found |= CALLS[quantity](backend, problem, prepared)
         except Exception as error:
             faults[quantity] = fault(quantity, error)
-    if "costs" in denied:
+    if "costs" in unsupported:
         found.pop("costs of updates", None)
-    return found, faults, denied
+    return found, faults, unsupported
 
 
-def denials(backend: Backend, trial: Trial) -> dict[str, str]:
+def unsupported_quantities(backend: Backend, problem: Problem) -> dict[str, str]:
     """The quantities that a backend says it does not have for this network and dtype, and why not."""
-    answers = {q: backend.unsupported(q, trial.network, dtype_of(trial.parameters)) for q in QUANTITIES}
+    answers = {q: backend.unsupported(q, problem.network, dtype_of(problem.parameters)) for q in QUANTITIES}
     for quantity, reason in answers.items():
         if reason is not None and not (isinstance(reason, str) and reason):
             raise Disagreement(f"unsupported({quantity!r}, ...) should be None or a reason, found {reason!r}")
@@ -163,7 +163,7 @@ def denials(backend: Backend, trial: Trial) -> dict[str, str]:
 
 def lacks(results: list[Result], *needed: Quantity) -> list[str]:
     """Why a backend, checked with these results, says that it has not what is needed; the rest it may do without."""
-    return [result.denial for result in results if result.denial and result.quantity in needed]
+    return [result.unsupported for result in results if result.unsupported and result.quantity in needed]
 
 
 def fault(quantity: str, error: Exception) -> str:
@@ -176,32 +176,32 @@ def said(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def outputs_of(backend: Backend, trial: Trial, prepared: Any) -> dict[str, Any]:
+def outputs_of(backend: Backend, problem: Problem, prepared: Any) -> dict[str, Any]:
     """The outputs."""
-    return {"outputs": backend.outputs(trial.network, trial.parameters, prepared)}
+    return {"outputs": backend.outputs(problem.network, problem.parameters, prepared)}
 
 
-def gradients_of(backend: Backend, trial: Trial, prepared: Any) -> dict[str, Any]:
+def gradients_of(backend: Backend, problem: Problem, prepared: Any) -> dict[str, Any]:
     """The cost and its gradient."""
-    cost, gradient = pair(backend.gradients(trial.network, trial.parameters, prepared), "cost and gradient")
+    cost, gradient = pair(backend.gradients(problem.network, problem.parameters, prepared), "cost and gradient")
     if not isinstance(cost, float | np.floating):
         raise Disagreement(f"cost should be a float, found {type(cost).__name__}")
-    return {"cost": cost} | tensors("gradient", gradient, trial.network)
+    return {"cost": cost} | tensors("gradient", gradient, problem.network)
 
 
-def training_of(backend: Backend, trial: Trial, prepared: Any) -> dict[str, Any]:
+def training_of(backend: Backend, problem: Problem, prepared: Any) -> dict[str, Any]:
     """The costs of the updates, and the state after them."""
-    start = zero_velocities(trial.parameters)
-    state, costs = pair(backend.train(trial.network, start, prepared, trial.plan), "state and costs of updates")
+    start = zero_velocities(problem.parameters)
+    state, costs = pair(backend.train(problem.network, start, prepared, problem.plan), "state and costs of updates")
     parameters, velocities = pair(state, "parameters and velocities")
     return (
         {"costs of updates": costs}
-        | tensors("parameters", parameters, trial.network)
-        | tensors("velocities", velocities, trial.network)
+        | tensors("parameters", parameters, problem.network)
+        | tensors("velocities", velocities, problem.network)
     )
 
 
-CALLS: dict[Quantity, Callable[[Backend, Trial, Any], dict[str, Any]]] = {
+CALLS: dict[Quantity, Callable[[Backend, Problem, Any], dict[str, Any]]] = {
     "outputs": outputs_of,
     "gradients": gradients_of,
     "train": training_of,
@@ -235,12 +235,12 @@ def form_of(found: Any) -> str:
     return f"{type(found).__name__} of {len(found)}" if isinstance(found, tuple | list) else type(found).__name__
 
 
-def compare(name: str, trial: Trial, quantity: str, actual: Any, expected: Expected) -> Result:
+def compare(name: str, problem: Problem, quantity: str, actual: Any, expected: Expected) -> Result:
     """Hold one tensor against the reference: type, shape, dtype, then values. NaN fails."""
-    dtype = np.dtype(dtype_of(trial.parameters))
-    who = f"{name}, {trial.name}, {dtype}: {quantity}"
+    dtype = np.dtype(dtype_of(problem.parameters))
+    who = f"{name}, {problem.name}, {dtype}: {quantity}"
     unit = scale_of(expected.value) * float(np.finfo(dtype).eps)
-    result = Result(name, trial.name, str(dtype), quantity, np.inf, expected.allowed / unit, None)
+    result = Result(name, problem.name, str(dtype), quantity, np.inf, expected.allowed / unit, None)
     if quantity != "cost" and (
         not isinstance(actual, np.ndarray) or actual.shape != expected.value.shape or actual.dtype != dtype
     ):
@@ -259,16 +259,16 @@ def compare(name: str, trial: Trial, quantity: str, actual: Any, expected: Expec
     return result._replace(error=error, failure=failure)
 
 
-def inputs_of(trial: Trial) -> dict[str, Array]:
+def inputs_of(problem: Problem) -> dict[str, Array]:
     """Every array that a backend is given, by name."""
-    named = {"images": trial.images, "labels": trial.labels}
-    named |= {f"plan {part}": getattr(trial.plan, part) for part in ("starts", "stops", "learning_rates")}
-    if trial.plan.order is not None:
-        named["plan order"] = trial.plan.order
-    return named | tensors("parameters", trial.parameters, trial.network)
+    named = {"images": problem.images, "labels": problem.labels}
+    named |= {f"plan {part}": getattr(problem.plan, part) for part in ("starts", "stops", "learning_rates")}
+    if problem.plan.order is not None:
+        named["plan order"] = problem.plan.order
+    return named | tensors("parameters", problem.parameters, problem.network)
 
 
-def differing(trial: Trial, given: Trial) -> list[str]:
+def differing(problem: Problem, given: Problem) -> list[str]:
     """The inputs that are no longer what they were."""
     now = inputs_of(given)
-    return [part for part, before in inputs_of(trial).items() if not np.array_equal(before, now[part])]
+    return [part for part, before in inputs_of(problem).items() if not np.array_equal(before, now[part])]

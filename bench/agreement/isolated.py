@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 
 import impls
-from bench.agreement.check import Expected, Result, Trial, check, said
+from bench.agreement.check import Expected, Problem, Result, check, said
 from bench.timing.process import Child, ChildFailed
 from impls.contract import dtype_of
 
 TIME_LIMIT = 300.0  # seconds for all trials of a backend, its imports and compilation included
 
-Case = tuple[Trial, dict[str, Expected]]
+PosedProblem = tuple[Problem, dict[str, Expected]]
 
 
-def judge(
+def check_isolated(
     name: str,
-    cases: list[Case],
+    cases: list[PosedProblem],
     seconds: float = TIME_LIMIT,
     n_threads: int | None = None,
     source: Path | None = None,
@@ -39,17 +39,17 @@ def judge(
     return results
 
 
-def work(connection: Connection, name: str, cases: list[Case]) -> None:
+def work(connection: Connection, name: str, cases: list[PosedProblem]) -> None:
     """What the process does: import the backend, check it, send the results."""
     try:
         backend = impls.find(name)
     except Exception as error:
         connection.send([failed(name, cases, "cannot be loaded", f"cannot be loaded: {said(error)}")])
         return
-    connection.send([result for trial, expected in cases for result in check(backend, name, trial, expected)])
+    connection.send([result for problem, expected in cases for result in check(backend, name, problem, expected)])
 
 
-def failed(name: str, cases: list[Case], quantity: str, reason: str) -> Result:
+def failed(name: str, cases: list[PosedProblem], quantity: str, reason: str) -> Result:
     """The one result of a backend that could not be checked."""
-    trial = cases[0][0]
-    return Result(name, trial.name, dtype_of(trial.parameters), quantity, np.inf, 0.0, f"{name}: {reason}")
+    problem = cases[0][0]
+    return Result(name, problem.name, dtype_of(problem.parameters), quantity, np.inf, 0.0, f"{name}: {reason}")

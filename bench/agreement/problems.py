@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.agreement.check import Trial, widened
+from bench.agreement.check import Problem, widened
 from bench.agreement.rounding import evaluate, flat, layers, updated
 from bench.workloads.cases import Case
-from bench.workloads.plans import updates_per_round
+from bench.workloads.plans import updates_per_epoch
 from data import Digits
 from impls.contract import Array, Layer, Network, Parameters, Plan
 
@@ -30,14 +30,14 @@ class Updates(NamedTuple):
     momentum: float
 
 
-def trial_of(case: Case, train: Digits) -> Trial:
+def problem_of(case: Case, train: Digits) -> Problem:
     """The case's first updates on the first images that keep away from kinks.
 
     Biases start at random: with zeros, as training starts, a backend that forgets them would not be found out. Raises
     UserError where there are fewer images than a batch.
     """
     n = len(train.labels)
-    updates_per_round(n, case.batch)
+    updates_per_epoch(n, case.batch)
     size = case.batch or min(MOST_IMAGES, n)
     n_updates = 1 if case.batch is None else min(MOST_UPDATES, max(1, MOST_IMAGES // size))
     wanted = Updates(np.full(n_updates, size), np.full(n_updates, case.learning_rate), case.momentum)
@@ -56,7 +56,7 @@ def trial_of(case: Case, train: Digits) -> Trial:
         order = np.random.default_rng(1).permutation(len(chosen))
         chosen = chosen[np.argsort(order)]
     plan = Plan(starts, stops, order, rates, case.momentum)
-    return Trial(case.plan_name, case.network, parameters, train.images[chosen], train.labels[chosen], plan)
+    return Problem(case.plan_name, case.network, parameters, train.images[chosen], train.labels[chosen], plan)
 
 
 def with_random_biases(parameters: Parameters) -> Parameters:

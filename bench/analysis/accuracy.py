@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bench.analysis import statistics
 from bench.analysis.target import Reached, reached
 from bench.records.files import ResultSet
-from bench.records.races import Course, Raced, Trained
+from bench.records.races import Course, RaceResult, Trained
 
 if TYPE_CHECKING:
     pass
@@ -26,15 +26,15 @@ class TimeToAccuracy(NamedTuple):
     ratio: statistics.Ratio | None  # to the baseline
 
 
-def outcomes(race: Raced) -> list[TimeToAccuracy]:
+def times_to_accuracy(race: RaceResult) -> list[TimeToAccuracy]:
     """All who trained and did not fail, fastest first."""
     assert race.target is not None
     ratios = {row.backend: row for row in statistics.ratios(seconds_by_seed(race), race.baseline)}
     found = []
-    for name, entrant in race.entrants.items():
-        trainings = sorted(entrant.trainings, key=lambda one: one.seed)
-        if trainings and entrant.failure is None:
-            prepare, first = map(list, zip(*entrant.starts, strict=True)) if entrant.starts else ([], [])
+    for name, participant in race.participants.items():
+        trainings = sorted(participant.trainings, key=lambda one: one.seed)
+        if trainings and participant.failure is None:
+            prepare, first = map(list, zip(*participant.starts, strict=True)) if participant.starts else ([], [])
             found.append(
                 TimeToAccuracy(
                     name,
@@ -50,12 +50,12 @@ def outcomes(race: Raced) -> list[TimeToAccuracy]:
     return sorted(found, key=lambda row: (row.seconds, row.name))
 
 
-def seconds_by_seed(race: Raced) -> list[list[dict[str, float]]]:
+def seconds_by_seed(race: RaceResult) -> list[list[dict[str, float]]]:
     """Seconds by seed: what `bench.statistics` takes. A seed is one round of one generation."""
     by_seed: dict[int, dict[str, float]] = {}
-    for name, entrant in race.entrants.items():
-        if entrant.failure is None:
-            for one in entrant.trainings:
+    for name, participant in race.participants.items():
+        if participant.failure is None:
+            for one in participant.trainings:
                 by_seed.setdefault(one.seed, {})[name] = one.wall
     return [[by_seed[seed]] for seed in sorted(by_seed)]
 
@@ -70,8 +70,8 @@ class MethodResult(NamedTuple):
     until: bool
     reached: Reached
     seconds: float  # of a training, median
-    passes: float  # over the images, median
-    a_pass: float  # seconds that one took, median
+    epochs: float  # over the images, median
+    an_epoch: float  # seconds that one took, median
     walls: dict[int, float]  # seconds of a training, by seed
     curves: list[Course]  # of each seed that was followed
 
@@ -81,28 +81,28 @@ class MethodResult(NamedTuple):
         return self.reached.above == 1 if self.until else self.reached.counts
 
 
-def method_results(races: Iterable[Raced]) -> list[MethodResult]:
+def method_results(races: Iterable[RaceResult]) -> list[MethodResult]:
     """A row for each step that has a finished training, in their order."""
     found = []
     for race in races:
-        ((name, entrant),) = race.entrants.items()
-        mine = sorted((one for one in entrant.trainings if one.images), key=lambda one: one.seed)
+        ((name, participant),) = race.participants.items()
+        mine = sorted((one for one in participant.trainings if one.images), key=lambda one: one.seed)
         if not mine or race.target is None:
             continue
-        passes = [(one.images or 0) / race.key["images"] for one in mine]
+        epochs = [(one.images or 0) / race.key["images"] for one in mine]
         found.append(
             MethodResult(
                 name,
-                entrant.backend,
+                participant.backend,
                 race.key,
                 race.target,
                 race.until,
                 reached([one.accuracy for one in mine], [one.cost for one in mine], race.target),
                 median(one.wall for one in mine),
-                median(passes),
-                median(one.wall / p for one, p in zip(mine, passes, strict=True)),
+                median(epochs),
+                median(one.wall / p for one, p in zip(mine, epochs, strict=True)),
                 {one.seed: one.wall for one in mine},
-                entrant.courses,
+                participant.courses,
             )
         )
     return found
@@ -116,7 +116,7 @@ def factor(before: MethodResult, row: MethodResult) -> str:
     return f"{'' if before.counts else '> '}{f'{times:.3g}' if times < 1000 else f'{times:,.0f}'}"
 
 
-def by_target(results: ResultSet) -> list[Raced]:
+def by_target(results: ResultSet) -> list[RaceResult]:
     """The trainings for each target, the lowest first."""
     return sorted(results.races, key=lambda race: (race.target or 0, race.number))
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from scipy import stats
 
 from bench.analysis import statistics
-from bench.records.races import Raced
+from bench.records.races import RaceResult
 
 Course = dict[str, Any]  # a training, see `bench.courses`
 
@@ -24,7 +24,7 @@ class Compared(NamedTuple):
     what: str  # see `bench.experiments.Figure`
     text: str  # as the article prints it
     split: str  # of which ours is
-    round: int  # after which
+    epoch: int  # after which
     values: list[float]  # ours, a seed each; without seeds that diverged or were left before
     holds: bool  # whether the article's lies in their range
     constant: str | None  # "always 1, test", where the article's is the score of such an answer
@@ -89,17 +89,17 @@ class Effect(NamedTuple):
     interval: tuple[float, float] | None  # of that, Student's, 95 %; None: of a single seed, or for that setting itself
 
 
-def experiment_results(races: Iterable[Raced]) -> list[ExperimentResult]:
+def experiment_results(races: Iterable[RaceResult]) -> list[ExperimentResult]:
     """One for each experiment of which a seed is finished."""
     return [experiment_result(race) for race in races if race.purpose == "article" and of_backend(race)]
 
 
-def experiment_result(race: Raced) -> ExperimentResult:
+def experiment_result(race: RaceResult) -> ExperimentResult:
     """The row of one experiment."""
     about, ours = race.about, of_backend(race)
     method = str(about["method"])
-    theirs = [course for course in race.courses if course["entrant"] == method]
-    rounds = int(about["rounds"])
+    theirs = [course for course in race.courses if course["participant"] == method]
+    epochs = int(about["epochs"])
     found = [course["points"][-1] for course in ours]
     return ExperimentResult(
         about["name"],
@@ -115,16 +115,16 @@ def experiment_result(race: Raced) -> ExperimentResult:
         about["seconds"],
         about["check"],
         about["backend"],
-        training_times(ours, rounds),
+        training_times(ours, epochs),
         method,
-        training_times(theirs, rounds),
+        training_times(theirs, epochs),
         ratio_to_method(ours, theirs, method),
     )
 
 
-def of_backend(race: Raced, setting: str | None = None) -> list[Course]:
+def of_backend(race: RaceResult, setting: str | None = None) -> list[Course]:
     """The trainings by the backend that trains every seed, of one setting where there are several; by seed."""
-    found = [course for course in race.courses if course["entrant"] == race.about["backend"]]
+    found = [course for course in race.courses if course["participant"] == race.about["backend"]]
     return sorted((c for c in found if setting in (None, c["setting"])), key=lambda course: int(course["seed"]))
 
 
@@ -139,13 +139,13 @@ def constant_answer(seen: dict[str, Any]) -> int | None:
     return digits[0] if len(digits) == 1 else None
 
 
-def training_times(courses: Sequence[Course], rounds: int) -> Times | None:
+def training_times(courses: Sequence[Course], epochs: int) -> Times | None:
     """Seconds of all rounds, from all that was trained; None where nothing was."""
-    trained = sum(course["rounds"] for course in courses)
+    trained = sum(course["epochs"] for course in courses)
     if not trained:
         return None
     wall, cpu = (
-        rounds / trained * sum(sum(course[part] for part in parts) for course in courses)
+        epochs / trained * sum(sum(course[part] for part in parts) for course in courses)
         for parts in (("wall",), ("user", "system"))
     )
     return Times(wall, cpu, median(point["check"]["wall"] for course in courses for point in course["points"]))
@@ -156,8 +156,8 @@ def ratio_to_method(ours: Sequence[Course], theirs: Sequence[Course], method: st
     seconds: dict[int, dict[str, float]] = {}
     for name, courses in (("ours", ours), (method, theirs)):
         for course in courses:
-            if course["rounds"]:
-                seconds.setdefault(course["seed"], {})[name] = course["wall"] / course["rounds"]
+            if course["epochs"]:
+                seconds.setdefault(course["seed"], {})[name] = course["wall"] / course["epochs"]
     both = [[of_seed] for of_seed in seconds.values() if len(of_seed) == 2]
     return next(iter(statistics.ratios(both, method)), None) if both else None
 
@@ -165,7 +165,7 @@ def ratio_to_method(ours: Sequence[Course], theirs: Sequence[Course], method: st
 def compared(figure: dict[str, Any], courses: Sequence[Course], labels: dict[str, list[int]]) -> Compared:
     """Where the article leaves open of which split, or after which round, a figure is: the place that is nearest."""
     found = []
-    for after in figure["rounds"]:
+    for after in figure["epochs"]:
         for split in figure["splits"]:
             values = list(seen_at(courses, after, split, figure["what"]))
             distance = max(min(values) - figure["high"], figure["low"] - max(values), 0.0) if values else math.inf
@@ -185,7 +185,7 @@ def seen_at(courses: Sequence[Course], after: int, split: str, what: str) -> Ite
     for course in courses:
         for point in course["points"]:
             value = point.get(split, {}).get(what)
-            if point["round"] == after and value is not None:
+            if point["epoch"] == after and value is not None:
                 yield float(value)
 
 
@@ -197,18 +197,18 @@ def constants(low: float, high: float, labels: dict[str, list[int]]) -> Iterator
                 yield f"always {digit}, {split}"
 
 
-def setting_results(race: Raced) -> list[SettingResult]:
+def setting_results(race: RaceResult) -> list[SettingResult]:
     """The settings of a grid that were tried, those that hold most figures first."""
     found = []
     for name, setting in race.key["settings"].items():
         courses = of_backend(race, name)
         if courses:
             figures = [compared(figure, courses, race.about["labels"]) for figure in race.about["figures"]]
-            found.append(SettingResult(setting, name, len(courses), bool(courses[0]["left"]), figures))
+            found.append(SettingResult(setting, name, len(courses), bool(courses[0]["stopped_early"]), figures))
     return sorted(found, key=lambda one: -one.held)
 
 
-def effects(race: Raced) -> list[Effect]:
+def effects(race: RaceResult) -> list[Effect]:
     """The changes of the ReLU experiment, in their order; the first is the article's setting itself."""
     by_seed = {name: {course["seed"]: course for course in of_backend(race, name)} for name in race.about["changes"]}
     base = next(iter(by_seed.values()))
@@ -250,16 +250,16 @@ def students(values: Sequence[float]) -> tuple[float, float]:
 class MiniBatches(NamedTuple):
     """Rounds of many updates beside rounds of five, by the article's method."""
 
-    round_ratio: float  # seconds of a round of many over those of one of five
+    epoch_ratio: float  # seconds of a round of many over those of one of five
     target: float  # share of the test images: what the latter reach, mean over seeds
-    rounds: int  # that those took
-    rounds_needed: (
+    epochs: int  # that those took
+    epochs_needed: (
         int | None
     )  # the first round looked at after which the mean of the former is there; None: not reached
     first: float  # test accuracy after one round of many updates, mean
 
 
-def mini_batches(races: Iterable[Raced]) -> MiniBatches | None:
+def mini_batches(races: Iterable[RaceResult]) -> MiniBatches | None:
     """What mini-batches bring; None where the two rows that this takes are not there."""
     named = {race.about["name"]: race for race in races if race.purpose == "article" and of_backend(race)}
     many, few = named.get("80, mini-batches"), named.get("80, 100 rounds")
@@ -268,17 +268,17 @@ def mini_batches(races: Iterable[Raced]) -> MiniBatches | None:
     times = [experiment_result(race).method_times for race in (many, few)]
     if times[0] is None or times[1] is None:
         return None
-    rounds = int(few.about["rounds"])
+    epochs = int(few.about["epochs"])
     target = fmean(final_accuracy(course) for course in of_backend(few))
     courses = of_backend(many)
     means = {
         after: fmean(seen_at(courses, after, "test", "accuracy"))
-        for after in (point["round"] for point in courses[0]["points"])
+        for after in (point["epoch"] for point in courses[0]["points"])
     }
     return MiniBatches(
-        times[0].wall / int(many.about["rounds"]) / (times[1].wall / rounds),
+        times[0].wall / int(many.about["epochs"]) / (times[1].wall / epochs),
         target,
-        rounds,
+        epochs,
         next((after for after, mean in means.items() if mean >= target), None),
         means[1],
     )

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from bench.analysis import statistics
 from bench.records.files import ResultSet
-from bench.records.races import Raced
+from bench.records.races import RaceResult
 
 GENERATIONS = 32  # of fresh processes, for a comparison; half as many missed slowdowns of 5 % in restless hours
 ITSELF, AGAIN = "itself", "itself again"
@@ -22,7 +22,7 @@ class Verdicts(NamedTuple):
     comparisons: int  # that do not overlap
 
 
-def verdicts(races: Iterable[Raced], generations: int) -> list[Verdicts]:
+def verdicts(races: Iterable[RaceResult], generations: int) -> list[Verdicts]:
     """How often comparisons of so many consecutive generations called each entrant slower than itself."""
     races = list(races)
     rows = []
@@ -38,7 +38,7 @@ def verdicts(races: Iterable[Raced], generations: int) -> list[Verdicts]:
     return rows
 
 
-def called_slower(race: Raced, against: str, generations: int, baseline: str = ITSELF) -> list[bool]:
+def called_slower(race: RaceResult, against: str, generations: int, baseline: str = ITSELF) -> list[bool]:
     """The verdict of every comparison of consecutive generations."""
     run, started, found = race.rounds(), race.started(), []
     for first in range(len(run) - generations + 1):

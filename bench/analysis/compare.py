@@ -7,7 +7,7 @@ from bench import UserError
 from bench.analysis import statistics
 from bench.records.files import ResultSet
 from bench.records.journal import differences
-from bench.records.races import Raced
+from bench.records.races import RaceResult
 from bench.timing.worker import FLOOR
 
 if TYPE_CHECKING:
@@ -23,14 +23,14 @@ def changes(results: ResultSet) -> dict[str, statistics.Ratio | None]:
     }
 
 
-def after(race: Raced) -> str:
+def after(race: RaceResult) -> str:
     """The side that is not the baseline."""
-    return next((name for name in race.entrants if name != race.baseline), "")
+    return next((name for name in race.participants if name != race.baseline), "")
 
 
-def backend_of(race: Raced) -> str:
+def backend_of(race: RaceResult) -> str:
     """Who is compared with itself."""
-    return race.entrants[race.baseline].backend if race.baseline in race.entrants else race.baseline
+    return race.participants[race.baseline].backend if race.baseline in race.participants else race.baseline
 
 
 def verdict(ratio: statistics.Ratio) -> str:
@@ -47,7 +47,7 @@ BEFORE, AFTER = "before", "after"
 
 
 def of_files(
-    there: Sequence[Raced], here: Sequence[Raced], wanted: Sequence[str] | None = None
+    there: Sequence[RaceResult], here: Sequence[RaceResult], wanted: Sequence[str] | None = None
 ) -> list[tuple[str, statistics.Ratio]]:
     """Every backend, or those that are wanted, that was raced in both on the same case.
 
@@ -78,7 +78,7 @@ def of_files(
     return [(what, ratio) for what, ratio in ratios if ratio is not None]
 
 
-def yardstick(race: Raced) -> dict[str, object]:
+def yardstick(race: RaceResult) -> dict[str, object]:
     """What the floor's time depends on, beside the case: it is the same in both files, or there is no telling."""
     known = race.key["machine"]
     return {
@@ -89,12 +89,12 @@ def yardstick(race: Raced) -> dict[str, object]:
     }
 
 
-def raced_in(race: Raced, floor: bool = False) -> list[str]:
+def raced_in(race: RaceResult, floor: bool = False) -> list[str]:
     """Who was measured, the floor or the backends."""
     names = {name for generation in race.rounds() for one in generation for name in one}
-    return [name for name in race.entrants if name in names and (name == FLOOR) == floor]
+    return [name for name in race.participants if name in names and (name == FLOOR) == floor]
 
 
-def case_of(race: Raced) -> dict[str, object]:
+def case_of(race: RaceResult) -> dict[str, object]:
     """What has to be the same: the case, not the source nor the libraries, which may be what is compared."""
     return {part: value for part, value in race.key.items() if part not in ("backends", "measuring", "machine")}

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bench.analysis import statistics
 from bench.records.files import ResultSet
-from bench.records.races import Raced
+from bench.records.races import RaceResult
 from bench.timing.worker import FLOOR
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class PeerRatios(NamedTuple):
     ways: dict[str, statistics.Ratio]
 
 
-def peer_ratios_of(races: list[Raced]) -> list[PeerRatios]:
+def peer_ratios_of(races: list[RaceResult]) -> list[PeerRatios]:
     """The four ratios of everybody but the baseline, by batch, slowest first; of races whose generations are whole."""
     found: dict[tuple[int, str], dict[str, statistics.Ratio]] = {}
     for one in races:
@@ -36,13 +36,15 @@ def peer_ratios_of(races: list[Raced]) -> list[PeerRatios]:
     return sorted(rows, key=lambda row: (row.batch, -max(ratio.estimate for ratio in row.ways.values()), row.backend))
 
 
-def with_preparation(one: Raced) -> list[list[dict[str, float]]]:
+def with_preparation(one: RaceResult) -> list[list[dict[str, float]]]:
     """As `Raced.rounds`, with the preparation in the same process added to each."""
-    generations = sorted({sample.generation for entrant in one.entrants.values() for sample in entrant.samples})
+    generations = sorted(
+        {sample.generation for participant in one.participants.values() for sample in participant.samples}
+    )
     prepared = {
-        name: {process.generation: one.scale(name) * process.prepare for process in entrant.processes}
-        for name, entrant in one.entrants.items()
-        if entrant.processes
+        name: {process.generation: one.scale(name) * process.prepare for process in participant.processes}
+        for name, participant in one.participants.items()
+        if participant.processes
     }
     return [
         [{name: seconds + prepared[name][generation] for name, seconds in of_round.items()} for of_round in rounds]

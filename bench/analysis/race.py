@@ -8,12 +8,12 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from bench.analysis import statistics
-from bench.records.races import Raced, Sample
+from bench.records.races import RaceResult, Sample
 from bench.timing.floor import flop_of
 from bench.timing.worker import FLOOR
 
 
-class Account(NamedTuple):
+class Resources(NamedTuple):
     """One entrant; medians over its processes and samples, memory at most. None: not measured, or not known."""
 
     cpu: float  # user and system time over wall time: 2 is two busy threads
@@ -29,36 +29,36 @@ class Account(NamedTuple):
     floors: float | None  # the floor's time over its time
 
 
-def accounts(race: Raced) -> dict[str, Account]:
+def resources(race: RaceResult) -> dict[str, Resources]:
     """One for each entrant with a sample that did not fail."""
     times = times_of(race)
-    return {name: account(race, name, times) for name in times}
+    return {name: resources_of(race, name, times) for name in times}
 
 
-def times_of(race: Raced) -> dict[str, float]:
+def times_of(race: RaceResult) -> dict[str, float]:
     """Seconds for all images by entrant: the geometric mean of its generations' medians."""
     from bench.analysis import statistics
 
     return {row.backend: row.typical for row in statistics.seconds(race.rounds())}
 
 
-def account(race: Raced, name: str, times: dict[str, float]) -> Account:
+def resources_of(race: RaceResult, name: str, times: dict[str, float]) -> Resources:
     """Of one entrant. times: `times_of(race)`."""
-    entrant = race.entrants[name]
+    participant = race.participants[name]
     rate = gemm = None
-    if entrant.backend != FLOOR:
+    if participant.backend != FLOOR:
         backward = race.key["measure"] != "outputs"
         rate = flop_of(race.key["sizes"], race.key["images"], backward) / times[name]
         gemm = machine_rate(race, "gemm")
-    return Account(
-        cpu=median(map(cpu_of, entrant.samples)),
-        prepare=race.scale(name) * median(process.prepare for process in entrant.processes),
-        cold=None if entrant.cold is None else race.scale(name) * entrant.cold,
-        first=race.scale(name) * median(process.first for process in entrant.processes),
+    return Resources(
+        cpu=median(map(cpu_of, participant.samples)),
+        prepare=race.scale(name) * median(process.prepare for process in participant.processes),
+        cold=None if participant.cold is None else race.scale(name) * participant.cold,
+        first=race.scale(name) * median(process.first for process in participant.processes),
         break_even=break_even(race, name, times, cold=False),
         break_even_cold=break_even(race, name, times, cold=True),
-        process_peak=most(process.process_peak for process in entrant.processes),
-        call_peak=most(process.call_peak for process in entrant.processes),
+        process_peak=most(process.process_peak for process in participant.processes),
+        call_peak=most(process.call_peak for process in participant.processes),
         flop_rate=rate,
         share_of_gemm=rate / gemm if rate and gemm else None,
         floors=times[FLOOR] / times[name] if FLOOR in times and name != FLOOR else None,
@@ -70,32 +70,32 @@ def cpu_of(sample: Sample) -> float:
     return (sample.user + sample.system) / sample.wall
 
 
-def break_even(race: Raced, name: str, times: dict[str, float], cold: bool) -> float | None:
+def break_even(race: RaceResult, name: str, times: dict[str, float], cold: bool) -> float | None:
     """The number of rounds after which preparation, first call and rounds together took less than the baseline's.
 
     1: from the first on; inf: never, as a round takes longer. None for the baseline itself, the floor, where no rounds
     were measured, or no cold call.
     """
     baseline = race.baseline
-    if name in (baseline, FLOOR) or baseline not in times or race.key["measure"] != "round":
+    if name in (baseline, FLOOR) or baseline not in times or race.key["measure"] != "epoch":
         return None
     starts = []
-    for entrant in (race.entrants[name], race.entrants[baseline]):
-        prepare = median(process.prepare for process in entrant.processes)
-        first = entrant.cold if cold else median(process.first for process in entrant.processes)
+    for participant in (race.participants[name], race.participants[baseline]):
+        prepare = median(process.prepare for process in participant.processes)
+        first = participant.cold if cold else median(process.first for process in participant.processes)
         if first is None:
             return None
-        starts.append(race.scale(entrant.name) * (prepare + first))
+        starts.append(race.scale(participant.name) * (prepare + first))
     saved = times[baseline] - times[name]
     if saved <= 0:
         return math.inf
     return 1 + max(0, math.ceil((starts[0] - starts[1]) / saved))
 
 
-def machine_rate(race: Raced, what: str) -> float | None:
+def machine_rate(race: RaceResult, what: str) -> float | None:
     """What the machine reached in this race, "gemm" in FLOP a second or "bandwidth" in bytes a second; a median."""
-    entrant = race.entrants.get(FLOOR)
-    found = [getattr(process, what) for process in entrant.processes] if entrant else []
+    participant = race.participants.get(FLOOR)
+    found = [getattr(process, what) for process in participant.processes] if participant else []
     known = [value for value in found if value is not None]
     return median(known) if known else None
 
@@ -112,7 +112,7 @@ LONGER = defaultdict(lambda: "more time", race="a longer --budget", compare="mor
 GROWING = {"batch": "images per update", "images": "images", "threads": "threads", "hidden": "hidden units"}
 
 
-def swept(races: Sequence[Raced]) -> str:
+def swept(races: Sequence[RaceResult]) -> str:
     """What grows from race to race. Raises ValueError where these are no races of one sweep."""
     names = {race.sweep for race in races}
     name = names.pop() if len(names) == 1 else None
@@ -129,7 +129,7 @@ def size_of(key: Mapping[str, Any], name: str) -> int:
     return int(key["images"] if value is None else value)  # the full batch is of all images
 
 
-def disturbances(race: Raced) -> list[str]:
+def disturbances(race: RaceResult) -> list[str]:
     """What was seen of other work on the machine, and what to do about it."""
     lines = []
     worst = max(statistics.seconds(race.rounds()), key=lambda row: row.drift or 0, default=None)
@@ -148,13 +148,13 @@ def disturbances(race: Raced) -> list[str]:
     return lines
 
 
-def fastest_first(race: Raced) -> list[str]:
+def fastest_first(race: RaceResult) -> list[str]:
     """Everybody with a time, the floor among them."""
     times = times_of(race)
     return sorted(times, key=lambda name: (times[name], name))
 
 
-def ratios_of_race(race: Raced) -> dict[str, statistics.Ratio]:
+def ratios_of_race(race: RaceResult) -> dict[str, statistics.Ratio]:
     """Everybody's ratio to the baseline but its own, fastest first; empty where the baseline failed."""
     return {row.backend: row for row in statistics.ratios(race.rounds(), race.baseline, looked=True)}
 
@@ -168,12 +168,12 @@ class Growth(NamedTuple):
     exponent: statistics.Exponent | None  # None: of a single size
 
 
-def growths(races: Sequence[Raced]) -> list[Growth]:
+def growths(races: Sequence[RaceResult]) -> list[Growth]:
     """Everybody in a sweep, with the sizes at which there is a time."""
     what = swept(races)
     points = {size_of(race.key, what): times_of(race) for race in races}  # a size once: "all" may be another's number
     found = []
-    for name in dict.fromkeys(name for race in races for name in race.entrants):  # the floor is the last
+    for name in dict.fromkeys(name for race in races for name in race.participants):  # the floor is the last
         known = {size: points[size][name] for size in sorted(points) if name in points[size]}
         if known:
             sizes, seconds = list(known), list(known.values())

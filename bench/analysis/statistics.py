@@ -37,7 +37,7 @@ from scipy import stats
 from impls.contract import Array
 
 Generation = Sequence[Mapping[str, float]]  # a mapping for each round: seconds by backend
-Race = Sequence[Generation]
+Samples = Sequence[Generation]
 
 CONFIDENCE = 0.95
 MARGIN = 0.02  # a slowdown is more than that
@@ -92,7 +92,7 @@ class Exponent(NamedTuple):
     farthest: float  # the worst ratio of a time to the fitted one, or the other way round; at least 1
 
 
-def ratios(race: Race, baseline: str, confidence: float = CONFIDENCE, looked: bool = False) -> list[Ratio]:
+def ratios(race: Samples, baseline: str, confidence: float = CONFIDENCE, looked: bool = False) -> list[Ratio]:
     """Every other backend against the baseline, fastest first; one that shares no round with it has no row.
 
     The intervals hold all together with the given confidence, however they depend on one another: each is allowed its
@@ -105,7 +105,7 @@ def ratios(race: Race, baseline: str, confidence: float = CONFIDENCE, looked: bo
     return sorted((row for row in rows if row is not None), key=lambda row: (row.estimate, row.backend))
 
 
-def ranks(race: Race, unranked: str = "", confidence: float = CONFIDENCE, looked: bool = False) -> dict[str, int]:
+def ranks(race: Samples, unranked: str = "", confidence: float = CONFIDENCE, looked: bool = False) -> dict[str, int]:
     """1 + the number of backends that are faster, by backend. Faster is only who is separated: others share a rank.
 
     All pairs are compared, and their intervals hold all together with the given confidence (Bonferroni). Equal ranks do
@@ -123,7 +123,9 @@ def ranks(race: Race, unranked: str = "", confidence: float = CONFIDENCE, looked
     return {backend: 1 + n for backend, n in faster.items()}
 
 
-def change(before: Race, after: Race, backend: str, yardstick: str, error: float = 1 - CONFIDENCE) -> Ratio | None:
+def change(
+    before: Samples, after: Samples, backend: str, yardstick: str, error: float = 1 - CONFIDENCE
+) -> Ratio | None:
     """How many times as long a backend takes in one race as in another, both in units of what ran in both.
 
     The yardstick is the same code in both, so that a machine that was slower in one of them is so on both sides. Ratio
@@ -164,7 +166,7 @@ def is_slowdown(found: Ratio, margin: float = MARGIN) -> bool:
     return found.interval is not None and found.interval.low > 1 and found.estimate > 1 + margin
 
 
-def precise(race: Race, baseline: str, target: float, confidence: float = CONFIDENCE) -> bool:
+def precise(race: Samples, baseline: str, target: float, confidence: float = CONFIDENCE) -> bool:
     """Whether the race may stop: all ratios to the baseline are known to within `target` (0.03: 3 %).
 
     To be asked after whole generations, with all samples so far; of a backend that died, without its samples. Who stops
@@ -180,7 +182,7 @@ def precise(race: Race, baseline: str, target: float, confidence: float = CONFID
     )
 
 
-def seconds(race: Race) -> list[Seconds]:
+def seconds(race: Samples) -> list[Seconds]:
     """The times of each backend by themselves, by name."""
     rows = []
     for backend in backends(race):
@@ -211,13 +213,13 @@ def exponent(sizes: Sequence[float], times: Sequence[float], confidence: float =
     return Exponent(float(line.slope), interval, farthest)
 
 
-def backends(race: Race) -> list[str]:
+def backends(race: Samples) -> list[str]:
     """Everyone of whom there is a sample, by name."""
     return sorted({backend for generation in race for one_round in generation for backend in one_round})
 
 
 def ratio(
-    race: Race, backend: str, baseline: str, error: float = 1 - CONFIDENCE, started: Sequence[str] = ()
+    race: Samples, backend: str, baseline: str, error: float = 1 - CONFIDENCE, started: Sequence[str] = ()
 ) -> Ratio | None:
     """One backend against another; None if no round has both. error: how often the interval may miss.
 
@@ -243,7 +245,7 @@ def ratio(
     return Ratio(backend, baseline, math.exp(centre), interval, len(rounds), pairs, outliers)
 
 
-def log_ratios(race: Race, backend: str, baseline: str) -> list[Array]:
+def log_ratios(race: Samples, backend: str, baseline: str) -> list[Array]:
     """log(seconds of the backend / seconds of the baseline) of each round that has both.
 
     An array for each generation that has such rounds.
@@ -251,7 +253,7 @@ def log_ratios(race: Race, backend: str, baseline: str) -> list[Array]:
     return [np.log(times[:, 0] / times[:, 1]) for times in rounds_with(race, backend, baseline)]
 
 
-def rounds_with(race: Race, *names: str) -> list[Array]:
+def rounds_with(race: Samples, *names: str) -> list[Array]:
     """The times of the rounds that have all of these backends, (rounds, names), for each generation with such rounds.
 
     Raises ValueError for times that are no times.

@@ -8,7 +8,7 @@ from rich.console import Console
 import data
 import impls
 from bench.agreement.check import Result
-from bench.agreement.isolated import TIME_LIMIT, judge
+from bench.agreement.isolated import TIME_LIMIT, check_isolated
 from bench.commands import options
 from bench.experiments.agree import DTYPES, agreement_record, cases_of
 from bench.tables.agree import print_agreement
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     results: list[Result] = []
     for name in arguments.backend or impls.available():
         with console.status(f"{name} (the first time it may have to compile)"):
-            results += judge(name, cases, arguments.time_limit)
+            results += check_isolated(name, cases, arguments.time_limit)
     if arguments.json:
         arguments.json.write_text(json.dumps(agreement_record(digits, results), indent=1) + "\n", encoding="utf-8")
     print_agreement(console, digits, cases, results)

@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises UserError for options that do not go together, UnknownBackend or BackendUnavailable for a name.
     """
     console = Console(highlight=False)
-    if arguments.measure != "round":
+    if arguments.measure != "epoch":
         raise UserError(f"--measure {arguments.measure}: expected round, as a slowdown is more updates of it")
     setting = options.race_setup(arguments, data.load(arguments.data))
     impls.check(arguments.backend)

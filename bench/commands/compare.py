@@ -120,9 +120,9 @@ def compare_revisions(
     if any(name == AFTER or name.startswith(f"{AFTER}:") for name, _ in failed):
         return 1
     told = [race for race in raced if race.rounds() and not race.left_out]
-    neither = [race for race in raced if len(race.denied) == len(sides)]  # it is not what either of them does
+    neither = [race for race in raced if len(race.unsupported) == len(sides)]  # it is not what either of them does
     missing = [race for race in raced if race not in told and (arguments.backend or race not in neither)]
     if missing or not told:
-        who = ", ".join(race.entrants[AFTER].backend for race in missing or raced)
+        who = ", ".join(race.participants[AFTER].backend for race in missing or raced)
         raise UserError(f"{who}: expected to be compared, and could not be, as said above")
     return int(slower)

@@ -51,10 +51,10 @@ def sizes(text: str) -> tuple[int, ...]:
     return found
 
 
-def batch(text: str) -> int | Literal["home"] | None:
+def batch(text: str) -> int | Literal["batch_size"] | None:
     """Images per update; "all" for the full batch, which is None; "home" for what the backend is at home with."""
-    if text == "home":
-        return "home"
+    if text == "batch_size":
+        return "batch_size"
     return None if text == "all" else whole_number(1)(text)
 
 
@@ -121,7 +121,7 @@ def add_case_arguments(parser: Arguments, rounds: int | None) -> None:
     add(
         "--measure",
         choices=get_args(Measure),
-        default="round",
+        default="epoch",
         help="a round of training, one gradient, or outputs (default: %(default)s)",
     )
     add("--network", type=sizes, default=MINI_BATCHES.network.sizes, metavar="SIZES", help="default: 784-128-10")
@@ -170,7 +170,7 @@ def add_case_arguments(parser: Arguments, rounds: int | None) -> None:
 
 def race_setup(arguments: argparse.Namespace, dataset: Dataset) -> RaceSetup:
     """What the options describe. Raises UserError or ContractError where they do not go together."""
-    if arguments.batch == "home":
+    if arguments.batch == "batch_size":
         raise UserError("--batch home: expected a number of images, or all, as all backends race on the same plan")
     n_threads = arguments.threads or threads.cores()
     threads.request(n_threads, {})  # refused if it is beyond this machine
@@ -178,7 +178,7 @@ def race_setup(arguments: argparse.Namespace, dataset: Dataset) -> RaceSetup:
     name = "full batch" if arguments.batch is None else f"batches of {arguments.batch:,}"
     name += ", shuffled" if arguments.order == "shuffled" else ""
     name += f", Nesterov {arguments.momentum:g}" if arguments.momentum else ""
-    name += ", no zeros" if arguments.without_zeros else ""
+    name += ", no zeros" if arguments.nonzero_pixels else ""
     case = replace(
         MINI_BATCHES,
         plan_name=name,
@@ -193,7 +193,7 @@ def race_setup(arguments: argparse.Namespace, dataset: Dataset) -> RaceSetup:
     n = arguments.images or min(IMAGES, len(split.labels))
     if n > len(split.labels):
         raise UserError(f"{n} images: expected at most {len(split.labels)}, as many as {dataset.name} has")
-    images = np.maximum(split.images[:n], 1) if arguments.without_zeros else split.images[:n]
+    images = np.maximum(split.images[:n], 1) if arguments.nonzero_pixels else split.images[:n]
     digits = Digits(images, split.labels[:n])
     check_images(network, digits.images, digits.labels)
     if arguments.measure == "outputs" and case.batch is not None:  # which have no updates

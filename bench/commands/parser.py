@@ -47,7 +47,7 @@ def make_parser() -> argparse.ArgumentParser:
         ("calibrate", calibrate, "how far the verdicts of `compare` can be trusted on this machine"),
         ("train", train, "one training run, printed as the article prints it"),
         ("tune", tune, "recipes tried on held-out training images"),
-        ("portrait", inspect, "what a saved network says to test images, kept for the report"),
+        ("inspection", inspect, "what a saved network says to test images, kept for the report"),
         ("predict", predict, "let a saved network say which digit a picture shows"),
     ):
         command = commands.add_parser(name, help=summary, description=module.__doc__)

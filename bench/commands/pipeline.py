@@ -17,10 +17,10 @@ import data
 import impls
 from bench import ROOT, UserError
 from bench.agreement.check import lacks, reference
-from bench.agreement.isolated import judge
-from bench.agreement.problems import trial_of
+from bench.agreement.isolated import check_isolated
+from bench.agreement.problems import problem_of
 from bench.commands import options
-from bench.experiments.inspection import portray_one
+from bench.experiments.inspection import inspect_one
 from bench.records.journal import results_file
 from bench.timing.clock import Clock
 from bench.training.loop import prepare
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     console.rule("3 of 4: the benchmarks")
     all_passed = run_benchmarks(console)
     console.rule("4 of 4: the report")
-    portray_one(digits, results_file(None, "network"))
+    inspect_one(digits, results_file(None, "network"))
     drawn = subprocess.run([sys.executable, "-m", "reports", "--results", str(bench.RESULTS)], cwd=ROOT, check=False)
     if left_out:
         console.print(f"[red]Left out, as they disagree with {impls.REFERENCE}: {', '.join(left_out)}[/]")
@@ -73,15 +73,15 @@ def get_digits(console: Console) -> Dataset:
 
 def first_table(console: Console, digits: Dataset) -> list[str]:
     """Check each available backend, then time it at home, a row as soon as it is known; return who disagrees."""
-    trials = [trial_of(case, digits.train) for case in CASES]
-    cases = [(trial, reference(trial)) for trial in trials]
+    problems = [problem_of(case, digits.train) for case in CASES]
+    cases = [(problem, reference(problem)) for problem in problems]
     console.print(f"{CASES[0].network}, {CASES[0].dtype}")
     console.print(ROW.format("backend", "at home with", "a round", "accuracy check", "times naive", "error", "share"))
     disagreeing = []
     seconds_of_reference = None
     for name in impls.available():
         with console.status(f"{name} (the first time it may have to compile)"):
-            results = judge(name, cases)
+            results = check_isolated(name, cases)
             failures = [result.failure for result in results if result.failure]
             denials = lacks(results, "train", "outputs")
             if failures or denials:
@@ -90,7 +90,7 @@ def first_table(console: Console, digits: Dataset) -> list[str]:
                 console.print(f"{name} {what} left out:", escape((failures + denials)[0]))
                 continue
             backend = impls.load(name)
-            seconds = seconds_of_round(backend, digits.train)
+            seconds = seconds_of_epoch(backend, digits.train)
             if name == impls.REFERENCE:
                 seconds_of_reference = seconds
             row = ROW.format(
@@ -108,12 +108,12 @@ def first_table(console: Console, digits: Dataset) -> list[str]:
     return disagreeing
 
 
-def seconds_of_round(backend: Backend, train: Digits) -> float:
+def seconds_of_epoch(backend: Backend, train: Digits) -> float:
     """A round of training at home, scaled where it is sampled."""
     case = home(backend)
     n = min(len(train.labels), FIRST_IMAGES.get(backend.NAME, len(train.labels)))
     split = prepare(backend, case.network, Digits(train.images[:n], train.labels[:n]), case.dtype)
-    (plan,) = case.plans(n, rounds=1)
+    (plan,) = case.plans(n, epochs=1)
     state = zero_velocities(case.parameters())
     samples = []
     for _ in range(FIRST_SAMPLES):

@@ -15,9 +15,9 @@ from bench import UserError
 from bench.commands import options
 from bench.timing import threads
 from bench.timing.clock import Elapsed
-from bench.training.loop import Quality, Round, Split, evaluate, prepare, train_rounds
+from bench.training.loop import Epoch, Quality, Split, evaluate, prepare, train_epochs
 from bench.training.saved import load_network, save_network
-from bench.workloads.plans import Fall, Order, rounds_of_plans
+from bench.workloads.plans import Order, Schedule, plans_by_epoch
 from data import Dataset, Digits
 from impls.contract import (
     COST_OF_OUTPUT,
@@ -48,7 +48,7 @@ NEW: dict[str, Any] = {
 class Course(NamedTuple):
     """How a training went; the seconds so far and the cost are those before the first round and after each."""
 
-    last: Round
+    last: Epoch
     seconds: list[Elapsed]
     costs: list[float]
 
@@ -91,7 +91,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     add(
         "--batch",
         type=options.batch,
-        default="home",
+        default="batch_size",
         metavar="N",
         help="images per update, all, or home: what the backend is at home with (default: %(default)s)",
     )
@@ -106,7 +106,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     add("--learning-rate", type=options.number(0), default=1.0, metavar="X", help="default: %(default)s")
     add(
         "--fall",
-        choices=get_args(Fall),
+        choices=get_args(Schedule),
         default="constant",
         help="of the learning rate, over all updates (default: %(default)s)",
     )
@@ -150,7 +150,7 @@ def run(arguments: argparse.Namespace) -> int:
     with np.errstate(over="ignore", invalid="ignore"):
         print_first_output(backend, network, parameters, train)
         before = print_quality("after initialisation", backend, network, parameters, splits)
-        course = train_with_progress(backend, network, parameters, splits["training"], plans, arguments.rounds)
+        course = train_with_progress(backend, network, parameters, splits["training"], plans, arguments.epochs)
         state, elapsed = course.last.state, course.last.elapsed
         after = print_quality(f"after {course.last.number} rounds", backend, network, state.parameters, splits)
     print(
@@ -202,14 +202,14 @@ def training_images(arguments: argparse.Namespace, backend: Backend, network: Ne
 
 def make_plans(arguments: argparse.Namespace, backend: Backend, n_images: int) -> Iterator[Plan]:
     """One plan a round, as the options say."""
-    home = backend.HOME if backend.HOME is None else min(backend.HOME, n_images)
-    return rounds_of_plans(
+    home = backend.BATCH_SIZE if backend.BATCH_SIZE is None else min(backend.BATCH_SIZE, n_images)
+    return plans_by_epoch(
         n_images,
-        home if arguments.batch == "home" else arguments.batch,
-        arguments.rounds,
+        home if arguments.batch == "batch_size" else arguments.batch,
+        arguments.epochs,
         arguments.order,
         arguments.learning_rate,
-        arguments.fall,
+        arguments.schedule,
         arguments.momentum,
         arguments.seed,
     )
@@ -230,7 +230,7 @@ def print_quality(
     """Per cent correct of both splits."""
     qualities = {name: evaluate(backend, network, parameters, split) for name, split in splits.items()}
     shares = ", ".join(
-        f"{quality.share_correct:.2%} of the {len(splits[name].labels):,} {name} images"
+        f"{quality.accuracy:.2%} of the {len(splits[name].labels):,} {name} images"
         for name, quality in qualities.items()
     )
     print(f"Correct {when}: {shares}")
@@ -238,7 +238,7 @@ def print_quality(
 
 
 def train_with_progress(
-    backend: Backend, network: Network, parameters: Parameters, train: Split, plans: Iterable[Plan], n_rounds: int
+    backend: Backend, network: Network, parameters: Parameters, train: Split, plans: Iterable[Plan], n_epochs: int
 ) -> Course:
     """Train, with a bar and the cost over the training images after each round; stop where it is not finite."""
     from rich.console import Console
@@ -248,8 +248,8 @@ def train_with_progress(
     costs: list[float] = []
     columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("rounds,"), TimeRemainingColumn())
     with Progress(*columns, console=Console(), transient=True) as progress:
-        task = progress.add_task("training", total=n_rounds)
-        for point in train_rounds(backend, network, parameters, train, plans):
+        task = progress.add_task("training", total=n_epochs)
+        for point in train_epochs(backend, network, parameters, train, plans):
             progress.update(task, completed=point.number)
             seconds.append(point.elapsed)
             costs.append(evaluate(backend, network, point.state.parameters, train).cost)
@@ -294,8 +294,8 @@ def write_json(
         "data": {"name": dataset.name, "sha256": dataset.sha256, "notice": dataset.notice},
         "costs": [cost if math.isfinite(cost) else None for cost in course.costs],
         "seconds": [vars(elapsed) for elapsed in course.seconds],
-        "share_correct": {
-            when: {name: quality.share_correct for name, quality in of_splits.items()}
+        "accuracy": {
+            when: {name: quality.accuracy for name, quality in of_splits.items()}
             for when, of_splits in qualities.items()
         },
         "threads": threads.in_force(),

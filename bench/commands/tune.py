@@ -17,7 +17,7 @@ from bench import UserError
 from bench.commands import options
 from bench.experiments.tune import BACKEND, HELD_OUT, SEEDS, Search, recipe_grid
 from bench.tables.tune import print_tuning
-from bench.workloads.plans import Fall
+from bench.workloads.plans import Schedule
 from impls.initialisation import INITIALISATIONS
 
 
@@ -36,11 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--init", choices=INITIALISATIONS, default="he_normal", metavar="NAME", help="default: %(default)s")
     for name, values in (
-        ("passes", (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)),
+        ("epochs", (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)),
         ("batch", (32, 64, 128)),
         ("learning-rate", (0.05, 0.1, 0.2, 0.4)),
         ("momentum", (0.9,)),
-        ("mask", (0.0,)),
+        ("input_dropout", (0.0,)),
     ):
         add(
             f"--{name}",
@@ -50,7 +50,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="X",
             help=f"tried (default: {' '.join(f'{value:g}' for value in values)})",
         )
-    add("--fall", choices=get_args(Fall), nargs="+", default=("linear",), metavar="X", help="tried (default: linear)")
+    add(
+        "--fall",
+        choices=get_args(Schedule),
+        nargs="+",
+        default=("linear",),
+        metavar="X",
+        help="tried (default: linear)",
+    )
     add("--seeds", type=options.whole_number(1), default=SEEDS, metavar="N", help="of each (default: %(default)s)")
     add(
         "--results", type=options.output_file, metavar="FILE", help="a line a training; one that is there is not redone"

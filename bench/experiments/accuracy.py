@@ -27,7 +27,7 @@ from bench.records.journal import Journal, Record, race_opening, results_file
 from bench.records.races import races_of
 from bench.timing import threads
 from bench.timing.process import Child
-from bench.timing.session import Entrant, Race, ask, attempt, stored
+from bench.timing.session import Participant, Session, ask, attempt, stored
 from bench.training.worker import Job, serve
 from bench.workloads.recipes import ARTICLE, RECIPES, TARGETS, Recipe
 from data import Dataset
@@ -62,19 +62,19 @@ def training_header(
     target: float,
     recipe: Recipe,
     dtype: str,
-    entrants: dict[str, str],
+    participants: dict[str, str],
     n_threads: int,
     baseline: str | None = None,
     purpose: str = "accuracy",
 ) -> Record:
     """What is known before the trainings for one target. entrants: backends by entrant."""
-    sources = {name: fingerprint.source_of(backend) for name, backend in entrants.items()}
+    sources = {name: fingerprint.source_of(backend) for name, backend in participants.items()}
     described = environment.describe()
     case = recipe.described() | {"dtype": dtype}
     n = len(dataset.train.labels)
     key = fingerprint.key(case, "training", n, n_threads, sources, dataset.sha256, described)
-    baseline = baseline or next(iter(entrants))
-    opening = race_opening(dataset, number, purpose, baseline, entrants, key, described)
+    baseline = baseline or next(iter(participants))
+    opening = race_opening(dataset, number, purpose, baseline, participants, key, described)
     return opening | {"target": target, "recipe": recipe.name}
 
 
@@ -90,40 +90,40 @@ def train_all(console: Console, number: int, jobs: dict[str, Job], seeds: int, j
         return
     rng = np.random.default_rng(number)
     with ExitStack() as stack, console.status("", refresh_per_second=1) as status:  # beside what is timed
-        entrants = []
+        participants = []
         for name, job in jobs.items():
             if name not in race.failures:
-                entrant = Entrant(name, stack.enter_context(Child(serve, n_threads=job.n_threads)))
+                participant = Participant(name, stack.enter_context(Child(serve, n_threads=job.n_threads)))
                 status.update(f"{job.recipe.name}: {escape(name)} prepares and compiles")
-                attempt(race, None, begin, entrant, job)
-                entrants.append(entrant)
+                attempt(race, None, begin, participant, job)
+                participants.append(participant)
         for seed in missing:
             status.update(f"{next(iter(jobs.values())).recipe.name}: seed {seed}")
             before = time.monotonic()
-            for index in rng.permutation(len(entrants)):
-                attempt(race, seed, train, entrants[index], seed)
+            for index in rng.permutation(len(participants)):
+                attempt(race, seed, train, participants[index], seed)
             race.tell("generation", generation=seed, seconds=time.monotonic() - before)
         if 0 in missing and not any(job.until for job in jobs.values()):  # which tell theirs
-            for entrant in entrants:
-                attempt(race, None, draw, entrant)
+            for participant in participants:
+                attempt(race, None, draw, participant)
 
 
-def begin(race: Race, entrant: Entrant, job: Job) -> None:
+def begin(race: Session, participant: Participant, job: Job) -> None:
     """Import, prepare, and train for the first time."""
-    ask(race, entrant, "import", job)
-    race.tell("trainer", entrant=entrant.name, **ask(race, entrant, "load"))
+    ask(race, participant, "import", job)
+    race.tell("trainer", participant=participant.name, **ask(race, participant, "load"))
 
 
-def train(race: Race, entrant: Entrant, seed: int) -> None:
+def train(race: Session, participant: Participant, seed: int) -> None:
     """One training."""
-    race.tell("training", generation=seed, entrant=entrant.name, **ask(race, entrant, "train", seed))
+    race.tell("training", generation=seed, participant=participant.name, **ask(race, participant, "train", seed))
 
 
-def draw(race: Race, entrant: Entrant) -> None:
+def draw(race: Session, participant: Participant) -> None:
     """How accuracy and cost change in the trainings of some seeds; of one where they take long."""
     for seed in range(CURVES):
-        curve = ask(race, entrant, "curve", seed)
-        race.tell("curve", entrant=entrant.name, seed=seed, **curve)
+        curve = ask(race, participant, "curve", seed)
+        race.tell("curve", participant=participant.name, seed=seed, **curve)
         if curve["seconds"][-1] > LONG:
             return
 
@@ -181,7 +181,7 @@ def train_steps(
         finally:  # an interruption costs only the training that it hits; the same command goes on
             show(method_results(races_of(journal.records)))
             failed = [
-                f"{entry['entrant']}: {entry['reason']}" for entry in journal.records if entry["kind"] == "failure"
+                f"{entry['participant']}: {entry['reason']}" for entry in journal.records if entry["kind"] == "failure"
             ]
             for line in failed:
                 console.print(f"[red]left out:[/] {escape(line)}", soft_wrap=True)

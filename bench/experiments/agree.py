@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 from bench.agreement.check import Result, plain, reference
-from bench.agreement.isolated import Case
-from bench.agreement.problems import trial_of
+from bench.agreement.isolated import PosedProblem
+from bench.agreement.problems import problem_of
 from bench.records import environment
 from bench.records.journal import SCHEMA
 from bench.workloads.cases import CASES, MINI_BATCHES
@@ -16,10 +16,10 @@ DTYPES: tuple[DType, ...] = ("float32", "float64")
 SHUFFLED = replace(MINI_BATCHES, plan_name="mini-batches, shuffled, Nesterov 0.9", order="shuffled", momentum=0.9)
 
 
-def cases_of(train: Digits, dtype: DType) -> list[Case]:
+def cases_of(train: Digits, dtype: DType) -> list[PosedProblem]:
     """The cases that are timed, and mini-batches shuffled with momentum; each with what the reference computes."""
-    trials = [trial_of(replace(case, dtype=dtype), train) for case in (*CASES, SHUFFLED)]
-    return [(trial, reference(trial)) for trial in trials]
+    problems = [problem_of(replace(case, dtype=dtype), train) for case in (*CASES, SHUFFLED)]
+    return [(problem, reference(problem)) for problem in problems]
 
 
 def agreement_record(digits: Dataset, results: list[Result]) -> dict[str, Any]:

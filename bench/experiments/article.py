@@ -19,7 +19,7 @@ from bench.experiments.race import begin_race
 from bench.records import environment, fingerprint
 from bench.records.journal import Journal, Record, race_opening
 from bench.timing.process import Child
-from bench.timing.session import Entrant, Race, ask, attempt
+from bench.timing.session import Participant, Session, ask, attempt
 from bench.training.article_worker import Post, serve
 from bench.workloads.article import EXPERIMENTS, GRIDS, LOOKS, RELU, RELU_DESIGN, Experiment, Grid, Screen, Setting
 from data import Dataset
@@ -28,7 +28,7 @@ from impls.contract import DType
 ARTICLE_TIME_LIMIT = 600.0  # seconds for one training
 BACKEND = "numba_sparse"
 METHOD_DTYPE: DType = "float64"
-METHOD_ROUNDS = 50  # at most so many in all: enough for its time, which is scaled to all
+METHOD_EPOCHS = 50  # at most so many in all: enough for its time, which is scaled to all
 MOST_SEEDS = 1000
 
 
@@ -71,7 +71,7 @@ def of_row(row: Experiment) -> Part:
         "check": row.check,
     }
     figures = [figure.described() for figure in row.figures]
-    about |= {"setting": str(row.setting), "rounds": row.setting.rounds, "figures": figures}
+    about |= {"setting": str(row.setting), "epochs": row.setting.epochs, "figures": figures}
     return Part("article", {row.name: row.setting}, about, row.method)
 
 
@@ -87,15 +87,15 @@ def of_relu() -> Part:
     settings = {f"{change.factor}: {change.to}": change.setting for change in RELU_DESIGN}
     changes = {f"{change.factor}: {change.to}": [change.factor, change.to] for change in RELU_DESIGN}
     return Part(
-        "article-relu", settings, {"name": "ReLU", "setting": str(RELU), "rounds": RELU.rounds, "changes": changes}
+        "article-relu", settings, {"name": "ReLU", "setting": str(RELU), "epochs": RELU.epochs, "changes": changes}
     )
 
 
 def article_header(dataset: Dataset, number: int, part: Part, arguments: argparse.Namespace, n_threads: int) -> Record:
     """What is known before the trainings."""
-    entrants = {arguments.backend: arguments.backend}
+    participants = {arguments.backend: arguments.backend}
     if part.method:
-        entrants[method_name(part)] = part.method
+        participants[method_name(part)] = part.method
     first = next(iter(part.settings.values()))
     settings = {name: setting.described() for name, setting in part.settings.items()}
     case = {
@@ -106,11 +106,11 @@ def article_header(dataset: Dataset, number: int, part: Part, arguments: argpars
         "dtype": "float32",
         "settings": settings,
     }
-    sources = {entrant: fingerprint.source_of(backend) for entrant, backend in entrants.items()}
+    sources = {participant: fingerprint.source_of(backend) for participant, backend in participants.items()}
     described = environment.describe()
     n = len(dataset.train.labels)
     key = fingerprint.key(case, "training", n, n_threads, sources, dataset.sha256, described)
-    opening = race_opening(dataset, number, part.purpose, arguments.backend, entrants, key, described)
+    opening = race_opening(dataset, number, part.purpose, arguments.backend, participants, key, described)
     labels = {
         name: np.bincount(split.labels, minlength=first.sizes[-1]).tolist()
         for name, split in (("train", dataset.train), ("test", dataset.test))
@@ -126,17 +126,17 @@ def train_parts(
     race = begin_race(journal, number, rounds=1, seed=0)
     race.time_limit = ARTICLE_TIME_LIMIT
     with ExitStack() as stack, console.status("", refresh_per_second=1) as status:  # beside what is timed
-        entrants: list[Entrant] = []
+        participants: list[Participant] = []
         for index, (name, setting) in enumerate(part.settings.items()):
             for seed in range(seeds):
                 if next(iter(posts)) in race.failures:
                     return
                 generation = MOST_SEEDS * index + seed
                 if not is_there(journal, number, generation):
-                    if not entrants:  # nobody is started where nothing is missing
-                        entrants += start_processes(race, posts, setting, n_threads, stack)
+                    if not participants:  # nobody is started where nothing is missing
+                        participants += start_processes(race, posts, setting, n_threads, stack)
                     status.update(f"{part.about['name']}: {escape(name)}, seed {seed}")
-                    train_setting(race, part, name, entrants, generation, seeds)
+                    train_setting(race, part, name, participants, generation, seeds)
                 if was_left(journal, number, generation):
                     break
 
@@ -152,51 +152,53 @@ def is_there(journal: Journal, number: int, generation: int) -> bool:
 def was_left(journal: Journal, number: int, generation: int) -> bool:
     """Whether the first seed of a setting was left by a screen, so that others need not be tried."""
     return generation % MOST_SEEDS == 0 and any(
-        entry["left"]
+        entry["stopped_early"]
         for entry in journal.records
         if entry["kind"] == "course" and (entry["race"], entry["generation"]) == (number, generation)
     )
 
 
 def start_processes(
-    race: Race, posts: dict[str, Post], setting: Setting, n_threads: int, stack: ExitStack
-) -> list[Entrant]:
+    race: Session, posts: dict[str, Post], setting: Setting, n_threads: int, stack: ExitStack
+) -> list[Participant]:
     """A process for each, that has imported, prepared, and trained a round."""
-    entrants = []
+    participants = []
     for name, post in posts.items():
         if name not in race.failures:
-            entrant = Entrant(name, stack.enter_context(Child(serve, n_threads=n_threads)))
-            attempt(race, None, begin_article, entrant, post, setting)
-            entrants.append(entrant)
-    return entrants
+            participant = Participant(name, stack.enter_context(Child(serve, n_threads=n_threads)))
+            attempt(race, None, begin_article, participant, post, setting)
+            participants.append(participant)
+    return participants
 
 
-def begin_article(race: Race, entrant: Entrant, post: Post, setting: Setting) -> None:
+def begin_article(race: Session, participant: Participant, post: Post, setting: Setting) -> None:
     """What comes before any training."""
-    ask(race, entrant, "import", post)
-    race.tell("trainer", entrant=entrant.name, **ask(race, entrant, "load", setting))
+    ask(race, participant, "import", post)
+    race.tell("trainer", participant=participant.name, **ask(race, participant, "load", setting))
 
 
-def train_setting(race: Race, part: Part, name: str, entrants: list[Entrant], generation: int, seeds: int) -> None:
+def train_setting(
+    race: Session, part: Part, name: str, participants: list[Participant], generation: int, seeds: int
+) -> None:
     """One setting with one seed, by everybody, in random order; the article's method has its share of the rounds."""
-    seed, rounds = generation % MOST_SEEDS, part.settings[name].rounds
+    seed, epochs = generation % MOST_SEEDS, part.settings[name].epochs
     before = time.monotonic()
-    for index in np.random.default_rng([race.number, generation]).permutation(len(entrants)):
-        if entrants[index].name == method_name(part):
-            rounds_in_all = min(rounds, METHOD_ROUNDS)
-            share = rounds_in_all // seeds + (seed < rounds_in_all % seeds)
+    for index in np.random.default_rng([race.number, generation]).permutation(len(participants)):
+        if participants[index].name == method_name(part):
+            epochs_in_all = min(epochs, METHOD_EPOCHS)
+            share = epochs_in_all // seeds + (seed < epochs_in_all % seeds)
             if share:
-                attempt(race, generation, train_course, entrants[index], part, name, generation, share, ())
+                attempt(race, generation, train_course, participants[index], part, name, generation, share, ())
         else:
-            attempt(race, generation, train_course, entrants[index], part, name, generation, rounds, LOOKS)
-    if entrants[0].name not in race.failures:
+            attempt(race, generation, train_course, participants[index], part, name, generation, epochs, LOOKS)
+    if participants[0].name not in race.failures:
         race.tell("generation", generation=generation, seconds=time.monotonic() - before)
 
 
 def train_course(
-    race: Race, entrant: Entrant, part: Part, name: str, generation: int, rounds: int, looks: tuple[int, ...]
+    race: Session, participant: Participant, part: Part, name: str, generation: int, epochs: int, looks: tuple[int, ...]
 ) -> None:
     """One training."""
     setting, seed = part.settings[name], generation % MOST_SEEDS
-    found = ask(race, entrant, "train", setting, seed, rounds, looks, part.screens)
-    race.tell("course", generation=generation, entrant=entrant.name, setting=name, seed=seed, **found)
+    found = ask(race, participant, "train", setting, seed, epochs, looks, part.screens)
+    race.tell("course", generation=generation, participant=participant.name, setting=name, seed=seed, **found)

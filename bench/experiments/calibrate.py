@@ -20,6 +20,6 @@ ROUNDS = 5  # of a generation: a Latin square of all five
 def calibration_header(setting: RaceSetup, arguments: argparse.Namespace, extra: dict[str, float]) -> Record:
     """What is known before."""
     source = fingerprint.source_of(arguments.backend)
-    entrants, sources = dict.fromkeys(extra, arguments.backend), dict.fromkeys(extra, source)
-    known = race_header(setting, 0, "calibrate", ITSELF, entrants, sources)
+    participants, sources = dict.fromkeys(extra, arguments.backend), dict.fromkeys(extra, source)
+    known = race_header(setting, 0, "calibrate", ITSELF, participants, sources)
     return known | {"comparison": arguments.generations}

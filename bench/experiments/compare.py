@@ -19,9 +19,9 @@ from bench.experiments.race import RaceSetup, expected_of, race_header, verdict_
 from bench.records import fingerprint
 from bench.records.files import read
 from bench.records.journal import Record
-from bench.records.races import Raced
+from bench.records.races import RaceResult
 from bench.timing.process import ChildFailed
-from bench.timing.session import Race
+from bench.timing.session import Session
 from bench.timing.worker import FLOOR
 
 ROUNDS = 6  # of a generation: even, so that neither is first more often
@@ -60,7 +60,7 @@ def comparison_header(
 
 
 def agrees_on_both_sides(
-    console: Console, race: Race, name: str, setting: RaceSetup, sides: dict[str, revisions.Side]
+    console: Console, race: Session, name: str, setting: RaceSetup, sides: dict[str, revisions.Side]
 ) -> bool:
     """Whether the backend agrees with the reference as it was and as it is."""
     expected = expected_of(setting)
@@ -68,7 +68,7 @@ def agrees_on_both_sides(
     return verdicts == ["agrees", "agrees"]
 
 
-def races_in(console: Console, path: Path) -> list[Raced]:
+def races_in(console: Console, path: Path) -> list[RaceResult]:
     """The races of a file. Raises UserError where there are none with a floor."""
     found = read(path)
     if found.cut:

@@ -12,9 +12,9 @@ import numpy as np
 
 import impls
 from bench.records import environment
-from bench.records.inspection import portrait, write
-from bench.training.loop import prepare, train_rounds
-from bench.training.metrics import share_correct
+from bench.records.inspection import inspection, write
+from bench.training.loop import prepare, train_epochs
+from bench.training.metrics import accuracy
 from bench.workloads.cases import MINI_BATCHES
 from data import Dataset
 from impls.contract import Network, Parameters, dtype_of
@@ -41,18 +41,18 @@ def keep(path: Path, network: Network, parameters: Parameters, dataset: Dataset,
         "network": str(network),
         "source": source,
     }
-    write(path, header, portrait(test.images, test.labels, outputs, parameters))
-    return share_correct(outputs, test.labels)
+    write(path, header, inspection(test.images, test.labels, outputs, parameters))
+    return accuracy(outputs, test.labels)
 
 
-PORTRAYED = "minibatch"  # whose network the report shows; all agree, and this one needs NumPy alone
+INSPECTED = "minibatch"  # whose network the report shows; all agree, and this one needs NumPy alone
 
 
-def portray_one(digits: Dataset, path: Path) -> None:
+def inspect_one(digits: Dataset, path: Path) -> None:
     """Train a network as the benchmarks do, and keep what it says to the test images, for the report's pictures."""
-    case, backend = MINI_BATCHES, impls.load(PORTRAYED)
+    case, backend = MINI_BATCHES, impls.load(INSPECTED)
     split = prepare(backend, case.network, digits.train, case.dtype)
-    plans = case.plans(len(digits.train.labels), case.rounds)
-    *_, last = train_rounds(backend, case.network, case.parameters(), split, plans)
-    source = f"{PORTRAYED}, {case.rounds} rounds of {case.plan_name} of {case.batch}"
+    plans = case.plans(len(digits.train.labels), case.epochs)
+    *_, last = train_epochs(backend, case.network, case.parameters(), split, plans)
+    source = f"{INSPECTED}, {case.epochs} rounds of {case.plan_name} of {case.batch}"
     keep(path, case.network, last.state.parameters, digits, source)

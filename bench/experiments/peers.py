@@ -15,11 +15,11 @@ from bench.experiments.race import LEAST_GENERATIONS
 PEERS = ("torch", "jax", "sklearn")
 # What differs from the images as they are, in the order of the file.
 WAYS: dict[str, dict[str, Any]] = {
-    "as is": {"order": "file", "without_zeros": False},
-    "shuffled": {"order": "shuffled", "without_zeros": False},
-    "no zeros": {"order": "file", "without_zeros": True},
+    "as is": {"order": "file", "nonzero_pixels": False},
+    "shuffled": {"order": "shuffled", "nonzero_pixels": False},
+    "no zeros": {"order": "file", "nonzero_pixels": True},
 }
-FIXED = {"measure": "round", "hidden": "relu", "output": "softmax", "cold": False, "seed": 0}
+FIXED = {"measure": "epoch", "hidden": "relu", "output": "softmax", "cold": False, "seed": 0}
 
 
 def budget_spent(arguments: argparse.Namespace, generations: int, seconds: float) -> str | None:

@@ -12,9 +12,8 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 import impls
 from bench import UserError
 from bench.agreement.check import lacks, plain, reference
-from bench.agreement.isolated import TIME_LIMIT, judge
-from bench.agreement.isolated import Case as Judged
-from bench.agreement.problems import trial_of
+from bench.agreement.isolated import TIME_LIMIT, PosedProblem, check_isolated
+from bench.agreement.problems import problem_of
 from bench.analysis import statistics
 from bench.analysis.race import size_of
 from bench.records import environment, fingerprint
@@ -22,8 +21,8 @@ from bench.records.journal import Journal, Record, race_opening
 from bench.records.races import races_of
 from bench.timing.interleave import first_call, run_generation
 from bench.timing.noise import noise
-from bench.timing.session import Race, stored
-from bench.timing.worker import FLOOR, NEEDED, Measure, Task
+from bench.timing.session import Session, stored
+from bench.timing.worker import FLOOR, NEEDED, Measure, TimingTask
 from bench.workloads.cases import Case
 from data import Dataset, Digits
 from impls.contract import Quantity
@@ -52,16 +51,16 @@ class RaceSetup(NamedTuple):
         n = len(self.digits.labels)
         return min(self.case.batch or n, n) if self.measure == "gradient" else n
 
-    def task(self, backend: str, folder: Path) -> Task:
+    def task(self, backend: str, folder: Path) -> TimingTask:
         """What one entrant has to do, with the digits in this folder."""
         images = self.images
-        if self.measure == "round" and backend in SAMPLED:
+        if self.measure == "epoch" and backend in SAMPLED:
             images = min(images, max(SAMPLED[backend], self.case.batch or 0))
-        return Task(backend, self.measure, self.case, folder, images, self.n_threads)
+        return TimingTask(backend, self.measure, self.case, folder, images, self.n_threads)
 
 
 def race_header(
-    setting: RaceSetup, number: int, purpose: str, baseline: str, entrants: dict[str, str], sources: dict[str, str]
+    setting: RaceSetup, number: int, purpose: str, baseline: str, participants: dict[str, str], sources: dict[str, str]
 ) -> Record:
     """What holds for all records of a race. entrants: backends by entrant; sources: hashes by entrant."""
     described = environment.describe()
@@ -74,21 +73,21 @@ def race_header(
         setting.dataset.sha256,
         described,
     )
-    return race_opening(setting.dataset, number, purpose, baseline, entrants, key, described)
+    return race_opening(setting.dataset, number, purpose, baseline, participants, key, described)
 
 
-def expected_of(setting: RaceSetup) -> list[Judged]:
+def expected_of(setting: RaceSetup) -> list[PosedProblem]:
     """What everybody has to compute who races. Raises UserError where rounding leaves nothing to tell."""
-    trial = trial_of(setting.case, setting.digits)
-    return [(trial, reference(trial))]
+    problem = problem_of(setting.case, setting.digits)
+    return [(problem, reference(problem))]
 
 
 def verdict_on(
     console: Console,
-    race: Race,
+    race: Session,
     name: str,
     setting: RaceSetup,
-    expected: list[Judged],
+    expected: list[PosedProblem],
     source: Path | None = None,
     side: str = "",
 ) -> Verdict:
@@ -97,7 +96,7 @@ def verdict_on(
     source, side: of another revision, the folder that holds its `impls` and what it is called.
     """
     with console.status(f"{escape(name)}: agreement (the first time it may have to compile)"):
-        results = judge(name, expected, TIME_LIMIT, setting.n_threads, source)
+        results = check_isolated(name, expected, TIME_LIMIT, setting.n_threads, source)
     failures = [result.failure for result in results if result.failure]
     denials = lacks(results, cast(Quantity, NEEDED[setting.measure]))
     for result in results:
@@ -109,7 +108,7 @@ def verdict_on(
 
 
 def run_generations(
-    console: Console, races: Sequence[Race], journal: Journal, enough: Callable[[int, float], str | None]
+    console: Console, races: Sequence[Session], journal: Journal, enough: Callable[[int, float], str | None]
 ) -> str:
     """Generation after generation, the races in turn, until `enough` says why; returns that.
 
@@ -145,12 +144,12 @@ def seconds_of(journal: Journal) -> float:
     return float(sum(entry["seconds"] for entry in journal.records if entry["kind"] == "generation"))
 
 
-def begin_race(journal: Journal, number: int, rounds: int, seed: int) -> Race:
+def begin_race(journal: Journal, number: int, rounds: int, seed: int) -> Session:
     """A race that nobody has joined yet, with the failures that an earlier run of it has seen."""
     runs = sum(entry["kind"] == "run" and entry["race"] == number for entry in journal.records)
-    race = Race({}, rounds, journal.record, number, runs, seed)
+    race = Session({}, rounds, journal.record, number, runs, seed)
     race.failures |= {
-        entry["entrant"]: f"{entry['entrant']}: {entry['reason']}"
+        entry["participant"]: f"{entry['participant']}: {entry['reason']}"
         for entry in journal.records
         if entry["kind"] == "failure" and entry["race"] == number
     }
@@ -159,7 +158,7 @@ def begin_race(journal: Journal, number: int, rounds: int, seed: int) -> Race:
 
 
 BASELINE = "vectorized"
-TURNS = 60  # of IMAGES each in a generation: of four backends and the floor, two thirds of its time are measured
+MEASUREMENTS = 60  # of IMAGES each in a generation: of four backends and the floor, two thirds of its time are measured
 LEAST_ROUNDS, MOST_ROUNDS = 6, 24  # of a generation, however long or short a turn
 LEAST_GENERATIONS = 3  # whatever the budget: intervals are across generations
 
@@ -169,8 +168,8 @@ def header_of_race(
 ) -> Record:
     """What is known before the race."""
     sources = {name: fingerprint.source_of(name) for name in names}
-    entrants = {name: name for name in (*names, FLOOR)}
-    return race_header(setting, number, "race", baseline, entrants, sources) | {"sweep": sweep}
+    participants = {name: name for name in (*names, FLOOR)}
+    return race_header(setting, number, "race", baseline, participants, sources) | {"sweep": sweep}
 
 
 def check_sweep(headers: list[Record]) -> None:
@@ -188,7 +187,7 @@ def admit(
     names: list[str],
     journal: Journal,
     folder: Path,
-) -> Race:
+) -> Session:
     """The race of those who agree, and the floor."""
     case = setting.case
     console.print(
@@ -202,11 +201,11 @@ def admit(
     if verdicts[arguments.baseline] != "agrees":
         raise UserError(f"{arguments.baseline}, with whom to compare, is left out; give another --baseline")
     digits = stored(
-        setting.digits, folder / f"{len(setting.digits.labels)} images{', no zeros' * arguments.without_zeros}"
+        setting.digits, folder / f"{len(setting.digits.labels)} images{', no zeros' * arguments.nonzero_pixels}"
     )
     agreeing = [name for name in names if verdicts[name] == "agrees"]
     race.tasks |= {name: setting.task(name, digits) for name in (*agreeing, FLOOR)}
-    there = {entry["entrant"] for entry in journal.records if entry["kind"] == "cold" and entry["race"] == number}
+    there = {entry["participant"] for entry in journal.records if entry["kind"] == "cold" and entry["race"] == number}
     if arguments.cold:
         for name in (name for name in agreeing if name not in there):
             with console.status(f"{escape(name)}: a first call with nothing compiled"):
@@ -216,9 +215,9 @@ def admit(
     return race
 
 
-def rounds_per_generation(entrants: int, images: int) -> int:
+def rounds_per_generation(participants: int, images: int) -> int:
     """Rounds of a generation, unless said: as many as come to TURNS, more if short and fewer if long, within limits."""
-    return min(max(LEAST_ROUNDS, TURNS * IMAGES // (entrants * images)), MOST_ROUNDS)
+    return min(max(LEAST_ROUNDS, MEASUREMENTS * IMAGES // (participants * images)), MOST_ROUNDS)
 
 
 def enough_of_race(arguments: argparse.Namespace, journal: Journal, generations: int, seconds: float) -> str | None:

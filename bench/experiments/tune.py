@@ -13,8 +13,8 @@ from rich.console import Console
 
 from bench import UserError
 from bench.analysis.tune import TunedTraining, hopeless, median_seconds, reaches
-from bench.training.loop import Split, prepare, train_recipe, train_rounds
-from bench.training.metrics import share_correct
+from bench.training.loop import Split, prepare, train_epochs, train_recipe
+from bench.training.metrics import accuracy
 from bench.training.worker import images_in, looks
 from bench.workloads.batch_sizes import CHOSEN, RATES, TARGET, recipe_of
 from bench.workloads.plans import parts
@@ -28,15 +28,15 @@ def choose_all(console: Console, backend: Backend, dataset: Dataset, batches: Se
     chosen = json.loads(CHOSEN.read_text()) if CHOSEN.exists() else {}
     for batch in batches:
         needed: dict[float, float | None] = {}
-        best, best_rate = recipe_of(batch, 1.0).passes, None
+        best, best_rate = recipe_of(batch, 1.0).epochs, None
         for rate in RATES:
-            passes = needed[rate] = passes_to_target(backend, dataset.train, recipe_of(batch, rate), best)
-            console.print(f"batches of {batch:,}, rate {rate:g}: {passes or f'more than {best:.4g}'} passes")
-            if passes is not None:
-                best, best_rate = passes, rate
+            epochs = needed[rate] = passes_to_target(backend, dataset.train, recipe_of(batch, rate), best)
+            console.print(f"batches of {batch:,}, rate {rate:g}: {epochs or f'more than {best:.4g}'} passes")
+            if epochs is not None:
+                best, best_rate = epochs, rate
         if best_rate is None:
             raise UserError(f"batches of {batch}: no rate of {RATES} reaches {TARGET:.2%} within {best:g} passes")
-        chosen[str(batch)] = {"rate": best_rate, "passes": needed}
+        chosen[str(batch)] = {"rate": best_rate, "epochs": needed}
         ordered = dict(sorted(chosen.items(), key=lambda item: int(item[0])))
         CHOSEN.write_text(json.dumps(ordered, indent=1) + "\n")
 
@@ -51,13 +51,13 @@ def passes_to_target(backend: Backend, train: Digits, recipe: Recipe, limit: flo
     pieces = parts(plan, looks(len(plan.starts), n // recipe.batch))
     images = np.cumsum([0, *(images_in(piece) for piece in pieces)])
     with np.errstate(over="ignore", invalid="ignore"):  # it may diverge
-        for point in train_rounds(backend, recipe.network, recipe.parameters(0, "float32"), split, pieces):
-            passes = float(images[point.number] / n)
+        for point in train_epochs(backend, recipe.network, recipe.parameters(0, "float32"), split, pieces):
+            epochs = float(images[point.number] / n)
             outputs = backend.outputs(recipe.network, point.state.parameters, aside.prepared)
-            if passes >= limit or not np.isfinite(outputs).all():
+            if epochs >= limit or not np.isfinite(outputs).all():
                 return None
-            if share_correct(outputs, aside.labels) >= TARGET:
-                return passes
+            if accuracy(outputs, aside.labels) >= TARGET:
+                return epochs
     return None
 
 
@@ -70,14 +70,26 @@ def recipe_grid(arguments: argparse.Namespace) -> list[Recipe]:
     """Every combination of what is tried, the shortest first."""
     network = relu(*arguments.network)
     return [
-        Recipe("tried", network, arguments.init, batch, passes, rate, fall, momentum, "", mask, arguments.members)
-        for passes, batch, rate, momentum, fall, mask in product(
-            sorted(arguments.passes),
+        Recipe(
+            "tried",
+            network,
+            arguments.init,
+            batch,
+            epochs,
+            rate,
+            schedule,
+            momentum,
+            "",
+            input_dropout,
+            arguments.members,
+        )
+        for epochs, batch, rate, momentum, schedule, input_dropout in product(
+            sorted(arguments.epochs),
             arguments.batch,
             arguments.learning_rate,
             arguments.momentum,
-            arguments.fall,
-            arguments.mask,
+            arguments.schedule,
+            arguments.input_dropout,
         )
     ]
 
@@ -119,4 +131,4 @@ class Search:
         prepared = self.split.prepared
         *_, last = train_recipe(self.backend, recipe, seed, "float32", self.train, prepared, pieces)
         outputs = self.backend.outputs(recipe.network, last.state.parameters, self.held_out[seed].prepared)
-        return TunedTraining(share_correct(outputs, self.held_out[seed].labels), last.elapsed.wall)
+        return TunedTraining(accuracy(outputs, self.held_out[seed].labels), last.elapsed.wall)

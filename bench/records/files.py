@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from bench import UserError
 from bench.records.fields import count, mapping, text, times
 from bench.records.journal import SCHEMA, read_records, remedy_for
-from bench.records.races import Raced, races_of
+from bench.records.races import RaceResult, races_of
 
 if TYPE_CHECKING:
-    from bench.records.inspection import Portrait
+    from bench.records.inspection import Inspection
 
-Quantity = Literal["round", "gradient", "outputs", "floor"]
+Quantity = Literal["epoch", "gradient", "outputs", "floor"]
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Curve:
 class Measurement:
     """The samples of one backend in one case."""
 
-    quantity: Quantity  # "round": training over all images once; "floor": the first layer's two products
+    quantity: Quantity  # "epoch": training over all images once; "floor": the first layer's two products
     backend: str
     summary: str
     lines_of_code: int
     plan: str  # "full batch", "mini-batches"; "" where there is none
-    at_home: bool  # whether it is the plan that the backend is at home with
+    default_batch: bool  # whether it is the plan that the backend is at home with
     batch: int | None  # images per update or per gradient; None: all
     network: str
     dtype: str
@@ -79,8 +79,8 @@ class ResultSet:
     measurements: list[Measurement] = field(default_factory=list)  # by pytest-benchmark, one after the other
     disagreements: list[str] = field(default_factory=list)  # a line each: who was left out, and why
     unavailable: dict[str, str] = field(default_factory=dict)  # backend: reason
-    races: list[Raced] = field(default_factory=list)  # in turns
-    portrait: "Portrait | None" = None  # of a trained network
+    races: list[RaceResult] = field(default_factory=list)  # in turns
+    inspection: "Inspection | None" = None  # of a trained network
     cut: bool = False  # whether the file ends in the middle of a record, which is passed over
 
 
@@ -115,16 +115,16 @@ def _of_races(path: Path) -> ResultSet:
 
 
 def _of_a_network(path: Path) -> ResultSet:
-    from bench.records.inspection import portrait_of
+    from bench.records.inspection import inspection_of
 
     content = mapping(_json(path))
     if content.get("schema") != SCHEMA:
         remedy = remedy_for(content.get("schema"))
         raise UserError(f"{path}: has schema {content.get('schema')}, this version reads {SCHEMA}; {remedy}")
     notice = None if content["notice"] is None else text(content["notice"])
-    found = portrait_of(content)
+    found = inspection_of(content)
     return ResultSet(
-        path, text(content["when"]), mapping(content["machine"]), text(content["data"]), notice, portrait=found
+        path, text(content["when"]), mapping(content["machine"]), text(content["data"]), notice, inspection=found
     )
 
 
@@ -179,7 +179,7 @@ def _measurement(benchmark: dict[str, Any]) -> Measurement:
         summary=text(info["summary"]),
         lines_of_code=count(info["lines_of_code"], least=0),
         plan=text(info["plan"]),
-        at_home=bool(info["at_home"]),
+        default_batch=bool(info["default_batch"]),
         batch=None if batch is None else count(batch),
         network=text(info["network"]),
         dtype=text(info["dtype"]),

@@ -18,7 +18,7 @@ MOST = 10_000  # pixels of an image, or units of a layer: a file that says more 
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class Examined:
     """Some images and what the network says to them."""
 
     images: Array  # (n, height, width) uint8
@@ -32,14 +32,14 @@ class Seen:
 
 
 @dataclass(frozen=True, eq=False)
-class Portrait:
+class Inspection:
     """A trained network by what it does to the test images."""
 
     network: str
     source: str  # what trained it, or the name of its file
     command: str
-    first: Seen  # the first images
-    mistakes: Seen  # the wrong ones with the largest output, worst first
+    first: Examined  # the first images
+    mistakes: Examined  # the wrong ones with the largest output, worst first
     confusion: list[list[int]]  # images by label and by predicted digit
     weights: Array  # (units, height, width) int8: of the first layer, in steps of a 127th of the largest
 
@@ -50,7 +50,7 @@ class Portrait:
         return sum(row[i] for i, row in enumerate(self.confusion)) / total
 
 
-def portrait(images: Array, labels: Array, outputs: Array, parameters: Parameters) -> dict[str, Any]:
+def inspection(images: Array, labels: Array, outputs: Array, parameters: Parameters) -> dict[str, Any]:
     """What the file holds. images: (n, n_inputs), square; labels: (n,); outputs: (n, n_outputs), finite.
 
     Raises UserError where the images are not square, or the outputs not finite.
@@ -101,7 +101,7 @@ def write(path: Path, header: dict[str, Any], found: dict[str, Any]) -> None:
         raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
 
 
-def portrait_of(content: dict[str, Any]) -> Portrait:
+def inspection_of(content: dict[str, Any]) -> Inspection:
     """What `write` wrote. Raises KeyError, TypeError or ValueError for what is none."""
     side, units = count(content["side"]), count(content["units"], least=0)
     if side * side > MOST or units > MOST:
@@ -109,7 +109,7 @@ def portrait_of(content: dict[str, Any]) -> Portrait:
     confusion = [[count(number, least=0) for number in row] for row in content["confusion"]]
     if not confusion or {len(row) for row in confusion} != {len(confusion)} or not any(map(any, confusion)):
         raise ValueError("a confusion matrix must be square, of at least one image")
-    return Portrait(
+    return Inspection(
         text(content["network"]),
         text(content["source"]),
         text(content["command"]),
@@ -120,7 +120,7 @@ def portrait_of(content: dict[str, Any]) -> Portrait:
     )
 
 
-def seen_of(content: dict[str, Any], side: int, n_outputs: int) -> Seen:
+def seen_of(content: dict[str, Any], side: int, n_outputs: int) -> Examined:
     """Some images of the file."""
     labels = [count(label, least=0) for label in content["labels"]]
     outputs = [[float(value) for value in row] for row in content["outputs"]]
@@ -128,7 +128,7 @@ def seen_of(content: dict[str, Any], side: int, n_outputs: int) -> Seen:
         raise ValueError(f"expected {n_outputs} outputs for each of {len(labels)} images")
     if not np.isfinite(outputs).all():
         raise ValueError("expected finite outputs")
-    return Seen(unpacked(content["images"], np.uint8, len(labels), side), labels, outputs)
+    return Examined(unpacked(content["images"], np.uint8, len(labels), side), labels, outputs)
 
 
 def unpacked(packed: Any, dtype: type, n: int, side: int) -> Array:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from data import Dataset
 
 SCHEMA = 2
-SAME = ("purpose", "key", "entrants", "baseline")  # of a header, where a file goes on
+SAME = ("purpose", "key", "participants", "baseline")  # of a header, where a file goes on
 Record = dict[str, Any]
 
 
@@ -161,7 +161,7 @@ def race_opening(
     number: int,
     purpose: str,
     baseline: str,
-    entrants: dict[str, str],
+    participants: dict[str, str],
     key: dict[str, Any],
     described: dict[str, Any],
 ) -> Record:
@@ -175,7 +175,7 @@ def race_opening(
         "command": " ".join(["python -m bench", *sys.argv[1:]]),
         "key": key,
         "baseline": baseline,
-        "entrants": entrants,
+        "participants": participants,
         "data": dataset.name,
         "notice": dataset.notice,
         "machine": described,

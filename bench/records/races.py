@@ -41,7 +41,7 @@ class Course:
     """A training as it went on, from before its first update; all lists are of one length."""
 
     seconds: list[float]  # of training so far, wall
-    passes: list[float]  # over the training images so far
+    epochs: list[float]  # over the training images so far
     accuracy: list[float]  # share of the test images, 0 to 1
     cost: list[float] | None = None  # of the test images, nan where it is not finite; None: not told, as by older files
 
@@ -69,7 +69,7 @@ class Checked:
 
 
 @dataclass
-class Entrant:
+class ParticipantResult:
     """Everything about one entrant of a race."""
 
     name: str
@@ -77,7 +77,7 @@ class Entrant:
     images: int = 0  # that were worked on; the others of the race are scaled up from these
     summary: str = ""
     lines_of_code: int = 0
-    at_home: bool = False
+    default_batch: bool = False
     processes: list[Process] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     trainings: list[Trained] = field(default_factory=list)
@@ -88,7 +88,7 @@ class Entrant:
 
 
 @dataclass
-class Raced:
+class RaceResult:
     """One race of a file, as far as it got: its whole generations."""
 
     number: int
@@ -100,12 +100,12 @@ class Raced:
     baseline: str
     data_name: str
     notice: str | None
-    entrants: dict[str, Entrant] = field(default_factory=dict)
+    participants: dict[str, ParticipantResult] = field(default_factory=dict)
     generations: list[dict[str, Any]] = field(default_factory=list)  # seconds, stolen, load_before, load_after
     first: dict[int, str] = field(default_factory=dict)  # by generation: who started first, of those that lived to tell
     errors: dict[str, float] = field(default_factory=dict)  # worst disagreement in eps, by backend
     left_out: dict[str, str] = field(default_factory=dict)  # by entrant or backend: why, for a fault
-    denied: dict[str, str] = field(default_factory=dict)  # by backend: why it does not do this
+    unsupported: dict[str, str] = field(default_factory=dict)  # by backend: why it does not do this
     load: float | None = None  # of the machine when it began, or last went on
     sweep: str | None = None  # what it is one value of: "batch", "hidden", "images", "threads"
     reason: str | None = None  # why it ended; None: it was left before
@@ -119,34 +119,34 @@ class Raced:
 
     def scale(self, name: str) -> float:
         """What an entrant's times are multiplied with to speak of all images."""
-        return float(self.key["images"]) / self.entrants[name].images
+        return float(self.key["images"]) / self.participants[name].images
 
     def rounds(self) -> list[list[dict[str, float]]]:
         """Seconds for all images, by generation and round, of all who did not fail: what `bench.statistics` takes."""
         found: dict[int, dict[int, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
-        for name, entrant in self.entrants.items():
-            if entrant.failure is None:
-                for sample in entrant.samples:
+        for name, participant in self.participants.items():
+            if participant.failure is None:
+                for sample in participant.samples:
                     found[sample.generation][sample.round][name] = self.scale(name) * sample.wall
         return [[found[g][r] for r in sorted(found[g])] for g in sorted(found)]
 
     def started(self) -> list[str]:
         """Who started first in each generation of `rounds`; "" where a file does not tell."""
-        entrants = [entrant for entrant in self.entrants.values() if entrant.failure is None]
-        found = {sample.generation for entrant in entrants for sample in entrant.samples}
+        participants = [participant for participant in self.participants.values() if participant.failure is None]
+        found = {sample.generation for participant in participants for sample in participant.samples}
         return [self.first.get(generation, "") for generation in sorted(found)]
 
 
 OF_A_RUN = ("run", "agreement", "end")  # kinds of which the last run counts, where a race went on
 
 
-def races_of(records: Iterable[Record]) -> list[Raced]:
+def races_of(records: Iterable[Record]) -> list[RaceResult]:
     """The races that these records tell of. Raises KeyError, TypeError or ValueError for what is none."""
     whole_ones = whole_generations(list(records))
     last = {entry["race"]: 0 for entry in whole_ones}
     for entry in whole_ones:
         last[entry["race"]] = max(last[entry["race"]], count(entry.get("run", 0), least=0))
-    races: dict[int, Raced] = {}
+    races: dict[int, RaceResult] = {}
     for entry in whole_ones:
         if entry["kind"] == "race":
             races[count(entry["race"], least=0)] = header_of(entry)
@@ -155,7 +155,7 @@ def races_of(records: Iterable[Record]) -> list[Raced]:
     return list(races.values())
 
 
-def header_of(entry: Record) -> Raced:
+def header_of(entry: Record) -> RaceResult:
     """A race of which nothing but the header is known yet."""
     key = mapping(entry["key"])
     count(key["images"])
@@ -166,7 +166,7 @@ def header_of(entry: Record) -> Raced:
         text(key[part])
     for part in ("batch", "threads"):
         whole(key[part])
-    return Raced(
+    return RaceResult(
         number=entry["race"],
         purpose=text(entry["purpose"]),
         when=text(entry["when"]),
@@ -176,7 +176,10 @@ def header_of(entry: Record) -> Raced:
         baseline=text(entry["baseline"]),
         data_name=text(entry["data"]),
         notice=None if entry["notice"] is None else text(entry["notice"]),
-        entrants={text(name): Entrant(name, text(backend)) for name, backend in mapping(entry["entrants"]).items()},
+        participants={
+            text(name): ParticipantResult(name, text(backend))
+            for name, backend in mapping(entry["participants"]).items()
+        },
         comparison=whole(entry.get("comparison")),
         sweep=None if entry.get("sweep") is None else text(entry["sweep"]),
         about=mapping(entry.get("about", {})),
@@ -198,7 +201,7 @@ def finite(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
-def add(race: Raced, entry: Record) -> None:
+def add(race: RaceResult, entry: Record) -> None:
     """Put one record where it belongs. Kinds that are not known are passed over."""
     kind = entry["kind"]
     if kind == "run":
@@ -211,41 +214,41 @@ def add(race: Raced, entry: Record) -> None:
         race.generations.append(entry | {"seconds": seconds} | noise)
     elif kind == "course":
         check_course(race, entry)
-        who = ("entrant", "setting", "seed")  # one that was cut short and trained again has the later record
+        who = ("participant", "setting", "seed")  # one that was cut short and trained again has the later record
         race.courses = [one for one in race.courses if any(one[part] != entry[part] for part in who)] + [entry]
     elif kind == "end":
         race.reason = text(entry["reason"])
     elif kind in ("trainer", "training", "curve"):
-        add_training(race.entrants[entry["entrant"]], entry)
+        add_training(race.participants[entry["participant"]], entry)
     elif kind in ("process", "sample", "cold", "failure"):
-        entrant = race.entrants[entry["entrant"]]
+        participant = race.participants[entry["participant"]]
         if kind == "process":
-            add_process(race, entrant, entry)
+            add_process(race, participant, entry)
         elif kind == "sample":
             wall, user, system = times([entry["wall"], entry["user"], entry["system"]])
             if wall <= 0:
                 raise ValueError("samples of wall time must be positive")
-            if not entrant.processes:
-                raise ValueError(f"a sample of {entrant.name} comes before its process")
-            entrant.samples.append(Sample(entry["generation"], count(entry["round"], 0), wall, user, system))
+            if not participant.processes:
+                raise ValueError(f"a sample of {participant.name} comes before its process")
+            participant.samples.append(Sample(entry["generation"], count(entry["round"], 0), wall, user, system))
         elif kind == "cold":
-            (entrant.cold,) = times([entry["first"]["wall"]])
+            (participant.cold,) = times([entry["first"]["wall"]])
         else:
-            entrant.failure = race.left_out[entrant.name] = f"{entrant.name}: {text(entry['reason'])}"
+            participant.failure = race.left_out[participant.name] = f"{participant.name}: {text(entry['reason'])}"
 
 
-def check_course(race: Raced, entry: Record) -> None:
+def check_course(race: RaceResult, entry: Record) -> None:
     """Raise KeyError, TypeError or ValueError unless it is a training as `bench.courses` tells of one."""
     times([entry["wall"], entry["user"], entry["system"]])
-    text(race.entrants[text(entry["entrant"])].backend)
+    text(race.participants[text(entry["participant"])].backend)
     text(entry["setting"])
-    bool(entry["left"])
-    for part in ("seed", "rounds"):
+    bool(entry["stopped_early"])
+    for part in ("seed", "epochs"):
         count(entry[part], least=0)
     if not entry["points"]:
         raise ValueError("a training has no points")
     for point in entry["points"]:
-        count(point["round"], least=0)
+        count(point["epoch"], least=0)
         times([point["check"]["wall"]])
         for split in ("train", "test"):
             seen = mapping(point[split])
@@ -257,7 +260,7 @@ def check_course(race: Raced, entry: Record) -> None:
                 count(number, least=0)
 
 
-def add_agreement(race: Raced, entry: Record) -> None:
+def add_agreement(race: RaceResult, entry: Record) -> None:
     """One comparison of a backend with the reference. What it denies counts only where it is measured."""
     backend = text(entry["backend"])
     if entry.get("side") is not None:
@@ -265,9 +268,9 @@ def add_agreement(race: Raced, entry: Record) -> None:
     if entry["failure"] is not None:
         side = f"{text(entry['side'])}: " if entry.get("side") is not None else ""
         race.left_out.setdefault(backend, side + text(entry["failure"]))
-    elif entry["denial"] is not None:
+    elif entry["unsupported"] is not None:
         if entry["quantity"] == NEEDED.get(race.key["measure"], race.key["measure"]):
-            race.denied.setdefault(backend, text(entry["denial"]))
+            race.unsupported.setdefault(backend, text(entry["unsupported"]))
     else:
         race.errors[backend] = max(race.errors.get(backend, 0.0), float(entry["error"]))
         allowed = finite(entry.get("allowed"))
@@ -275,11 +278,11 @@ def add_agreement(race: Raced, entry: Record) -> None:
             race.checks.append(Checked(backend, text(entry["quantity"]), float(entry["error"]), allowed))
 
 
-def add_training(entrant: Entrant, entry: Record) -> None:
+def add_training(participant: ParticipantResult, entry: Record) -> None:
     """What `bench accuracy` keeps: how a trainer began, a whole training, or one in pieces."""
     if entry["kind"] == "trainer":
         prepare, first = times([entry["prepare"]["wall"], entry["first"]["wall"]])
-        entrant.starts.append((prepare, first))
+        participant.starts.append((prepare, first))
     elif entry["kind"] == "training":
         wall, evaluation = times([entry["wall"], entry["evaluation"]["wall"]])
         (accuracy,) = shares([entry["accuracy"]])
@@ -287,18 +290,18 @@ def add_training(entrant: Entrant, entry: Record) -> None:
             raise ValueError("seconds of a training must be positive")
         cost = math.nan if entry["cost"] is None else float(entry["cost"])
         images = whole(entry.get("images"))
-        entrant.trainings.append(Trained(count(entry["generation"], 0), wall, evaluation, accuracy, cost, images))
+        participant.trainings.append(Trained(count(entry["generation"], 0), wall, evaluation, accuracy, cost, images))
         if "curve" in entry:
-            entrant.courses.append(course_of(entry["curve"]))
+            participant.courses.append(course_of(entry["curve"]))
     else:
-        entrant.courses.append(course_of(entry))
+        participant.courses.append(course_of(entry))
 
 
 def course_of(entry: Record) -> Course:
     """A training in pieces."""
     seconds = times(entry["seconds"])
-    passes, accuracy = times(entry["passes"], len(seconds)), shares(entry["accuracy"], len(seconds))
-    return Course(seconds, passes, accuracy, costs(entry["cost"], len(seconds)) if "cost" in entry else None)
+    epochs, accuracy = times(entry["epochs"], len(seconds)), shares(entry["accuracy"], len(seconds))
+    return Course(seconds, epochs, accuracy, costs(entry["cost"], len(seconds)) if "cost" in entry else None)
 
 
 def costs(values: list[Any], length: int) -> list[float]:
@@ -316,16 +319,16 @@ def shares(values: list[Any], length: int | None = None) -> list[float]:
     return found
 
 
-def add_process(race: Raced, entrant: Entrant, entry: Record) -> None:
+def add_process(race: RaceResult, participant: ParticipantResult, entry: Record) -> None:
     """What one process told of itself."""
-    entrant.images = count(entry["images"])
+    participant.images = count(entry["images"])
     if "summary" in entry:  # the floor has none
-        entrant.summary = text(entry["summary"])
-        entrant.lines_of_code = count(entry["lines_of_code"], least=0)
-        entrant.at_home = entry["home"] == race.key["batch"]
+        participant.summary = text(entry["summary"])
+        participant.lines_of_code = count(entry["lines_of_code"], least=0)
+        participant.default_batch = entry["batch_size"] == race.key["batch"]
     rates = entry.get("rates") or {}
-    race.first.setdefault(count(entry["generation"], least=0), entrant.name)
-    entrant.processes.append(
+    race.first.setdefault(count(entry["generation"], least=0), participant.name)
+    participant.processes.append(
         Process(
             generation=count(entry["generation"], least=0),
             prepare=times([entry["prepare"]["wall"]])[0],

@@ -20,13 +20,13 @@ from bench.analysis.accuracy import (
     by_target,
     factor,
     method_results,
-    outcomes,
     seconds_by_seed,
+    times_to_accuracy,
 )
 from bench.analysis.target import CONFIDENCE, LEAST_SEEDS
 from bench.records.files import ResultSet
 from bench.records.journal import Record
-from bench.records.races import Raced, races_of
+from bench.records.races import RaceResult, races_of
 from bench.tables.race import backends_of, begun, parts_of
 from bench.tables.table import (
     NONE,
@@ -57,7 +57,7 @@ def print_batches(console: Console, rows: list[MethodResult]) -> None:
         "s a round",
         "reached",
         "updates",
-        "rounds",
+        "epochs",
         "seconds",
         "x a round",
         "x to it",
@@ -65,12 +65,12 @@ def print_batches(console: Console, rows: list[MethodResult]) -> None:
     last = rows[-1] if rows else None
     for row in rows:
         assert last is not None
-        updates = row.passes * row.case["images"] / row.case["batch"]
+        updates = row.epochs * row.case["images"] / row.case["batch"]
         faster = f"{last.seconds / row.seconds:.3g}" if row.counts and last.counts else ""
         seconds = f"{row.seconds:.4g}" if row.counts else f"({row.seconds:.4g})"
         table.add_row(
-            f"{row.case['batch']:,}", f"{row.case['learning_rate']:g}", f"{row.a_pass:.4g}", reached_in_words(row),
-            f"{updates:,.0f}", f"{row.passes:.3g}", seconds, f"{last.a_pass / row.a_pass:.2g}", faster,
+            f"{row.case['batch']:,}", f"{row.case['learning_rate']:g}", f"{row.an_epoch:.4g}", reached_in_words(row),
+            f"{updates:,.0f}", f"{row.epochs:.3g}", seconds, f"{last.an_epoch / row.an_epoch:.2g}", faster,
         )  # fmt: skip
     console.print(table)
     console.print(
@@ -120,9 +120,9 @@ def accuracy_sections(results: ResultSet) -> list[Section]:
     ]
 
 
-def target_table(race: Raced) -> Sheet:
+def target_table(race: RaceResult) -> Sheet:
     """Who reaches one target, how surely, and how soon."""
-    found = outcomes(race)
+    found = times_to_accuracy(race)
     rows = [
         [
             row.name,
@@ -159,13 +159,13 @@ def remarks(row: TimeToAccuracy) -> list[str]:
 def accuracy_headline(results: ResultSet) -> str:
     """The highest target that somebody reached, who was first, and how much sooner than the baseline."""
     for race in reversed(by_target(results)):
-        there = [row for row in outcomes(race) if row.reached.counts]
+        there = [row for row in times_to_accuracy(race) if row.reached.counts]
         if there:
             return f"On this machine {first_of(there, race)}."
     return "No backend reached a target for sure: see the table for how far each came."
 
 
-def first_of(there: list[TimeToAccuracy], race: Raced) -> str:
+def first_of(there: list[TimeToAccuracy], race: RaceResult) -> str:
     """The fastest of those who reached the target, in words."""
     first, last = there[0], there[-1]
     words = f"{first.name} trains to {share(race.target)} of the test images in {number(first.seconds)} s"
@@ -211,11 +211,11 @@ def steps_opening(results: ResultSet) -> list[str]:
     return [f"{steps_setting(results)}.", begun(results.races[0])]
 
 
-def recipes_of_steps(several: Sequence[Raced]) -> list[str]:
+def recipes_of_steps(several: Sequence[RaceResult]) -> list[str]:
     """Each recipe once, with the steps that train by it."""
     of: dict[str, list[str]] = {}
     for race in several:
-        of.setdefault(race.key["plan"], []).extend(race.entrants)
+        of.setdefault(race.key["plan"], []).extend(race.participants)
     return [f"{'; '.join(names)}: by {plan}" for plan, names in of.items()]
 
 
@@ -240,14 +240,14 @@ def waterfall_section(results: ResultSet) -> list[Section]:
             seconds_of(row),
             f"{number(min(row.walls.values()))} to\n{number(max(row.walls.values()))}",
             str(len(row.walls)),
-            number(row.passes),
+            number(row.epochs),
             reached_by(row),
             factor(found[i - 1], row) or NONE if i else NONE,
             factor(found[0], row) or NONE if i else NONE,
         ]
         for i, row in enumerate(found)
     ]
-    heads = ("step", "backend", "seconds", "over\nseeds", "seeds", "passes", "reached")
+    heads = ("step", "backend", "seconds", "over\nseeds", "seeds", "epochs", "reached")
     notes = [*recipes_of_steps(results.races), "Reached: by how many seeds, or their mean"]
     sheet = Sheet("Step by step", (*heads, "times\nfaster", "so far"), cells, notes, 2)
     title = f"From the article's method to the fastest, to {share(results.races[0].target)}"
@@ -261,18 +261,18 @@ def batches_section(results: ResultSet) -> list[Section]:
         [
             f"{row.case['batch']:,}",
             f"{row.case['learning_rate']:g}",
-            number(row.a_pass),
+            number(row.an_epoch),
             reached_by(row),
-            f"{row.passes * row.case['images'] / row.case['batch']:,.0f}",
-            number(row.passes),
+            f"{row.epochs * row.case['images'] / row.case['batch']:,.0f}",
+            number(row.epochs),
             seconds_of(row),
             f"{number(min(row.walls.values()))} to\n{number(max(row.walls.values()))}",
-            times(found[-1].a_pass / row.a_pass),
+            times(found[-1].an_epoch / row.an_epoch),
             times(found[-1].seconds / row.seconds) if row.counts and found[-1].counts else NONE,
         ]
         for row in found
     ]
-    heads = ("batch", "rate", "seconds\na round", "reached", "updates", "rounds", "seconds", "over\nseeds")
+    heads = ("batch", "rate", "seconds\nan epoch", "reached", "updates", "epochs", "seconds", "over\nseeds")
     sheet = Sheet("By batch size", (*heads, "times\nfaster\na round", "times\nfaster\nto it"), cells, [])
     network = results.races[0].key["network"]
     lines = [f"{network}, trained by {backends_of(results.races[0])}.", *steps_opening(results)]
@@ -282,11 +282,11 @@ def batches_section(results: ResultSet) -> list[Section]:
 
 def print_waterfall(console: Console, rows: list[MethodResult]) -> None:
     """The steps, each with its factor to the one before, and to the first."""
-    table = table_of("", "backend", "seconds", "passes", "reached", "factor", "so far")
+    table = table_of("", "backend", "seconds", "epochs", "reached", "factor", "so far")
     for i, row in enumerate(rows):
         seconds = f"{row.seconds:.4g}" if row.counts else f"({row.seconds:.4g})"
         by = [factor(rows[i - 1], row), factor(rows[0], row)] if i else ["", ""]
-        table.add_row(row.name, row.backend, seconds, f"{row.passes:.4g}", reached_in_words(row), *by)
+        table.add_row(row.name, row.backend, seconds, f"{row.epochs:.4g}", reached_in_words(row), *by)
     console.print(table)
     console.print(
         "Seconds of training, median over seeds; in brackets where the target was not reached. Reached: by how many "
@@ -306,9 +306,9 @@ def print_accuracy(console: Console, records: list[Record], recipes: list[tuple[
     return failures
 
 
-def print_target(console: Console, race: Raced, recipe: Recipe) -> None:
+def print_target(console: Console, race: RaceResult, recipe: Recipe) -> None:
     """The table of one target."""
-    found = outcomes(race)
+    found = times_to_accuracy(race)
     console.print(f"\n[bold]{race.target:.2%}[/] by recipe {recipe.name}: {recipe}. {recipe.reason}")
     table = table_of("", "mean", "99 % above", "seeds", "seconds", "ratio", "95 % interval")
     for row in found:

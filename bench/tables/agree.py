@@ -7,7 +7,7 @@ from rich.table import Table
 
 import impls
 from bench.agreement.check import Result
-from bench.agreement.isolated import Case
+from bench.agreement.isolated import PosedProblem
 from bench.agreement.rounding import SAFETY
 from bench.workloads.cases import CASES
 from data import Dataset
@@ -22,7 +22,7 @@ HEADS = {
 }
 
 
-def print_agreement(console: Console, digits: Dataset, cases: list[Case], results: list[Result]) -> None:
+def print_agreement(console: Console, digits: Dataset, cases: list[PosedProblem], results: list[Result]) -> None:
     """The table, how to read it, and a line for whatever is not in it."""
     table = Table(box=SIMPLE, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for head in ("backend", "dtype", *HEADS.values()):
@@ -32,16 +32,16 @@ def print_agreement(console: Console, digits: Dataset, cases: list[Case], result
         table.add_row(backend, dtype, *(cell(of_row, quantity) for quantity in HEADS))
     console.print(f"{CASES[0].network}. {digits.notice or digits.name}")
     console.print(table)
-    trials = ", ".join(dict.fromkeys(trial.name for trial, _ in cases))
+    problems = ", ".join(dict.fromkeys(problem.name for problem, _ in cases))
     console.print(
-        f"The worst error of the trials ({trials}), norm-wise, in eps of the dtype, and its share of what is allowed, "
-        f"which is {SAFETY:g} times what rounding explains."
+        f"The worst error of the problems ({problems}), norm-wise, in eps of the dtype, and its share of what is "
+        f"allowed, which is {SAFETY:g} times what rounding explains."
     )
     for name in impls.names():
         if reason := impls.unavailable_reason(name):
             console.print(f"unavailable: {name} {reason}", markup=False, soft_wrap=True)
-    for denial in dict.fromkeys(result.denial for result in results if result.denial):
-        console.print(f"denied: {denial}", markup=False, soft_wrap=True)
+    for unsupported in dict.fromkeys(result.unsupported for result in results if result.unsupported):
+        console.print(f"denied: {unsupported}", markup=False, soft_wrap=True)
     for result in results:
         if result.failure:
             console.print(f"[red]disagrees:[/] {escape(result.failure)}", soft_wrap=True)

@@ -24,7 +24,7 @@ from bench.analysis.article import (
 )
 from bench.records.files import ResultSet
 from bench.records.journal import Record
-from bench.records.races import Raced
+from bench.records.races import RaceResult
 from bench.tables.race import begun, parts_of
 from bench.tables.table import (
     NONE,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 def figure_name(figure: Compared) -> str:
     """Which figure it is."""
-    after = {0: "before training", 1: "after round 1"}.get(figure.round, f"after {figure.round} rounds")
+    after = {0: "before training", 1: "after round 1"}.get(figure.epoch, f"after {figure.epoch} rounds")
     return f"{figure.what}, {figure.split}, {after}"
 
 
@@ -161,11 +161,11 @@ def times_table(results: ResultSet) -> Sheet:
 
 def mini_batches_in_words(found: MiniBatches) -> str:
     """What mini-batches bring, in the article's own setting."""
-    needed = "never in these rounds" if found.rounds_needed is None else f"after round {found.rounds_needed}"
+    needed = "never in these rounds" if found.epochs_needed is None else f"after round {found.epochs_needed}"
     return (
-        f"Rounds of 600 updates instead of five, by the article's method: one takes {found.round_ratio:.2f} times as "
+        f"Rounds of 600 updates instead of five, by the article's method: one takes {found.epoch_ratio:.2f} times as "
         f"long; after one, {share(found.first)} of the test images are right; {share(found.target)}, what the others "
-        f"reach in {found.rounds} rounds, {needed}."
+        f"reach in {found.epochs} rounds, {needed}."
     )
 
 
@@ -186,14 +186,14 @@ def best(found: list[SettingResult]) -> list[SettingResult]:
     return [one for one in found if one.held == found[0].held > 0]
 
 
-def tried(race: Raced, found: list[SettingResult]) -> str:
+def tried(race: RaceResult, found: list[SettingResult]) -> str:
     """How many settings were tried, and how many hold most."""
     left, n = sum(one.left for one in found), len(found[0].figures)
     words = f"{len(found)} of {len(race.key['settings'])} settings tried, {left} of them left; "
     return words + (f"{len(best(found))} hold {found[0].held} of {n} figures" if best(found) else "none holds a figure")
 
 
-def grid_table(race: Raced, found: list[SettingResult]) -> Sheet:
+def grid_table(race: RaceResult, found: list[SettingResult]) -> Sheet:
     """The settings that hold most figures, with what they give."""
     shown = best(found)[:MOST_SETTINGS]
     cells = [
@@ -230,7 +230,7 @@ def relu_section(results: ResultSet) -> list[Section]:
     ]
     sheet = Sheet("One factor at a time", (*heads, "dead"), cells, notes)
     lines = [
-        f"The article's setting: {race.about['setting']}, {race.about['rounds']} rounds.",
+        f"The article's setting: {race.about['setting']}, {race.about['epochs']} rounds.",
         *article_opening(results),
     ]
     return [Section("Why did ReLU lose?", lines, [sheet], WHAT_EFFECTS_ARE, ["relu"])]
@@ -260,7 +260,7 @@ def article_sections(rows: ResultSet | None, grids: ResultSet | None, relu: Resu
     return found + (relu_section(relu) if relu else [])
 
 
-def print_article(console: Console, races: list[Raced]) -> None:
+def print_article(console: Console, races: list[RaceResult]) -> None:
     """The tables."""
     purpose = races[0].purpose
     if races[0].notice:
@@ -276,13 +276,13 @@ def print_article(console: Console, races: list[Raced]) -> None:
 
 def print_failures(console: Console, records: list[Record]) -> list[str]:
     """Who failed, and why; also in a seed that was not finished for that, which no table has."""
-    failures = [f"{entry['entrant']}: {entry['reason']}" for entry in records if entry["kind"] == "failure"]
+    failures = [f"{entry['participant']}: {entry['reason']}" for entry in records if entry["kind"] == "failure"]
     for line in dict.fromkeys(failures):
         console.print(f"[red]left out:[/] {escape(line)}", soft_wrap=True)
     return failures
 
 
-def print_rows(console: Console, races: list[Raced]) -> None:
+def print_rows(console: Console, races: list[RaceResult]) -> None:
     """The article's figures beside ours, what happened, and the article's times beside ours."""
     rows = experiment_results(races)
     table = table_of(f"on {races[0].data_name}", "article", "least", "median", "most", "held")
@@ -297,11 +297,11 @@ def print_rows(console: Console, races: list[Raced]) -> None:
     print_times(console, rows, races[0].about["backend"])
     found = mini_batches(races)
     if found:
-        needed = "never in these rounds" if found.rounds_needed is None else f"after round {found.rounds_needed}"
+        needed = "never in these rounds" if found.epochs_needed is None else f"after round {found.epochs_needed}"
         console.print(
-            f"Mini-batches of a 600th: a round takes {found.round_ratio:.2f} times as long as one of five updates; "
+            f"Mini-batches of a 600th: a round takes {found.epoch_ratio:.2f} times as long as one of five updates; "
             f"after one {found.first:.2%} of the test images are right; {found.target:.2%}, what the others "
-            f"reach in {found.rounds} rounds, {needed}.",
+            f"reach in {found.epochs} rounds, {needed}.",
             markup=False,
         )
 
@@ -339,7 +339,7 @@ def print_cells(figure: Compared) -> list[str]:
     return [text, *ours, "yes" if figure.holds else "no"]
 
 
-def print_grid(console: Console, race: Raced) -> None:
+def print_grid(console: Console, race: RaceResult) -> None:
     """The settings that hold every figure of the article; those that hold most, where none does."""
     found = setting_results(race)
     if not found:
@@ -360,7 +360,7 @@ def print_grid(console: Console, race: Raced) -> None:
             console.print(line, soft_wrap=True, markup=False)
 
 
-def print_effects(console: Console, race: Raced) -> None:
+def print_effects(console: Console, race: RaceResult) -> None:
     """What each factor brings."""
     table = table_of("changed", "least", "mean", "most", "points", "95 %", "cost", "zeros")
     rows = effects(race)
@@ -382,7 +382,7 @@ def print_effects(console: Console, race: Raced) -> None:
                 f"{row.factor}: {row.to}: {row.diverged} of {len(row.accuracies)} seeds diverged.", markup=False
             )
     console.print(
-        f"Base: {race.about['setting']}. Accuracy: of the test images ({race.data_name}) after {race.about['rounds']} "
+        f"Base: {race.about['setting']}. Accuracy: of the test images ({race.data_name}) after {race.about['epochs']} "
         "rounds; points: of it, against the base, seed by seed. Cost: of the training images, each in its own kind. "
         "Zeros: test outputs that are exactly 0.",
         markup=False,

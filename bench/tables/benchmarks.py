@@ -35,7 +35,7 @@ class BenchmarkRow:
     cpu: float | None  # the same, user and system
     check: float | None  # seconds for the outputs of all test images
     correct: float | None  # share of the test images after the last round, 0 to 1
-    rounds: int | None  # that were trained for it
+    epochs: int | None  # that were trained for it
     diverged: bool  # whether the cost was not finite at its end
     error: float  # worst disagreement with the reference, in eps
     lines: int
@@ -100,15 +100,15 @@ def check_benchmarks(results: ResultSet) -> None:
         seen.add(thing)
 
 
-def home_rounds(results: ResultSet) -> list[Measurement]:
+def default_epochs(results: ResultSet) -> list[Measurement]:
     """A round of training of each backend on the plan that it is at home with."""
-    return [measured for measured in results.measurements if measured.quantity == "round" and measured.at_home]
+    return [measured for measured in results.measurements if measured.quantity == "epoch" and measured.default_batch]
 
 
-def same_plan_rounds(results: ResultSet) -> list[Measurement]:
+def same_plan_epochs(results: ResultSet) -> list[Measurement]:
     """A round of training of each backend on the plan that is the same for all."""
-    rounds = [measured for measured in results.measurements if measured.quantity == "round"]
-    return [measured for measured in rounds if measured.plan == SAME_PLAN]
+    epochs = [measured for measured in results.measurements if measured.quantity == "epoch"]
+    return [measured for measured in epochs if measured.plan == SAME_PLAN]
 
 
 def accuracy_checks(results: ResultSet) -> list[Measurement]:
@@ -127,35 +127,35 @@ def ladder(results: ResultSet) -> list[str]:
     return list(dict.fromkeys(backends))
 
 
-def at_home(results: ResultSet) -> BenchmarkTable:
+def default_batch(results: ResultSet) -> BenchmarkTable:
     """Each backend on the plan that it is at home with; one whose accuracy check alone was measured has a row too."""
-    rounds = {measured.backend: measured for measured in home_rounds(results)}
+    epochs = {measured.backend: measured for measured in default_epochs(results)}
     checks = {measured.backend: measured for measured in accuracy_checks(results)}
-    backends = [backend for backend in ladder(results) if backend in rounds or backend in checks]
-    return _table("Each backend at home", results, backends, rounds)
+    backends = [backend for backend in ladder(results) if backend in epochs or backend in checks]
+    return _table("Each backend at home", results, backends, epochs)
 
 
 def on_same_plan(results: ResultSet) -> BenchmarkTable:
     """All backends on the same plan."""
-    rounds = {measured.backend: measured for measured in same_plan_rounds(results)}
-    backends = [backend for backend in ladder(results) if backend in rounds]
-    return _table(f"All on the same plan: {same_plan_name(results)}", results, backends, rounds)
+    epochs = {measured.backend: measured for measured in same_plan_epochs(results)}
+    backends = [backend for backend in ladder(results) if backend in epochs]
+    return _table(f"All on the same plan: {same_plan_name(results)}", results, backends, epochs)
 
 
 def same_plan_name(results: ResultSet) -> str:
     """The plan that is the same for all, with its batch size where it was measured."""
-    batches = sorted({measured.batch for measured in same_plan_rounds(results) if measured.batch is not None})
+    batches = sorted({measured.batch for measured in same_plan_epochs(results) if measured.batch is not None})
     return f"{SAME_PLAN} of {' or '.join(map(str, batches))}" if batches else SAME_PLAN
 
 
-def _table(title: str, results: ResultSet, backends: list[str], rounds: dict[str, Measurement]) -> BenchmarkTable:
+def _table(title: str, results: ResultSet, backends: list[str], epochs: dict[str, Measurement]) -> BenchmarkTable:
     checks = {measured.backend: measured for measured in accuracy_checks(results)}
-    reference, lowest = rounds.get(REFERENCE), floor(results)
-    rows = [_row(rounds.get(backend), checks.get(backend), reference, lowest) for backend in backends]
+    reference, lowest = epochs.get(REFERENCE), floor(results)
+    rows = [_row(epochs.get(backend), checks.get(backend), reference, lowest) for backend in backends]
     notes = [f"{DAGGER} {row.backend}: {row.scaled}" for row in rows if row.scaled]
     notes += [f"{DAGGER} {row.backend}, accuracy check: {row.check_scaled}" for row in rows if row.check_scaled]
-    if rounds:
-        prepared = (f"{name} {number(measured.prepare_seconds)} s" for name, measured in rounds.items())
+    if epochs:
+        prepared = (f"{name} {number(measured.prepare_seconds)} s" for name, measured in epochs.items())
         notes.append(f"Off the clock, bringing the training images into the backend's own form: {', '.join(prepared)}")
     return BenchmarkTable(title, rows, notes)
 
@@ -174,7 +174,7 @@ def _row(
         cpu=median(trained.cpu_seconds) if trained else None,
         check=median(checked.seconds) if checked else None,
         correct=curve.test_accuracy[-1] if curve else None,
-        rounds=len(curve.test_accuracy) - 1 if curve else None,
+        epochs=len(curve.test_accuracy) - 1 if curve else None,
         diverged=curve is not None and not math.isfinite(curve.train_cost[-1]),
         error=either.agreement_error,
         lines=either.lines_of_code,
@@ -226,9 +226,9 @@ def benchmark_cells(row: BenchmarkRow) -> list[str]:
 
 def correct(row: BenchmarkRow) -> str:
     """Per cent correct, after how much training, and how that ended if badly."""
-    if row.correct is None or row.rounds is None:
+    if row.correct is None or row.epochs is None:
         return NONE
-    words = f"{100 * row.correct:.2f} %\nafter {row.rounds}\nround{'s' * (row.rounds != 1)}"
+    words = f"{100 * row.correct:.2f} %\nafter {row.epochs}\nround{'s' * (row.epochs != 1)}"
     return f"{words},\ndiverged" if row.diverged else words
 
 
@@ -240,13 +240,13 @@ def with_range(ratio: RatioRange) -> str:
 def benchmarks_headline(results: ResultSet) -> str:
     """The report in one sentence: the shortest round at home, and on the same plan."""
     conditions = {
-        "with each backend at home": at_home(results),
+        "with each backend at home": default_batch(results),
         f"with all on the same plan ({same_plan_name(results)})": on_same_plan(results),
     }
     shortest = [f"{condition} {words}" for condition, table in conditions.items() if (words := _shortest(table))]
     if not shortest:
         return "No round of training was measured."
-    images = max(measured.of_images for measured in results.measurements if measured.quantity == "round")
+    images = max(measured.of_images for measured in results.measurements if measured.quantity == "epoch")
     return f"A round of {images:,} images on this machine: {'; '.join(shortest)}."
 
 

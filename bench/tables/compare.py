@@ -9,9 +9,9 @@ from rich.markup import escape
 from bench import UserError
 from bench.analysis import statistics
 from bench.analysis.compare import AFTER, BEFORE, changes, verdict
-from bench.analysis.race import accounts, fastest_first, times_of
+from bench.analysis.race import fastest_first, resources, times_of
 from bench.records.files import ResultSet
-from bench.records.races import Raced
+from bench.records.races import RaceResult
 from bench.tables.race import begun, disturbed, race_setting, work
 from bench.tables.table import (
     NONE,
@@ -64,7 +64,7 @@ def beside_each_other(several: Sequence[ResultSet]) -> Section:
         for letter, results, race in zip(letters, several, found, strict=True)
     ]
     times = [times_of(race) for race in found]
-    floors = [{name: row.floors for name, row in accounts(race).items()} for race in found]
+    floors = [{name: row.floors for name, row in resources(race).items()} for race in found]
     names = list(dict.fromkeys(name for race in found for name in fastest_first(race)))
     rows = [
         [
@@ -97,11 +97,11 @@ def print_comparison(console: Console, found: Sequence[tuple[str, statistics.Rat
     return any(statistics.is_slowdown(ratio, margin) for _, ratio in found)
 
 
-def print_revisions(console: Console, raced: Sequence[Raced], margin: float) -> bool:
+def print_revisions(console: Console, raced: Sequence[RaceResult], margin: float) -> bool:
     """The table of those that ran in both; whether anything is slower."""
     error = statistics.error_of_each(len(raced), statistics.CONFIDENCE, looked=False)
     ratios = [
-        (race.entrants[AFTER].backend, statistics.ratio(race.rounds(), AFTER, BEFORE, error, race.started()))
+        (race.participants[AFTER].backend, statistics.ratio(race.rounds(), AFTER, BEFORE, error, race.started()))
         for race in raced
     ]
     known = [(name, found) for name, found in ratios if found is not None]

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from bench.records.files import ResultSet
-from bench.records.inspection import Portrait
+from bench.records.inspection import Inspection
 from bench.tables.table import Section, Sheet, printable, share
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ WHAT_IT_IS = (
 
 def inspection_sections(results: ResultSet) -> list[Section]:
     """One, with the confusion matrix as a table."""
-    found = results.portrait
+    found = results.inspection
     assert found is not None
     lines = [
         f"{printable(found.source)}: {found.network}; {share(found.correct)} of {images_shown(found):,} test images "
@@ -30,12 +30,12 @@ def inspection_sections(results: ResultSet) -> list[Section]:
     return [Section("A trained network", lines, [sheet], WHAT_IT_IS, INSPECTION_FIGURES)]
 
 
-def images_shown(found: Portrait) -> int:
+def images_shown(found: Inspection) -> int:
     """How many it was shown."""
     return sum(map(sum, found.confusion))
 
 
 def inspection_setting(results: ResultSet) -> str:
     """What every figure says below."""
-    assert results.portrait is not None
-    return f"{results.data_name} · {results.portrait.network} · {results.portrait.source}"
+    assert results.inspection is not None
+    return f"{results.data_name} · {results.inspection.network} · {results.inspection.source}"

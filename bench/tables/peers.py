@@ -9,7 +9,7 @@ from rich.markup import escape
 from bench.analysis import statistics
 from bench.analysis.peers import ordered_rows, peer_ratios_of
 from bench.records.files import ResultSet
-from bench.records.races import Raced
+from bench.records.races import RaceResult
 from bench.tables.race import begun, disturbed, parts_of, show_left_out, work
 from bench.tables.table import NONE, Section, Sheet, capitalised, percent, table_of
 from bench.timing.worker import FLOOR
@@ -27,7 +27,7 @@ WHAT_PEERS_ARE = (
 )
 
 
-def told_of(races_: Sequence[Raced]) -> str:
+def told_of(races_: Sequence[RaceResult]) -> str:
     """Whose ratios these are, and what share of pixels may be skipped."""
     first = races_[0]
     zeros = first.about.get("zeros")
@@ -77,7 +77,7 @@ def ratio_cells(ratio: statistics.Ratio | None) -> tuple[str, str]:
     return f"{ratio.estimate:#.3g}", interval
 
 
-def print_peers(console: Console, races: list[Raced]) -> None:
+def print_peers(console: Console, races: list[RaceResult]) -> None:
     """The four ratios, side by side."""
     measured = [one for one in races if one.rounds()]
     if not measured:

@@ -9,20 +9,20 @@ from rich.table import Table
 from bench.analysis import statistics
 from bench.analysis.race import (
     GROWING,
-    Account,
-    accounts,
+    Resources,
     disturbances,
     fastest_first,
     growths,
     machine_rate,
     ratios_of_race,
+    resources,
     size_of,
     swept,
     times_of,
 )
 from bench.records.files import ResultSet
 from bench.records.journal import Record
-from bench.records.races import Raced, races_of
+from bench.records.races import RaceResult, races_of
 from bench.tables.table import (
     NONE,
     Section,
@@ -43,13 +43,13 @@ from bench.tables.table import (
 from bench.timing.worker import FLOOR
 
 
-def print_race(console: Console, race: Raced, looked: bool) -> None:
+def print_race(console: Console, race: RaceResult, looked: bool) -> None:
     """Fastest first: what each takes, how many times as long as the baseline, and what stands beside it.
 
     looked: whether the race might have stopped early for being precise, see `bench.statistics.precise`.
     """
     rounds = race.rounds()
-    found = accounts(race)
+    found = resources(race)
     times = times_of(race)
     order = sorted(found, key=lambda name: (times[name], name))
     console.print(print_compared(race, order, looked))
@@ -66,24 +66,24 @@ def print_race(console: Console, race: Raced, looked: bool) -> None:
     )
     console.print(print_arithmetic(order, found))
     console.print(print_machine(race))
-    for name, entrant in race.entrants.items():
-        if name in found and entrant.images < race.key["images"]:
+    for name, participant in race.participants.items():
+        if name in found and participant.images < race.key["images"]:
             console.print(
-                f"{escape(name)}: on {entrant.images:,} of {race.key['images']:,} images, its seconds scaled to all, "
-                "its memory of these.\n"
+                f"{escape(name)}: on {participant.images:,} of {race.key['images']:,} images, its seconds scaled to "
+                "all, its memory of these.\n"
             )
     show_left_out(console, race)
     for line in disturbances(race):
         console.print(f"[yellow]The machine was not quiet:[/] {escape(line)}")
 
 
-def show_left_out(console: Console, race: Raced) -> None:
+def show_left_out(console: Console, race: RaceResult) -> None:
     """Who is in no table, for a fault."""
     for reason in race.left_out.values():
         console.print(f"[red]left out:[/] {escape(reason)}", soft_wrap=True)
 
 
-def print_compared(race: Raced, order: list[str], looked: bool) -> Table:
+def print_compared(race: RaceResult, order: list[str], looked: bool) -> Table:
     """Who is faster, and how sure that is."""
     rounds = race.rounds()
     typical = times_of(race)
@@ -99,7 +99,7 @@ def print_compared(race: Raced, order: list[str], looked: bool) -> Table:
     return table
 
 
-def print_beside(order: list[str], found: dict[str, Account]) -> Table:
+def print_beside(order: list[str], found: dict[str, Resources]) -> Table:
     """What stands beside the time."""
     table = table_of("", "cpu", "prepare", "cold call", "first call", "even", "process", "a call")
     for name in order:
@@ -119,7 +119,7 @@ def print_beside(order: list[str], found: dict[str, Account]) -> Table:
     return table
 
 
-def print_arithmetic(order: list[str], found: dict[str, Account]) -> Table:
+def print_arithmetic(order: list[str], found: dict[str, Resources]) -> Table:
     """Dense arithmetic over time."""
     table = table_of("", "GFLOP/s", "of GEMM", "floor over its time")
     for name in order:
@@ -131,7 +131,7 @@ def print_arithmetic(order: list[str], found: dict[str, Account]) -> Table:
     return table
 
 
-def print_machine(race: Raced) -> str:
+def print_machine(race: RaceResult) -> str:
     """What the shares are of."""
     gemm, bandwidth = machine_rate(race, "gemm"), machine_rate(race, "bandwidth")
     if gemm is None or bandwidth is None:
@@ -143,14 +143,14 @@ def print_machine(race: Raced) -> str:
     )
 
 
-def print_growth(console: Console, races: Sequence[Raced]) -> None:
+def print_growth(console: Console, races: Sequence[RaceResult]) -> None:
     """Seconds by what was swept, and with which power of it they grow."""
     name = swept(races)
     sizes = [size_of(race.key, name) for race in races]
     times = [times_of(race) for race in races]
     table = table_of(GROWING[name], *(f"{size:,}" for size in sizes), "grows with", "95 % interval")
-    for entrant in races[0].entrants:
-        row = [one.get(entrant) for one in times]
+    for participant in races[0].participants:
+        row = [one.get(participant) for one in times]
         known = {size: seconds for size, seconds in zip(sizes, row, strict=True) if seconds is not None}
         cells = ["" if seconds is None else f"{seconds:.4g}" for seconds in row]
         if len(known) > 1:
@@ -158,13 +158,13 @@ def print_growth(console: Console, races: Sequence[Raced]) -> None:
             interval = grown.interval
             cells += [f"power {grown.estimate:.2f}", f"{interval.low:.2f} to {interval.high:.2f}" if interval else ""]
         if known:
-            table.add_row(escape(entrant), *cells)
+            table.add_row(escape(participant), *cells)
     console.print(table)
     console.print("Seconds; the power is fitted to their logarithms, its interval tells how well that fits.\n")
 
 
 WORK = {
-    "round": "a round of {:,} images",
+    "epoch": "a round of {:,} images",
     "gradient": "one gradient of {:,} images",
     "outputs": "the outputs of {:,} images",
 }
@@ -184,12 +184,12 @@ WHAT_GROWTH_IS = (
 )
 
 
-def race_setting(race: Raced) -> str:
+def race_setting(race: RaceResult) -> str:
     """Data, network, plan, dtype, images and threads, in a line."""
     return " · ".join(parts_of(race).values())
 
 
-def races_setting(races: Sequence[Raced]) -> str:
+def races_setting(races: Sequence[RaceResult]) -> str:
     """The same of one race, or of a sweep with all sizes of what was swept."""
     if len(races) == 1:
         return race_setting(races[0])
@@ -198,7 +198,7 @@ def races_setting(races: Sequence[Raced]) -> str:
     return " · ".join((parts_of(races[0]) | {what: f"{GROWING[what]}: {sizes}"}).values())
 
 
-def parts_of(race: Raced) -> dict[str, str]:
+def parts_of(race: RaceResult) -> dict[str, str]:
     """The parts of a setting; those that can be swept by that name."""
     key = race.key
     return {
@@ -211,17 +211,17 @@ def parts_of(race: Raced) -> dict[str, str]:
     }
 
 
-def backends_of(race: Raced) -> str:
+def backends_of(race: RaceResult) -> str:
     """Who ran, by the names of the backends."""
-    return ", ".join(sorted({entrant.backend for entrant in race.entrants.values()}))
+    return ", ".join(sorted({participant.backend for participant in race.participants.values()}))
 
 
-def work(race: Raced) -> str:
+def work(race: RaceResult) -> str:
     """What one measurement is of."""
     return WORK.get(race.key["measure"], "{:,} images").format(race.key["images"])
 
 
-def race_headline(race: Raced) -> str:
+def race_headline(race: RaceResult) -> str:
     """The race in one sentence: who is fastest."""
     ranks = statistics.ranks(race.rounds(), FLOOR, looked=True)
     first = [name for name in fastest_first(race) if ranks.get(name) == 1]
@@ -236,7 +236,7 @@ def race_headline(race: Raced) -> str:
     return f"{words}; {f'it is not told apart from {enumerated(first[1:])}' if first[1:] else 'it is the fastest'}."
 
 
-def race_lines(race: Raced) -> list[str]:
+def race_lines(race: RaceResult) -> list[str]:
     """What was measured, how, how long, and what disturbed; a line each."""
     rounds = race.rounds()
     n = len(race.generations)
@@ -256,27 +256,27 @@ def race_lines(race: Raced) -> list[str]:
     return lines + disturbed([race])
 
 
-def begun(race: Raced) -> str:
+def begun(race: RaceResult) -> str:
     """When, and by which command, which can be copied."""
     return f"Begun {race.when} by {race.command}"
 
 
-def begun_each(races: Sequence[Raced]) -> str:
+def begun_each(races: Sequence[RaceResult]) -> str:
     """The same of several with one purpose."""
     *before, last = races
     earlier = "".join(f"{race.when}, " for race in before)
     return f"Begun {earlier}{'and ' * bool(before)}{last.when} by {last.command}"
 
 
-def disturbed(races: Iterable[Raced]) -> list[str]:
+def disturbed(races: Iterable[RaceResult]) -> list[str]:
     """What was seen of other work on the machine: the first line for each remedy."""
     found = {line.rpartition("; ")[2]: line for race in reversed(list(races)) for line in reversed(disturbances(race))}
     return [f"The machine was not quiet: {line}." for line in reversed(found.values())]
 
 
-def standings(race: Raced) -> Sheet:
+def standings(race: RaceResult) -> Sheet:
     """Who is faster, how sure that is, and how it compares with dense arithmetic; fastest first."""
-    times, found, beside = times_of(race), ratios_of_race(race), accounts(race)
+    times, found, beside = times_of(race), ratios_of_race(race), resources(race)
     ranks = statistics.ranks(race.rounds(), FLOOR, looked=True)
     rows = []
     for name in fastest_first(race):
@@ -299,9 +299,9 @@ def standings(race: Raced) -> Sheet:
     return Sheet("Who is faster", (*heads, "of\nGEMM", "floor\nover its\ntime"), rows, notes)
 
 
-def beside(race: Raced) -> Sheet:
+def beside(race: RaceResult) -> Sheet:
     """What stands beside the time, in the same order."""
-    found = accounts(race)
+    found = resources(race)
     rows = [
         [
             name,
@@ -320,7 +320,7 @@ def beside(race: Raced) -> Sheet:
     return Sheet("What stands beside the time", (*heads, "memory,\nprocess", "memory,\na call"), rows, [])
 
 
-def machine_reached(race: Raced) -> str:
+def machine_reached(race: RaceResult) -> str:
     """What the shares are of."""
     gemm, bandwidth = machine_rate(race, "gemm"), machine_rate(race, "bandwidth")
     if gemm is None or bandwidth is None:
@@ -332,7 +332,7 @@ def machine_reached(race: Raced) -> str:
     )
 
 
-def growth(races: Sequence[Raced]) -> Sheet:
+def growth(races: Sequence[RaceResult]) -> Sheet:
     """Seconds by what was swept, and with which power of it they grow."""
     what = swept(races)
     found = growths(races)
@@ -355,7 +355,8 @@ def print_races(console: Console, records: Sequence[Record]) -> None:
         key = race.key
         if race.sweep:
             console.rule(
-                f"{key['network']}, {key['plan']}, {key['images']:,} images, {key['threads']} threads", align="left"
+                f"{key['network']}, {key['plan']}, {key['images']:,} images, {key['threads']} threads",
+                align="left",
             )
         if race.rounds():
             print_race(console, race, looked=True)

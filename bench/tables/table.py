@@ -77,7 +77,11 @@ def for_terminal(sheet: Sheet, columns: int = COMFORTABLE) -> "RichTable":
 
     comfortable = columns >= COMFORTABLE
     drawn = RichTable(
-        title=Text(printable(sheet.title), "bold"), title_justify="left", box=SIMPLE_HEAD, show_edge=False, leading=1
+        title=Text(printable(sheet.title), "bold"),
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        leading=1,
     )
     drawn.padding = (0, 1 if comfortable else 0, 0, 0)
 

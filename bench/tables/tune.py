@@ -15,24 +15,26 @@ def print_tuning(
     """The most accurate of each length; with a target the fastest that reach it."""
     tried = [recipe for recipe in recipes if trained[str(recipe)]]
     if target is None:
-        lengths = sorted({recipe.passes for recipe in tried})
+        lengths = sorted({recipe.epochs for recipe in tried})
         best = [
-            max((r for r in tried if r.passes == passes), key=lambda recipe: mean_accuracy(trained[str(recipe)]))
-            for passes in lengths
+            max((r for r in tried if r.epochs == epochs), key=lambda recipe: mean_accuracy(trained[str(recipe)]))
+            for epochs in lengths
         ]
     else:
         best = [recipe for recipe in tried if reaches(trained[str(recipe)], seeds, target)]
         best = sorted(best, key=lambda recipe: median_seconds(trained[str(recipe)]))[:10]
-    table = table_of("passes", "batch", "rate", "fall", "momentum", "mask", "held out", "least", "seeds", "seconds")
+    table = table_of(
+        "epochs", "batch", "rate", "schedule", "momentum", "input_dropout", "held out", "least", "seeds", "seconds"
+    )
     for recipe in best:
         found = trained[str(recipe)]
         row: tuple[Any, ...] = (
-            recipe.passes,
+            recipe.epochs,
             recipe.batch,
             recipe.learning_rate,
-            recipe.fall,
+            recipe.schedule,
             recipe.momentum,
-            recipe.mask,
+            recipe.input_dropout,
         )
         shares = (f"{value:.2%}" for value in (mean_accuracy(found), min(one.accuracy for one in found)))
         table.add_row(*map(str, row), *shares, str(len(found)), f"{median_seconds(found):.4f}")

@@ -17,32 +17,32 @@ import numpy as np
 
 from bench.timing.noise import noise
 from bench.timing.process import Child
-from bench.timing.session import Entrant, Race, ask, attempt, send, wait
-from bench.timing.worker import Task, serve
+from bench.timing.session import Participant, Session, ask, attempt, send, wait
+from bench.timing.worker import TimingTask, serve
 
 SHORTEST = 0.002  # seconds; calls that take less are repeated within a measurement
 GENERATIONS_A_RATE = 8  # the machine's rates can take half as long as a whole generation
 
 
-def run_generation(race: Race, generation: int) -> None:
+def run_generation(race: Session, generation: int) -> None:
     """Start everybody, warm up, measure in turns. Who fails is left out from then on, by name."""
     begin, before = time.monotonic(), noise()
     with ExitStack() as stack:
-        entrants = [
-            Entrant(name, stack.enter_context(Child(serve, n_threads=task.n_threads, source=task.source)))
+        participants = [
+            Participant(name, stack.enter_context(Child(serve, n_threads=task.n_threads, source=task.source)))
             for name, task in starting_order(race, generation)
         ]
         # Imports are off every clock, so they may overlap; from the first thing that is timed on, one works at a time.
-        for entrant in entrants:
-            attempt(race, generation, send, entrant, "import", race.tasks[entrant.name])
-        for entrant in entrants:
-            attempt(race, generation, wait, entrant)
-        for entrant in entrants:
-            attempt(race, generation, warm_up, entrant, generation)
+        for participant in participants:
+            attempt(race, generation, send, participant, "import", race.tasks[participant.name])
+        for participant in participants:
+            attempt(race, generation, wait, participant)
+        for participant in participants:
+            attempt(race, generation, warm_up, participant, generation)
         rng = np.random.default_rng([race.seed, generation])
-        for number, order in enumerate(turns(len(entrants), race.rounds, rng)):
+        for number, order in enumerate(latin_squares(len(participants), race.rounds, rng)):
             for position, index in enumerate(order):
-                attempt(race, generation, sample, entrants[index], generation, number, position)
+                attempt(race, generation, sample, participants[index], generation, number, position)
     after = noise()
     stolen = None if before.stolen is None or after.stolen is None else after.stolen - before.stolen
     race.tell(
@@ -55,7 +55,7 @@ def run_generation(race: Race, generation: int) -> None:
     )
 
 
-def starting_order(race: Race, generation: int) -> list[tuple[str, Task]]:
+def starting_order(race: Session, generation: int) -> list[tuple[str, TimingTask]]:
     """Who has not failed, and what it does, in the order in which they start: rows of Latin squares, a generation each.
 
     As many generations as entrants in a row make a square, in which everybody is once at each place.
@@ -64,7 +64,7 @@ def starting_order(race: Race, generation: int) -> list[tuple[str, Task]]:
     if not names:
         return []
     square, row = divmod(generation, len(names))
-    order = list(turns(len(names), len(names), np.random.default_rng([race.seed, 1, square])))[row]
+    order = list(latin_squares(len(names), len(names), np.random.default_rng([race.seed, 1, square])))[row]
     return [(names[i], race.tasks[names[i]]) for i in order]
 
 
@@ -73,33 +73,33 @@ def rates_are_due(generation: int) -> bool:
     return generation % GENERATIONS_A_RATE == 0
 
 
-def warm_up(race: Race, entrant: Entrant, generation: int) -> None:
+def warm_up(race: Session, participant: Participant, generation: int) -> None:
     """Load, call once for the first time and once warm, and note what is known by then."""
-    task = race.tasks[entrant.name]
-    loaded = ask(race, entrant, "load")
-    first = ask(race, entrant, "measure", 1)
-    described = ask(race, entrant, "describe", rates_are_due(generation))
-    entrant.repeats = max(1, int(np.ceil(SHORTEST / described["warm"]["wall"])))
+    task = race.tasks[participant.name]
+    loaded = ask(race, participant, "load")
+    first = ask(race, participant, "measure", 1)
+    described = ask(race, participant, "describe", rates_are_due(generation))
+    participant.repeats = max(1, int(np.ceil(SHORTEST / described["warm"]["wall"])))
     race.tell(
         "process",
         generation=generation,
-        entrant=entrant.name,
+        participant=participant.name,
         backend=task.backend,
         images=task.images,
-        repeats=entrant.repeats,
+        repeats=participant.repeats,
         first=first,
         **loaded,
         **described,
     )
 
 
-def sample(race: Race, entrant: Entrant, generation: int, number: int, position: int) -> None:
+def sample(race: Session, participant: Participant, generation: int, number: int, position: int) -> None:
     """One measurement."""
-    seconds = ask(race, entrant, "measure", entrant.repeats)
-    race.tell("sample", generation=generation, round=number, position=position, entrant=entrant.name, **seconds)
+    seconds = ask(race, participant, "measure", participant.repeats)
+    race.tell("sample", generation=generation, round=number, position=position, participant=participant.name, **seconds)
 
 
-def turns(n: int, rounds: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+def latin_squares(n: int, rounds: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """The order of each round: n at a time the rows of a Latin square, in which everybody is once at each position."""
     for first in range(0, rounds, n):
         square = (np.arange(n)[:, None] + rng.permutation(n)) % n
@@ -110,7 +110,7 @@ def turns(n: int, rounds: int, rng: np.random.Generator) -> Iterator[np.ndarray]
 CACHES = ("NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "JAX_COMPILATION_CACHE_DIR")  # where compilers keep their code
 
 
-def first_call(race: Race, name: str) -> None:
+def first_call(race: Session, name: str) -> None:
     """Measure it once, in a process of its own whose compilers find empty folders, and record it.
 
     Compiling takes so much longer than chance that once is enough to tell. Who fails is left out of the race.
@@ -120,14 +120,18 @@ def first_call(race: Race, name: str) -> None:
         tempfile.TemporaryDirectory() as folder,
         Child(serve, n_threads=task.n_threads, source=task.source, environment=dict.fromkeys(CACHES, folder)) as child,
     ):
-        attempt(race, None, measure_first_call, Entrant(name, child))
+        attempt(race, None, measure_first_call, Participant(name, child))
 
 
-def measure_first_call(race: Race, entrant: Entrant) -> None:
+def measure_first_call(race: Session, participant: Participant) -> None:
     """The call, on the clock as every other."""
-    ask(race, entrant, "import", race.tasks[entrant.name])
-    loaded = ask(race, entrant, "load")
-    first = ask(race, entrant, "measure", 1)
+    ask(race, participant, "import", race.tasks[participant.name])
+    loaded = ask(race, participant, "load")
+    first = ask(race, participant, "measure", 1)
     race.tell(
-        "cold", entrant=entrant.name, images=race.tasks[entrant.name].images, prepare=loaded["prepare"], first=first
+        "cold",
+        participant=participant.name,
+        images=race.tasks[participant.name].images,
+        prepare=loaded["prepare"],
+        first=first,
     )

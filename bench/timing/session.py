@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.timing.process import Child, ChildFailed
-from bench.timing.worker import Task
+from bench.timing.worker import TimingTask
 from data import Digits
 
 TIME_LIMIT = 300.0  # seconds for one request
@@ -16,7 +16,7 @@ Record = dict[str, Any]
 
 
 @dataclass
-class Entrant:
+class Participant:
     """One entrant in one generation."""
 
     name: str
@@ -25,10 +25,10 @@ class Entrant:
 
 
 @dataclass
-class Race:
+class Session:
     """Who runs and how; `failures` grows while it is run."""
 
-    tasks: dict[str, Task]  # by entrant
+    tasks: dict[str, TimingTask]  # by entrant
     rounds: int  # of a generation
     record: Callable[[Record], None]  # is called with everything that is measured, as it comes
     number: int = 0  # among the races of a file
@@ -47,39 +47,39 @@ class Race:
 
 
 def attempt(
-    race: Race, generation: int | None, action: Callable[..., object], entrant: Entrant, *arguments: Any
+    race: Session, generation: int | None, action: Callable[..., object], participant: Participant, *arguments: Any
 ) -> None:
     """Do something with an entrant that has not failed yet; note its failure, by name, where it fails now.
 
     generation: that it belongs to; None: to the race.
     """
-    if entrant.name in race.failures:
+    if participant.name in race.failures:
         return
     try:
-        action(race, entrant, *arguments)
+        action(race, participant, *arguments)
     except ChildFailed as failure:
-        race.failures[entrant.name] = f"{entrant.name}: {failure}"
+        race.failures[participant.name] = f"{participant.name}: {failure}"
         when = {} if generation is None else {"generation": generation}
-        race.tell("failure", entrant=entrant.name, reason=str(failure), **when)
-        entrant.child.kill()  # one that hangs would take time from the others
+        race.tell("failure", participant=participant.name, reason=str(failure), **when)
+        participant.child.kill()  # one that hangs would take time from the others
 
 
-def ask(race: Race, entrant: Entrant, *request: Any) -> Any:
+def ask(race: Session, participant: Participant, *request: Any) -> Any:
     """Let it go on, have it do something, stop it again. Raises ChildFailed for whatever goes wrong."""
-    send(race, entrant, *request)
-    return wait(race, entrant)
+    send(race, participant, *request)
+    return wait(race, participant)
 
 
-def send(race: Race, entrant: Entrant, *request: Any) -> None:
+def send(race: Session, participant: Participant, *request: Any) -> None:
     """Let it go on and tell it what to do. Raises ChildFailed if it is dead."""
-    entrant.child.resume()
-    entrant.child.send(request)
+    participant.child.resume()
+    participant.child.send(request)
 
 
-def wait(race: Race, entrant: Entrant) -> Any:
+def wait(race: Session, participant: Participant) -> Any:
     """What it answers; then it is stopped. Raises ChildFailed for whatever goes wrong."""
-    kind, answer = entrant.child.answer(race.time_limit)
-    entrant.child.pause()
+    kind, answer = participant.child.answer(race.time_limit)
+    participant.child.pause()
     if kind == "failed":
         raise ChildFailed("failed", answer)
     return answer

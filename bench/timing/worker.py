@@ -15,12 +15,12 @@ from bench.timing.clock import Clock
 from bench.timing.process import answer_with
 
 FLOOR = "floor"  # an entrant that is no backend: the first layer's products
-Measure = Literal["round", "gradient", "outputs"]
-NEEDED = {"round": "train", "gradient": "gradients", "outputs": "outputs"}  # what a backend has to have for it
+Measure = Literal["epoch", "gradient", "outputs"]
+NEEDED = {"epoch": "train", "gradient": "gradients", "outputs": "outputs"}  # what a backend has to have for it
 
 
 @dataclass(frozen=True)
-class Task:
+class TimingTask:
     """One entrant's work: a backend's name, or "floor"; the case; which images."""
 
     backend: str
@@ -41,7 +41,7 @@ def serve(connection: Connection) -> None:
 class Worker:
     """One entrant, in its own process: imported, then loaded, then measured."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: TimingTask) -> None:
         import impls
 
         self.task = task
@@ -71,7 +71,7 @@ class Worker:
         return {
             "prepare": asdict(clock.elapsed),
             "summary": str(backend.SUMMARY),
-            "home": backend.HOME,
+            "batch_size": backend.BATCH_SIZE,
             "lines_of_code": lines_of_code(cast(Any, backend)),
         }
 
@@ -102,7 +102,7 @@ class Worker:
         return answer
 
 
-def work_of(task: Task, backend: Any, prepared: Any) -> Callable[[], object]:
+def work_of(task: TimingTask, backend: Any, prepared: Any) -> Callable[[], object]:
     """One call of what is measured."""
     from impls.contract import zero_velocities
 

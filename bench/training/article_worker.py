@@ -79,7 +79,7 @@ class Courses:
             self.network = network
 
     def train(
-        self, setting: "Setting", seed: int, rounds: int, looks: tuple[int, ...], screens: "tuple[Screen, ...]" = ()
+        self, setting: "Setting", seed: int, epochs: int, looks: tuple[int, ...], screens: "tuple[Screen, ...]" = ()
     ) -> dict[str, Any]:
         """The first rounds of a training: its seconds, and what was seen after some rounds and the last.
 
@@ -87,22 +87,22 @@ class Courses:
         """
         import numpy as np
 
-        from bench.training.loop import train_rounds
+        from bench.training.loop import train_epochs
 
         self.prepare(setting.network)
         train = self.splits["train"]
-        plans = islice(setting.plans(len(train.labels)), rounds)
+        plans = islice(setting.plans(len(train.labels)), epochs)
         points = []
         with np.errstate(over="ignore", invalid="ignore"):  # it may diverge, which its cost tells
             start = setting.parameters(seed, self.post.dtype)
-            for point in train_rounds(self.backend, setting.network, start, train, plans):
-                if point.number in (*looks, rounds):
-                    points.append({"round": point.number, **asdict(point.elapsed)})
+            for point in train_epochs(self.backend, setting.network, start, train, plans):
+                if point.number in (*looks, epochs):
+                    points.append({"epoch": point.number, **asdict(point.elapsed)})
                     points[-1] |= self.look(setting, point.state.parameters)
                     if points[-1]["train"]["cost"] is None or leaves(screens, points[-1]):
                         break
         left = leaves(screens, points[-1])
-        return {"rounds": point.number, **asdict(point.elapsed), "left": left, "points": points}
+        return {"epochs": point.number, **asdict(point.elapsed), "stopped_early": left, "points": points}
 
     def look(self, setting: "Setting", parameters: "Parameters") -> dict[str, Any]:
         """How good the network is on both splits, and on "last", the images of a round's last update.
@@ -136,7 +136,7 @@ def leaves(screens: "tuple[Screen, ...]", point: dict[str, Any]) -> bool:
     """Whether what was seen after this round is elsewhere than the screens of this round allow."""
     for screen in screens:
         value = point[screen.split][screen.what]
-        if screen.round == point["round"] and (value is None or not screen.least <= value <= screen.most):
+        if screen.epoch == point["epoch"] and (value is None or not screen.least <= value <= screen.most):
             return True
     return False
 
@@ -145,13 +145,13 @@ def seen_in(network: "Network", outputs: "Array", labels: "Array") -> dict[str, 
     """What outputs (n, n_outputs) tell, for a record; None for what is not finite."""
     import numpy as np
 
-    from bench.training.metrics import mean_cost, share_correct
+    from bench.training.metrics import accuracy, mean_cost
 
     def finite(value: float) -> float | None:
         return value if math.isfinite(value) else None
 
     return {
-        "accuracy": share_correct(outputs, labels),
+        "accuracy": accuracy(outputs, labels),
         "cost": finite(mean_cost(network, outputs, labels)),
         "answers": np.bincount(outputs.argmax(axis=1), minlength=outputs.shape[1]).tolist(),  # how often each digit
         "zeros": float((outputs == 0).mean()),  # share of outputs that are exactly 0

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.timing.clock import Clock, Elapsed
-from bench.training.metrics import mean_cost, share_correct
+from bench.training.metrics import accuracy, mean_cost
 from bench.workloads.recipes import Recipe
 from data import Digits
 from impls.contract import Array, Backend, DType, Network, Parameters, Plan, State, zero_velocities
@@ -23,11 +23,11 @@ class Split(NamedTuple):
 class Quality(NamedTuple):
     """How good parameters are on one split."""
 
-    share_correct: float  # 0 to 1
+    accuracy: float  # 0 to 1
     cost: float
 
 
-class Round(NamedTuple):
+class Epoch(NamedTuple):
     """Where a training stands after a round; round 0 is before the first."""
 
     number: int
@@ -45,26 +45,26 @@ def prepare(backend: Backend, network: Network, digits: Digits, dtype: DType) ->
 def evaluate(backend: Backend, network: Network, parameters: Parameters, split: Split) -> Quality:
     """Compute quality from the backend's outputs."""
     outputs = backend.outputs(network, parameters, split.prepared)
-    return Quality(share_correct(outputs, split.labels), mean_cost(network, outputs, split.labels))
+    return Quality(accuracy(outputs, split.labels), mean_cost(network, outputs, split.labels))
 
 
-def train_rounds(
+def train_epochs(
     backend: Backend, network: Network, parameters: Parameters, split: Split, plans: Iterable[Plan]
-) -> Iterator[Round]:
+) -> Iterator[Epoch]:
     """Yield the start, then the state after each plan. What the caller does in between is not on the clock."""
     state = zero_velocities(parameters)
     elapsed = Elapsed()
-    yield Round(0, elapsed, state)
+    yield Epoch(0, elapsed, state)
     for number, plan in enumerate(plans, start=1):
         with Clock() as clock:
             state, _ = backend.train(network, state, split.prepared, plan)
         elapsed += clock.elapsed
-        yield Round(number, elapsed, state)
+        yield Epoch(number, elapsed, state)
 
 
 def train_recipe(
     backend: Backend, recipe: Recipe, seed: int, dtype: DType, digits: Digits, prepared: Any, plans: Sequence[Plan]
-) -> Iterator[Round]:
+) -> Iterator[Epoch]:
     """The same for a recipe; plans: as many for each member. The state is of the whole network, velocities at 0.
 
     prepared: the digits in the backend's form, for a recipe without masks. With masks each plan has images of its own;
@@ -72,17 +72,17 @@ def train_recipe(
     """
     trained: list[Parameters] = []  # members that are done
     state, elapsed = zero_velocities(recipe.parameters(seed, dtype)), Elapsed()
-    yield Round(0, elapsed, zero_velocities(recipe.joined([state.parameters])))
+    yield Epoch(0, elapsed, zero_velocities(recipe.merged([state.parameters])))
     for number, plan in enumerate(plans, start=1):
         if number > 1 and (number - 1) * recipe.members % len(plans) == 0:  # the next member
             trained.append(state.parameters)
             state = zero_velocities(recipe.parameters(seed, dtype, len(trained)))
         network = recipe.member
         with np.errstate(over="ignore", invalid="ignore"), Clock() as clock:  # it may diverge, which its cost tells
-            if recipe.mask:
-                network, images = recipe.member_masked, recipe.masked(digits.images, seed, number)
+            if recipe.input_dropout:
+                network, images = recipe.member_with_dropout, recipe.with_dropout(digits.images, seed, number)
                 prepared = backend.prepare(network, images, digits.labels, dtype)
             state, _ = backend.train(network, state, prepared, plan)
-            whole = recipe.joined([*trained, state.parameters])
+            whole = recipe.merged([*trained, state.parameters])
         elapsed += clock.elapsed
-        yield Round(number, elapsed, zero_velocities(whole))
+        yield Epoch(number, elapsed, zero_velocities(whole))

@@ -5,7 +5,7 @@ import numpy as np
 from impls.contract import Array, Network
 
 
-def share_correct(outputs: Array, labels: Array) -> float:
+def accuracy(outputs: Array, labels: Array) -> float:
     """The share of images whose largest output is that of their label; a row with NaN counts as wrong."""
     right = (outputs.argmax(axis=1) == labels) & np.isfinite(outputs).all(axis=1)
     return float(right.mean())

@@ -15,7 +15,7 @@ from bench.timing.clock import Clock, Elapsed
 from bench.timing.process import answer_with
 
 if TYPE_CHECKING:
-    from bench.training.loop import Quality, Round
+    from bench.training.loop import Epoch, Quality
     from impls.contract import DType, Plan
 
 PIECES = 20  # of a training, for its curve
@@ -67,7 +67,7 @@ class Trainer:
         self.train_split = prepare(self.backend, recipe.member, self.digits, self.job.dtype)
         self.test_split = prepare(self.backend, recipe.network, test, self.job.dtype)
         plans = self.pieces(self.plan(0)) if self.job.until is None else self.parts_with_looks(self.plan(0))[:1]
-        *_, first = self.rounds(0, plans)
+        *_, first = self.epochs(0, plans)
         return {
             "prepare": asdict(self.train_split.elapsed),
             "first": asdict(first.elapsed),
@@ -81,7 +81,7 @@ class Trainer:
         from bench.training.loop import evaluate
 
         plans = self.pieces(self.plan(seed))
-        *_, last = self.rounds(seed, plans)
+        *_, last = self.epochs(seed, plans)
         with Clock() as evaluating:
             quality = evaluate(self.backend, self.job.recipe.network, last.state.parameters, self.test_split)
         return asdict(last.elapsed) | told(plans, quality) | {"evaluation": asdict(evaluating.elapsed)}
@@ -96,14 +96,14 @@ class Trainer:
 
         plan = self.plan(seed)
         plans = self.parts_with_looks(plan)
-        curve: Curve = {"seconds": [], "passes": [], "accuracy": [], "cost": []}
+        curve: Curve = {"seconds": [], "epochs": [], "accuracy": [], "cost": []}
         for point, quality, seconds in self.followed(seed, plans, curve):
             found = asdict(point.elapsed) | told(plans[: point.number], quality) | {"evaluation": asdict(seconds)}
-            if quality.share_correct >= target:
+            if quality.accuracy >= target:
                 break
         if point.number and point.elapsed.wall < SHORT:
             done = found["updates"]
-            *_, last = self.rounds(seed, parts(plan, [0, done] if done < len(plan.starts) else [0])[:1])
+            *_, last = self.epochs(seed, parts(plan, [0, done] if done < len(plan.starts) else [0])[:1])
             found |= asdict(last.elapsed)
         return found | {"curve": curve}
 
@@ -115,10 +115,10 @@ class Trainer:
 
         plan = self.plan(seed)
         plans = self.pieces(plan)
-        if len(plans) == 1 and not self.job.recipe.mask:  # with masks a pass is of one piece
+        if len(plans) == 1 and not self.job.recipe.input_dropout:  # with masks a pass is of one piece
             firsts = [int(part[0]) for part in np.array_split(np.arange(len(plan.starts)), PIECES) if len(part)]
             plans = parts(plan, firsts)
-        found: Curve = {"seconds": [], "passes": [], "accuracy": [], "cost": []}
+        found: Curve = {"seconds": [], "epochs": [], "accuracy": [], "cost": []}
         for _ in self.followed(seed, plans, found):
             pass
         return found
@@ -139,22 +139,22 @@ class Trainer:
 
         return parts(plan, looks(len(plan.starts), len(self.digits.labels) // self.job.recipe.batch))
 
-    def followed(self, seed: int, plans: list["Plan"], curve: Curve) -> Iterator[tuple["Round", "Quality", Elapsed]]:
+    def followed(self, seed: int, plans: list["Plan"], curve: Curve) -> Iterator[tuple["Epoch", "Quality", Elapsed]]:
         """The training plan by plan, with what it knows of the test images, what telling that took, and its curve."""
         from bench.training.loop import evaluate
 
         images = 0
-        for point in self.rounds(seed, plans):
+        for point in self.epochs(seed, plans):
             with Clock() as clock:
                 quality = evaluate(self.backend, self.job.recipe.network, point.state.parameters, self.test_split)
             images += images_in(plans[point.number - 1]) if point.number else 0
             curve["seconds"].append(point.elapsed.wall)
-            curve["passes"].append(images / len(self.digits.labels))
-            curve["accuracy"].append(quality.share_correct)
+            curve["epochs"].append(images / len(self.digits.labels))
+            curve["accuracy"].append(quality.accuracy)
             curve["cost"].append(quality.cost if math.isfinite(quality.cost) else None)
             yield point, quality, clock.elapsed
 
-    def rounds(self, seed: int, plans: list["Plan"]) -> Iterator["Round"]:
+    def epochs(self, seed: int, plans: list["Plan"]) -> Iterator["Epoch"]:
         """Train by one plan after the other."""
         from bench.training.loop import train_recipe
 
@@ -162,11 +162,11 @@ class Trainer:
         return train_recipe(self.backend, job.recipe, seed, job.dtype, self.digits, prepared, plans)
 
 
-def looks(n_updates: int, a_pass: int) -> list[int]:
+def looks(n_updates: int, an_epoch: int) -> list[int]:
     """Updates before which to look at how good a network is: when they have grown by a tenth, at least each pass."""
     firsts = [0, 1]
     while firsts[-1] < n_updates:
-        firsts.append(firsts[-1] + max(1, min(a_pass, round((GROWTH - 1) * firsts[-1]))))
+        firsts.append(firsts[-1] + max(1, min(an_epoch, round((GROWTH - 1) * firsts[-1]))))
     return firsts[:-1]
 
 
@@ -175,7 +175,7 @@ def told(plans: list["Plan"], quality: "Quality") -> dict[str, Any]:
     return {
         "updates": sum(len(plan.starts) for plan in plans),
         "images": sum(images_in(plan) for plan in plans),
-        "accuracy": quality.share_correct,
+        "accuracy": quality.accuracy,
         "cost": quality.cost if math.isfinite(quality.cost) else None,
     }
 

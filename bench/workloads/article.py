@@ -10,7 +10,7 @@ from decimal import Decimal
 from itertools import product
 from typing import Any, Literal, NamedTuple
 
-from bench.workloads.plans import Fall, rounds_of_plans
+from bench.workloads.plans import Schedule, plans_by_epoch
 from impls.contract import COST_OF_OUTPUT, Activation, DType, Network, Output, Parameters, Plan
 from impls.initialisation import initial_parameters
 
@@ -29,12 +29,12 @@ class Setting:
     initialisation: str = "lecun_normal"
     updates: int = 5  # a round
     learning_rate: float = 1.0
-    fall: Fall = "constant"
-    rounds: int = 100
+    schedule: Schedule = "constant"
+    epochs: int = 100
 
     def __str__(self) -> str:
         pixels = "raw pixels" if self.pixel_scale == 1 else f"pixels / {1 / self.pixel_scale:.3g}"
-        falling = ", falling" if self.fall == "linear" else ""
+        falling = ", falling" if self.schedule == "linear" else ""
         updates = "update" if self.updates == 1 else "updates"
         return (
             f"{'-'.join(map(str, self.sizes))} {self.hidden}, {self.output}; {pixels}, {self.initialisation}, "
@@ -60,8 +60,8 @@ class Setting:
 
     def plans(self, n_images: int) -> Iterator[Plan]:
         """One plan a round."""
-        return rounds_of_plans(
-            n_images, self.batch(n_images), self.rounds, learning_rate=self.learning_rate, fall=self.fall
+        return plans_by_epoch(
+            n_images, self.batch(n_images), self.epochs, learning_rate=self.learning_rate, schedule=self.schedule
         )
 
 
@@ -73,20 +73,20 @@ class Figure:
     text: str
     low: float  # that much at least, and at most, makes the printed number
     high: float
-    rounds: tuple[int, ...]  # after any of these: the article prints its first cost before or after the first round
+    epochs: tuple[int, ...]  # after any of these: the article prints its first cost before or after the first round
     splits: tuple[str, ...]  # of any of these
 
     def described(self) -> dict[str, Any]:
         """For a record."""
-        return asdict(self) | {"rounds": list(self.rounds), "splits": list(self.splits)}
+        return asdict(self) | {"epochs": list(self.epochs), "splits": list(self.splits)}
 
 
-def printed(what: What, text: str, *rounds: int, splits: tuple[str, ...]) -> Figure:
+def printed(what: What, text: str, *epochs: int, splits: tuple[str, ...]) -> Figure:
     """A printed number: all that is rounded to it, half a unit of its last digit to either side. Accuracies in %."""
     scale = 100 if what == "accuracy" else 1
     number = Decimal(text)
     half = Decimal(1).scaleb(int(number.as_tuple().exponent)) / 2
-    return Figure(what, text, float(number - half) / scale, float(number + half) / scale, rounds, splits)
+    return Figure(what, text, float(number - half) / scale, float(number + half) / scale, epochs, splits)
 
 
 TRAIN, TEST, EITHER = ("train",), ("test",), ("test", "train")
@@ -109,11 +109,11 @@ class Experiment(NamedTuple):
 SETTING = Setting()
 DEEP = Setting((784, 16, 16, 10))
 # N(0, 1) and ReLU to the end: the one kind of network here whose outputs are in the ten thousands.
-CHANCE = replace(DEEP, hidden="relu", output="relu", initialisation="standard_normal", rounds=0)
+CHANCE = replace(DEEP, hidden="relu", output="relu", initialisation="standard_normal", epochs=0)
 # Of those whose seeds hold 14.21 %, one in which a plainly written sigmoid overflows: that takes N(0, 1), raw pixels.
-LOUD = replace(DEEP, initialisation="standard_normal", rounds=1)
+LOUD = replace(DEEP, initialisation="standard_normal", epochs=1)
 # Raw pixels kill every ReLU output at any rate that learns, so here they are scaled.
-RELU = replace(SETTING, hidden="relu", output="relu", pixel_scale=1 / 255, learning_rate=0.1, fall="linear")
+RELU = replace(SETTING, hidden="relu", output="relu", pixel_scale=1 / 255, learning_rate=0.1, schedule="linear")
 
 EXPERIMENTS = (
     Experiment(
@@ -151,7 +151,7 @@ EXPERIMENTS = (
     Experiment(
         "80, 20 rounds",
         "one wider layer learns",
-        replace(SETTING, rounds=20),
+        replace(SETTING, epochs=20),
         (
             printed("accuracy", "9.80", 0, splits=EITHER),
             printed("accuracy", "89.17", 20, splits=EITHER),
@@ -183,7 +183,7 @@ EXPERIMENTS = (
     Experiment(
         "80, mini-batches",
         "a round costs the same and brings more",
-        replace(SETTING, updates=600, learning_rate=0.1, rounds=5),
+        replace(SETTING, updates=600, learning_rate=0.1, epochs=5),
         (),
         "vectorized",
         said="not much speedup",
@@ -204,7 +204,7 @@ class Screen(NamedTuple):
     A setting whose first seed is left is not tried with others.
     """
 
-    round: int
+    epoch: int
     split: str
     what: What
     least: float
@@ -238,13 +238,13 @@ DRAWN = ("lecun_normal", "glorot_uniform", "standard_normal")
 GRIDS = (
     Grid(
         "chance",
-        replace(DEEP, rounds=0),
+        replace(DEEP, epochs=0),
         {**PAIRS, "pixel_scale": PIXELS, "initialisation": (*DRAWN, "he_normal")},
         _figures("chance"),
     ),
     Grid(
         "naive",
-        replace(DEEP, rounds=1),
+        replace(DEEP, epochs=1),
         {
             **PAIRS,
             "pixel_scale": PIXELS,
@@ -296,7 +296,7 @@ RELU_DESIGN = (
     Change("initialisation", "N(0, 2/fan_in)", _HE),
     Change("learning rate", "a third", replace(RELU, learning_rate=0.03)),
     Change("learning rate", "three times", replace(RELU, learning_rate=0.3)),
-    Change("learning rate", "constant", replace(RELU, fall="constant")),
+    Change("learning rate", "constant", replace(RELU, schedule="constant")),
     Change("updates", "60 a round", replace(RELU, updates=60)),
     Change("output, cost", "sigmoid, quadratic", replace(RELU, output="sigmoid")),
     Change("output, cost", "softmax, cross-entropy", replace(RELU, output="softmax")),

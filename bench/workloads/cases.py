@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from bench.workloads.plans import Order, rounds_of_plans
+from bench.workloads.plans import Order, plans_by_epoch
 from impls.contract import Backend, DType, Network, Parameters, Plan
 from impls.initialisation import initial_parameters
 
@@ -22,7 +22,7 @@ class Case:
     plan_name: str
     batch: int | None  # images per update; None: all
     learning_rate: float  # of 0.05, 0.1, 0.2, 0.5, 1 the best after these rounds on 10,000 held-out training images
-    rounds: int  # of the training curve
+    epochs: int  # of the training curve
     network: Network = NETWORK
     dtype: DType = DTYPE
     order: Order = "file"
@@ -44,19 +44,19 @@ class Case:
             "dtype": self.dtype,
         }
 
-    def plans(self, n_images: int, rounds: int) -> Iterator[Plan]:
+    def plans(self, n_images: int, epochs: int) -> Iterator[Plan]:
         """One plan a round."""
-        return rounds_of_plans(
-            n_images, self.batch, rounds, self.order, learning_rate=self.learning_rate, momentum=self.momentum
+        return plans_by_epoch(
+            n_images, self.batch, epochs, self.order, learning_rate=self.learning_rate, momentum=self.momentum
         )
 
 
-FULL_BATCH = Case("full batch", None, learning_rate=0.2, rounds=20)
-MINI_BATCHES = Case("mini-batches", 128, learning_rate=0.5, rounds=5)
+FULL_BATCH = Case("full batch", None, learning_rate=0.2, epochs=20)
+MINI_BATCHES = Case("mini-batches", 128, learning_rate=0.5, epochs=5)
 CASES = (FULL_BATCH, MINI_BATCHES)
 SAME_PLAN = MINI_BATCHES  # the plan on which all backends are compared
 
 
 def home(backend: Backend) -> Case:
     """The case whose plan this backend is at home with."""
-    return next((case for case in CASES if case.batch == backend.HOME), SAME_PLAN)
+    return next((case for case in CASES if case.batch == backend.BATCH_SIZE), SAME_PLAN)

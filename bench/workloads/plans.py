@@ -10,19 +10,19 @@ from bench import UserError
 from impls.contract import Array, Plan
 
 Order = Literal["file", "shuffled"]
-Fall = Literal["constant", "linear", "trapezoid"]
+Schedule = Literal["constant", "linear", "hold-then-linear"]
 
 
-def learning_rates(first: float, fall: Fall, n_updates: int) -> Array:
+def learning_rates(first: float, schedule: Schedule, n_updates: int) -> Array:
     """The learning rate of every update of a training, (n_updates,).
 
     "linear" falls from `first` at the first update to first / n_updates at the last, so that every update counts.
     "trapezoid" stays at `first` for half of them and falls so in the other half.
     """
-    if fall == "constant":
+    if schedule == "constant":
         return np.full(n_updates, first)
     left = 1 - np.arange(n_updates) / n_updates
-    return first * (left if fall == "linear" else np.minimum(1, 2 * left))
+    return first * (left if schedule == "linear" else np.minimum(1, 2 * left))
 
 
 def parts(plan: Plan, firsts: Sequence[int]) -> list[Plan]:
@@ -37,7 +37,7 @@ def parts(plan: Plan, firsts: Sequence[int]) -> list[Plan]:
     return found
 
 
-def updates_per_round(n_images: int, batch: int | None) -> int:
+def updates_per_epoch(n_images: int, batch: int | None) -> int:
     """How many updates one pass over the images has; a short last batch is one. Raises UserError for a bad batch."""
     if batch is None:
         return 1
@@ -46,13 +46,13 @@ def updates_per_round(n_images: int, batch: int | None) -> int:
     return -(-n_images // batch)
 
 
-def rounds_of_plans(
+def plans_by_epoch(
     n_images: int,
     batch: int | None,
-    rounds: int,
+    epochs: int,
     order: Order = "file",
     learning_rate: float = 0.1,
-    fall: Fall = "constant",
+    schedule: Schedule = "constant",
     momentum: float = 0.0,
     seed: int = 0,
 ) -> Iterator[Plan]:
@@ -62,9 +62,9 @@ def rounds_of_plans(
     drawn from the seed only when the round comes, as all of them would fill the memory. The learning rate's fall runs
     over all rounds.
     """
-    per_round = updates_per_round(n_images, batch)
-    rates = learning_rates(learning_rate, fall, rounds * per_round)
-    starts = np.arange(per_round) * (batch or n_images)
+    per_epoch = updates_per_epoch(n_images, batch)
+    rates = learning_rates(learning_rate, schedule, epochs * per_epoch)
+    starts = np.arange(per_epoch) * (batch or n_images)
     stops = np.minimum(starts + (batch or n_images), n_images)
     rng = np.random.default_rng([seed, 1])  # not the stream that the initial parameters come from
     return (
@@ -72,8 +72,8 @@ def rounds_of_plans(
             starts,
             stops,
             rng.permutation(n_images) if order == "shuffled" else None,
-            rates[number * per_round : (number + 1) * per_round],
+            rates[number * per_epoch : (number + 1) * per_epoch],
             momentum,
         )
-        for number in range(rounds)
+        for number in range(epochs)
     )

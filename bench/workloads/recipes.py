@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bench import UserError
-from bench.workloads.plans import Fall, Order, learning_rates, parts
+from bench.workloads.plans import Order, Schedule, learning_rates, parts
 from impls.contract import Array, DType, Layer, Network, Parameters, Plan
 from impls.initialisation import initial_parameters
 
@@ -25,12 +25,12 @@ class Recipe:
     network: Network
     initialisation: str
     batch: int  # images per update
-    passes: float  # over the training images, in orders drawn anew; a part of one is its beginning
+    epochs: float  # over the training images, in orders drawn anew; a part of one is its beginning
     learning_rate: float  # of the first update
-    fall: Fall
+    schedule: Schedule
     momentum: float
     reason: str
-    mask: float = 0.0  # share of the pixels that are made zero, others in each pass
+    input_dropout: float = 0.0  # share of the pixels that are made zero, others in each pass
     members: int = 1  # networks that share out the hidden units: each is trained by itself, then they are joined
     order: Order = "shuffled"
 
@@ -45,11 +45,11 @@ class Recipe:
 
     def __str__(self) -> str:
         each = f"each of {self.members} members " if self.members > 1 else ""
-        masked = f", {self.mask:.0%} of the pixels masked" if self.mask else ""
+        with_dropout = f", {self.input_dropout:.0%} of the pixels masked" if self.input_dropout else ""
         return (
-            f"{self.network}, {self.initialisation}, {each}{self.passes:g} passes in batches of {self.batch:,}"
-            f"{' in file order' if self.order == 'file' else ''}, rate {self.learning_rate:g} {self.fall}, "
-            f"Nesterov {self.momentum:g}{masked}"
+            f"{self.network}, {self.initialisation}, {each}{self.epochs:g} passes in batches of {self.batch:,}"
+            f"{' in file order' if self.order == 'file' else ''}, rate {self.learning_rate:g} {self.schedule}, "
+            f"Nesterov {self.momentum:g}{with_dropout}"
         )
 
     def described(self) -> dict[str, Any]:
@@ -61,12 +61,12 @@ class Recipe:
             "plan": str(self),
             "initialisation": self.initialisation,
             "batch": self.batch,
-            "passes": self.passes,
+            "epochs": self.epochs,
             "learning_rate": self.learning_rate,
-            "fall": self.fall,
+            "schedule": self.schedule,
             "order": self.order,
             "momentum": self.momentum,
-            "mask": self.mask,
+            "input_dropout": self.input_dropout,
             "members": self.members,
         }
 
@@ -80,7 +80,7 @@ class Recipe:
         """What the training of a member starts from."""
         return initial_parameters(self.member, self.initialisation, seed * self.members + number, dtype)
 
-    def joined(self, trained: Sequence[Parameters]) -> Parameters:
+    def merged(self, trained: Sequence[Parameters]) -> Parameters:
         """The whole network, of members trained so far: before its last activation their mean, the other units at 0.
 
         As members err on different images, their mean errs less than each (Hansen and Salamon, IEEE PAMI 12, 1990).
@@ -108,8 +108,8 @@ class Recipe:
         if not 1 <= self.batch <= n_images:
             raise UserError(f"recipe {self.name}: batches of {self.batch}: expected at most {n_images}, all images")
         if self.order == "file":
-            in_a_pass = np.arange(0, n_images if kept is None else len(kept), self.batch)
-            starts = np.resize(in_a_pass, max(1, round(self.passes * len(in_a_pass))))
+            in_an_epoch = np.arange(0, n_images if kept is None else len(kept), self.batch)
+            starts = np.resize(in_an_epoch, max(1, round(self.epochs * len(in_an_epoch))))
             stops = np.minimum(starts + self.batch, n_images if kept is None else len(kept))
             return Plan(starts, stops, kept, self.rates(len(starts)), self.momentum)
         kept = np.arange(n_images) if kept is None else kept
@@ -127,11 +127,11 @@ class Recipe:
 
     def seen(self, n_images: int) -> int:
         """How many images a member learns from, each as often as it comes."""
-        return max(self.batch, round(self.passes * n_images))
+        return max(self.batch, round(self.epochs * n_images))
 
     def rates(self, n_updates: int) -> Array:
         """The learning rate of each update of a member."""
-        return learning_rates(self.learning_rate, self.fall, n_updates)
+        return learning_rates(self.learning_rate, self.schedule, n_updates)
 
     def pieces(self, plan: Plan, n_images: int) -> list[Plan]:
         """The plan in as few parts as can be, as many for each member: one, or with masks one for each pass."""
@@ -139,20 +139,20 @@ class Recipe:
             return [plan]
         member, within = np.divmod(plan.starts, self.seen(n_images))
         begins = np.diff(member) > 0
-        if self.mask:
+        if self.input_dropout:
             begins |= np.diff(within // n_images) > 0
         return parts(plan, [0, *(np.flatnonzero(begins) + 1).tolist()])
 
-    def masked(self, images: Array, seed: int, number: int) -> Array:
+    def with_dropout(self, images: Array, seed: int, number: int) -> Array:
         """The images as pass `number` sees them: each pixel is zero with probability `mask`, in steps of 1/256."""
         rng = np.random.default_rng([seed, 4, number])
-        kept = np.frombuffer(rng.bytes(images.size), np.uint8).reshape(images.shape) >= round(256 * self.mask)
+        kept = np.frombuffer(rng.bytes(images.size), np.uint8).reshape(images.shape) >= round(256 * self.input_dropout)
         return images * kept
 
     @property
-    def member_masked(self) -> Network:
+    def member_with_dropout(self) -> Network:
         """The network that is trained with masks: what is left of an image counts for what is masked as well."""
-        return replace(self.member, pixel_scale=self.network.pixel_scale / (1 - round(256 * self.mask) / 256))
+        return replace(self.member, pixel_scale=self.network.pixel_scale / (1 - round(256 * self.input_dropout) / 256))
 
 
 def relu(*sizes: int) -> Network:
@@ -164,16 +164,26 @@ def nesterov(
     name: str,
     network: Network,
     batch: int,
-    passes: float,
+    epochs: float,
     learning_rate: float,
     reason: str,
     momentum: float = 0.9,
-    mask: float = 0.0,
+    input_dropout: float = 0.0,
     members: int = 1,
 ) -> Recipe:
     """Mini-batches in random order, Nesterov's momentum, a rate that stays and then falls linearly to zero."""
     return Recipe(
-        name, network, "he_normal", batch, passes, learning_rate, "trapezoid", momentum, reason, mask, members
+        name,
+        network,
+        "he_normal",
+        batch,
+        epochs,
+        learning_rate,
+        "hold-then-linear",
+        momentum,
+        reason,
+        input_dropout,
+        members,
     )
 
 
@@ -187,9 +197,11 @@ RECIPES = {
         nesterov("first-94", WIDER, 32, 0.225, 0.1, "the article's best, of its 784-128-10"),
         nesterov("97", WIDER, 64, 1.35, 0.1, "AlgoPerf's target for the same network"),
         nesterov("98", WIDER, 64, 6, 0.1, "what a plain network of this size can do"),
-        nesterov("best-80", SMALL, 64, 20, 0.1, "the article's network, with time to learn", mask=0.1),
-        nesterov("best-128", WIDER, 64, 20, 0.05, "the article's best network, with time to learn", mask=0.2),
-        nesterov("best", WIDEST, 64, 15, 0.1, "the mean of four networks of 500 is one of 2000", mask=0.2, members=4),
+        nesterov("best-80", SMALL, 64, 20, 0.1, "the article's network, with time to learn", input_dropout=0.1),
+        nesterov("best-128", WIDER, 64, 20, 0.05, "the article's best network, with time to learn", input_dropout=0.2),
+        nesterov(
+            "best", WIDEST, 64, 15, 0.1, "the mean of four networks of 500 is one of 2000", input_dropout=0.2, members=4
+        ),
     )
 }
 

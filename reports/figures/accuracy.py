@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.analysis.accuracy import TimeToAccuracy, by_target, factor, method_results, outcomes
+from bench.analysis.accuracy import TimeToAccuracy, by_target, factor, method_results, times_to_accuracy
 from bench.records.files import ResultSet
-from bench.records.races import Course, Raced
+from bench.records.races import Course, RaceResult
 from bench.tables.accuracy import seconds_of, steps_setting
 from bench.tables.table import number, printable, share
 from reports.figures.style import (
@@ -94,7 +94,7 @@ def batches(results: ResultSet) -> "Figure":
                 say(axes, NO_TRAINING)
             return figure
         sizes = np.array([float(row.case["batch"]) for row in found])
-        a_round, to_it = [row.a_pass for row in found], [row.seconds for row in found]
+        a_round, to_it = [row.an_epoch for row in found], [row.seconds for row in found]
         walls = [wall for row in found for wall in row.walls.values()]
         for axes, values, name, colour in (
             (panels[0], a_round, "seconds a round, wall", BLUE),
@@ -126,16 +126,16 @@ EMPTY = "No training was finished in these results."
 ROW = 0.28  # inches
 
 
-def training_setting(races: Sequence[Raced]) -> str:
+def training_setting(races: Sequence[RaceResult]) -> str:
     """Data, dtype and threads, in a line."""
     return f"{races[0].data_name} · {races[0].key['dtype']} · threads: {races[0].key['threads']}"
 
 
-def time_to_accuracy(races: Sequence[Raced], look: Looks) -> "Figure":
+def time_to_accuracy(races: Sequence[RaceResult], look: Looks) -> "Figure":
     """A row a target and backend: every seed a mark, the median a bar; hollow where the target was not reached."""
-    rows: list[tuple[Raced, TimeToAccuracy | None]] = []
+    rows: list[tuple[RaceResult, TimeToAccuracy | None]] = []
     for race in races:
-        rows += [(race, None), *((race, row) for row in outcomes(race))]
+        rows += [(race, None), *((race, row) for row in times_to_accuracy(race))]
     times = [one.wall for _, row in rows if row for one in row.trainings]
     notes = [
         "A mark is the training of one seed, the bar their median. Filled: the target is reached, by the mean of all "
@@ -183,11 +183,11 @@ def time_to_accuracy(races: Sequence[Raced], look: Looks) -> "Figure":
     return figure
 
 
-def accuracy_over_training(race: Raced, look: Looks) -> "Figure":
+def accuracy_over_training(race: RaceResult, look: Looks) -> "Figure":
     """Per cent correct over seconds and over passes, for the trainings of one recipe; every seed's end a mark."""
-    found = sorted(outcomes(race), key=lambda row: list(look).index(row.name))  # the later is thinner
+    found = sorted(times_to_accuracy(race), key=lambda row: list(look).index(row.name))  # the later is thinner
     names = [row.name for row in found]
-    courses = {name: race.entrants[name].courses for name in names}
+    courses = {name: race.participants[name].courses for name in names}
     notes = [
         "A line is a training in pieces, the median where several seeds were followed, with a band over all of them. "
         "A faint mark is the end of one seed's uninterrupted training. Dashed: the target.",
@@ -205,7 +205,7 @@ def accuracy_over_training(race: Raced, look: Looks) -> "Figure":
         values = [100 * one.accuracy for row in found for one in row.trainings] + [100 * (race.target or 0)]
         for row in found:
             style = look[row.name].line()
-            for axes, what in zip(panels, ("seconds", "passes"), strict=True):
+            for axes, what in zip(panels, ("seconds", "epochs"), strict=True):
                 if courses[row.name]:
                     percent = [[100 * a for a in one.accuracy] for one in courses[row.name]]
                     lines[row.name] = followed(axes, courses[row.name], what, percent, style)
@@ -230,7 +230,7 @@ def accuracy_over_training(race: Raced, look: Looks) -> "Figure":
     return figure
 
 
-def cost_over_training(race: Raced, look: Looks) -> "Figure":
+def cost_over_training(race: RaceResult, look: Looks) -> "Figure":
     """Cost of the test images over seconds and over passes, of those trainings that tell it."""
     costs = costs_of(race)
     names = [name for name in look if name in costs]  # the later is thinner
@@ -250,9 +250,9 @@ def cost_over_training(race: Raced, look: Looks) -> "Figure":
         for name in names:
             courses, of_each = costs[name]
             shown = [np.where(drawable(np.array(cost)), cost, np.nan).tolist() for cost in of_each]
-            for axes, what in zip(panels, ("seconds", "passes"), strict=True):
+            for axes, what in zip(panels, ("seconds", "epochs"), strict=True):
                 lines[name] = followed(axes, courses, what, shown, look[name].line())
-            ends = [(one.wall, one.cost) for one in race.entrants[name].trainings if math.isfinite(one.cost)]
+            ends = [(one.wall, one.cost) for one in race.participants[name].trainings if math.isfinite(one.cost)]
             for end in ends:
                 panels[0].plot(*end, look[name].marker, color=look[name].colour, markersize=5, alpha=0.35)
             seconds += [s for one in courses for s in one.seconds[1:]] + [wall for wall, _ in ends]
@@ -267,11 +267,11 @@ def cost_over_training(race: Raced, look: Looks) -> "Figure":
     return figure
 
 
-def costs_of(race: Raced) -> dict[str, tuple[list[Course], list[list[float]]]]:
+def costs_of(race: RaceResult) -> dict[str, tuple[list[Course], list[list[float]]]]:
     """By backend the trainings that tell their cost, and those costs; empty for files of before."""
     found = {}
-    for row in outcomes(race):
-        courses = [one for one in race.entrants[row.name].courses if one.cost]
+    for row in times_to_accuracy(race):
+        courses = [one for one in race.participants[row.name].courses if one.cost]
         if courses:
             found[row.name] = courses, [one.cost for one in courses if one.cost]
     return found
@@ -290,9 +290,9 @@ def followed(
     return line
 
 
-def frontier(races: Sequence[Raced], look: Looks) -> "Figure":
+def frontier(races: Sequence[RaceResult], look: Looks) -> "Figure":
     """Median seconds against mean accuracy, a point a backend and recipe; grey: nobody was sooner and better."""
-    points = [(race, row) for race in races for row in outcomes(race)]
+    points = [(race, row) for race in races for row in times_to_accuracy(race)]
     names = [name for name in look if any(row.name == name for _, row in points)]
     notes = [
         "A mark is a recipe: median seconds, mean accuracy over seeds, the upright line from its worst seed to its "
@@ -363,11 +363,11 @@ def accuracy_figures(results: ResultSet, look: Looks) -> list[Drawn]:
     return [Drawn(name, title, CAPTIONS[name], figure) for name, (title, figure) in figures.items()]
 
 
-def typical(race: Raced) -> float:
+def typical(race: RaceResult) -> float:
     """Seconds of its trainings; 0 where none was finished."""
-    return median([row.seconds for row in outcomes(race)] or [0.0])
+    return median([row.seconds for row in times_to_accuracy(race)] or [0.0])
 
 
-def is_followed(race: Raced) -> bool:
+def is_followed(race: RaceResult) -> bool:
     """Whether there is a training in pieces."""
-    return any(entrant.courses for entrant in race.entrants.values())
+    return any(participant.courses for participant in race.participants.values())

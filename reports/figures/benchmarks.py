@@ -49,7 +49,7 @@ class Training(NamedTuple):
         return f"{self.measured.backend}, {self.measured.plan}"
 
     @property
-    def rounds(self) -> int:
+    def epochs(self) -> int:
         """How many were trained."""
         return self.seconds.size - 1
 
@@ -73,7 +73,7 @@ def trainings(measurements: Iterable[Measurement]) -> list[Training]:
     ]
 
 
-def time_per_round(results: ResultSet) -> "Figure":
+def time_per_epoch(results: ResultSet) -> "Figure":
     """Seconds of a round of training: each backend at home, and all on the same plan."""
     panels = on_both_plans(results)
     images = count_of(measured for panel in panels.values() for measured in panel)
@@ -89,7 +89,7 @@ def accuracy_check(results: ResultSet) -> "Figure":
 
 def accuracy_over_time(results: ResultSet) -> "Figure":
     """Per cent of the test images correct over the seconds of training, a line a backend at home."""
-    trained = [training for training in trainings(benchmarks.home_rounds(results)) if training.rounds > 0]
+    trained = [training for training in trainings(benchmarks.default_epochs(results)) if training.epochs > 0]
     notes = ["A mark is a round of training; each backend at home.", STRETCHED]
     title = f"Accuracy over training time, on the {count_of(benchmarks.accuracy_checks(results))}test images"
     look = looks_of(benchmarks.ladder(results))
@@ -114,7 +114,7 @@ def accuracy_over_time(results: ResultSet) -> "Figure":
     return figure
 
 
-def cost_over_rounds(results: ResultSet) -> "Figure":
+def cost_over_epochs(results: ResultSet) -> "Figure":
     """Cost over all training images, round by round: each backend at home, and all on the same plan."""
     panels = {title: trainings(measurements) for title, measurements in on_both_plans(results).items()}
     trained = trainings(measured for measurements in on_both_plans(results).values() for measured in measurements)
@@ -128,8 +128,8 @@ def cost_over_rounds(results: ResultSet) -> "Figure":
                 backend = training.measured.backend
                 cost = np.where(drawable(training.cost), training.cost, np.nan)
                 (lines[backend],) = axes.plot(cost, **look[backend].line())
-            axes.set_xlabel("round")
-            longest = max(1, *(training.rounds for training in panel))
+            axes.set_xlabel("epoch")
+            longest = max(1, *(training.epochs for training in panel))
             axes.set_xlim(-0.04 * longest, 1.04 * longest)
             axes.locator_params(axis="x", integer=True)
             logarithmic(axes, "y", np.concatenate([training.cost for training in trained]))
@@ -165,7 +165,7 @@ def speed_against_accuracy(results: ResultSet) -> "Figure":
             backend = training.measured.backend
             marks[numbered[backend]] = end_point(axes, training, look[backend])
             names.append(
-                numbers[backend] if many else f"{backend}, {training.rounds} round{'s' * (training.rounds != 1)}"
+                numbers[backend] if many else f"{backend}, {training.epochs} round{'s' * (training.epochs != 1)}"
             )
         logarithmic(axes, "x", np.array([training.seconds[-1] for training in drawn]))
         stretched_to_100(axes, np.array([training.percent[-1] for training in drawn]))
@@ -190,7 +190,7 @@ DRAWINGS = (
     Drawing(
         "time-per-round",
         "Time per round",
-        time_per_round,
+        time_per_epoch,
         "Further left is faster; equal steps are equal factors. Every mark is one sample, the upright bar their "
         "median, the dashed line the floor: the two largest matrix products of a round, as one NumPy call each.",
     ),
@@ -210,7 +210,7 @@ DRAWINGS = (
     Drawing(
         "cost-over-rounds",
         "Cost over rounds",
-        cost_over_rounds,
+        cost_over_epochs,
         "Lower is a better fit to the training images; time plays no part. On the same plan all backends make the "
         "same updates, so that their lines coincide up to rounding.",
     ),
@@ -232,8 +232,8 @@ def benchmark_figures(results: ResultSet) -> list[Drawn]:
 def on_both_plans(results: ResultSet) -> dict[str, list[Measurement]]:
     """The rounds of training for two panels, by title."""
     return {
-        "each backend at home": benchmarks.home_rounds(results),
-        f"all on the same plan: {benchmarks.same_plan_name(results)}": benchmarks.same_plan_rounds(results),
+        "each backend at home": benchmarks.default_epochs(results),
+        f"all on the same plan: {benchmarks.same_plan_name(results)}": benchmarks.same_plan_epochs(results),
     }
 
 
@@ -290,7 +290,7 @@ def samples_in_row(axes: "Axes", y: float, measured: Measurement, colour: str, m
 def end_point(axes: "Axes", training: Training, look: Look) -> Any:
     """The mark of a whole training."""
     where = training.seconds[-1], training.percent[-1]
-    if training.measured.at_home:
+    if training.measured.default_batch:
         axes.plot(*where, look.marker, color=look.colour, markersize=7)
     if training.measured.plan == benchmarks.SAME_PLAN:
         axes.plot(*where, look.marker, color=look.colour, markersize=12, markerfacecolor="none")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.records.files import ResultSet
-from bench.records.inspection import Seen
+from bench.records.inspection import Examined
 from bench.tables.inspection import inspection_setting
 from bench.tables.table import number
 from reports.figures.style import Drawn, framed, say
@@ -20,8 +20,8 @@ RIGHT, WRONG = "#0072B2", "#D55E00"
 
 def first_images(results: ResultSet) -> "Figure":
     """The first images, with the real and the predicted label and the outputs as bars."""
-    assert results.portrait is not None
-    shown = results.portrait.first
+    assert results.inspection is not None
+    shown = results.inspection.first
     notes = ["Bars: the network's output for each digit. Blue: the digit it says, and right; orange, hatched: wrong."]
     title = "The first test images, and what the network says"
     columns = 5
@@ -39,7 +39,7 @@ def first_images(results: ResultSet) -> "Figure":
     return figure
 
 
-def draw_image(axes: "Axes", shown: Seen, i: int) -> None:
+def draw_image(axes: "Axes", shown: Examined, i: int) -> None:
     """An image, its label, and the digit that is said."""
     label, said = shown.labels[i], shown.predicted[i]
     axes.imshow(shown.images[i], cmap="gray_r", vmin=0, vmax=255, interpolation="none")
@@ -48,7 +48,7 @@ def draw_image(axes: "Axes", shown: Seen, i: int) -> None:
     axes.set_title(f"is {label}, says {said}: {verdict}", fontsize=9, color=RIGHT if label == said else WRONG)
 
 
-def draw_outputs(axes: "Axes", shown: Seen, i: int) -> None:
+def draw_outputs(axes: "Axes", shown: Examined, i: int) -> None:
     """The outputs for an image as bars."""
     outputs, said = shown.outputs[i], shown.predicted[i]
     bars = axes.bar(range(len(outputs)), outputs, color="#B0B0B0")
@@ -65,8 +65,8 @@ def draw_outputs(axes: "Axes", shown: Seen, i: int) -> None:
 
 def confusion(results: ResultSet) -> "Figure":
     """How often each digit is taken for which; colour counts mistakes only."""
-    assert results.portrait is not None
-    counts = np.array(results.portrait.confusion)
+    assert results.inspection is not None
+    counts = np.array(results.inspection.confusion)
     mistakes = counts.astype(float)
     np.fill_diagonal(mistakes, np.nan)
     title = f"Which digit is taken for which, of {counts.sum():,} test images"
@@ -87,8 +87,8 @@ def confusion(results: ResultSet) -> "Figure":
 
 def worst_mistakes(results: ResultSet) -> "Figure":
     """The wrong images with the largest outputs."""
-    assert results.portrait is not None
-    shown = results.portrait.mistakes
+    assert results.inspection is not None
+    shown = results.inspection.mistakes
     columns = 10
     rows = max(1, math.ceil(len(shown.labels) / columns))
     title = "The mistakes of which the network was surest"
@@ -110,8 +110,8 @@ def worst_mistakes(results: ResultSet) -> "Figure":
 
 def first_layer(results: ResultSet) -> "Figure":
     """The weights of the first layer, an image a hidden unit, each with a scale of its own."""
-    assert results.portrait is not None
-    weights = results.portrait.weights
+    assert results.inspection is not None
+    weights = results.inspection.weights
     n, columns = len(weights), 20
     rows = max(1, math.ceil(n / columns))
     title = f"The weights of {n} units of the first layer"

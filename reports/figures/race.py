@@ -12,9 +12,9 @@ import numpy as np
 
 from bench.analysis import statistics
 from bench.analysis.calibrate import comparison_length, verdicts_of
-from bench.analysis.race import GROWING, Growth, accounts, growths, machine_rate, ratios_of_race, swept, times_of
+from bench.analysis.race import GROWING, Growth, growths, machine_rate, ratios_of_race, resources, swept, times_of
 from bench.records.files import ResultSet
-from bench.records.races import Checked, Raced
+from bench.records.races import Checked, RaceResult
 from bench.tables.race import backends_of, race_setting, races_setting, work
 from bench.tables.table import capitalised, number, percent, power, printable, with_interval
 from bench.timing.floor import flop_of
@@ -45,7 +45,7 @@ BEYOND = 3.0  # times the outermost mark: so far the axis follows an interval
 Looks = Mapping[str, Look]
 
 
-def race_ratios(race: Raced, look: Looks) -> "Figure":
+def race_ratios(race: RaceResult, look: Looks) -> "Figure":
     """How many times as long as the baseline everybody takes, with intervals: a row each, fastest first."""
     found = ratios_of_race(race)
     generations = {name: of_generations(race, name) for name in found}
@@ -85,7 +85,7 @@ def race_ratios(race: Raced, look: Looks) -> "Figure":
     return figure
 
 
-def growth_figure(races: Sequence[Raced], look: Looks) -> "Figure":
+def growth_figure(races: Sequence[RaceResult], look: Looks) -> "Figure":
     """Seconds over what was swept, on logarithmic axes, a line an entrant with its fitted power."""
     what = GROWING[swept(races)]
     found = growths(races)
@@ -115,11 +115,11 @@ def growth_figure(races: Sequence[Raced], look: Looks) -> "Figure":
     return figure
 
 
-def roofline(races: Sequence[Raced], look: Looks) -> "Figure":
+def roofline(races: Sequence[RaceResult], look: Looks) -> "Figure":
     """GFLOP/s over FLOP per byte, a point a backend and race, below what the machine reached."""
     points: dict[str, list[tuple[float, float]]] = {}
     for race in sorted(races, key=intensity):
-        for name, row in accounts(race).items():
+        for name, row in resources(race).items():
             if row.flop_rate is not None:
                 points.setdefault(name, []).append((intensity(race), row.flop_rate / 1e9))
     points = {name: points[name] for name in look if name in points}  # in the order of all figures
@@ -199,17 +199,17 @@ def calibration_figure(calibrations: Sequence[ResultSet]) -> "Figure":
     return figure
 
 
-def memory(race: Raced, look: Looks) -> "Figure":
+def memory(race: RaceResult, look: Looks) -> "Figure":
     """What each process held at most, and what a call adds to that before it."""
-    rows = accounts(race)
+    rows = resources(race)
     found = {name: rows[name] for name in look if name in rows}
     names = [name for name in found if found[name].process_peak or found[name].call_peak]
     panels = {"the process, at most": "process_peak", "beyond what was held before, a call": "call_peak"}
     notes = ["Of the process: Python, the libraries and the images among it."]
     notes += [
-        f"{name}: on {race.entrants[name].images:,} of {race.key['images']:,} images."
+        f"{name}: on {race.participants[name].images:,} of {race.key['images']:,} images."
         for name in names
-        if race.entrants[name].images < race.key["images"]
+        if race.participants[name].images < race.key["images"]
     ]
     height = 1.0 + sum(0.2 * wrapped(name).count("\n") + 0.34 for name in names)
     title = f"Memory: {work(race)}"
@@ -236,9 +236,9 @@ def memory(race: Raced, look: Looks) -> "Figure":
     return figure
 
 
-def break_even(race: Raced, look: Looks) -> "Figure":
+def break_even(race: RaceResult, look: Looks) -> "Figure":
     """Seconds in total over rounds, with preparation and first call: where lines cross, both cost the same."""
-    rows = accounts(race)
+    rows = resources(race)
     found = {name: rows[name] for name in look if name in rows}
     times = times_of(race)
     notes = [
@@ -271,7 +271,7 @@ def break_even(race: Raced, look: Looks) -> "Figure":
     return figure
 
 
-def agreement(race: Raced) -> "Figure":
+def agreement(race: RaceResult) -> "Figure":
     """How far each backend is from the reference, in eps, for each quantity; and which share of what is allowed."""
     worst: dict[tuple[str, str], Checked] = {}
     for one in race.checks:
@@ -307,10 +307,10 @@ def agreement(race: Raced) -> "Figure":
     return figure
 
 
-def lines_of_code(race: Raced, look: Looks) -> "Figure":
+def lines_of_code(race: RaceResult, look: Looks) -> "Figure":
     """Seconds over lines of code: what speed costs whoever has to read it."""
     times = times_of(race)
-    found = {name: race.entrants[name].lines_of_code for name in look if name in times and name != FLOOR}
+    found = {name: race.participants[name].lines_of_code for name in look if name in times and name != FLOOR}
     found = {name: lines for name, lines in found.items() if lines}
     notes = ["Lines that hold code, without blank lines, comments and docstrings; those of libraries do not count."]
     legend = {name: f"{printable(name)}\n{lines:,} lines, {number(times[name])} s" for name, lines in found.items()}
@@ -382,7 +382,7 @@ def race_figures(
     return found
 
 
-def of_generations(race: Raced, name: str) -> Floats:
+def of_generations(race: RaceResult, name: str) -> Floats:
     """A ratio to the baseline for each generation."""
     return np.exp(statistics.medians_of(statistics.log_ratios(race.rounds(), name, race.baseline)))
 
@@ -409,13 +409,13 @@ def power_of(grown: Growth) -> str:
     return f"{words} [{power(interval.low)}, {power(interval.high)}]" if interval else f"power {words}"
 
 
-def intensity(race: Raced) -> float:
+def intensity(race: RaceResult) -> float:
     """FLOP per byte of dense arithmetic, if every byte came from memory no more often than it has to."""
     key = race.key
     images, (first, second) = key["images"], key["sizes"][:2]
     size = np.dtype(key["dtype"]).itemsize
     backward = key["measure"] != "outputs"
-    updates = math.ceil(images / (key["batch"] or images)) if key["measure"] == "round" else 1
+    updates = math.ceil(images / (key["batch"] or images)) if key["measure"] == "epoch" else 1
     weights = updates * (2 if backward else 1) * first * second
     return flop_of(key["sizes"], images, backward) / (size * (images * first + weights))
 

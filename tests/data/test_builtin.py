@@ -164,7 +164,7 @@ def test_neither_home_nor_matplotlib_is_needed_to_run(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
         cwd=ROOT,
-        env={**os.environ, "HOME": str(not_a_folder / "home"), "OPENBLAS_NUM_THREADS": "1"},
+        env={**os.environ, "BATCH_SIZE": str(not_a_folder / "batch_size"), "OPENBLAS_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,

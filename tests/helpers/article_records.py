@@ -13,16 +13,16 @@ def seen(accuracy: float, cost: float | None = 0.1, **others: Any) -> dict[str, 
     return {"accuracy": accuracy, "cost": cost, **usual, **others}
 
 
-def course(seed: int, *test: float, setting: str = "s", entrant: str = "quick", **others: Any) -> dict[str, Any]:
+def course(seed: int, *test: float, setting: str = "s", participant: str = "quick", **others: Any) -> dict[str, Any]:
     """One look a round, the accuracy of the training images a hundredth below that of the test images."""
     points = [
-        {"round": number, "check": {"wall": 0.5}, "test": seen(value), "train": seen(value - 0.01)}
+        {"epoch": number, "check": {"wall": 0.5}, "test": seen(value), "train": seen(value - 0.01)}
         for number, value in enumerate(test)
     ]
     times = {"wall": 2.0, "user": 3.0, "system": 1.0}
-    where = {"entrant": entrant, "setting": setting, "seed": seed, "generation": seed}
-    return where | times | {"rounds": len(test) - 1, "left": False, "points": points} | others
+    where = {"participant": participant, "setting": setting, "seed": seed, "generation": seed}
+    return where | times | {"epochs": len(test) - 1, "stopped_early": False, "points": points} | others
 
 
-def figure(what: Any, text: str, *rounds: int, splits: tuple[str, ...] = EITHER) -> dict[str, Any]:
-    return printed(what, text, *rounds, splits=splits).described()
+def figure(what: Any, text: str, *epochs: int, splits: tuple[str, ...] = EITHER) -> dict[str, Any]:
+    return printed(what, text, *epochs, splits=splits).described()

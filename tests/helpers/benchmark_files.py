@@ -28,7 +28,7 @@ def measured(
     samples: list[float],
     plan: str = "",
     *,
-    at_home: bool = True,
+    default_batch: bool = True,
     images: int = 60_000,
     of_images: int = 60_000,
     curve: Curve | None = None,
@@ -40,7 +40,7 @@ def measured(
         summary="",
         lines_of_code=1234,
         plan=plan,
-        at_home=at_home,
+        default_batch=default_batch,
         batch=128 if plan == "mini-batches" else None,
         network=NETWORK,
         dtype="float32",
@@ -56,12 +56,12 @@ def measured(
     )
 
 
-def curve(rounds: int, seconds: float, last: float = 0.968) -> Curve:
+def curve(epochs: int, seconds: float, last: float = 0.968) -> Curve:
     """From 10 % correct to `last`, the cost falling by half each round."""
     return Curve(
-        [seconds * i for i in range(rounds + 1)],
-        [0.1, *(last - 0.01 * (rounds - i) for i in range(1, rounds + 1))],
-        [2.4 / 2**i for i in range(rounds + 1)],
+        [seconds * i for i in range(epochs + 1)],
+        [0.1, *(last - 0.01 * (epochs - i) for i in range(1, epochs + 1))],
+        [2.4 / 2**i for i in range(epochs + 1)],
     )
 
 
@@ -78,17 +78,17 @@ def result_set(*measurements: Measurement, **fields: Any) -> ResultSet:
 
 
 NAIVE = [
-    measured("round", "naive", [0.3, 0.25, 0.35], "full batch", images=2000, curve=curve(1, 8.75, 0.3)),
-    measured("round", "naive", [0.5, 0.5], "mini-batches", at_home=False, images=2000, curve=curve(1, 15)),
+    measured("epoch", "naive", [0.3, 0.25, 0.35], "full batch", images=2000, curve=curve(1, 8.75, 0.3)),
+    measured("epoch", "naive", [0.5, 0.5], "mini-batches", default_batch=False, images=2000, curve=curve(1, 15)),
     measured("outputs", "naive", [0.2], images=10_000, of_images=10_000),
 ]
 SWIFT = [
-    measured("round", "swift", [0.5, 0.4, 0.9], "mini-batches", curve=curve(5, 0.5)),
-    measured("round", "swift", [0.1], "full batch", at_home=False),
+    measured("epoch", "swift", [0.5, 0.4, 0.9], "mini-batches", curve=curve(5, 0.5)),
+    measured("epoch", "swift", [0.1], "full batch", default_batch=False),
     measured("outputs", "swift", [0.02, 0.01, 0.03], images=10_000, of_images=10_000),
 ]
-FLOOR = measured("floor", "floor", [0.1, 0.25, 0.3], at_home=False)
-GRADIENT = measured("gradient", "naive", [0.01], at_home=False, images=128, of_images=128)
+FLOOR = measured("floor", "floor", [0.1, 0.25, 0.3], default_batch=False)
+GRADIENT = measured("gradient", "naive", [0.01], default_batch=False, images=128, of_images=128)
 USUAL = result_set(*NAIVE, *SWIFT, FLOOR, GRADIENT)
 DIVERGED = replace(
     SWIFT[0], backend="wild", curve=Curve([0, 1, 2, 3], [0.1, 0.2, 0.1, 0.1], [2.4, 1e300, math.inf, math.nan])

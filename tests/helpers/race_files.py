@@ -30,7 +30,7 @@ def race_records(
     """The records of a race of these, with their seconds; the first is the baseline. Noise is lognormal."""
     rng = np.random.default_rng(number)
     known = {
-        "measure": "round",
+        "measure": "epoch",
         "network": "784-128-10 relu, softmax with cross_entropy",
         "sizes": [784, 128, 10],
         "plan": "batches of 128",
@@ -41,23 +41,26 @@ def race_records(
     } | (key or {})
     about = {"race": number, "schema": SCHEMA, "purpose": "race", "when": WHEN, "command": "python -m bench race"}
     about |= {"key": known, "baseline": next(iter(seconds)), "data": "MNIST", "notice": None, "machine": MACHINE}
-    entrants = {name: "floor" if name == "floor" else name for name in seconds}
-    records = [{"kind": "race", **about, "entrants": entrants, **header}, {"kind": "run", "race": number, "load": 0.25}]
+    participants = {name: "floor" if name == "floor" else name for name in seconds}
+    records = [
+        {"kind": "race", **about, "participants": participants, **header},
+        {"kind": "run", "race": number, "load": 0.25},
+    ]
     for generation in range(generations):
         here = {"race": number, "generation": generation}
         for name, time in seconds.items():
             process = {"backend": name, "images": known["images"], "threads": {"openblas": 2}}
             process |= {"prepare": {"wall": 0.03125}, "first": {"wall": 2 * time}, "process_peak": 2**26}
-            process |= {"call_peak": 2**21, "summary": "", "home": 128, "lines_of_code": 99}
+            process |= {"call_peak": 2**21, "summary": "", "batch_size": 128, "lines_of_code": 99}
             if name == "floor":
                 process["rates"] = {"gemm": 1e11, "bandwidth": 2e10}
-            records.append({"kind": "process", **here, "entrant": name, **process})
+            records.append({"kind": "process", **here, "participant": name, **process})
         for one, (name, time) in itertools.product(range(rounds), seconds.items()):
             wall = time * float(np.exp(rng.normal(0, noise)))
             times = {"wall": wall, "user": 1.5 * wall, "system": 0.25 * wall}
-            records.append({"kind": "sample", **here, "round": one, "entrant": name, **times})
+            records.append({"kind": "sample", **here, "round": one, "participant": name, **times})
         for name in failing:
-            records.append({"kind": "failure", **here, "entrant": name, "reason": "ended with exit code 3"})
+            records.append({"kind": "failure", **here, "participant": name, "reason": "ended with exit code 3"})
         load = {"seconds": 2.0, "stolen": 0.0, "load_before": 0.25, "load_after": 1.0}
         records.append({"kind": "generation", **here, **load})
     return [*records, {"kind": "end", "race": number, "reason": "the budget of 10 s is spent"}]

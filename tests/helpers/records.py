@@ -6,7 +6,7 @@ from bench.records.journal import SCHEMA
 
 MACHINE: dict[str, Any] = {"id": "abc", "cpu": "c", "cores": 2, "libraries": {"numpy": "2"}, "blas": []}
 KEY = {
-    "measure": "round",
+    "measure": "epoch",
     "network": "784-128-10 relu, softmax with cross_entropy",
     "sizes": [784, 128, 10],
     "plan": "batches of 128",
@@ -26,35 +26,35 @@ HEADER = {
     "command": "python -m bench race",
     "key": KEY,
     "baseline": "vectorized",
-    "entrants": {"naive": "naive", "vectorized": "vectorized", "floor": "floor"},
+    "participants": {"naive": "naive", "vectorized": "vectorized", "floor": "floor"},
     "data": "MNIST",
     "notice": None,
     "machine": {"id": "abc"},
 }
 
 
-def process(entrant: str, generation: int = 0, **others: Any) -> dict[str, Any]:
+def process(participant: str, generation: int = 0, **others: Any) -> dict[str, Any]:
     known = {
         "kind": "process",
         "race": 0,
         "generation": generation,
-        "entrant": entrant,
-        "images": 20 if entrant == "naive" else 60,
+        "participant": participant,
+        "images": 20 if participant == "naive" else 60,
         "prepare": {"wall": 0.5},
         "first": {"wall": 2.0},
         "threads": {"openblas (numpy)": 2},
         "process_peak": 1000,
         "call_peak": None,
     }
-    if entrant != "floor":
-        known |= {"summary": f"what {entrant} is", "home": 128, "lines_of_code": 7}
+    if participant != "floor":
+        known |= {"summary": f"what {participant} is", "batch_size": 128, "lines_of_code": 7}
     else:
         known |= {"rates": {"gemm": 2e11, "bandwidth": 3e10}}
     return known | others
 
 
-def sample(entrant: str, wall: float, generation: int = 0, number: int = 0) -> dict[str, Any]:
-    where = {"race": 0, "generation": generation, "round": number, "entrant": entrant}
+def sample(participant: str, wall: float, generation: int = 0, number: int = 0) -> dict[str, Any]:
+    where = {"race": 0, "generation": generation, "round": number, "participant": participant}
     return {"kind": "sample", "wall": wall, "user": wall, "system": 0.0} | where
 
 

@@ -15,7 +15,7 @@ import pytest
 import bench
 import impls
 from bench.agreement.check import lacks
-from bench.agreement.isolated import judge
+from bench.agreement.isolated import check_isolated
 from bench.timing import threads
 from impls.contract import Array, Network, Plan, State, zero_velocities
 from impls.initialisation import initial_parameters
@@ -44,10 +44,10 @@ def cases() -> list[Case]:
 def test_agrees_in_a_process_of_its_own(name: str) -> None:
     if reason := impls.unavailable_reason(name):
         pytest.skip(f"backend {name} {reason}")
-    results = judge(name, [(case.trial, case.expected) for case in cases()])
+    results = check_isolated(name, [(case.problem, case.expected) for case in cases()])
     assert [result.failure for result in results if result.failure] == []
-    of_softmax = [result for result in results if result.trial == cases()[0].trial.name]
-    compared = {result.quantity.partition(" of ")[0] for result in of_softmax if not result.denial}
+    of_softmax = [result for result in results if result.problem == cases()[0].problem.name]
+    compared = {result.quantity.partition(" of ")[0] for result in of_softmax if not result.unsupported}
     assert {"outputs", "parameters", "velocities"} <= compared
     assert ("gradient" in compared) == (name != "sklearn")
     # What is lacking counts only where it is needed.

@@ -32,7 +32,7 @@ BATCHES = np.array([0, 3, 6, 9]), np.array([3, 6, 9, 10]), np.array([7, 0, 3, 9,
 RATES = np.array([0.5, 0.3, 0.2, 0.4])
 
 
-def judge(name: str, library: str) -> Any:
+def check_isolated(name: str, library: str) -> Any:
     """The library; skips where it is absent. One that is there and cannot be imported is an error."""
     if importlib.util.find_spec(name) is None:
         pytest.skip(f"{library} is not installed; `pip install -c constraints.txt -e '.[judges]'` brings it")
@@ -41,12 +41,12 @@ def judge(name: str, library: str) -> Any:
 
 @pytest.fixture(scope="module")
 def torch() -> Any:
-    return judge("torch", "PyTorch")
+    return check_isolated("torch", "PyTorch")
 
 
 @pytest.fixture(scope="module")
 def neural_network() -> Any:
-    judge("sklearn", "scikit-learn")
+    check_isolated("sklearn", "scikit-learn")
     return importlib.import_module("sklearn.neural_network")
 
 
@@ -61,29 +61,29 @@ def case(network: Network) -> tuple[Parameters, Array, Array]:
     return parameters, images, rng.integers(0, network.sizes[-1], N_IMAGES)
 
 
-def assert_agrees(what: str, judged: Any, by: Any) -> None:
+def assert_agrees(what: str, checked: Any, by: Any) -> None:
     """Norm-wise: max|judged - by| / max|by| within ALLOWED eps. NaN fails."""
-    judged, by = np.asarray(judged), np.asarray(by)
-    assert judged.shape == by.shape
+    checked, by = np.asarray(checked), np.asarray(by)
+    assert checked.shape == by.shape
     assert by.dtype == np.float64, f"{what}: the judge answers in {by.dtype}, expected float64"
-    error = np.abs(judged - by).max() / (np.abs(by).max() or 1) / np.finfo(np.float64).eps
-    assert error <= ALLOWED, f"{what}: {error:.3g} eps apart, allowed are {ALLOWED:g}:\n{judged}\nthe judge has\n{by}"
+    error = np.abs(checked - by).max() / (np.abs(by).max() or 1) / np.finfo(np.float64).eps
+    assert error <= ALLOWED, f"{what}: {error:.3g} eps apart, allowed are {ALLOWED:g}:\n{checked}\nthe judge has\n{by}"
 
 
-def assert_layers_agree(what: str, judged: Parameters, by: Parameters) -> None:
-    assert len(judged) == len(by)
-    for number, (of_judged, of_judge) in enumerate(zip(judged, by, strict=True), start=1):
+def assert_layers_agree(what: str, checked: Parameters, by: Parameters) -> None:
+    assert len(checked) == len(by)
+    for number, (of_judged, of_judge) in enumerate(zip(checked, by, strict=True), start=1):
         assert_agrees(f"{what} of layer {number} weights", of_judged.weights, of_judge.weights)
         assert_agrees(f"{what} of layer {number} biases", of_judged.biases, of_judge.biases)
 
 
 def test_an_absent_judge_is_skipped_and_a_broken_one_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(pytest.skip.Exception, match=re.escape("pip install -c constraints.txt -e '.[judges]'")):
-        judge("judge_that_is_absent", "Absent")
+        check_isolated("judge_that_is_absent", "Absent")
     (tmp_path / "judge_that_is_broken.py").write_text("import library_that_is_missing")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModuleNotFoundError, match="library_that_is_missing"):
-        judge("judge_that_is_broken", "Broken")
+        check_isolated("judge_that_is_broken", "Broken")
 
 
 # --- PyTorch: autograd and torch.optim.SGD -------------------------------------------------------------------

@@ -53,7 +53,7 @@ def test_a_backend_has_the_name_it_is_listed_under(name: str) -> None:
     assert backend.DTYPES == ("float32", "float64")
     assert backend.SUMMARY
     assert "\n" not in backend.SUMMARY
-    assert (None if name in ("naive", "vectorized") else 128) == backend.HOME
+    assert (None if name in ("naive", "vectorized") else 128) == backend.BATCH_SIZE
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from bench import UserError
 from bench.analysis import statistics
-from bench.analysis.accuracy import by_target, outcomes
+from bench.analysis.accuracy import by_target, times_to_accuracy
 from bench.analysis.target import reached
 from bench.records.files import ResultSet, read
 from bench.tables.accuracy import ACCURACY_FIGURES, accuracy_headline, target_table
@@ -38,18 +38,18 @@ def results(folder: Path, *several: list[dict[str, Any]]) -> ResultSet:
 
 
 def look(of: ResultSet) -> dict[str, Look]:
-    return looks_of(list(dict.fromkeys(name for race in of.races for name in race.entrants)))
+    return looks_of(list(dict.fromkeys(name for race in of.races for name in race.participants)))
 
 
 def test_a_target_in_a_table(tmp_path: Path) -> None:
     (race,) = results(tmp_path).races
     rows = rows_of(target_table(race))
-    swift, slow = outcomes(race)
+    swift, slow = times_to_accuracy(race)
     assert (swift.name, slow.name) == ("swift", "slow")
     expected = reached([one.accuracy for one in swift.trainings], [0.1] * 10, 0.97)
     assert swift.reached == expected
     assert expected.counts
-    times = [[{name: e.trainings[i].wall for name, e in race.entrants.items()}] for i in range(10)]
+    times = [[{name: e.trainings[i].wall for name, e in race.participants.items()}] for i in range(10)]
     (ratio,) = statistics.ratios(times, "slow")
     assert swift.ratio == ratio
     assert rows["swift"][:3] == [f"{100 * expected.mean:.2f} %", f"{100 * expected.lower:.2f} %", "10 of 10"]
@@ -84,7 +84,7 @@ def test_a_diverged_seed_is_said(tmp_path: Path) -> None:
 
 def test_the_headline_is_of_the_highest_target_that_was_reached(tmp_path: Path) -> None:
     of = results(tmp_path, trained(target=0.98), trained(number=1, target=0.97), trained(number=2, target=0.9))
-    ratio = next(row.ratio for row in outcomes(of.races[1]) if row.ratio)
+    ratio = next(row.ratio for row in times_to_accuracy(of.races[1]) if row.ratio)
     assert ratio is not None
     assert ratio.interval is not None
     said = accuracy_headline(of)
@@ -143,7 +143,7 @@ def test_every_seed_is_a_mark_hollow_where_the_target_is_not_reached(tmp_path: P
     marks = [line for line in figure.axes[0].lines if line.get_linestyle() == "None"]
     assert [np.size(line.get_xdata()) for line in marks] == [10] * 4
     assert [line.get_markerfacecolor() == "none" for line in marks] == [False, False, True, True]
-    walls = [one.wall for one in of.races[0].entrants["swift"].trainings]
+    walls = [one.wall for one in of.races[0].participants["swift"].trainings]
     np.testing.assert_array_equal(np.sort(np.asarray(marks[0].get_xdata())), np.sort(walls))
 
 
@@ -181,7 +181,9 @@ def test_files_of_before_tell_no_cost(tmp_path: Path) -> None:
         if entry["kind"] == "curve":
             del entry["cost"]
     of = results(tmp_path, records)
-    assert all(course.cost is None for entrant in of.races[0].entrants.values() for course in entrant.courses)
+    assert all(
+        course.cost is None for participant in of.races[0].participants.values() for course in participant.courses
+    )
     assert "cost-over-training" not in [one.name for one in accuracy_figures(of, look(of))]
 
 
@@ -222,8 +224,8 @@ def test_answers_of_a_race(tmp_path: Path) -> None:
 
 
 def test_answers_of_benchmarks() -> None:
-    full = measured("round", "vectorized", [0.25], "full batch", curve=curve(20, 0.25, 0.6))
-    small = measured("round", "vectorized", [0.5], "mini-batches", at_home=False, curve=curve(5, 0.5))
+    full = measured("epoch", "vectorized", [0.25], "full batch", curve=curve(20, 0.25, 0.6))
+    small = measured("epoch", "vectorized", [0.5], "mini-batches", default_batch=False, curve=curve(5, 0.5))
     chosen = Chosen(replace(USUAL, measurements=[*NAIVE, *SWIFT, replace(full, batch=None), small]))
     loop, batches, *_ = (one.answer for one in answers(chosen))
     assert "vectorised NumPy is 30 times as fast" in loop

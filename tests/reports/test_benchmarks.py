@@ -34,9 +34,9 @@ from reports.figures.benchmarks import (
     Drawing,
     accuracy_check,
     accuracy_over_time,
-    cost_over_rounds,
+    cost_over_epochs,
     speed_against_accuracy,
-    time_per_round,
+    time_per_epoch,
 )
 from reports.figures.style import DPI, Drawn, Picture, looks_of, picture_of, png, svg, wrapped
 from reports.page import data_uri, described, images
@@ -76,8 +76,8 @@ def many(count: int = 40, rounds: int = 3) -> ResultSet:
         for plan in ("full batch", "mini-batches"):
             last = 0.5 + 0.49 * i / count
             here = curve(rounds, seconds, last)
-            at_home = (plan == "full batch") == (i % 2 == 0)
-            measurements.append(measured("round", name, [seconds], plan, at_home=at_home, curve=here))
+            default_batch = (plan == "full batch") == (i % 2 == 0)
+            measurements.append(measured("epoch", name, [seconds], plan, default_batch=default_batch, curve=here))
         measurements.append(measured("outputs", name, [seconds / 50], images=10_000, of_images=10_000))
     return result_set(*measurements, FLOOR, notice=NOTICE)
 
@@ -92,7 +92,7 @@ ODD = {
     "gradient alone": result_set(GRADIENT),
     "no curve": result_set(*(replace(measurement, curve=None) for measurement in NAIVE + SWIFT)),
     "no round in the curve": result_set(replace(SWIFT[0], curve=Curve([0.0], [0.1], [2.4]))),
-    "nobody at home": result_set(NAIVE[1], replace(SWIFT[0], at_home=False)),
+    "nobody at home": result_set(NAIVE[1], replace(SWIFT[0], default_batch=False)),
     "diverged": result_set(*NAIVE, DIVERGED),
     "diverged alone": result_set(replace(DIVERGED, curve=Curve([0, 1], [math.nan] * 2, [math.nan, -math.inf]))),
     "all right": result_set(replace(SWIFT[0], curve=Curve([0, 1], [1.0, 1.0], [0.0, 0.0]))),
@@ -131,42 +131,42 @@ def row_of(backend: str, table: benchmarks.BenchmarkTable) -> benchmarks.Benchma
 
 
 def test_medians_and_scaling() -> None:
-    naive, swift = benchmarks.at_home(USUAL).rows
+    naive, swift = benchmarks.default_batch(USUAL).rows
     assert naive.wall == pytest.approx(0.3 * 30)
     assert naive.cpu == pytest.approx(2.5 * 0.3 * 30)
     assert (swift.wall, swift.cpu) == (0.5, 1.25)
     assert (naive.check, swift.check) == (0.2, 0.02)
     assert (swift.plan, swift.batch, naive.plan, naive.batch) == ("mini-batches", 128, "full batch", None)
-    assert (naive.correct, naive.rounds, swift.correct, swift.rounds) == (0.3, 1, 0.968, 5)
+    assert (naive.correct, naive.epochs, swift.correct, swift.epochs) == (0.3, 1, 0.968, 5)
     assert (swift.error, swift.lines) == (3.21, 1234)
 
 
 def test_ratio_is_of_medians_with_its_range_over_samples() -> None:
-    home, same = row_of("swift", benchmarks.at_home(USUAL)), row_of("swift", benchmarks.on_same_plan(USUAL))
+    home, same = row_of("swift", benchmarks.default_batch(USUAL)), row_of("swift", benchmarks.on_same_plan(USUAL))
     assert home.ratio == pytest.approx((9 / 0.5, 7.5 / 0.9, 10.5 / 0.4))
     assert same.ratio == pytest.approx((15 / 0.5, 15 / 0.9, 15 / 0.4))
     assert benchmarks.benchmark_cells(home)[8] == "18\n[8.3, 26]"
-    assert benchmarks.benchmark_cells(row_of("naive", benchmarks.at_home(USUAL)))[8] == "1"
+    assert benchmarks.benchmark_cells(row_of("naive", benchmarks.default_batch(USUAL)))[8] == "1"
 
 
 def test_times_the_floor() -> None:
-    assert row_of("swift", benchmarks.at_home(USUAL)).floors == pytest.approx(0.5 / 0.25)
+    assert row_of("swift", benchmarks.default_batch(USUAL)).floors == pytest.approx(0.5 / 0.25)
     assert row_of("naive", benchmarks.on_same_plan(USUAL)).floors == pytest.approx(15 / 0.25)
 
 
 def test_dagger_and_what_it_stands_for() -> None:
-    table = benchmarks.at_home(USUAL)
+    table = benchmarks.default_batch(USUAL)
     assert benchmarks.benchmark_cells(table.rows[0])[2:4] == ["9.00 †", "22.5 †"]
     assert not any("†" in cell for cell in benchmarks.benchmark_cells(table.rows[1]))
     assert table.notes[0] == "† naive: scaled from 2,000 of 60,000 images; one true round of all took 8.75 s"
     assert benchmarks.scaling(replace(NAIVE[0], curve=None)) == "scaled from 2,000 of 60,000 images"
     checked = result_set(replace(NAIVE[2], images=5_000))
-    assert benchmarks.benchmark_cells(benchmarks.at_home(checked).rows[0])[4] == "0.400 †"
-    assert benchmarks.at_home(checked).notes == ["† naive, accuracy check: scaled from 5,000 of 10,000 images"]
+    assert benchmarks.benchmark_cells(benchmarks.default_batch(checked).rows[0])[4] == "0.400 †"
+    assert benchmarks.default_batch(checked).notes == ["† naive, accuracy check: scaled from 5,000 of 10,000 images"]
 
 
 def test_preparation_is_not_hidden() -> None:
-    assert benchmarks.at_home(USUAL).notes[1].endswith("naive 0.0625 s, swift 0.0625 s")
+    assert benchmarks.default_batch(USUAL).notes[1].endswith("naive 0.0625 s, swift 0.0625 s")
 
 
 def test_order_is_that_of_the_file() -> None:
@@ -174,12 +174,12 @@ def test_order_is_that_of_the_file() -> None:
     rounds = [replace(SWIFT[0], backend=name) for name in names]
     checks = [replace(SWIFT[2], backend=name) for name in reversed(names)]
     results = result_set(*rounds, *checks)
-    assert [row.backend for row in benchmarks.at_home(results).rows] == names
+    assert [row.backend for row in benchmarks.default_batch(results).rows] == names
     assert [row.backend for row in benchmarks.on_same_plan(results).rows] == names
 
 
 def test_same_plan_takes_the_rounds_on_that_plan_alone() -> None:
-    full = measured("round", "full", [1.0], "full batch")
+    full = measured("epoch", "full", [1.0], "full batch")
     table = benchmarks.on_same_plan(result_set(*NAIVE, *SWIFT, full))
     assert table.title == "All on the same plan: mini-batches of 128"
     assert [(row.backend, row.plan, row.wall) for row in table.rows] == [
@@ -192,17 +192,17 @@ def test_same_plan_takes_the_rounds_on_that_plan_alone() -> None:
     ("case", "column"), [("one backend", 8), ("no floor", 9), ("no curve", 5), ("accuracy check alone", 2)]
 )
 def test_dash_where_nothing_is_known(case: str, column: int) -> None:
-    assert benchmarks.benchmark_cells(benchmarks.at_home(ODD[case]).rows[-1])[column] == "–"
+    assert benchmarks.benchmark_cells(benchmarks.default_batch(ODD[case]).rows[-1])[column] == "–"
 
 
 def test_no_row_for_a_gradient_or_the_floor_alone() -> None:
     for case in ("nothing", "gradient alone", "floor alone"):
-        assert benchmarks.at_home(ODD[case]).rows == benchmarks.on_same_plan(ODD[case]).rows == []
+        assert benchmarks.default_batch(ODD[case]).rows == benchmarks.on_same_plan(ODD[case]).rows == []
 
 
 def test_diverged_is_said() -> None:
     assert (
-        benchmarks.benchmark_cells(row_of("wild", benchmarks.at_home(ODD["diverged"])))[5]
+        benchmarks.benchmark_cells(row_of("wild", benchmarks.default_batch(ODD["diverged"])))[5]
         == "10.00 %\nafter 3\nrounds,\ndiverged"
     )
 
@@ -257,7 +257,7 @@ def printed(table: benchmarks.BenchmarkTable, columns: int) -> list[str]:
 
 @pytest.mark.parametrize("columns", [80, 100, 200])
 def test_terminal_keeps_within_its_columns_and_every_number_whole(columns: int) -> None:
-    table = benchmarks.at_home(USUAL)
+    table = benchmarks.default_batch(USUAL)
     lines = printed(table, columns)
     assert max(map(len, lines)) <= columns
     words = " ".join(lines).split()
@@ -267,7 +267,7 @@ def test_terminal_keeps_within_its_columns_and_every_number_whole(columns: int) 
 
 def test_terminal_folds_long_names_and_drops_nothing() -> None:
     name = "".join(f"{i:04}" for i in range(20))
-    lines = printed(benchmarks.at_home(result_set(replace(SWIFT[0], backend=name))), 80)
+    lines = printed(benchmarks.default_batch(result_set(replace(SWIFT[0], backend=name))), 80)
     assert max(map(len, lines)) <= 80
     first_words = [line.split()[0] for line in lines if line.strip()]
     assert name in "".join(first_words)
@@ -275,7 +275,9 @@ def test_terminal_folds_long_names_and_drops_nothing() -> None:
 
 def test_terminal_takes_names_as_they_are() -> None:
     name = "[red]x[/]"
-    assert any(name in line for line in printed(benchmarks.at_home(result_set(replace(SWIFT[0], backend=name))), 120))
+    assert any(
+        name in line for line in printed(benchmarks.default_batch(result_set(replace(SWIFT[0], backend=name))), 120)
+    )
 
 
 def test_markdown_has_one_cell_for_each_header() -> None:
@@ -295,7 +297,7 @@ def test_csv_files_have_safe_names_and_every_sample() -> None:
     files = csv_files(Chosen(replace(USUAL, measurements=[*NAIVE, *(replace(m, plan="../x") for m in SWIFT)])))
     assert all(re.fullmatch(r"[a-z0-9-]+\.csv", name) for name in files)
     rows = list(csv.DictReader(io.StringIO(files["samples.csv"])))
-    assert [float(row["wall_s"]) for row in rows if row["backend"] == "swift" and row["of"] == "round"] == [
+    assert [float(row["wall_s"]) for row in rows if row["backend"] == "swift" and row["of"] == "epoch"] == [
         *SWIFT[0].samples,
         *SWIFT[1].samples,
     ]
@@ -327,7 +329,7 @@ def lines_of(figure: Any, panel: int) -> list[Any]:
 
 def shown_in(drawing: Drawing, results: ResultSet) -> set[str]:
     """The backends that a figure has to name."""
-    home, same = benchmarks.home_rounds(results), benchmarks.same_plan_rounds(results)
+    home, same = benchmarks.default_epochs(results), benchmarks.same_plan_epochs(results)
     trained = [measurement for measurement in home + same if measurement.curve]
     shown = {
         "time-per-round": home + same,
@@ -357,7 +359,7 @@ def test_every_figure_carries_notice_and_setting(drawing: Drawing) -> None:
 
 
 def test_every_sample_is_a_mark() -> None:
-    figure: Any = time_per_round(USUAL)
+    figure: Any = time_per_epoch(USUAL)
     marks = [[*line.get_xdata()] for line in lines_of(figure, 0)]
     assert marks == [pytest.approx([9.0, 7.5, 10.5]), [0.5, 0.4, 0.9], FLOOR.samples]
     marks = [[*line.get_xdata()] for line in lines_of(figure, 1)]
@@ -379,7 +381,7 @@ def test_curves_are_drawn_as_measured() -> None:
     words = words_of(figure)
     assert "on the 10,000 test images" in words
     assert "before training: 10 %" in words
-    _, swift = lines_of(cost_over_rounds(USUAL), 0)
+    _, swift = lines_of(cost_over_epochs(USUAL), 0)
     assert list(swift.get_ydata()) == [2.4, 1.2, 0.6, 0.3, 0.15, 0.075]
 
 
@@ -399,7 +401,7 @@ def test_speed_against_accuracy_shows_both_plans() -> None:
 def test_lines_that_coincide_can_be_told_apart() -> None:
     same = curve(5, 1.0)
     rounds = [replace(SWIFT[0], backend=name, curve=same) for name in "abcdefgh"]
-    lines = lines_of(cost_over_rounds(result_set(*rounds)), 1)
+    lines = lines_of(cost_over_epochs(result_set(*rounds)), 1)
     assert len(lines) == 8
     for earlier, later in itertools.pairwise(lines):
         assert later.get_zorder() >= earlier.get_zorder()  # the later lies on the earlier, which shows around it
@@ -409,7 +411,7 @@ def test_lines_that_coincide_can_be_told_apart() -> None:
 
 
 def test_diverged_costs_are_named() -> None:
-    figure = cost_over_rounds(ODD["diverged"])
+    figure = cost_over_epochs(ODD["diverged"])
     assert "Not drawn: wild, mini-batches, 3 of 4 costs" in words_of(figure)
     assert all(0 < limit < 1e3 for limit in figure.axes[0].get_ylim())
     assert "Not drawn: wild, mini-batches, without" in words_of(speed_against_accuracy(ODD["diverged alone"]))
@@ -429,7 +431,7 @@ def test_forty_backends_have_room(drawing: Drawing) -> None:
     figure = drawing.draw(many())
     figure.draw_without_rendering()  # then it is known where letters are
     axes = figure.axes[0]
-    rows = drawing.draw in (time_per_round, accuracy_check)
+    rows = drawing.draw in (time_per_epoch, accuracy_check)
     labels = list(axes.get_yticklabels()) if rows else figure.findobj(Annotation)
     if figure.legends:
         labels += figure.legends[0].get_texts()
@@ -443,13 +445,13 @@ def test_forty_backends_have_room(drawing: Drawing) -> None:
 
 def test_names_are_no_formulae() -> None:
     name = r"$\alpha_1$"
-    figure = time_per_round(result_set(replace(SWIFT[0], backend=name)))
+    figure = time_per_epoch(result_set(replace(SWIFT[0], backend=name)))
     labels = [label for label in figure.axes[0].get_yticklabels() if "alpha" in label.get_text()]
     assert [label._preprocess_math(label.get_text()) for label in labels] == [(name, False)]  # type: ignore[attr-defined]
 
 
 def test_names_with_an_underscore_first_are_in_the_legend() -> None:
-    figure = cost_over_rounds(result_set(replace(SWIFT[0], backend="_private")))
+    figure = cost_over_epochs(result_set(replace(SWIFT[0], backend="_private")))
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["_private"]
 
 
@@ -503,7 +505,7 @@ def test_page_says_it_all() -> None:
     results = replace(USUAL, notice=NOTICE)
     root = tree(page(results, drawn_usual()))
     words = " ".join(" ".join(root.itertext()).split())
-    for table in (benchmarks.at_home(results), benchmarks.on_same_plan(results)):
+    for table in (benchmarks.default_batch(results), benchmarks.on_same_plan(results)):
         for said in [
             table.title,
             *table.notes,
@@ -546,7 +548,7 @@ def test_page_escapes_what_results_contain() -> None:
         unavailable={evil: evil},
         path=Path("a<script>.json"),
     )
-    html = page(results, EMPTY | {"cost-over-rounds": svg(cost_over_rounds(results))})
+    html = page(results, EMPTY | {"cost-over-rounds": svg(cost_over_epochs(results))})
     assert "<script" not in without_ours(html)
     assert html.encode()
     assert " ".join(tree(html).itertext()).count(evil) >= 10

@@ -15,7 +15,7 @@ from bench.analysis.calibrate import AGAIN, GENERATIONS, ITSELF, SLOWDOWNS, comp
 from bench.analysis.compare import changes
 from bench.analysis.race import growths
 from bench.records.files import ResultSet, read
-from bench.records.races import Raced
+from bench.records.races import RaceResult
 from bench.tables.calibrate import trust
 from bench.tables.compare import beside_each_other, compare_sections
 from bench.tables.race import begun_each, beside, disturbed, growth, race_headline, race_lines, races_setting, standings
@@ -60,13 +60,13 @@ def calibration(generations: int = 12, noise: float = 0.001, **header: Any) -> l
     known: dict[str, Any] = {
         "purpose": "calibrate",
         "comparison": 4,
-        "entrants": dict.fromkeys(seconds, "swift"),
+        "participants": dict.fromkeys(seconds, "swift"),
     } | header
     return race_records(seconds, generations=generations, noise=noise, **known)
 
 
 def look_of(*several: ResultSet) -> dict[str, Look]:
-    return looks_of(list(dict.fromkeys(name for one in several for race in one.races for name in race.entrants)))
+    return looks_of(list(dict.fromkeys(name for one in several for race in one.races for name in race.participants)))
 
 
 def lines_of(figure: Any) -> list[Any]:
@@ -111,7 +111,7 @@ def test_a_race_in_a_table(tmp_path: Path) -> None:
 
 def test_what_stands_beside_the_time(tmp_path: Path) -> None:
     records = race_records()
-    records.insert(1, {"kind": "cold", "race": 0, "entrant": "swift", "first": {"wall": 9.0}})
+    records.insert(1, {"kind": "cold", "race": 0, "participant": "swift", "first": {"wall": 9.0}})
     (race,) = raced(tmp_path, records).races
     rows = rows_of(beside(race))
     assert rows["swift"] == ["175 %", "0.0312 s", "9.00 s", "0.200 s", "1", "64 MiB", "2 MiB"]
@@ -261,7 +261,7 @@ def test_every_sweep_has_a_figure(what: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("measure", "flop", "values"),
     [
-        ("round", 2 * 6000 * (2 * 784 * 128 + 3 * 1280), 6000 * 784 + 47 * 2 * 784 * 128),
+        ("epoch", 2 * 6000 * (2 * 784 * 128 + 3 * 1280), 6000 * 784 + 47 * 2 * 784 * 128),
         ("gradient", 2 * 6000 * (2 * 784 * 128 + 3 * 1280), 6000 * 784 + 2 * 784 * 128),
         ("outputs", 2 * 6000 * (784 * 128 + 1280), 6000 * 784 + 784 * 128),
     ],
@@ -398,8 +398,12 @@ def test_what_results_contain_is_escaped(tmp_path: Path) -> None:
     }
     records = race_records({EVIL: 0.1, "swift": 0.2}, key={"network": EVIL, "plan": EVIL, "measure": EVIL}, **header)
     records[-1]["reason"] = EVIL
-    records.append({"kind": "agreement", "race": 0, "backend": EVIL, "failure": EVIL, "denial": None, "error": 1.0})
-    records.append({"kind": "agreement", "race": 0, "backend": EVIL, "failure": None, "denial": EVIL, "error": 1.0})
+    records.append(
+        {"kind": "agreement", "race": 0, "backend": EVIL, "failure": EVIL, "unsupported": None, "error": 1.0}
+    )
+    records.append(
+        {"kind": "agreement", "race": 0, "backend": EVIL, "failure": None, "unsupported": EVIL, "error": 1.0}
+    )
     records[-1]["quantity"] = EVIL
     chosen = choose([written(tmp_path, "a<script>.jsonl", records)])
     drawn = [picture_of(one) for one in drawn_of(chosen)]
@@ -515,8 +519,8 @@ def test_a_race_without_a_whole_generation_hides_no_other(tmp_path: Path) -> Non
 def comparison(after: float, number: int = 0, backend: str = "swift", **more: Any) -> list[dict[str, Any]]:
     """A backend as it was, 0.1 s, and as it is."""
     seconds = {"before": 0.1, "after": after}
-    entrants = dict.fromkeys(seconds, backend)
-    return race_records(seconds, number=number, noise=0.001, purpose="compare", entrants=entrants, **more)
+    participants = dict.fromkeys(seconds, backend)
+    return race_records(seconds, number=number, noise=0.001, purpose="compare", participants=participants, **more)
 
 
 def test_a_comparison_is_shown_with_its_verdicts(tmp_path: Path) -> None:
@@ -673,6 +677,6 @@ def test_the_order_of_records_means_nothing(tmp_path: Path) -> None:
 
 
 def test_a_raced_needs_no_file() -> None:
-    race = Raced(0, "race", WHEN, "", race_records()[0]["key"], MACHINE, "slow", "MNIST", None)
+    race = RaceResult(0, "race", WHEN, "", race_records()[0]["key"], MACHINE, "slow", "MNIST", None)
     assert "There is no ratio to slow" in words_of(race_ratios(race, {}))
     assert "Nobody was left" in words_of(roofline([race], {}))

@@ -92,7 +92,7 @@ def stepped(purpose: str, seconds: dict[str, float], until: tuple[str, ...] = ()
     for number, (name, time) in enumerate(seconds.items()):
         records = trained({name: time}, number=number, purpose=purpose, until=name in until, **more)
         batch = 10 ** (number + 1)
-        records[0]["key"] = records[0]["key"] | {"batch": batch, "learning_rate": 0.5, "passes": 0.5}
+        records[0]["key"] = records[0]["key"] | {"batch": batch, "learning_rate": 0.5, "epochs": 0.5}
         for entry in records:
             if entry["kind"] == "training":
                 entry["images"] = 3000
@@ -154,19 +154,19 @@ def test_odd_steps_give_a_page(case: str, tmp_path: Path) -> None:
 
 def experiment(purpose: str, *courses: dict[str, Any], **about: Any) -> list[dict[str, Any]]:
     """Trainings as `bench article` writes them."""
-    settings = {one["setting"]: {"rounds": 1} for one in courses}
+    settings = {one["setting"]: {"epochs": 1} for one in courses}
     header = race_records({"quick": 1.0}, key={"settings": settings}, purpose=purpose)[0]
     usual = {
         "name": "row",
         "shows": "it learns",
         "said": "",
         "setting": "s",
-        "rounds": 10,
+        "epochs": 10,
         "figures": [],
         "check": None,
     }
     usual |= {"seconds": 9.0, "backend": "quick", "method": "slow", "labels": LABELS, "screens": []}
-    header |= {"entrants": {"quick": "quick", "slow": "vectorized"}, "about": usual | about}
+    header |= {"participants": {"quick": "quick", "slow": "vectorized"}, "about": usual | about}
     records = [header, {"kind": "run", "race": 0, "load": 0.25}]
     numbers = {one["generation"] for one in courses}
     records += [{"kind": "course", "race": 0} | one for one in courses]
@@ -175,7 +175,7 @@ def experiment(purpose: str, *courses: dict[str, Any], **about: Any) -> list[dic
 
 def test_the_articles_figures_beside_ours(tmp_path: Path) -> None:
     ours = [course(0, 0.1, 0.90, wall=1.0), course(1, 0.1, 0.93, wall=1.0)]
-    theirs = [course(seed, 0.1, 0.9, entrant="slow", wall=4.0) for seed in (0, 1)]
+    theirs = [course(seed, 0.1, 0.9, participant="slow", wall=4.0) for seed in (0, 1)]
     printed = [figure("accuracy", "92.86", 1), figure("accuracy", "95.00", 1)]
     chosen = choose([written(tmp_path, "a.jsonl", experiment("article", *ours, *theirs, figures=printed))])
     assert chosen.article is not None

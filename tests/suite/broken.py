@@ -31,7 +31,7 @@ class Right:
     NAME = "right"
     SUMMARY = "right, in small parts"
     DTYPES: tuple[str, ...] = ("float32", "float64")
-    HOME: int | None = None
+    BATCH_SIZE: int | None = None
 
     def unsupported(self, quantity: Quantity, network: Network, dtype: DType) -> Any:
         return None
@@ -824,7 +824,7 @@ class SummaryOfTwoLines(Right):
 
 @rejected_by("attributes", gate=False)
 class HomeIsText(Right):
-    HOME: Any = "full batch"
+    BATCH_SIZE: Any = "full batch"
 
 
 # --- manners -----------------------------------------------------------------------------------------------

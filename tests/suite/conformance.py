@@ -32,15 +32,15 @@ from bench.agreement.check import (
     CALLS,
     QUANTITIES,
     Expected,
-    Trial,
+    Problem,
     compare,
-    denials,
     differing,
     fault,
     pair,
     reference,
     scale_of,
     tensors,
+    unsupported_quantities,
     widened,
 )
 from bench.agreement.problems import MOST_IMAGES, Updates, clear_of_kinks, with_random_biases
@@ -78,7 +78,7 @@ class Blunt(Exception):
     """A case that could not tell right from wrong: no fault of any backend."""
 
 
-class Denied(Exception):
+class Unsupported(Exception):
     """The backend says that it has not what the check needs; the message is its reason."""
 
 
@@ -136,7 +136,7 @@ ALIVE = 1e-6  # no tensor is smaller than this
 class Case(NamedTuple):
     """A trial and its right answers."""
 
-    trial: Trial
+    problem: Problem
     expected: dict[str, Expected]
 
 
@@ -206,8 +206,8 @@ def _made(
     stops = np.cumsum(sizes)
     plan = Plan(stops - sizes, stops, indices, wanted.rates, momentum)
     name = f"{network}, {of_images(sizes)}, {order} order, {pixels}, momentum {momentum:g}, logits x {logits:g}"
-    trial = Trial(name, network, parameters, digits.images[used], digits.labels[used], plan)
-    case = Case(trial, reference(trial))
+    problem = Problem(name, network, parameters, digits.images[used], digits.labels[used], plan)
+    case = Case(problem, reference(problem))
     insist_on_sharpness(case, max(1.0, logits / 10))  # an error of z is the larger, the larger z is
     return case
 
@@ -226,8 +226,8 @@ def pixels_of(images: Array, pixels: Pixels) -> Array:
 
 def insist_on_sharpness(case: Case, factor: float) -> None:
     """A check that allows anything is none, and a tensor of zeros tells nothing."""
-    plan = case.trial.plan
-    eps = float(np.finfo(dtype_of(case.trial.parameters)).eps)
+    plan = case.problem.plan
+    eps = float(np.finfo(dtype_of(case.problem.parameters)).eps)
     for quantity, (value, allowed) in case.expected.items():
         of_training = quantity.startswith(("costs", "parameters", "velocities"))
         if (len(plan.starts) > 1 and not of_training) or (quantity.startswith("velocities") and not plan.momentum):
@@ -235,48 +235,48 @@ def insist_on_sharpness(case: Case, factor: float) -> None:
         most = (SHARP_TRAINING if len(plan.starts) > 1 else SHARP_EVALUATION) * factor
         found = allowed / scale_of(value) / eps
         if not found <= most:
-            raise Blunt(f"{case.trial.name}: {quantity} may be off {found:.3g} eps, expected at most {most:g}")
+            raise Blunt(f"{case.problem.name}: {quantity} may be off {found:.3g} eps, expected at most {most:g}")
         if not np.abs(value).max() > ALIVE:
-            raise Blunt(f"{case.trial.name}: {quantity} is zero, which tells nothing")
+            raise Blunt(f"{case.problem.name}: {quantity} is zero, which tells nothing")
 
 
 # --- asking a backend, and holding it to the answer ----------------------------------------------------------
 
 
-def answered(backend: Backend, trial: Trial, *quantities: Quantity, prepared: Any = None) -> dict[str, Any]:
+def answered(backend: Backend, problem: Problem, *quantities: Quantity, prepared: Any = None) -> dict[str, Any]:
     """What the backend computes of these quantities, tensor by tensor; without any, of all that it has.
 
     Raises Denied where it denies one that is named, or all.
     """
-    denied = denials(backend, trial)
-    wanted = quantities or [quantity for quantity in CALLS if quantity not in denied]
+    unsupported = unsupported_quantities(backend, problem)
+    wanted = quantities or [quantity for quantity in CALLS if quantity not in unsupported]
     for quantity in wanted or CALLS:
-        if quantity in denied:
-            raise Denied(denied[quantity])
+        if quantity in unsupported:
+            raise Unsupported(unsupported[quantity])
     if prepared is None:
-        prepared = prepared_of(backend, trial)
+        prepared = prepared_of(backend, problem)
     found: dict[str, Any] = {}
     for quantity in wanted:
-        found |= CALLS[quantity](backend, trial, prepared)
-    if "costs" in denied:
+        found |= CALLS[quantity](backend, problem, prepared)
+    if "costs" in unsupported:
         found.pop("costs of updates", None)
     return found
 
 
-def prepared_of(backend: Backend, trial: Trial) -> Any:
+def prepared_of(backend: Backend, problem: Problem) -> Any:
     """The backend's own form of the images and labels."""
-    return backend.prepare(trial.network, trial.images, trial.labels, dtype_of(trial.parameters))
+    return backend.prepare(problem.network, problem.images, problem.labels, dtype_of(problem.parameters))
 
 
-def trained(backend: Backend, trial: Trial, state: State, plan: Plan) -> tuple[State, Any]:
+def trained(backend: Backend, problem: Problem, state: State, plan: Plan) -> tuple[State, Any]:
     """Train from any state. Raises Denied where the backend does not."""
-    if "train" in (denied := denials(backend, trial)):
-        raise Denied(denied["train"])
-    found = backend.train(trial.network, state, prepared_of(backend, trial), plan)
+    if "train" in (unsupported := unsupported_quantities(backend, problem)):
+        raise Unsupported(unsupported["train"])
+    found = backend.train(problem.network, state, prepared_of(backend, problem), plan)
     after, costs = pair(found, "state and costs of updates")
     parameters, velocities = pair(after, "parameters and velocities")
-    state = State(as_layers(parameters, trial.network), as_layers(velocities, trial.network))
-    return state, None if "costs" in denied else costs
+    state = State(as_layers(parameters, problem.network), as_layers(velocities, problem.network))
+    return state, None if "costs" in unsupported else costs
 
 
 def as_layers(found: Any, network: Network) -> Parameters:
@@ -295,31 +295,33 @@ def hold(backend: Backend, case: Case, found: dict[str, Any], only: str = "") ->
     """Raise BrokenPromise unless these are the right answers. only: the quantities that begin so."""
     for quantity, actual in found.items():
         if quantity.startswith(only):
-            compared(backend, case.trial, quantity, actual, case.expected[quantity])
+            compared(backend, case.problem, quantity, actual, case.expected[quantity])
 
 
 REFERENCE = f"{impls.REFERENCE} in float64"
 
 
 def compared(
-    backend: Backend, trial: Trial, quantity: str, actual: Any, expected: Expected, source: str = REFERENCE
+    backend: Backend, problem: Problem, quantity: str, actual: Any, expected: Expected, source: str = REFERENCE
 ) -> None:
     """Raise BrokenPromise unless this tensor is right. source: where the expected value comes from."""
-    failure = compare(backend.NAME, trial, quantity, actual, expected).failure
+    failure = compare(backend.NAME, problem, quantity, actual, expected).failure
     if failure is not None:
         raise BrokenPromise(failure.replace(REFERENCE, source))
 
 
-def insist(backend: Backend, trial: Trial, condition: bool, fault: str) -> None:
+def insist(backend: Backend, problem: Problem, condition: bool, fault: str) -> None:
     """Raise BrokenPromise unless the condition holds."""
     if not condition:
-        raise BrokenPromise(f"{backend.NAME}, {trial.name}, {dtype_of(trial.parameters)}: {fault}")
+        raise BrokenPromise(f"{backend.NAME}, {problem.name}, {dtype_of(problem.parameters)}: {fault}")
 
 
-def insist_on_the_same(backend: Backend, trial: Trial, found: dict[str, Any], before: dict[str, Any], why: str) -> None:
+def insist_on_the_same(
+    backend: Backend, problem: Problem, found: dict[str, Any], before: dict[str, Any], why: str
+) -> None:
     """Raise BrokenPromise unless two answers are the same, bit for bit but for the sign of zero."""
     for quantity, value in before.items():
-        insist(backend, trial, np.array_equal(found[quantity], value), f"{quantity}: {why}")
+        insist(backend, problem, np.array_equal(found[quantity], value), f"{quantity}: {why}")
 
 
 def promise(*networks: Network, dtypes: tuple[DType, ...] = DTYPES) -> Callable[[Callable[..., None]], Any]:
@@ -330,7 +332,7 @@ def promise(*networks: Network, dtypes: tuple[DType, ...] = DTYPES) -> Callable[
         def run(backend: Backend, network: Network, dtype: DType) -> None:
             try:
                 check(backend, network, dtype)
-            except (BrokenPromise, Blunt, Denied, UserError):
+            except (BrokenPromise, Blunt, Unsupported, UserError):
                 raise
             except Exception as error:
                 name = getattr(backend, "NAME", "a backend without a name")
@@ -352,7 +354,7 @@ def attributes(backend: Backend, _network: Network, _dtype: DType) -> None:
         ("NAME", is_line, "a line of text"),
         ("SUMMARY", is_line, "a line of text"),
         ("DTYPES", are_dtypes, f"a tuple of some of {', '.join(DTYPES)}"),
-        ("HOME", is_home, "a positive whole number or None"),
+        ("BATCH_SIZE", is_home, "a positive whole number or None"),
     ):
         found = getattr(backend, part, "nothing")
         if not is_right(found):
@@ -375,7 +377,7 @@ def is_home(found: object) -> bool:
 
 
 @promise(*EVERY)
-def denials_are_reasons(backend: Backend, network: Network, dtype: DType) -> None:
+def unsupported_quantities_are_reasons(backend: Backend, network: Network, dtype: DType) -> None:
     """`unsupported` says None or why not, and always the same; a dtype that is not in DTYPES is denied."""
     for quantity in QUANTITIES:
         who = f"{backend.NAME}: unsupported({quantity!r}, {network}, {dtype!r})"
@@ -398,7 +400,7 @@ def outputs_agree(backend: Backend, network: Network, dtype: DType) -> None:
     """Few images and many, small logits and large."""
     for n, logits in EVALUATIONS:
         case = case_of(network, dtype, (n,), logits=logits)
-        hold(backend, case, answered(backend, case.trial, "outputs"))
+        hold(backend, case, answered(backend, case.problem, "outputs"))
 
 
 @promise(*EVERY)
@@ -406,7 +408,7 @@ def cost_agrees(backend: Backend, network: Network, dtype: DType) -> None:
     """The mean cost, that comes with the gradient."""
     for n, logits in EVALUATIONS:
         case = case_of(network, dtype, (n,), logits=logits)
-        hold(backend, case, answered(backend, case.trial, "gradients"), "cost")
+        hold(backend, case, answered(backend, case.problem, "gradients"), "cost")
 
 
 @promise(*EVERY)
@@ -414,7 +416,7 @@ def gradients_agree(backend: Backend, network: Network, dtype: DType) -> None:
     """Of every weight and bias."""
     for n, logits in EVALUATIONS:
         case = case_of(network, dtype, (n,), logits=logits)
-        hold(backend, case, answered(backend, case.trial, "gradients"), "gradient")
+        hold(backend, case, answered(backend, case.problem, "gradients"), "gradient")
 
 
 ORDERS: tuple[Order, ...] = ("file", "shuffled")
@@ -434,7 +436,7 @@ def training_agrees(backend: Backend, network: Network, dtype: DType) -> None:
     for n_updates, momentum, order in (*TRAININGS, LONG_AND_PLAIN) if network in SOME else TRAININGS:
         sizes = (*(3,) * (n_updates - 1), 2)
         case = case_of(network, dtype, sizes, momentum=momentum, order=order)
-        hold(backend, case, answered(backend, case.trial, "train"))
+        hold(backend, case, answered(backend, case.problem, "train"))
 
 
 @promise(*SOFTMAX)
@@ -442,52 +444,52 @@ def large_logits(backend: Backend, network: Network, dtype: DType) -> None:
     """Logits whose exponential no float64 can hold: softmax and cross entropy have to be shifted."""
     case = case_of(network, dtype, (32,), logits=4000.0)
     eps = float(np.finfo(dtype).eps)
-    trial = case.trial
-    logits = evaluate(network, widened(trial.parameters), trial.images, trial.labels, eps).pre_activations[-1]
+    problem = case.problem
+    logits = evaluate(network, widened(problem.parameters), problem.images, problem.labels, eps).pre_activations[-1]
     if not logits.max() > np.log(np.finfo(np.float64).max):
-        raise Blunt(f"{trial.name}: logits up to {logits.max():g} are not large")
-    hold(backend, case, answered(backend, trial))
+        raise Blunt(f"{problem.name}: logits up to {logits.max():g} are not large")
+    hold(backend, case, answered(backend, problem))
 
 
 @promise(*RELU)
 def derivative_of_relu_at_zero(backend: Backend, network: Network, dtype: DType) -> None:
     """It is 0: blank images, and biases of zero."""
     case = blank_images(network, dtype)
-    hold(backend, case, answered(backend, case.trial))
+    hold(backend, case, answered(backend, case.problem))
 
 
 @functools.cache
 def blank_images(network: Network, dtype: DType) -> Case:
     """Some images are blank, some are not, no bias helps: all z of the blank ones are 0."""
-    trial = case_of(network, dtype, (7,)).trial
-    images = trial.images.copy()
+    problem = case_of(network, dtype, (7,)).problem
+    images = problem.images.copy()
     images[::2] = 0
-    parameters = tuple(Layer(weights, np.zeros_like(biases)) for weights, biases in trial.parameters)
-    trial = trial._replace(name=f"{network}, blank images", images=images, parameters=parameters)
-    return Case(trial, reference(trial))
+    parameters = tuple(Layer(weights, np.zeros_like(biases)) for weights, biases in problem.parameters)
+    problem = problem._replace(name=f"{network}, blank images", images=images, parameters=parameters)
+    return Case(problem, reference(problem))
 
 
 @promise(SHALLOW, dtypes=("float32",))
 def sixty_thousand_images(backend: Backend, network: Network, dtype: DType) -> None:
     """The sum over as many images as MNIST has stays within its bound in float32."""
     case = many_times(network, dtype, 100)
-    hold(backend, case, answered(backend, case.trial, "gradients"))
+    hold(backend, case, answered(backend, case.problem, "gradients"))
 
 
 @functools.cache
 def many_times(network: Network, dtype: DType, times: int) -> Case:
     """The same 600 images many times: the means are what they are, but rounding adds up over all of them."""
     once = case_of(network, dtype, (600,))
-    images, labels = np.tile(once.trial.images, (times, 1)), np.tile(once.trial.labels, times)
-    trial = once.trial._replace(name=f"{network}, {len(labels)} images", images=images, labels=labels)
+    images, labels = np.tile(once.problem.images, (times, 1)), np.tile(once.problem.labels, times)
+    problem = once.problem._replace(name=f"{network}, {len(labels)} images", images=images, labels=labels)
     eps = float(np.finfo(dtype).eps)
-    there = evaluate(network, widened(trial.parameters), images, labels, eps)
+    there = evaluate(network, widened(problem.parameters), images, labels, eps)
     quantities = [quantity for quantity in once.expected if quantity == "cost" or quantity.startswith("gradient")]
     expected = {
         quantity: once.expected[quantity]._replace(allowed=SAFETY * eps * float(part.error.max()))
         for quantity, part in zip(quantities, [there.cost, *flat(there.gradient)], strict=True)
     }
-    case = Case(trial, expected)
+    case = Case(problem, expected)
     insist_on_sharpness(case, 1.0)
     return case
 
@@ -499,12 +501,12 @@ def many_times(network: Network, dtype: DType, times: int) -> Case:
 def results_are_well_formed(backend: Backend, network: Network, dtype: DType) -> None:
     """NumPy arrays of the right shapes, for every layer; the cost is a number; one cost for each update."""
     case = case_of(network, dtype, (5, 5, 3), momentum=0.9)
-    for quantity, actual in answered(backend, case.trial).items():
+    for quantity, actual in answered(backend, case.problem).items():
         shape = case.expected[quantity].value.shape
         right = np.shape(actual) == shape and (quantity == "cost" or type(actual) is np.ndarray)
         found = f"{type(actual).__name__} of shape {np.shape(actual)}"
-        insist(backend, case.trial, right, f"{quantity} should be an ndarray of shape {shape}, found {found}")
-        insist(backend, case.trial, bool(np.isfinite(actual).all()), f"{quantity} should be finite")
+        insist(backend, case.problem, right, f"{quantity} should be an ndarray of shape {shape}, found {found}")
+        insist(backend, case.problem, bool(np.isfinite(actual).all()), f"{quantity} should be finite")
 
 
 @promise(*SOME)
@@ -512,10 +514,12 @@ def dtype_is_kept(backend: Backend, network: Network, dtype: DType) -> None:
     """Results have the parameters' dtype, whatever the images have; nothing is computed in a coarser one."""
     for pixels in get_args(Pixels):
         case = case_of(network, dtype, (7,), pixels=pixels, momentum=0.9)
-        found = answered(backend, case.trial)
+        found = answered(backend, case.problem)
         for quantity, actual in found.items():
             right = quantity == "cost" or actual.dtype == dtype
-            insist(backend, case.trial, right, f"{quantity} should be {dtype}, found {getattr(actual, 'dtype', None)}")
+            insist(
+                backend, case.problem, right, f"{quantity} should be {dtype}, found {getattr(actual, 'dtype', None)}"
+            )
         hold(backend, case, found)
 
 
@@ -523,34 +527,34 @@ def dtype_is_kept(backend: Backend, network: Network, dtype: DType) -> None:
 def same_answer_twice(backend: Backend, network: Network, dtype: DType) -> None:
     """The same bits, from images prepared anew."""
     for sizes, momentum in (((5, 5, 3), 0.9), ((MOST_IMAGES,), 0.0)):
-        trial = case_of(network, dtype, sizes, momentum=momentum).trial
-        first, second = (answered(backend, trial) for _ in range(2))
-        insist_on_the_same(backend, trial, second, first, "should be the same twice, bit for bit")
+        problem = case_of(network, dtype, sizes, momentum=momentum).problem
+        first, second = (answered(backend, problem) for _ in range(2))
+        insist_on_the_same(backend, problem, second, first, "should be the same twice, bit for bit")
 
 
 @promise(*SOME)
 def answers_do_not_depend_on_what_ran_before(backend: Backend, network: Network, dtype: DType) -> None:
     """Neither on another network, nor on another batch, nor on another dtype, nor on a training."""
-    trial = case_of(network, dtype, (5, 5, 3), momentum=0.9, order="shuffled").trial
-    prepared = prepared_of(backend, trial)
-    before = copy.deepcopy(answered(backend, trial, prepared=prepared))
+    problem = case_of(network, dtype, (5, 5, 3), momentum=0.9, order="shuffled").problem
+    prepared = prepared_of(backend, problem)
+    before = copy.deepcopy(answered(backend, problem, prepared=prepared))
     other_dtype: DType = "float64" if dtype == "float32" else "float32"
     for other in (
         *(case_of(others, dtype, (7,)) for others in SOME if others != network),
         case_of(network, other_dtype, (7,)),
         case_of(network, dtype, (32,), logits=10.0),
     ):
-        with contextlib.suppress(Denied):
-            hold(backend, other, answered(backend, other.trial))
-    after = answered(backend, trial, prepared=prepared)
-    insist_on_the_same(backend, trial, after, before, "should not depend on what ran before")
+        with contextlib.suppress(Unsupported):
+            hold(backend, other, answered(backend, other.problem))
+    after = answered(backend, problem, prepared=prepared)
+    insist_on_the_same(backend, problem, after, before, "should not depend on what ran before")
 
 
 @promise(*SOME)
 def earlier_results_survive_later_calls(backend: Backend, network: Network, dtype: DType) -> None:
     """No result is a buffer that the next call writes to."""
-    first = case_of(network, dtype, (5, 5, 3), momentum=0.9, order="shuffled").trial
-    second = case_of(network, dtype, (5, 5, 3), momentum=0.9, order="shuffled", logits=2.0).trial
+    first = case_of(network, dtype, (5, 5, 3), momentum=0.9, order="shuffled").problem
+    second = case_of(network, dtype, (5, 5, 3), momentum=0.9, order="shuffled", logits=2.0).problem
     prepared = prepared_of(backend, first)
     found = answered(backend, first, prepared=prepared)
     before = copy.deepcopy(found)
@@ -567,15 +571,15 @@ def inputs_are_unchanged(backend: Backend, network: Network, dtype: DType) -> No
     """Images, labels, parameters and plan; velocities; and a state that came from the backend itself."""
     for order, momentum in itertools.product(ORDERS, (0.0, 0.9)):
         case = case_of(network, dtype, (5, 5, 3), momentum=momentum, order=order)
-        given = copy.deepcopy(case.trial)
+        given = copy.deepcopy(case.problem)
         answered(backend, given)
-        changed = differing(case.trial, given)
+        changed = differing(case.problem, given)
         insist(backend, given, not changed, f"modified its inputs: {', '.join(changed)}")
-    with contextlib.suppress(Denied):
-        state = State(case.trial.parameters, case_of(network, dtype, (7,), logits=2.0).trial.parameters)
+    with contextlib.suppress(Unsupported):
+        state = State(case.problem.parameters, case_of(network, dtype, (7,), logits=2.0).problem.parameters)
         for _ in range(2):
             before = copy.deepcopy(state)
-            after, _ = trained(backend, case.trial, state, case.trial.plan)
+            after, _ = trained(backend, case.problem, state, case.problem.plan)
             names = zip(named(state, None, network).items(), named(before, None, network).values(), strict=True)
             changed = [name for (name, now), was in names if not np.array_equal(now, was)]
             insist(backend, given, not changed, f"modified its inputs: {', '.join(changed)} before the training")
@@ -588,11 +592,11 @@ def read_only_and_memory_mapped_inputs(backend: Backend, network: Network, dtype
     case = case_of(network, dtype, (5, 5, 3), momentum=0.9, order="shuffled")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         for form in (read_only, functools.partial(mapped, Path(folder)), strided, by_columns):
-            trial = in_form(case.trial, form)
-            hold(backend, case, {k: v for k, v in answered(backend, trial).items() if is_of_training(k)})
+            problem = in_form(case.problem, form)
+            hold(backend, case, {k: v for k, v in answered(backend, problem).items() if is_of_training(k)})
     evaluation = case_of(network, dtype, (7,))
     for form in (read_only, strided, by_columns):
-        hold(backend, evaluation, answered(backend, in_form(evaluation.trial, form)))
+        hold(backend, evaluation, answered(backend, in_form(evaluation.problem, form)))
 
 
 def is_of_training(quantity: str) -> bool:
@@ -600,14 +604,14 @@ def is_of_training(quantity: str) -> bool:
     return quantity.startswith(("costs", "parameters", "velocities"))
 
 
-def in_form(trial: Trial, form: Callable[[Array], Array]) -> Trial:
+def in_form(problem: Problem, form: Callable[[Array], Array]) -> Problem:
     """The same trial, every array of which is in another form."""
-    plan = copy.copy(trial.plan)
+    plan = copy.copy(problem.plan)
     for part in ("starts", "stops", "order", "learning_rates"):
         if (array := getattr(plan, part)) is not None:
             object.__setattr__(plan, part, read_only(array))  # a plan's arrays are always contiguous
-    parameters = tuple(Layer(form(weights), form(biases)) for weights, biases in trial.parameters)
-    return trial._replace(images=form(trial.images), labels=form(trial.labels), parameters=parameters, plan=plan)
+    parameters = tuple(Layer(form(weights), form(biases)) for weights, biases in problem.parameters)
+    return problem._replace(images=form(problem.images), labels=form(problem.labels), parameters=parameters, plan=plan)
 
 
 def read_only(array: Array) -> Array:
@@ -639,7 +643,7 @@ def uint8_and_float_images_agree(backend: Backend, network: Network, dtype: DTyp
     """Pixels may be uint8 or floats, and floats need not be whole."""
     for pixels in get_args(Pixels):
         case = case_of(network, dtype, (7,), pixels=pixels)
-        hold(backend, case, answered(backend, case.trial))
+        hold(backend, case, answered(backend, case.problem))
 
 
 @promise(*SOME)
@@ -648,17 +652,17 @@ def pixel_scales(backend: Backend, network: Network, dtype: DType) -> None:
     integers, floats = get_args(Pixels)[:2]
     for pixel_scale, pixels in itertools.product((1.0, 1 / 100, 1 / 255), (integers, floats)):
         case = case_of(replace(network, pixel_scale=pixel_scale), dtype, (7,), pixels=pixels)
-        hold(backend, case, answered(backend, case.trial))
+        hold(backend, case, answered(backend, case.problem))
 
 
 @promise(*SOME)
 def prepare_without_labels(backend: Backend, network: Network, dtype: DType) -> None:
     """Outputs need none."""
     case = case_of(network, dtype, (7,))
-    if "outputs" in (denied := denials(backend, case.trial)):
-        raise Denied(denied["outputs"])
-    prepared = backend.prepare(network, case.trial.images, None, dtype)
-    hold(backend, case, answered(backend, case.trial, "outputs", prepared=prepared))
+    if "outputs" in (unsupported := unsupported_quantities(backend, case.problem)):
+        raise Unsupported(unsupported["outputs"])
+    prepared = backend.prepare(network, case.problem.images, None, dtype)
+    hold(backend, case, answered(backend, case.problem, "outputs", prepared=prepared))
 
 
 # --- updates ----------------------------------------------------------------------------------------------------
@@ -667,14 +671,14 @@ def prepare_without_labels(backend: Backend, network: Network, dtype: DType) -> 
 def hold_training(backend: Backend, network: Network, dtype: DType, *sizes: int, **how: Any) -> None:
     """Train as in a case of so many images for each update."""
     case = case_of(network, dtype, sizes, **how)
-    hold(backend, case, answered(backend, case.trial, "train"))
+    hold(backend, case, answered(backend, case.problem, "train"))
 
 
 @promise(*SOME)
 def batch_of_one(backend: Backend, network: Network, dtype: DType) -> None:
     """One image is a batch: outputs, gradient, and updates in any order."""
     case = case_of(network, dtype, (1,))
-    hold(backend, case, answered(backend, case.trial))
+    hold(backend, case, answered(backend, case.problem))
     for order in ORDERS:
         hold_training(backend, network, dtype, 1, 1, 1, 1, 1, order=order, momentum=0.9)
 
@@ -712,17 +716,17 @@ def updates_may_leave_gaps_and_overlap(backend: Backend, network: Network, dtype
     """Starts and stops need not follow one another."""
     for shuffled in (False, True):
         case = gaps_and_overlaps(network, dtype, shuffled)
-        hold(backend, case, answered(backend, case.trial, "train"))
+        hold(backend, case, answered(backend, case.problem, "train"))
 
 
 @functools.cache
 def gaps_and_overlaps(network: Network, dtype: DType, shuffled: bool) -> Case:
     """Three updates: late images, early ones, and some of both."""
-    trial = case_of(network, dtype, (20,)).trial
+    problem = case_of(network, dtype, (20,)).problem
     starts, stops, rates = np.array([12, 2, 6]), np.array([18, 8, 13]), np.array([RATE, RATE / 2, RATE])
     order = np.random.default_rng(5).permutation(20)[:19] if shuffled else None
-    trial = trial._replace(name=f"{network}, gaps and overlaps", plan=Plan(starts, stops, order, rates, 0.5))
-    case = Case(trial, reference(trial))
+    problem = problem._replace(name=f"{network}, gaps and overlaps", plan=Plan(starts, stops, order, rates, 0.5))
+    case = Case(problem, reference(problem))
     insist_on_sharpness(case, 1.0)
     return case
 
@@ -739,11 +743,11 @@ def momentum_is_nesterovs(backend: Backend, network: Network, dtype: DType) -> N
 def velocities_rest_without_momentum(backend: Backend, network: Network, dtype: DType) -> None:
     """With momentum 0 they go through unchanged, and move nothing."""
     case = case_of(network, dtype, (5, 5, 3))
-    velocities = case_of(network, dtype, (7,), logits=2.0).trial.parameters
-    state, costs = trained(backend, case.trial, State(case.trial.parameters, velocities), case.trial.plan)
+    velocities = case_of(network, dtype, (7,), logits=2.0).problem.parameters
+    state, costs = trained(backend, case.problem, State(case.problem.parameters, velocities), case.problem.plan)
     moved = named(state, costs, network)
     before = tensors("velocities", velocities, network)
-    insist_on_the_same(backend, case.trial, moved, before, "should go through a training without momentum unchanged")
+    insist_on_the_same(backend, case.problem, moved, before, "should go through a training without momentum unchanged")
     hold(backend, case, {quantity: moved[quantity] for quantity in moved if quantity not in before})
 
 
@@ -752,28 +756,28 @@ def a_state_continues(backend: Backend, network: Network, dtype: DType) -> None:
     """A state says all that a training has to know: in two calls it goes as in one."""
     for order, momentum in itertools.product(ORDERS, (0.0, 0.9)):
         case = case_of(network, dtype, (5, 5, 4, 3), momentum=momentum, order=order)
-        hold(backend, case, trained_in_parts(backend, case.trial, 1))
+        hold(backend, case, trained_in_parts(backend, case.problem, 1))
 
 
-def trained_in_parts(backend: Backend, trial: Trial, cut: int) -> dict[str, Any]:
+def trained_in_parts(backend: Backend, problem: Problem, cut: int) -> dict[str, Any]:
     """What a training yields that is interrupted after so many updates, and goes on from the state it had come to."""
-    plan, state = trial.plan, zero_velocities(trial.parameters)
+    plan, state = problem.plan, zero_velocities(problem.parameters)
     costs = []
     for part in (slice(0, cut), slice(cut, None)):
         if len(plan.starts[part]):
             of_part = Plan(plan.starts[part], plan.stops[part], plan.order, plan.learning_rates[part], plan.momentum)
-            state, costs_of_part = trained(backend, trial, state, of_part)
+            state, costs_of_part = trained(backend, problem, state, of_part)
             costs.append(costs_of_part)
-    return named(state, None if costs[0] is None else np.concatenate(costs), trial.network)
+    return named(state, None if costs[0] is None else np.concatenate(costs), problem.network)
 
 
 @promise(*SOME)
 def every_update_has_its_learning_rate(backend: Backend, network: Network, dtype: DType) -> None:
     """At a rate of 0 no parameter moves, and velocities do; the rates of other updates are their own."""
     case = case_of(network, dtype, (7,), momentum=0.9)
-    still = case.trial._replace(plan=replace(case.trial.plan, learning_rates=np.zeros(1)))
+    still = case.problem._replace(plan=replace(case.problem.plan, learning_rates=np.zeros(1)))
     found = answered(backend, still, "train")
-    before = tensors("parameters", case.trial.parameters, network)
+    before = tensors("parameters", case.problem.parameters, network)
     insist_on_the_same(backend, still, found, before, "should not move at a learning rate of 0")
     hold(backend, case, {quantity: found[quantity] for quantity in found if quantity not in before})
     hold_training(backend, network, dtype, 4, 4, 4, 4, 3)  # the last rate is half of the first
@@ -786,14 +790,14 @@ def every_update_has_its_learning_rate(backend: Backend, network: Network, dtype
 def halves_combine_to_the_whole(backend: Backend, network: Network, dtype: DType) -> None:
     """The gradient of all images is the mean of those of the parts, weighted by their images."""
     whole, *parts = whole_and_parts(network, dtype)
-    found = answered(backend, whole.trial, "gradients")
-    found_of_parts = [answered(backend, part.trial, "gradients") for part in parts]
-    shares = [len(part.trial.labels) / len(whole.trial.labels) for part in parts]
+    found = answered(backend, whole.problem, "gradients")
+    found_of_parts = [answered(backend, part.problem, "gradients") for part in parts]
+    shares = [len(part.problem.labels) / len(whole.problem.labels) for part in parts]
     for quantity, actual in found.items():
         value = sum(share * np.asarray(of[quantity], float) for share, of in zip(shares, found_of_parts, strict=True))
         allowed = sum(share * part.expected[quantity].allowed for share, part in zip(shares, parts, strict=True))
         expected = Expected(np.asarray(value), whole.expected[quantity].allowed + allowed)
-        compared(backend, whole.trial, quantity, actual, expected, "the mean of its parts")
+        compared(backend, whole.problem, quantity, actual, expected, "the mean of its parts")
 
 
 @functools.cache
@@ -802,12 +806,12 @@ def whole_and_parts(network: Network, dtype: DType) -> tuple[Case, ...]:
     whole = case_of(network, dtype, (11,))
     cases = [whole]
     for part in (slice(0, 4), slice(4, 11)):
-        images, labels = whole.trial.images[part], whole.trial.labels[part]
+        images, labels = whole.problem.images[part], whole.problem.labels[part]
         plan = Plan(np.array([0]), np.array([len(labels)]), None, np.array([RATE]))
-        trial = whole.trial._replace(
+        problem = whole.problem._replace(
             name=f"{network}, {len(labels)} of 11 images", images=images, labels=labels, plan=plan
         )
-        cases.append(Case(trial, reference(trial)))
+        cases.append(Case(problem, reference(problem)))
     return tuple(cases)
 
 
@@ -816,8 +820,8 @@ def order_within_a_batch_does_not_matter(backend: Backend, network: Network, dty
     """A batch has a mean: the images may come in any order."""
     case = case_of(network, dtype, (11,), momentum=0.9)
     order = np.random.default_rng(6).permutation(11)
-    by_plan = case.trial._replace(plan=replace(case.trial.plan, order=order))
-    permuted = case.trial._replace(images=case.trial.images[order], labels=case.trial.labels[order])
+    by_plan = case.problem._replace(plan=replace(case.problem.plan, order=order))
+    permuted = case.problem._replace(images=case.problem.images[order], labels=case.problem.labels[order])
     found = answered(backend, permuted)
     if "outputs" in found:
         found["outputs"] = found["outputs"][np.argsort(order)]
@@ -829,41 +833,41 @@ def order_within_a_batch_does_not_matter(backend: Backend, network: Network, dty
 def full_batch_is_one_mini_batch(backend: Backend, network: Network, dtype: DType) -> None:
     """One update with all images is a step along the gradient of all images, and tells their cost."""
     case = case_of(network, dtype, (11,))
-    found = answered(backend, case.trial, "gradients", "train")
-    start = tensors("parameters", case.trial.parameters, network)
+    found = answered(backend, case.problem, "gradients", "train")
+    start = tensors("parameters", case.problem.parameters, network)
     for quantity, before in start.items():
         gradient = quantity.replace("parameters", "gradient")
         value = before.astype(np.float64) - RATE * found[gradient]
         allowed = case.expected[quantity].allowed + RATE * case.expected[gradient].allowed
         expected = Expected(value, allowed)
-        compared(backend, case.trial, quantity, found[quantity], expected, "a step along its own gradient")
+        compared(backend, case.problem, quantity, found[quantity], expected, "a step along its own gradient")
     if "costs of updates" in found:
         allowed = case.expected["costs of updates"].allowed + case.expected["cost"].allowed
         expected = Expected(np.array([found["cost"]], np.float64), allowed)
         costs = found["costs of updates"]
-        compared(backend, case.trial, "costs of updates", costs, expected, "the cost that comes with its gradient")
+        compared(backend, case.problem, "costs of updates", costs, expected, "the cost that comes with its gradient")
 
 
 @promise(*SOFTMAX)
 def shifting_output_biases_moves_no_softmax(backend: Backend, network: Network, dtype: DType) -> None:
     """What is added to all logits alike changes neither outputs, nor cost, nor gradient."""
     case, shifted = case_of(network, dtype, (7,)), shifted_logits(network, dtype)
-    for quantity, actual in answered(backend, shifted.trial).items():
+    for quantity, actual in answered(backend, shifted.problem).items():
         if not is_of_training(quantity):
             value, allowed = case.expected[quantity]
             # The biases themselves are rounded when they are shifted, which is within what is allowed of both.
             expected = Expected(value, allowed + shifted.expected[quantity].allowed)
-            compared(backend, shifted.trial, quantity, actual, expected)
+            compared(backend, shifted.problem, quantity, actual, expected)
 
 
 @functools.cache
 def shifted_logits(network: Network, dtype: DType) -> Case:
     """The same images and parameters, but for the biases of the output layer."""
-    trial = case_of(network, dtype, (7,)).trial
-    *others, last = trial.parameters
+    problem = case_of(network, dtype, (7,)).problem
+    *others, last = problem.parameters
     last = last._replace(biases=last.biases + np.array(100, dtype))
-    trial = trial._replace(name=f"{network}, logits shifted by 100", parameters=(*others, last))
-    return Case(trial, reference(trial))
+    problem = problem._replace(name=f"{network}, logits shifted by 100", parameters=(*others, last))
+    return Case(problem, reference(problem))
 
 
 # --- manners ------------------------------------------------------------------------------------------------------
@@ -872,10 +876,10 @@ def shifted_logits(network: Network, dtype: DType) -> Case:
 @promise(*SOME)
 def prints_nothing(backend: Backend, network: Network, dtype: DType) -> None:
     """Neither by Python's streams nor past them."""
-    trial = case_of(network, dtype, (5, 5, 3), momentum=0.9, order="shuffled").trial
+    problem = case_of(network, dtype, (5, 5, 3), momentum=0.9, order="shuffled").problem
     with listening() as heard:
-        answered(backend, trial)
-    insist(backend, trial, not heard, f"should print nothing, printed {''.join(heard)!r}")
+        answered(backend, problem)
+    insist(backend, problem, not heard, f"should print nothing, printed {''.join(heard)!r}")
 
 
 @contextlib.contextmanager
@@ -902,11 +906,11 @@ def listening() -> Iterator[list[str]]:
 @promise(*SOME)
 def global_state_is_left_alone(backend: Backend, network: Network, dtype: DType) -> None:
     """Random numbers of others, NumPy's error handling, the working directory and the environment."""
-    trial = case_of(network, dtype, (5, 5, 3), momentum=0.9, order="shuffled").trial
+    problem = case_of(network, dtype, (5, 5, 3), momentum=0.9, order="shuffled").problem
     before = global_state()
-    answered(backend, trial)
+    answered(backend, problem)
     for part, now in global_state().items():
-        insist(backend, trial, now == before[part], f"changed {part}")
+        insist(backend, problem, now == before[part], f"changed {part}")
 
 
 def global_state() -> dict[str, object]:
@@ -928,7 +932,7 @@ def one_thread_and_two_agree(backend: Backend, network: Network, dtype: DType) -
     case = case_of(network, dtype, (MOST_IMAGES,))
     for n in sorted({1, min(2, threads.cores())}):
         with threads_limited(n):
-            hold(backend, case, answered(backend, case.trial))
+            hold(backend, case, answered(backend, case.problem))
 
 
 def threads_in_force() -> dict[str, int]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bench.agreement.check import check, reference
-from bench.agreement.problems import trial_of
+from bench.agreement.problems import problem_of
 from bench.experiments.agree import SHUFFLED
 from bench.workloads.cases import CASES
 from impls.contract import DType, Network
@@ -58,8 +58,8 @@ def test_every_check_rejects_somebody() -> None:
 @functools.cache
 def gate(network: Network, dtype: DType) -> list[Case]:
     """Its trials, as `python -m bench agree` has them, but small."""
-    timed = [trial_of(replace(case, network=network, dtype=dtype), pool()) for case in (*CASES, SHUFFLED)]
-    return [Case(trial, reference(trial)) for trial in timed]
+    timed = [problem_of(replace(case, network=network, dtype=dtype), pool()) for case in (*CASES, SHUFFLED)]
+    return [Case(problem, reference(problem)) for problem in timed]
 
 
 def failures_at_the_gate(backend: Right, network: Network, dtype: DType) -> list[str]:

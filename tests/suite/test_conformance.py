@@ -18,9 +18,9 @@ from scipy.special import stdtrit
 
 import impls
 from bench import UserError
-from bench.agreement.check import QUANTITIES, Trial, reference
-from bench.agreement.isolated import judge
-from bench.workloads.plans import rounds_of_plans
+from bench.agreement.check import QUANTITIES, Problem, reference
+from bench.agreement.isolated import check_isolated
+from bench.workloads.plans import plans_by_epoch
 from data import Digits
 from impls.contract import Array, Backend, DType, Network, Plan, zero_velocities
 from impls.initialisation import initial_parameters
@@ -30,7 +30,7 @@ from tests.suite.conformance import (
     EVERY,
     SOME,
     Case,
-    Denied,
+    Unsupported,
     answered,
     case_of,
     hold,
@@ -43,23 +43,25 @@ DTYPES = conformance.DTYPES
 
 
 @pytest.fixture(scope="session")
-def backend(judged: str, request: pytest.FixtureRequest) -> Backend:
+def backend(checked: str, request: pytest.FixtureRequest) -> Backend:
     """A backend that is available and, in a process of its own, neither hangs nor dies.
 
     Those that need no more than the base installation are never left out.
     """
     config = request.config
-    if judged in impls.names() and (reason := impls.unavailable_reason(judged)):
-        needed = judged in config.getoption("require_backends") or not impls.entry(judged).extra
-        (pytest.fail if needed else pytest.skip)(f"backend {judged} {reason}")
+    if checked in impls.names() and (reason := impls.unavailable_reason(checked)):
+        needed = checked in config.getoption("require_backends") or not impls.entry(checked).extra
+        (pytest.fail if needed else pytest.skip)(f"backend {checked} {reason}")
     made = [case_of(network, dtype, (5, 5, 3), momentum=0.9) for network in SOME for dtype in DTYPES]
-    for result in judge(judged, [(case.trial, case.expected) for case in made], config.getoption("time_limit")):
+    for result in check_isolated(
+        checked, [(case.problem, case.expected) for case in made], config.getoption("time_limit")
+    ):
         if result.quantity in FATAL:
             message = result.failure or result.quantity
             if config.getoption("backend"):
                 pytest.exit(f"error: {message}", returncode=1)
             pytest.fail(message, pytrace=False)
-    return impls.find(judged)
+    return impls.find(checked)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -88,12 +90,12 @@ def test_promise(
             denials.setdefault((backend.NAME, quantity, dtype, reason), {})[label_of(network)] = None
     try:
         CHECKS[check].run(backend, network, dtype)
-    except Denied as denied:
-        pytest.skip(f"denied by {backend.NAME}: {denied}")
+    except Unsupported as unsupported:
+        pytest.skip(f"denied by {backend.NAME}: {unsupported}")
 
 
-def test_a_backend_has_the_name_that_it_is_listed_under(backend: Backend, judged: str) -> None:
-    assert judged not in impls.names() or judged == backend.NAME
+def test_a_backend_has_the_name_that_it_is_listed_under(backend: Backend, checked: str) -> None:
+    assert checked not in impls.names() or checked == backend.NAME
 
 
 # --- in cases that nobody chose -----------------------------------------------------------------------------
@@ -103,7 +105,7 @@ DTYPE = st.sampled_from(DTYPES)
 
 
 @st.composite
-def trials(draw: st.DrawFn, updates: int) -> Trial:
+def problems(draw: st.DrawFn, updates: int) -> Problem:
     """Any network, parameters, images and labels, with a plan of at most so many updates."""
     network, dtype = draw(st.sampled_from(EVERY)), draw(DTYPE)
     n = draw(st.integers(1, 12))
@@ -114,7 +116,7 @@ def trials(draw: st.DrawFn, updates: int) -> Trial:
     parameters = initial_parameters(network, "standard_normal", draw(st.integers(0, 1000)), dtype)
     factor = np.array(draw(st.sampled_from((0.01, 0.3, 1.0, 3.0, 30.0) if updates == 1 else (0.3, 1.0))), dtype)
     parameters = tuple(layer._replace(weights=layer.weights * factor) for layer in parameters)
-    return Trial("drawn by Hypothesis", network, parameters, images, labels, draw(plans(n, updates)))
+    return Problem("drawn by Hypothesis", network, parameters, images, labels, draw(plans(n, updates)))
 
 
 @st.composite
@@ -129,9 +131,9 @@ def plans(draw: st.DrawFn, n: int, updates: int) -> Plan:
     return Plan(np.array(starts), np.array(stops), order, np.array(rates), draw(st.sampled_from((0.0, 0.5, 0.9))))
 
 
-def case_or_reject(trial: Trial) -> Case:
+def case_or_reject(problem: Problem) -> Case:
     """The right answers; a training in which rounding alone could explain anything is no case."""
-    case = case_from(pickle.dumps(trial))
+    case = case_from(pickle.dumps(problem))
     if case is None:
         reject()
     return case
@@ -140,37 +142,37 @@ def case_or_reject(trial: Trial) -> Case:
 @functools.cache
 def case_from(pickled: bytes) -> Case | None:
     """Every backend is given the same examples, so the reference needs to answer but once."""
-    trial = pickle.loads(pickled)
+    problem = pickle.loads(pickled)
     try:
-        return Case(trial, reference(trial))
+        return Case(problem, reference(problem))
     except UserError:
         return None
 
 
 @QUIETLY
-@given(trial=trials(updates=1))
-def test_any_evaluation(backend: Backend, trial: Trial) -> None:
-    case = case_or_reject(trial)
+@given(problem=problems(updates=1))
+def test_any_evaluation(backend: Backend, problem: Problem) -> None:
+    case = case_or_reject(problem)
     for quantity in ("outputs", "gradients"):
-        with contextlib.suppress(Denied):
-            hold(backend, case, answered(backend, trial, quantity))
+        with contextlib.suppress(Unsupported):
+            hold(backend, case, answered(backend, problem, quantity))
 
 
 @QUIETLY
-@given(trial=trials(updates=6))
-def test_any_training(backend: Backend, trial: Trial) -> None:
-    case = case_or_reject(trial)
-    with contextlib.suppress(Denied):
-        hold(backend, case, answered(backend, trial, "train"))
+@given(problem=problems(updates=6))
+def test_any_training(backend: Backend, problem: Problem) -> None:
+    case = case_or_reject(problem)
+    with contextlib.suppress(Unsupported):
+        hold(backend, case, answered(backend, problem, "train"))
 
 
 @QUIETLY
-@given(trial=trials(updates=4), cut=st.integers(1, 3))
-def test_any_training_in_two_parts(backend: Backend, trial: Trial, cut: int) -> None:
+@given(problem=problems(updates=4), cut=st.integers(1, 3))
+def test_any_training_in_two_parts(backend: Backend, problem: Problem, cut: int) -> None:
     """A state says all that a training has to know."""
-    case = case_or_reject(trial)
-    with contextlib.suppress(Denied):
-        hold(backend, case, trained_in_parts(backend, trial, cut))
+    case = case_or_reject(problem)
+    with contextlib.suppress(Unsupported):
+        hold(backend, case, trained_in_parts(backend, problem, cut))
 
 
 # --- a whole training ------------------------------------------------------------------------------------------
@@ -199,7 +201,7 @@ def accuracies(name: str, dtype: DType) -> Array:
     for seed in range(SEEDS):
         state = zero_velocities(initial_parameters(network, "he_normal", seed, dtype))
         prepared = backend.prepare(network, train.images, train.labels, dtype)
-        for plan in rounds_of_plans(400, 20, 2, "shuffled", learning_rate=0.2, momentum=0.5, seed=seed):
+        for plan in plans_by_epoch(400, 20, 2, "shuffled", learning_rate=0.2, momentum=0.5, seed=seed):
             state, _ = backend.train(network, state, prepared, plan)
         outputs = backend.outputs(network, state.parameters, backend.prepare(network, test.images, None, dtype))
         shares.append(np.mean(outputs.argmax(axis=1) == test.labels))
@@ -207,7 +209,7 @@ def accuracies(name: str, dtype: DType) -> Array:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_whole_training_is_as_accurate_as_any(backend: Backend, judged: str, dtype: DType) -> None:
+def test_whole_training_is_as_accurate_as_any(backend: Backend, checked: str, dtype: DType) -> None:
     """The interval of the mean paired difference to `vectorized` in float64 lies within the margin."""
     network = Network((64, 16, 10), "relu", "softmax", "cross_entropy")
     for quantity in ("outputs", "train"):
@@ -216,6 +218,6 @@ def test_whole_training_is_as_accurate_as_any(backend: Backend, judged: str, dty
     expected = accuracies("vectorized", "float64")
     assert 0.6 < expected.mean() < 0.95  # neither chance nor perfect: it could differ
     assert expected.std() > 0.002
-    difference = accuracies(judged, dtype) - expected
+    difference = accuracies(checked, dtype) - expected
     reach = stdtrit(SEEDS - 1, (1 + CONFIDENCE) / 2) * difference.std(ddof=1) / np.sqrt(SEEDS)
     assert abs(difference.mean()) + reach < MARGIN, f"{backend.NAME}: {difference.mean():.4f} +- {reach:.4f}"

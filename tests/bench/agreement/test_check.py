@@ -5,17 +5,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.agreement.check import Expected, Result, Trial, check, compare, reference, scale_of
+from bench.agreement.check import Expected, Problem, Result, check, compare, reference, scale_of
 from impls.contract import DType, Layer, Network, Parameters, Plan, Quantity, State
 from tests.suite.broken import Right
 from tests.suite.conformance import SOME, case_of
 
 EPS = float(np.finfo(np.float32).eps)
 CASE = case_of(SOME[2], "float32", (5, 5, 3), momentum=0.9, order="shuffled")
-TRIAL = CASE.trial._replace(name="a case")
+TRIAL = CASE.problem._replace(name="a case")
 
 
-def judged(actual: Any, value: Any, allowed_eps: float, quantity: str = "outputs") -> Result:
+def checked(actual: Any, value: Any, allowed_eps: float, quantity: str = "outputs") -> Result:
     """Compare with a value that may be off so many eps of its largest element."""
     expected = np.array(value, np.float64)
     return compare("numba", TRIAL, quantity, actual, Expected(expected, allowed_eps * EPS * scale_of(expected)))
@@ -30,14 +30,14 @@ def outcome(backend: Right) -> list[Result]:
 
 def test_a_failure_names_backend_trial_quantity_error_allowed_and_worst_index() -> None:
     actual = np.array([[1, 2], [4.001, 0]], np.float32)
-    assert judged(actual, [[1, 2], [4, 0]], 64).failure == (
+    assert checked(actual, [[1, 2], [4, 0]], 64).failure == (
         "numba, a case, float32: outputs is 2.1e+03 eps from naive in float64, allowed are 64 eps; worst at [1, 0]"
     )
 
 
 def test_errors_are_norm_wise_in_eps() -> None:
     """Relative to its own size the first is far off; to the largest it is not."""
-    result = judged(np.array([24 * EPS, 8], np.float32), [0, 8], 4)
+    result = checked(np.array([24 * EPS, 8], np.float32), [0, 8], 4)
     assert result.failure is None
     assert result.error == pytest.approx(3)
     assert result.allowed == pytest.approx(4)
@@ -45,18 +45,18 @@ def test_errors_are_norm_wise_in_eps() -> None:
 
 
 def test_what_is_allowed_is_allowed_and_no_more() -> None:
-    assert judged(np.array([1 + 4 * EPS], np.float32), [1], 4).failure is None
-    assert judged(np.array([1 + 5 * EPS], np.float32), [1], 4).failure is not None
+    assert checked(np.array([1 + 4 * EPS], np.float32), [1], 4).failure is None
+    assert checked(np.array([1 + 5 * EPS], np.float32), [1], 4).failure is not None
 
 
 def test_a_tensor_of_zeros_is_held_to_1() -> None:
-    assert judged(np.zeros(3, np.float32), np.zeros(3), 0).failure is None
-    assert judged(np.full(3, EPS, np.float32), np.zeros(3), 2).error == pytest.approx(1)
+    assert checked(np.zeros(3, np.float32), np.zeros(3), 0).failure is None
+    assert checked(np.full(3, EPS, np.float32), np.zeros(3), 2).error == pytest.approx(1)
 
 
 @pytest.mark.parametrize("spoilt", [np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_fails_where_it_is(spoilt: float) -> None:
-    result = judged(np.array([1, spoilt, 3], np.float32), [1, 2, 3], 1e9)
+    result = checked(np.array([1, spoilt, 3], np.float32), [1, 2, 3], 1e9)
     assert result.failure is not None
     assert result.failure.endswith("worst at [1]")
 
@@ -71,7 +71,7 @@ def test_what_is_not_finite_fails_where_it_is(spoilt: float) -> None:
     ],
 )
 def test_another_form_is_named(actual: Any, found: str) -> None:
-    result = judged(actual, np.zeros(3), 4, "gradient of layer 2 biases")
+    result = checked(actual, np.zeros(3), 4, "gradient of layer 2 biases")
     assert result.failure == (
         f"numba, a case, float32: gradient of layer 2 biases should be float32 of shape (3,), found {found}"
     )
@@ -84,8 +84,8 @@ def test_another_form_is_named(actual: Any, found: str) -> None:
 def test_everything_that_the_reference_computes_is_compared_once() -> None:
     results = outcome(Right())
     assert sorted(result.quantity for result in results) == sorted(CASE.expected)
-    assert [result.failure or result.denial for result in results if result.failure or result.denial] == []
-    assert {(result.backend, result.trial, result.dtype) for result in results} == {("somebody", "a case", "float32")}
+    assert [result.failure or result.unsupported for result in results if result.failure or result.unsupported] == []
+    assert {(result.backend, result.problem, result.dtype) for result in results} == {("somebody", "a case", "float32")}
 
 
 def test_plain_tuples_and_lists_are_right() -> None:
@@ -123,10 +123,10 @@ def test_what_is_denied_is_no_failure_and_the_others_go_on(quantity: Quantity, l
 
     results = outcome(Less())
     assert [result.failure for result in results if result.failure] == []
-    assert [result.denial for result in results if result.denial] == [
+    assert [result.unsupported for result in results if result.unsupported] == [
         f"somebody, a case, float32: has no {quantity}: not written yet"
     ]
-    compared = {kind_of(result.quantity) for result in results if not result.denial}
+    compared = {kind_of(result.quantity) for result in results if not result.unsupported}
     assert compared == {kind_of(quantity) for quantity in CASE.expected} - left_out
 
 
@@ -199,7 +199,7 @@ def test_the_reference_tells_images_apart() -> None:
 def test_the_reference_starts_from_the_very_parameters() -> None:
     """Those of float32, widened: a float64 trial from them expects the same values, within less."""
     wide = tuple(Layer(w.astype(np.float64), b.astype(np.float64)) for w, b in TRIAL.parameters)
-    trial = Trial(TRIAL.name, TRIAL.network, wide, TRIAL.images, TRIAL.labels, TRIAL.plan)
-    for (quantity, (value, allowed)), other in zip(reference(trial).items(), CASE.expected.values(), strict=True):
+    problem = Problem(TRIAL.name, TRIAL.network, wide, TRIAL.images, TRIAL.labels, TRIAL.plan)
+    for (quantity, (value, allowed)), other in zip(reference(problem).items(), CASE.expected.values(), strict=True):
         assert np.array_equal(value, other.value), quantity
         assert allowed < 1e-6 * other.allowed, quantity

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import impls
-from bench.agreement.check import Trial, reference
-from bench.agreement.isolated import Case, judge
+from bench.agreement.check import Problem, reference
+from bench.agreement.isolated import PosedProblem, check_isolated
 from impls.contract import Network, Plan
 from impls.initialisation import initial_parameters
 
@@ -23,13 +23,13 @@ WRONG = {
 
 
 @pytest.fixture(scope="module")
-def cases() -> list[Case]:
+def cases() -> list[PosedProblem]:
     network = Network((6, 4, 3), "tanh", "softmax", "cross_entropy")
     rng = np.random.default_rng(1)
     images, labels = rng.integers(0, 256, (8, 6)).astype(np.uint8), rng.integers(0, 3, 8)
     plan = Plan(np.array([0, 4]), np.array([4, 8]), None, np.array([0.1, 0.1]))
-    trial = Trial("small", network, initial_parameters(network, "lecun_normal", 0, "float64"), images, labels, plan)
-    return [(trial, reference(trial))]
+    problem = Problem("small", network, initial_parameters(network, "lecun_normal", 0, "float64"), images, labels, plan)
+    return [(problem, reference(problem))]
 
 
 def write_backend(folder: Path, name: str, outputs: str) -> None:
@@ -39,21 +39,21 @@ def write_backend(folder: Path, name: str, outputs: str) -> None:
     (folder / f"{name}.py").write_text(text)
 
 
-def test_a_right_backend_has_no_failure(cases: list[Case]) -> None:
-    results = judge("vectorized", cases)
+def test_a_right_backend_has_no_failure(cases: list[PosedProblem]) -> None:
+    results = check_isolated("vectorized", cases)
     assert [result.failure for result in results if result.failure] == []
     assert {result.quantity for result in results} == set(cases[0][1])
-    assert judge("impls.vectorized", cases)[0].backend == "impls.vectorized"  # a module, by its path
+    assert check_isolated("impls.vectorized", cases)[0].backend == "impls.vectorized"  # a module, by its path
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_what_goes_wrong_is_named(
-    name: str, cases: list[Case], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, cases: list[PosedProblem], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body, seconds, quantity, reason = WRONG[name]
     write_backend(tmp_path, f"backend_that_{name}", body)
     monkeypatch.syspath_prepend(tmp_path)
-    failed = [result for result in judge(f"backend_that_{name}", cases, seconds) if result.failure]
+    failed = [result for result in check_isolated(f"backend_that_{name}", cases, seconds) if result.failure]
     assert [result.quantity for result in failed] == [quantity]
     assert failed[0].failure is not None
     assert failed[0].failure.startswith(f"backend_that_{name}")
@@ -71,11 +71,11 @@ def test_what_goes_wrong_is_named(
     ],
 )
 def test_what_cannot_be_imported_is_named(
-    text: str, reason: str, cases: list[Case], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    text: str, reason: str, cases: list[PosedProblem], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "not_importable.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
-    (result,) = judge("not_importable", cases)
+    (result,) = check_isolated("not_importable", cases)
     assert result.quantity == "cannot be loaded"
     assert result.failure is not None
     assert "not_importable: cannot be loaded" in result.failure

@@ -7,7 +7,7 @@ import pytest
 
 from bench import UserError
 from bench.agreement.check import reference, widened
-from bench.agreement.problems import FULL_BATCH_UPDATES, MARGIN, MOST_IMAGES, MOST_UPDATES, trial_of
+from bench.agreement.problems import FULL_BATCH_UPDATES, MARGIN, MOST_IMAGES, MOST_UPDATES, problem_of
 from bench.agreement.rounding import evaluate
 from bench.workloads.cases import FULL_BATCH, MINI_BATCHES, Case
 from data import Digits
@@ -31,36 +31,36 @@ def numbers(images: np.ndarray) -> np.ndarray:
 def test_images_are_the_first_in_order_and_keep_away_from_kinks(case: Case, dtype: DType) -> None:
     case = replace(case, dtype=dtype)
     train = digits_of(1500)
-    trial = trial_of(case, train)
-    check_images(trial.network, trial.images, trial.labels)
-    check_parameters(trial.network, trial.parameters)
-    check_plan_fits(trial.plan, len(trial.labels))
-    assert trial.plan.order is None
-    chosen = numbers(trial.images)
+    problem = problem_of(case, train)
+    check_images(problem.network, problem.images, problem.labels)
+    check_parameters(problem.network, problem.parameters)
+    check_plan_fits(problem.plan, len(problem.labels))
+    assert problem.plan.order is None
+    chosen = numbers(problem.images)
     assert np.all(np.diff(chosen) > 0)
-    assert np.array_equal(trial.labels, train.labels[chosen])
+    assert np.array_equal(problem.labels, train.labels[chosen])
     if case.batch is None:
         assert len(chosen) <= MOST_IMAGES < 1.5 * len(chosen)
-        assert trial.plan.stops.tolist() == [len(chosen)] * FULL_BATCH_UPDATES
+        assert problem.plan.stops.tolist() == [len(chosen)] * FULL_BATCH_UPDATES
     else:
-        assert (trial.plan.stops - trial.plan.starts).tolist() == [case.batch] * MOST_UPDATES
-    first = slice(0, trial.plan.stops[0])
+        assert (problem.plan.stops - problem.plan.starts).tolist() == [case.batch] * MOST_UPDATES
+    first = slice(0, problem.plan.stops[0])
     eps = MARGIN * float(np.finfo(dtype).eps)
-    here = evaluate(trial.network, widened(trial.parameters), trial.images[first], trial.labels[first], eps)
+    here = evaluate(problem.network, widened(problem.parameters), problem.images[first], problem.labels[first], eps)
     assert not here.kinks.any()
 
 
 def test_tolerances_of_the_trials_are_sharp() -> None:
     """One part in a thousand is 8,400 eps of float32: each tensor of a gradient would show it."""
     for case in (FULL_BATCH, MINI_BATCHES):
-        for quantity, expected in reference(trial_of(case, digits_of(1500))).items():
+        for quantity, expected in reference(problem_of(case, digits_of(1500))).items():
             if quantity.startswith(("outputs", "cost", "gradient")):
                 assert expected.allowed < 2000 * 2.0**-23 * np.abs(expected.value).max(), quantity
 
 
 def test_a_shuffled_trial_scatters_the_images_and_names_each_once() -> None:
     plain, shuffled = (
-        trial_of(replace(MINI_BATCHES, order=order, momentum=0.9), digits_of(1500)) for order in ("file", "shuffled")
+        problem_of(replace(MINI_BATCHES, order=order, momentum=0.9), digits_of(1500)) for order in ("file", "shuffled")
     )
     order = shuffled.plan.order
     assert order is not None
@@ -71,22 +71,22 @@ def test_a_shuffled_trial_scatters_the_images_and_names_each_once() -> None:
 
 
 def test_biases_are_not_zero_and_weights_are_the_cases() -> None:
-    trial = trial_of(FULL_BATCH, digits_of(200))
-    for layer, of_case in zip(trial.parameters, FULL_BATCH.parameters(), strict=True):
+    problem = problem_of(FULL_BATCH, digits_of(200))
+    for layer, of_case in zip(problem.parameters, FULL_BATCH.parameters(), strict=True):
         assert np.array_equal(layer.weights, of_case.weights)
         assert np.abs(layer.biases).min() > 0
 
 
 def test_few_images_make_few_updates_and_fewer_than_a_batch_none() -> None:
-    trial = trial_of(MINI_BATCHES, digits_of(130))
-    assert len(trial.plan.starts) <= 2
-    assert trial.plan.stops[-1] == len(trial.labels) > 64
-    assert len(trial_of(replace(MINI_BATCHES, batch=1), digits_of(1)).labels) == 1
+    problem = problem_of(MINI_BATCHES, digits_of(130))
+    assert len(problem.plan.starts) <= 2
+    assert problem.plan.stops[-1] == len(problem.labels) > 64
+    assert len(problem_of(replace(MINI_BATCHES, batch=1), digits_of(1)).labels) == 1
     with pytest.raises(UserError, match="batch 128: expected 1 to 100"):
-        trial_of(MINI_BATCHES, digits_of(100))
+        problem_of(MINI_BATCHES, digits_of(100))
 
 
 def test_a_training_that_rounding_decides_is_refused() -> None:
     wild = replace(MINI_BATCHES, learning_rate=1e4)
     with pytest.raises(UserError, match=r"rounding alone may move .* lower the learning rate"):
-        reference(trial_of(wild, digits_of(600)))
+        reference(problem_of(wild, digits_of(600)))

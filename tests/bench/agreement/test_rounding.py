@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import impls
-from bench.agreement.check import Trial, check, reference, scale_of, widened
+from bench.agreement.check import Problem, check, reference, scale_of, widened
 from bench.agreement.rounding import drift_of_training, evaluate, flat
 from impls.contract import COST_OF_OUTPUT, Array, DType, Layer, Network, Parameters, Plan, zero_velocities
 from impls.initialisation import initial_parameters
@@ -89,8 +89,8 @@ def test_it_explains_no_more_than_a_few_hundred_eps(hidden: Any, output_and_cost
     """A bound that is too wide would let a wrong backend through: one part in a thousand is 8,400 eps of float32."""
     network = Network((784, 30, 10), hidden, *output_and_cost)
     images, labels = digits(N, 784)
-    trial = Trial("wide", network, start(network, "float64"), images, labels, plan_of(1))
-    for quantity, expected in reference(trial).items():
+    problem = Problem("wide", network, start(network, "float64"), images, labels, plan_of(1))
+    for quantity, expected in reference(problem).items():
         of_size = expected.allowed / EPS["float64"] / scale_of(expected.value)
         assert of_size < 2000, quantity
 
@@ -124,10 +124,10 @@ def test_drift_is_how_far_the_reference_moves_when_its_start_moves_by_an_ulp(
 def test_drift_covers_a_hundred_updates(hidden: Any, output_and_cost: Any, dtype: DType) -> None:
     network = Network((12, 6, 4), hidden, *output_and_cost)
     images, labels = digits(N)
-    trial = Trial("long", network, start(network, dtype), images, labels, plan_of(100))
-    expected = reference(trial)
+    problem = Problem("long", network, start(network, dtype), images, labels, plan_of(100))
+    expected = reference(problem)
     for name in ("naive", "vectorized", "minibatch", "numba", "scipy_sparse"):
-        assert [r.failure for r in check(impls.load(name), name, trial, expected) if r.failure] == []
+        assert [r.failure for r in check(impls.load(name), name, problem, expected) if r.failure] == []
 
 
 def test_kinks_are_seen() -> None:

@@ -5,16 +5,16 @@ from typing import Any
 import pytest
 
 from bench.analysis.article import compared, constant_answer, effects, experiment_results, mini_batches, setting_results
-from bench.records.races import Raced
+from bench.records.races import RaceResult
 from bench.workloads.article import EXPERIMENTS, GRIDS, PIXELS, RELU, RELU_DESIGN, Setting, printed
 from tests.helpers.article_records import EITHER, LABELS, course, figure, seen
 
 
-def race(*courses: dict[str, Any], purpose: str = "article", settings: Any = None, **about: Any) -> Raced:
-    usual = {"name": "row", "shows": "", "said": "", "setting": "s", "rounds": 10, "figures": []}
+def race(*courses: dict[str, Any], purpose: str = "article", settings: Any = None, **about: Any) -> RaceResult:
+    usual = {"name": "row", "shows": "", "said": "", "setting": "s", "epochs": 10, "figures": []}
     usual |= {"seconds": 9.0, "check": None, "backend": "quick", "method": "slow", "labels": LABELS}
-    key = {"settings": settings or {"s": {"rounds": 1}}}
-    found = Raced(0, purpose, "", "", key, {}, "quick", "MNIST", None, about=usual | about)
+    key = {"settings": settings or {"s": {"epochs": 1}}}
+    found = RaceResult(0, purpose, "", "", key, {}, "quick", "MNIST", None, about=usual | about)
     found.courses.extend(courses)
     return found
 
@@ -28,13 +28,13 @@ def test_a_printed_number_is_all_that_is_rounded_to_it() -> None:
 def test_a_figure_is_held_where_the_range_of_seeds_has_it() -> None:
     courses = [course(0, 0.5, 0.90), course(1, 0.5, 0.93)]
     found = compared(figure("accuracy", "92.86", 1), courses, LABELS)
-    assert (found.split, found.round, found.values, found.holds) == ("test", 1, [0.90, 0.93], True)
+    assert (found.split, found.epoch, found.values, found.holds) == ("test", 1, [0.90, 0.93], True)
     assert compared(figure("accuracy", "93.00", 1), courses, LABELS).holds  # to its last digit
     above = compared(figure("accuracy", "93.01", 1), courses, LABELS)
     assert (above.holds, above.split) == (False, "test")  # the nearer of both
     below = compared(figure("accuracy", "89.50", 1), courses, LABELS)
     assert (below.holds, below.split) == (True, "train")
-    assert compared(figure("accuracy", "50.00", 1, 0), courses, LABELS).round == 0
+    assert compared(figure("accuracy", "50.00", 1, 0), courses, LABELS).epoch == 0
     assert not compared(figure("accuracy", "50.00", 7), courses, LABELS).holds  # nobody got so far
 
 
@@ -52,7 +52,7 @@ def test_the_score_of_a_constant_answer_is_named() -> None:
 def test_a_row_counts_what_diverged_and_what_collapsed() -> None:
     bad = course(2, 0.1)
     bad["points"][-1] |= {"train": seen(0.1, None), "test": seen(0.1, None, answers=[0, 100, 0])}
-    slow = [course(0, 0, 0, 0, entrant="slow", wall=6.0), course(1, 0, 0, entrant="slow", wall=2.0)]
+    slow = [course(0, 0, 0, 0, participant="slow", wall=6.0), course(1, 0, 0, participant="slow", wall=2.0)]
     (row,) = experiment_results([race(course(1, 0.5, 0.9, 0.9), course(0, 0.5, 0.9), bad, *slow)])
     assert (row.seeds, row.diverged, row.collapsed, row.zeros, row.dead) == (3, 1, {1: 1}, 0.25, [0, 0, 0])
     assert row.times == pytest.approx((10 / 3 * 6, 10 / 3 * 12, 0.5))  # three rounds of ten
@@ -64,7 +64,7 @@ def test_a_row_counts_what_diverged_and_what_collapsed() -> None:
 
 
 def test_settings_that_hold_come_first() -> None:
-    settings = {name: {"rounds": 1} for name in ("far", "near", "untried")}
+    settings = {name: {"epochs": 1} for name in ("far", "near", "untried")}
     courses = [
         course(0, 0.3, setting="far", left=True),
         *(course(s, 0.5, 0.8 + s / 10, setting="near") for s in (0, 1)),
@@ -89,10 +89,10 @@ def test_effects_are_of_the_same_seeds() -> None:
 
 
 def test_mini_batches_a_round_and_to_the_same_accuracy() -> None:
-    slow = course(0, 0, 0, entrant="slow", wall=4.0)
-    few = race(course(0, 0.1, 0.5, 0.9), course(1, 0.1, 0.5, 0.7), slow, name="80, 100 rounds", rounds=100)
+    slow = course(0, 0, 0, participant="slow", wall=4.0)
+    few = race(course(0, 0.1, 0.5, 0.9), course(1, 0.1, 0.5, 0.7), slow, name="80, 100 rounds", epochs=100)
     many = race(
-        course(0, 0.1, 0.7, 0.9), course(1, 0.1, 0.7, 0.8), slow | {"wall": 6.0}, name="80, mini-batches", rounds=5
+        course(0, 0.1, 0.7, 0.9), course(1, 0.1, 0.7, 0.8), slow | {"wall": 6.0}, name="80, mini-batches", epochs=5
     )
     found = mini_batches([few, many])
     assert found
@@ -105,11 +105,11 @@ def test_mini_batches_a_round_and_to_the_same_accuracy() -> None:
 
 def test_a_setting_is_so_many_updates_a_round() -> None:
     for updates, n, starts in ((5, 60_000, 5), (1, 60_000, 1), (600, 60_000, 600), (5, 12, 4)):
-        (plan, *_) = Setting(updates=updates, rounds=2).plans(n)
+        (plan, *_) = Setting(updates=updates, epochs=2).plans(n)
         assert len(plan.starts) == starts
         assert plan.stops[-1] == n
         assert plan.order is None
-    assert list(Setting(rounds=0).plans(100)) == []
+    assert list(Setting(epochs=0).plans(100)) == []
 
 
 def test_what_is_tried_is_told_apart_and_holds_what_was_taken() -> None:

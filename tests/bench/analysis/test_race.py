@@ -5,15 +5,17 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.race import accounts, machine_rate, times_of
-from bench.records.races import Entrant, Process, Raced, Sample
+from bench.analysis.race import machine_rate, resources, times_of
+from bench.records.races import ParticipantResult, Process, RaceResult, Sample
 from bench.tables.race import print_machine
 from bench.timing.floor import flop_of
 
-KEY = {"measure": "round", "sizes": [784, 128, 10], "images": 1000, "dtype": "float32"}
+KEY = {"measure": "epoch", "sizes": [784, 128, 10], "images": 1000, "dtype": "float32"}
 
 
-def entrant(name: str, seconds: float, prepare: float, first: float, cold: float | None, **others: Any) -> Entrant:
+def participant(
+    name: str, seconds: float, prepare: float, first: float, cold: float | None, **others: Any
+) -> ParticipantResult:
     rates: dict[str, Any] = {"gemm": 2e11, "bandwidth": 3e10} if name == "floor" else {"gemm": None, "bandwidth": None}
     images = others.pop("images", 1000)
     processes = [
@@ -21,17 +23,17 @@ def entrant(name: str, seconds: float, prepare: float, first: float, cold: float
         for g, (peak, call) in enumerate([(100, 10), (300, None)])
     ]
     samples = [Sample(g, r, seconds, 1.5 * seconds, 0.5 * seconds) for g in range(2) for r in range(3)]
-    return Entrant(name, name, images, processes=processes, samples=samples, cold=cold)
+    return ParticipantResult(name, name, images, processes=processes, samples=samples, cold=cold)
 
 
-def race_of(*entrants: Entrant, **key: Any) -> Raced:
-    found = Raced(0, "race", "", "", KEY | key, {}, "vectorized", "", None)
-    found.entrants |= {one.name: one for one in entrants}
+def race_of(*participants: ParticipantResult, **key: Any) -> RaceResult:
+    found = RaceResult(0, "race", "", "", KEY | key, {}, "vectorized", "", None)
+    found.participants |= {one.name: one for one in participants}
     return found
 
 
-BASELINE = entrant("vectorized", 1.0, prepare=0.5, first=1.5, cold=1.5)  # 2 s, then 1 s a round
-FLOOR = entrant("floor", 0.25, 0.1, 0.3, None)
+BASELINE = participant("vectorized", 1.0, prepare=0.5, first=1.5, cold=1.5)  # 2 s, then 1 s a round
+FLOOR = participant("floor", 0.25, 0.1, 0.3, None)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +50,7 @@ FLOOR = entrant("floor", 0.25, 0.1, 0.3, None)
 def test_break_even_is_the_round_after_which_all_together_took_less(
     seconds: float, prepare: float, first: float, cold: float | None, rounds: float, rounds_cold: float | None
 ) -> None:
-    found = accounts(race_of(BASELINE, FLOOR, entrant("other", seconds, prepare, first, cold)))
+    found = resources(race_of(BASELINE, FLOOR, participant("other", seconds, prepare, first, cold)))
     assert found["other"].break_even == rounds
     assert found["other"].break_even_cold == rounds_cold
     assert found["vectorized"].break_even is None
@@ -56,15 +58,15 @@ def test_break_even_is_the_round_after_which_all_together_took_less(
 
 
 def test_fewer_images_are_scaled_everywhere() -> None:
-    sampled = entrant("other", 0.1, 0.1, 0.3, 1.0, images=200)
-    found = accounts(race_of(BASELINE, FLOOR, sampled))["other"]
+    sampled = participant("other", 0.1, 0.1, 0.3, 1.0, images=200)
+    found = resources(race_of(BASELINE, FLOOR, sampled))["other"]
     assert (found.prepare, found.first, found.cold) == pytest.approx((0.5, 1.5, 5.0))
     assert found.break_even == 1
     assert times_of(race_of(BASELINE, sampled))["other"] == pytest.approx(0.5)
 
 
 def test_arithmetic_is_held_against_what_the_machine_reached() -> None:
-    found = accounts(race_of(BASELINE, FLOOR))
+    found = resources(race_of(BASELINE, FLOOR))
     dense = 2 * 1000 * (2 * 784 * 128 + 3 * 128 * 10)
     assert found["vectorized"].flop_rate == pytest.approx(dense)
     assert found["vectorized"].share_of_gemm == pytest.approx(dense / 2e11)
@@ -79,13 +81,13 @@ def test_arithmetic_is_held_against_what_the_machine_reached() -> None:
 
 
 def test_outputs_go_forward_only_and_have_no_break_even() -> None:
-    found = accounts(race_of(BASELINE, FLOOR, entrant("other", 0.5, 0, 1, None), measure="outputs"))["other"]
+    found = resources(race_of(BASELINE, FLOOR, participant("other", 0.5, 0, 1, None), measure="outputs"))["other"]
     assert found.flop_rate == pytest.approx(2 * 1000 * (784 * 128 + 128 * 10) / 0.5)
     assert found.break_even is None
 
 
 def test_cpu_and_memory() -> None:
-    found = accounts(race_of(BASELINE))["vectorized"]
+    found = resources(race_of(BASELINE))["vectorized"]
     assert found.cpu == pytest.approx(2.0)
     assert (found.process_peak, found.call_peak) == (300, 10)
 

@@ -78,7 +78,7 @@ def against_first(generations: Sequence[Array]) -> Array:
     return medians(generations, others, [0] * len(others))
 
 
-def race_of(generations: Sequence[Array], number: int) -> statistics.Race:
+def race_of(generations: Sequence[Array], number: int) -> statistics.Samples:
     """One of the simulated races as its samples are kept; the backends are called a, b, c ..."""
     return [[dict(zip("abcdefghi", times, strict=False)) for times in part[number].tolist()] for part in generations]
 
@@ -275,7 +275,7 @@ def test_the_commands_functions_are_what_was_simulated() -> None:
 # By hand -------------------------------------------------------------------------------------------------------------
 
 
-def of_logs(*generations: Sequence[float]) -> statistics.Race:
+def of_logs(*generations: Sequence[float]) -> statistics.Samples:
     """A race of a, which takes 2 s, and b, with these log-ratios."""
     return [[{"a": 2.0, "b": 2.0 * math.exp(log)} for log in generation] for generation in generations]
 
@@ -291,7 +291,7 @@ def numbers(found: statistics.Ratio) -> tuple[float, ...]:
 
 
 def test_a_ratio_by_hand() -> None:
-    race: statistics.Race = [
+    race: statistics.Samples = [
         [{"a": 1.0, "b": 2.0}, {"a": 1.0, "b": 2.0}, {"a": 3.0, "b": 60.0}],  # median of 2, 2, 20
         [{"b": 24.0, "a": 3.0}, {"b": 0.8, "a": 0.1}],  # median of 8, 8
     ]
@@ -351,7 +351,7 @@ def test_an_even_number_of_rounds_has_the_median_between_the_middle_two() -> Non
 
 
 def test_several_comparisons_share_the_error() -> None:
-    race: statistics.Race = [
+    race: statistics.Samples = [
         [{"a": 1.0, "b": b, "c": c, "d": 1.0}] for b, c in [(1.0, 2.0), (1.1, 2.2), (1.2, 1.9), (1.0, 2.1)]
     ]
     rows = statistics.ratios(race, "a")
@@ -397,7 +397,7 @@ def test_a_slowdown_is_sure_and_beyond_the_margin(
 
 def test_ranks_have_ties_that_are_not_transitive() -> None:
     """a and b are not told apart, nor b and c, but a is faster than c; d is slower than all."""
-    race: statistics.Race = [
+    race: statistics.Samples = [
         [{"a": 1.0 + wobble, "b": 1.015 + 20 * wobble, "c": 1.03 - wobble, "d": 2.0}]
         for wobble in (0.001, -0.001, 0.0005, -0.0005, 0.002, -0.002)
     ]
@@ -410,7 +410,7 @@ def test_ranks_have_ties_that_are_not_transitive() -> None:
 
 def test_ranks_without_knowledge_are_all_1() -> None:
     assert statistics.ranks([[{"a": 1.0, "b": 5.0}, {"c": 9.0}]]) == {"a": 1, "b": 1, "c": 1}
-    never_together: statistics.Race = [[{"a": 1.0}, {"b": 5.0}]] * 5
+    never_together: statistics.Samples = [[{"a": 1.0}, {"b": 5.0}]] * 5
     assert statistics.ranks(never_together) == {"a": 1, "b": 1}
     assert statistics.ranks([]) == {}
 
@@ -458,7 +458,7 @@ def test_outliers_of_normal_noise_are_next_to_none() -> None:
 
 
 def test_seconds_by_hand() -> None:
-    race: statistics.Race = [
+    race: statistics.Samples = [
         [{"a": 1.0, "b": 3.0}, {"a": 2.0}, {"a": 4.0}],  # median of a: 2
         [{"a": 8.0}, {"a": 8.0, "b": 3.0}],
     ]
@@ -529,7 +529,7 @@ def test_unequal_numbers_of_identical_samples_are_not_a_difference(noise: float)
 
 def test_only_times_of_one_round_are_paired() -> None:
     """The machine is ten times slower in the second round, in which a is missing."""
-    race: statistics.Race = [[{"a": 1.0, "b": 1.1}, {"b": 11.0}, {"a": 2.0, "b": 2.2}]] * 2
+    race: statistics.Samples = [[{"a": 1.0, "b": 1.1}, {"b": 11.0}, {"a": 2.0, "b": 2.2}]] * 2
     assert [logs.tolist() for logs in statistics.log_ratios(race, "b", "a")] == [pytest.approx([math.log(1.1)] * 2)] * 2
 
 
@@ -601,7 +601,7 @@ def test_a_race_is_precise_when_the_widest_ratio_is() -> None:
 
 
 def test_a_backend_that_died_keeps_what_it_measured() -> None:
-    race: statistics.Race = [
+    race: statistics.Samples = [
         [{"a": 1.0, "b": 2.0, "c": 3.0}, {"a": 1.0, "b": 2.2}],
         [{"a": 1.1, "b": 2.0}, {"a": 1.0, "b": 2.1}],
         [{"a": 1.0}, {"a": 1.0, "b": 2.1}],
@@ -618,7 +618,7 @@ def test_a_backend_that_died_keeps_what_it_measured() -> None:
 
 @pytest.mark.parametrize("time", [0.0, -1.0, math.nan, math.inf])
 def test_times_that_are_none_are_refused(time: float) -> None:
-    race: statistics.Race = [[{"a": 1.0, "b": time}]]
+    race: statistics.Samples = [[{"a": 1.0, "b": time}]]
     with pytest.raises(ValueError, match="b and a: expected finite numbers above 0, found"):
         statistics.ratio(race, "b", "a")
     with pytest.raises(ValueError, match="b: expected finite numbers above 0"):
@@ -638,9 +638,9 @@ def test_an_exponent_needs_different_sizes(sizes: list[float], times: list[float
 
 def two_races(
     rng: np.random.Generator, true: float, generations: tuple[int, int], noise: tuple[float, float]
-) -> list[statistics.Race]:
+) -> list[statistics.Samples]:
     """A backend and a yardstick, before and after; after, the machine is twice as slow and the backend changed."""
-    races: list[statistics.Race] = []
+    races: list[statistics.Samples] = []
     for number, (n, sd) in enumerate(zip(generations, noise, strict=True)):
         factor = (true if number else 1.0) * np.exp(sd * rng.standard_normal(n))
         races.append([[{"a": (1 + number) * f, "floor": 0.5 * (1 + number)}] for f in factor])

@@ -11,7 +11,7 @@ import pytest
 import bench
 from bench.__main__ import main
 from bench.analysis import target
-from bench.analysis.accuracy import outcomes
+from bench.analysis.accuracy import times_to_accuracy
 from bench.analysis.tune import TunedTraining, hopeless, reaches
 from bench.commands import accuracy
 from bench.commands.accuracy import chosen_recipes
@@ -66,26 +66,28 @@ def test_trainings_in_turns_and_what_they_reach(folder: Path, capsys: pytest.Cap
     for name in ("minibatch", "vectorized"):
         assert re.search(rf"^{name} +1?\d\d\.\d\d% +1?\d\d\.\d\d% +100% of 3 +[\d.e-]+ ", out, re.MULTILINE), out
     trainings = records(folder, "training")
-    assert {(entry["generation"], entry["entrant"]) for entry in trainings} == {
+    assert {(entry["generation"], entry["participant"]) for entry in trainings} == {
         (seed, name) for seed in range(3) for name in ("minibatch", "vectorized")
     }
     assert {entry["updates"] for entry in trainings} == {90}
-    by_seed = {(entry["generation"], entry["entrant"]): entry["accuracy"] for entry in trainings}
+    by_seed = {(entry["generation"], entry["participant"]): entry["accuracy"] for entry in trainings}
     for seed in range(3):
         assert by_seed[seed, "minibatch"] == pytest.approx(by_seed[seed, "vectorized"], abs=0.02)
     for entry in records(folder, "curve"):
-        assert entry["passes"][0] == 0
-        assert entry["passes"][-1] == 3
-        assert entry["accuracy"][-1] == pytest.approx(by_seed[entry["seed"], entry["entrant"]], abs=0.01)
-        assert len(entry["cost"]) == len(entry["passes"])
+        assert entry["epochs"][0] == 0
+        assert entry["epochs"][-1] == 3
+        assert entry["accuracy"][-1] == pytest.approx(by_seed[entry["seed"], entry["participant"]], abs=0.01)
+        assert len(entry["cost"]) == len(entry["epochs"])
         assert 0 < entry["cost"][-1] < entry["cost"][0]
     (found,) = races_of(read_records(folder / "found.jsonl")[0])
     assert (found.target, found.recipe, found.key["batch"], found.left_out) == (0.9, "easy", 20, {})
-    assert {row.name for row in outcomes(found)} == set(found.entrants) == {"minibatch", "vectorized"}
-    course, *others = found.entrants["minibatch"].courses
+    assert {row.name for row in times_to_accuracy(found)} == set(found.participants) == {"minibatch", "vectorized"}
+    course, *others = found.participants["minibatch"].courses
     assert len(others) == CURVES - 1
     assert course.seconds[0] == 0
-    assert course.cost == next(entry["cost"] for entry in records(folder, "curve") if entry["entrant"] == "minibatch")
+    assert course.cost == next(
+        entry["cost"] for entry in records(folder, "curve") if entry["participant"] == "minibatch"
+    )
     (header,) = records(folder, "race")
     assert (header["target"], header["recipe"], header["purpose"]) == (0.9, "easy", "accuracy")
 
@@ -95,24 +97,24 @@ def test_a_recipe_with_masks_learns_and_has_a_curve(
     members: int, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     network = relu(784, 8 * members, 10)
-    masked = nesterov("masked", network, 20, 3, 0.1, "for a test", mask=0.3, members=members)
-    monkeypatch.setattr(accuracy, "RECIPES", {"masked": masked})
+    with_dropout = nesterov("masked", network, 20, 3, 0.1, "for a test", input_dropout=0.3, members=members)
+    monkeypatch.setattr(accuracy, "RECIPES", {"masked": with_dropout})
     assert run(folder, "--recipe", "masked", "--target", "90") == 0
     assert "30% of the pixels masked" in " ".join(capsys.readouterr().out.split())
     assert {entry["updates"] for entry in records(folder, "training")} == {90 * members}
     assert all(entry["accuracy"] > 0.9 for entry in records(folder, "training"))
     curve, *others = records(folder, "curve")
     assert [entry["seed"] for entry in (curve, *others)] == list(range(CURVES))
-    assert curve["passes"] == list(range(3 * members + 1))
+    assert curve["epochs"] == list(range(3 * members + 1))
 
 
 def test_a_part_of_a_pass_has_one_mask_in_its_curve_as_well(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    masked = nesterov("masked", relu(784, 8, 10), 20, 0.5, 0.1, "for a test", mask=0.3)
-    monkeypatch.setattr(accuracy, "RECIPES", {"masked": masked})
+    with_dropout = nesterov("masked", relu(784, 8, 10), 20, 0.5, 0.1, "for a test", input_dropout=0.3)
+    monkeypatch.setattr(accuracy, "RECIPES", {"masked": with_dropout})
     assert run(folder, "--recipe", "masked", "--target", "10") == 0
     trained = {entry["generation"]: entry["accuracy"] for entry in records(folder, "training")}
     for curve in records(folder, "curve"):
-        assert curve["passes"] == [0, 0.5]
+        assert curve["epochs"] == [0, 0.5]
         assert curve["accuracy"][-1] == trained[curve["seed"]]
 
 
@@ -152,7 +154,7 @@ def test_who_fails_is_named_and_the_others_go_on(
     assert run(folder, "--backend", "failing_backend", "--target", "90") == 1
     out = capsys.readouterr().out
     assert "left out: failing_backend: RuntimeError: not today" in out
-    assert {entry["entrant"] for entry in records(folder, "training")} == {"minibatch"}
+    assert {entry["participant"] for entry in records(folder, "training")} == {"minibatch"}
 
 
 @pytest.mark.parametrize(

@@ -52,8 +52,8 @@ def test_all_backends_agree_and_each_number_is_in_the_file(folder: Path, capsys:
     record: dict[str, Any] = json.loads((folder / "agree.json").read_text())
     assert record["data_sha256"]
     assert record["machine"]["libraries"]["numpy"] == np.__version__
-    trials = {(result["trial"], result["dtype"]) for result in record["agreement"]}
-    assert len(trials) == 6
+    problems = {(result["problem"], result["dtype"]) for result in record["agreement"]}
+    assert len(problems) == 6
     for name in impls.available():
         of_backend = [result for result in record["agreement"] if result["backend"] == name]
         assert len(of_backend) == 6 * 15  # outputs, cost and costs; gradient, parameters, velocities of two layers

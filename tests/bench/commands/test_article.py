@@ -20,7 +20,7 @@ from bench.records.files import read
 from bench.records.journal import Journal
 from bench.timing import threads
 from bench.training.article_worker import share_overflowing
-from bench.training.metrics import mean_cost, share_correct
+from bench.training.metrics import accuracy, mean_cost
 from bench.workloads.article import TEST, Change, Experiment, Grid, Screen, Setting, printed
 from data import Digits, mnist
 from impls.contract import Layer
@@ -36,7 +36,7 @@ def train(*a):  # the first call is of one round, to compile
         raise RuntimeError("not today")
     return train_as_usual(*a)
 """
-SMALL = Setting((784, 8, 10), pixel_scale=1 / 255, rounds=3)
+SMALL = Setting((784, 8, 10), pixel_scale=1 / 255, epochs=3)
 RELU = replace(SMALL, hidden="relu", output="relu", learning_rate=0.1)
 DEAD = replace(RELU, learning_rate=1e6)  # after one update no output is above 0 for any image
 WILD = replace(SMALL, hidden="relu", output="softmax", learning_rate=1e30)
@@ -97,7 +97,7 @@ def test_rows_beside_the_article(
     assert learns.method_times
     assert learns.article == 12.5
     assert learns.ratio
-    shares = [entry["rounds"] for entry in records(folder, "course") if entry["entrant"] == "vectorized, float64"]
+    shares = [entry["epochs"] for entry in records(folder, "course") if entry["participant"] == "vectorized, float64"]
     assert sorted(shares) == [1, 2]  # together one training
     assert dies.method_times is None
 
@@ -106,14 +106,14 @@ def test_what_is_recorded_is_what_the_network_does(folder: Path, monkeypatch: py
     monkeypatch.setattr(article, "EXPERIMENTS", (row("learns", SMALL),))
     assert run(folder, "--backend", "vectorized", seeds=1) == 0
     (course,) = records(folder, "course")
-    assert [point["round"] for point in course["points"]] == [0, 1, 2, 3]
+    assert [point["epoch"] for point in course["points"]] == [0, 1, 2, 3]
     digits, backend = data.load(str(folder / "digits")), impls.load("vectorized")
     first = SMALL.parameters(0, "float32")
     for name, split in (("train", digits.train), ("test", digits.test)):
         prepared = backend.prepare(SMALL.network, split.images, None, "float32")
         outputs = backend.outputs(SMALL.network, first, prepared)
         seen = course["points"][0][name]
-        assert seen["accuracy"] == share_correct(outputs, split.labels)
+        assert seen["accuracy"] == accuracy(outputs, split.labels)
         assert seen["answers"] == [int((outputs.argmax(axis=1) == digit).sum()) for digit in range(10)]
         assert seen["confidence"] == pytest.approx(outputs[0, split.labels[0]], rel=1e-5)
         z = (split.images / 255) @ first[0].weights.astype("float64")
@@ -121,7 +121,7 @@ def test_what_is_recorded_is_what_the_network_does(folder: Path, monkeypatch: py
         assert seen["largest"] == pytest.approx(outputs.max(), rel=1e-5)
         if name == "train":
             last = outputs[240:]  # of five updates
-            assert course["points"][0]["last"]["accuracy"] == share_correct(last, split.labels[240:])
+            assert course["points"][0]["last"]["accuracy"] == accuracy(last, split.labels[240:])
             assert course["points"][0]["last"]["cost"] == pytest.approx(
                 mean_cost(SMALL.network, last, split.labels[240:]), rel=1e-5
             )
@@ -163,16 +163,16 @@ def test_it_goes_on_after_the_finished_seeds(
 
 
 def test_a_file_with_a_broken_training_is_told_in_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(article, "EXPERIMENTS", (row("nothing", replace(SMALL, rounds=0)),))
+    monkeypatch.setattr(article, "EXPERIMENTS", (row("nothing", replace(SMALL, epochs=0)),))
     assert run(folder, seeds=1) == 0
     path = folder / "found.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     faults: tuple[dict[str, Any], ...] = (
         {"points": []},
-        {"entrant": "nobody"},
+        {"participant": "nobody"},
         {"seed": -1},
         {"wall": "long"},
-        {"points": [{"round": 0, "check": {"wall": 1}, "train": {}}]},
+        {"points": [{"epoch": 0, "check": {"wall": 1}, "train": {}}]},
     )
     for broken in faults:
         changed = [entry | broken if entry["kind"] == "course" else entry for entry in lines]

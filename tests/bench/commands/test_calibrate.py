@@ -16,10 +16,10 @@ from bench.analysis.calibrate import AGAIN, GENERATIONS, ITSELF, SLOWDOWNS, verd
 from bench.analysis.compare import AFTER, BEFORE, changes
 from bench.experiments.calibrate import BACKEND
 from bench.records.files import ResultSet, read
-from bench.records.races import Entrant, Process, Raced, Sample
+from bench.records.races import ParticipantResult, Process, RaceResult, Sample
 from bench.tables.compare import print_revisions
 from bench.timing import threads
-from bench.timing.worker import Task, slowed, work_of
+from bench.timing.worker import TimingTask, slowed, work_of
 from bench.workloads.cases import MINI_BATCHES
 from data import Digits, mnist
 from impls.contract import Plan, check_plan_fits
@@ -27,16 +27,16 @@ from impls.contract import Plan, check_plan_fits
 NOISE = 0.005  # of a generation's median, relative
 
 
-def raced(generations: int, true: dict[str, float], seed: int = 0) -> Raced:
+def raced(generations: int, true: dict[str, float], seed: int = 0) -> RaceResult:
     """A race of many generations in which everyone takes so many times as long."""
     rng = np.random.default_rng(seed)
-    found = Raced(0, "calibrate", "", "", {"images": 1}, {}, ITSELF, "", None)
+    found = RaceResult(0, "calibrate", "", "", {"images": 1}, {}, ITSELF, "", None)
     for name, factor in true.items():
         samples = [
             Sample(g, 0, factor * float(np.exp(NOISE * rng.standard_normal())), 0.0, 0.0) for g in range(generations)
         ]
         process = Process(0, 0.0, 0.0, {}, None, None, None, None)
-        found.entrants[name] = Entrant(name, "minibatch", 1, processes=[process], samples=samples)
+        found.participants[name] = ParticipantResult(name, "minibatch", 1, processes=[process], samples=samples)
     return found
 
 
@@ -63,11 +63,11 @@ def test_a_false_alarm_counts_whichever_of_the_two_is_called_slower() -> None:
 
 def test_what_starting_first_does_is_no_slowdown_and_hides_none() -> None:
     found = raced(40, {ITSELF: 1.0, AGAIN: 1.0, "5 % more": 1.05})
-    names = list(found.entrants)
+    names = list(found.participants)
     for generation in range(40):
         first = found.first[generation] = names[generation % 3]
-        sample = found.entrants[first].samples[generation]
-        found.entrants[first].samples[generation] = replace(sample, wall=1.1 * sample.wall)
+        sample = found.participants[first].samples[generation]
+        found.participants[first].samples[generation] = replace(sample, wall=1.1 * sample.wall)
     assert [row.share for row in verdicts([found], generations=10)] == [0.0, 1.0]
     found.first = {}
     assert [row.share for row in verdicts([found], generations=10)] != [0.0, 1.0]
@@ -78,8 +78,8 @@ def test_compare_and_its_report_tell_the_first_place_apart() -> None:
     found.baseline = BEFORE
     for generation in range(16):
         first = found.first[generation] = (BEFORE, AFTER)[generation % 2]
-        sample = found.entrants[first].samples[generation]
-        found.entrants[first].samples[generation] = replace(sample, wall=1.2 * sample.wall)
+        sample = found.participants[first].samples[generation]
+        found.participants[first].samples[generation] = replace(sample, wall=1.2 * sample.wall)
     assert print_revisions(Console(quiet=True), [found], 0.02)
     (ratio,) = changes(ResultSet(Path("x"), "", {}, "", None, races=[found])).values()
     assert ratio is not None
@@ -103,7 +103,7 @@ def test_a_slowdown_is_so_many_more_images(again: float, stops: list[int], tmp_p
             plans.append(plan)
 
     case = replace(MINI_BATCHES, batch=10, order="shuffled")
-    work_of(Task("any", "round", case, tmp_path, images=95, n_threads=1, again=again), Telling, None)()
+    work_of(TimingTask("any", "epoch", case, tmp_path, images=95, n_threads=1, again=again), Telling, None)()
     (plan,) = plans
     check_plan_fits(plan, 95)
     assert plan.stops.tolist() == [*range(10, 100, 10), 95, *stops]
@@ -139,7 +139,7 @@ def test_the_command_leaves_a_file_that_counts(folder: Path, capsys: pytest.Capt
     out = capsys.readouterr().out
     (path,) = (folder / "results").glob("calibrate-*.jsonl")
     records = [json.loads(line) for line in path.read_text().splitlines()]
-    assert {entry["entrant"] for entry in records if entry["kind"] == "sample"} == {ITSELF, AGAIN, *SLOWDOWNS}
+    assert {entry["participant"] for entry in records if entry["kind"] == "sample"} == {ITSELF, AGAIN, *SLOWDOWNS}
     assert re.search(r"^itself again +1\.000 +[\d.]+% +[\d.]+% to [\d.]+% +1$", out, re.MULTILINE), out
     (found,) = read(path).races
     assert found.purpose == "calibrate"

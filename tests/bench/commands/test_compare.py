@@ -91,7 +91,7 @@ def test_a_slow_revision_is_found_and_each_runs_its_own_backends(
     assert main(["compare", "right", "slow", *QUICK, "--generations", "3"]) == 1
     out = capsys.readouterr().out
     assert re.search(r"^minibatch +\d+\.\d+ +[\d.]+ to [\d.]+ +slower$", out, re.MULTILINE), out
-    lines = {(entry["entrant"], entry["lines_of_code"]) for entry in records_of(out) if entry["kind"] == "process"}
+    lines = {(entry["participant"], entry["lines_of_code"]) for entry in records_of(out) if entry["kind"] == "process"}
     assert len(lines) == 2  # two sources, each always with its own name
     assert main(["compare", "right", "slow", *QUICK, "--margin", "1000"]) == 0
     assert "slower" not in re.findall(r"^minibatch.*$", capsys.readouterr().out, re.MULTILINE)[0]

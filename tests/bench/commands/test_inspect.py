@@ -10,7 +10,7 @@ import pytest
 from bench import UserError
 from bench.__main__ import main
 from bench.records.files import read
-from bench.records.inspection import Portrait, portrait, write
+from bench.records.inspection import Inspection, inspection, write
 from bench.tables.inspection import INSPECTION_FIGURES, images_shown
 from bench.training.saved import save_network
 from impls.contract import Layer, Network, Parameters
@@ -43,7 +43,7 @@ def found(wrong: int = 3, n: int = 40) -> tuple[dict[str, Any], np.ndarray]:
     outputs = np.full((n, 10), 0.01)
     outputs[np.arange(n), np.where(np.arange(n) < wrong, (labels + 1) % 10, labels)] = 0.5 + 0.01 * np.arange(n)
     weights = rng.standard_normal((16, 5)).astype(np.float32)
-    return portrait(images, labels, outputs, (Layer(weights, np.zeros(5, np.float32)),)), images
+    return inspection(images, labels, outputs, (Layer(weights, np.zeros(5, np.float32)),)), images
 
 
 def written(folder: Path, **changes: Any) -> Path:
@@ -51,8 +51,8 @@ def written(folder: Path, **changes: Any) -> Path:
     return folder / "network.json"
 
 
-def portrait_in(path: Path) -> Portrait:
-    there = read(path).portrait
+def portrait_in(path: Path) -> Inspection:
+    there = read(path).inspection
     assert there is not None
     return there
 
@@ -74,9 +74,9 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 def test_what_cannot_be_drawn_is_refused() -> None:
     layers: Parameters = (Layer(np.zeros((15, 2)), np.zeros(2)),)
     with pytest.raises(UserError, match="expected square"):
-        portrait(np.zeros((2, 15), np.uint8), np.zeros(2, np.int64), np.zeros((2, 10)), layers)
+        inspection(np.zeros((2, 15), np.uint8), np.zeros(2, np.int64), np.zeros((2, 10)), layers)
     with pytest.raises(UserError, match="expected finite"):
-        portrait(np.zeros((2, 16), np.uint8), np.zeros(2, np.int64), np.full((2, 10), np.nan), layers)
+        inspection(np.zeros((2, 16), np.uint8), np.zeros(2, np.int64), np.full((2, 10), np.nan), layers)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     network = Network((784, 4, 10), "relu", "softmax", "cross_entropy")
     save_network(tmp_path / "m.npz", network, initial_parameters(network, "he_normal", 0, "float32"))
     out = tmp_path / "portrait.json"
-    arguments = ["portrait", str(tmp_path / "m.npz"), "--data", "builtin", "--results", str(out)]
+    arguments = ["inspection", str(tmp_path / "m.npz"), "--data", "builtin", "--results", str(out)]
     assert main(arguments) == 0
     said = capsys.readouterr().out
     there = portrait_in(out)

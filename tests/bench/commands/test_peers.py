@@ -13,19 +13,19 @@ from bench.__main__ import main
 from bench.analysis.peers import peer_ratios_of
 from bench.experiments import race
 from bench.experiments.peers import installed_peers
-from bench.records.races import Entrant, Process, Raced, Sample, races_of
+from bench.records.races import ParticipantResult, Process, RaceResult, Sample, races_of
 from bench.timing import threads
 from data import Digits, mnist
 
 
-def raced(way: str, seconds: dict[str, float], prepare: dict[str, float]) -> Raced:
+def raced(way: str, seconds: dict[str, float], prepare: dict[str, float]) -> RaceResult:
     """Three generations of two rounds in which everybody takes the same, with images that took so long to prepare."""
-    found = Raced(0, "peers", "", "", {"images": 100, "batch": 32}, {}, "ours", "MNIST", None, about={"way": way})
+    found = RaceResult(0, "peers", "", "", {"images": 100, "batch": 32}, {}, "ours", "MNIST", None, about={"way": way})
     for name, wall in seconds.items():
-        entrant = found.entrants[name] = Entrant(name, name, 100)
+        participant = found.participants[name] = ParticipantResult(name, name, 100)
         for generation in range(3):
-            entrant.processes.append(Process(generation, prepare[name], 1.0, {}, None, None, None, None))
-            entrant.samples += [Sample(generation, number, wall, wall, 0.0) for number in range(2)]
+            participant.processes.append(Process(generation, prepare[name], 1.0, {}, None, None, None, None))
+            participant.samples += [Sample(generation, number, wall, wall, 0.0) for number in range(2)]
     return found
 
 

@@ -16,7 +16,7 @@ import bench
 import impls
 from bench.commands import pipeline
 from bench.commands.pipeline import first_table, run
-from bench.experiments.inspection import portray_one
+from bench.experiments.inspection import inspect_one
 from bench.records.files import read
 from data import Dataset, Digits, mnist
 
@@ -113,8 +113,8 @@ def test_exit_code_tells_of_any_failure(
 
 
 def test_a_network_is_portrayed_for_the_report(small: Dataset, tmp_path: Path) -> None:
-    portray_one(small, tmp_path / "network.json")
-    found = read(tmp_path / "network.json").portrait
+    inspect_one(small, tmp_path / "network.json")
+    found = read(tmp_path / "network.json").inspection
     assert found is not None
     assert found.source == "minibatch, 5 rounds of mini-batches of 128"
     assert sum(map(sum, found.confusion)) == len(small.test.labels)
@@ -158,7 +158,7 @@ def test_from_benchmarks_to_report(small: Dataset, tmp_path: Path) -> None:
     assert found.notice is not None
     assert "not MNIST" in found.notice
     for measurement in found.measurements:
-        if measurement.quantity in ("round", "floor"):
+        if measurement.quantity in ("epoch", "floor"):
             assert len(measurement.samples) == len(measurement.user_samples) == 5
             assert measurement.of_images == N_TRAIN
             assert measurement.threads

@@ -13,7 +13,7 @@ from bench import UserError
 from bench.__main__ import main
 from bench.commands.predict import as_mnist, read_grey
 from bench.training.saved import save_network
-from bench.workloads.plans import rounds_of_plans
+from bench.workloads.plans import plans_by_epoch
 from impls import vectorized
 from impls.contract import COST_OF_OUTPUT, Activation, Layer, Network, Output, zero_velocities
 from impls.initialisation import initial_parameters
@@ -235,7 +235,7 @@ def saved(tmp_path: Path, pictures: NDArray[np.uint8]) -> Path:
     network = Network((784, 10), output="softmax", cost="cross_entropy")
     state = zero_velocities(initial_parameters(network, "lecun_normal", 0, "float32"))
     prepared = vectorized.prepare(network, pictures.reshape(10, 784), np.arange(10), "float32")
-    for plan in rounds_of_plans(10, None, rounds=30, learning_rate=0.1):
+    for plan in plans_by_epoch(10, None, epochs=30, learning_rate=0.1):
         state, _ = vectorized.train(network, state, prepared, plan)
     save_network(tmp_path / "network.npz", network, state.parameters)
     return tmp_path / "network.npz"

@@ -24,10 +24,10 @@ from bench.commands.parser import make_parser
 from bench.experiments import race
 from bench.experiments.race import SAMPLED, begin_race, header_of_race, rounds_per_generation
 from bench.records.journal import Journal
-from bench.records.races import Entrant, Process, Raced, Sample
+from bench.records.races import ParticipantResult, Process, RaceResult, Sample
 from bench.tables.race import print_race
 from bench.timing import threads
-from bench.timing.session import Race
+from bench.timing.session import Session
 from data import Digits, mnist
 
 pytestmark = pytest.mark.usefixtures("without_rates")
@@ -134,7 +134,7 @@ def key_of(arguments: list[str]) -> dict[str, Any]:
 def test_order_momentum_dtype_and_measure_reach_the_plan_and_the_entrants(folder: Path) -> None:
     """A backend that fails by telling what it was asked for."""
     (folder / "telling.py").write_text(TELLING)
-    asked = ["--measure", "round", "--order", "shuffled", "--momentum", "0.5", "--dtype", "float64", "--threads", "1"]
+    asked = ["--measure", "epoch", "--order", "shuffled", "--momentum", "0.5", "--dtype", "float64", "--threads", "1"]
     environment = os.environ | {"PYTHONPATH": str(folder)}
     command = [sys.executable, "-m", "bench", "race", *QUICK, *asked, "--backend", "telling"]
     path = folder / "told.jsonl"
@@ -152,7 +152,7 @@ def test_outputs_are_of_the_test_images(folder: Path, capsys: pytest.CaptureFixt
     code, records = run(folder, "--measure", "outputs", "--images", "70")
     assert code == 0
     processes = of_kind(records, "process")
-    assert {entry["entrant"] for entry in processes} == {"minibatch", "vectorized", "floor"}
+    assert {entry["participant"] for entry in processes} == {"minibatch", "vectorized", "floor"}
     assert {entry["images"] for entry in processes} == {70}
     assert "70 images" in capsys.readouterr().out
 
@@ -170,13 +170,13 @@ def test_it_stops_when_all_is_known_or_the_budget_is_spent(
 ) -> None:
     rng = np.random.default_rng(1)
 
-    def measured(running: Race, generation: int) -> None:
+    def measured(running: Session, generation: int) -> None:
         for name in running.tasks:
-            running.tell("process", generation=generation, entrant=name, **PROCESS)
+            running.tell("process", generation=generation, participant=name, **PROCESS)
         for number in range(running.rounds):
             for name, seconds in (("minibatch", 0.2), ("vectorized", 0.3), ("floor", 0.1)):
                 wall = seconds * np.exp(0.02 * rng.standard_normal())
-                where = {"generation": generation, "round": number, "entrant": name}
+                where = {"generation": generation, "round": number, "participant": name}
                 running.tell("sample", wall=wall, user=wall, system=0.0, **where)
         running.tell("generation", generation=generation, seconds=10.0, stolen=0.0, load_before=0.0, load_after=0.0)
 
@@ -201,9 +201,9 @@ PROCESS = {
 
 
 def test_rounds_seed_and_baseline_reach_the_race(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found: list[Race] = []
+    found: list[Session] = []
 
-    def seen(running: Race, generation: int) -> None:
+    def seen(running: Session, generation: int) -> None:
         found.append(running)
         running.failures |= dict.fromkeys(running.tasks, "enough was seen")
 
@@ -216,19 +216,19 @@ def test_rounds_seed_and_baseline_reach_the_race(folder: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    ("entrants", "images", "rounds"),
+    ("participants", "images", "rounds"),
     [(5, 12_000, 12), (5, 60_000, 6), (13, 12_000, 6), (3, 12_000, 20), (5, 6_000, 24), (2, 128, 24)],
 )
-def test_generations_last_about_as_long_whatever_is_raced(entrants: int, images: int, rounds: int) -> None:
-    assert rounds_per_generation(entrants, images) == rounds
+def test_generations_last_about_as_long_whatever_is_raced(participants: int, images: int, rounds: int) -> None:
+    assert rounds_per_generation(participants, images) == rounds
 
 
 def test_where_the_baseline_fails_there_are_no_ratios(capsys: pytest.CaptureFixture[str]) -> None:
     found = raced(noise_of(), 1.0)
-    found.key |= {"measure": "round", "sizes": [784, 10]}
-    for entrant in found.entrants.values():
-        entrant.processes.append(Process(0, 0.1, 0.2, {}, None, None, None, None))
-    found.entrants["naive"].failure = found.left_out["naive"] = "naive: died"
+    found.key |= {"measure": "epoch", "sizes": [784, 10]}
+    for participant in found.participants.values():
+        participant.processes.append(Process(0, 0.1, 0.2, {}, None, None, None, None))
+    found.participants["naive"].failure = found.left_out["naive"] = "naive: died"
     print_race(Console(width=80), found, looked=True)
     out = capsys.readouterr().out
     assert re.search(r"^numba +1 +0\.1 *$", out, re.MULTILINE), out
@@ -254,12 +254,12 @@ def test_a_gradient_is_of_one_batch(batch: str, images: int, folder: Path) -> No
     assert task_images(folder, asked, "naive", "numba") == {"naive": images, "numba": images}
 
 
-def raced(noise: dict[str, Any], drift: float) -> Raced:
+def raced(noise: dict[str, Any], drift: float) -> RaceResult:
     """Two generations of two entrants, of whom one drifts."""
-    found = Raced(0, "race", "", "", {"images": 1}, {}, "naive", "", None, generations=[noise], load=noise["load"])
+    found = RaceResult(0, "race", "", "", {"images": 1}, {}, "naive", "", None, generations=[noise], load=noise["load"])
     for name, factor in (("naive", 1.0), ("numba", drift)):
         samples = [Sample(generation, 0, 0.1 * factor**generation, 0.1, 0.0) for generation in range(2)]
-        found.entrants[name] = Entrant(name, name, images=1, samples=samples)
+        found.participants[name] = ParticipantResult(name, name, images=1, samples=samples)
     return found
 
 
@@ -338,8 +338,8 @@ def test_a_cold_call_finds_no_compiled_code(
     monkeypatch.setenv("COLUMNS", "100")  # at 80 a name may go over two lines, by how many digits the times have
     code, records = run(folder, "--backend", "compiling", "--cold")
     assert code == 0
-    cold = {entry["entrant"]: entry["first"]["wall"] for entry in of_kind(records, "cold")}
-    first = {entry["entrant"]: entry["first"]["wall"] for entry in of_kind(records, "process")}
+    cold = {entry["participant"]: entry["first"]["wall"] for entry in of_kind(records, "cold")}
+    first = {entry["participant"]: entry["first"]["wall"] for entry in of_kind(records, "process")}
     assert set(cold) == {"minibatch", "vectorized", "compiling"}
     assert cold["compiling"] > first["compiling"]
     assert re.search(
@@ -436,7 +436,7 @@ def test_who_disagrees_is_not_timed_and_the_exit_code_says_so(
     code, records = run(folder, "--backend", "wrong_outputs")
     assert code == 1
     assert "left out: wrong_outputs, batches of 10, float32: outputs is" in capsys.readouterr().out
-    assert {entry["entrant"] for entry in of_kind(records, "sample")} == {"minibatch", "vectorized", "floor"}
+    assert {entry["participant"] for entry in of_kind(records, "sample")} == {"minibatch", "vectorized", "floor"}
 
 
 def test_a_baseline_that_disagrees_ends_it_and_one_who_denies_does_not(
@@ -454,7 +454,7 @@ def test_a_baseline_that_disagrees_ends_it_and_one_who_denies_does_not(
     assert "left out: denying_all, batches of 10, float32: has no train: not today" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("measure", "runs"), [("round", True), ("gradient", False)])
+@pytest.mark.parametrize(("measure", "runs"), [("epoch", True), ("gradient", False)])
 def test_what_a_backend_lacks_keeps_it_out_only_where_it_is_measured(
     measure: str, runs: bool, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -465,7 +465,7 @@ def test_what_a_backend_lacks_keeps_it_out_only_where_it_is_measured(
     monkeypatch.syspath_prepend(folder)
     code, records = run(folder, "--backend", "no_gradients", "--measure", measure)
     assert code == 0
-    assert ("no_gradients" in {entry["entrant"] for entry in of_kind(records, "sample")}) == runs
+    assert ("no_gradients" in {entry["participant"] for entry in of_kind(records, "sample")}) == runs
     said = "left out: no_gradients, batches of 10, float32: has no gradients: not today"
     assert (said in capsys.readouterr().out) == (not runs)
 
@@ -477,7 +477,7 @@ def test_what_a_backend_lacks_keeps_it_out_only_where_it_is_measured(
         (["--baseline", "vectorised"], "did you mean 'vectorized'?"),
         (["--images", "151"], "151 images: expected at most 150"),
         (["--batch", "61"], "batch 61: expected 1 to 60"),
-        (["--batch", "home"], "--batch home: expected a number of images"),
+        (["--batch", "batch_size"], "--batch home: expected a number of images"),
         (["--results", __file__], "expected a JSON record a line"),
         (["--sweep", "batch"], "expected batch=…"),
         (["--sweep", "speed=1,2"], "expected batch=…"),

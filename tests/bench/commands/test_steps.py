@@ -37,8 +37,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(target, "LEAST_SEEDS", 2)
     monkeypatch.setenv("COLUMNS", "140")
     fast = nesterov("fast", TINY, 20, 3, 0.1, "for a test")
-    slow = replace(fast, name="slow", batch=200, passes=60, fall="constant", momentum=0.0, order="file")
-    never = replace(slow, name="never", learning_rate=1e-6, passes=2)
+    slow = replace(fast, name="slow", batch=200, epochs=60, schedule="constant", momentum=0.0, order="file")
+    never = replace(slow, name="never", learning_rate=1e-6, epochs=2)
 
     def ways(seeds: int, slow_seeds: int) -> list[Step]:
         return [
@@ -80,8 +80,8 @@ def test_a_waterfall_has_factors_where_the_target_was_reached(folder: Path, caps
     for curve in slowly.curves:
         assert curve.accuracy[-1] >= 0.9417 > curve.accuracy[-2]  # it ends where it first reaches it
         assert curve.seconds == sorted(curve.seconds)
-        assert curve.passes[:2] == [0, pytest.approx(1 / 3)]
-    assert slowly.passes == pytest.approx(sum(curve.passes[-1] for curve in slowly.curves) / 2)
+        assert curve.epochs[:2] == [0, pytest.approx(1 / 3)]
+    assert slowly.epochs == pytest.approx(sum(curve.epochs[-1] for curve in slowly.curves) / 2)
     assert run(folder, "waterfall", "--seeds", "3", "--slow-seeds", "2") == 0
     assert [e for e in read_records(folder / "found.jsonl")[0] if e["kind"] == "training"] == [
         e for e in records if e["kind"] == "training"
@@ -115,13 +115,13 @@ def test_batches_take_the_rates_that_were_chosen_on_held_out_images(
     assert run(folder, "batches", *usual, "--choose") == 0
     chosen = json.loads((folder / "batches.json").read_text())
     assert {batch: entry["rate"] for batch, entry in chosen.items()} == {"20": 0.1, "60": 0.1}
-    assert chosen["60"]["passes"]["1e-06"] is None
+    assert chosen["60"]["epochs"]["1e-06"] is None
     capsys.readouterr()
     assert run(folder, "batches", *usual) == 0
     out = capsys.readouterr().out
     assert re.search(r"^20 +0\.1 .*all of 2", out, re.MULTILINE), out
     small, all_ = method_results(races_of(read_records(folder / "found.jsonl")[0]))
-    assert small.passes < all_.passes
+    assert small.epochs < all_.epochs
     assert {row.case["learning_rate"] for row in (small, all_)} == {0.1}
 
 

@@ -192,7 +192,7 @@ SHORT = ("--rounds", 2, "--batch", 100)
         *(("--init", name) for name in INITIALISATIONS if name != "lecun_normal"),
         ("--batch", "60"),
         ("--batch", "all"),
-        ("--batch", "home"),
+        ("--batch", "batch_size"),
         ("--order", "shuffled"),
         ("--rounds", "3"),
         ("--learning-rate", "0.5"),
@@ -244,7 +244,7 @@ def test_every_backend(name: str, record_of: Callable[..., dict[str, Any]]) -> N
     options = ("--rounds", 2, "--momentum", 0.5, "--backend")
     costs = record_of(*options, name, "--batch", 128)["costs"]
     np.testing.assert_allclose(costs, record_of(*options, "naive", "--batch", 128)["costs"], rtol=1e-4)
-    home = impls.load(name).HOME or "all"
+    home = impls.load(name).BATCH_SIZE or "all"
     assert record_of(*options, name)["costs"] == record_of(*options, name, "--batch", home)["costs"]
 
 
@@ -255,7 +255,7 @@ def test_home_with_fewer_images_than_its_batch(record_of: Callable[..., dict[str
 
 def test_json(record_of: Callable[..., dict[str, Any]], folder: Path) -> None:
     record = record_of("--rounds", 3, "--output", "softmax")
-    assert record["options"]["rounds"] == 3
+    assert record["options"]["epochs"] == 3
     assert record["options"]["backend"] == "vectorized"
     assert record["options"]["data"] == str(folder)
     assert record["network"] == "784-80-10 sigmoid, softmax with cross_entropy"
@@ -268,8 +268,8 @@ def test_json(record_of: Callable[..., dict[str, Any]], folder: Path) -> None:
     assert wall == sorted(wall)
     assert wall[-1] > 0
     for when in ("before", "after"):
-        assert record["share_correct"][when].keys() == {"training", "test"}
-        assert all(0 <= share <= 1 for share in record["share_correct"][when].values())
+        assert record["accuracy"][when].keys() == {"training", "test"}
+        assert all(0 <= share <= 1 for share in record["accuracy"][when].values())
     assert record["threads"] == record["machine"]["threads"]
     assert record["machine"]["libraries"]["numpy"] == np.__version__
 
@@ -283,7 +283,7 @@ def test_save_then_load_goes_on(record_of: Callable[..., dict[str, Any]], tmp_pa
     assert first["costs"] == whole[:3]
     assert second["costs"] == whole[2:]
     assert second["network"] == first["network"]
-    assert second["share_correct"]["before"] == first["share_correct"]["after"]
+    assert second["accuracy"]["before"] == first["accuracy"]["after"]
 
 
 def test_save_says_where(train: Bench, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ SHA = "0" * 64
 def key_of(**others: Any) -> dict[str, Any]:
     usual: dict[str, Any] = {
         "case": MINI_BATCHES.described(),
-        "measure": "round",
+        "measure": "epoch",
         "images": 60,
         "n_threads": 2,
         "sources": {"naive": "abc"},

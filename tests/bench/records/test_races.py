@@ -8,14 +8,14 @@ import pytest
 
 from bench import UserError
 from bench.records.files import read
-from bench.records.races import Raced, races_of
+from bench.records.races import RaceResult, races_of
 from tests.helpers.records import HEADER, KEY, end_of, process, sample
 
 RECORDS = [
     HEADER,
-    {"kind": "agreement", "race": 0, "backend": "naive", "error": 1.5, "failure": None, "denial": None},
-    {"kind": "agreement", "race": 0, "backend": "naive", "error": 0.5, "failure": None, "denial": None},
-    {"kind": "cold", "race": 0, "entrant": "naive", "prepare": {"wall": 1.0}, "first": {"wall": 9.0}},
+    {"kind": "agreement", "race": 0, "backend": "naive", "error": 1.5, "failure": None, "unsupported": None},
+    {"kind": "agreement", "race": 0, "backend": "naive", "error": 0.5, "failure": None, "unsupported": None},
+    {"kind": "cold", "race": 0, "participant": "naive", "prepare": {"wall": 1.0}, "first": {"wall": 9.0}},
     process("naive"),
     process("vectorized"),
     process("floor"),
@@ -27,23 +27,23 @@ RECORDS = [
 ]
 
 
-def raced(*more: dict[str, Any]) -> Raced:
+def raced(*more: dict[str, Any]) -> RaceResult:
     (found,) = races_of([*RECORDS, *more])
     return found
 
 
 def test_who_ran_and_how() -> None:
     found = raced()
-    naive, floor = found.entrants["naive"], found.entrants["floor"]
+    naive, floor = found.participants["naive"], found.participants["floor"]
     assert (naive.backend, naive.images, naive.summary, naive.lines_of_code) == ("naive", 20, "what naive is", 7)
-    assert naive.at_home
+    assert naive.default_batch
     assert naive.cold == 9.0
     assert (naive.processes[0].prepare, naive.processes[0].first, naive.processes[0].gemm) == (0.5, 2.0, None)
     assert (floor.processes[0].gemm, floor.processes[0].bandwidth) == (2e11, 3e10)
     assert found.errors == {"naive": 1.5}
     assert found.reason is None
     assert found.rounds() == [[{"naive": 3.0, "vectorized": 0.5, "floor": 0.25}]]  # naive on a third of the images
-    assert not raced(process("floor", home=1)).entrants["floor"].at_home
+    assert not raced(process("floor", home=1)).participants["floor"].default_batch
 
 
 def test_who_started_first_is_known_of_each_generation() -> None:
@@ -62,7 +62,7 @@ def test_a_generation_without_its_end_does_not_count() -> None:
 
 
 def test_who_failed_has_no_times() -> None:
-    failure = {"kind": "failure", "race": 0, "generation": 0, "entrant": "naive", "reason": "ended its process"}
+    failure = {"kind": "failure", "race": 0, "generation": 0, "participant": "naive", "reason": "ended its process"}
     found = raced(failure, {"kind": "end", "race": 0, "reason": "the budget is spent"})
     assert found.rounds() == [[{"vectorized": 0.5, "floor": 0.25}]]
     assert found.left_out == {"naive": "naive: ended its process"}
@@ -70,17 +70,17 @@ def test_who_failed_has_no_times() -> None:
 
 
 def test_who_disagreed_or_denied_is_named() -> None:
-    wrong = {"kind": "agreement", "race": 0, "backend": "b", "error": 9.0, "failure": "b is off", "denial": None}
-    not_it = {"kind": "agreement", "race": 0, "backend": "c", "error": 0.0, "failure": None, "denial": "c cannot"}
+    wrong = {"kind": "agreement", "race": 0, "backend": "b", "error": 9.0, "failure": "b is off", "unsupported": None}
+    not_it = {"kind": "agreement", "race": 0, "backend": "c", "error": 0.0, "failure": None, "unsupported": "c cannot"}
     found = raced(wrong, not_it | {"quantity": "train"}, not_it | {"quantity": "costs", "backend": "d"})
     assert found.left_out == {"b": "b is off"}
-    assert found.denied == {"c": "c cannot"}  # what d lacks is not measured
+    assert found.unsupported == {"c": "c cannot"}  # what d lacks is not measured
     assert raced(wrong | {"side": "after"}).left_out == {"after: b": "after: b is off"}
 
 
 def test_a_run_that_goes_on_forgets_verdicts_and_end_but_no_failures() -> None:
-    wrong = {"kind": "agreement", "race": 0, "backend": "b", "error": 9.0, "failure": "b hangs", "denial": None}
-    failure = {"kind": "failure", "race": 0, "entrant": "naive", "reason": "ended its process"}
+    wrong = {"kind": "agreement", "race": 0, "backend": "b", "error": 9.0, "failure": "b hangs", "unsupported": None}
+    failure = {"kind": "failure", "race": 0, "participant": "naive", "reason": "ended its process"}
     end = {"kind": "end", "race": 0, "reason": "the budget is spent"}
     found = raced(wrong, failure, end, {"kind": "run", "race": 0, "run": 1, "load": 2.5})
     assert found.left_out == {"naive": "naive: ended its process"}

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.timing.interleave import SHORTEST, run_generation, starting_order, turns
-from bench.timing.session import Race, stored
-from bench.timing.worker import FLOOR, Task
+from bench.timing.interleave import SHORTEST, latin_squares, run_generation, starting_order
+from bench.timing.session import Session, stored
+from bench.timing.worker import FLOOR, TimingTask
 from bench.workloads.cases import MINI_BATCHES
 from data import Digits
 from impls.contract import Network
@@ -26,16 +26,16 @@ def folder(tmp_path: Path) -> Path:
 
 
 def race_of(
-    folder: Path, *names: str, quantity: Any = "round", n_threads: int = 1
-) -> tuple[Race, list[dict[str, Any]]]:
+    folder: Path, *names: str, quantity: Any = "epoch", n_threads: int = 1
+) -> tuple[Session, list[dict[str, Any]]]:
     records: list[dict[str, Any]] = []
-    tasks = {name: Task(name, quantity, CASE, folder, images=60, n_threads=n_threads) for name in names}
-    return Race(tasks, rounds=4, time_limit=60, record=records.append), records
+    tasks = {name: TimingTask(name, quantity, CASE, folder, images=60, n_threads=n_threads) for name in names}
+    return Session(tasks, rounds=4, time_limit=60, record=records.append), records
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5])
 def test_in_n_rounds_everybody_is_once_at_each_position(n: int) -> None:
-    orders = np.array(list(turns(n, 3 * n, np.random.default_rng(0))))
+    orders = np.array(list(latin_squares(n, 3 * n, np.random.default_rng(0))))
     assert orders.shape == (3 * n, n)
     for block in orders.reshape(3, n, n):
         for position in range(n):
@@ -44,11 +44,11 @@ def test_in_n_rounds_everybody_is_once_at_each_position(n: int) -> None:
 
 
 def test_orders_are_drawn_anew_and_follow_the_seed() -> None:
-    first, again, other = (np.array(list(turns(4, 8, np.random.default_rng(seed)))) for seed in (1, 1, 2))
+    first, again, other = (np.array(list(latin_squares(4, 8, np.random.default_rng(seed)))) for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
     assert not np.array_equal(first[:4], first[4:])
-    assert len(list(turns(4, 6, np.random.default_rng(0)))) == 6  # a square that is not finished
+    assert len(list(latin_squares(4, 6, np.random.default_rng(0)))) == 6  # a square that is not finished
 
 
 def test_a_generation_leaves_a_record_of_everything(folder: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_generation_leaves_a_record_of_everything(folder: Path) -> None:
     assert race.failures == {}
     processes = [entry for entry in records if entry["kind"] == "process"]
     for generation in range(2):
-        started = [entry["entrant"] for entry in processes if entry["generation"] == generation]
+        started = [entry["participant"] for entry in processes if entry["generation"] == generation]
         assert started == [name for name, _ in starting_order(race, generation)]
     for entry in processes:
         assert set(entry["threads"].values()) == {1}
@@ -66,7 +66,7 @@ def test_a_generation_leaves_a_record_of_everything(folder: Path) -> None:
         assert entry["prepare"]["wall"] > 0
         assert entry["repeats"] == max(1, math.ceil(SHORTEST / entry["warm"]["wall"]))
         assert entry["process_peak"] is None or entry["process_peak"] > entry["call_peak"] >= 0
-        measured = entry["entrant"] == FLOOR and entry["generation"] == 0
+        measured = entry["participant"] == FLOOR and entry["generation"] == 0
         assert ("rates" in entry) == measured
         assert not measured or min(entry["rates"].values()) > 0
     samples = [entry for entry in records if entry["kind"] == "sample"]
@@ -90,7 +90,7 @@ def test_in_n_generations_everybody_starts_once_at_each_place(n: int, folder: Pa
     assert starting_order(race, 0) == []
 
 
-@pytest.mark.parametrize("quantity", ["round", "gradient", "outputs"])
+@pytest.mark.parametrize("quantity", ["epoch", "gradient", "outputs"])
 def test_each_quantity_is_what_it_says(
     quantity: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,18 +104,18 @@ def test_each_quantity_is_what_it_says(
     monkeypatch.syspath_prepend(tmp_path)
     race, records = race_of(folder, "telling", "vectorized", quantity=quantity)
     run_generation(race, 0)
-    said = {"round": "round 6 60", "gradient": "gradient 60", "outputs": "outputs 60"}[quantity]
+    said = {"epoch": "epoch 6 60", "gradient": "gradient 60", "outputs": "outputs 60"}[quantity]
     assert race.failures == {"telling": f"telling: RuntimeError: {said}"}
     told = {
         "kind": "failure",
         "race": 0,
         "run": 0,
         "generation": 0,
-        "entrant": "telling",
+        "participant": "telling",
         "reason": f"RuntimeError: {said}",
     }
     assert told in records
-    assert {entry["entrant"] for entry in records if entry["kind"] == "sample"} == {"vectorized"}
+    assert {entry["participant"] for entry in records if entry["kind"] == "sample"} == {"vectorized"}
 
 
 LATE = """
@@ -157,7 +157,7 @@ def test_who_fails_in_the_middle_is_left_out_and_the_others_go_on(
         run_generation(race, generation)
     assert list(race.failures) == ["late"]
     assert reason in race.failures["late"]
-    samples = [entry["entrant"] for entry in records if entry["kind"] == "sample"]
+    samples = [entry["participant"] for entry in records if entry["kind"] == "sample"]
     assert samples.count("vectorized") == samples.count("minibatch") == 8
     assert samples.count("late") < 4
 
@@ -173,7 +173,7 @@ def test_a_slow_first_call_does_not_change_how_often_is_measured(
     monkeypatch.syspath_prepend(tmp_path)
     race, records = race_of(folder, "compiling", "vectorized")
     run_generation(race, 0)
-    (compiling,) = (entry for entry in records if entry["kind"] == "process" and entry["entrant"] == "compiling")
+    (compiling,) = (entry for entry in records if entry["kind"] == "process" and entry["participant"] == "compiling")
     assert compiling["first"]["wall"] > 0.3
     assert compiling["repeats"] == math.ceil(SHORTEST / compiling["warm"]["wall"])
     samples = [entry for entry in records if entry["kind"] == "sample"]

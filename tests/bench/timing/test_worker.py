@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bench.timing.session import stored
-from bench.timing.worker import FLOOR, Task, Worker
+from bench.timing.worker import FLOOR, TimingTask, Worker
 from bench.workloads.cases import MINI_BATCHES
 from data import Digits
 
@@ -17,7 +17,7 @@ def test_memory_that_is_counted_late_makes_no_call_cost_less_than_none(
     before: int | None, after: int, expected: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digits = stored(Digits(np.zeros((20, 784), np.uint8), np.zeros(20, np.int64)), tmp_path / "digits")
-    worker = Worker(Task(FLOOR, "round", MINI_BATCHES, digits, 20, 1))
+    worker = Worker(TimingTask(FLOOR, "epoch", MINI_BATCHES, digits, 20, 1))
     worker.load()
     monkeypatch.setattr("bench.timing.worker.status", lambda field: after)
     monkeypatch.setattr("bench.timing.worker.start_peak_anew", lambda: before)
@@ -29,7 +29,7 @@ def test_every_measurement_begins_on_the_first_core_and_is_bound_to_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digits = stored(Digits(np.zeros((20, 784), np.uint8), np.zeros(20, np.int64)), tmp_path / "digits")
-    worker = Worker(Task(FLOOR, "round", MINI_BATCHES, digits, 20, 1))
+    worker = Worker(TimingTask(FLOOR, "epoch", MINI_BATCHES, digits, 20, 1))
     done: list[object] = []
     cores, bind = os.sched_getaffinity(0), os.sched_setaffinity
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from bench.training.metrics import mean_cost, share_correct
+from bench.training.metrics import accuracy, mean_cost
 from impls.contract import Network
 
 SIGMOID = Network((5, 3))
@@ -14,9 +14,9 @@ SOFTMAX = Network((5, 3), output="softmax", cost="cross_entropy")
 
 def test_share_correct() -> None:
     outputs = np.array([[0.9, 0.1, 0.0], [0.2, 0.3, 0.5], [0.0, 1.0, 0.0], [0.4, 0.3, 0.3]])
-    assert share_correct(outputs, np.array([0, 2, 1, 0])) == 1
-    assert share_correct(outputs, np.array([0, 2, 0, 1])) == 0.5
-    assert share_correct(outputs, np.array([1, 0, 2, 2])) == 0
+    assert accuracy(outputs, np.array([0, 2, 1, 0])) == 1
+    assert accuracy(outputs, np.array([0, 2, 0, 1])) == 0.5
+    assert accuracy(outputs, np.array([1, 0, 2, 2])) == 0
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -25,7 +25,7 @@ def test_a_row_that_is_not_finite_is_wrong(bad: float, position: int) -> None:
     outputs = np.array([[0.1, 0.8, 0.1], [0.1, 0.8, 0.1]])
     outputs[0, position] = bad
     for label in range(3):
-        assert share_correct(outputs, np.array([label, 1])) == 0.5
+        assert accuracy(outputs, np.array([label, 1])) == 0.5
 
 
 def test_quadratic_cost() -> None:

@@ -16,7 +16,7 @@ def test_a_case_is_whole(case: Case) -> None:
     parameters = case.parameters()
     check_parameters(case.network, parameters)
     assert parameters[0].weights.dtype == case.dtype
-    plans = list(case.plans(300, rounds=2))
+    plans = list(case.plans(300, epochs=2))
     assert len(plans) == 2
     for plan in plans:
         assert plan.order is None
@@ -45,5 +45,5 @@ def test_home(name: str, case: Case) -> None:
 
 
 def test_a_home_that_is_no_case() -> None:
-    backend: Any = SimpleNamespace(HOME=64)
+    backend: Any = SimpleNamespace(BATCH_SIZE=64)
     assert home(backend) is SAME_PLAN

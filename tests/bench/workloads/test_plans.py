@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench import UserError
-from bench.workloads.plans import learning_rates, parts, rounds_of_plans, updates_per_round
+from bench.workloads.plans import learning_rates, parts, plans_by_epoch, updates_per_epoch
 from impls.contract import Array, ContractError, Plan, check_plan_fits
 
 
@@ -21,10 +21,10 @@ def images_of(plan: Plan, n: int) -> list[Array]:
 @pytest.mark.parametrize("order", ["file", "shuffled"])
 @pytest.mark.parametrize(("n", "batch"), [(10, None), (10, 10), (10, 5), (10, 4), (10, 9), (10, 1), (1, 1), (1, None)])
 def test_a_round_uses_every_image_once(n: int, batch: int | None, order: Any) -> None:
-    for plan in rounds_of_plans(n, batch, rounds=3, order=order):
+    for plan in plans_by_epoch(n, batch, epochs=3, order=order):
         check_plan_fits(plan, n)
         updates = images_of(plan, n)
-        assert len(updates) == updates_per_round(n, batch)
+        assert len(updates) == updates_per_epoch(n, batch)
         assert sorted(np.concatenate(updates)) == list(range(n))
         sizes = [len(update) for update in updates]
         assert set(sizes[:-1]) <= {batch}
@@ -32,37 +32,37 @@ def test_a_round_uses_every_image_once(n: int, batch: int | None, order: Any) ->
 
 
 def test_file_order_needs_no_copy() -> None:
-    plans = list(rounds_of_plans(10, 4, rounds=2))
+    plans = list(plans_by_epoch(10, 4, epochs=2))
     assert [plan.order for plan in plans] == [None, None]
     assert plans[0].starts.tolist() == plans[1].starts.tolist() == [0, 4, 8]
     assert plans[0].stops.tolist() == plans[1].stops.tolist() == [4, 8, 10]
 
 
-def orders(seed: int, rounds: int) -> list[list[int]]:
-    plans = rounds_of_plans(20, 6, rounds, order="shuffled", seed=seed)
+def orders(seed: int, epochs: int) -> list[list[int]]:
+    plans = plans_by_epoch(20, 6, epochs, order="shuffled", seed=seed)
     return [plan.order.tolist() for plan in plans if plan.order is not None]
 
 
 def test_each_shuffled_round_has_its_own_order() -> None:
-    found = orders(seed=0, rounds=3)
+    found = orders(seed=0, epochs=3)
     assert len(found) == 3
     assert all(one != other for one, other in itertools.combinations([*found, list(range(20))], 2))
 
 
 def test_the_seed_decides_the_orders() -> None:
-    assert orders(seed=0, rounds=2) == orders(seed=0, rounds=3)[:2]  # more rounds go on where fewer end
-    assert not any(order in orders(seed=1, rounds=3) for order in orders(seed=0, rounds=3))
+    assert orders(seed=0, epochs=2) == orders(seed=0, epochs=3)[:2]  # more rounds go on where fewer end
+    assert not any(order in orders(seed=1, epochs=3) for order in orders(seed=0, epochs=3))
 
 
 def test_orders_are_drawn_one_after_the_other() -> None:
     rng = np.random.default_rng([5, 1])
-    assert orders(seed=5, rounds=3) == [rng.permutation(20).tolist() for _ in range(3)]
+    assert orders(seed=5, epochs=3) == [rng.permutation(20).tolist() for _ in range(3)]
 
 
 def test_many_shuffled_rounds_cost_no_memory() -> None:
     tracemalloc.start()
     try:
-        n = sum(len(plan.starts) for plan in rounds_of_plans(10_000, None, rounds=200, order="shuffled"))
+        n = sum(len(plan.starts) for plan in plans_by_epoch(10_000, None, epochs=200, order="shuffled"))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -71,7 +71,7 @@ def test_many_shuffled_rounds_cost_no_memory() -> None:
 
 
 def test_orders_are_not_drawn_from_the_stream_of_the_parameters() -> None:
-    assert orders(seed=5, rounds=1)[0] != np.random.default_rng(5).permutation(20).tolist()
+    assert orders(seed=5, epochs=1)[0] != np.random.default_rng(5).permutation(20).tolist()
 
 
 def test_constant_learning_rate() -> None:
@@ -83,28 +83,28 @@ def test_linear_fall() -> None:
 
 
 def test_the_fall_runs_over_all_rounds() -> None:
-    plans = rounds_of_plans(10, 5, rounds=3, learning_rate=6.0, fall="linear")
+    plans = plans_by_epoch(10, 5, epochs=3, learning_rate=6.0, schedule="linear")
     np.testing.assert_allclose([plan.learning_rates for plan in plans], [[6, 5], [4, 3], [2, 1]])
 
 
 def test_momentum_is_that_of_every_plan() -> None:
-    assert [plan.momentum for plan in rounds_of_plans(10, 5, 2, momentum=0.9)] == [0.9, 0.9]
+    assert [plan.momentum for plan in plans_by_epoch(10, 5, 2, momentum=0.9)] == [0.9, 0.9]
 
 
 @pytest.mark.parametrize("batch", [0, -1, 11])
 def test_bad_batch(batch: int) -> None:
     with pytest.raises(UserError, match=f"^batch {batch}: expected 1 to 10, the number of training images, or `all`$"):
-        rounds_of_plans(10, batch, rounds=1)
+        plans_by_epoch(10, batch, epochs=1)
 
 
 @pytest.mark.parametrize("rate", [-0.1, float("nan"), float("inf")])
 def test_bad_learning_rate(rate: float) -> None:
     with pytest.raises(ContractError, match=f"learning rate {rate}"):
-        list(rounds_of_plans(10, 5, rounds=1, learning_rate=rate))
+        list(plans_by_epoch(10, 5, epochs=1, learning_rate=rate))
 
 
 def test_a_trapezoid_stays_and_then_falls_to_nearly_nothing() -> None:
-    assert learning_rates(0.8, "trapezoid", 8) == pytest.approx([0.8] * 5 + [0.6, 0.4, 0.2])
+    assert learning_rates(0.8, "hold-then-linear", 8) == pytest.approx([0.8] * 5 + [0.6, 0.4, 0.2])
 
 
 def test_parts_of_a_plan_are_the_plan() -> None:

@@ -17,10 +17,10 @@ SMALL = relu(12, 5, 4)
 
 
 @pytest.mark.parametrize(
-    ("batch", "passes", "updates", "seen"), [(10, 0.5, 5, 50), (10, 1.0, 10, 100), (30, 2.5, 9, 250), (60, 0.1, 1, 60)]
+    ("batch", "epochs", "updates", "seen"), [(10, 0.5, 5, 50), (10, 1.0, 10, 100), (30, 2.5, 9, 250), (60, 0.1, 1, 60)]
 )
-def test_a_plan_is_so_many_passes(batch: int, passes: float, updates: int, seen: int) -> None:
-    recipe = nesterov("r", SMALL, batch, passes, 0.3, "")
+def test_a_plan_is_so_many_passes(batch: int, epochs: float, updates: int, seen: int) -> None:
+    recipe = nesterov("r", SMALL, batch, epochs, 0.3, "")
     plan = recipe.plan(100, seed=1)
     check_plan_fits(plan, 100)
     assert plan.order is not None
@@ -61,20 +61,20 @@ def test_file_order_needs_no_copy_and_ends_each_pass_with_a_short_batch() -> Non
 
 
 def test_masks_take_their_share_of_the_pixels_and_the_rest_counts_for_it() -> None:
-    recipe = nesterov("r", SMALL, 10, 2, 0.3, "", mask=0.25)
+    recipe = nesterov("r", SMALL, 10, 2, 0.3, "", input_dropout=0.25)
     images = np.full((200, 12), 200, np.uint8)
-    first, again, second = (recipe.masked(images, 3, number) for number in (1, 1, 2))
+    first, again, second = (recipe.with_dropout(images, 3, number) for number in (1, 1, 2))
     assert first.dtype == np.uint8
     assert set(np.unique(first)) == {0, 200}
     assert np.mean(first == 0) == pytest.approx(0.25, abs=0.04)
     assert np.array_equal(first, again)
     assert not np.array_equal(first, second)
-    assert recipe.member_masked.pixel_scale == pytest.approx(SMALL.pixel_scale / 0.75)
+    assert recipe.member_with_dropout.pixel_scale == pytest.approx(SMALL.pixel_scale / 0.75)
     assert "25% of the pixels masked" in str(recipe)
 
 
 def test_each_member_has_a_plan_of_its_own() -> None:
-    alone = nesterov("r", relu(12, 3, 4), 30, 2.5, 0.3, "", mask=0.25)
+    alone = nesterov("r", relu(12, 3, 4), 30, 2.5, 0.3, "", input_dropout=0.25)
     recipe = replace(alone, network=relu(12, 6, 4), members=2)
     plan = recipe.plan(100, seed=1)
     check_plan_fits(plan, 100)
@@ -88,7 +88,7 @@ def test_each_member_has_a_plan_of_its_own() -> None:
     pieces = recipe.pieces(plan, 100)
     assert [sum(piece.stops - piece.starts) for piece in pieces] == [120, 90, 40] * 2
     assert [len(piece.starts) for piece in alone.pieces(alone.plan(100, 1), 100)] == [4, 3, 2]
-    without_masks = replace(recipe, mask=0.0)
+    without_masks = replace(recipe, input_dropout=0.0)
     assert [len(piece.starts) for piece in without_masks.pieces(plan, 100)] == [9, 9]
 
 
@@ -102,29 +102,29 @@ def test_joined_members_say_their_mean_before_the_last_activation() -> None:
         e = np.exp(sum(z[:n]) / n)
         backend = impls.load("naive")
         prepared = backend.prepare(recipe.network, images, None, "float64")
-        outputs = backend.outputs(recipe.network, recipe.joined(members[:n]), prepared)
+        outputs = backend.outputs(recipe.network, recipe.merged(members[:n]), prepared)
         np.testing.assert_allclose(outputs, e / e.sum(axis=1, keepdims=True), rtol=1e-12)
 
 
-@pytest.mark.parametrize("mask", [0.0, 0.25])
-def test_each_member_is_trained_by_itself(mask: float) -> None:
+@pytest.mark.parametrize("input_dropout", [0.0, 0.25])
+def test_each_member_is_trained_by_itself(input_dropout: float) -> None:
     rng = np.random.default_rng(0)
     digits = Digits(rng.integers(0, 256, (40, 12), np.uint8), rng.integers(0, 4, 40, np.uint8))
-    recipe = nesterov("r", relu(12, 6, 4), 10, 2, 0.3, "", mask=mask, members=2)
+    recipe = nesterov("r", relu(12, 6, 4), 10, 2, 0.3, "", input_dropout=input_dropout, members=2)
     backend = impls.load("naive")
     pieces = recipe.pieces(recipe.plan(40, seed=3), 40)
     prepared = backend.prepare(recipe.member, digits.images, digits.labels, "float64")
     *_, last = train_recipe(backend, recipe, 3, "float64", digits, prepared, pieces)
-    network, members = recipe.member_masked if mask else recipe.member, []
+    network, members = recipe.member_with_dropout if input_dropout else recipe.member, []
     for member in range(2):
         state = zero_velocities(recipe.parameters(3, "float64", member))
         for number in range(len(pieces) * member // 2, len(pieces) * (member + 1) // 2):
-            seen = recipe.masked(digits.images, 3, number + 1) if mask else digits.images
+            seen = recipe.with_dropout(digits.images, 3, number + 1) if input_dropout else digits.images
             prepared = backend.prepare(network, seen, digits.labels, "float64")
             state, _ = backend.train(network, state, prepared, pieces[number])
         members.append(state.parameters)
-    assert len(pieces) == (4 if mask else 2)
-    for layer, expected in zip(last.state.parameters, recipe.joined(members), strict=True):
+    assert len(pieces) == (4 if input_dropout else 2)
+    for layer, expected in zip(last.state.parameters, recipe.merged(members), strict=True):
         np.testing.assert_array_equal(layer.weights, expected.weights)
         np.testing.assert_array_equal(layer.biases, expected.biases)
 

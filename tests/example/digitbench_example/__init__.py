@@ -7,7 +7,7 @@ import numpy as np
 NAME: Final = "example"
 SUMMARY: Final = "somebody else's backend: the whole batch as matrices"
 DTYPES: Final = ("float32", "float64")
-HOME: Final = None
+BATCH_SIZE: Final = None
 
 
 def unsupported(quantity: str, network: Any, dtype: str) -> str | None:
