@@ -8,6 +8,7 @@ time of a training counts. Backends train from the same seeds in turns, each in 
 import argparse
 import math
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -97,7 +98,13 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             for number, (_, recipe) in enumerate(recipes):
                 jobs = {
-                    name: Job(name, recipe, arguments.dtype, Path(folder) / "train", Path(folder) / "test", n_threads)
+                    name: Job(
+                        name,
+                        replace(recipe, dtype=arguments.dtype),
+                        Path(folder) / "train",
+                        Path(folder) / "test",
+                        n_threads,
+                    )
                     for name in names
                 }
                 train_all(console, number, jobs, arguments.seeds, journal)
