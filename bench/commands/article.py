@@ -1,8 +1,8 @@
-"""`python -m bench article`: the article's experiments again, its figures beside ours.
+"""`python -m bench study article | grid | relu`: the article's experiments, its figures compared with ours.
 
-Each experiment is trained with several seeds by one quick backend. Beside it the article's own method (`vectorized`,
-or `naive`, in float64) trains as many rounds, up to 50, spread over the seeds, taking turns with the other: that is
-where times come from. --grid: which other settings could be the article's. --relu: why ReLU lost, one factor at a time.
+article: each experiment is trained with several seeds by one quick backend. In turns with it the article's own method
+(`vectorized` or `naive`, in float64) trains up to 50 epochs in all, spread over the seeds: that is where times come
+from. grid: which other settings could be the article's. relu: why ReLU lost, one factor at a time.
 """
 
 import argparse
@@ -29,21 +29,47 @@ from bench.tables.article import print_article, print_failures
 from bench.timing import threads
 from bench.timing.session import stored
 from bench.training.article_worker import Post
-from bench.workloads.article import EXPERIMENTS
+from bench.workloads.article import EXPERIMENTS, GRIDS
+from command_line import several
 from impls.contract import check_images
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--grid", action="store_true", help="try other settings that could be the article's")
-    which.add_argument("--relu", action="store_true", help="why ReLU lost: one factor at a time")
-    add = parser.add_argument
-    names = ", ".join(f"'{row.name}'" for row in EXPERIMENTS)
-    add("--experiment", action="append", metavar="NAME", help=f"several; of {names} (default: all)")
-    add("--backend", default=BACKEND, metavar="NAME", help="who trains every seed, in float32 (default: %(default)s)")
-    add("--seeds", type=options.whole_number(1), default=5, metavar="N", help="of weights (default: %(default)s)")
-    add("--results", type=options.output_file, metavar="FILE", help="as for race; one of the same trainings goes on")
+    """The options of `study article`."""
+    add_experiments(parser, [row.name for row in EXPERIMENTS])
+    add_training(parser)
+    parser.set_defaults(grid=False, relu=False)
+
+
+def add_grid_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `study grid`."""
+    add_experiments(parser, [grid.experiment for grid in GRIDS])
+    add_training(parser)
+    parser.set_defaults(grid=True, relu=False)
+
+
+def add_relu_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `study relu`."""
+    add_training(parser)
+    parser.set_defaults(grid=False, relu=True, experiment=None)
+
+
+def add_experiments(parser: argparse.ArgumentParser, names: list[str]) -> None:
+    """The option --experiment."""
+    parser.add_argument(
+        "--experiment",
+        type=several(str),
+        action="extend",
+        metavar="A,B",
+        help=f"Repeat only these experiments, of {', '.join(names)} (default: all)",
+    )
+
+
+def add_training(parser: argparse.ArgumentParser) -> None:
+    """The options of all three."""
+    options.add_backend(parser, "Train every seed with this backend, in float32", BACKEND)
+    options.add_seeds(parser, 5)
+    options.add_output(parser)
     options.add_data(parser)
     options.add_threads(parser)
 
@@ -65,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
             check_images(setting.network, dataset.train.images[:1], dataset.train.labels[:1])
     n_threads = arguments.threads or threads.cores()
     headers = [article_header(dataset, number, part, arguments, n_threads) for number, part in enumerate(parts)]
-    path = results_file(arguments.results, parts[0].purpose)
+    path = results_file(arguments.output, parts[0].purpose)
     with tempfile.TemporaryDirectory() as folder, Journal(path, headers) as journal:
         digits = stored(dataset.train, Path(folder) / "train"), stored(dataset.test, Path(folder) / "test")
         try:

@@ -1,4 +1,4 @@
-"""`python -m bench`: data, agreement, a first small table, the benchmarks, the report."""
+"""`python -m bench`: the data, agreement, the benchmarks, the report."""
 
 import argparse
 import os

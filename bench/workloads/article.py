@@ -20,7 +20,7 @@ LOOKS = (0, 1, 2, 3, 5, 10, 20, 50)  # epochs after which a training is evaluate
 class Figure:
     """A number that the article prints, and where in a training it may stand."""
 
-    what: What  # "largest": of all outputs; "confidence": in the first image's own digit; "overflow": see `bench.training`
+    what: What  # "confidence" is in the first image's own digit; "overflow": see `training.worker`
     text: str
     low: float  # that much at least, and at most, makes the printed number
     high: float

@@ -66,9 +66,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(folder: Path, *arguments: str, seeds: int = 2) -> int:
+def run(folder: Path, *arguments: str, study: str = "article", seeds: int = 2) -> int:
     usual = ["--seeds", str(seeds), "--data", str(folder / "digits")]
-    return main(["article", *usual, *arguments, "--results", str(folder / "found.jsonl")])
+    return main(["study", study, *usual, *arguments, "--output", str(folder / "found.jsonl")])
 
 
 def records(folder: Path, kind: str) -> list[dict[str, Any]]:
@@ -190,7 +190,7 @@ def test_a_grid_leaves_what_is_far_off_and_lists_what_holds(
     grid = Grid("learns", SMALL, levels, (before, after), (Screen(1, "test", "accuracy", 2.0, 3.0),))
     kept = grid._replace(screens=(Screen(1, "test", "accuracy", 0.0, 1.0),))
     monkeypatch.setattr(article, "GRIDS", (grid, kept._replace(experiment="kept")))
-    assert run(folder, "--grid") == 0
+    assert run(folder, study="grid") == 0
     out = capsys.readouterr().out
     strict, lax = read(folder / "found.jsonl").races
     assert [(one.seeds, one.left, one.held) for one in setting_results(strict)] == [(1, True, 1), (1, True, 1)]
@@ -206,7 +206,7 @@ def test_one_factor_at_a_time(
 ) -> None:
     changes = (Change("none", "base", RELU), Change("rate", "too large", DEAD))
     monkeypatch.setattr(article, "RELU_DESIGN", changes)
-    assert run(folder, "--relu") == 0
+    assert run(folder, study="relu") == 0
     (race,) = read(folder / "found.jsonl").races
     base, dead = effects(race)
     assert (base.difference, base.interval) == (None, None)
@@ -229,8 +229,6 @@ def test_who_fails_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch, capsy
     ("arguments", "said"),
     [
         (["--experiment", "none"], "--experiment 'none': expected one of 'chance', 'naive'"),
-        (["--relu", "--experiment", "naive"], "--relu with --experiment: expected one of them"),
-        (["--grid", "--relu"], "not allowed with argument"),
         (["--seeds", "0"], "expected a whole number from 1"),
         (["--seeds", "1001"], "--seeds 1001: expected at most 1000"),
         (["--backend", "nubma"], "did you mean 'numba'?"),
@@ -253,5 +251,5 @@ def test_digits_that_are_not_mnist_have_to_be_asked_for(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DIGITBENCH_DATA", str(folder / "digits"))
-    assert main(["article"]) == 1
+    assert main(["study", "article"]) == 2
     assert "expected MNIST, of which the article is; give --data" in capsys.readouterr().err

@@ -60,8 +60,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(folder: Path, command: str, *arguments: str) -> int:
-    usual = ["--data", str(folder / "digits"), "--results", str(folder / "found.jsonl")]
-    return main([command, *usual, *arguments])
+    usual = ["--data", str(folder / "digits"), "--output", str(folder / "found.jsonl")]
+    return main(["study", command, *usual, *arguments])
 
 
 def test_a_waterfall_has_factors_where_the_target_was_reached(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,11 +108,15 @@ def test_an_interruption_keeps_what_is_finished(
 def test_batches_take_the_rates_that_were_chosen_on_held_out_images(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    usual = ["--backend", "minibatch", "--batch", "20", "60", "--seeds", "2"]
+    usual = ["--backend", "minibatch", "--batch", "20,60", "--seeds", "2"]
     (folder / "batches.json").write_text("{}")
-    assert run(folder, "batches", *usual) == 1
-    assert "--batch 20: has no learning rate; choose one by `--batch 20 --choose`" in capsys.readouterr().err
-    assert run(folder, "batches", *usual, "--choose") == 0
+    assert run(folder, "batches", *usual) == 2
+    assert (
+        "--batch 20: has no learning rate; choose one by `python -m bench tune --rates-by-batch 20`"
+        in capsys.readouterr().err
+    )
+    tuned = ["--backend", "minibatch", "--data", str(folder / "digits")]
+    assert main(["tune", *tuned, "--rates-by-batch", "20,60"]) == 0
     chosen = json.loads((folder / "batches.json").read_text())
     assert {batch: entry["rate"] for batch, entry in chosen.items()} == {"20": 0.1, "60": 0.1}
     assert chosen["60"]["epochs"]["1e-06"] is None
