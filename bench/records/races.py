@@ -6,9 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from bench.records.fields import count, mapping, text, times
 from bench.records.journal import Record, whole_generations
+from bench.records.trainings import DrawnCurve, Trainer, Training
 from bench.timing.worker import NEEDED
+from bench.workloads.curves import LearningCurve
 
 
 @dataclass(frozen=True)
@@ -37,28 +41,6 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Course:
-    """A training as it went on, from before its first update; all lists are of one length."""
-
-    seconds: list[float]  # of training so far, wall
-    epochs: list[float]  # over the training images so far
-    accuracy: list[float]  # share of the test images, 0 to 1
-    cost: list[float] | None = None  # of the test images, nan where it is not finite; None: not told, as by older files
-
-
-@dataclass(frozen=True)
-class Trained:
-    """One whole training of `bench accuracy`."""
-
-    seed: int
-    wall: float  # seconds
-    evaluation: float  # seconds for the test images
-    accuracy: float  # share of the test images, 0 to 1
-    cost: float  # of the test images; nan: it diverged
-    images: int | None  # that its updates used in all; None: not told
-
-
-@dataclass(frozen=True)
 class Checked:
     """One comparison with the reference that was passed."""
 
@@ -80,9 +62,9 @@ class ParticipantResult:
     default_batch: bool = False
     processes: list[Process] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
-    trainings: list[Trained] = field(default_factory=list)
-    courses: list[Course] = field(default_factory=list)
-    starts: list[tuple[float, float]] = field(default_factory=list)  # of a trainer: seconds of prepare, first training
+    trainings: list[Training] = field(default_factory=list)
+    curves: list[LearningCurve] = field(default_factory=list)  # of trainings that were repeated for them
+    starts: list[Trainer] = field(default_factory=list)
     cold: float | None = None  # seconds of the first call where nothing was compiled before
     failure: str | None = None
 
@@ -115,7 +97,6 @@ class RaceResult:
     checks: list[Checked] = field(default_factory=list)
     comparison: int | None = None  # of a calibration: generations of one comparison
     about: dict[str, Any] = field(default_factory=dict)  # what is particular to its purpose
-    courses: list[dict[str, Any]] = field(default_factory=list)  # of the article: its trainings, see `bench.courses`
 
     def scale(self, name: str) -> float:
         """What an entrant's times are multiplied with to speak of all images."""
@@ -212,10 +193,6 @@ def add(race: RaceResult, entry: Record) -> None:
         (seconds,) = times([entry["seconds"]])
         noise = {part: finite(entry.get(part)) for part in ("stolen", "load_before", "load_after")}
         race.generations.append(entry | {"seconds": seconds} | noise)
-    elif kind == "course":
-        check_course(race, entry)
-        who = ("participant", "setting", "seed")  # one that was cut short and trained again has the later record
-        race.courses = [one for one in race.courses if any(one[part] != entry[part] for part in who)] + [entry]
     elif kind == "end":
         race.reason = text(entry["reason"])
     elif kind in ("trainer", "training", "curve"):
@@ -237,29 +214,6 @@ def add(race: RaceResult, entry: Record) -> None:
             participant.failure = race.left_out[participant.name] = f"{participant.name}: {text(entry['reason'])}"
 
 
-def check_course(race: RaceResult, entry: Record) -> None:
-    """Raise KeyError, TypeError or ValueError unless it is a training as `bench.courses` tells of one."""
-    times([entry["wall"], entry["user"], entry["system"]])
-    text(race.participants[text(entry["participant"])].backend)
-    text(entry["setting"])
-    bool(entry["stopped_early"])
-    for part in ("seed", "epochs"):
-        count(entry[part], least=0)
-    if not entry["points"]:
-        raise ValueError("a training has no points")
-    for point in entry["points"]:
-        count(point["epoch"], least=0)
-        times([point["check"]["wall"]])
-        for split in ("train", "test"):
-            seen = mapping(point[split])
-            for what in ("accuracy", "zeros"):
-                times([seen[what]])
-            for what in ("cost", "largest", "confidence"):
-                finite(seen[what])
-            for number in (*seen["answers"], seen["dead"]):
-                count(number, least=0)
-
-
 def add_agreement(race: RaceResult, entry: Record) -> None:
     """One comparison of a backend with the reference. What it denies counts only where it is measured."""
     backend = text(entry["backend"])
@@ -279,44 +233,15 @@ def add_agreement(race: RaceResult, entry: Record) -> None:
 
 
 def add_training(participant: ParticipantResult, entry: Record) -> None:
-    """What `bench accuracy` keeps: how a trainer began, a whole training, or one in pieces."""
+    """What trainings keep: how a process began, a training, or the curve of one that was repeated for it."""
     if entry["kind"] == "trainer":
-        prepare, first = times([entry["prepare"]["wall"], entry["first"]["wall"]])
-        participant.starts.append((prepare, first))
-    elif entry["kind"] == "training":
-        wall, evaluation = times([entry["wall"], entry["evaluation"]["wall"]])
-        (accuracy,) = shares([entry["accuracy"]])
-        if wall <= 0:
-            raise ValueError("seconds of a training must be positive")
-        cost = math.nan if entry["cost"] is None else float(entry["cost"])
-        images = whole(entry.get("images"))
-        participant.trainings.append(Trained(count(entry["generation"], 0), wall, evaluation, accuracy, cost, images))
-        if "curve" in entry:
-            participant.courses.append(course_of(entry["curve"]))
+        participant.starts.append(msgspec.convert(entry, Trainer))
+    elif entry["kind"] == "training":  # one that was cut short and trained again has the later record
+        training = msgspec.convert(entry, Training)
+        before, same = participant.trainings, (training.setting, training.seed)
+        participant.trainings = [one for one in before if (one.setting, one.seed) != same] + [training]
     else:
-        participant.courses.append(course_of(entry))
-
-
-def course_of(entry: Record) -> Course:
-    """A training in pieces."""
-    seconds = times(entry["seconds"])
-    epochs, accuracy = times(entry["epochs"], len(seconds)), shares(entry["accuracy"], len(seconds))
-    return Course(seconds, epochs, accuracy, costs(entry["cost"], len(seconds)) if "cost" in entry else None)
-
-
-def costs(values: list[Any], length: int) -> list[float]:
-    """Costs of a training that may have diverged. Raises ValueError or TypeError."""
-    if len(values) != length:
-        raise ValueError(f"expected {length} costs, found {len(values)}")
-    return [math.nan if value is None else float(value) for value in values]
-
-
-def shares(values: list[Any], length: int | None = None) -> list[float]:
-    """Shares from 0 to 1. Raises ValueError."""
-    found = times(values, length)
-    if max(found, default=0.0) > 1:
-        raise ValueError(f"expected shares from 0 to 1, found {values!r:.60}")
-    return found
+        participant.curves.append(msgspec.convert(entry, DrawnCurve).curve)
 
 
 def add_process(race: RaceResult, participant: ParticipantResult, entry: Record) -> None:

@@ -1,0 +1,79 @@
+"""What is recorded of trainings."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from bench.timing.clock import Elapsed
+from bench.workloads.curves import LearningCurve as LearningCurve  # for readers of records
+from bench.workloads.curves import NotNegative, Share
+
+Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
+class Trainer(Struct, frozen=True):
+    """A process that is ready to train: preparing, and a first training."""
+
+    participant: str
+    prepare: Elapsed
+    first: Elapsed
+    threads: dict[str, Number] = {}
+
+
+class Seen(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a network says of some images."""
+
+    accuracy: Share
+    cost: float | None  # None: not finite
+    answers: list[Number]  # images by predicted digit
+    zeros: Share  # of outputs that are exactly 0
+    dead: Number  # outputs that are 0 for every image
+    largest: float | None
+    confidence: float | None  # the output for the first image's own digit
+    overflow: Share | None = None  # of pre-activations: where exp(-z) overflows
+
+
+class Point(Struct, frozen=True, forbid_unknown_fields=True):
+    """What was seen after an epoch. check: seconds of the outputs of the training images."""
+
+    epoch: Number
+    check: Elapsed
+    train: Seen
+    test: Seen
+    last: Seen | None = None  # the images of the epoch's last update
+    wall: NotNegative = 0.0
+    user: NotNegative = 0.0
+    system: NotNegative = 0.0
+
+
+class Training(Struct, frozen=True):
+    """One training, of which the seconds count."""
+
+    generation: Number
+    participant: str
+    setting: str  # the name of its recipe
+    seed: Number
+    epochs: NotNegative  # over the training images
+    updates: Number
+    images: Number  # that its updates used in all
+    wall: NotNegative
+    user: NotNegative
+    system: NotNegative
+    accuracy: Share  # of the test images
+    cost: float | None  # of the test images; None: not finite
+    evaluation: Elapsed
+    stopped_early: bool = False
+    curve: LearningCurve | None = None
+    points: list[Point] = []  # of the article's trainings, one at least
+
+    def __post_init__(self) -> None:
+        if self.images and not self.wall:
+            raise ValueError("expected a training of some images to take more than 0 s")
+
+
+class DrawnCurve(Struct, frozen=True):
+    """A training that was repeated in pieces, for its curve."""
+
+    participant: str
+    seed: Number
+    curve: LearningCurve
