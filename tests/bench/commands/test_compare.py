@@ -148,7 +148,7 @@ def test_an_interrupted_comparison_goes_on_but_only_as_long_as_it_was_meant(
     assert main([*asked, "--generations", "5"]) == 2  # who has looked may not add to it
     assert "key generations 2 there, 5 here" in capsys.readouterr().err
     assert main(["compare", "right", "right", *QUICK[2:], "--backend", "vectorized", "--output", str(path)]) == 2
-    assert "entrants before minibatch there, vectorized here" in capsys.readouterr().err
+    assert "participants before minibatch there, vectorized here" in capsys.readouterr().err
 
 
 def test_all_backends_of_both_are_the_default(checkout: Path) -> None:
