@@ -274,7 +274,7 @@ def test_files_that_cannot_be_compared_end_with_2(tmp_path: Path, capsys: pytest
     broken.write_text("nothing")
     floorless = tmp_path / "floorless"
     lines = before.read_text().splitlines(keepends=True)
-    floorless.write_text("".join(line for line in lines if f'"entrant": "{FLOOR}"' not in line))
+    floorless.write_text("".join(line for line in lines if f'"participant": "{FLOOR}"' not in line))
     newer = file_of(tmp_path / "newer", 1.0, machine=MACHINE | {"libraries": {"numpy": "3"}})
     for after, said in (
         (newer, "numpy 2 there, 3 here"),
