@@ -33,10 +33,10 @@ BUILTIN = {
     "numba_dense": Entry("impls.numba_dense", requires=("numba",)),
     "numba_sparse": Entry("impls.numba_sparse", requires=("numba",)),
     # Peers: the same network as users of other libraries write it.
-    "scipy_sparse": Entry("impls.sparse_scipy", requires=("scipy",)),
+    "scipy_sparse": Entry("impls.scipy_sparse", requires=("scipy",)),
     "sklearn": Entry("impls.sklearn_mlp", requires=("sklearn",), extra="peers"),
     "torch": Entry("impls.torch_autograd", requires=("torch",), extra="peers"),
-    "torch_compile": Entry("impls.torch_compiled", requires=("torch",), extra="peers"),
+    "torch_compile": Entry("impls.torch_compile", requires=("torch",), extra="peers"),
     "torch_manual": Entry("impls.torch_manual", requires=("torch",), extra="peers"),
     "jax": Entry("impls.jax_scan", requires=("jax",), extra="peers"),
 }
