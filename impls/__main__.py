@@ -33,7 +33,7 @@ def described(name: str) -> str:
     """What a backend is, or why it cannot be used here."""
     reason = impls.unavailable_reason(name)
     if reason is not None:
-        return f"unavailable: {reason}"
+        return f"{'error' if impls.entry(name).fault else 'unavailable'}: {reason}"
     backend = impls.load(name)
     home = "full batch" if backend.HOME is None else f"batches of {backend.HOME}"
     return f"{backend.SUMMARY}; {', '.join(backend.DTYPES)}; at home with {home}"
