@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import impls
+from bench.lines import source_files
 
 BENCH = Path(__file__).parent
 IMPLS = Path(impls.__file__).parent
@@ -73,9 +74,7 @@ def source_of(backend: str) -> str:
         return "unknown"
     if spec is None or not spec.origin or not Path(spec.origin).is_file():
         raise impls.UnknownBackend(f"backend {backend!r}: its source, {module}, is not found")
-    origin = Path(spec.origin)
-    files = sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]
-    return hash_of([*files, IMPLS / "contract.py"])
+    return hash_of([*source_files(Path(spec.origin)), IMPLS / "contract.py"])
 
 
 def source_in(folder: Path) -> str:
