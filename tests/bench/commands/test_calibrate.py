@@ -149,7 +149,7 @@ def test_the_command_leaves_a_file_that_counts(folder: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--measure", "outputs"], "--measure outputs: expected round"),
+        (["--measure", "outputs"], "--measure outputs: expected epoch"),
         (["--backend", "nubma"], "did you mean 'numba'?"),
         (["--generations", "1"], "expected a whole number from 2"),
         (["--budget", "0"], "expected a finite number from"),
