@@ -5,24 +5,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import msgspec
+
 from bench import UserError
 from bench.records.fields import count, mapping, text, times
 from bench.records.journal import SCHEMA, read_records, remedy_for
 from bench.records.races import RaceResult, races_of
+from bench.workloads.curves import LearningCurve
 
 if TYPE_CHECKING:
     from bench.records.inspection import Inspection
 
 Quantity = Literal["epoch", "gradient", "outputs", "floor"]
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A training, round by round, from before the first; all lists are of one length."""
-
-    seconds: list[float]  # training so far, wall
-    test_accuracy: list[float]  # share of the test images, 0 to 1
-    train_cost: list[float]  # over all training images
 
 
 @dataclass(frozen=True)
@@ -46,7 +40,7 @@ class Measurement:
     prepare_seconds: float
     agreement_error: float  # worst, in eps of the dtype
     threads: dict[str, int]
-    curve: Curve | None = None
+    curve: LearningCurve | None = None  # by epoch; costs are of the training images
     key: dict[str, Any] = field(default_factory=dict)  # see `bench.description`
 
     @property
@@ -191,18 +185,9 @@ def _measurement(benchmark: dict[str, Any]) -> Measurement:
         prepare_seconds=times([info["prepare_seconds"]])[0],
         agreement_error=float(info["agreement_error"]),
         threads={text(pool): count(threads) for pool, threads in mapping(info["threads"]).items()},
-        curve=_curve(info["curve"]) if "curve" in info else None,
+        curve=msgspec.convert(info["curve"], LearningCurve) if "curve" in info else None,
         key=mapping(info["key"]),
     )
-
-
-def _curve(curve: dict[str, Any]) -> Curve:
-    """A diverged training has costs that are not finite; the clock never is."""
-    seconds = times(curve["seconds"])
-    accuracies, costs = ([float(value) for value in curve[name]] for name in ("test_accuracy", "train_cost"))
-    if not seconds or not len(seconds) == len(accuracies) == len(costs):
-        raise ValueError("a curve must have as many seconds, accuracies and costs, at least one")
-    return Curve(seconds, accuracies, costs)
 
 
 def _quantity(value: Any) -> Quantity:

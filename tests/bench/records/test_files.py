@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from bench import UserError
-from bench.records.files import Curve, ResultSet, read
+from bench.records.files import ResultSet, read
 from bench.records.journal import SCHEMA
+from bench.workloads.curves import LearningCurve
 
 RECORD: dict[str, Any] = {
     "group": "training: one round, full batch",
@@ -37,7 +38,7 @@ RECORD: dict[str, Any] = {
         "accuracy": 0.9,
     },
 }
-CURVE = {"seconds": [0.0, 3.0], "test_accuracy": [0.1, 0.9], "train_cost": [2.3, 0.5]}
+CURVE = {"seconds": [0.0, 3.0], "epochs": [0, 1], "accuracy": [0.1, 0.9], "cost": [2.3, 0.5]}
 CONTENT: dict[str, Any] = {
     "datetime": "2026-01-02T03:04:05+00:00",
     "machine_info": {"digitbench": {"cpu": "a processor", "cores": 2}},
@@ -128,7 +129,7 @@ def test_seconds_of_all_images_are_as_measured(tmp_path: Path) -> None:
 
 def test_a_curve(tmp_path: Path) -> None:
     (measurement,) = read(written(tmp_path, changed("benchmarks", 0, "extra_info", "curve", to=CURVE))).measurements
-    assert measurement.curve == Curve([0.0, 3.0], [0.1, 0.9], [2.3, 0.5])
+    assert measurement.curve == LearningCurve([0.0, 3.0], [0, 1], [0.1, 0.9], [2.3, 0.5])
 
 
 def test_mnist_needs_no_notice(tmp_path: Path) -> None:
