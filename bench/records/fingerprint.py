@@ -84,8 +84,9 @@ def hash_of_rooms(*rooms: str) -> str:
 def hash_of(folder: Path, files: Iterable[Path]) -> str:
     """One hash of the files' paths below the folder and their contents; twelve hexadecimal digits."""
     digest = hashlib.sha256()
-    for path in sorted(files):
-        name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+    inside = ((path, path.is_relative_to(folder)) for path in files)
+    names = ((path.relative_to(folder).as_posix() if is_inside else path.name, path) for path, is_inside in inside)
+    for name, path in sorted(names):
         digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
 

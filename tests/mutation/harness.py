@@ -1,4 +1,4 @@
-"""Put a bug into the harness, one at a time, and see whether the tests that are named for it fail; README.md says more."""
+"""Put bugs into the harness, one at a time, and see whether the tests named for them fail; README.md says more."""
 
 import argparse
 import os
@@ -481,7 +481,7 @@ BUGS = (
         ROUNDING,
         "SAFETY = 4.0",
         "SAFETY = 40.0",
-        (OF_ROUNDING + "test_tolerances_are_those_of_a_product_by_hand",),
+        (OF_ROUNDING + "test_four_times_what_rounding_explains_is_allowed",),
     ),
     Bug(
         "rounding grows with the number of terms instead of its root",
@@ -775,15 +775,16 @@ def faults_of(bug: Bug, tree: Path = ROOT) -> list[str]:
     return found
 
 
-def run(tests: Sequence[str], tree: Path) -> tuple[int, str]:
-    """Pytest's exit code for these tests, or HANGS, and the test that failed first."""
+def run(tests: Sequence[str], tree: Path, limit: float | None = LIMIT) -> tuple[int, str]:
+    """Pytest's exit code for these tests, or HANGS beyond `limit` seconds, and the test that failed first."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider", "-n", "0", *tests]
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}  # a file that is changed back could pass for the other
+    pipe, into = subprocess.PIPE, subprocess.STDOUT
     with subprocess.Popen(
-        command, cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command, cwd=tree, env=environment, stdout=pipe, stderr=into, text=True, start_new_session=True
     ) as process:
         try:
-            output, _ = process.communicate(timeout=LIMIT)
+            output, _ = process.communicate(timeout=limit)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             return HANGS, tests[0]
@@ -834,7 +835,7 @@ def main() -> int:
         if faults:
             print(*faults, sep="\n")
             return 1
-        code, said = run(list(dict.fromkeys(test for bug in options.bugs for test in bug.tests)), tree)
+        code, said = run(list(dict.fromkeys(test for bug in options.bugs for test in bug.tests)), tree, None)
         if code:
             raise SystemExit(f"error: the tests fail without a bug, expected them to pass: {said}")
         survivors = [bug.name for bug in options.bugs if not judge(bug, tree)]

@@ -1,4 +1,4 @@
-"""Before against after: which way round, how wide the intervals are, what they are called, and what is no comparison."""
+"""Before against after: which way round, how wide the intervals are, the verdicts, and what cannot be compared."""
 
 from pathlib import Path
 from typing import Any

@@ -131,3 +131,16 @@ def test_the_contract_is_part_of_every_source(tmp_path: Path, monkeypatch: pytes
     assert fingerprint.source_of("naive") == before
     (tmp_path / "contract.py").write_text("changed = True\n")
     assert fingerprint.source_of("naive") != before
+
+
+def test_where_files_lie_leaves_their_hash(tmp_path: Path) -> None:
+    """A backend's own folder and this checkout may lie before or after one another."""
+    for folder in ("a", "b", "c"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text("x = 1\n")
+        (tmp_path / folder / "contract.py").write_text("y = 2\n")
+    hashes = {
+        fingerprint.hash_of(tmp_path / "b", [tmp_path / "b" / "mine.py", tmp_path / other / "contract.py"])
+        for other in ("a", "b", "c")
+    }
+    assert len(hashes) == 1
