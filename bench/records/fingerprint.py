@@ -33,7 +33,7 @@ def key(
 ) -> dict[str, Any]:
     """The key of a measurement, for JSON.
 
-    case: `Case.described()`; sources: by entrant, see `source_of`; machine: `machine.describe()`.
+    case: `Recipe.described()`; sources: by entrant, see `source_of`; machine: `machine.describe()`.
     """
     return {
         "measure": measure,

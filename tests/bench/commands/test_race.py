@@ -22,12 +22,13 @@ from bench.commands import options
 from bench.commands import race as race_command
 from bench.commands.parser import make_parser
 from bench.experiments import race
-from bench.experiments.race import SAMPLED, begin_race, header_of_race, rounds_per_generation
+from bench.experiments.race import begin_race, header_of_race, rounds_per_generation
 from bench.records.journal import Journal
 from bench.records.races import ParticipantResult, Process, RaceResult, Sample
 from bench.tables.race import print_race
 from bench.timing import threads
 from bench.timing.session import Session
+from bench.workloads import cases
 from data import Digits, mnist
 
 pytestmark = pytest.mark.usefixtures("without_rates")
@@ -241,7 +242,7 @@ def task_images(folder: Path, arguments: list[str], *names: str) -> dict[str, in
 
 
 def test_naive_is_sampled_where_rounds_are_measured(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SAMPLED, "naive", 20)
+    monkeypatch.setitem(cases.SAMPLED, "naive", 20)
     batch = ["--batch", "10", "--images", "60"]
     assert task_images(folder, batch, "naive", "numba") == {"naive": 20, "numba": 60}
     assert task_images(folder, ["--batch", "30", "--images", "60"], "naive") == {"naive": 30}  # one batch at least
