@@ -22,7 +22,7 @@ def described(name: str) -> str:
     """What a backend is, or why it cannot be used here."""
     reason = impls.unavailable_reason(name)
     if reason is not None:
-        return f"unavailable: {reason}"
+        return f"{'error' if impls.entry(name).fault else 'unavailable'}: {reason}"
     backend = impls.load(name)
     batch = "the full batch" if backend.BATCH_SIZE is None else f"batches of {backend.BATCH_SIZE}"
     return f"{backend.SUMMARY}; {', '.join(backend.DTYPES)}; by default {batch}"

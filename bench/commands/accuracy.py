@@ -8,6 +8,7 @@ a training counts. Backends train from the same seeds, interleaved, each in a pr
 import argparse
 import math
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -92,7 +93,13 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             for number, (_, recipe) in enumerate(recipes):
                 jobs = {
-                    name: Job(name, recipe, arguments.dtype, Path(folder) / "train", Path(folder) / "test", n_threads)
+                    name: Job(
+                        name,
+                        replace(recipe, dtype=arguments.dtype),
+                        Path(folder) / "train",
+                        Path(folder) / "test",
+                        n_threads,
+                    )
                     for name in names
                 }
                 train_all(console, number, jobs, arguments.seeds, journal)

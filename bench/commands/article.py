@@ -17,7 +17,6 @@ from bench import UserError
 from bench.commands import options
 from bench.experiments.article import (
     BACKEND,
-    METHOD_DTYPE,
     MOST_SEEDS,
     article_header,
     method_name,
@@ -97,9 +96,9 @@ def run(arguments: argparse.Namespace) -> int:
         digits = stored(dataset.train, Path(folder) / "train"), stored(dataset.test, Path(folder) / "test")
         try:
             for number, part in enumerate(parts):
-                posts = {arguments.backend: Post(arguments.backend, "float32", *digits)}
+                posts = {arguments.backend: Post(arguments.backend, *digits)}
                 if part.method:
-                    posts[method_name(part)] = Post(part.method, METHOD_DTYPE, *digits)
+                    posts[method_name(part)] = Post(part.method, *digits)
                 train_parts(console, number, part, posts, arguments.seeds, n_threads, journal)
         finally:  # an interruption costs only the seed that it hits
             print_article(console, races_of(journal.records))

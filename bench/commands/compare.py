@@ -78,7 +78,7 @@ def compare_revisions(
     sides = {BEFORE: before, AFTER: after}
     names = in_both(before, after, arguments.backend)
     path = results_file(arguments.output, "compare")
-    console.print(f"{before.name} against {after.name}: {setting.case.network}, {setting.case.plan_name}", markup=False)
+    console.print(f"{before.name} against {after.name}: {setting.case.network}, {setting.case.name}", markup=False)
     headers = [
         comparison_header(setting, number, name, sides, arguments.generations) for number, name in enumerate(names)
     ]

@@ -234,7 +234,7 @@ def race_setup(arguments: argparse.Namespace, dataset: Dataset) -> RaceSetup:
     name += ", all pixels non-zero" if arguments.nonzero_pixels else ""
     case = replace(
         MINI_BATCHES,
-        plan_name=name,
+        name=name,
         batch=arguments.batch,
         learning_rate=0.1,  # of no consequence for the time, and small, so that agreement can be told for any network
         network=network,

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,7 +53,7 @@ def digits_for(console: Console, source: str, recipes: list[Recipe]) -> Dataset:
         console.print(dataset.notice)
     for recipe in recipes:
         check_images(recipe.network, dataset.train.images[:1], dataset.train.labels[:1])
-        recipe.plan(len(dataset.train.labels), seed=0)
+        recipe.plans(len(dataset.train.labels))
     return dataset
 
 
@@ -70,7 +71,7 @@ def training_header(
     """What is known before the trainings for one target. entrants: backends by entrant."""
     sources = {name: fingerprint.source_of(backend) for name, backend in participants.items()}
     described = environment.describe()
-    case = recipe.described() | {"dtype": dtype}
+    case = recipe.described() | {"plan": str(recipe), "dtype": dtype}
     n = len(dataset.train.labels)
     key = fingerprint.key(case, "training", n, n_threads, sources, dataset.sha256, described)
     baseline = baseline or next(iter(participants))
@@ -176,7 +177,9 @@ def train_steps(
         try:
             for number, step in enumerate(steps):
                 until = target if step.until else None
-                job = Job(step.backend, step.recipe, step.dtype, train_folder, test_folder, n_threads, until)
+                job = Job(
+                    step.backend, replace(step.recipe, dtype=step.dtype), train_folder, test_folder, n_threads, until
+                )
                 train_all(console, number, {step.name: job}, step.seeds, journal)
         finally:  # an interruption costs only the training that it hits; the same command goes on
             show(method_results(races_of(journal.records)))

@@ -8,6 +8,7 @@ where times come from. --grid: which other settings could be the article's. --re
 import argparse
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +22,8 @@ from bench.records.journal import Journal, Record, race_opening
 from bench.timing.process import Child
 from bench.timing.session import Participant, Session, ask, attempt
 from bench.training.article_worker import Post, serve
-from bench.workloads.article import EXPERIMENTS, GRIDS, LOOKS, RELU, RELU_DESIGN, Experiment, Grid, Screen, Setting
+from bench.workloads.article import EXPERIMENTS, GRIDS, LOOKS, RELU, RELU_DESIGN, Experiment, Grid, Screen
+from bench.workloads.recipes import Recipe
 from data import Dataset
 from impls.contract import DType
 
@@ -36,7 +38,7 @@ class Part(NamedTuple):
     """What becomes one race of the file: settings, and what is known of them beforehand."""
 
     purpose: str
-    settings: dict[str, Setting]  # by name
+    settings: dict[str, Recipe]  # by name
     about: dict[str, Any]  # for the header
     method: str | None = None  # a backend; None: nothing is timed
     screens: tuple[Screen, ...] = ()
@@ -100,7 +102,7 @@ def article_header(dataset: Dataset, number: int, part: Part, arguments: argpars
     settings = {name: setting.described() for name, setting in part.settings.items()}
     case = {
         "network": str(first.network),
-        "sizes": list(first.sizes),
+        "sizes": list(first.network.sizes),
         "plan": str(first) if len(settings) == 1 else f"{len(settings)} settings",
         "batch": None,
         "dtype": "float32",
@@ -112,7 +114,7 @@ def article_header(dataset: Dataset, number: int, part: Part, arguments: argpars
     key = fingerprint.key(case, "training", n, n_threads, sources, dataset.sha256, described)
     opening = race_opening(dataset, number, part.purpose, arguments.backend, participants, key, described)
     labels = {
-        name: np.bincount(split.labels, minlength=first.sizes[-1]).tolist()
+        name: np.bincount(split.labels, minlength=first.network.sizes[-1]).tolist()
         for name, split in (("train", dataset.train), ("test", dataset.test))
     }
     about = part.about | {"backend": arguments.backend, "method": method_name(part), "labels": labels}
@@ -159,7 +161,7 @@ def was_left(journal: Journal, number: int, generation: int) -> bool:
 
 
 def start_processes(
-    race: Session, posts: dict[str, Post], setting: Setting, n_threads: int, stack: ExitStack
+    race: Session, posts: dict[str, Post], setting: Recipe, n_threads: int, stack: ExitStack
 ) -> list[Participant]:
     """A process for each, that has imported, prepared, and trained a round."""
     participants = []
@@ -171,7 +173,7 @@ def start_processes(
     return participants
 
 
-def begin_article(race: Session, participant: Participant, post: Post, setting: Setting) -> None:
+def begin_article(race: Session, participant: Participant, post: Post, setting: Recipe) -> None:
     """What comes before any training."""
     ask(race, participant, "import", post)
     race.tell("trainer", participant=participant.name, **ask(race, participant, "load", setting))
@@ -200,5 +202,7 @@ def train_course(
 ) -> None:
     """One training."""
     setting, seed = part.settings[name], generation % MOST_SEEDS
+    if participant.name == method_name(part):
+        setting = replace(setting, dtype=METHOD_DTYPE)
     found = ask(race, participant, "train", setting, seed, epochs, looks, part.screens)
     race.tell("course", generation=generation, participant=participant.name, setting=name, seed=seed, **found)

@@ -16,8 +16,9 @@ from bench.timing.process import answer_with
 from bench.training.loop import Split
 
 if TYPE_CHECKING:
-    from bench.workloads.article import Screen, Setting
-    from impls.contract import Array, DType, Network, Parameters
+    from bench.workloads.article import Screen
+    from bench.workloads.recipes import Recipe
+    from impls.contract import Array, Network, Parameters
 
 SAMPLED = 1000  # images of which pre-activations are looked at
 LARGEST_EXPONENT = 709.78  # of exp in float64 before it overflows
@@ -28,7 +29,6 @@ class Post:
     """Who works here, and with which digits."""
 
     backend: str
-    dtype: "DType"
     train: Path  # folder with images.npy and labels.npy
     test: Path
 
@@ -50,36 +50,37 @@ class Courses:
         self.splits: dict[str, Split] = {}
         self.sampled: dict[str, Array] = {}  # images as they came
 
-    def load(self, setting: "Setting") -> dict[str, Any]:
+    def load(self, setting: "Recipe") -> dict[str, Any]:
         """Prepare for a setting and train one round of it, so that nothing is compiled later; seconds of both."""
         from impls.contract import zero_velocities
 
-        self.prepare(setting.network)
+        self.prepare(setting)
         train = self.splits["train"]
         plan = next(setting.plans(len(train.labels)), None)
         with Clock() as clock:
             if plan is not None:
-                state = zero_velocities(setting.parameters(0, self.post.dtype))
+                state = zero_velocities(setting.parameters(0))
                 self.backend.train(setting.network, state, train.prepared, plan)
         return {"prepare": asdict(train.elapsed), "first": asdict(clock.elapsed)}
 
-    def prepare(self, network: "Network") -> None:
+    def prepare(self, setting: "Recipe") -> None:
         """Both splits in the backend's own form, for this network."""
         import numpy as np
 
         from bench.training.loop import prepare
         from data import Digits
 
+        network = setting.network
         if network != self.network:
             self.splits = {}  # the memory of the last ones is free before there are others
             for name, folder in (("train", self.post.train), ("test", self.post.test)):
                 digits = Digits(np.load(folder / "images.npy", mmap_mode="r"), np.load(folder / "labels.npy"))
                 self.sampled[name] = digits.images[:SAMPLED]
-                self.splits[name] = prepare(self.backend, network, digits, self.post.dtype)
+                self.splits[name] = prepare(self.backend, network, digits, setting.dtype)
             self.network = network
 
     def train(
-        self, setting: "Setting", seed: int, epochs: int, looks: tuple[int, ...], screens: "tuple[Screen, ...]" = ()
+        self, setting: "Recipe", seed: int, epochs: int, looks: tuple[int, ...], screens: "tuple[Screen, ...]" = ()
     ) -> dict[str, Any]:
         """The first rounds of a training: its seconds, and what was seen after some rounds and the last.
 
@@ -89,12 +90,12 @@ class Courses:
 
         from bench.training.loop import train_epochs
 
-        self.prepare(setting.network)
+        self.prepare(setting)
         train = self.splits["train"]
         plans = islice(setting.plans(len(train.labels)), epochs)
         points = []
         with np.errstate(over="ignore", invalid="ignore"):  # it may diverge, which its cost tells
-            start = setting.parameters(seed, self.post.dtype)
+            start = setting.parameters(seed)
             for point in train_epochs(self.backend, setting.network, start, train, plans):
                 if point.number in (*looks, epochs):
                     points.append({"epoch": point.number, **asdict(point.elapsed)})
@@ -104,7 +105,7 @@ class Courses:
         left = leaves(screens, points[-1])
         return {"epochs": point.number, **asdict(point.elapsed), "stopped_early": left, "points": points}
 
-    def look(self, setting: "Setting", parameters: "Parameters") -> dict[str, Any]:
+    def look(self, setting: "Recipe", parameters: "Parameters") -> dict[str, Any]:
         """How good the network is on both splits, and on "last", the images of a round's last update.
 
         "check": what looking at the training images took.
@@ -118,7 +119,9 @@ class Courses:
             seen[name] = seen_in(network, outputs, split.labels) | {"overflow": overflow}
             if name == "train":
                 seen["check"] = asdict(clock.elapsed)
-                first = setting.batch(len(outputs)) * ((len(outputs) - 1) // setting.batch(len(outputs)))
+                first = setting.images_per_update(len(outputs)) * (
+                    (len(outputs) - 1) // setting.images_per_update(len(outputs))
+                )
                 seen["last"] = seen_in(network, outputs[first:], split.labels[first:])
         return seen
 

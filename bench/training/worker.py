@@ -16,7 +16,7 @@ from bench.timing.process import answer_with
 
 if TYPE_CHECKING:
     from bench.training.loop import Epoch, Quality
-    from impls.contract import DType, Plan
+    from impls.contract import Plan
 
 PIECES = 20  # of a training, for its curve
 GROWTH = 1.1  # of the updates from one look at the test images to the next, where it goes on until a target
@@ -30,7 +30,6 @@ class Job:
 
     backend: str
     recipe: Any  # bench.recipes.Recipe, which would bring NumPy here too early
-    dtype: "DType"
     train: Path  # folder with images.npy and labels.npy
     test: Path
     n_threads: int
@@ -64,9 +63,9 @@ class Trainer:
             for folder in (self.job.train, self.job.test)
         )
         recipe = self.job.recipe
-        self.train_split = prepare(self.backend, recipe.member, self.digits, self.job.dtype)
-        self.test_split = prepare(self.backend, recipe.network, test, self.job.dtype)
-        plans = self.pieces(self.plan(0)) if self.job.until is None else self.parts_with_looks(self.plan(0))[:1]
+        self.train_split = prepare(self.backend, recipe.member, self.digits, self.job.recipe.dtype)
+        self.test_split = prepare(self.backend, recipe.network, test, self.job.recipe.dtype)
+        plans = self.pieces(0) if self.job.until is None else self.parts_with_looks(self.plan(0))[:1]
         *_, first = self.epochs(0, plans)
         return {
             "prepare": asdict(self.train_split.elapsed),
@@ -80,7 +79,7 @@ class Trainer:
             return self.train_until(self.job.until, seed)
         from bench.training.loop import evaluate
 
-        plans = self.pieces(self.plan(seed))
+        plans = self.pieces(seed)
         *_, last = self.epochs(seed, plans)
         with Clock() as evaluating:
             quality = evaluate(self.backend, self.job.recipe.network, last.state.parameters, self.test_split)
@@ -114,7 +113,7 @@ class Trainer:
         from bench.workloads.plans import parts
 
         plan = self.plan(seed)
-        plans = self.pieces(plan)
+        plans = self.pieces(seed)
         if len(plans) == 1 and not self.job.recipe.input_dropout:  # with masks a pass is of one piece
             firsts = [int(part[0]) for part in np.array_split(np.arange(len(plan.starts)), PIECES) if len(part)]
             plans = parts(plan, firsts)
@@ -125,19 +124,25 @@ class Trainer:
 
     def plan(self, seed: int) -> "Plan":
         """All updates of the recipe."""
-        plan: Plan = self.job.recipe.plan(len(self.digits.labels), seed)
-        return plan
+        from bench.workloads.plans import joined
 
-    def pieces(self, plan: "Plan") -> list["Plan"]:
+        return joined(self.job.recipe.plans(len(self.digits.labels), seed))
+
+    def pieces(self, seed: int) -> list["Plan"]:
         """As few calls as can be."""
-        found: list[Plan] = self.job.recipe.pieces(plan, len(self.digits.labels))
+        found: list[Plan] = self.job.recipe.pieces(len(self.digits.labels), seed)
         return found
 
     def parts_with_looks(self, plan: "Plan") -> list["Plan"]:
         """In parts, after each of which the test images are looked at."""
         from bench.workloads.plans import parts
 
-        return parts(plan, looks(len(plan.starts), len(self.digits.labels) // self.job.recipe.batch))
+        return parts(
+            plan,
+            looks(
+                len(plan.starts), len(self.digits.labels) // self.job.recipe.images_per_update(len(self.digits.labels))
+            ),
+        )
 
     def followed(self, seed: int, plans: list["Plan"], curve: Curve) -> Iterator[tuple["Epoch", "Quality", Elapsed]]:
         """The training plan by plan, with what it knows of the test images, what telling that took, and its curve."""
@@ -159,7 +164,7 @@ class Trainer:
         from bench.training.loop import train_recipe
 
         job, prepared = self.job, self.train_split.prepared
-        return train_recipe(self.backend, job.recipe, seed, job.dtype, self.digits, prepared, plans)
+        return train_recipe(self.backend, job.recipe, seed, self.digits, prepared, plans)
 
 
 def looks(n_updates: int, an_epoch: int) -> list[int]:

@@ -648,8 +648,8 @@ BUGS = (
     Bug(
         "a hash ignores the contract",
         FINGERPRINT,
-        'hash_of(origin.parent, [*files, IMPLS / "contract.py"])',
-        "hash_of(origin.parent, files)",
+        'hash_of(origin.parent, [*source_files(origin), IMPLS / "contract.py"])',
+        "hash_of(origin.parent, source_files(origin))",
         (OF_FINGERPRINT + "test_the_contract_is_part_of_every_source",),
     ),
     Bug(
@@ -705,16 +705,23 @@ BUGS = (
     Bug(
         "a short last batch is dropped",
         PLANS,
-        "return -(-n_images // batch)",
-        "return n_images // batch",
+        "    starts = np.arange(0, n, batch)\n",
+        "    starts = np.arange(0, n - batch + 1, batch)\n",
         (OF_PLANS + "test_a_round_uses_every_image_once",),
     ),
     Bug(
         "the shuffled order is the same in every epoch",
         PLANS,
-        'rng.permutation(n_images) if order == "shuffled"',
-        'np.random.default_rng([seed, 1]).permutation(n_images) if order == "shuffled"',
+        'draw = partial(rng.permutation, images) if order == "shuffled"',
+        'draw = (lambda: np.random.default_rng([seed, 1]).permutation(images)) if order == "shuffled"',
         (OF_PLANS + "test_each_shuffled_round_has_its_own_order",),
+    ),
+    Bug(
+        "a learning rate that falls begins anew in every epoch",
+        PLANS,
+        "rates[done : done + len(starts)]",
+        "rates[: len(starts)]",
+        (OF_PLANS + "test_the_fall_runs_over_all_rounds",),
     ),
     Bug(
         "a learning rate that falls is one update ahead",

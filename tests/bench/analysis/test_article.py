@@ -1,12 +1,13 @@
 """What is made of the article's records, worked by hand; and that the experiments are what they say."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from bench.analysis.article import compared, constant_answer, effects, experiment_results, mini_batches, setting_results
 from bench.records.races import RaceResult
-from bench.workloads.article import EXPERIMENTS, GRIDS, PIXELS, RELU, RELU_DESIGN, Setting, printed
+from bench.workloads.article import EXPERIMENTS, GRIDS, PIXELS, RELU, RELU_DESIGN, SETTING, printed
 from tests.helpers.article_records import EITHER, LABELS, course, figure, seen
 
 
@@ -66,7 +67,7 @@ def test_a_row_counts_what_diverged_and_what_collapsed() -> None:
 def test_settings_that_hold_come_first() -> None:
     settings = {name: {"epochs": 1} for name in ("far", "near", "untried")}
     courses = [
-        course(0, 0.3, setting="far", left=True),
+        course(0, 0.3, setting="far", stopped_early=True),
         *(course(s, 0.5, 0.8 + s / 10, setting="near") for s in (0, 1)),
     ]
     figures = [figure("accuracy", "85.00", 1), figure("accuracy", "10.00", 0)]
@@ -105,11 +106,11 @@ def test_mini_batches_a_round_and_to_the_same_accuracy() -> None:
 
 def test_a_setting_is_so_many_updates_a_round() -> None:
     for updates, n, starts in ((5, 60_000, 5), (1, 60_000, 1), (600, 60_000, 600), (5, 12, 4)):
-        (plan, *_) = Setting(updates=updates, epochs=2).plans(n)
+        (plan, *_) = replace(SETTING, updates=updates, epochs=2).plans(n)
         assert len(plan.starts) == starts
         assert plan.stops[-1] == n
         assert plan.order is None
-    assert list(Setting(epochs=0).plans(100)) == []
+    assert list(replace(SETTING, epochs=0).plans(100)) == []
 
 
 def test_what_is_tried_is_told_apart_and_holds_what_was_taken() -> None:
@@ -120,7 +121,7 @@ def test_what_is_tried_is_told_apart_and_holds_what_was_taken() -> None:
         assert len({str(setting) for setting in settings}) == len(settings)
         (own,) = (row.setting for row in EXPERIMENTS if row.name == grid.experiment)
         assert own in settings
-        networks = [str(setting.network) + str(setting.pixel_scale) for setting in settings]
+        networks = [str(setting.network) + str(setting.network.pixel_scale) for setting in settings]
         assert networks == sorted(networks, key=networks.index)  # those of one network together
     assert RELU_DESIGN[0].setting == RELU
     assert len({str(change.setting) for change in RELU_DESIGN}) == len(RELU_DESIGN)

@@ -37,8 +37,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     mnist.write_folder(tmp_path / "digits", digits_of(600, 1), digits_of(200, 2))
     monkeypatch.setattr(bench, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(threads, "cores", lambda: 1)
-    easy = nesterov("easy", relu(784, 8, 10), 20, 3, 0.1, "for a test")
-    wild = nesterov("wild", relu(784, 8, 10), 20, 1, 1e30, "for a test that diverges")
+    easy = nesterov("easy", relu(784, 8, 10), batch=20, epochs=3, learning_rate=0.1)
+    wild = nesterov("wild", relu(784, 8, 10), batch=20, epochs=1, learning_rate=1e30)
     monkeypatch.setattr(accuracy, "RECIPES", {"easy": easy, "wild": wild})
     monkeypatch.setattr(accuracy, "TARGETS", {"easy": 0.9, "wild": 0.5})
     monkeypatch.setattr(accuracy, "QUICK", ("easy", "wild"))
@@ -97,10 +97,12 @@ def test_a_recipe_with_masks_learns_and_has_a_curve(
     members: int, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     network = relu(784, 8 * members, 10)
-    with_dropout = nesterov("masked", network, 20, 3, 0.1, "for a test", input_dropout=0.3, members=members)
+    with_dropout = nesterov(
+        "masked", network, batch=20, epochs=3, learning_rate=0.1, input_dropout=0.3, members=members
+    )
     monkeypatch.setattr(accuracy, "RECIPES", {"masked": with_dropout})
     assert run(folder, "--recipe", "masked", "--target", "90") == 0
-    assert "30% of the pixels masked" in " ".join(capsys.readouterr().out.split())
+    assert "input dropout 30%" in " ".join(capsys.readouterr().out.split())
     assert {entry["updates"] for entry in records(folder, "training")} == {90 * members}
     assert all(entry["accuracy"] > 0.9 for entry in records(folder, "training"))
     curve, *others = records(folder, "curve")
@@ -109,7 +111,7 @@ def test_a_recipe_with_masks_learns_and_has_a_curve(
 
 
 def test_a_part_of_a_pass_has_one_mask_in_its_curve_as_well(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with_dropout = nesterov("masked", relu(784, 8, 10), 20, 0.5, 0.1, "for a test", input_dropout=0.3)
+    with_dropout = nesterov("masked", relu(784, 8, 10), batch=20, epochs=0.5, learning_rate=0.1, input_dropout=0.3)
     monkeypatch.setattr(accuracy, "RECIPES", {"masked": with_dropout})
     assert run(folder, "--recipe", "masked", "--target", "10") == 0
     trained = {entry["generation"]: entry["accuracy"] for entry in records(folder, "training")}
@@ -200,11 +202,11 @@ def test_a_recipe_is_for_its_own_target_unless_said(
 def test_a_recipe_that_does_not_fit_the_data_is_an_error_before_anything_runs(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    large = nesterov("large", relu(784, 8, 10), 1000, 1, 0.1, "too large a batch")
-    small = nesterov("small", relu(100, 8, 10), 10, 1, 0.1, "too few pixels")
+    large = nesterov("large", relu(784, 8, 10), batch=1000, epochs=1, learning_rate=0.1)
+    small = nesterov("small", relu(100, 8, 10), batch=10, epochs=1, learning_rate=0.1)
     monkeypatch.setattr(accuracy, "RECIPES", {"large": large, "small": small})
     monkeypatch.setattr(accuracy, "TARGETS", {"large": 0.9, "small": 0.5})
-    for recipe, said in (("large", "batches of 1000: expected at most 600"), ("small", "images have 784 pixels")):
+    for recipe, said in (("large", "batch 1000: expected 1 to 600"), ("small", "images have 784 pixels")):
         assert run(folder, "--recipe", recipe) == 1
         assert said in capsys.readouterr().err
     assert not (folder / "found.jsonl").exists()

@@ -87,7 +87,7 @@ def test_a_disagreement_is_named_and_the_others_go_on(folder: Path, capsys: pyte
     ("arguments", "said"),
     [
         (["--backend", "nubma"], "backend 'nubma' is unknown: did you mean 'numba'?"),
-        (["--backend", ""], "backend '' is unknown"),
+        (["--backend", ""], "expected one value or more"),
         (["--time-limit", "0"], "expected a finite number from"),
         (["--dtype", "float16"], "invalid choice"),
         (["--output", "/no/such/folder/file"], "expected a file in a folder that exists"),

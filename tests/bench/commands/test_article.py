@@ -21,7 +21,8 @@ from bench.records.journal import Journal
 from bench.timing import threads
 from bench.training.article_worker import share_overflowing
 from bench.training.metrics import accuracy, mean_cost
-from bench.workloads.article import TEST, Change, Experiment, Grid, Screen, Setting, printed
+from bench.workloads.article import SETTING, TEST, Change, Experiment, Grid, Screen, printed
+from bench.workloads.recipes import Recipe, varied
 from data import Digits, mnist
 from impls.contract import Layer
 
@@ -36,10 +37,10 @@ def train(*a):  # the first call is of one round, to compile
         raise RuntimeError("not today")
     return train_as_usual(*a)
 """
-SMALL = Setting((784, 8, 10), pixel_scale=1 / 255, epochs=3)
-RELU = replace(SMALL, hidden="relu", output="relu", learning_rate=0.1)
-DEAD = replace(RELU, learning_rate=1e6)  # after one update no output is above 0 for any image
-WILD = replace(SMALL, hidden="relu", output="softmax", learning_rate=1e30)
+SMALL = varied(SETTING, sizes=(784, 8, 10), pixel_scale=1 / 255, epochs=3)
+RELU = varied(SMALL, hidden="relu", output="relu", learning_rate=0.1)
+DEAD = varied(RELU, learning_rate=1e6)  # after one update no output is above 0 for any image
+WILD = varied(SMALL, hidden="relu", output="softmax", learning_rate=1e30)
 
 
 def digits_of(n: int, seed: int) -> Digits:
@@ -52,7 +53,7 @@ def digits_of(n: int, seed: int) -> Digits:
     return Digits(images.astype(np.uint8), labels)
 
 
-def row(name: str, setting: Setting, *figures: Any, method: str | None = None) -> Experiment:
+def row(name: str, setting: Recipe, *figures: Any, method: str | None = None) -> Experiment:
     return Experiment(name, "for a test", setting, figures, method, 12.5)
 
 
@@ -108,7 +109,7 @@ def test_what_is_recorded_is_what_the_network_does(folder: Path, monkeypatch: py
     (course,) = records(folder, "course")
     assert [point["epoch"] for point in course["points"]] == [0, 1, 2, 3]
     digits, backend = data.load(str(folder / "digits")), impls.load("vectorized")
-    first = SMALL.parameters(0, "float32")
+    first = SMALL.parameters()
     for name, split in (("train", digits.train), ("test", digits.test)):
         prepared = backend.prepare(SMALL.network, split.images, None, "float32")
         outputs = backend.outputs(SMALL.network, first, prepared)
@@ -131,10 +132,10 @@ def test_what_is_recorded_is_what_the_network_does(folder: Path, monkeypatch: py
 def test_where_a_plainly_written_sigmoid_overflows() -> None:
     images = np.full((5, 784), 255, np.uint8)
     images[0] = 0
-    network = replace(SMALL, pixel_scale=1.0).network
+    network = varied(SMALL, pixel_scale=1.0).network
     weights = np.zeros((784, 8), np.float32)
     weights[0, 0], weights[0, 1], weights[0, 2] = -2.7, -2.8, 3.0  # 255 times that: -688.5, -714, 765
-    layers = (Layer(weights, np.zeros(8, np.float32)), *SMALL.parameters(0, "float32")[1:])
+    layers = (Layer(weights, np.zeros(8, np.float32)), *SMALL.parameters()[1:])
     assert share_overflowing(network, layers, images) == 4 / 40
     assert share_overflowing(SMALL.network, layers, images) == 0
 

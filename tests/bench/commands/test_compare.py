@@ -148,7 +148,7 @@ def test_an_interrupted_comparison_goes_on_but_only_as_long_as_it_was_meant(
     assert main([*asked, "--generations", "5"]) == 2  # who has looked may not add to it
     assert "key generations 2 there, 5 here" in capsys.readouterr().err
     assert main(["compare", "right", "right", *QUICK[2:], "--backend", "vectorized", "--output", str(path)]) == 2
-    assert "entrants before minibatch there, vectorized here" in capsys.readouterr().err
+    assert "participants before minibatch there, vectorized here" in capsys.readouterr().err
 
 
 def test_all_backends_of_both_are_the_default(checkout: Path) -> None:
@@ -274,7 +274,7 @@ def test_files_that_cannot_be_compared_end_with_2(tmp_path: Path, capsys: pytest
     broken.write_text("nothing")
     floorless = tmp_path / "floorless"
     lines = before.read_text().splitlines(keepends=True)
-    floorless.write_text("".join(line for line in lines if f'"entrant": "{FLOOR}"' not in line))
+    floorless.write_text("".join(line for line in lines if f'"participant": "{FLOOR}"' not in line))
     newer = file_of(tmp_path / "newer", 1.0, machine=MACHINE | {"libraries": {"numpy": "3"}})
     for after, said in (
         (newer, "numpy 2 there, 3 here"),

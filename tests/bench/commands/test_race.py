@@ -22,12 +22,13 @@ from bench.commands import options
 from bench.commands import race as race_command
 from bench.commands.parser import make_parser
 from bench.experiments import race
-from bench.experiments.race import SAMPLED, begin_race, header_of_race, rounds_per_generation
+from bench.experiments.race import begin_race, header_of_race, rounds_per_generation
 from bench.records.journal import Journal
 from bench.records.races import ParticipantResult, Process, RaceResult, Sample
 from bench.tables.race import print_race
 from bench.timing import threads
 from bench.timing.session import Session
+from bench.workloads import cases
 from data import Digits, mnist
 
 pytestmark = pytest.mark.usefixtures("without_rates")
@@ -108,7 +109,7 @@ def test_everything_is_written_down_and_the_table_shows_it(folder: Path, capsys:
     [
         ("--network 784-7-10", "network", "784-7-10 relu, softmax with cross_entropy"),
         ("--hidden tanh", "network", "784-128-10 tanh, softmax with cross_entropy"),
-        ("--output sigmoid", "network", "784-128-10 relu, sigmoid with quadratic"),
+        ("--output-activation sigmoid", "network", "784-128-10 relu, sigmoid with quadratic"),
         ("--batch all", "plan", "full batch"),
         ("--batch 32", "batch", 32),
         ("--order shuffled", "plan", "batches of 128, shuffled"),
@@ -241,7 +242,7 @@ def task_images(folder: Path, arguments: list[str], *names: str) -> dict[str, in
 
 
 def test_naive_is_sampled_where_rounds_are_measured(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SAMPLED, "naive", 20)
+    monkeypatch.setitem(cases.SAMPLED, "naive", 20)
     batch = ["--batch", "10", "--images", "60"]
     assert task_images(folder, batch, "naive", "numba") == {"naive": 20, "numba": 60}
     assert task_images(folder, ["--batch", "30", "--images", "60"], "naive") == {"naive": 30}  # one batch at least
@@ -396,7 +397,7 @@ def test_another_race_never_goes_on_in_a_file(
     with Journal(path, [header_of_race(setting, 0, "vectorized", ["minibatch", "vectorized"])]) as journal:
         begin_race(journal, 0, 2, 0)
     before = path.read_text()
-    assert main(["race", *QUICK, *arguments, "--output", str(path)]) == 1
+    assert main(["race", *QUICK, *arguments, "--output", str(path)]) == 2
     error = capsys.readouterr().err
     assert said in error
     assert "give another file to --results" in error
@@ -405,7 +406,7 @@ def test_another_race_never_goes_on_in_a_file(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_a_full_disk_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["race", *QUICK, "--output", "/dev/full"]) == 1
+    assert main(["race", *QUICK, "--output", "/dev/full"]) == 2
     assert "error: /dev/full: results cannot be written (No space left on device)" in capsys.readouterr().err
 
 
@@ -447,7 +448,7 @@ def test_a_baseline_that_disagrees_ends_it_and_one_who_denies_does_not(
         "from impls.vectorized import *\ndef unsupported(*a):\n    return 'not today'\n"
     )
     monkeypatch.syspath_prepend(folder)
-    assert main(["race", *QUICK, "--baseline", "wrong_baseline"]) == 1
+    assert main(["race", *QUICK, "--baseline", "wrong_baseline"]) == 2
     assert "wrong_baseline, with whom to compare, is left out; give another --baseline" in capsys.readouterr().err
     code, _ = run(folder, "--backend", "denying_all")
     assert code == 0
@@ -477,7 +478,7 @@ def test_what_a_backend_lacks_keeps_it_out_only_where_it_is_measured(
         (["--baseline", "vectorised"], "did you mean 'vectorized'?"),
         (["--images", "151"], "151 images: expected at most 150"),
         (["--batch", "61"], "batch 61: expected 1 to 60"),
-        (["--batch", "batch_size"], "--batch home: expected a number of images"),
+        (["--batch", "default"], "--batch default: expected a number of images"),
         (["--output", __file__], "expected a JSON record a line"),
         (["--sweep", "batch"], "expected batch=…"),
         (["--sweep", "speed=1,2"], "expected batch=…"),

@@ -36,7 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(threads, "cores", lambda: 1)
     monkeypatch.setattr(target, "LEAST_SEEDS", 2)
     monkeypatch.setenv("COLUMNS", "140")
-    fast = nesterov("fast", TINY, 20, 3, 0.1, "for a test")
+    fast = nesterov("fast", TINY, batch=20, epochs=3, learning_rate=0.1)
     slow = replace(fast, name="slow", batch=200, epochs=60, schedule="constant", momentum=0.0, order="file")
     never = replace(slow, name="never", learning_rate=1e-6, epochs=2)
 
