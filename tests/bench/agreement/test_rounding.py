@@ -1,6 +1,7 @@
 """What rounding explains: the analysis computes the right values, covers what rounding does, and little more."""
 
 import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 import impls
 from bench.agreement.check import Problem, check, reference, scale_of, widened
-from bench.agreement.rounding import drift_of_training, evaluate, flat
+from bench.agreement.rounding import Rounded, drift_of_training, evaluate, flat, product
 from impls.contract import COST_OF_OUTPUT, Array, DType, Layer, Network, Parameters, Plan, zero_velocities
 from impls.initialisation import initial_parameters
 
@@ -151,3 +152,19 @@ def test_velocities_at_rest_and_without_momentum_do_not_drift() -> None:
     assert [error.max() for error in drift.velocities] == [0.0] * 4
     assert all(error.max() > 0 for error in drift.parameters)
     assert drift.costs.shape == (5,)
+
+
+def test_tolerances_are_those_of_a_product_by_hand() -> None:
+    """11 = 1 * 3 + 2 * 4 has two roundings of products and two of sums, and inputs are off: squares of all add up."""
+    x = Rounded(np.array([[1.0, 2.0, 0.0]]), np.array([[5.0, 0.0, 0.0]]))
+    found = product(x, np.array([[3.0], [4.0], [7.0]]))
+    assert found.value.tolist() == [[11.0]]
+    assert found.error.item() == pytest.approx(math.sqrt((5 * 3) ** 2 + 2 * ((1 * 3) ** 2 + (2 * 4) ** 2) + 2 * 11**2))
+
+
+def test_four_times_what_rounding_explains_is_allowed() -> None:
+    network = Network((12, 6, 4), "tanh", "softmax", "cross_entropy")
+    images, labels = digits(N)
+    problem = Problem("any", network, start(network, "float32"), images, labels, plan_of(1))
+    explained = evaluate(network, widened(problem.parameters), images, labels, EPS["float32"]).outputs.error.max()
+    assert reference(problem)["outputs"].allowed == pytest.approx(4 * EPS["float32"] * explained)

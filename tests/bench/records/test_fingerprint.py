@@ -127,3 +127,36 @@ def test_the_source_of_a_revision_is_all_of_its_backends(tmp_path: Path) -> None
     before = fingerprint.source_in(tmp_path)
     (tmp_path / "impls" / "b.py").write_text("")
     assert fingerprint.source_in(tmp_path) != before
+
+
+@pytest.mark.parametrize("room", ["timing", "workloads"])
+def test_a_file_that_runs_while_the_clock_does_is_part_of_every_key(
+    room: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench, "ROOT", tmp_path)
+    before = key_of()
+    (tmp_path / "bench" / room).mkdir(parents=True)
+    (tmp_path / "bench" / room / "new.py").write_text("changed = True\n")
+    assert key_of() != before
+
+
+def test_the_contract_is_part_of_every_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fingerprint.source_of("naive")
+    shutil.copy(fingerprint.IMPLS / "contract.py", tmp_path)
+    monkeypatch.setattr(fingerprint, "IMPLS", tmp_path)
+    assert fingerprint.source_of("naive") == before
+    (tmp_path / "contract.py").write_text("changed = True\n")
+    assert fingerprint.source_of("naive") != before
+
+
+def test_where_files_lie_leaves_their_hash(tmp_path: Path) -> None:
+    """A backend's own folder and this checkout may lie before or after one another."""
+    for folder in ("a", "b", "c"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text("x = 1\n")
+        (tmp_path / folder / "contract.py").write_text("y = 2\n")
+    hashes = {
+        fingerprint.hash_of(tmp_path / "b", [tmp_path / "b" / "mine.py", tmp_path / other / "contract.py"])
+        for other in ("a", "b", "c")
+    }
+    assert len(hashes) == 1

@@ -179,3 +179,11 @@ def test_a_slow_first_call_does_not_change_how_often_is_measured(
     samples = [entry for entry in records if entry["kind"] == "sample"]
     assert len(samples) == 8
     assert all(sample["wall"] < 0.1 for sample in samples)
+
+
+def test_nobody_always_follows_the_same_one() -> None:
+    """In a square each has some four predecessors; in one made by shifting a row it would have one."""
+    rng = np.random.default_rng(0)
+    squares = [np.array(list(latin_squares(6, 6, rng))) for _ in range(50)]
+    predecessors = [{*square[:, :-1][square[:, 1:] == one].tolist()} for square in squares for one in range(6)]
+    assert np.mean([len(found) for found in predecessors]) > 2

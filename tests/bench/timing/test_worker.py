@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.timing.clock import Clock, Elapsed
 from bench.timing.session import stored
-from bench.timing.worker import FLOOR, TimingTask, Worker
+from bench.timing.worker import FLOOR, TimingTask, Worker, measure
 from bench.workloads.cases import MINI_BATCHES
 from data import Digits
 
@@ -42,3 +43,25 @@ def test_every_measurement_begins_on_the_first_core_and_is_bound_to_none(
     worker.measure(2)
     assert done == [{min(cores)}, cores, "work", "work"]
     assert os.sched_getaffinity(0) == cores
+
+
+def test_a_time_is_of_one_call_however_often_it_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stopped(Clock):
+        def stop(self) -> Elapsed:
+            self.elapsed = Elapsed(6.0, 3.0, 1.5)
+            return self.elapsed
+
+    monkeypatch.setattr("bench.timing.worker.Clock", Stopped)
+    calls: list[int] = []
+    assert measure(lambda: calls.append(1), 3) == {"wall": 2.0, "user": 1.0, "system": 0.5}
+    assert len(calls) == 3
+
+
+def test_a_backend_works_on_the_images_of_its_task_alone(tmp_path: Path) -> None:
+    """What it has to do for 20 images is scaled up to all afterwards."""
+    digits = stored(Digits(np.zeros((60, 784), np.uint8), np.zeros(60, np.int64)), tmp_path / "digits")
+    worker = Worker(TimingTask("vectorized", "outputs", MINI_BATCHES, digits, 20, 1))
+    worker.load()
+    outputs = worker.work()
+    assert isinstance(outputs, np.ndarray)
+    assert outputs.shape == (20, 10)

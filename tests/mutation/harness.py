@@ -1,0 +1,854 @@
+"""Put bugs into the harness, one at a time, and see whether the tests named for them fail; README.md says more."""
+
+import argparse
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+LIMIT = 60  # seconds that the tests of a bug may take; beyond that it counts as caught, as one that hangs is noticed
+FAILED, HANGS = 1, -signal.SIGKILL  # exit codes
+
+
+class Bug(NamedTuple):
+    """A mistake that somebody might make."""
+
+    name: str
+    file: str
+    code: str  # as it is; it occurs once in the file
+    bug: str  # what stands in its place
+    tests: tuple[str, ...]  # of which one has to fail
+
+
+STATISTICS, OF_STATISTICS = "bench/analysis/statistics.py", "tests/bench/analysis/test_statistics.py::"
+TARGET, OF_TARGET = "bench/analysis/target.py", "tests/bench/analysis/test_target.py::"
+CALIBRATE, OF_CALIBRATE = "bench/analysis/calibrate.py", "tests/bench/commands/test_calibrate.py::"
+COMPARE, OF_COMPARE = "bench/analysis/compare.py", "tests/bench/analysis/test_compare.py::"
+RACE, OF_RACE = "bench/analysis/race.py", "tests/bench/analysis/test_race.py::"
+INTERLEAVE, OF_INTERLEAVE = "bench/timing/interleave.py", "tests/bench/timing/test_interleave.py::"
+SESSION, OF_SESSION = "bench/timing/session.py", "tests/bench/timing/test_session.py::"
+WORKER, OF_WORKER = "bench/timing/worker.py", "tests/bench/timing/test_worker.py::"
+PROCESS, OF_PROCESS = "bench/timing/process.py", "tests/bench/timing/test_process.py::"
+THREADS, OF_THREADS = "bench/timing/threads.py", "tests/bench/timing/test_threads.py::"
+FLOOR, OF_FLOOR = "bench/timing/floor.py", "tests/bench/timing/test_floor.py::"
+ROUNDING, OF_ROUNDING = "bench/agreement/rounding.py", "tests/bench/agreement/test_rounding.py::"
+CHECK, OF_CHECK = "bench/agreement/check.py", "tests/bench/agreement/test_check.py::"
+PROBLEMS, OF_PROBLEMS = "bench/agreement/problems.py", "tests/bench/agreement/test_problems.py::"
+ISOLATED, OF_ISOLATED = "bench/agreement/isolated.py", "tests/bench/agreement/test_isolated.py::"
+JOURNAL, OF_JOURNAL = "bench/records/journal.py", "tests/bench/records/test_journal.py::"
+RACES, OF_RACES = "bench/records/races.py", "tests/bench/records/test_races.py::"
+FINGERPRINT, OF_FINGERPRINT = "bench/records/fingerprint.py", "tests/bench/records/test_fingerprint.py::"
+METRICS, OF_METRICS = "bench/training/metrics.py", "tests/bench/training/test_metrics.py::"
+LOOP, OF_LOOP = "bench/training/loop.py", "tests/bench/training/test_loop.py::"
+PLANS, OF_PLANS = "bench/workloads/plans.py", "tests/bench/workloads/test_plans.py::"
+COMMANDS, OF_COMMANDS = "bench/commands/", "tests/bench/commands/"
+
+BUGS = (
+    # --- statistics ----------------------------------------------------------------------------------------------
+    Bug(
+        "a ratio is swapped",
+        STATISTICS,
+        "np.log(times[:, 0] / times[:, 1])",
+        "np.log(times[:, 1] / times[:, 0])",
+        (OF_STATISTICS + "test_a_ratio_by_hand",),
+    ),
+    Bug(
+        "an interval is taken over rounds instead of generations",
+        STATISTICS,
+        "    medians = medians_of(rounds)\n",
+        "    medians = np.concatenate(rounds)\n",
+        (OF_STATISTICS + "test_a_generation_counts_once_however_many_rounds_it_has",),
+    ),
+    Bug(
+        "a generation is its mean, which a burst moves",
+        STATISTICS,
+        "np.array([np.median(values) for values in generations])",
+        "np.array([np.mean(values) for values in generations])",
+        (OF_STATISTICS + "test_one_outlier_moves_an_estimate_by_no_more_than_its_share",),
+    ),
+    Bug(
+        "Bonferroni is forgotten",
+        STATISTICS,
+        "/ (max(comparisons, 1) + looked)",
+        "/ (1 + looked)",
+        (OF_STATISTICS + "test_several_comparisons_share_the_error",),
+    ),
+    Bug(
+        "looking early is not paid for",
+        STATISTICS,
+        "/ (max(comparisons, 1) + looked)",
+        "/ max(comparisons, 1)",
+        (OF_STATISTICS + "test_several_comparisons_share_the_error",),
+    ),
+    Bug(
+        "a race stops by intervals that do not pay for looking",
+        STATISTICS,
+        "rows = ratios(race, baseline, confidence, looked=True)",
+        "rows = ratios(race, baseline, confidence)",
+        (OF_STATISTICS + "test_a_race_is_precise_when_the_widest_ratio_is",),
+    ),
+    Bug(
+        "a race stops after too few generations",
+        STATISTICS,
+        "row.generations >= LEAST_GENERATIONS for",
+        "row.generations > 1 for",
+        (OF_STATISTICS + "test_a_race_is_not_precise_before_the_least_generations",),
+    ),
+    Bug(
+        "a race stops when the narrowest interval is precise",
+        STATISTICS,
+        "return bool(rows) and all(",
+        "return bool(rows) and any(",
+        (OF_STATISTICS + "test_a_race_is_precise_when_the_widest_ratio_is",),
+    ),
+    Bug(
+        "the variance of a sample is that of a population",
+        STATISTICS,
+        "medians.std(axis=0, ddof=1)",
+        "medians.std(axis=0)",
+        (OF_STATISTICS + "test_an_interval_by_hand",),
+    ),
+    Bug(
+        "an interval of two sides has all of the error on each",
+        STATISTICS,
+        "half = stats.t.isf(error / 2, n - 1) *",
+        "half = stats.t.isf(error, n - 1) *",
+        (OF_STATISTICS + "test_an_interval_by_hand",),
+    ),
+    Bug(
+        "an interval of few generations is that of the normal distribution",
+        STATISTICS,
+        "half = stats.t.isf(error / 2, n - 1) *",
+        "half = stats.norm.isf(error / 2) *",
+        (OF_STATISTICS + "test_an_interval_by_hand",),
+    ),
+    Bug(
+        "what starting first does stays in a ratio",
+        STATISTICS,
+        "centre, half = without_place(medians, np.array([place for _, place in told]), error)",
+        "centre, half = student(medians, error)",
+        (OF_STATISTICS + "test_the_first_place_by_hand",),
+    ),
+    Bug(
+        "what starting first does is added instead of removed",
+        STATISTICS,
+        "return medians.mean() - effect * places.mean(),",
+        "return medians.mean() + effect * places.mean(),",
+        (OF_STATISTICS + "test_the_interval_without_the_first_place_by_hand",),
+    ),
+    Bug(
+        "an interval that ends at 1 separates",
+        STATISTICS,
+        "not self.interval.low <= 1 <= self.interval.high",
+        "not self.interval.low < 1 < self.interval.high",
+        (OF_STATISTICS + "test_separated_is_an_interval_without_1",),
+    ),
+    Bug(
+        "a slowdown has no margin",
+        STATISTICS,
+        "found.estimate > 1 + margin",
+        "found.estimate > 1",
+        (OF_STATISTICS + "test_a_slowdown_is_sure_and_beyond_the_margin",),
+    ),
+    Bug(
+        "a slowdown may be chance",
+        STATISTICS,
+        "return found.interval is not None and found.interval.low > 1 and found.estimate",
+        "return found.interval is not None and found.estimate",
+        (OF_STATISTICS + "test_a_slowdown_is_sure_and_beyond_the_margin",),
+    ),
+    Bug(
+        "the slower of two has the better rank",
+        STATISTICS,
+        "faster[backend if pair.estimate > 1 else other] += 1",
+        "faster[backend if pair.estimate < 1 else other] += 1",
+        (OF_STATISTICS + "test_ranks_have_ties_that_are_not_transitive",),
+    ),
+    Bug(
+        "ranks compare all pairs and pay for those with one",
+        STATISTICS,
+        "error_of_each(math.comb(len(names), 2), confidence, looked)",
+        "error_of_each(len(names) - 1, confidence, looked)",
+        (OF_STATISTICS + "test_who_is_unranked_has_no_rank_but_is_part_of_the_comparisons",),
+    ),
+    Bug(
+        "two races are compared the wrong way round",
+        STATISTICS,
+        "for race in (after, before)]",
+        "for race in (before, after)]",
+        (OF_STATISTICS + "test_a_change_is_a_ratio_of_ratios",),
+    ),
+    Bug(
+        "two races are compared without their yardstick's noise",
+        STATISTICS,
+        "of_means = np.array([sample.var(ddof=1) / len(sample) for sample in samples])",
+        "of_means = np.array([sample.var(ddof=1) / len(sample) for sample in samples[:1]])",
+        (OF_STATISTICS + "test_a_change_is_a_ratio_of_ratios",),
+    ),
+    Bug(
+        "the interval of a share has all of the error on each side",
+        STATISTICS,
+        "    error = (1 - confidence) / 2\n",
+        "    error = 1 - confidence\n",
+        (OF_STATISTICS + "test_a_share_has_the_interval_of_clopper_and_pearson",),
+    ),
+    Bug(
+        "an infinite time passes",
+        STATISTICS,
+        "~(np.isfinite(array) & (array > 0))",
+        "~(array > 0)",
+        (OF_STATISTICS + "test_times_that_are_none_are_refused",),
+    ),
+    Bug(
+        "an exponent is that of sizes in seconds",
+        STATISTICS,
+        "stats.linregress(x, y)",
+        "stats.linregress(y, x)",
+        (OF_STATISTICS + "test_an_exponent_by_hand",),
+    ),
+    # --- a target, calibrations, comparisons, what stands beside a time ------------------------------------------
+    Bug(
+        "a lower bound is two-sided",
+        TARGET,
+        "stats.t.isf(1 - CONFIDENCE, n - 1)",
+        "stats.t.isf((1 - CONFIDENCE) / 2, n - 1)",
+        (OF_TARGET + "test_the_bound_is_students_by_hand",),
+    ),
+    Bug(
+        "a target counts by the mean of the seeds",
+        TARGET,
+        "self.lower >= self.target",
+        "self.mean >= self.target",
+        (OF_TARGET + "test_seeds_enough_and_a_bound_above_the_target",),
+    ),
+    Bug(
+        "a target counts with too few seeds",
+        TARGET,
+        "return self.seeds >= LEAST_SEEDS and self.lower",
+        "return self.lower",
+        (OF_TARGET + "test_seeds_enough_and_a_bound_above_the_target",),
+    ),
+    Bug(
+        "seeds that diverged are left out of the mean",
+        TARGET,
+        "    n = len(accuracies)\n",
+        "    accuracies = [a for a, cost in zip(accuracies, costs, strict=True) if math.isfinite(cost)]\n"
+        "    n = len(accuracies)\n",
+        (OF_TARGET + "test_diverged_seeds_are_counted_and_kept",),
+    ),
+    Bug(
+        "comparisons that overlap count as independent",
+        CALIBRATE,
+        "independent = sum(len(race.rounds()) // generations for race in races)",
+        "independent = len(called)",
+        (OF_CALIBRATE + "test_shares_are_of_all_runs_of_generations_and_intervals_of_those_that_do_not_overlap",),
+    ),
+    Bug(
+        "a calibration forgets who started first",
+        CALIBRATE,
+        "against, baseline, started=started[window])",
+        "against, baseline)",
+        (OF_CALIBRATE + "test_what_starting_first_does_is_no_slowdown_and_hides_none",),
+    ),
+    Bug(
+        "a false alarm counts for one of two equals only",
+        CALIBRATE,
+        "if extra == 0:",
+        "if extra < 0:",
+        (OF_CALIBRATE + "test_a_false_alarm_counts_whichever_of_the_two_is_called_slower",),
+    ),
+    Bug(
+        "the verdicts faster and slower are swapped",
+        COMPARE,
+        '        return "slower"\n    return "faster" if',
+        '        return "faster"\n    return "slower" if',
+        (OF_COMPARE + "test_verdicts",),
+    ),
+    Bug(
+        "a comparison is of the baseline with itself",
+        COMPARE,
+        "if name != race.baseline)",
+        "if name == race.baseline)",
+        (OF_COMPARE + "test_a_change_is_after_over_before_and_all_of_them_share_the_error",),
+    ),
+    Bug(
+        "several backends compared do not share the error",
+        COMPARE,
+        "error_of_each(len(results.races), statistics.CONFIDENCE, looked=False)",
+        "error_of_each(1, statistics.CONFIDENCE, looked=False)",
+        (OF_COMPARE + "test_a_change_is_after_over_before_and_all_of_them_share_the_error",),
+    ),
+    Bug(
+        "files of races that may have stopped early are compared as if they had not",
+        COMPARE,
+        "error_of_each(len(found), statistics.CONFIDENCE, looked=True)",
+        "error_of_each(len(found), statistics.CONFIDENCE, looked=False)",
+        (OF_COMPARE + "test_files_are_compared_as_races_that_may_have_stopped_early",),
+    ),
+    Bug(
+        "files of two machines are compared",
+        COMPARE,
+        'ONE_MACHINE = ("id", "cpu", "cores")',
+        'ONE_MACHINE = ("cpu", "cores")',
+        (OF_COMPARE + "test_what_cannot_be_compared_is_named",),
+    ),
+    Bug(
+        "files of different measuring code are compared",
+        COMPARE,
+        'race.key.get("measuring"),',
+        'race.key.get("measured"),',
+        (OF_COMPARE + "test_what_cannot_be_compared_is_named",),
+    ),
+    Bug(
+        "the table of a race does not pay for looking",
+        RACE,
+        "race.baseline, looked=True)",
+        "race.baseline)",
+        (OF_COMPARE + "test_ratios_of_a_race_are_wider_as_it_may_have_stopped_early",),
+    ),
+    Bug(
+        "system time is no CPU time",
+        RACE,
+        "(sample.user + sample.system) / sample.wall",
+        "sample.user / sample.wall",
+        (OF_RACE + "test_cpu_and_memory",),
+    ),
+    Bug(
+        "break-even is a round early",
+        RACE,
+        "return 1 + max(0, math.ceil(",
+        "return max(1, math.ceil(",
+        (OF_RACE + "test_break_even_is_the_round_after_which_all_together_took_less",),
+    ),
+    # --- turns ---------------------------------------------------------------------------------------------------
+    Bug(
+        "an order is not balanced",
+        INTERLEAVE,
+        "square = (np.arange(n)[:, None] + rng.permutation(n)) % n",
+        "square = np.array([rng.permutation(n) for _ in range(n)])",
+        (OF_INTERLEAVE + "test_in_n_rounds_everybody_is_once_at_each_position",),
+    ),
+    Bug(
+        "everybody always follows the same one",
+        INTERLEAVE,
+        "(np.arange(n)[:, None] + rng.permutation(n)) % n",
+        "(np.arange(n)[:, None] + np.arange(n)) % n",
+        (OF_INTERLEAVE + "test_nobody_always_follows_the_same_one",),
+    ),
+    Bug(
+        "every round has the same order",
+        INTERLEAVE,
+        "yield from rng.permutation(relabelled)[: rounds - first]",
+        "yield from np.tile(relabelled[0], (n, 1))[: rounds - first]",
+        (OF_INTERLEAVE + "test_in_n_rounds_everybody_is_once_at_each_position",),
+    ),
+    Bug(
+        "the starting place is not rotated",
+        INTERLEAVE,
+        "np.random.default_rng([race.seed, 1, square])))[row]",
+        "np.random.default_rng([race.seed, 1, square])))[0]",
+        (OF_INTERLEAVE + "test_in_n_generations_everybody_starts_once_at_each_place",),
+    ),
+    Bug(
+        "turns are taken in the order of the starts",
+        INTERLEAVE,
+        "attempt(race, generation, sample, participants[index], generation",
+        "attempt(race, generation, sample, participants[position], generation",
+        (OF_SESSION + "test_every_participant_is_measured_at_every_position_equally_often",),
+    ),
+    Bug(
+        "a sample is recorded under the wrong participant",
+        INTERLEAVE,
+        "position=position, participant=participant.name, **seconds)",
+        "position=position, participant=list(race.tasks)[position], **seconds)",
+        (OF_SESSION + "test_a_sample_is_of_the_participant_that_was_measured",),
+    ),
+    Bug(
+        "a call to warm up is a sample",
+        INTERLEAVE,
+        "            attempt(race, generation, warm_up, participant, generation)\n",
+        "            attempt(race, generation, warm_up, participant, generation)\n"
+        "            attempt(race, generation, sample, participant, generation, -1, 0)\n",
+        (OF_SESSION + "test_calls_to_warm_up_are_no_samples",),
+    ),
+    Bug(
+        "the first call, which may compile, decides how often calls are repeated",
+        INTERLEAVE,
+        'SHORTEST / described["warm"]["wall"]',
+        'SHORTEST / first["wall"]',
+        (OF_SESSION + "test_calls_to_warm_up_are_no_samples",),
+    ),
+    Bug(
+        "waiting processes are not stopped",
+        SESSION,
+        "    participant.child.pause()\n",
+        "",
+        (OF_SESSION + "test_only_the_one_that_is_asked_runs",),
+    ),
+    Bug(
+        "a failed participant is asked again",
+        SESSION,
+        "    if participant.name in race.failures:\n        return\n",
+        "",
+        (OF_SESSION + "test_one_that_fails_is_ended_and_asked_nothing_more",),
+    ),
+    Bug(
+        "a failed participant stays alive",
+        SESSION,
+        "        participant.child.kill()  #",
+        "        #",
+        (OF_SESSION + "test_one_that_fails_is_ended_and_asked_nothing_more",),
+    ),
+    Bug(
+        "the time limit of a race is ignored",
+        SESSION,
+        "participant.child.answer(race.time_limit)",
+        "participant.child.answer(TIME_LIMIT)",
+        (OF_SESSION + "test_every_request_has_the_time_limit_of_the_session",),
+    ),
+    Bug(
+        "an answer is awaited forever",
+        PROCESS,
+        "if not self.connection.poll(seconds):",
+        "if not self.connection.poll(None):",
+        (OF_PROCESS + "test_what_dies_or_hangs_is_told_apart",),
+    ),
+    Bug(
+        "threads are not requested before the import",
+        PROCESS,
+        "with threads.asked_for(n_threads, environment or {}), interruptions_kept_off():",
+        "with threads.asked_for(None, environment or {}), interruptions_kept_off():",
+        (OF_PROCESS + "test_threads_reach_the_libraries_and_leave_this_process_alone[1]",),
+    ),
+    Bug(
+        "a process of one thread may use all cores",
+        PROCESS,
+        "        threads.keep_to(n_threads)\n",
+        "        pass\n",
+        (OF_PROCESS + "test_it_has_as_many_cores_as_threads_for_whoever_reads_no_variable[1]",),
+    ),
+    Bug(
+        "threads may be requested when it is too late",
+        THREADS,
+        'if environment is os.environ and "numpy" in sys.modules:',
+        "if not environment:",
+        (OF_THREADS + "test_too_late",),
+    ),
+    Bug(
+        "what one process was asked for stays in the environment of the next",
+        THREADS,
+        "                os.environ.pop(variable, None)\n",
+        "                pass\n",
+        (OF_PROCESS + "test_it_has_as_many_cores_as_threads_for_whoever_reads_no_variable[1]",),
+    ),
+    Bug(
+        "calls that are repeated count as one",
+        WORKER,
+        "{kind: value / repeats for",
+        "{kind: value for",
+        (OF_WORKER + "test_a_time_is_of_one_call_however_often_it_is_repeated",),
+    ),
+    Bug(
+        "a sampled backend works on all images, and is scaled up all the same",
+        WORKER,
+        'mmap_mode="r")[: task.images]\n        labels = np.load(task.digits / "labels.npy")[: task.images]',
+        'mmap_mode="r")\n        labels = np.load(task.digits / "labels.npy")',
+        (OF_WORKER + "test_a_backend_works_on_the_images_of_its_task_alone",),
+    ),
+    Bug(
+        "a slowdown of known size is a whole batch too large",
+        WORKER,
+        "np.minimum(plan.stops[:n], images)",
+        "plan.stops[:n]",
+        (OF_CALIBRATE + "test_a_slowdown_is_so_many_more_images",),
+    ),
+    Bug(
+        "the first time counts for what the machine reaches",
+        FLOOR,
+        "median(times[1:])",
+        "median(times)",
+        (OF_FLOOR + "test_seconds_are_the_median_without_the_first",),
+    ),
+    # --- agreement -----------------------------------------------------------------------------------------------
+    Bug(
+        "a tolerance is ten times too wide",
+        ROUNDING,
+        "SAFETY = 4.0",
+        "SAFETY = 40.0",
+        (OF_ROUNDING + "test_four_times_what_rounding_explains_is_allowed",),
+    ),
+    Bug(
+        "rounding grows with the number of terms instead of its root",
+        ROUNDING,
+        "return Rounded(value, np.sqrt(squares + terms * value**2))",
+        "return Rounded(value, np.sqrt(terms * squares + terms**2 * value**2))",
+        (OF_ROUNDING + "test_tolerances_are_those_of_a_product_by_hand",),
+    ),
+    Bug(
+        "the roundings of a sum are forgotten",
+        ROUNDING,
+        "squares = (x.error**2 + terms * x.value**2) @ weights**2",
+        "squares = x.error**2 @ weights**2",
+        (OF_ROUNDING + "test_tolerances_are_those_of_a_product_by_hand",),
+    ),
+    Bug(
+        "a ReLU at its kink is held to one derivative",
+        ROUNDING,
+        "            a, slope = kinked(z, a, slope, at_kink, eps)\n",
+        "",
+        (OF_ROUNDING + "test_kinks_are_seen",),
+    ),
+    Bug(
+        "a tolerance for float32 comes from the epsilon of float64",
+        CHECK,
+        "eps = float(np.finfo(dtype_of(parameters)).eps)",
+        "eps = float(np.finfo(np.float64).eps)",
+        (OF_CHECK + "test_everything_that_the_reference_computes_is_compared_once",),
+    ),
+    Bug(
+        "a tolerance for float64 comes from the epsilon of float32",
+        CHECK,
+        "eps = float(np.finfo(dtype_of(parameters)).eps)",
+        "eps = float(np.finfo(np.float32).eps)",
+        (OF_CHECK + "test_the_reference_starts_from_the_very_parameters",),
+    ),
+    Bug(
+        "NaN passes",
+        CHECK,
+        "if error <= result.allowed:",
+        "if not error > result.allowed:",
+        (OF_CHECK + "test_what_is_not_finite_fails_where_it_is",),
+    ),
+    Bug(
+        "an error below the reference is none",
+        CHECK,
+        "difference = np.abs(np.asarray(actual, np.float64) - expected.value)",
+        "difference = np.asarray(actual, np.float64) - expected.value",
+        (OF_CHECK + "test_what_is_not_finite_fails_where_it_is",),
+    ),
+    Bug(
+        "an error is held to the mean of a tensor",
+        CHECK,
+        "return float(np.abs(value).max()) or 1.0",
+        "return float(np.abs(value).mean()) or 1.0",
+        (OF_CHECK + "test_errors_are_norm_wise_in_eps",),
+    ),
+    Bug(
+        "a shape that broadcasts passes",
+        CHECK,
+        "not isinstance(actual, np.ndarray) or actual.shape != expected.value.shape or actual.dtype != dtype",
+        "not isinstance(actual, np.ndarray) or actual.dtype != dtype",
+        (OF_CHECK + "test_another_form_is_named",),
+    ),
+    Bug(
+        "inputs are modified unnoticed",
+        CHECK,
+        "given = copy.deepcopy(problem)",
+        "given = problem",
+        (OF_CHECK + "test_inputs_that_are_modified_are_named_and_spared",),
+    ),
+    Bug(
+        "a training that rounding decides is judged",
+        CHECK,
+        "TELLING = 0.01",
+        "TELLING = np.inf",
+        (OF_PROBLEMS + "test_a_training_that_rounding_decides_is_refused",),
+    ),
+    Bug(
+        "images near a kink are not left out",
+        PROBLEMS,
+        "clear = np.flatnonzero(~near)[:size]",
+        "clear = np.arange(len(window))[:size]",
+        (OF_PROBLEMS + "test_images_are_the_first_in_order_and_keep_away_from_kinks",),
+    ),
+    Bug(
+        "a backend that forgets its biases is not found out",
+        PROBLEMS,
+        "parameters = with_random_biases(case.parameters())",
+        "parameters = case.parameters()",
+        (OF_PROBLEMS + "test_biases_are_not_zero_and_weights_are_the_cases",),
+    ),
+    Bug(
+        "a backend that ends its process has no failure",
+        ISOLATED,
+        "return [failed(name, cases, failure.what, str(failure))]",
+        "return []",
+        (OF_ISOLATED + "test_what_goes_wrong_is_named[dies]",),
+    ),
+    # --- records -------------------------------------------------------------------------------------------------
+    Bug(
+        "the scaling of sampled images is forgotten",
+        RACES,
+        'return float(self.key["images"]) / self.participants[name].images',
+        "return 1.0",
+        (OF_RACES + "test_who_ran_and_how",),
+    ),
+    Bug(
+        "a failed participant stays in the ratios",
+        RACES,
+        "            if participant.failure is None:\n",
+        "            if participant.samples:\n",
+        (OF_RACES + "test_who_failed_has_no_times",),
+    ),
+    Bug(
+        "an unfinished generation counts in a file that is read",
+        RACES,
+        "whole_ones = whole_generations(list(records))",
+        "whole_ones = list(records)",
+        (OF_RACES + "test_a_generation_without_its_end_does_not_count",),
+    ),
+    Bug(
+        "an unfinished generation counts in a race that is continued",
+        JOURNAL,
+        "self.records = whole_generations(there)",
+        "self.records = there",
+        (OF_JOURNAL + "test_it_goes_on_after_the_whole_generations",),
+    ),
+    Bug(
+        "a file of another race is continued",
+        JOURNAL,
+        "    if different:\n",
+        "    if not found:\n",
+        (OF_JOURNAL + "test_another_race_does_not_go_on",),
+    ),
+    Bug(
+        "a record is lost when the process dies",
+        JOURNAL,
+        "            self._file.flush()\n",
+        "",
+        (OF_JOURNAL + "test_a_record_is_on_disk_as_soon_as_it_is_there",),
+    ),
+    Bug(
+        "a race is continued after a line that was cut",
+        JOURNAL,
+        '                os.truncate(path, path.read_bytes().rfind(b"\\n") + 1)',
+        "                pass",
+        (OF_JOURNAL + "test_a_line_that_was_cut_is_no_record",),
+    ),
+    Bug(
+        "a hash ignores what is measured",
+        FINGERPRINT,
+        'MEASURING = ("timing", "workloads")',
+        'MEASURING = ("timing",)',
+        (OF_FINGERPRINT + "test_a_file_that_runs_while_the_clock_does_is_part_of_every_key",),
+    ),
+    Bug(
+        "a hash ignores where a file lies",
+        FINGERPRINT,
+        'digest.update(name.encode() + b"\\0" + path',
+        "digest.update(path",
+        (OF_FINGERPRINT + "test_a_file_that_moves_to_another_folder_changes_the_hash",),
+    ),
+    Bug(
+        "a hash ignores the contract",
+        FINGERPRINT,
+        'hash_of(origin.parent, [*source_files(origin), IMPLS / "contract.py"])',
+        "hash_of(origin.parent, source_files(origin))",
+        (OF_FINGERPRINT + "test_the_contract_is_part_of_every_source",),
+    ),
+    Bug(
+        "a key ignores the data",
+        FINGERPRINT,
+        '        "data_sha256": data_sha256,\n',
+        "",
+        (OF_FINGERPRINT + "test_whatever_a_time_depends_on_changes_its_key",),
+    ),
+    # --- training ------------------------------------------------------------------------------------------------
+    Bug(
+        "a row with NaN is right",
+        METRICS,
+        " & np.isfinite(outputs).all(axis=1)",
+        "",
+        (OF_METRICS + "test_a_row_that_is_not_finite_is_wrong",),
+    ),
+    Bug(
+        "the cost of a probability that underflowed is infinite",
+        METRICS,
+        "np.log(np.maximum(right, np.finfo(outputs.dtype).tiny))",
+        "np.log(right)",
+        (OF_METRICS + "test_a_probability_that_underflowed_has_a_finite_cost",),
+    ),
+    Bug(
+        "a cost hides NaN",
+        METRICS,
+        "float(squares.mean() / 2)",
+        "float(np.nanmean(squares) / 2)",
+        (OF_METRICS + "test_nan_is_not_hidden",),
+    ),
+    Bug(
+        "a cost is summed in the precision of the outputs",
+        METRICS,
+        "np.square(outputs, dtype=np.float64)",
+        "np.square(outputs)",
+        (OF_METRICS + "test_sums_in_double_precision",),
+    ),
+    Bug(
+        "velocities begin at rest in every epoch",
+        LOOP,
+        "backend.train(network, state, split.prepared, plan)",
+        "backend.train(network, zero_velocities(state.parameters), split.prepared, plan)",
+        (OF_LOOP + "test_each_epoch_continues_from_the_state_of_the_one_before",),
+    ),
+    Bug(
+        "the seconds of a training are those of its last epoch",
+        LOOP,
+        "        elapsed += clock.elapsed\n        yield Epoch(number, elapsed, state)",
+        "        elapsed = clock.elapsed\n        yield Epoch(number, elapsed, state)",
+        (OF_LOOP + "test_seconds_add_up_and_are_of_training_alone",),
+    ),
+    Bug(
+        "a short last batch is dropped",
+        PLANS,
+        "    starts = np.arange(0, n, batch)\n",
+        "    starts = np.arange(0, n - batch + 1, batch)\n",
+        (OF_PLANS + "test_a_round_uses_every_image_once",),
+    ),
+    Bug(
+        "the shuffled order is the same in every epoch",
+        PLANS,
+        'draw = partial(rng.permutation, images) if order == "shuffled"',
+        'draw = (lambda: np.random.default_rng([seed, 1]).permutation(images)) if order == "shuffled"',
+        (OF_PLANS + "test_each_shuffled_round_has_its_own_order",),
+    ),
+    Bug(
+        "a learning rate that falls begins anew in every epoch",
+        PLANS,
+        "rates[done : done + len(starts)]",
+        "rates[: len(starts)]",
+        (OF_PLANS + "test_the_fall_runs_over_all_rounds",),
+    ),
+    Bug(
+        "a learning rate that falls is one update ahead",
+        PLANS,
+        "left = 1 - np.arange(n_updates) / n_updates",
+        "left = 1 - np.arange(1, n_updates + 1) / n_updates",
+        (OF_PLANS + "test_linear_fall",),
+    ),
+    Bug(
+        "a learning rate that is held falls at once",
+        PLANS,
+        "np.minimum(1, 2 * left)",
+        "np.minimum(1, left)",
+        (OF_PLANS + "test_a_trapezoid_stays_and_then_falls_to_nearly_nothing",),
+    ),
+    # --- exit codes ----------------------------------------------------------------------------------------------
+    Bug(
+        "a disagreement leaves exit code 0",
+        COMMANDS + "agree.py",
+        "return 1 if any(result.failure for result in results) else 0",
+        "return 0",
+        (OF_COMMANDS + "test_agree.py::test_a_disagreement_is_named_and_the_others_go_on",),
+    ),
+    Bug(
+        "a backend that was left out of a race leaves exit code 0",
+        COMMANDS + "race.py",
+        "return 1 if any(race.left_out for race in races_of(journal.records)) else 0",
+        "return 0",
+        (OF_COMMANDS + "test_race.py::test_who_disagrees_is_not_timed_and_the_exit_code_says_so",),
+    ),
+    Bug(
+        "a slowdown leaves exit code 0",
+        COMMANDS + "compare.py",
+        "return int(print_comparison(console, of_files(",
+        "return 0 * int(print_comparison(console, of_files(",
+        (OF_COMMANDS + "test_compare.py::test_two_files_are_compared_in_units_of_the_floor[1.1-1-slower]",),
+    ),
+    Bug(
+        "a race stops before its budget is spent",
+        "bench/experiments/race.py",
+        "if generations >= LEAST_GENERATIONS and seconds > arguments.budget:",
+        "if generations >= LEAST_GENERATIONS or seconds > arguments.budget:",
+        (OF_COMMANDS + "test_race.py::test_it_stops_when_all_is_known_or_the_budget_is_spent",),
+    ),
+)
+
+
+def faults_of(bug: Bug, tree: Path = ROOT) -> list[str]:
+    """What is wrong with an entry, each in a line; nothing if it can be run."""
+    source = (tree / bug.file).read_text()
+    found = []
+    if source.count(bug.code) != 1:
+        found.append(f"{bug.file}: expected once, found {source.count(bug.code)} times: {bug.code!r}")
+    for test in bug.tests:
+        path, _, function = test.partition("[")[0].partition("::")
+        if not (tree / path).is_file() or f"def {function}(" not in (tree / path).read_text():
+            found.append(f"{path}: expected a test {function}, found none")
+    return found
+
+
+def run(tests: Sequence[str], tree: Path, limit: float | None = LIMIT) -> tuple[int, str]:
+    """Pytest's exit code for these tests, or HANGS beyond `limit` seconds, and the test that failed first."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider", "-n", "0", *tests]
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}  # a file that is changed back could pass for the other
+    pipe, into = subprocess.PIPE, subprocess.STDOUT
+    with subprocess.Popen(
+        command, cwd=tree, env=environment, stdout=pipe, stderr=into, text=True, start_new_session=True
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            return HANGS, tests[0]
+    failed = re.search(r"^FAILED (\S+)", output, re.MULTILINE)
+    return process.returncode, failed[1] if failed else output
+
+
+def judge(bug: Bug, tree: Path) -> bool:
+    """Put one bug in, run its tests, take it out; whether they caught it is printed and returned."""
+    path = tree / bug.file
+    source = path.read_text()
+    begin = time.monotonic()
+    path.write_text(source.replace(bug.code, bug.bug))
+    try:
+        code, said = run(bug.tests, tree)
+    finally:
+        path.write_text(source)
+    caught = code in (FAILED, HANGS)
+    how = "caught" if code == FAILED else "caught, as it hangs" if code == HANGS else "SURVIVED"
+    print(f"{how}: {bug.name} ({time.monotonic() - begin:.1f} s)", flush=True)
+    if not caught:
+        print(f"  {bug.file}; expected to fail: {' '.join(bug.tests)}\n{said if code else ''}", flush=True)
+    return caught
+
+
+def read_options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation.harness", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of a bug, or a part of it; all if none is given")
+    parser.add_argument("--list", action="store_true", help="name the bugs and the tests that catch them, run nothing")
+    options = parser.parse_args()
+    options.bugs = [bug for bug in BUGS if not options.names or any(name in bug.name for name in options.names)]
+    if not options.bugs:
+        parser.error(f"no bug has {options.names[0]!r} in its name; --list names all")
+    return options
+
+
+def main() -> int:
+    """Judge the bugs; 1 if one survived, or its entry no longer fits the code."""
+    options = read_options()
+    if options.list:
+        print(*(f"{bug.name}\n    {bug.file}: {' '.join(bug.tests)}" for bug in options.bugs), sep="\n")
+        return 0
+    from tests.mutation.__main__ import snapshot  # which needs Cosmic Ray; the table does not
+
+    with snapshot() as tree:
+        faults = [f"{bug.name}: {fault}" for bug in options.bugs for fault in faults_of(bug, tree)]
+        if faults:
+            print(*faults, sep="\n")
+            return 1
+        code, said = run(list(dict.fromkeys(test for bug in options.bugs for test in bug.tests)), tree, None)
+        if code:
+            raise SystemExit(f"error: the tests fail without a bug, expected them to pass: {said}")
+        survivors = [bug.name for bug in options.bugs if not judge(bug, tree)]
+    print(f"{len(options.bugs) - len(survivors)} of {len(options.bugs)} bugs caught")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
