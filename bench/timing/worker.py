@@ -113,7 +113,7 @@ def work_of(task: TimingTask, backend: Any, prepared: Any) -> Callable[[], objec
     if task.measure == "outputs":
         return lambda: backend.outputs(case.network, parameters, prepared)
     state = zero_velocities(parameters)
-    plan = slowed(next(case.plans(task.images, rounds=1)), round(task.again * task.images))
+    plan = slowed(next(case.plans(task.images, epochs=1)), round(task.again * task.images))
     return lambda: backend.train(case.network, state, prepared, plan)
 
 

@@ -33,7 +33,8 @@ def trained(
         records.append({"kind": "trainer", "race": number, "participant": name, **begun})
     for seed in range(seeds):
         for name, time in seconds.items():
-            found = {"wall": time * math.exp(rng.normal(0, 0.05)), "accuracy": accuracies[seed], "cost": 0.1}
+            found = {"wall": time * math.exp(rng.normal(0, 0.05)), "user": 0.1, "system": 0.0}
+            found |= {"updates": 10, "images": 100, "accuracy": accuracies[seed], "cost": 0.1}
             record = {"kind": "training", "race": number, "generation": seed, "participant": name, **found}
             records.append(record | {"evaluation": {"wall": 0.01}})
         records.append({"kind": "generation", "race": number, "generation": seed, "seconds": 3.0})
