@@ -8,7 +8,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-Time = Annotated[float, Meta(ge=0, le=1e18)]  # seconds; CPU time may be 0
+Time = Annotated[float, Meta(ge=0, le=1e100)]  # seconds; CPU time may be 0
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from bench.timing.clock import Elapsed, Time
 
 Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Size = Annotated[int, Meta(ge=1, le=2**63 - 1)]
-Positive = Annotated[float, Meta(gt=0, le=1e18)]
+Positive = Annotated[float, Meta(gt=0, le=1e100)]
 
 
 class Record(Struct, frozen=True, kw_only=True, tag_field="kind", tag=str.lower, forbid_unknown_fields=True):

@@ -41,7 +41,7 @@ def trained(
     for name, i in itertools.product(seconds, range(followed)):
         parts = {"seconds": [0.0, 0.5 * seconds[name], seconds[name]], "epochs": [0.0, 0.75, 1.5]}
         records.append(
-            {"kind": "curve", "race": number, "participant": name, **parts}
+            {"kind": "curve", "race": number, "participant": name, "seed": i, **parts}
             | {"accuracy": [0.1, 0.9, mean - i / 100], "cost": [2.5, 0.5 + i / 10, 0.125]}
         )
     failures = ({"kind": "failure", "race": number, "participant": name, "reason": "ended"} for name in failing)

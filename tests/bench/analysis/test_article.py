@@ -66,7 +66,7 @@ def test_a_row_counts_what_diverged_and_what_collapsed() -> None:
 def test_settings_that_hold_come_first() -> None:
     settings = {name: {"epochs": 1} for name in ("far", "near", "untried")}
     courses = [
-        course(0, 0.3, setting="far", left=True),
+        course(0, 0.3, setting="far", stopped_early=True),
         *(course(s, 0.5, 0.8 + s / 10, setting="near") for s in (0, 1)),
     ]
     figures = [figure("accuracy", "85.00", 1), figure("accuracy", "10.00", 0)]
