@@ -16,10 +16,12 @@ import data
 import impls
 from bench import UserError
 from bench.experiments.race import begin_race
-from bench.records import environment, fingerprint
-from bench.records.journal import Journal, Record, race_opening
+from bench.records.journal import Journal
+from bench.records.kinds import Race, header
 from bench.records.races import RaceResult, races_of
+from bench.records.trainings import DrawnCurve, Trainer, Training
 from bench.timing.process import Child
+from bench.timing.records import Failure, Generation
 from bench.timing.session import Participant, Session, ask, attempt, stored
 from bench.training.worker import Looks, TrainingTask, serve
 from bench.workloads.recipes import Recipe
@@ -74,18 +76,14 @@ def check_fit(dataset: Dataset, recipes: Iterable[Recipe]) -> None:
         recipe.plans(len(dataset.train.labels))
 
 
-def header_of(dataset: Dataset, number: int, trainings: Trainings, n_threads: int) -> Record:
+def header_of(dataset: Dataset, number: int, trainings: Trainings, n_threads: int) -> Race:
     """What is known before the trainings."""
     backends = {name: trainee.backend for name, trainee in trainings.participants.items()}
-    sources = {name: fingerprint.source_of(backend) for name, backend in backends.items()}
     first = next(iter(trainings.recipes.values()))
     dtype = next(iter(trainings.participants.values())).dtype
-    described = environment.describe()
     case = first.described() | {"plan": str(first), "dtype": dtype} | trainings.key
-    n = len(dataset.train.labels)
-    key = fingerprint.key(case, "training", n, n_threads, sources, dataset.sha256, described)
-    baseline = trainings.baseline or next(iter(backends))
-    return race_opening(dataset, number, trainings.purpose, baseline, backends, key, described) | trainings.header
+    n, others = len(dataset.train.labels), {"baseline": trainings.baseline, **trainings.header}
+    return header(dataset, number, trainings.purpose, backends, case, "training", n, n_threads, **others)
 
 
 def train_all(
@@ -114,8 +112,8 @@ def train_all(
                 train_seeds(console, journal, number, trainings, tasks, n_threads)
         finally:  # an interruption costs only the seed that it hits; the same command continues
             show(races_of(journal.records))
-            failures = [entry for entry in journal.records if entry["kind"] == "failure"]
-            for line in dict.fromkeys(f"{entry['participant']}: {entry['reason']}" for entry in failures):
+            failures = journal.of(Failure)
+            for line in dict.fromkeys(f"{failure.participant}: {failure.reason}" for failure in failures):
                 console.print(f"[red]left out:[/] {escape(line)}", soft_wrap=True)
             console.print(f"Every training: {path}; --output with it continues", soft_wrap=True, markup=False)
     return 1 if failures else 0
@@ -132,9 +130,7 @@ def train_seeds(
     """Every setting with every seed that is missing, then curves."""
     race = begin_race(journal, number, rounds=1, seed=0)
     race.time_limit = TIME_LIMIT
-    finished = {
-        entry["generation"] for entry in journal.records if entry["kind"] == "generation" and entry["race"] == number
-    }
+    finished = {one.generation for one in journal.of(Generation, number)}
     participants: list[Participant] = []
     with ExitStack() as stack, console.status("", refresh_per_second=1) as status:  # seldom, as it runs with the clock
         for index, setting in enumerate(trainings.recipes):
@@ -160,11 +156,7 @@ def over(race: Session, trainings: Trainings) -> bool:
 
 def stopped_early(journal: Journal, number: int, generation: int) -> bool:
     """Whether a screen stopped this training."""
-    return any(
-        entry["stopped_early"]
-        for entry in journal.records
-        if entry["kind"] == "training" and (entry["race"], entry["generation"]) == (number, generation)
-    )
+    return any(one.stopped_early for one in journal.of(Training, number) if one.generation == generation)
 
 
 def started(
@@ -191,7 +183,7 @@ def begin(race: Session, participant: Participant, trainings: Trainings, setting
     recipe = replace(trainings.recipes[setting], dtype=trainee.dtype)
     ask(race, participant, "import", task)
     looks = trainee.looks(recipe, 0) or Looks()
-    race.tell("trainer", participant=participant.name, **ask(race, participant, "load", recipe, looks))
+    race.tell(Trainer, participant=participant.name, **ask(race, participant, "load", recipe, looks))
 
 
 def train_generation(
@@ -202,7 +194,7 @@ def train_generation(
     for index in np.random.default_rng([race.number, generation]).permutation(len(participants)):
         attempt(race, generation, train, participants[index], trainings, setting, generation)
     if not over(race, trainings):
-        race.tell("generation", generation=generation, seconds=time.monotonic() - before)
+        race.tell(Generation, generation=generation, seconds=time.monotonic() - before)
 
 
 def train(race: Session, participant: Participant, trainings: Trainings, setting: str, generation: int) -> None:
@@ -213,7 +205,7 @@ def train(race: Session, participant: Participant, trainings: Trainings, setting
     if looks is not None:
         found = ask(race, participant, "train", recipe, seed, looks)
         where = {"generation": generation, "participant": participant.name, "setting": setting, "seed": seed}
-        race.tell("training", **where, **found)
+        race.tell(Training, **where, **found)
 
 
 def draw(race: Session, participant: Participant, trainings: Trainings) -> None:
@@ -221,6 +213,6 @@ def draw(race: Session, participant: Participant, trainings: Trainings) -> None:
     recipe = replace(next(iter(trainings.recipes.values())), dtype=trainings.participants[participant.name].dtype)
     for seed in range(trainings.curves):
         curve = ask(race, participant, "train", recipe, seed, Looks("pieces"))["curve"]
-        race.tell("curve", participant=participant.name, seed=seed, curve=curve)
+        race.tell(DrawnCurve, participant=participant.name, seed=seed, curve=curve)
         if curve["seconds"][-1] > LONG:
             return

@@ -1,23 +1,22 @@
 """What is recorded of trainings."""
 
-from typing import Annotated
+from collections.abc import Sequence
 
-from msgspec import Meta, Struct
+from msgspec import Struct, field
 
-from bench.timing.clock import Elapsed
+from bench.timing.clock import Elapsed, Time
+from bench.timing.records import Number, Record
 from bench.workloads.curves import LearningCurve as LearningCurve  # for readers of records
-from bench.workloads.curves import NotNegative, Share
-
-Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+from bench.workloads.curves import Share
 
 
-class Trainer(Struct, frozen=True):
+class Trainer(Record, frozen=True):
     """A process that is ready to train: preparing, and a first training."""
 
     participant: str
     prepare: Elapsed
     first: Elapsed
-    threads: dict[str, Number] = {}
+    threads: dict[str, Number] = field(default_factory=dict)
 
 
 class Seen(Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,39 +40,48 @@ class Point(Struct, frozen=True, forbid_unknown_fields=True):
     train: Seen
     test: Seen
     last: Seen | None = None  # the images of the epoch's last update
-    wall: NotNegative = 0.0
-    user: NotNegative = 0.0
-    system: NotNegative = 0.0
+    wall: Time = 0.0
+    user: Time = 0.0
+    system: Time = 0.0
 
 
-class Training(Struct, frozen=True):
+class Training(Record, frozen=True):
     """One training, of which the seconds count."""
 
     generation: Number
     participant: str
     setting: str  # the name of its recipe
     seed: Number
-    epochs: NotNegative  # over the training images
+    epochs: Time  # over the training images
     updates: Number
     images: Number  # that its updates used in all
-    wall: NotNegative
-    user: NotNegative
-    system: NotNegative
+    wall: Time
+    user: Time
+    system: Time
     accuracy: Share  # of the test images
     cost: float | None  # of the test images; None: not finite
     evaluation: Elapsed
     stopped_early: bool = False
     curve: LearningCurve | None = None
-    points: list[Point] = []  # of the article's trainings, one at least
+    points: list[Point] = field(default_factory=list)  # of the article's trainings, one at least
 
     def __post_init__(self) -> None:
         if self.images and not self.wall:
             raise ValueError("expected a training of some images to take more than 0 s")
 
 
-class DrawnCurve(Struct, frozen=True):
+class DrawnCurve(Record, frozen=True, tag="curve"):
     """A training that was repeated in pieces, for its curve."""
 
     participant: str
     seed: Number
     curve: LearningCurve
+
+
+OfTrainings = Trainer | Training | DrawnCurve
+
+
+def same_length(*lists: Sequence[object]) -> None:
+    """Raise ValueError unless all lists are of one length."""
+    if len({len(values) for values in lists}) > 1:
+        raise ValueError(f"Expected lists of one length, got {', '.join(str(len(values)) for values in lists)}")
