@@ -16,7 +16,6 @@ from bench.records.journal import results_file
 from bench.tables.article import print_article
 from bench.timing import threads
 from bench.workloads.article import EXPERIMENTS, GRIDS
-from command_line import several
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,10 +42,9 @@ def add_experiments(parser: argparse.ArgumentParser, names: list[str]) -> None:
     """The option --experiment."""
     parser.add_argument(
         "--experiment",
-        type=several(str),
-        action="extend",
-        metavar="A,B",
-        help=f"Repeat only these experiments, of {', '.join(names)} (default: all)",
+        action="append",
+        metavar="NAME",
+        help=f"Repeat only this experiment, of {'; '.join(names)}; may be given several times (default: all)",
     )
 
 

@@ -49,13 +49,14 @@ class Recipe:
 
     def __str__(self) -> str:
         scale = self.network.pixel_scale
+        epochs = "epoch" if self.epochs == 1 else "epochs"
         size = "all images" if self.batch is None else f"{self.batch:,}"
         how = f"of {self.updates} update{'s' * (self.updates > 1)}" if self.updates else f"in batches of {size}"
         parts = (
             str(self.network),
             "raw pixels" if scale == 1 else f"pixels / {1 / scale:.3g}" if scale != 1 / 255 else "",
             self.initialisation,
-            f"{f'each of {self.members} members ' * (self.members > 1)}{self.epochs:g} epochs {how}"
+            f"{f'each of {self.members} members ' * (self.members > 1)}{self.epochs:g} {epochs} {how}"
             f"{' in file order' * (self.order == 'file')}",
             f"rate {self.learning_rate:g} {self.schedule}",
             f"Nesterov {self.momentum:g}" * (self.momentum > 0),
