@@ -8,8 +8,9 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from bench.analysis import statistics
-from bench.records.races import RaceResult, Sample
+from bench.records.races import RaceResult
 from bench.timing.floor import flop_of
+from bench.timing.records import Sample
 from bench.timing.worker import FLOOR
 
 
@@ -52,9 +53,9 @@ def resources_of(race: RaceResult, name: str, times: dict[str, float]) -> Resour
         gemm = machine_rate(race, "gemm")
     return Resources(
         cpu=median(map(cpu_of, participant.samples)),
-        prepare=race.scale(name) * median(process.prepare for process in participant.processes),
+        prepare=race.scale(name) * median(process.prepare.wall for process in participant.processes),
         cold=None if participant.cold is None else race.scale(name) * participant.cold,
-        first=race.scale(name) * median(process.first for process in participant.processes),
+        first=race.scale(name) * median(process.first.wall for process in participant.processes),
         break_even=break_even(race, name, times, cold=False),
         break_even_cold=break_even(race, name, times, cold=True),
         process_peak=most(process.process_peak for process in participant.processes),
@@ -81,8 +82,8 @@ def break_even(race: RaceResult, name: str, times: dict[str, float], cold: bool)
         return None
     starts = []
     for participant in (race.participants[name], race.participants[baseline]):
-        prepare = median(process.prepare for process in participant.processes)
-        first = participant.cold if cold else median(process.first for process in participant.processes)
+        prepare = median(process.prepare.wall for process in participant.processes)
+        first = participant.cold if cold else median(process.first.wall for process in participant.processes)
         if first is None:
             return None
         starts.append(race.scale(participant.name) * (prepare + first))
@@ -95,8 +96,7 @@ def break_even(race: RaceResult, name: str, times: dict[str, float], cold: bool)
 def machine_rate(race: RaceResult, what: str) -> float | None:
     """Return the median rate of the machine in this race: "gemm" in FLOP or "bandwidth" in bytes per second."""
     participant = race.participants.get(FLOOR)
-    found = [getattr(process, what) for process in participant.processes] if participant else []
-    known = [value for value in found if value is not None]
+    known = [getattr(process.rates, what) for process in participant.processes if process.rates] if participant else []
     return median(known) if known else None
 
 
@@ -141,8 +141,8 @@ def disturbances(race: RaceResult) -> list[str]:
     seen = race.generations
     if (race.load or 0) > BUSY:
         lines.append(f"its load was {race.load:.1f} when this began; end what else is running")
-    seconds = sum(entry["seconds"] for entry in seen)
-    stolen = sum(entry["stolen"] or 0 for entry in seen) / ((os.cpu_count() or 1) * seconds) if seconds else 0.0
+    seconds = sum(one.seconds for one in seen)
+    stolen = sum(one.stolen or 0 for one in seen) / ((os.cpu_count() or 1) * seconds) if seconds else 0.0
     if stolen > STOLEN:
         lines.append(f"other virtual machines had {stolen:.1%} of its cores' time; come back at another hour")
     return lines

@@ -22,6 +22,7 @@ from bench.commands import options
 from bench.experiments.calibrate import BACKEND, ROUNDS, calibration_header
 from bench.experiments.race import begin_race, expected_of, run_generations, verdict_on
 from bench.records.journal import Journal, results_file
+from bench.records.kinds import End
 from bench.records.races import races_of
 from bench.tables.calibrate import print_calibration
 from bench.timing.session import stored
@@ -65,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
             return f"the budget of {arguments.budget:g} s is spent" if done else None
 
         try:
-            race.tell("end", reason=run_generations(console, [race], journal, enough))
+            race.tell(End, reason=run_generations(console, [race], journal, enough))
         finally:  # an interruption loses only the generation in progress
             (raced,) = races_of(journal.records)
             if len(raced.rounds()) >= arguments.generations:

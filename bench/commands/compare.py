@@ -33,6 +33,7 @@ from bench.experiments.compare import (
 )
 from bench.experiments.race import begin_race, run_generations
 from bench.records.journal import Journal, results_file
+from bench.records.kinds import End
 from bench.records.races import races_of
 from bench.tables.compare import print_comparison, print_revisions
 from bench.timing.session import stored
@@ -96,7 +97,7 @@ def compare_revisions(
                 console, races, journal, lambda generations, _: enough_generations(generations, arguments.generations)
             )
             for race in races:
-                race.tell("end", reason=why)
+                race.tell(End, reason=why)
         finally:
             console.print(f"Every measurement: {path}", soft_wrap=True, markup=False)
     raced = races_of(journal.records)

@@ -24,6 +24,7 @@ from bench.experiments.race import (
     run_generations,
 )
 from bench.records.journal import Journal, results_file
+from bench.records.kinds import End
 from bench.records.races import races_of
 from bench.tables.race import print_races
 from command_line import number
@@ -74,7 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
         impls.check(name)
     sweep = arguments.sweep.name if arguments.sweep else None
     headers = [
-        header_of_race(setting, number, arguments.baseline, names, sweep) for number, setting in enumerate(settings)
+        header_of_race(setting, number, arguments.baseline, names, sweep=sweep)
+        for number, setting in enumerate(settings)
     ]
     check_sweep(headers)
     path = results_file(arguments.output, "race")
@@ -89,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
             ]
             why = run_generations(console, races, journal, lambda *so_far: enough_of_race(arguments, journal, *so_far))
             for race in races:
-                race.tell("end", reason=why)
+                race.tell(End, reason=why)
         finally:  # an interruption loses only the generation in progress
             print_races(console, journal.records)
             console.print(f"Every measurement: {path}", soft_wrap=True, markup=False)

@@ -4,15 +4,20 @@ import os
 import sys
 import time
 from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
+
+Time = Annotated[float, Meta(ge=0, le=1e100)]  # seconds; CPU time may be 0
 
 
 @dataclass(frozen=True)
 class Elapsed:
     """Wall time, and CPU time in user and system mode, in seconds; `+` adds each."""
 
-    wall: float = 0.0
-    user: float = 0.0
-    system: float = 0.0
+    wall: Time = 0.0
+    user: Time = 0.0
+    system: Time = 0.0
 
     def __add__(self, other: "Elapsed") -> "Elapsed":
         return Elapsed(self.wall + other.wall, self.user + other.user, self.system + other.system)

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from bench.analysis.race import machine_rate, resources, times_of
-from bench.records.races import ParticipantResult, Process, RaceResult, Sample
+from bench.records.races import ParticipantResult, RaceResult
 from bench.tables.race import print_machine
 from bench.timing.floor import flop_of
+from bench.timing.records import Rates
+from tests.helpers.records import typed_process, typed_sample
 
 KEY = {"measure": "epoch", "sizes": [784, 128, 10], "images": 1000, "dtype": "float32"}
 
@@ -16,13 +18,13 @@ KEY = {"measure": "epoch", "sizes": [784, 128, 10], "images": 1000, "dtype": "fl
 def participant(
     name: str, seconds: float, prepare: float, first: float, cold: float | None, **others: Any
 ) -> ParticipantResult:
-    rates: dict[str, Any] = {"gemm": 2e11, "bandwidth": 3e10} if name == "floor" else {"gemm": None, "bandwidth": None}
+    rates = Rates(2e11, 3e10) if name == "floor" else None
     images = others.pop("images", 1000)
     processes = [
-        Process(g, prepare, first, {}, process_peak=peak, call_peak=call, **rates)
+        typed_process(g, prepare, first, process_peak=peak, call_peak=call, rates=rates)
         for g, (peak, call) in enumerate([(100, 10), (300, None)])
     ]
-    samples = [Sample(g, r, seconds, 1.5 * seconds, 0.5 * seconds) for g in range(2) for r in range(3)]
+    samples = [typed_sample(g, r, seconds, 1.5 * seconds, 0.5 * seconds) for g in range(2) for r in range(3)]
     return ParticipantResult(name, name, images, processes=processes, samples=samples, cold=cold)
 
 
