@@ -6,6 +6,7 @@ compile in it, to choose the number of rounds. `bench.records.files.Measurement`
 """
 
 from collections.abc import Callable
+from itertools import islice
 from types import ModuleType
 from typing import Any, Protocol, cast
 
@@ -17,16 +18,14 @@ from bench.timing import threads
 from bench.timing.clock import Clock
 from bench.timing.floor import floor_products
 from bench.training.loop import evaluate, prepare, train_epochs
-from bench.workloads.cases import CASES, FULL_BATCH, MINI_BATCHES, SAME_PLAN, Case, home
+from bench.workloads.cases import CASES, FULL_BATCH, MINI_BATCHES, SAME_PLAN, home, sampled
+from bench.workloads.recipes import Recipe
 from data import Dataset, Digits
 from impls.contract import Backend, zero_velocities
 
 SAMPLES = 5
 GRADIENT_SAMPLES = 50  # a gradient of a batch takes well under a millisecond
-# A round of the reference takes many seconds: its repeated samples are of fewer images and scaled, its curve is one
-# true round.
-REFERENCE_IMAGES = 2000
-REFERENCE_EPOCHS = 1
+REFERENCE_EPOCHS = 1  # of its curve, as each takes many seconds
 GRADIENT_BATCH = MINI_BATCHES.batch
 
 
@@ -63,7 +62,7 @@ def measure(
 
 
 def describe(
-    backend: Backend, quantity: str, case: Case, images: int, of_images: int, error: float, prepare_seconds: float
+    backend: Backend, quantity: str, case: Recipe, images: int, of_images: int, error: float, prepare_seconds: float
 ) -> dict[str, Any]:
     """What is the same for every measurement of a backend."""
     return {
@@ -72,7 +71,7 @@ def describe(
         "backend": backend.NAME,
         "summary": backend.SUMMARY,
         "lines_of_code": fingerprint.lines_of_code(cast(ModuleType, backend)),
-        "plan": case.plan_name if quantity == "epoch" else "",
+        "plan": case.name if quantity == "epoch" else "",
         "default_batch": case.batch == backend.BATCH_SIZE,
         "batch": case.batch,
         "network": str(case.network),
@@ -109,17 +108,16 @@ def bench_gradient(benchmark: Benchmark, backend: Backend, agreed: float, digits
     measure(benchmark, backend.gradients, lambda: (case.network, parameters, split.prepared), GRADIENT_SAMPLES)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.plan_name)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 @pytest.mark.needs("train", "outputs")
 @pytest.mark.benchmark(group="training: one round")
-def bench_epoch(benchmark: Benchmark, backend: Backend, case: Case, agreed: float, digits: Dataset) -> None:
+def bench_epoch(benchmark: Benchmark, backend: Backend, case: Recipe, agreed: float, digits: Dataset) -> None:
     """One round of training from the initial parameters; beside it, off its clock, how training goes on."""
-    benchmark.group = f"training: one round, {case.plan_name}"
+    benchmark.group = f"training: one round, {case.name}"
     of_images = len(digits.train.labels)
-    slow = backend.NAME == impls.REFERENCE
-    n = min(of_images, REFERENCE_IMAGES) if slow else of_images
+    n = sampled(backend.NAME, of_images, case.batch)
     split = prepare(backend, case.network, Digits(digits.train.images[:n], digits.train.labels[:n]), case.dtype)
-    (plan,) = case.plans(n, epochs=1)
+    plan = next(case.plans(n))
     parameters = case.parameters()
     benchmark.extra_info |= describe(backend, "epoch", case, n, of_images, agreed, split.elapsed.wall * of_images / n)
     measure(
@@ -129,7 +127,7 @@ def bench_epoch(benchmark: Benchmark, backend: Backend, case: Case, agreed: floa
         SAMPLES,
     )
     if case in (home(backend), SAME_PLAN):
-        epochs = REFERENCE_EPOCHS if slow else case.epochs
+        epochs = REFERENCE_EPOCHS if backend.NAME == impls.REFERENCE else int(case.epochs)
         curve = training_curve(backend, case, digits, epochs)
         benchmark.extra_info |= {
             "curve": curve,
@@ -138,12 +136,12 @@ def bench_epoch(benchmark: Benchmark, backend: Backend, case: Case, agreed: floa
         }
 
 
-def training_curve(backend: Backend, case: Case, digits: Dataset, epochs: int) -> dict[str, list[float]]:
+def training_curve(backend: Backend, case: Recipe, digits: Dataset, epochs: int) -> dict[str, list[float]]:
     """Seconds of training, per cent of the test images and cost over the training images, round by round."""
     train = prepare(backend, case.network, digits.train, case.dtype)
     test = prepare(backend, case.network, digits.test, case.dtype)
     curve: dict[str, list[float]] = {"seconds": [], "test_accuracy": [], "train_cost": []}
-    plans = case.plans(len(train.labels), epochs)
+    plans = islice(case.plans(len(train.labels)), epochs)
     for point in train_epochs(backend, case.network, case.parameters(), train, plans):
         parameters = point.state.parameters
         curve["seconds"].append(point.elapsed.wall)
@@ -152,7 +150,7 @@ def training_curve(backend: Backend, case: Case, digits: Dataset, epochs: int) -
     return curve
 
 
-@pytest.mark.benchmark(group=f"training: one round, {FULL_BATCH.plan_name}")
+@pytest.mark.benchmark(group=f"training: one round, {FULL_BATCH.name}")
 def bench_floor(benchmark: Benchmark, digits: Dataset) -> None:
     """The floor of a round: the first layer's two products over all training images."""
     case = FULL_BATCH

@@ -1,17 +1,16 @@
 """`python -m data fetch | show | info`: get MNIST, draw the first digits, say what is where."""
 
-import argparse
 import logging
 import os
 import shutil
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 import data
+from command_line import Parser, exit_code
 from data import DataError, Dataset, Digits, mnist
 
 SHOWN = 10  # images
@@ -21,50 +20,44 @@ INK = 96  # of 255: from here a pixel counts as ink where only ink and backgroun
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; return its exit code."""
-    options = _parser().parse_args(arguments)
+    """Run one command; returns its exit code."""
+    options = make_parser().parse_args(arguments)
     logging.basicConfig(format="%(message)s")
     data.logger.setLevel(logging.INFO)
-    try:
+
+    def work() -> int:
         if options.command == "fetch":
             fetch()
         elif options.command == "show":
             show(data.load(options.data), options.split, options.png)
         else:
             info(data.load(options.data))
-        sys.stdout.flush()
-    except DataError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader, such as `head`, had enough; leave nothing to flush at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    return 0
+        return 0
+
+    return exit_code(work, DataError)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:  # one line, without the usage
-        self.exit(2, f"error: {message}; see `{self.prog} --help`\n")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m data", description="MNIST, or digits that stand in for it.")
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(prog="python -m data", description="MNIST, or digits that stand in for it.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("fetch", help="download the four files of MNIST and verify their checksums")
-    show_parser = commands.add_parser("show", help="draw the first ten images with their labels")
-    info_parser = commands.add_parser("info", help="say which digits are used, what they are, and where")
-    for command in (show_parser, info_parser):
-        command.add_argument(
-            "--data",
-            default="auto",
-            metavar="SOURCE",
-            help="auto, mnist, builtin, or a folder with the four files (default: auto)",
-        )
-    show_parser.add_argument("--split", choices=("train", "test"), default="train", help="default: train")
-    show_parser.add_argument("--png", type=Path, metavar="FILE", help="write a picture instead")
+    for name, summary in (
+        ("fetch", "Download the four files of MNIST and verify their checksums"),
+        ("show", "Draw the first ten images with their labels"),
+        ("info", "Say which digits are used, what they are, and where"),
+    ):
+        command = commands.add_parser(name, help=summary, description=f"{summary}.")
+        if name != "fetch":
+            command.add_argument(
+                "--data",
+                default="auto",
+                metavar="SOURCE",
+                help="Use these digits: auto, mnist, builtin, or a folder with the four files (default: %(default)s)",
+            )
+        if name == "show":
+            add = command.add_argument
+            add("--split", choices=("train", "test"), default="train", help="Draw this split (default: %(default)s)")
+            add("--png", type=Path, metavar="FILE", help="Write a picture to this file (default: draw in the terminal)")
     return parser
 
 

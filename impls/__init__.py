@@ -22,6 +22,7 @@ class Entry(NamedTuple):
     module: str
     requires: tuple[str, ...] = ()
     extra: str = ""  # the optional dependency group that brings them
+    fault: str = ""  # why it can never be loaded under this name, with the remedy
 
 
 # In ladder order.
@@ -33,10 +34,10 @@ BUILTIN = {
     "numba_dense": Entry("impls.numba_dense", requires=("numba",)),
     "numba_sparse": Entry("impls.numba_sparse", requires=("numba",)),
     # Peers: the same network as users of other libraries write it.
-    "scipy_sparse": Entry("impls.sparse_scipy", requires=("scipy",)),
+    "scipy_sparse": Entry("impls.scipy_sparse", requires=("scipy",)),
     "sklearn": Entry("impls.sklearn_mlp", requires=("sklearn",), extra="peers"),
     "torch": Entry("impls.torch_autograd", requires=("torch",), extra="peers"),
-    "torch_compile": Entry("impls.torch_compiled", requires=("torch",), extra="peers"),
+    "torch_compile": Entry("impls.torch_compile", requires=("torch",), extra="peers"),
     "torch_manual": Entry("impls.torch_manual", requires=("torch",), extra="peers"),
     "jax": Entry("impls.jax_scan", requires=("jax",), extra="peers"),
 }
@@ -53,10 +54,20 @@ class BackendUnavailable(RuntimeError):
 
 
 def entries() -> dict[str, Entry]:
-    """All backends by name: the built-in ones in ladder order, then those of other packages by name."""
-    found = importlib.metadata.entry_points(group=ENTRY_POINTS)
-    others = {point.name: Entry(point.value) for point in sorted(found, key=lambda point: point.name)}
-    return BUILTIN | others | BUILTIN  # ours come first, and nobody else's takes the name of one of ours
+    """All backends by name: the built-in ones in ladder order, then those of other packages by name.
+
+    An entry point whose name is taken is listed as `name (module)`, with a fault, so that it can be seen.
+    """
+    known = dict(BUILTIN)
+    points = importlib.metadata.entry_points(group=ENTRY_POINTS)
+    for name, module in sorted((point.name, point.value) for point in points):
+        if name not in known:
+            known[name] = Entry(module)
+            continue
+        kind = "built-in backend" if name in BUILTIN else "backend"
+        fault = f"has the name of the {kind} {known[name].module}, expected one of its own; rename its entry point"
+        known[f"{name} ({module})"] = Entry(module, fault=fault)
+    return known
 
 
 def names() -> tuple[str, ...]:
@@ -79,6 +90,8 @@ def entry(name: str) -> Entry:
 def unavailable_reason(name: str) -> str | None:
     """Why this backend cannot be used here, with the remedy; None where it can. Imports nothing."""
     wanted = entry(name)
+    if wanted.fault:
+        return wanted.fault
     missing = [library for library in wanted.requires if importlib.util.find_spec(library) is None]
     if not missing:
         return None
@@ -94,8 +107,8 @@ def available() -> tuple[str, ...]:
 def load(name: str) -> "Backend":
     """Import one backend.
 
-    Raises UnknownBackend, or BackendUnavailable where a library is absent. A library that is there but broken
-    raises whatever its import raises: a fault, never a skip.
+    Raises UnknownBackend, or BackendUnavailable where a library is absent or the name is taken. A library that is there
+    but broken raises whatever its import raises: a fault, never a skip.
     """
     reason = unavailable_reason(name)
     if reason is not None:

@@ -10,8 +10,8 @@ import numpy as np
 
 from bench.agreement.check import Problem, widened
 from bench.agreement.rounding import evaluate, flat, layers, updated
-from bench.workloads.cases import Case
 from bench.workloads.plans import updates_per_epoch
+from bench.workloads.recipes import Recipe
 from data import Digits
 from impls.contract import Array, Layer, Network, Parameters, Plan
 
@@ -30,7 +30,7 @@ class Updates(NamedTuple):
     momentum: float
 
 
-def problem_of(case: Case, train: Digits) -> Problem:
+def problem_of(case: Recipe, train: Digits) -> Problem:
     """The case's first updates on the first images that keep away from kinks.
 
     Biases start at random: with zeros, as training starts, a backend that forgets them would not be found out. Raises
@@ -52,11 +52,11 @@ def problem_of(case: Case, train: Digits) -> Problem:
         starts, stops = np.repeat(starts, FULL_BATCH_UPDATES), np.repeat(stops, FULL_BATCH_UPDATES)
     rates = np.full(len(starts), case.learning_rate)
     order = None
-    if case.order == "shuffled":  # the images lie scattered, and the order finds them
+    if case.order != "file":  # the images lie scattered, and the order finds them
         order = np.random.default_rng(1).permutation(len(chosen))
         chosen = chosen[np.argsort(order)]
     plan = Plan(starts, stops, order, rates, case.momentum)
-    return Problem(case.plan_name, case.network, parameters, train.images[chosen], train.labels[chosen], plan)
+    return Problem(case.name, case.network, parameters, train.images[chosen], train.labels[chosen], plan)
 
 
 def with_random_biases(parameters: Parameters) -> Parameters:

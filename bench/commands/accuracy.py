@@ -1,15 +1,12 @@
 """`python -m bench accuracy`: the time to a common accuracy, over seeds.
 
-A target is reached by a recipe of fixed length if the mean accuracy of its networks over ten seeds or more, on test
-images that played no part in choosing it, is above the target with 99 % confidence (one-sided). Then the uninterrupted
-time of a training counts. Backends train from the same seeds in turns, each in a process of its own.
+A recipe of fixed length reaches a target if the mean accuracy of its networks over ten seeds or more, on test images
+that played no part in choosing it, is above the target with 99 % confidence (one-sided). Then the uninterrupted time of
+a training counts. Backends train from the same seeds, interleaved, each in a process of its own.
 """
 
 import argparse
 import math
-import tempfile
-from pathlib import Path
-from typing import get_args
 
 from rich.console import Console
 
@@ -17,14 +14,14 @@ import impls
 from bench import UserError
 from bench.analysis.target import LEAST_SEEDS
 from bench.commands import options
-from bench.experiments.accuracy import digits_for, train_all, training_header
-from bench.records.journal import Journal, results_file
+from bench.experiments.accuracy import to_target
+from bench.experiments.trainings import digits_for, train_all
+from bench.records.journal import results_file
+from bench.records.races import RaceResult
 from bench.tables.accuracy import print_accuracy
 from bench.timing import threads
-from bench.timing.session import stored
-from bench.training.worker import Job
 from bench.workloads.recipes import QUICK, RECIPES, TARGETS, Recipe
-from impls.contract import DType
+from command_line import choice, number, several
 
 FASTEST = "numba_sparse"
 COMPARED = ("torch", "minibatch")  # with the first of these that is available, where nobody is named: all take long
@@ -33,37 +30,28 @@ COMPARED = ("torch", "minibatch")  # with the first of these that is available, 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     add = parser.add_argument
-    add(
-        "--backend",
-        action="append",
-        metavar="NAME",
-        help=f"who trains; several (default: {FASTEST}, and {COMPARED[0]}, or without that {COMPARED[1]})",
-    )
-    add("--baseline", metavar="NAME", help="whom the others are compared with (default: the first that trains)")
+    default = f"{FASTEST}, and {COMPARED[0]}, or where that is unavailable {COMPARED[1]}"
+    options.add_backends(parser, "Train with these backends", default)
+    add("--baseline", metavar="NAME", help="Give ratios relative to this backend (default: the first that trains)")
     add(
         "--target",
-        action="append",
-        type=options.number(0, 100),
-        metavar="PERCENT",
-        help="of the test images; several (default: each recipe's own)",
+        type=several(number(0, 100)),
+        action="extend",
+        metavar="A,B",
+        help="Aim at these percentages of the test images (default: each recipe's own)",
     )
-    aims = ", ".join(f"{name} ({100 * target:g} %%)" for name, target in TARGETS.items())
     add(
         "--recipe",
-        action="append",
-        choices=RECIPES,
-        metavar="NAME",
-        help=f"several, of {aims} (default: {', '.join(QUICK)}, or those for the targets)",
+        type=several(choice(*RECIPES)),
+        action="extend",
+        metavar="A,B",
+        help="Train by these recipes, which --list-recipes shows "
+        f"(default: {', '.join(QUICK)}, or those for the targets)",
     )
-    add(
-        "--seeds",
-        type=options.whole_number(1),
-        default=LEAST_SEEDS,
-        metavar="N",
-        help="of weights and orders (default: %(default)s, the fewest that count)",
-    )
-    add("--dtype", choices=get_args(DType), default="float32", help="default: %(default)s")
-    add("--results", type=options.output_file, metavar="FILE", help="as for race; one of the same trainings goes on")
+    add("--list-recipes", action="store_true", help="Print the recipes and exit (default: train)")
+    options.add_seeds(parser, LEAST_SEEDS, ", each for weights and order; fewer do not count")
+    options.add_dtype(parser)
+    options.add_output(parser)
     options.add_data(parser)
     options.add_threads(parser)
 
@@ -71,40 +59,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train, print a table; 1 if anybody failed. Raises UserError for what cannot be."""
     console = Console(highlight=False)
+    if arguments.list_recipes:
+        for recipe in RECIPES.values():
+            target = f"{recipe.name}, to {100 * TARGETS[recipe.name]:g} %"
+            console.print(f"{target}: {recipe}; {recipe.reason}", soft_wrap=True, markup=False)
+        return 0
     recipes = chosen_recipes(arguments)
     dataset = digits_for(console, arguments.data, [recipe for _, recipe in recipes])
     names = arguments.backend or [FASTEST, next(name for name in COMPARED if name in impls.available())]
-    for name in names:
-        impls.check(name)
-    n_threads = arguments.threads or threads.cores()
-    headers = [
-        training_header(
-            dataset,
-            number,
-            target,
-            recipe,
-            arguments.dtype,
-            {name: name for name in names},
-            n_threads,
-            arguments.baseline,
-        )
-        for number, (target, recipe) in enumerate(recipes)
+    all_trainings = [
+        to_target(target, recipe, arguments.dtype, names, arguments.seeds, arguments.baseline)
+        for target, recipe in recipes
     ]
-    path = results_file(arguments.results, "accuracy")
-    with tempfile.TemporaryDirectory() as folder, Journal(path, headers) as journal:
-        stored(dataset.train, Path(folder) / "train")
-        stored(dataset.test, Path(folder) / "test")
-        try:
-            for number, (_, recipe) in enumerate(recipes):
-                jobs = {
-                    name: Job(name, recipe, arguments.dtype, Path(folder) / "train", Path(folder) / "test", n_threads)
-                    for name in names
-                }
-                train_all(console, number, jobs, arguments.seeds, journal)
-        finally:  # an interruption costs only the seed that it hits
-            failures = print_accuracy(console, journal.records, recipes)
-            console.print(f"Every training: {path}", soft_wrap=True, markup=False)
-    return 1 if failures else 0
+    path, n_threads = results_file(arguments.output, "accuracy"), arguments.threads or threads.cores()
+
+    def show(races: list[RaceResult]) -> None:
+        print_accuracy(console, races, recipes)
+
+    return train_all(console, path, dataset, all_trainings, n_threads, show)
 
 
 def chosen_recipes(arguments: argparse.Namespace) -> list[tuple[float, Recipe]]:

@@ -1,4 +1,7 @@
-"""The agreement gate alone: every backend against the reference, how far it is off, and how far it may be."""
+"""`python -m bench agree`: is every backend's result the reference's, within what rounding explains?
+
+Prints how far each is from `naive` in float64, and how much of the tolerance that takes. Exit code 1 if one disagrees.
+"""
 
 import argparse
 import json
@@ -12,24 +15,26 @@ from bench.agreement.isolated import TIME_LIMIT, check_isolated
 from bench.commands import options
 from bench.experiments.agree import DTYPES, agreement_record, cases_of
 from bench.tables.agree import print_agreement
+from command_line import number, output_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument(
-        "--backend",
-        action="append",
-        metavar="NAME",
-        help="only this one; a name, or a module's dotted path; may be given several times (default: all available)",
+    add = parser.add_argument
+    options.add_backends(parser, "Check these backends, names or modules' dotted paths")
+    add("--dtype", choices=DTYPES, help="Check in this dtype alone (default: both)")
+    add(
+        "--output",
+        type=output_file,
+        metavar="FILE",
+        help="Write every comparison to this file, as JSON (default: none)",
     )
-    parser.add_argument("--dtype", choices=DTYPES, help="only this one (default: both)")
-    parser.add_argument("--json", type=options.output_file, metavar="FILE", help="write every comparison there")
-    parser.add_argument(
+    add(
         "--time-limit",
-        type=options.number(0.001),
+        type=number(0.001),
         default=TIME_LIMIT,
         metavar="SECONDS",
-        help=f"for one backend, its compilation included (default: {TIME_LIMIT:g})",
+        help="Give each backend this long, compilation included (default: %(default)g)",
     )
     options.add_data(parser)
     options.add_threads(parser)
@@ -51,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     for name in arguments.backend or impls.available():
         with console.status(f"{name} (the first time it may have to compile)"):
             results += check_isolated(name, cases, arguments.time_limit)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(agreement_record(digits, results), indent=1) + "\n", encoding="utf-8")
+    if arguments.output:
+        arguments.output.write_text(json.dumps(agreement_record(digits, results), indent=1) + "\n", encoding="utf-8")
     print_agreement(console, digits, cases, results)
     return 1 if any(result.failure for result in results) else 0

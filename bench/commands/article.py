@@ -1,82 +1,72 @@
-"""`python -m bench article`: the article's experiments again, its figures beside ours.
+"""`python -m bench study article | grid | relu`: the article's experiments, its figures compared with ours.
 
-Each experiment is trained with several seeds by one quick backend. Beside it the article's own method (`vectorized`,
-or `naive`, in float64) trains as many rounds, up to 50, spread over the seeds, taking turns with the other: that is
-where times come from. --grid: which other settings could be the article's. --relu: why ReLU lost, one factor at a time.
+article: each experiment is trained with several seeds by one quick backend. In turns with it the article's own method
+(`vectorized` or `naive`, in float64) trains up to 50 epochs in all, spread over the seeds: that is where times come
+from. grid: which other settings could be the article's. relu: why ReLU lost, one factor at a time.
 """
 
 import argparse
-import tempfile
-from pathlib import Path
 
 from rich.console import Console
 
-import data
-import impls
-from bench import UserError
 from bench.commands import options
-from bench.experiments.article import (
-    BACKEND,
-    METHOD_DTYPE,
-    MOST_SEEDS,
-    article_header,
-    method_name,
-    parts_of,
-    train_parts,
-)
-from bench.records.journal import Journal, results_file
-from bench.records.races import races_of
-from bench.tables.article import print_article, print_failures
+from bench.experiments.article import BACKEND, article_trainings
+from bench.experiments.trainings import check_fit, digits_for, train_all
+from bench.records.journal import results_file
+from bench.tables.article import print_article
 from bench.timing import threads
-from bench.timing.session import stored
-from bench.training.article_worker import Post
-from bench.workloads.article import EXPERIMENTS
-from impls.contract import check_images
+from bench.workloads.article import EXPERIMENTS, GRIDS
+from command_line import several
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--grid", action="store_true", help="try other settings that could be the article's")
-    which.add_argument("--relu", action="store_true", help="why ReLU lost: one factor at a time")
-    add = parser.add_argument
-    names = ", ".join(f"'{row.name}'" for row in EXPERIMENTS)
-    add("--experiment", action="append", metavar="NAME", help=f"several; of {names} (default: all)")
-    add("--backend", default=BACKEND, metavar="NAME", help="who trains every seed, in float32 (default: %(default)s)")
-    add("--seeds", type=options.whole_number(1), default=5, metavar="N", help="of weights (default: %(default)s)")
-    add("--results", type=options.output_file, metavar="FILE", help="as for race; one of the same trainings goes on")
+    """The options of `study article`."""
+    add_experiments(parser, [row.name for row in EXPERIMENTS])
+    add_training(parser)
+    parser.set_defaults(which="article")
+
+
+def add_grid_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `study grid`."""
+    add_experiments(parser, [grid.name for grid in GRIDS])
+    add_training(parser)
+    parser.set_defaults(which="grid")
+
+
+def add_relu_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `study relu`."""
+    add_training(parser)
+    parser.set_defaults(which="relu", experiment=None)
+
+
+def add_experiments(parser: argparse.ArgumentParser, names: list[str]) -> None:
+    """The option --experiment."""
+    parser.add_argument(
+        "--experiment",
+        type=several(str),
+        action="extend",
+        metavar="A,B",
+        help=f"Repeat only these experiments, of {', '.join(names)} (default: all)",
+    )
+
+
+def add_training(parser: argparse.ArgumentParser) -> None:
+    """The options of all three."""
+    options.add_backend(parser, "Train every seed with this backend, in float32", BACKEND)
+    options.add_seeds(parser, 5)
+    options.add_output(parser)
     options.add_data(parser)
     options.add_threads(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train, print tables; 1 if anybody failed. Raises UserError for what cannot be."""
+    """Train, print tables; 1 if a participant failed. Raises UserError for what cannot be."""
     console = Console(highlight=False)
-    dataset = data.load(arguments.data)
-    if dataset.notice and arguments.data == "auto":
-        raise UserError(f"{dataset.name}: expected MNIST, of which the article is; give --data to train on these")
-    if arguments.seeds > MOST_SEEDS:
-        raise UserError(f"--seeds {arguments.seeds}: expected at most {MOST_SEEDS}")
-    parts = parts_of(arguments)
-    for part in parts:
-        for name in (arguments.backend, part.method):
-            if name is not None:
-                impls.check(name)
-        for setting in part.settings.values():
-            check_images(setting.network, dataset.train.images[:1], dataset.train.labels[:1])
+    dataset = digits_for(console, arguments.data, [])
+    asked_for = arguments.which, arguments.backend, arguments.seeds, arguments.experiment
+    all_trainings = article_trainings(dataset, *asked_for)
+    for trainings in all_trainings:
+        check_fit(dataset, trainings.recipes.values())
+    path = results_file(arguments.output, all_trainings[0].purpose)
     n_threads = arguments.threads or threads.cores()
-    headers = [article_header(dataset, number, part, arguments, n_threads) for number, part in enumerate(parts)]
-    path = results_file(arguments.results, parts[0].purpose)
-    with tempfile.TemporaryDirectory() as folder, Journal(path, headers) as journal:
-        digits = stored(dataset.train, Path(folder) / "train"), stored(dataset.test, Path(folder) / "test")
-        try:
-            for number, part in enumerate(parts):
-                posts = {arguments.backend: Post(arguments.backend, "float32", *digits)}
-                if part.method:
-                    posts[method_name(part)] = Post(part.method, METHOD_DTYPE, *digits)
-                train_parts(console, number, part, posts, arguments.seeds, n_threads, journal)
-        finally:  # an interruption costs only the seed that it hits
-            print_article(console, races_of(journal.records))
-            failures = print_failures(console, journal.records)
-            console.print(f"Every training: {path}", soft_wrap=True, markup=False)
-    return 1 if failures else 0
+    return train_all(console, path, dataset, all_trainings, n_threads, lambda races: print_article(console, races))

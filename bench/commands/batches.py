@@ -1,9 +1,9 @@
-"""`python -m bench batches`: do mini-batches pay, by the round and by the time to 92.86 %?
+"""`python -m bench study batches`: do mini-batches pay, by the epoch and by the time to 92.86 %?
 
-The same network (784-128-10, ReLU, softmax) by plain SGD, in batches of one image up to all, orders drawn anew each
-round, one learning rate throughout. Each batch has the rate of a grid with which it came there after the fewest images,
-judged on held-out training images by `--choose`, which writes workloads/batch_sizes.json. Training goes on until the
-target is reached on the test images; they are looked at where the updates have grown by a tenth, at least once a round.
+The same network (784-128-10, ReLU, softmax) is trained by plain SGD in batches of one image up to all, in a new order
+each epoch, with one learning rate throughout. Each batch size has the rate of a grid that reached the target after the
+fewest images, on held-out training images (`tune --rates-by-batch`, kept in workloads/batch_sizes.json). Training ends
+when the target is reached on the test images, which are evaluated whenever the updates have grown by a tenth.
 """
 
 import argparse
@@ -11,45 +11,46 @@ import json
 
 from rich.console import Console
 
-import impls
 from bench import UserError
 from bench.commands import options
-from bench.experiments.accuracy import Step, digits_for, train_steps
-from bench.experiments.tune import choose_all
+from bench.experiments.accuracy import Step, run_steps
 from bench.tables.accuracy import print_batches
-from bench.workloads.batch_sizes import BATCHES, CHOSEN, TARGET, recipe_of
+from bench.workloads.batch_sizes import CHOSEN, TARGET, recipe_of
+from command_line import several, whole_number
 
 SEEDS = 3
 BACKEND = "numba_sparse"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
-    add, whole = parser.add_argument, options.whole_number(1)
-    add("--backend", default=BACKEND, metavar="NAME", help="who trains (default: %(default)s)")
-    add("--batch", type=whole, nargs="+", metavar="N", help="default: all that have a rate")
-    add("--seeds", type=whole, default=SEEDS, metavar="N", help="of each (default: %(default)s)")
-    add("--choose", action="store_true", help="choose the learning rates again, on held-out images, and nothing else")
-    options.add_training_files(parser)
+    """The options of the study."""
+    options.add_backend(parser, "Train with this backend", BACKEND)
+    parser.add_argument(
+        "--batch",
+        type=several(whole_number(1)),
+        metavar="A,B",
+        help="Train in batches of these sizes (default: all that have a learning rate)",
+    )
+    options.add_seeds(parser, SEEDS)
+    options.add_output(parser)
+    options.add_data(parser)
+    options.add_threads(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train and print; 1 if the backend failed. Raises UserError for a batch without a rate."""
     console = Console(highlight=False)
-    if arguments.choose:
-        chosen_for = arguments.batch or BATCHES
-        dataset = digits_for(console, arguments.data, [recipe_of(batch, 1.0) for batch in chosen_for])
-        choose_all(console, impls.load(arguments.backend), dataset, chosen_for)
-        return 0
     rates = {int(batch): entry["rate"] for batch, entry in json.loads(CHOSEN.read_text()).items()}
     batches = arguments.batch or list(rates)
     for batch in batches:
         if batch not in rates:
-            raise UserError(f"--batch {batch}: has no learning rate; choose one by `--batch {batch} --choose`")
-    ways = [
+            raise UserError(
+                f"--batch {batch}: has no learning rate; choose one by `python -m bench tune --rates-by-batch {batch}`"
+            )
+    steps = [
         Step(
             f"batches of {batch:,}", arguments.backend, "float32", recipe_of(batch, rates[batch]), True, arguments.seeds
         )
         for batch in batches
     ]
-    return train_steps(console, arguments, "batches", TARGET, ways, lambda rows: print_batches(console, rows))
+    return run_steps(console, arguments, "batches", TARGET, steps, lambda rows: print_batches(console, rows))

@@ -1,9 +1,8 @@
 """`python -m bench calibrate`: how far can the verdicts of `compare` be trusted on this machine?
 
 A backend races against itself, and against itself with a known share of its updates done once more. Every run of
-consecutive generations as long as a comparison is one comparison: how often does it call a slowdown what is none, and
-how often does it find one of 3, 5, 10 %? See bench/verdicts.py. In a report all calibrations of a machine, of the same
-case and code, count together.
+consecutive sets of processes as long as a comparison is one comparison: how often does it report a slowdown where there
+is none, and how often does it find one of 3, 5 or 10 %? A report pools all calibrations of one machine, case and code.
 """
 
 import argparse
@@ -19,7 +18,6 @@ from bench import UserError
 from bench.analysis.calibrate import AGAIN, ITSELF, SLOWDOWNS, verdicts
 from bench.analysis.race import disturbances
 from bench.commands import options
-from bench.commands.compare import add_generations
 from bench.experiments.calibrate import BACKEND, ROUNDS, calibration_header
 from bench.experiments.race import begin_race, expected_of, run_generations, verdict_on
 from bench.records.journal import Journal, results_file
@@ -31,16 +29,9 @@ from bench.timing.session import stored
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    add = parser.add_argument
-    add("--backend", default=BACKEND, metavar="NAME", help="who runs (default: %(default)s)")
-    add(
-        "--budget",
-        type=options.number(0.001),
-        default=600.0,
-        metavar="SECONDS",
-        help="of measuring; the longer, the narrower the intervals (default: %(default)g)",
-    )
-    add_generations(parser)
+    options.add_backend(parser, "Race this backend against itself", BACKEND)
+    options.add_budget(parser, 600.0)
+    options.add_generations(parser)
     options.add_case_arguments(parser, ROUNDS)
 
 
@@ -51,10 +42,10 @@ def run(arguments: argparse.Namespace) -> int:
     """
     console = Console(highlight=False)
     if arguments.measure != "epoch":
-        raise UserError(f"--measure {arguments.measure}: expected round, as a slowdown is more updates of it")
+        raise UserError(f"--measure {arguments.measure}: expected epoch, as a slowdown is more updates of it")
     setting = options.race_setup(arguments, data.load(arguments.data))
     impls.check(arguments.backend)
-    path = results_file(arguments.results, "calibrate")
+    path = results_file(arguments.output, "calibrate")
     extra = {ITSELF: 0.0, AGAIN: 0.0} | SLOWDOWNS
     with (
         tempfile.TemporaryDirectory() as folder,

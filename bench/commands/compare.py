@@ -1,8 +1,8 @@
-"""`python -m bench compare A B`: has it become slower? Two git revisions, or two results files, against one another.
+"""`python -m bench compare A B`: has a backend become slower? Compare two git revisions, or two results files.
 
-Of revisions, only the backends (`impls/`) differ: the measuring code is this checkout's. They take turns as in a race,
-each in processes of its own, for a fixed number of generations, so that no look on the way can mislead. Of two files,
-what is compared is how many times as long as the floor a backend took in each.
+Of revisions only the backends (`impls/`) differ: the measuring code is this checkout's. Both sides of a backend are
+timed interleaved, in processes of their own, for a fixed number of sets of processes, so that stopping early cannot
+mislead. Of two files, how many times as long as the floor a backend took is compared.
 
 A slowdown is an interval wholly above 1 and an estimate beyond the margin. Exit code 1: something is slower, or a
 backend of B fails or disagrees; 0: nothing of that; 2: something could not be compared.
@@ -19,7 +19,6 @@ from rich.markup import escape
 import data
 from bench import UserError
 from bench.analysis import statistics
-from bench.analysis.calibrate import GENERATIONS
 from bench.analysis.compare import AFTER, BEFORE, of_files
 from bench.analysis.race import disturbances
 from bench.commands import options
@@ -38,35 +37,25 @@ from bench.records.kinds import End
 from bench.records.races import races_of
 from bench.tables.compare import print_comparison, print_revisions
 from bench.timing.session import stored
+from command_line import number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     add = parser.add_argument
-    add("before", metavar="A", help="a git revision, or a results file of a race")
-    add("after", metavar="B", nargs="?", help="the same (default: the working tree)")
-    add("--backend", action="append", metavar="NAME", help="may be given several times (default: all that both have)")
+    add("before", metavar="A", help="Take this git revision, or results file of a race, as before")
+    add("after", metavar="B", nargs="?", help="Take this one as after (default: the working tree)")
+    options.add_backends(parser, "Compare these backends", "all that both have")
     add(
         "--margin",
-        type=options.number(0),
+        type=number(0),
         default=statistics.MARGIN,
         metavar="X",
-        help="that a slowdown has to exceed (default: %(default)g)",
+        help="Ignore slowdowns smaller than this fraction (default: %(default)g)",
     )
-    revisions_only = parser.add_argument_group("of two revisions; files hold what was measured")
-    add_generations(revisions_only)
+    revisions_only = parser.add_argument_group("options for comparing revisions (not for files)")
+    options.add_generations(revisions_only)
     options.add_case_arguments(revisions_only, ROUNDS)
-
-
-def add_generations(parser: options.Arguments) -> None:
-    """How much is measured for one comparison."""
-    parser.add_argument(
-        "--generations",
-        type=options.whole_number(2),
-        default=GENERATIONS,
-        metavar="N",
-        help="of fresh processes, for a comparison (default: %(default)s)",
-    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -89,8 +78,8 @@ def compare_revisions(
     setting = options.race_setup(arguments, data.load(arguments.data))
     sides = {BEFORE: before, AFTER: after}
     names = in_both(before, after, arguments.backend)
-    path = results_file(arguments.results, "compare")
-    console.print(f"{before.name} against {after.name}: {setting.case.network}, {setting.case.plan_name}", markup=False)
+    path = results_file(arguments.output, "compare")
+    console.print(f"{before.name} against {after.name}: {setting.case.network}, {setting.case.name}", markup=False)
     headers = [
         comparison_header(setting, number, name, sides, arguments.generations) for number, name in enumerate(names)
     ]

@@ -1,7 +1,7 @@
-"""`python -m bench portrait MODEL`: what a saved network says to the test images, kept for the report.
+"""`python -m bench inspect MODEL`: record what a saved network answers on the test images, for the report.
 
-The first ten images with the outputs for them, how often each digit is taken for which, the mistakes of which it was
-surest, and the weights of its first layer.
+Kept are the first ten images with the outputs for them, the confusion matrix, the mistakes with the largest outputs,
+and the weights of the first layer.
 """
 
 import argparse
@@ -13,17 +13,18 @@ from bench.commands import options
 from bench.experiments.inspection import keep
 from bench.records.journal import results_file
 from bench.training.saved import load_network
+from command_line import output_file
 from impls.contract import check_images
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a file that `train --save` wrote")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="Read this network, which `train --save` wrote")
     parser.add_argument(
-        "--results",
-        type=options.output_file,
+        "--output",
+        type=output_file,
         metavar="FILE",
-        help="JSON (default: a new one in bench/results)",
+        help="Write the record for the report to this file (default: a new file in bench/results)",
     )
     options.add_data(parser)
 
@@ -35,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_images(network, dataset.test.images[:1], dataset.test.labels[:1])
     if network.sizes[-1] <= int(dataset.test.labels.max()):
         raise UserError(f"{arguments.model}: has {network.sizes[-1]} outputs, expected one for each digit")
-    path = results_file(arguments.results, "network")
+    path = results_file(arguments.output, "network")
     correct = keep(path, network, parameters, dataset, arguments.model.name)
     print(f"{correct:.2%} of {len(dataset.test.labels):,} test images correct")
     print(f"For the report: {path}")

@@ -1,43 +1,24 @@
-"""What `race`, `compare` and `calibrate` share: what is raced, agreement before it, generations until it is enough."""
+"""Options that several commands share, and what they describe."""
 
 import argparse
-import math
-import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, NamedTuple, NoReturn, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
 from bench import UserError
+from bench.analysis.calibrate import GENERATIONS
 from bench.experiments.race import IMAGES, RaceSetup
 from bench.timing import threads
 from bench.timing.worker import Measure
 from bench.workloads.cases import MINI_BATCHES
 from bench.workloads.plans import Order
+from command_line import number, output_file, several, whole_number
 from data import Dataset, Digits
 from impls.contract import COST_OF_OUTPUT, Activation, DType, Network, Output, check_images
 
-
-def add_training_files(parser: argparse.ArgumentParser) -> None:
-    """The options of both commands."""
-    parser.add_argument(
-        "--results", type=output_file, metavar="FILE", help="as for race; one of the same trainings goes on"
-    )
-    add_data(parser)
-    add_threads(parser)
-
-
 Arguments = argparse.ArgumentParser | argparse._ArgumentGroup  # what options can be added to
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong and exit with 2."""
-        self.exit(2, f"error: {message}; see `{self.prog} --help`\n")
 
 
 def sizes(text: str) -> tuple[int, ...]:
@@ -51,56 +32,23 @@ def sizes(text: str) -> tuple[int, ...]:
     return found
 
 
-def batch(text: str) -> int | Literal["batch_size"] | None:
-    """Images per update; "all" for the full batch, which is None; "home" for what the backend is at home with."""
-    if text == "batch_size":
-        return "batch_size"
+def batch(text: str) -> int | Literal["default"] | None:
+    """Images per update; "all" for the full batch, which is None; "default" for the backend's default batch size."""
+    if text == "default":
+        return "default"
+    if text == "home":
+        raise argparse.ArgumentTypeError("'home': was replaced by default")
     return None if text == "all" else whole_number(1)(text)
 
 
-def output_file(text: str) -> Path:
-    """A file that can be written: better to know before the training than after. What is there stays until then."""
-    path = Path(text)
-    if not path.parent.is_dir() or path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a file in a folder that exists and can be written")
-    return path
-
-
-def whole_number(least: int) -> Callable[[str], int]:
-    """A whole number not below `least`."""
-
-    def read(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = least - 1
-        if value < least:
-            raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from {least}")
-        return value
-
-    return read
-
-
-def number(least: float, below: float = math.inf) -> Callable[[str], float]:
-    """A finite number from `least`, below `below`."""
-
-    def read(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not least <= value < below:
-            until = f" and below {below:g}" if below < math.inf else ""
-            raise argparse.ArgumentTypeError(f"{text!r}: expected a finite number from {least:g}{until}")
-        return value
-
-    return read
-
-
 def add_threads(parser: Arguments) -> None:
-    """The option --threads, which `bench.__main__` obeys before NumPy is imported."""
+    """The option --threads, which `bench.__main__` obeys before NumPy is imported, wherever it stands."""
     parser.add_argument(
-        "--threads", type=whole_number(1), metavar="N", help="of BLAS and numba (default: all cores of this process)"
+        "--threads",
+        type=whole_number(1),
+        default=argparse.SUPPRESS,  # of a command, so that it leaves what stands before the command
+        metavar="N",
+        help="Use this many threads of BLAS and numba (default: all cores of this process)",
     )
 
 
@@ -110,78 +58,183 @@ def add_data(parser: Arguments) -> None:
         "--data",
         default="auto",
         metavar="SOURCE",
-        help="auto (DIGITBENCH_DATA, else the download, else built-in digits), mnist, builtin, or a folder "
-        "with the four files (default: auto)",
+        help="Use these digits: auto (DIGITBENCH_DATA, else the download, else built-in digits), mnist, builtin, or a "
+        "folder with the four files (default: %(default)s)",
     )
 
 
-def add_case_arguments(parser: Arguments, rounds: int | None) -> None:
-    """The options that say what is raced. rounds: of a generation, unless said; None: it depends on what is raced."""
+def add_output(parser: Arguments) -> None:
+    """The option --output of commands that keep records."""
+    parser.add_argument(
+        "--output",
+        type=records_file,
+        metavar="FILE",
+        help="Write records to this file, or continue the same work in it (default: a new file in bench/results)",
+    )
+
+
+def records_file(text: str) -> Path:
+    """A file for records. Until version 0.2 --output was the output layer's activation."""
+    if text in get_args(Output):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a file; the activation is --output-activation {text}")
+    return output_file(text)
+
+
+def add_backends(parser: Arguments, what: str, default: str = "all available") -> None:
+    """The option --backend of commands that take several."""
     add = parser.add_argument
+    add("--backend", type=several(str), action="extend", metavar="A,B", help=f"{what} (default: {default})")
+
+
+def add_backend(parser: Arguments, what: str, default: str) -> None:
+    """The option --backend of commands that take one."""
+    parser.add_argument("--backend", default=default, metavar="NAME", help=f"{what} (default: %(default)s)")
+
+
+def add_seeds(parser: Arguments, default: int, more: str = "") -> None:
+    """The option --seeds."""
+    parser.add_argument(
+        "--seeds",
+        type=whole_number(1),
+        default=default,
+        metavar="N",
+        help=f"Train with this many seeds{more} (default: %(default)s)",
+    )
+
+
+def add_budget(parser: Arguments, default: float) -> None:
+    """The option --budget."""
+    parser.add_argument(
+        "--budget",
+        type=number(0.001),
+        default=default,
+        metavar="SECONDS",
+        help="Stop after this many seconds of measuring, at the end of a generation (default: %(default)g)",
+    )
+
+
+def add_network(parser: Arguments, sizes_default: tuple[int, ...] = MINI_BATCHES.network.sizes) -> None:
+    """The option --network."""
+    text = "-".join(map(str, sizes_default))
+    parser.add_argument(
+        "--network", type=sizes, default=sizes_default, metavar="SIZES", help=f"Use these layer sizes (default: {text})"
+    )
+
+
+def add_dtype(parser: Arguments) -> None:
+    """The option --dtype."""
+    add = parser.add_argument
+    add("--dtype", choices=get_args(DType), default="float32", help="Compute in this dtype (default: %(default)s)")
+
+
+def add_momentum(parser: Arguments) -> None:
+    """The option --momentum."""
+    parser.add_argument(
+        "--momentum",
+        type=number(0, 1),
+        default=0.0,
+        metavar="X",
+        help="Use Nesterov's momentum of this size (default: %(default)s)",
+    )
+
+
+def add_order(parser: Arguments) -> None:
+    """The option --order."""
+    add = parser.add_argument
+    add("--order", choices=get_args(Order), default="file", help="Take the images in this order (default: %(default)s)")
+
+
+def add_case_arguments(parser: Arguments, rounds: int | None) -> None:
+    """The options that say what is raced. rounds: of a generation; None: it depends on what is raced."""
+    add = parser.add_argument
+    case = MINI_BATCHES
     add(
         "--measure",
         choices=get_args(Measure),
         default="epoch",
-        help="a round of training, one gradient, or outputs (default: %(default)s)",
+        help="Time this: an epoch of training, one gradient, or the outputs (default: %(default)s)",
     )
-    add("--network", type=sizes, default=MINI_BATCHES.network.sizes, metavar="SIZES", help="default: 784-128-10")
-    add("--hidden", choices=get_args(Activation), default=MINI_BATCHES.network.hidden, help="default: %(default)s")
-    add("--output", choices=get_args(Output), default=MINI_BATCHES.network.output, help="default: %(default)s")
+    add_network(parser)
+    add(
+        "--hidden",
+        choices=get_args(Activation),
+        default=case.network.hidden,
+        help="Use this activation in hidden layers (default: %(default)s)",
+    )
+    add(
+        "--output-activation",
+        choices=get_args(Output),
+        default=case.network.output,
+        help="Use this activation in the output layer; its cost comes with it (default: %(default)s)",
+    )
     add(
         "--batch",
         type=batch,
-        default=MINI_BATCHES.batch,
+        default=case.batch,
         metavar="N",
-        help="images per update, or all (default: %(default)s)",
+        help="Update after this many images, or all (default: %(default)s)",
     )
-    add("--order", choices=get_args(Order), default="file", help="of the images (default: %(default)s)")
-    add("--momentum", type=number(0, 1), default=0.0, metavar="X", help="default: %(default)s")
-    add("--dtype", choices=get_args(DType), default="float32", help="default: %(default)s")
-    add("--without-zeros", action="store_true", help="with every pixel that is 0 made 1, so that none can be skipped")
+    add_order(parser)
+    add_momentum(parser)
+    add_dtype(parser)
+    add(
+        "--nonzero-pixels",
+        action="store_true",
+        help="Set every zero pixel to 1, so that no backend can skip any (default: as they are)",
+    )
     add(
         "--images",
         type=whole_number(1),
         metavar="N",
-        help=f"of the data's first (default: {IMAGES:,}, or all where there are fewer)",
+        help=f"Use only the first N images (default: {IMAGES:,}, or all where there are fewer)",
     )
     add(
         "--rounds",
         type=whole_number(2),
         default=rounds,
         metavar="N",
-        help=f"in a generation of processes (default: {rounds or 'the more backends and images, the fewer'})",
+        help="Measure each backend this often in a set of processes "
+        f"(default: {rounds or 'the more backends and images, the fewer'})",
     )
     add(
         "--seed",
         type=whole_number(0),
         default=0,
         metavar="N",
-        help="of the order of turns (default: %(default)s)",
+        help="Draw the measuring order from this seed (default: %(default)s)",
     )
-    add(
-        "--results",
-        type=output_file,
-        metavar="FILE",
-        help="JSON, a record a line (default: a new one in bench/results); one of the same race goes on",
-    )
+    add_output(parser)
     add_data(parser)
     add_threads(parser)
 
 
+def add_generations(parser: Arguments) -> None:
+    """The option --generations: how much is measured for one comparison."""
+    parser.add_argument(
+        "--generations",
+        type=whole_number(2),
+        default=GENERATIONS,
+        metavar="N",
+        help="Compare over this many sets of fresh processes (default: %(default)s)",
+    )
+
+
 def race_setup(arguments: argparse.Namespace, dataset: Dataset) -> RaceSetup:
     """What the options describe. Raises UserError or ContractError where they do not go together."""
-    if arguments.batch == "batch_size":
-        raise UserError("--batch home: expected a number of images, or all, as all backends race on the same plan")
+    if arguments.batch == "default":
+        raise UserError("--batch default: expected a number of images, or all, as all backends race on the same plan")
     n_threads = arguments.threads or threads.cores()
     threads.request(n_threads, {})  # refused if it is beyond this machine
-    network = Network(arguments.network, arguments.hidden, arguments.output, COST_OF_OUTPUT[arguments.output])
+    network = Network(
+        arguments.network, arguments.hidden, arguments.output_activation, COST_OF_OUTPUT[arguments.output_activation]
+    )
     name = "full batch" if arguments.batch is None else f"batches of {arguments.batch:,}"
     name += ", shuffled" if arguments.order == "shuffled" else ""
     name += f", Nesterov {arguments.momentum:g}" if arguments.momentum else ""
-    name += ", no zeros" if arguments.nonzero_pixels else ""
+    name += ", all pixels non-zero" if arguments.nonzero_pixels else ""
     case = replace(
         MINI_BATCHES,
-        plan_name=name,
+        name=name,
         batch=arguments.batch,
         learning_rate=0.1,  # of no consequence for the time, and small, so that agreement can be told for any network
         network=network,

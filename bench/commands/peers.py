@@ -1,14 +1,13 @@
-"""`python -m bench peers`: one of ours against other libraries, each ratio in four ways, at several batch sizes.
+"""`python -m bench study peers`: one backend against other libraries, at several batch sizes, under four conditions.
 
-A backend that skips zero pixels, or takes images as they are, might owe its lead to these images or to that order. So
-nobody is shown one ratio without the other three: the images as they are; with what it takes to prepare them charged to
-a single pass; in shuffled order; and with no pixel zero.
+A backend that skips zero pixels, or takes images as they are, might owe its lead to these images or to their order. So
+each ratio is given for MNIST as it is, with preparation included in a single epoch, in shuffled order, and with all
+pixels non-zero.
 """
 
 import argparse
 import tempfile
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 from rich.console import Console
@@ -22,34 +21,45 @@ from bench.records.journal import Journal, results_file
 from bench.records.kinds import End
 from bench.records.races import races_of
 from bench.tables.peers import print_peers
-from impls.contract import DType
+from command_line import several, whole_number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+    """The options of the study."""
     add = parser.add_argument
-    add("--backend", action="append", metavar="NAME", help=f"against whom; several (default: {', '.join(PEERS)})")
-    add("--baseline", default="numba_sparse", metavar="NAME", help="who is compared with them (default: %(default)s)")
+    options.add_backends(parser, "Compare with these backends", ", ".join(PEERS))
     add(
-        "--batches",
-        type=lambda text: [options.whole_number(1)(size) for size in text.split(",")],
+        "--baseline",
+        default="numba_sparse",
+        metavar="NAME",
+        help="Give ratios relative to this backend (default: %(default)s)",
+    )
+    add(
+        "--batch",
+        type=several(whole_number(1)),
         default=[32, 128, 1000],
         metavar="A,B",
-        help="images per update (default: 32,128,1000)",
+        help="Compare at these batch sizes (default: 32,128,1000)",
     )
-    add("--network", type=options.sizes, default=(784, 128, 10), metavar="SIZES", help="default: 784-128-10")
-    add("--momentum", type=options.number(0, 1), default=0.0, metavar="X", help="default: %(default)s")
-    add("--dtype", choices=get_args(DType), default="float32", help="default: %(default)s")
-    add("--images", type=options.whole_number(1), default=60_000, metavar="N", help="default: %(default)s")
-    add("--rounds", type=options.whole_number(2), default=4, metavar="N", help="in a generation (default: %(default)s)")
+    options.add_network(parser)
+    options.add_momentum(parser)
+    options.add_dtype(parser)
     add(
-        "--budget",
-        type=options.number(0.001),
-        default=600.0,
-        metavar="SECONDS",
-        help="of measuring, to stop after, at the end of a generation (default: %(default)g)",
+        "--images",
+        type=whole_number(1),
+        default=60_000,
+        metavar="N",
+        help="Use only the first N images (default: %(default)s)",
     )
-    add("--results", type=options.output_file, metavar="FILE", help="as for race; one of the same races goes on")
+    add(
+        "--rounds",
+        type=whole_number(2),
+        default=4,
+        metavar="N",
+        help="Measure each backend this often in a set of processes (default: %(default)s)",
+    )
+    options.add_budget(parser, 600.0)
+    options.add_output(parser)
     options.add_data(parser)
     options.add_threads(parser)
 
@@ -61,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     given = vars(arguments) | FIXED
     points = [
         argparse.Namespace(**given | {"batch": batch, "way": way} | what)
-        for batch in arguments.batches
+        for batch in arguments.batch
         for way, what in WAYS.items()
     ]
     settings = [options.race_setup(point, dataset) for point in points]
@@ -75,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     for number, (point, setting) in enumerate(zip(points, settings, strict=True)):
         about = {"way": point.way, "zeros": float(np.mean(setting.digits.images == 0))}
         headers.append(header_of_race(setting, number, arguments.baseline, names, "peers", about=about))
-    path = results_file(arguments.results, "peers")
+    path = results_file(arguments.output, "peers")
     with tempfile.TemporaryDirectory() as folder, Journal(path, headers) as journal:
         try:
             races = [

@@ -1,4 +1,4 @@
-"""`python -m bench`: data, agreement, a first small table, the benchmarks, the report."""
+"""`python -m bench`: the data, agreement, the benchmarks, the report."""
 
 import argparse
 import os
@@ -24,13 +24,12 @@ from bench.experiments.inspection import inspect_one
 from bench.records.journal import results_file
 from bench.timing.clock import Clock
 from bench.training.loop import prepare
-from bench.workloads.cases import CASES, home
+from bench.workloads.cases import CASES, SAMPLED, home, sampled
 from data import DataError, Dataset, Digits
 from impls.contract import Backend, zero_velocities
 
 FIRST_SAMPLES = 3
 ROW = "{:14} {:12} {:>9} {:>15} {:>12} {:>6} {:>5}"
-FIRST_IMAGES = {impls.REFERENCE: 1000}  # the first table's round of this backend is of fewer images, and scaled
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,15 +94,15 @@ def first_table(console: Console, digits: Dataset) -> list[str]:
                 seconds_of_reference = seconds
             row = ROW.format(
                 name,
-                home(backend).plan_name,
-                f"{seconds:.3f} s{'*' if name in FIRST_IMAGES else ''}",
+                home(backend).name,
+                f"{seconds:.3f} s{'*' if name in SAMPLED else ''}",
                 f"{seconds_of_outputs(backend, digits.test):.3f} s",
                 f"{seconds_of_reference / seconds:.1f}" if seconds_of_reference else "-",
                 f"{max(result.error for result in results):.1f}",
                 f"{max(result.share for result in results):.0%}",
             )
         console.print(row)
-    sampled = ", ".join(f"* {name}: scaled from {n:,} images" for name, n in FIRST_IMAGES.items())
+    sampled = ", ".join(f"* {name}: scaled from {n:,} images" for name, n in SAMPLED.items())
     console.print(f"Medians of {FIRST_SAMPLES}. Error: the worst, in eps, and its share of what is allowed. {sampled}")
     return disagreeing
 
@@ -111,9 +110,9 @@ def first_table(console: Console, digits: Dataset) -> list[str]:
 def seconds_of_epoch(backend: Backend, train: Digits) -> float:
     """A round of training at home, scaled where it is sampled."""
     case = home(backend)
-    n = min(len(train.labels), FIRST_IMAGES.get(backend.NAME, len(train.labels)))
+    n = sampled(backend.NAME, len(train.labels), case.batch)
     split = prepare(backend, case.network, Digits(train.images[:n], train.labels[:n]), case.dtype)
-    (plan,) = case.plans(n, epochs=1)
+    plan = next(case.plans(n))
     state = zero_velocities(case.parameters())
     samples = []
     for _ in range(FIRST_SAMPLES):

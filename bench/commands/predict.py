@@ -1,4 +1,4 @@
-"""`python -m bench predict MODEL PICTURE`: which digit does a picture of the user's own show?"""
+"""`python -m bench predict MODEL PICTURE`: which digit does a picture of your own show?"""
 
 import argparse
 import logging
@@ -21,11 +21,10 @@ INK = 64  # of 255: from here on a pixel belongs to the digit
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a network that `train --save` wrote")
-    parser.add_argument("picture", type=Path, metavar="PICTURE", help="an image file: PNG, JPEG, ...")
-    parser.add_argument(
-        "--backend", default="vectorized", help=f"one of {', '.join(impls.names())} (default: %(default)s)"
-    )
+    add = parser.add_argument
+    add("model", type=Path, metavar="MODEL", help="Read this network, which `train --save` wrote")
+    add("picture", type=Path, metavar="PICTURE", help="Read this picture: PNG, JPEG, ...")
+    options.add_backend(parser, "Compute the outputs with this backend", "vectorized")
     options.add_threads(parser)
 
 

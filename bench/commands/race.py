@@ -1,4 +1,9 @@
-"""`python -m bench race`: backends measured against one another, taking turns, each in a process of its own."""
+"""`python -m bench race`: backends timed against each other, interleaved, each in a process of its own.
+
+Every round holds one measurement of each backend, close in time; a ratio compares measurements of the same round, and
+its interval is taken across sets of fresh processes. The race stops when all ratios are known to --precision, or when
+the --budget is spent, and says which. With the --output of an interrupted race it continues where that ended.
+"""
 
 import argparse
 import tempfile
@@ -22,34 +27,38 @@ from bench.records.journal import Journal, results_file
 from bench.records.kinds import End
 from bench.records.races import races_of
 from bench.tables.race import print_races
+from command_line import number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     add = parser.add_argument
+    options.add_backends(parser, "Race these backends")
     add(
-        "--backend",
-        action="append",
+        "--baseline",
+        default=BASELINE,
         metavar="NAME",
-        help="who runs; may be given several times (default: all available)",
+        help="Give ratios relative to this backend (default: %(default)s)",
     )
-    add("--baseline", default=BASELINE, metavar="NAME", help="whom the others are compared with (default: %(default)s)")
-    add(
-        "--budget",
-        type=options.number(0.001),
-        default=75.0,
-        metavar="SECONDS",
-        help="of measuring, to stop after, at the end of a generation (default: %(default)g)",
-    )
+    options.add_budget(parser, 75.0)
     add(
         "--precision",
-        type=options.number(0.0001),
+        type=number(0.0001),
         default=0.03,
         metavar="X",
-        help="to stop when all ratios are known to that share (default: %(default)g)",
+        help="Stop once every ratio's 95 %% interval is within this fraction (default: %(default)g)",
     )
-    add("--sweep", type=options.sweep, metavar="WHAT=A,B", help=f"race at each value; of {', '.join(options.SWEPT)}")
-    add("--cold", action="store_true", help="measure first calls without any compiled code on disk, too")
+    add(
+        "--sweep",
+        type=options.sweep,
+        metavar="WHAT=A,B",
+        help=f"Repeat the race at each value of one of {', '.join(options.SWEPT)} (default: one race)",
+    )
+    add(
+        "--cold",
+        action="store_true",
+        help="Time the first call with empty compiler caches as well (default: with compiled code from disk)",
+    )
     options.add_case_arguments(parser, None)
 
 
@@ -70,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
         for number, setting in enumerate(settings)
     ]
     check_sweep(headers)
-    path = results_file(arguments.results, "race")
+    path = results_file(arguments.output, "race")
     with tempfile.TemporaryDirectory() as folder, Journal(path, headers) as journal:
         if journal.next_generation:
             done = sum(generations_of(journal, number) for number in range(len(headers)))

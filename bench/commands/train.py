@@ -1,4 +1,4 @@
-"""`python -m bench train`: one training run, printed in the order in which the article's program printed it."""
+"""`python -m bench train`: one training, printed in the order in which the article's program printed it."""
 
 import argparse
 import json
@@ -17,14 +17,14 @@ from bench.timing import threads
 from bench.timing.clock import Elapsed
 from bench.training.loop import Epoch, Quality, Split, evaluate, prepare, train_epochs
 from bench.training.saved import load_network, save_network
-from bench.workloads.plans import Order, Schedule, plans_by_epoch
+from bench.workloads.plans import Schedule, plans_by_epoch
+from command_line import number, output_file, whole_number
 from data import Dataset, Digits
 from impls.contract import (
     COST_OF_OUTPUT,
     Activation,
     Array,
     Backend,
-    DType,
     Layer,
     Network,
     Output,
@@ -39,7 +39,7 @@ from impls.initialisation import INITIALISATIONS, initial_parameters
 NEW: dict[str, Any] = {
     "network": (784, 80, 10),
     "hidden": "sigmoid",
-    "output": "sigmoid",
+    "output_activation": "sigmoid",
     "pixel_scale": 1 / 255,
     "init": "lecun_normal",
 }
@@ -55,9 +55,7 @@ class Course(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument(
-        "--backend", default="vectorized", help=f"one of {', '.join(impls.names())} (default: %(default)s)"
-    )
+    options.add_backend(parser, f"Train with this backend, of {', '.join(impls.names())}", "vectorized")
     add_network(parser)
     add_training(parser)
     add_files(parser)
@@ -67,22 +65,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_network(parser: argparse.ArgumentParser) -> None:
     """The options that --load stands for; their defaults are in NEW, so that it is known which were given."""
-    add = parser.add_argument_group("a new network", "or --load FILE, which brings all of this with it").add_argument
-    add("--network", type=options.sizes, metavar="SIZES", help="default: 784-80-10")
-    add("--hidden", choices=get_args(Activation), help="activation (default: sigmoid)")
+    add = parser.add_argument_group("a new network, or --load FILE, which brings all of this with it").add_argument
     add(
-        "--output",
+        "--network",
+        type=options.sizes,
+        metavar="SIZES",
+        help="Make a network of these layer sizes (default: 784-80-10)",
+    )
+    add("--hidden", choices=get_args(Activation), help="Use this activation in hidden layers (default: sigmoid)")
+    add(
+        "--output-activation",
         choices=get_args(Output),
-        help="activation; its cost comes with it, cross-entropy with softmax, else quadratic (default: sigmoid)",
+        help="Use this activation in the output layer; its cost comes with it, cross-entropy with softmax, else "
+        "quadratic (default: sigmoid)",
     )
     add(
         "--pixel-scale",
-        type=options.number(1e-30, 1e30),
+        type=number(1e-30, 1e30),
         metavar="X",
-        help="inputs are pixels * X; 1 for raw pixels (default: 1/255)",
+        help="Multiply pixels by X; 1 leaves them raw (default: 1/255)",
     )
     formulas = ", ".join(f"{name}: {chosen.formula}" for name, chosen in INITIALISATIONS.items())
-    add("--init", choices=INITIALISATIONS, metavar="NAME", help=f"{formulas} (default: lecun_normal)")
+    add("--init", choices=INITIALISATIONS, metavar="NAME", help=f"Draw weights so: {formulas} (default: lecun_normal)")
 
 
 def add_training(parser: argparse.ArgumentParser) -> None:
@@ -91,49 +95,60 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     add(
         "--batch",
         type=options.batch,
-        default="batch_size",
+        default="default",
         metavar="N",
-        help="images per update, all, or home: what the backend is at home with (default: %(default)s)",
+        help="Update after this many images, or all, or the backend's default batch size (default: %(default)s)",
     )
-    add("--order", choices=get_args(Order), default="file", help="of the images (default: %(default)s)")
+    options.add_order(parser)
     add(
-        "--rounds",
-        type=options.whole_number(1),
+        "--epochs",
+        type=whole_number(1),
         default=20,
         metavar="N",
-        help="passes over the images (default: %(default)s)",
+        help="Train for this many epochs (default: %(default)s)",
     )
-    add("--learning-rate", type=options.number(0), default=1.0, metavar="X", help="default: %(default)s")
     add(
-        "--fall",
+        "--learning-rate",
+        type=number(0),
+        default=1.0,
+        metavar="X",
+        help="Start with this learning rate (default: %(default)s)",
+    )
+    add(
+        "--schedule",
         choices=get_args(Schedule),
         default="constant",
-        help="of the learning rate, over all updates (default: %(default)s)",
+        help="Change the learning rate so over all updates (default: %(default)s)",
     )
-    add("--momentum", type=options.number(0, 1), default=0.0, metavar="X", help="Nesterov's (default: %(default)s)")
+    options.add_momentum(parser)
     add(
         "--seed",
-        type=options.whole_number(0),
+        type=whole_number(0),
         default=0,
         metavar="N",
-        help="of weights and shuffling (default: %(default)s)",
+        help="Draw weights and orders from this seed (default: %(default)s)",
     )
-    add("--dtype", choices=get_args(DType), default="float32", help="default: %(default)s")
-    add("--limit", type=options.whole_number(1), metavar="N", help="train on the first N images only (default: all)")
+    options.add_dtype(parser)
+    add("--limit", type=whole_number(1), metavar="N", help="Train on the first N images only (default: all)")
 
 
 def add_files(parser: argparse.ArgumentParser) -> None:
     """The files that are read and written."""
     add = parser.add_argument
-    add("--load", type=Path, metavar="FILE", help="start from this network instead of a new one")
-    add("--save", type=options.output_file, metavar="FILE", help="write the trained network (.npz)")
-    add("--json", type=options.output_file, metavar="FILE", help="write everything printed, and more digits, as JSON")
+    add("--load", type=Path, metavar="FILE", help="Start from this network (default: a new one)")
+    add("--save", type=output_file, metavar="FILE", help="Write the trained network to this .npz file (default: none)")
+    add(
+        "--output",
+        type=options.records_file,
+        metavar="FILE",
+        help="Write everything printed, and more digits, to this file, as JSON (default: none)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train as asked; returns the exit code. Raises UserError, ContractError or DataError for what cannot be."""
-    if arguments.save and arguments.json and arguments.save.resolve() == arguments.json.resolve():
-        raise UserError(f"{arguments.save}: expected two files for --save and --json, found one; give another name")
+    if arguments.save and arguments.output and arguments.save.resolve() == arguments.output.resolve():
+        raise UserError(f"{arguments.save}: expected two files for --save and --output, found one; give another name")
     backend = impls.load(arguments.backend)
     dataset = data.load(arguments.data)
     network, parameters = starting_point(arguments)
@@ -161,7 +176,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.save and finite:
         save_network(arguments.save, network, state.parameters)
         print(f"Network saved in {arguments.save}")
-    if arguments.json:
+    if arguments.output:
         write_json(arguments, dataset, network, course, {"before": before, "after": after})
     if not finite:
         raise UserError(why_diverged(course, arguments.learning_rate))
@@ -181,7 +196,7 @@ def starting_point(arguments: argparse.Namespace) -> tuple[Network, Parameters]:
         check_parameters(network, parameters)
         return network, parameters
     chosen = NEW | new
-    output = chosen["output"]
+    output = chosen["output_activation"]
     network = Network(chosen["network"], chosen["hidden"], output, COST_OF_OUTPUT[output], chosen["pixel_scale"])
     return network, initial_parameters(network, chosen["init"], arguments.seed, arguments.dtype)
 
@@ -205,7 +220,7 @@ def make_plans(arguments: argparse.Namespace, backend: Backend, n_images: int) -
     home = backend.BATCH_SIZE if backend.BATCH_SIZE is None else min(backend.BATCH_SIZE, n_images)
     return plans_by_epoch(
         n_images,
-        home if arguments.batch == "batch_size" else arguments.batch,
+        home if arguments.batch == "default" else arguments.batch,
         arguments.epochs,
         arguments.order,
         arguments.learning_rate,
@@ -301,11 +316,11 @@ def write_json(
         "threads": threads.in_force(),
         "machine": environment.describe(),
     }
-    partial = arguments.json.with_name(f"{arguments.json.name}.part")
+    partial = arguments.output.with_name(f"{arguments.output.name}.part")
     try:
         partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-        partial.replace(arguments.json)
+        partial.replace(arguments.output)
     except OSError as error:
-        raise UserError(f"{arguments.json}: cannot be written ({error.strerror}); choose another place") from None
+        raise UserError(f"{arguments.output}: cannot be written ({error.strerror}); choose another place") from None
     finally:
         partial.unlink(missing_ok=True)

@@ -1,9 +1,8 @@
-"""`python -m bench tune`: recipes tried on training images that are held out; the test images are never looked at.
+"""`python -m bench tune`: search for recipes on held-out training images; no test image is used.
 
-Each seed draws weights, orders, and 10,000 training images that are held out; all recipes have the same. A grid of
-recipes is tried, short ones first. With --target, one is left as soon as it will hardly reach that on the held-out
-images, or is slower than one that did; of those that reach it there, by the rule for test images, the fastest is the
-answer.
+Each seed draws weights, orders and 10,000 training images to hold out; all recipes have the same. A grid of recipes is
+tried, short ones first. With --target a recipe is stopped early once it will hardly reach that on the held-out images,
+or is slower than one that did; of those that reach it by the same criterion as on the test set, the fastest is best.
 """
 
 import argparse
@@ -13,54 +12,76 @@ from rich.console import Console
 
 import data
 import impls
-from bench import UserError
 from bench.commands import options
-from bench.experiments.tune import BACKEND, HELD_OUT, SEEDS, Search, recipe_grid
+from bench.experiments.trainings import digits_for
+from bench.experiments.tune import BACKEND, SEEDS, Search, choose_all, recipe_grid
 from bench.tables.tune import print_tuning
+from bench.workloads.batch_sizes import recipe_of
 from bench.workloads.plans import Schedule
+from command_line import choice, number, several, whole_number
 from impls.initialisation import INITIALISATIONS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     add = parser.add_argument
-    add("--backend", default=BACKEND, metavar="NAME", help="who trains (default: %(default)s)")
-    add("--target", type=options.number(0, 100), metavar="PERCENT", help="of the held-out images (default: none)")
-    add("--network", type=options.sizes, default=(784, 128, 10), metavar="SIZES", help="default: 784-128-10")
+    options.add_backend(parser, "Train with this backend", BACKEND)
+    add(
+        "--target",
+        type=number(0, 100),
+        metavar="PERCENT",
+        help="Search for the fastest recipe that gets this share of the held-out images right "
+        "(default: the most accurate of each length)",
+    )
+    options.add_network(parser, (784, 128, 10))
     add(
         "--members",
-        type=options.whole_number(1),
+        type=whole_number(1),
         default=1,
         metavar="N",
-        help="that share out its hidden units, and are joined when each is trained (default: %(default)s)",
+        help="Share out the hidden units among this many networks, merged when each is trained (default: %(default)s)",
     )
-    add("--init", choices=INITIALISATIONS, default="he_normal", metavar="NAME", help="default: %(default)s")
-    for name, values in (
-        ("epochs", (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)),
-        ("batch", (32, 64, 128)),
-        ("learning-rate", (0.05, 0.1, 0.2, 0.4)),
-        ("momentum", (0.9,)),
-        ("input_dropout", (0.0,)),
+    add(
+        "--init",
+        choices=INITIALISATIONS,
+        default="he_normal",
+        metavar="NAME",
+        help="Draw initial weights so (default: %(default)s)",
+    )
+    for name, values, what in (
+        ("epochs", (0.125, 0.25, 0.5, 1.0, 2.0, 4.0), "lengths in epochs"),
+        ("batch", (32, 64, 128), "batch sizes"),
+        ("learning-rate", (0.05, 0.1, 0.2, 0.4), "learning rates"),
+        ("momentum", (0.9,), "momenta"),
+        ("input-dropout", (0.0,), "shares of pixels dropped"),
     ):
         add(
             f"--{name}",
-            type=options.whole_number(1) if name == "batch" else options.number(0),
-            nargs="+",
-            default=values,
-            metavar="X",
-            help=f"tried (default: {' '.join(f'{value:g}' for value in values)})",
+            type=several(whole_number(1)) if name == "batch" else several(number(0)),
+            default=list(values),
+            metavar="A,B",
+            help=f"Try these {what} (default: {','.join(f'{value:g}' for value in values)})",
         )
     add(
-        "--fall",
-        choices=get_args(Schedule),
-        nargs="+",
-        default=("linear",),
-        metavar="X",
-        help="tried (default: linear)",
+        "--schedule",
+        type=several(choice(*get_args(Schedule))),
+        default=["linear"],
+        metavar="A,B",
+        help=f"Try these schedules of the learning rate, of {', '.join(get_args(Schedule))} (default: linear)",
     )
-    add("--seeds", type=options.whole_number(1), default=SEEDS, metavar="N", help="of each (default: %(default)s)")
+    options.add_seeds(parser, SEEDS)
     add(
-        "--results", type=options.output_file, metavar="FILE", help="a line a training; one that is there is not redone"
+        "--rates-by-batch",
+        type=several(whole_number(1)),
+        metavar="A,B",
+        help="Choose the learning rates of `study batches` for these batch sizes instead, and write them to "
+        "bench/workloads/batch_sizes.json (default: search recipes)",
+    )
+    add(
+        "--output",
+        type=options.records_file,
+        metavar="FILE",
+        help="Write a line a training to this file, and do not repeat what is in it (default: none)",
     )
     options.add_data(parser)
     options.add_threads(parser)
@@ -70,14 +91,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Try them all and print the best. Raises UserError where there are too few images."""
     console = Console(highlight=False)
     backend = impls.load(arguments.backend)
+    if arguments.rates_by_batch:
+        recipes = [recipe_of(batch, 1.0) for batch in arguments.rates_by_batch]
+        dataset = digits_for(console, arguments.data, recipes)
+        choose_all(console, backend, dataset, arguments.rates_by_batch)
+        return 0
     dataset = data.load(arguments.data)
-    if len(dataset.train.labels) <= HELD_OUT:
-        raise UserError(f"{dataset.name}: expected more than {HELD_OUT} training images, which are held out")
     if dataset.notice:
         console.print(dataset.notice)
     target = None if arguments.target is None else arguments.target / 100
     recipes = recipe_grid(arguments)
-    found = Search(backend, dataset.train, recipes[0], arguments.results)
+    found = Search(backend, dataset, recipes[0], arguments.output)
     try:
         with console.status("") as status:
             for number, recipe in enumerate(recipes, start=1):

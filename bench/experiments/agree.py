@@ -12,7 +12,7 @@ from data import Dataset, Digits
 from impls.contract import DType
 
 DTYPES: tuple[DType, ...] = ("float32", "float64")
-SHUFFLED = replace(MINI_BATCHES, plan_name="mini-batches, shuffled, Nesterov 0.9", order="shuffled", momentum=0.9)
+SHUFFLED = replace(MINI_BATCHES, name="mini-batches, shuffled, Nesterov 0.9", order="shuffled", momentum=0.9)
 
 
 def cases_of(train: Digits, dtype: DType) -> list[PosedProblem]:

@@ -19,7 +19,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "shuffled": {"order": "shuffled", "nonzero_pixels": False},
     "no zeros": {"order": "file", "nonzero_pixels": True},
 }
-FIXED = {"measure": "epoch", "hidden": "relu", "output": "softmax", "cold": False, "seed": 0}
+FIXED = {"measure": "epoch", "hidden": "relu", "output_activation": "softmax", "cold": False, "seed": 0}
 
 
 def budget_spent(arguments: argparse.Namespace, generations: int, seconds: float) -> str | None:

@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
-import impls
 from bench import UserError
 from bench.agreement.check import lacks, plain, reference
 from bench.agreement.isolated import TIME_LIMIT, PosedProblem, check_isolated
@@ -24,15 +23,14 @@ from bench.timing.noise import noise
 from bench.timing.records import Cold, Failure, Generation
 from bench.timing.session import Session, stored
 from bench.timing.worker import FLOOR, NEEDED, Measure, TimingTask
-from bench.workloads.cases import Case
+from bench.workloads.cases import sampled
+from bench.workloads.recipes import Recipe
 from data import Dataset, Digits
 from impls.contract import Quantity
 
 # A fifth of MNIST's: the shorter a round, the closer in time are those who are compared, and the more generations of
 # processes there are. On a machine of two busy cores intervals were half as wide as with all 60,000.
 IMAGES = 12_000
-# So many images instead of all, and scaled: a round of all takes seconds, of these about as long as a round of others.
-SAMPLED = {impls.REFERENCE: 500}
 
 Verdict = Literal["agrees", "denies", "disagrees"]
 
@@ -40,7 +38,7 @@ Verdict = Literal["agrees", "denies", "disagrees"]
 class RaceSetup(NamedTuple):
     """What is raced."""
 
-    case: Case
+    case: Recipe
     measure: Measure
     dataset: Dataset
     digits: Digits
@@ -54,9 +52,7 @@ class RaceSetup(NamedTuple):
 
     def task(self, backend: str, folder: Path) -> TimingTask:
         """What one entrant has to do, with the digits in this folder."""
-        images = self.images
-        if self.measure == "epoch" and backend in SAMPLED:
-            images = min(images, max(SAMPLED[backend], self.case.batch or 0))
+        images = sampled(backend, self.images, self.case.batch) if self.measure == "epoch" else self.images
         return TimingTask(backend, self.measure, self.case, folder, images, self.n_threads)
 
 
@@ -177,7 +173,7 @@ def admit(
     """The race of those who agree, and the floor."""
     case = setting.case
     console.print(
-        f"{case.network}, {case.dtype}, {case.plan_name}, {setting.images:,} images, {setting.n_threads} threads. "
+        f"{case.network}, {case.dtype}, {case.name}, {setting.images:,} images, {setting.n_threads} threads. "
         f"{setting.dataset.notice or setting.dataset.name}"
     )
     rounds = arguments.rounds or rounds_per_generation(len(names) + 1, setting.images)

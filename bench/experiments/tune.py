@@ -15,9 +15,9 @@ from bench import UserError
 from bench.analysis.tune import TunedTraining, hopeless, median_seconds, reaches
 from bench.training.loop import Split, prepare, train_epochs, train_recipe
 from bench.training.metrics import accuracy
-from bench.training.worker import images_in, looks
+from bench.training.worker import growing, images_in
 from bench.workloads.batch_sizes import CHOSEN, RATES, TARGET, recipe_of
-from bench.workloads.plans import parts
+from bench.workloads.plans import joined, parts
 from bench.workloads.recipes import Recipe, relu
 from data import Dataset, Digits
 from impls.contract import Backend
@@ -44,14 +44,15 @@ def choose_all(console: Console, backend: Backend, dataset: Dataset, batches: Se
 def passes_to_target(backend: Backend, train: Digits, recipe: Recipe, limit: float) -> float | None:
     """After how many passes the network knows the target's share of images held out; None: not within the limit."""
     n = len(train.labels)
+    batch = recipe.images_per_update(n)
     held_out = np.arange(n - HELD_OUT, n)
     aside = prepare(backend, recipe.network, Digits(train.images[held_out], train.labels[held_out]), "float32")
     split = prepare(backend, recipe.network, train, "float32")
-    plan = recipe.plan(n, 0, np.arange(n - HELD_OUT))
-    pieces = parts(plan, looks(len(plan.starts), n // recipe.batch))
+    plan = joined(recipe.plans(n, 0, np.arange(n - HELD_OUT)))
+    pieces = parts(plan, growing(len(plan.starts), n // batch))
     images = np.cumsum([0, *(images_in(piece) for piece in pieces)])
     with np.errstate(over="ignore", invalid="ignore"):  # it may diverge
-        for point in train_epochs(backend, recipe.network, recipe.parameters(0, "float32"), split, pieces):
+        for point in train_epochs(backend, recipe.network, recipe.parameters(), split, pieces):
             epochs = float(images[point.number] / n)
             outputs = backend.outputs(recipe.network, point.state.parameters, aside.prepared)
             if epochs >= limit or not np.isfinite(outputs).all():
@@ -74,14 +75,14 @@ def recipe_grid(arguments: argparse.Namespace) -> list[Recipe]:
             "tried",
             network,
             arguments.init,
-            batch,
-            epochs,
-            rate,
-            schedule,
-            momentum,
-            "",
-            input_dropout,
-            arguments.members,
+            batch=batch,
+            epochs=epochs,
+            learning_rate=rate,
+            schedule=schedule,
+            momentum=momentum,
+            order="stream",
+            input_dropout=input_dropout,
+            members=arguments.members,
         )
         for epochs, batch, rate, momentum, schedule, input_dropout in product(
             sorted(arguments.epochs),
@@ -97,9 +98,11 @@ def recipe_grid(arguments: argparse.Namespace) -> list[Recipe]:
 class Search:
     """Trainings of recipes of one network, by what is trained, a list of seeds each; kept in a file if there is one."""
 
-    def __init__(self, backend: Backend, train: Digits, recipe: Recipe, results: Path | None) -> None:
-        self.backend, self.train, self.results = backend, train, results
-        self.split = prepare(backend, recipe.member, train, "float32")
+    def __init__(self, backend: Backend, dataset: Dataset, recipe: Recipe, results: Path | None) -> None:
+        self.backend, self.train, self.results = backend, dataset.train, results
+        if len(self.train.labels) <= HELD_OUT:
+            raise UserError(f"{dataset.name}: expected more than {HELD_OUT} training images, which are held out")
+        self.split = prepare(backend, recipe.member, self.train, "float32")
         self.held_out: dict[int, Split] = {}
         self.trained: defaultdict[str, list[TunedTraining]] = defaultdict(list)
         self.fastest = math.inf  # seconds, of those that reached the target
@@ -127,8 +130,8 @@ class Search:
         if seed not in self.held_out:
             digits = Digits(self.train.images[held_out], self.train.labels[held_out])
             self.held_out[seed] = prepare(self.backend, recipe.network, digits, "float32")
-        pieces = recipe.pieces(recipe.plan(n, seed, kept), n)
+        pieces = recipe.pieces(n, seed, kept)
         prepared = self.split.prepared
-        *_, last = train_recipe(self.backend, recipe, seed, "float32", self.train, prepared, pieces)
+        *_, last = train_recipe(self.backend, recipe, seed, self.train, prepared, pieces)
         outputs = self.backend.outputs(recipe.network, last.state.parameters, self.held_out[seed].prepared)
         return TunedTraining(accuracy(outputs, self.held_out[seed].labels), last.elapsed.wall)

@@ -6,7 +6,6 @@ Two measurements belong together only where this key is the same.
 import ast
 import hashlib
 import importlib.util
-import inspect
 import io
 import tokenize
 from collections.abc import Iterable
@@ -34,7 +33,7 @@ def key(
 ) -> dict[str, Any]:
     """The key of a measurement, for JSON.
 
-    case: `Case.described()`; sources: by entrant, see `source_of`; machine: `machine.describe()`.
+    case: `Recipe.described()`; sources: by entrant, see `source_of`; machine: `machine.describe()`.
     """
     return {
         "measure": measure,
@@ -66,8 +65,7 @@ def source_of(backend: str) -> str:
     if spec is None or not spec.origin or not Path(spec.origin).is_file():
         raise impls.UnknownBackend(f"backend {backend!r}: its source, {module}, is not found")
     origin = Path(spec.origin)
-    files = origin.parent.rglob("*.py") if origin.name == "__init__.py" else [origin]
-    return hash_of(origin.parent, [*files, IMPLS / "contract.py"])
+    return hash_of(origin.parent, [*source_files(origin), IMPLS / "contract.py"])
 
 
 def source_in(folder: Path) -> str:
@@ -84,8 +82,8 @@ def hash_of_rooms(*rooms: str) -> str:
 def hash_of(folder: Path, files: Iterable[Path]) -> str:
     """One hash of the files' paths below the folder and their contents; twelve hexadecimal digits."""
     digest = hashlib.sha256()
-    for path in sorted(files):
-        name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+    named = {path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name: path for path in files}
+    for name, path in sorted(named.items()):
         digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
 
@@ -101,13 +99,18 @@ NO_CODE = {
 }
 
 
+def source_files(origin: Path) -> list[Path]:
+    """The source files of a backend, from the file that its import runs: one of a module, all of a package."""
+    return sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]
+
+
 def lines_of_code(module: ModuleType) -> int:
-    """Lines that hold code: no blank lines, comments or docstrings."""
-    return count(inspect.getsource(module))
+    """Lines that hold code, in all files of a backend: no blank lines, comments or docstrings."""
+    return sum(count(path.read_text(encoding="utf-8")) for path in source_files(Path(str(module.__file__))))
 
 
 def count(source: str) -> int:
-    """The same for a module's source text."""
+    """The same for the source text of one file."""
     lines: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type not in NO_CODE:

@@ -25,7 +25,7 @@ class TimingTask:
 
     backend: str
     measure: Measure
-    case: Any  # bench.cases.Case, which would bring NumPy here too early
+    case: Any  # a `Recipe`, which would bring NumPy here too early
     digits: Path  # folder with images.npy and labels.npy
     images: int  # of these, from the first
     n_threads: int
@@ -113,7 +113,7 @@ def work_of(task: TimingTask, backend: Any, prepared: Any) -> Callable[[], objec
     if task.measure == "outputs":
         return lambda: backend.outputs(case.network, parameters, prepared)
     state = zero_velocities(parameters)
-    plan = slowed(next(case.plans(task.images, epochs=1)), round(task.again * task.images))
+    plan = slowed(next(case.plans(task.images)), round(task.again * task.images))
     return lambda: backend.train(case.network, state, prepared, plan)
 
 

@@ -1,4 +1,4 @@
-"""Training round by round; the clock stands while the harness looks at how good the network has become."""
+"""Training plan by plan; the clock stops while the network is evaluated."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -28,7 +28,7 @@ class Quality(NamedTuple):
 
 
 class Epoch(NamedTuple):
-    """Where a training stands after a round; round 0 is before the first."""
+    """Where a training stands after an epoch or another plan; number 0 is before the first."""
 
     number: int
     elapsed: Elapsed  # training so far, nothing else
@@ -63,25 +63,28 @@ def train_epochs(
 
 
 def train_recipe(
-    backend: Backend, recipe: Recipe, seed: int, dtype: DType, digits: Digits, prepared: Any, plans: Sequence[Plan]
+    backend: Backend, recipe: Recipe, seed: int, digits: Digits, prepared: Any, plans: Sequence[Plan]
 ) -> Iterator[Epoch]:
     """The same for a recipe; plans: as many for each member. The state is of the whole network, velocities at 0.
 
-    prepared: the digits in the backend's form, for a recipe without masks. With masks each plan has images of its own;
-    making and preparing them is on the clock, and so is joining members.
+    prepared: the digits in the backend's form, for a recipe without input dropout. With it each plan has images of its
+    own; making and preparing them is on the clock, and so is merging members.
     """
-    trained: list[Parameters] = []  # members that are done
-    state, elapsed = zero_velocities(recipe.parameters(seed, dtype)), Elapsed()
+    trained: list[Parameters] = []  # finished members
+    state, elapsed = zero_velocities(recipe.parameters(seed)), Elapsed()
     yield Epoch(0, elapsed, zero_velocities(recipe.merged([state.parameters])))
     for number, plan in enumerate(plans, start=1):
         if number > 1 and (number - 1) * recipe.members % len(plans) == 0:  # the next member
             trained.append(state.parameters)
-            state = zero_velocities(recipe.parameters(seed, dtype, len(trained)))
+            state = zero_velocities(recipe.parameters(seed, len(trained)))
         network = recipe.member
-        with np.errstate(over="ignore", invalid="ignore"), Clock() as clock:  # it may diverge, which its cost tells
+        with (
+            np.errstate(over="ignore", invalid="ignore"),
+            Clock() as clock,
+        ):  # a training that diverges shows it by its cost
             if recipe.input_dropout:
                 network, images = recipe.member_with_dropout, recipe.with_dropout(digits.images, seed, number)
-                prepared = backend.prepare(network, images, digits.labels, dtype)
+                prepared = backend.prepare(network, images, digits.labels, recipe.dtype)
             state, _ = backend.train(network, state, prepared, plan)
             whole = recipe.merged([*trained, state.parameters])
         elapsed += clock.elapsed

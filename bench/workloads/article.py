@@ -1,79 +1,30 @@
-"""The article's experiments, as data: its figures, the settings taken for its own, and those that were tried besides.
+"""The article's experiments, as data: its figures, the settings taken for its own, and those that were tried as well.
 
-The article names its networks, rounds and results; how pixels were scaled, how weights were drawn and how many updates
-a round had, it does not. SETTING is what reproduces its later figures; the grids are what else was examined.
+The article names its networks, epochs and results, but not how pixels were scaled, how weights were drawn, and how many
+updates an epoch had. SETTING is what reproduces its later figures; the grids are what else was examined.
 """
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from itertools import product
 from typing import Any, Literal, NamedTuple
 
-from bench.workloads.plans import Schedule, plans_by_epoch
-from impls.contract import COST_OF_OUTPUT, Activation, DType, Network, Output, Parameters, Plan
-from impls.initialisation import initial_parameters
+from bench.workloads.recipes import Recipe, varied
+from impls.contract import Network
 
 What = Literal["accuracy", "cost", "confidence", "largest", "overflow"]
-LOOKS = (0, 1, 2, 3, 5, 10, 20, 50)  # rounds after which a training is looked at, beside its last
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One training: plain gradient descent over the images in file order."""
-
-    sizes: tuple[int, ...] = (784, 80, 10)
-    hidden: Activation = "sigmoid"
-    output: Output = "sigmoid"
-    pixel_scale: float = 1.0
-    initialisation: str = "lecun_normal"
-    updates: int = 5  # a round
-    learning_rate: float = 1.0
-    schedule: Schedule = "constant"
-    epochs: int = 100
-
-    def __str__(self) -> str:
-        pixels = "raw pixels" if self.pixel_scale == 1 else f"pixels / {1 / self.pixel_scale:.3g}"
-        falling = ", falling" if self.schedule == "linear" else ""
-        updates = "update" if self.updates == 1 else "updates"
-        return (
-            f"{'-'.join(map(str, self.sizes))} {self.hidden}, {self.output}; {pixels}, {self.initialisation}, "
-            f"{self.updates} {updates} a round, rate {self.learning_rate:g}{falling}"
-        )
-
-    @property
-    def network(self) -> Network:
-        """What is trained."""
-        return Network(self.sizes, self.hidden, self.output, COST_OF_OUTPUT[self.output], self.pixel_scale)
-
-    def described(self) -> dict[str, Any]:
-        """For a record."""
-        return asdict(self) | {"sizes": list(self.sizes)}
-
-    def parameters(self, seed: int, dtype: DType) -> Parameters:
-        """What the training starts from."""
-        return initial_parameters(self.network, self.initialisation, seed, dtype)
-
-    def batch(self, n_images: int) -> int:
-        """Images per update: the fewest that make no more than `updates` of them."""
-        return -(-n_images // self.updates)
-
-    def plans(self, n_images: int) -> Iterator[Plan]:
-        """One plan a round."""
-        return plans_by_epoch(
-            n_images, self.batch(n_images), self.epochs, learning_rate=self.learning_rate, schedule=self.schedule
-        )
+LOOKS = (0, 1, 2, 3, 5, 10, 20, 50)  # epochs after which a training is evaluated, and its last
 
 
 @dataclass(frozen=True)
 class Figure:
     """A number that the article prints, and where in a training it may stand."""
 
-    what: What  # "largest": output of all; "confidence": in the first image's own digit; "overflow": see `courses`
+    what: What  # "confidence" is in the first image's own digit; "overflow": see `training.worker`
     text: str
     low: float  # that much at least, and at most, makes the printed number
     high: float
-    epochs: tuple[int, ...]  # after any of these: the article prints its first cost before or after the first round
+    epochs: tuple[int, ...]  # after any of these: the article prints its first cost before or after the first epoch
     splits: tuple[str, ...]  # of any of these
 
     def described(self) -> dict[str, Any]:
@@ -90,7 +41,7 @@ def printed(what: What, text: str, *epochs: int, splits: tuple[str, ...]) -> Fig
 
 
 TRAIN, TEST, EITHER = ("train",), ("test",), ("test", "train")
-COSTS = ("train", "last")  # a program that prints the cost of each update prints that of a round's last images
+COSTS = ("train", "last")  # a program that prints the cost of each update prints that of an epoch's last images
 
 
 class Experiment(NamedTuple):
@@ -98,7 +49,7 @@ class Experiment(NamedTuple):
 
     name: str
     shows: str
-    setting: Setting
+    setting: Recipe
     figures: tuple[Figure, ...]
     method: str | None  # the backend that works as the article's program did, in float64; None: nothing is trained
     seconds: float | None = None  # that the article's training took, wall
@@ -106,14 +57,14 @@ class Experiment(NamedTuple):
     said: str = ""  # where the article has words instead of numbers
 
 
-SETTING = Setting()
-DEEP = Setting((784, 16, 16, 10))
+SETTING = Recipe("article", Network((784, 80, 10), pixel_scale=1.0), updates=5, epochs=100)
+DEEP = varied(SETTING, sizes=(784, 16, 16, 10))
 # N(0, 1) and ReLU to the end: the one kind of network here whose outputs are in the ten thousands.
-CHANCE = replace(DEEP, hidden="relu", output="relu", initialisation="standard_normal", epochs=0)
-# Of those whose seeds hold 14.21 %, one in which a plainly written sigmoid overflows: that takes N(0, 1), raw pixels.
-LOUD = replace(DEEP, initialisation="standard_normal", epochs=1)
+CHANCE = varied(DEEP, hidden="relu", output="relu", initialisation="standard_normal", epochs=0)
+# Of those whose seeds hold 14.21 %, one in which a plainly written sigmoid overflows, which takes N(0, 1), raw pixels.
+LOUD = varied(DEEP, initialisation="standard_normal", epochs=1)
 # Raw pixels kill every ReLU output at any rate that learns, so here they are scaled.
-RELU = replace(SETTING, hidden="relu", output="relu", pixel_scale=1 / 255, learning_rate=0.1, schedule="linear")
+RELU = varied(SETTING, hidden="relu", output="relu", pixel_scale=1 / 255, learning_rate=0.1, schedule="linear")
 
 EXPERIMENTS = (
     Experiment(
@@ -151,7 +102,7 @@ EXPERIMENTS = (
     Experiment(
         "80, 20 rounds",
         "one wider layer learns",
-        replace(SETTING, epochs=20),
+        varied(SETTING, epochs=20),
         (
             printed("accuracy", "9.80", 0, splits=EITHER),
             printed("accuracy", "89.17", 20, splits=EITHER),
@@ -182,8 +133,8 @@ EXPERIMENTS = (
     ),
     Experiment(
         "80, mini-batches",
-        "a round costs the same and brings more",
-        replace(SETTING, updates=600, learning_rate=0.1, epochs=5),
+        "an epoch costs the same and brings more",
+        varied(SETTING, updates=600, learning_rate=0.1, epochs=5),
         (),
         "vectorized",
         said="not much speedup",
@@ -191,7 +142,7 @@ EXPERIMENTS = (
     Experiment(
         "128, 100 rounds",
         "the article's best",
-        replace(SETTING, sizes=(784, 128, 10)),
+        varied(SETTING, sizes=(784, 128, 10)),
         (printed("accuracy", "94.17", 100, splits=EITHER),),
         "vectorized",
     ),
@@ -199,9 +150,9 @@ EXPERIMENTS = (
 
 
 class Screen(NamedTuple):
-    """What spares a grid hopeless trainings: one that is elsewhere after so many rounds is left there.
+    """Stops the trainings of a grid that are out of this range after so many epochs.
 
-    A setting whose first seed is left is not tried with others.
+    A setting whose first seed is stopped is not tried with others.
     """
 
     epoch: int
@@ -214,17 +165,17 @@ class Screen(NamedTuple):
 class Grid(NamedTuple):
     """What else was tried for one row: all combinations of these."""
 
-    experiment: str
-    base: Setting
+    name: str  # of the experiment
+    base: Recipe
     levels: dict[str, tuple[Any, ...]]
     figures: tuple[Figure, ...]
     screens: tuple[Screen, ...] = ()
 
-    def settings(self) -> list[Setting]:
+    def settings(self) -> list[Recipe]:
         """The combinations, those of one network together."""
         names = sorted(self.levels, key=lambda name: name not in ("sizes", "hidden", "output", "pixel_scale"))
         combined = [dict(zip(names, values, strict=True)) for values in product(*(self.levels[name] for name in names))]
-        return [replace(self.base, **levels) for levels in combined]
+        return [varied(self.base, **levels) for levels in combined]
 
 
 def _figures(*names: str) -> tuple[Figure, ...]:
@@ -238,13 +189,13 @@ DRAWN = ("lecun_normal", "glorot_uniform", "standard_normal")
 GRIDS = (
     Grid(
         "chance",
-        replace(DEEP, epochs=0),
+        varied(DEEP, epochs=0),
         {**PAIRS, "pixel_scale": PIXELS, "initialisation": (*DRAWN, "he_normal")},
         _figures("chance"),
     ),
     Grid(
         "naive",
-        replace(DEEP, epochs=1),
+        varied(DEEP, epochs=1),
         {
             **PAIRS,
             "pixel_scale": PIXELS,
@@ -287,19 +238,19 @@ class Change(NamedTuple):
 
     factor: str
     to: str
-    setting: Setting
+    setting: Recipe
 
 
-_HE = replace(RELU, initialisation="he_normal")
+_HE = varied(RELU, initialisation="he_normal")
 RELU_DESIGN = (
     Change("none", "as the article: ReLU to the end", RELU),
     Change("initialisation", "N(0, 2/fan_in)", _HE),
-    Change("learning rate", "a third", replace(RELU, learning_rate=0.03)),
-    Change("learning rate", "three times", replace(RELU, learning_rate=0.3)),
-    Change("learning rate", "constant", replace(RELU, schedule="constant")),
-    Change("updates", "60 a round", replace(RELU, updates=60)),
-    Change("output, cost", "sigmoid, quadratic", replace(RELU, output="sigmoid")),
-    Change("output, cost", "softmax, cross-entropy", replace(RELU, output="softmax")),
-    Change("hidden", "sigmoid", replace(RELU, hidden="sigmoid")),
-    Change("several", "softmax, N(0, 2/fan_in), rate 0.5", replace(_HE, output="softmax", learning_rate=0.5)),
+    Change("learning rate", "a third", varied(RELU, learning_rate=0.03)),
+    Change("learning rate", "three times", varied(RELU, learning_rate=0.3)),
+    Change("learning rate", "constant", varied(RELU, schedule="constant")),
+    Change("updates", "60 an epoch", varied(RELU, updates=60)),
+    Change("output, cost", "sigmoid, quadratic", varied(RELU, output="sigmoid")),
+    Change("output, cost", "softmax, cross-entropy", varied(RELU, output="softmax")),
+    Change("hidden", "sigmoid", varied(RELU, hidden="sigmoid")),
+    Change("several", "softmax, N(0, 2/fan_in), rate 0.5", varied(_HE, output="softmax", learning_rate=0.5)),
 )

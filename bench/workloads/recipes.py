@@ -5,16 +5,18 @@ training images held out, by the lower bound of its seeds; those called best are
 `python -m bench tune` found them, see bench/README.md.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from bench import UserError
-from bench.workloads.plans import Order, Schedule, learning_rates, parts
-from impls.contract import Array, DType, Layer, Network, Parameters, Plan
+from bench.workloads.plans import AnyOrder, Schedule, joined, plans_by_epoch
+from impls.contract import COST_OF_OUTPUT, Array, DType, Layer, Network, Parameters, Plan
 from impls.initialisation import initial_parameters
+
+NETWORK_FACTORS = ("sizes", "hidden", "output", "pixel_scale")
 
 
 @dataclass(frozen=True)
@@ -23,19 +25,21 @@ class Recipe:
 
     name: str
     network: Network
-    initialisation: str
-    batch: int  # images per update
-    epochs: float  # over the training images, in orders drawn anew; a part of one is its beginning
-    learning_rate: float  # of the first update
-    schedule: Schedule
-    momentum: float
-    reason: str
-    input_dropout: float = 0.0  # share of the pixels that are made zero, others in each pass
-    members: int = 1  # networks that share out the hidden units: each is trained by itself, then they are joined
-    order: Order = "shuffled"
+    initialisation: str = "lecun_normal"
+    batch: int | None = None  # images per update; None: all
+    updates: int | None = None  # of an epoch, where that is given instead of the batch
+    epochs: float = 1  # over the training images
+    learning_rate: float = 1.0  # of the first update
+    schedule: Schedule = "constant"
+    momentum: float = 0.0  # Nesterov's
+    order: AnyOrder = "file"
+    input_dropout: float = 0.0  # share of the pixels that are made zero, others in each epoch
+    members: int = 1  # networks that share out the hidden units: each is trained by itself, then they are merged
+    dtype: DType = "float32"
+    reason: str = ""
 
     def __post_init__(self) -> None:
-        """Raises UserError where members cannot be."""
+        """Raises UserError where there cannot be such members."""
         sizes = self.network.sizes
         if self.members > 1 and (len(sizes) != 3 or sizes[1] % self.members or self.order == "file"):
             raise UserError(
@@ -44,31 +48,26 @@ class Recipe:
             )
 
     def __str__(self) -> str:
-        each = f"each of {self.members} members " if self.members > 1 else ""
-        with_dropout = f", {self.input_dropout:.0%} of the pixels masked" if self.input_dropout else ""
-        return (
-            f"{self.network}, {self.initialisation}, {each}{self.epochs:g} passes in batches of {self.batch:,}"
-            f"{' in file order' if self.order == 'file' else ''}, rate {self.learning_rate:g} {self.schedule}, "
-            f"Nesterov {self.momentum:g}{with_dropout}"
+        scale = self.network.pixel_scale
+        size = "all images" if self.batch is None else f"{self.batch:,}"
+        how = f"of {self.updates} update{'s' * (self.updates > 1)}" if self.updates else f"in batches of {size}"
+        parts = (
+            str(self.network),
+            "raw pixels" if scale == 1 else f"pixels / {1 / scale:.3g}" if scale != 1 / 255 else "",
+            self.initialisation,
+            f"{f'each of {self.members} members ' * (self.members > 1)}{self.epochs:g} epochs {how}"
+            f"{' in file order' * (self.order == 'file')}",
+            f"rate {self.learning_rate:g} {self.schedule}",
+            f"Nesterov {self.momentum:g}" * (self.momentum > 0),
+            f"input dropout {self.input_dropout:.0%}" * (self.input_dropout > 0),
         )
+        return ", ".join(filter(None, parts))
 
     def described(self) -> dict[str, Any]:
         """What is trained, for a record."""
-        return {
-            "network": str(self.network),
-            "sizes": list(self.network.sizes),
-            "pixel_scale": self.network.pixel_scale,
-            "plan": str(self),
-            "initialisation": self.initialisation,
-            "batch": self.batch,
-            "epochs": self.epochs,
-            "learning_rate": self.learning_rate,
-            "schedule": self.schedule,
-            "order": self.order,
-            "momentum": self.momentum,
-            "input_dropout": self.input_dropout,
-            "members": self.members,
-        }
+        own = {field.name: getattr(self, field.name) for field in fields(self)[2:-1]}
+        network = {"sizes": list(self.network.sizes), "pixel_scale": self.network.pixel_scale}
+        return {"network": str(self.network), **network, "plan": self.name, **own}
 
     @property
     def member(self) -> Network:
@@ -76,12 +75,12 @@ class Recipe:
         n_inputs, *hidden, n_outputs = self.network.sizes
         return replace(self.network, sizes=(n_inputs, *(units // self.members for units in hidden), n_outputs))
 
-    def parameters(self, seed: int, dtype: DType, number: int = 0) -> Parameters:
+    def parameters(self, seed: int = 0, number: int = 0) -> Parameters:
         """What the training of a member starts from."""
-        return initial_parameters(self.member, self.initialisation, seed * self.members + number, dtype)
+        return initial_parameters(self.member, self.initialisation, seed * self.members + number, self.dtype)
 
     def merged(self, trained: Sequence[Parameters]) -> Parameters:
-        """The whole network, of members trained so far: before its last activation their mean, the other units at 0.
+        """The whole network, of the members trained so far: their mean before the last activation, other units at 0.
 
         As members err on different images, their mean errs less than each (Hansen and Salamon, IEEE PAMI 12, 1990).
         """
@@ -99,91 +98,84 @@ class Recipe:
             last.biases[:] += output.biases / len(trained)
         return first, last
 
-    def plan(self, n_images: int, seed: int, kept: Array | None = None) -> Plan:
-        """All updates, one after the other, member by member; a last one may be short.
+    def images_per_update(self, n_images: int) -> int:
+        """The batch; where updates are given, the smallest that makes no more of them."""
+        return -(-n_images // self.updates) if self.updates else self.batch or n_images
 
-        kept: the images to train on, where some are held out; they come as often as all of them would have come.
-        Raises UserError where a batch does not fit.
-        """
-        if not 1 <= self.batch <= n_images:
-            raise UserError(f"recipe {self.name}: batches of {self.batch}: expected at most {n_images}, all images")
-        if self.order == "file":
-            in_an_epoch = np.arange(0, n_images if kept is None else len(kept), self.batch)
-            starts = np.resize(in_an_epoch, max(1, round(self.epochs * len(in_an_epoch))))
-            stops = np.minimum(starts + self.batch, n_images if kept is None else len(kept))
-            return Plan(starts, stops, kept, self.rates(len(starts)), self.momentum)
-        kept = np.arange(n_images) if kept is None else kept
-        seen = self.seen(n_images)
-        rng = np.random.default_rng([seed, 2])  # not the stream that the initial parameters come from
-        orders = [
-            np.concatenate([rng.permutation(kept) for _ in range(-(-seen // len(kept)))])[:seen]
-            for _ in range(self.members)
-        ]
-        starts = np.arange(0, seen, self.batch)
-        stops = np.minimum(starts + self.batch, seen)
-        begins = seen * np.arange(self.members)[:, None]
-        rates = np.tile(self.rates(len(starts)), self.members)
-        return Plan((begins + starts).ravel(), (begins + stops).ravel(), np.concatenate(orders), rates, self.momentum)
+    def plans(self, n_images: int, seed: int = 0, kept: Array | None = None) -> Iterator[Plan]:
+        """One plan per epoch, member by member, see `plans_by_epoch`. Raises UserError where a batch does not fit."""
+        return plans_by_epoch(
+            n_images,
+            self.images_per_update(n_images),
+            self.epochs,
+            self.order,
+            self.learning_rate,
+            self.schedule,
+            self.momentum,
+            seed,
+            self.members,
+            kept,
+        )
 
-    def seen(self, n_images: int) -> int:
-        """How many images a member learns from, each as often as it comes."""
-        return max(self.batch, round(self.epochs * n_images))
-
-    def rates(self, n_updates: int) -> Array:
-        """The learning rate of each update of a member."""
-        return learning_rates(self.learning_rate, self.schedule, n_updates)
-
-    def pieces(self, plan: Plan, n_images: int) -> list[Plan]:
-        """The plan in as few parts as can be, as many for each member: one, or with masks one for each pass."""
-        if self.order == "file":
-            return [plan]
-        member, within = np.divmod(plan.starts, self.seen(n_images))
-        begins = np.diff(member) > 0
-        if self.input_dropout:
-            begins |= np.diff(within // n_images) > 0
-        return parts(plan, [0, *(np.flatnonzero(begins) + 1).tolist()])
+    def pieces(self, n_images: int, seed: int = 0, kept: Array | None = None) -> list[Plan]:
+        """The plans in as few pieces as possible: one for each member, or with input dropout one for each epoch."""
+        plans = list(self.plans(n_images, seed, kept))
+        per_member = len(plans) // self.members
+        if self.input_dropout or not plans:
+            return plans
+        return [joined(plans[first : first + per_member]) for first in range(0, len(plans), per_member)]
 
     def with_dropout(self, images: Array, seed: int, number: int) -> Array:
-        """The images as pass `number` sees them: each pixel is zero with probability `mask`, in steps of 1/256."""
+        """The images as plan `number` sees them: each pixel is 0 with probability `input_dropout`, in 256ths."""
         rng = np.random.default_rng([seed, 4, number])
         kept = np.frombuffer(rng.bytes(images.size), np.uint8).reshape(images.shape) >= round(256 * self.input_dropout)
         return images * kept
 
     @property
     def member_with_dropout(self) -> Network:
-        """The network that is trained with masks: what is left of an image counts for what is masked as well."""
+        """The network that is trained with input dropout: the pixels left count for those dropped as well."""
         return replace(self.member, pixel_scale=self.network.pixel_scale / (1 - round(256 * self.input_dropout) / 256))
 
 
 def relu(*sizes: int) -> Network:
-    """A network as one trains it today."""
+    """A network of ReLU layers with softmax and cross-entropy."""
     return Network(sizes, "relu", "softmax", "cross_entropy")
+
+
+def varied(recipe: Recipe, **factors: Any) -> Recipe:
+    """The recipe with other values of its own fields, or of its network's; a cost comes with its output."""
+    of_network = {name: factors.pop(name) for name in NETWORK_FACTORS if name in factors}
+    if "output" in of_network:
+        of_network["cost"] = COST_OF_OUTPUT[of_network["output"]]
+    return replace(recipe, network=replace(recipe.network, **of_network), **factors)
 
 
 def nesterov(
     name: str,
     network: Network,
+    *,
     batch: int,
     epochs: float,
     learning_rate: float,
-    reason: str,
     momentum: float = 0.9,
     input_dropout: float = 0.0,
     members: int = 1,
+    reason: str = "",
 ) -> Recipe:
-    """Mini-batches in random order, Nesterov's momentum, a rate that stays and then falls linearly to zero."""
+    """Mini-batches in random order, Nesterov's momentum, a learning rate that stays and then falls linearly to zero."""
     return Recipe(
         name,
         network,
         "he_normal",
-        batch,
-        epochs,
-        learning_rate,
-        "hold-then-linear",
-        momentum,
-        reason,
-        input_dropout,
-        members,
+        batch=batch,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        schedule="hold-then-linear",
+        momentum=momentum,
+        order="stream",
+        input_dropout=input_dropout,
+        members=members,
+        reason=reason,
     )
 
 
@@ -192,15 +184,60 @@ SMALL, WIDER, WIDEST = relu(784, 80, 10), relu(784, 128, 10), relu(784, 2000, 10
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        nesterov("first-89", SMALL, 16, 0.05, 0.4, "the article's network and figure after 20 rounds", momentum=0),
-        nesterov("first-92", SMALL, 32, 0.15, 0.1, "the article's network and figure after 100 rounds"),
-        nesterov("first-94", WIDER, 32, 0.225, 0.1, "the article's best, of its 784-128-10"),
-        nesterov("97", WIDER, 64, 1.35, 0.1, "AlgoPerf's target for the same network"),
-        nesterov("98", WIDER, 64, 6, 0.1, "what a plain network of this size can do"),
-        nesterov("best-80", SMALL, 64, 20, 0.1, "the article's network, with time to learn", input_dropout=0.1),
-        nesterov("best-128", WIDER, 64, 20, 0.05, "the article's best network, with time to learn", input_dropout=0.2),
         nesterov(
-            "best", WIDEST, 64, 15, 0.1, "the mean of four networks of 500 is one of 2000", input_dropout=0.2, members=4
+            "first-89",
+            SMALL,
+            batch=16,
+            epochs=0.05,
+            learning_rate=0.4,
+            momentum=0.0,
+            reason="the article's network and figure after 20 epochs",
+        ),
+        nesterov(
+            "first-92",
+            SMALL,
+            batch=32,
+            epochs=0.15,
+            learning_rate=0.1,
+            reason="the article's network and figure after 100 epochs",
+        ),
+        nesterov(
+            "first-94",
+            WIDER,
+            batch=32,
+            epochs=0.225,
+            learning_rate=0.1,
+            reason="the article's best, of its 784-128-10",
+        ),
+        nesterov("97", WIDER, batch=64, epochs=1.35, learning_rate=0.1, reason="AlgoPerf's target for this network"),
+        nesterov("98", WIDER, batch=64, epochs=6, learning_rate=0.1, reason="what a plain network of this size can do"),
+        nesterov(
+            "best-80",
+            SMALL,
+            batch=64,
+            epochs=20,
+            learning_rate=0.1,
+            input_dropout=0.1,
+            reason="the article's network, with time to learn",
+        ),
+        nesterov(
+            "best-128",
+            WIDER,
+            batch=64,
+            epochs=20,
+            learning_rate=0.05,
+            input_dropout=0.2,
+            reason="the article's best network, with time to learn",
+        ),
+        nesterov(
+            "best",
+            WIDEST,
+            batch=64,
+            epochs=15,
+            learning_rate=0.1,
+            input_dropout=0.2,
+            members=4,
+            reason="the mean of four networks of 500 is one of 2000",
         ),
     )
 }
@@ -210,8 +247,11 @@ TARGETS = {"first-89": 0.8917, "first-92": 0.9286, "first-94": 0.9417, "97": 0.9
 QUICK = tuple(TARGETS)  # the fastest to each
 TARGETS |= {"best-80": 0.98, "best-128": 0.983, "best": 0.987}
 
-# The article's own method, as far as its figures tell: raw pixels, five updates a round, at most 300 rounds.
+# The article's own method, as far as its figures tell: raw pixels, five updates an epoch, at most 300 epochs.
 ARTICLE = Recipe(
-    "article", Network((784, 128, 10), pixel_scale=1), "lecun_normal", 12_000, 300, 1.0, "constant", 0.0,
-    "what its author did, with his best network", order="file",
-)  # fmt: skip
+    "article",
+    Network((784, 128, 10), pixel_scale=1),
+    updates=5,
+    epochs=300,
+    reason="what its author did, with his best network",
+)

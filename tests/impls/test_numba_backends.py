@@ -1,6 +1,8 @@
 """What the compiled backends promise beyond the contract: the same bits every time, and images left where they are."""
 
+import ast
 from pathlib import Path
+from types import ModuleType
 from typing import Any, get_args
 
 import numba
@@ -8,9 +10,10 @@ import numpy as np
 import pytest
 
 import impls
-from impls import numba_sparse
+from impls import numba_dense, numba_loops, numba_sparse
 from impls.contract import Array, Cost, DType, Layer, Network, Output, Plan, zero_velocities
 from impls.initialisation import initial_parameters
+from impls.numba_sparse import kernels
 
 NAMES = ("numba", "numba_dense", "numba_sparse")
 NETWORK = Network((100, 40, 10), "relu", "softmax", "cross_entropy")
@@ -71,6 +74,15 @@ def test_a_thread_may_do_the_shares_of_two(name: str, monkeypatch: pytest.Monkey
         numba.set_num_threads(threads)
     for expected, actual in zip(dealt_to_all, dealt_to_one, strict=True):
         np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("module", [numba_loops, numba_dense, kernels])
+def test_all_that_numba_compiles_for_a_backend_stands_in_one_file(module: ModuleType) -> None:
+    """What numba keeps on disk does not notice a change in another file."""
+    tree = ast.parse(Path(str(module.__file__)).read_text())
+    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    assert {name for name in imported | names if name and name.startswith("impls")} == {"impls.contract"}
 
 
 def test_images_stay_where_they_are(tmp_path: Path) -> None:
@@ -138,10 +150,9 @@ def test_pixels_are_numbered_in_16_bits() -> None:
 
 
 @pytest.mark.parametrize(("dtype", "eps"), [(np.float32, 2**-23), (np.float64, 2**-52)])
-@pytest.mark.parametrize("name", NAMES[1:])
-def test_the_exponential(name: str, dtype: Any, eps: float) -> None:
+@pytest.mark.parametrize("of_backend", [numba_dense.exponential, kernels.exponential], ids=NAMES[1:])
+def test_the_exponential(of_backend: Any, dtype: Any, eps: float) -> None:
     """As exact as a library's, nearly; bounded where that would overflow; NaN stays NaN."""
-    of_backend: Any = impls.load(name).exponential  # type: ignore[attr-defined]
 
     @numba.njit
     def exponential(x: Any) -> Any:

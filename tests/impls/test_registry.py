@@ -105,7 +105,7 @@ def test_a_broken_library_is_a_fault(error: str, modules: Path, monkeypatch: pyt
 
 @pytest.fixture
 def other_package(modules: Path) -> Path:
-    """A package, as if installed, with three backends; one of them has the name of one of ours."""
+    """A package, as if installed, with three backends; one of them has the name of a built-in one."""
     metadata = modules / "other_backends-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: other-backends\nVersion: 1.0\n")
@@ -122,7 +122,7 @@ def other_package(modules: Path) -> Path:
 
 @pytest.mark.usefixtures("other_package")
 def test_others_come_after_ours() -> None:
-    assert impls.names() == (*LADDER, *PEERS, "alpha", "zeta")
+    assert impls.names() == (*LADDER, *PEERS, "alpha", "naive (other_backends_naive)", "zeta")
     assert impls.unavailable_reason("zeta") is None
     loaded = impls.load("zeta")
     assert loaded.NAME == "zeta"
@@ -133,6 +133,36 @@ def test_others_come_after_ours() -> None:
 def test_others_cannot_take_our_names() -> None:
     assert impls.entry("naive").module == "impls.naive"
     assert not hasattr(impls.load("naive"), "THEIRS")
+
+
+@pytest.mark.usefixtures("other_package")
+def test_a_name_that_is_taken_is_an_error_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """That names both; and all other backends are listed and available as ever."""
+    taken = "naive (other_backends_naive)"
+    reason = "has the name of the built-in backend impls.naive, expected one of its own; rename its entry point"
+    assert impls.unavailable_reason(taken) == reason
+    assert {"naive", "alpha", "zeta"} <= set(impls.available())
+    assert taken not in impls.available()
+    with pytest.raises(BackendUnavailable) as caught:
+        impls.load(taken)
+    assert str(caught.value) == f"backend {taken!r} {reason}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(impls, "names", lambda: (taken,))
+        assert main([]) == 0
+    assert capsys.readouterr().out == f"{taken} error: {reason}\n"
+
+
+def test_two_packages_with_a_backend_of_one_name(other_package: Path) -> None:
+    """The first by module has it; the other one is an error."""
+    (other_package / "more_backends-1.0.dist-info").mkdir()
+    (other_package / "more_backends-1.0.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: more-backends\nVersion: 1.0\n"
+    )
+    (other_package / "more_backends-1.0.dist-info" / "entry_points.txt").write_text(
+        "[digitbench.backends]\nzeta = more_backends_zeta\n"
+    )
+    assert impls.entry("zeta").module == "more_backends_zeta"
+    assert "name of the backend more_backends_zeta," in str(impls.unavailable_reason("zeta (other_backends_zeta)"))
 
 
 @pytest.mark.usefixtures("other_package")
@@ -173,7 +203,7 @@ def test_the_command_lists_all(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
             assert "not installed; `pip install -c constraints.txt '.[peers]'` brings it" in line
             continue
         assert "float32, float64" in line
-        assert "at home with" in line
+        assert "by default" in line
     assert lines[0].endswith("full batch")
     assert lines[3].endswith("batches of 128")
 
@@ -205,4 +235,4 @@ def test_a_reader_that_stops_early() -> None:
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == b""
-    assert process.returncode == 1
+    assert process.returncode == 141

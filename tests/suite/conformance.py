@@ -349,7 +349,7 @@ def promise(*networks: Network, dtypes: tuple[DType, ...] = DTYPES) -> Callable[
 
 @promise(SHALLOW, dtypes=("float64",))
 def attributes(backend: Backend, _network: Network, _dtype: DType) -> None:
-    """NAME and SUMMARY are a line each, DTYPES are dtypes, HOME is a number of images or None."""
+    """NAME and SUMMARY are a line each, DTYPES are dtypes, BATCH_SIZE is a number of images or None."""
     for part, is_right, wanted in (
         ("NAME", is_line, "a line of text"),
         ("SUMMARY", is_line, "a line of text"),

@@ -9,7 +9,8 @@ from bench import UserError
 from bench.agreement.check import reference, widened
 from bench.agreement.problems import FULL_BATCH_UPDATES, MARGIN, MOST_IMAGES, MOST_UPDATES, problem_of
 from bench.agreement.rounding import evaluate
-from bench.workloads.cases import FULL_BATCH, MINI_BATCHES, Case
+from bench.workloads.cases import FULL_BATCH, MINI_BATCHES
+from bench.workloads.recipes import Recipe
 from data import Digits
 from impls.contract import DType, check_images, check_parameters, check_plan_fits
 
@@ -26,9 +27,9 @@ def numbers(images: np.ndarray) -> np.ndarray:
     return images[:, :2] @ [256, 1]
 
 
-@pytest.mark.parametrize("case", [FULL_BATCH, MINI_BATCHES], ids=lambda case: case.plan_name)
+@pytest.mark.parametrize("case", [FULL_BATCH, MINI_BATCHES], ids=lambda case: case.name)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_images_are_the_first_in_order_and_keep_away_from_kinks(case: Case, dtype: DType) -> None:
+def test_images_are_the_first_in_order_and_keep_away_from_kinks(case: Recipe, dtype: DType) -> None:
     case = replace(case, dtype=dtype)
     train = digits_of(1500)
     problem = problem_of(case, train)

@@ -42,7 +42,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.usefixtures("without_peers")
 def test_all_backends_agree_and_each_number_is_in_the_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code = main(["agree", "--json", str(folder / "agree.json")])
+    code = main(["agree", "--output", str(folder / "agree.json")])
     out = capsys.readouterr().out
     assert code == 0
     rows = [line.split()[:2] for line in out.splitlines() if line.count("%") > 1]
@@ -63,7 +63,7 @@ def test_all_backends_agree_and_each_number_is_in_the_file(folder: Path, capsys:
 def test_a_disagreement_is_named_and_the_others_go_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = ["wrong_sign", "hanging", "vectorized", "denying"]
     asked = [part for name in names for part in ("--backend", name)]
-    code = main(["agree", "--dtype", "float64", "--time-limit", "4", "--json", str(folder / "agree.json"), *asked])
+    code = main(["agree", "--dtype", "float64", "--time-limit", "4", "--output", str(folder / "agree.json"), *asked])
     out = capsys.readouterr().out
     assert code == 1
     assert "disagrees: wrong_sign, full batch, float64: outputs is" in out
@@ -87,10 +87,10 @@ def test_a_disagreement_is_named_and_the_others_go_on(folder: Path, capsys: pyte
     ("arguments", "said"),
     [
         (["--backend", "nubma"], "backend 'nubma' is unknown: did you mean 'numba'?"),
-        (["--backend", ""], "backend '' is unknown"),
+        (["--backend", ""], "expected one value or more"),
         (["--time-limit", "0"], "expected a finite number from"),
         (["--dtype", "float16"], "invalid choice"),
-        (["--json", "/no/such/folder/file"], "expected a file in a folder that exists"),
+        (["--output", "/no/such/folder/file"], "expected a file in a folder that exists"),
         (["--data", "/no/such/folder"], "/no/such/folder"),
     ],
 )

@@ -20,9 +20,10 @@ from bench.records.files import read
 from bench.records.journal import Journal
 from bench.timing import threads
 from bench.timing.records import Generation, Record
-from bench.training.article_worker import share_overflowing
 from bench.training.metrics import accuracy, mean_cost
-from bench.workloads.article import TEST, Change, Experiment, Grid, Screen, Setting, printed
+from bench.training.worker import share_overflowing
+from bench.workloads.article import SETTING, TEST, Change, Experiment, Grid, Screen, printed
+from bench.workloads.recipes import Recipe, varied
 from data import Digits, mnist
 from impls.contract import Layer
 
@@ -37,10 +38,10 @@ def train(*a):  # the first call is of one round, to compile
         raise RuntimeError("not today")
     return train_as_usual(*a)
 """
-SMALL = Setting((784, 8, 10), pixel_scale=1 / 255, epochs=3)
-RELU = replace(SMALL, hidden="relu", output="relu", learning_rate=0.1)
-DEAD = replace(RELU, learning_rate=1e6)  # after one update no output is above 0 for any image
-WILD = replace(SMALL, hidden="relu", output="softmax", learning_rate=1e30)
+SMALL = varied(SETTING, sizes=(784, 8, 10), pixel_scale=1 / 255, epochs=3)
+RELU = varied(SMALL, hidden="relu", output="relu", learning_rate=0.1)
+DEAD = varied(RELU, learning_rate=1e6)  # after one update no output is above 0 for any image
+WILD = varied(SMALL, hidden="relu", output="softmax", learning_rate=1e30)
 
 
 def digits_of(n: int, seed: int) -> Digits:
@@ -53,7 +54,7 @@ def digits_of(n: int, seed: int) -> Digits:
     return Digits(images.astype(np.uint8), labels)
 
 
-def row(name: str, setting: Setting, *figures: Any, method: str | None = None) -> Experiment:
+def row(name: str, setting: Recipe, *figures: Any, method: str | None = None) -> Experiment:
     return Experiment(name, "for a test", setting, figures, method, 12.5)
 
 
@@ -66,9 +67,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(folder: Path, *arguments: str, seeds: int = 2) -> int:
+def run(folder: Path, *arguments: str, study: str = "article", seeds: int = 2) -> int:
     usual = ["--seeds", str(seeds), "--data", str(folder / "digits")]
-    return main(["article", *usual, *arguments, "--results", str(folder / "found.jsonl")])
+    return main(["study", study, *usual, *arguments, "--output", str(folder / "found.jsonl")])
 
 
 def records(folder: Path, kind: str) -> list[dict[str, Any]]:
@@ -98,7 +99,7 @@ def test_rows_beside_the_article(
     assert learns.method_times
     assert learns.article == 12.5
     assert learns.ratio
-    shares = [entry["epochs"] for entry in records(folder, "course") if entry["participant"] == "vectorized, float64"]
+    shares = [entry["epochs"] for entry in records(folder, "training") if entry["participant"] == "vectorized, float64"]
     assert sorted(shares) == [1, 2]  # together one training
     assert dies.method_times is None
 
@@ -106,10 +107,10 @@ def test_rows_beside_the_article(
 def test_what_is_recorded_is_what_the_network_does(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(article, "EXPERIMENTS", (row("learns", SMALL),))
     assert run(folder, "--backend", "vectorized", seeds=1) == 0
-    (course,) = records(folder, "course")
+    (course,) = records(folder, "training")
     assert [point["epoch"] for point in course["points"]] == [0, 1, 2, 3]
     digits, backend = data.load(str(folder / "digits")), impls.load("vectorized")
-    first = SMALL.parameters(0, "float32")
+    first = SMALL.parameters()
     for name, split in (("train", digits.train), ("test", digits.test)):
         prepared = backend.prepare(SMALL.network, split.images, None, "float32")
         outputs = backend.outputs(SMALL.network, first, prepared)
@@ -132,10 +133,10 @@ def test_what_is_recorded_is_what_the_network_does(folder: Path, monkeypatch: py
 def test_where_a_plainly_written_sigmoid_overflows() -> None:
     images = np.full((5, 784), 255, np.uint8)
     images[0] = 0
-    network = replace(SMALL, pixel_scale=1.0).network
+    network = varied(SMALL, pixel_scale=1.0).network
     weights = np.zeros((784, 8), np.float32)
     weights[0, 0], weights[0, 1], weights[0, 2] = -2.7, -2.8, 3.0  # 255 times that: -688.5, -714, 765
-    layers = (Layer(weights, np.zeros(8, np.float32)), *SMALL.parameters(0, "float32")[1:])
+    layers = (Layer(weights, np.zeros(8, np.float32)), *SMALL.parameters()[1:])
     assert share_overflowing(network, layers, images) == 4 / 40
     assert share_overflowing(SMALL.network, layers, images) == 0
 
@@ -156,9 +157,9 @@ def test_it_goes_on_after_the_finished_seeds(
         assert run(folder) == 130
     assert run(folder) == 0
     assert "2 seeds" in capsys.readouterr().out
-    assert [entry["seed"] for entry in records(folder, "course")] == [0, 1, 1]  # the last was left, and trained again
+    assert [entry["seed"] for entry in records(folder, "training")] == [0, 1, 1]  # the last was left, and trained again
     (race,) = read(folder / "found.jsonl").races
-    assert [course["seed"] for course in race.courses] == [0, 1]
+    assert [one.seed for one in race.participants["numba_sparse"].trainings] == [0, 1]
     assert run(folder) == 0  # nothing is missing, nobody is started
     assert len(records(folder, "trainer")) == 2
 
@@ -169,14 +170,14 @@ def test_a_file_with_a_broken_training_is_told_in_one_line(folder: Path, monkeyp
     path = folder / "found.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     faults: tuple[dict[str, Any], ...] = (
-        {"points": []},
+        {"points": [{}]},
         {"participant": "nobody"},
         {"seed": -1},
         {"wall": "long"},
         {"points": [{"epoch": 0, "check": {"wall": 1}, "train": {}}]},
     )
     for broken in faults:
-        changed = [entry | broken if entry["kind"] == "course" else entry for entry in lines]
+        changed = [entry | broken if entry["kind"] == "training" else entry for entry in lines]
         path.write_text("".join(json.dumps(entry) + "\n" for entry in changed))
         with pytest.raises(UserError, match=r"found\.jsonl, line \d+: a record is not as expected"):
             read(path)
@@ -189,8 +190,8 @@ def test_a_grid_leaves_what_is_far_off_and_lists_what_holds(
     levels = {"learning_rate": (1.0, 1e6), "output": ("relu",)}
     grid = Grid("learns", SMALL, levels, (before, after), (Screen(1, "test", "accuracy", 2.0, 3.0),))
     kept = grid._replace(screens=(Screen(1, "test", "accuracy", 0.0, 1.0),))
-    monkeypatch.setattr(article, "GRIDS", (grid, kept._replace(experiment="kept")))
-    assert run(folder, "--grid") == 0
+    monkeypatch.setattr(article, "GRIDS", (grid, kept._replace(name="kept")))
+    assert run(folder, study="grid") == 0
     out = capsys.readouterr().out
     strict, lax = read(folder / "found.jsonl").races
     assert [(one.seeds, one.left, one.held) for one in setting_results(strict)] == [(1, True, 1), (1, True, 1)]
@@ -206,7 +207,7 @@ def test_one_factor_at_a_time(
 ) -> None:
     changes = (Change("none", "base", RELU), Change("rate", "too large", DEAD))
     monkeypatch.setattr(article, "RELU_DESIGN", changes)
-    assert run(folder, "--relu") == 0
+    assert run(folder, study="relu") == 0
     (race,) = read(folder / "found.jsonl").races
     base, dead = effects(race)
     assert (base.difference, base.interval) == (None, None)
@@ -229,8 +230,6 @@ def test_who_fails_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch, capsy
     ("arguments", "said"),
     [
         (["--experiment", "none"], "--experiment 'none': expected one of 'chance', 'naive'"),
-        (["--relu", "--experiment", "naive"], "--relu with --experiment: expected one of them"),
-        (["--grid", "--relu"], "not allowed with argument"),
         (["--seeds", "0"], "expected a whole number from 1"),
         (["--seeds", "1001"], "--seeds 1001: expected at most 1000"),
         (["--backend", "nubma"], "did you mean 'numba'?"),
@@ -253,5 +252,5 @@ def test_digits_that_are_not_mnist_have_to_be_asked_for(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DIGITBENCH_DATA", str(folder / "digits"))
-    assert main(["article"]) == 1
-    assert "expected MNIST, of which the article is; give --data" in capsys.readouterr().err
+    assert main(["study", "article"]) == 2
+    assert "expected MNIST, for which this is made; give --data" in capsys.readouterr().err

@@ -114,7 +114,7 @@ def test_a_slowdown_is_so_many_more_images(again: float, stops: list[int], tmp_p
 
 
 def test_the_full_batch_is_slowed_as_exactly(tmp_path: Path) -> None:
-    plan = slowed(next(replace(MINI_BATCHES, batch=None).plans(1000, 1)), 30)
+    plan = slowed(next(replace(MINI_BATCHES, batch=None).plans(1000)), 30)
     assert (plan.starts.tolist(), plan.stops.tolist()) == ([0, 0], [1000, 30])
 
 
@@ -150,7 +150,7 @@ def test_the_command_leaves_a_file_that_counts(folder: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--measure", "outputs"], "--measure outputs: expected round"),
+        (["--measure", "outputs"], "--measure outputs: expected epoch"),
         (["--backend", "nubma"], "did you mean 'numba'?"),
         (["--generations", "1"], "expected a whole number from 2"),
         (["--budget", "0"], "expected a finite number from"),

@@ -133,7 +133,7 @@ def test_an_interrupted_comparison_goes_on_but_only_as_long_as_it_was_meant(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "left.jsonl"
-    asked = ["compare", "right", "right", *QUICK, "--margin", "1000", "--results", str(path)]
+    asked = ["compare", "right", "right", *QUICK, "--margin", "1000", "--output", str(path)]
     write = Journal.record
 
     def interrupted(self: Journal, *entries: Record) -> None:
@@ -150,8 +150,8 @@ def test_an_interrupted_comparison_goes_on_but_only_as_long_as_it_was_meant(
     assert [entry["generation"] for entry in ended if entry["kind"] == "generation"] == [0, 2]
     assert main([*asked, "--generations", "5"]) == 2  # who has looked may not add to it
     assert "key generations 2 there, 5 here" in capsys.readouterr().err
-    assert main(["compare", "right", "right", *QUICK[2:], "--backend", "vectorized", "--results", str(path)]) == 2
-    assert "entrants before minibatch there, vectorized here" in capsys.readouterr().err
+    assert main(["compare", "right", "right", *QUICK[2:], "--backend", "vectorized", "--output", str(path)]) == 2
+    assert "participants before minibatch there, vectorized here" in capsys.readouterr().err
 
 
 def test_all_backends_of_both_are_the_default(checkout: Path) -> None:

@@ -136,7 +136,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     network = Network((784, 4, 10), "relu", "softmax", "cross_entropy")
     save_network(tmp_path / "m.npz", network, initial_parameters(network, "he_normal", 0, "float32"))
     out = tmp_path / "portrait.json"
-    arguments = ["inspection", str(tmp_path / "m.npz"), "--data", "builtin", "--results", str(out)]
+    arguments = ["inspect", str(tmp_path / "m.npz"), "--data", "builtin", "--output", str(out)]
     assert main(arguments) == 0
     said = capsys.readouterr().out
     there = portrait_in(out)

@@ -54,13 +54,13 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(race, "LEAST_GENERATIONS", 2)
     monkeypatch.setattr(threads, "cores", lambda: 1)
     monkeypatch.setenv("COLUMNS", "200")
-    return ["--budget", "0.01", "--rounds", "2", "--images", "60", "--batches", "30", "--baseline", "minibatch"]
+    return ["--budget", "0.01", "--rounds", "2", "--images", "60", "--batch", "30", "--baseline", "minibatch"]
 
 
 @pytest.mark.usefixtures("without_rates")
 def test_three_races_give_four_ratios(quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = tmp_path / "peers.jsonl"
-    assert main(["peers", *quick, "--backend", "vectorized", "--results", str(results)]) == 0
+    assert main(["study", "peers", *quick, "--backend", "vectorized", "--output", str(results)]) == 0
     races = read(results).races
     assert [(one.about["way"], one.key["order"], one.about["zeros"] == 0) for one in races] == [
         ("as is", "file", False),

@@ -107,7 +107,7 @@ def test_exit_code_tells_of_any_failure(
     monkeypatch.setattr(pipeline, "get_digits", lambda *_: None)
     monkeypatch.setattr(pipeline, "first_table", lambda *_: left_out)
     monkeypatch.setattr(pipeline, "run_benchmarks", lambda *_: all_passed)
-    monkeypatch.setattr(pipeline, "portray_one", lambda *_: None)
+    monkeypatch.setattr(pipeline, "inspect_one", lambda *_: None)
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=reports_code))
     assert run(SimpleNamespace()) == code  # type: ignore[arg-type]
 

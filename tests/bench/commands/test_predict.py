@@ -270,7 +270,7 @@ def test_every_backend_gives_the_answer(
 
 
 def failure(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    assert main(["predict", *map(str, arguments)]) == 1
+    assert main(["predict", *map(str, arguments)]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith("error: ")

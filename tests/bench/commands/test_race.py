@@ -23,13 +23,14 @@ from bench.commands import options
 from bench.commands import race as race_command
 from bench.commands.parser import make_parser
 from bench.experiments import race
-from bench.experiments.race import SAMPLED, begin_race, header_of_race, rounds_per_generation
+from bench.experiments.race import begin_race, header_of_race, rounds_per_generation
 from bench.records.journal import Journal
 from bench.records.races import ParticipantResult, RaceResult
 from bench.tables.race import print_race
 from bench.timing import threads
 from bench.timing.records import Generation, Process, Record, Sample
 from bench.timing.session import Session
+from bench.workloads import cases
 from data import Digits, mnist
 from tests.helpers.records import typed_process, typed_sample
 
@@ -79,7 +80,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run(folder: Path, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
     """The exit code, and the records that were written."""
     path = folder / f"race-{len(list(folder.iterdir()))}.jsonl"
-    code = main(["race", *QUICK, *arguments, "--results", str(path)])
+    code = main(["race", *QUICK, *arguments, "--output", str(path)])
     return code, [json.loads(line) for line in path.read_text().splitlines()]
 
 
@@ -111,7 +112,7 @@ def test_everything_is_written_down_and_the_table_shows_it(folder: Path, capsys:
     [
         ("--network 784-7-10", "network", "784-7-10 relu, softmax with cross_entropy"),
         ("--hidden tanh", "network", "784-128-10 tanh, softmax with cross_entropy"),
-        ("--output sigmoid", "network", "784-128-10 relu, sigmoid with quadratic"),
+        ("--output-activation sigmoid", "network", "784-128-10 relu, sigmoid with quadratic"),
         ("--batch all", "plan", "full batch"),
         ("--batch 32", "batch", 32),
         ("--order shuffled", "plan", "batches of 128, shuffled"),
@@ -142,7 +143,7 @@ def test_order_momentum_dtype_and_measure_reach_the_plan_and_the_entrants(folder
     command = [sys.executable, "-m", "bench", "race", *QUICK, *asked, "--backend", "telling"]
     path = folder / "told.jsonl"
     done = subprocess.run(
-        [*command, "--results", str(path)], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        [*command, "--output", str(path)], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
     assert "left out: telling: RuntimeError: 6 updates, scattered, 0.5, float64" in done.stdout
@@ -215,7 +216,7 @@ def test_rounds_seed_and_baseline_reach_the_race(folder: Path, monkeypatch: pyte
     _, records = run(folder, "--rounds", "3", "--seed", "7", "--baseline", "minibatch")
     assert (found[0].rounds, found[0].seed) == (3, 7)
     assert (records[0]["baseline"], records[-1]["reason"]) == ("minibatch", "fewer than two are left")
-    main(["race", "--images", "60", "--batch", "10", "--backend", "minibatch", "--results", str(folder / "default")])
+    main(["race", "--images", "60", "--batch", "10", "--backend", "minibatch", "--output", str(folder / "default")])
     assert found[-1].rounds == rounds_per_generation(3, 60) == 24
 
 
@@ -245,7 +246,7 @@ def task_images(folder: Path, arguments: list[str], *names: str) -> dict[str, in
 
 
 def test_naive_is_sampled_where_rounds_are_measured(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SAMPLED, "naive", 20)
+    monkeypatch.setitem(cases.SAMPLED, "naive", 20)
     batch = ["--batch", "10", "--images", "60"]
     assert task_images(folder, batch, "naive", "numba") == {"naive": 20, "numba": 60}
     assert task_images(folder, ["--batch", "30", "--images", "60"], "naive") == {"naive": 30}  # one batch at least
@@ -357,7 +358,7 @@ def test_a_race_that_was_left_goes_on_after_its_whole_generations(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = folder / "left.jsonl"
-    asked = ["race", *QUICK, "--results", str(path)]
+    asked = ["race", *QUICK, "--output", str(path)]
     right = Journal.record
 
     def interrupted(self: Journal, *entries: Record) -> None:
@@ -402,7 +403,7 @@ def test_another_race_never_goes_on_in_a_file(
     with Journal(path, [header_of_race(setting, 0, "vectorized", ["minibatch", "vectorized"])]) as journal:
         begin_race(journal, 0, 2, 0)
     before = path.read_text()
-    assert main(["race", *QUICK, *arguments, "--results", str(path)]) == 1
+    assert main(["race", *QUICK, *arguments, "--output", str(path)]) == 2
     error = capsys.readouterr().err
     assert said in error
     assert "give another file to --results" in error
@@ -411,14 +412,14 @@ def test_another_race_never_goes_on_in_a_file(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_a_full_disk_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["race", *QUICK, "--results", "/dev/full"]) == 1
+    assert main(["race", *QUICK, "--output", "/dev/full"]) == 2
     assert "error: /dev/full: results cannot be written (No space left on device)" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_it_and_leaves_nobody_behind(folder: Path) -> None:
     path = folder / "ended.jsonl"
-    command = [sys.executable, "-m", "bench", "race", *QUICK, "--budget", "600", "--results", str(path)]
+    command = [sys.executable, "-m", "bench", "race", *QUICK, "--budget", "600", "--output", str(path)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     try:
@@ -453,7 +454,7 @@ def test_a_baseline_that_disagrees_ends_it_and_one_who_denies_does_not(
         "from impls.vectorized import *\ndef unsupported(*a):\n    return 'not today'\n"
     )
     monkeypatch.syspath_prepend(folder)
-    assert main(["race", *QUICK, "--baseline", "wrong_baseline"]) == 1
+    assert main(["race", *QUICK, "--baseline", "wrong_baseline"]) == 2
     assert "wrong_baseline, with whom to compare, is left out; give another --baseline" in capsys.readouterr().err
     code, _ = run(folder, "--backend", "denying_all")
     assert code == 0
@@ -483,8 +484,8 @@ def test_what_a_backend_lacks_keeps_it_out_only_where_it_is_measured(
         (["--baseline", "vectorised"], "did you mean 'vectorized'?"),
         (["--images", "151"], "151 images: expected at most 150"),
         (["--batch", "61"], "batch 61: expected 1 to 60"),
-        (["--batch", "batch_size"], "--batch home: expected a number of images"),
-        (["--results", __file__], "expected the header of a race"),
+        (["--batch", "default"], "--batch default: expected a number of images"),
+        (["--output", __file__], "expected the header of a race"),
         (["--sweep", "batch"], "expected batch=…"),
         (["--sweep", "speed=1,2"], "expected batch=…"),
         (["--sweep", "batch=10"], "at least two values"),
@@ -498,7 +499,7 @@ def test_what_a_backend_lacks_keeps_it_out_only_where_it_is_measured(
         (["--rounds", "1"], "expected a whole number from 2"),
         (["--measure", "nothing"], "invalid choice"),
         (["--threads", "100000"], "100000 threads: expected 1 to"),
-        (["--results", "/no/such/folder/file"], "expected a file in a folder that exists"),
+        (["--output", "/no/such/folder/file"], "expected a file in a folder that exists"),
     ],
 )
 def test_bad_input_is_one_line(

@@ -21,7 +21,7 @@ from bench.records.trainings import Training
 from bench.tables import accuracy as accuracy_tables
 from bench.timing import threads
 from bench.timing.records import Record
-from bench.training.worker import looks
+from bench.training.worker import growing
 from bench.workloads import batch_sizes
 from bench.workloads.recipes import nesterov, relu
 from data import mnist
@@ -37,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(threads, "cores", lambda: 1)
     monkeypatch.setattr(target, "LEAST_SEEDS", 2)
     monkeypatch.setenv("COLUMNS", "140")
-    fast = nesterov("fast", TINY, 20, 3, 0.1, "for a test")
+    fast = nesterov("fast", TINY, batch=20, epochs=3, learning_rate=0.1)
     slow = replace(fast, name="slow", batch=200, epochs=60, schedule="constant", momentum=0.0, order="file")
     never = replace(slow, name="never", learning_rate=1e-6, epochs=2)
 
@@ -49,7 +49,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ]
 
     monkeypatch.setattr(waterfall, "waterfall_steps", ways)
-    monkeypatch.setattr(batches, "BATCHES", (20, 60))
     monkeypatch.setattr(tune, "RATES", (1e-6, 0.1))
     for module in (batches, tune, accuracy_tables):
         monkeypatch.setattr(module, "TARGET", 0.6)
@@ -61,8 +60,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(folder: Path, command: str, *arguments: str) -> int:
-    usual = ["--data", str(folder / "digits"), "--results", str(folder / "found.jsonl")]
-    return main([command, *usual, *arguments])
+    usual = ["--data", str(folder / "digits"), "--output", str(folder / "found.jsonl")]
+    return main(["study", command, *usual, *arguments])
 
 
 def test_a_waterfall_has_factors_where_the_target_was_reached(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,17 +101,21 @@ def test_an_interruption_keeps_what_is_finished(
     assert run(folder, "waterfall", "--seeds", "3", "--slow-seeds", "2") == 130
     out = capsys.readouterr().out
     assert re.search(r"^slowly .*all of 2", out, re.MULTILINE), out
-    assert "goes on" in out
+    assert "continues" in out
 
 
 def test_batches_take_the_rates_that_were_chosen_on_held_out_images(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    usual = ["--backend", "minibatch", "--batch", "20", "60", "--seeds", "2"]
+    usual = ["--backend", "minibatch", "--batch", "20,60", "--seeds", "2"]
     (folder / "batches.json").write_text("{}")
-    assert run(folder, "batches", *usual) == 1
-    assert "--batch 20: has no learning rate; choose one by `--batch 20 --choose`" in capsys.readouterr().err
-    assert run(folder, "batches", *usual, "--choose") == 0
+    assert run(folder, "batches", *usual) == 2
+    assert (
+        "--batch 20: has no learning rate; choose one by `python -m bench tune --rates-by-batch 20`"
+        in capsys.readouterr().err
+    )
+    tuned = ["--backend", "minibatch", "--data", str(folder / "digits")]
+    assert main(["tune", *tuned, "--rates-by-batch", "20,60"]) == 0
     chosen = json.loads((folder / "batches.json").read_text())
     assert {batch: entry["rate"] for batch, entry in chosen.items()} == {"20": 0.1, "60": 0.1}
     assert chosen["60"]["epochs"]["1e-06"] is None
@@ -126,11 +129,11 @@ def test_batches_take_the_rates_that_were_chosen_on_held_out_images(
 
 
 def test_looks_grow_with_the_updates_up_to_a_pass() -> None:
-    firsts = looks(2000, 100)
+    firsts = growing(2000, 100)
     gaps = [after - before for before, after in pairwise(firsts)]
     assert firsts[:3] == [0, 1, 2]
     assert gaps == sorted(gaps)
     assert gaps[-1] == 100
     assert max(gap / first for gap, first in zip(gaps[10:], firsts[10:], strict=False)) <= 0.15
-    assert looks(1, 1) == [0]
-    assert looks(3, 1) == [0, 1, 2]
+    assert growing(1, 1) == [0]
+    assert growing(3, 1) == [0, 1, 2]

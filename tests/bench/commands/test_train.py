@@ -97,7 +97,7 @@ def record_of(train: Bench, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """The JSON of a training."""
 
     def run(*arguments: object) -> dict[str, Any]:
-        train("--json", tmp_path / "record.json", *arguments)
+        train("--output", tmp_path / "record.json", *arguments)
         content: dict[str, Any] = json.loads((tmp_path / "record.json").read_text())
         return content
 
@@ -117,7 +117,7 @@ def one_line_of(done: Done) -> str:
 
 
 def test_printed_in_the_order_of_the_article(train: Bench) -> None:
-    lines = [line for line in train("--rounds", 3).out.splitlines() if line.strip()]
+    lines = [line for line in train("--epochs", 3).out.splitlines() if line.strip()]
     share = r"(\d+\.\d\d)% of the 300 training images, (\d+\.\d\d)% of the 100 test images"
     seconds = r"\d+\.\d{3} s"
     expected = [
@@ -147,7 +147,7 @@ def test_what_is_printed_is_true(train: Bench) -> None:
     share = (outputs.argmax(axis=1) == TRAIN.labels).mean(), (of_test.argmax(axis=1) == TEST.labels).mean()
     cost = ((outputs - np.eye(10)[TRAIN.labels]) ** 2).sum() / 600
 
-    printed = train("--rounds", 1).out
+    printed = train("--epochs", 1).out
     answer, confidence = outputs[0].argmax(), outputs[0].max()
     assert f"It is taken for a {answer} with confidence {confidence:.3f}; it is a {TRAIN.labels[0]}." in printed
     assert f"after initialisation: {share[0]:.2%} of the 300 training images, {share[1]:.2%} of the" in printed
@@ -160,7 +160,7 @@ def test_what_is_printed_is_true(train: Bench) -> None:
 
 
 def test_it_learns(train: Bench) -> None:
-    printed = train("--output", "softmax", "--batch", 30, "--rounds", 10, "--learning-rate", 0.5).out
+    printed = train("--output-activation", "softmax", "--batch", 30, "--epochs", 10, "--learning-rate", 0.5).out
     after = re.search(r"Correct after 10 rounds: (\S+)% of the 300 training images, (\S+)% of the 100 test", printed)
     assert after
     assert min(float(after[1]), float(after[2])) > 95
@@ -168,14 +168,14 @@ def test_it_learns(train: Bench) -> None:
 
 def test_data_of_the_environment(bench: Bench, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(data.VARIABLE, str(folder))
-    done = bench("train", "--rounds", 1)
+    done = bench("train", "--epochs", 1)
     assert done.code == 0
     assert "of the 300 training images" in done.out
 
 
 # --- the options -------------------------------------------------------------------------------------------
 
-SHORT = ("--rounds", 2, "--batch", 100)
+SHORT = ("--epochs", 2, "--batch", 100)
 
 
 @pytest.mark.parametrize(
@@ -186,18 +186,18 @@ SHORT = ("--rounds", 2, "--batch", 100)
         ("--network", "784-16-16-10"),
         ("--hidden", "relu"),
         ("--hidden", "tanh"),
-        ("--output", "relu"),
-        ("--output", "softmax"),
+        ("--output-activation", "relu"),
+        ("--output-activation", "softmax"),
         ("--pixel-scale", "0.002"),
         *(("--init", name) for name in INITIALISATIONS if name != "lecun_normal"),
         ("--batch", "60"),
         ("--batch", "all"),
         ("--batch", "batch_size"),
         ("--order", "shuffled"),
-        ("--rounds", "3"),
+        ("--epochs", "3"),
         ("--learning-rate", "0.5"),
         ("--learning-rate", "0"),
-        ("--fall", "linear"),
+        ("--schedule", "linear"),
         ("--momentum", "0.5"),
         ("--seed", "1"),
         ("--dtype", "float64"),
@@ -241,7 +241,7 @@ def test_limit_takes_the_first_images(record_of: Callable[..., dict[str, Any]], 
 @pytest.mark.parametrize("name", BACKENDS)
 def test_every_backend(name: str, record_of: Callable[..., dict[str, Any]]) -> None:
     """On the same plan all train alike; "home" is the batch each is at home with."""
-    options = ("--rounds", 2, "--momentum", 0.5, "--backend")
+    options = ("--epochs", 2, "--momentum", 0.5, "--backend")
     costs = record_of(*options, name, "--batch", 128)["costs"]
     np.testing.assert_allclose(costs, record_of(*options, "naive", "--batch", 128)["costs"], rtol=1e-4)
     home = impls.load(name).BATCH_SIZE or "all"
@@ -249,12 +249,12 @@ def test_every_backend(name: str, record_of: Callable[..., dict[str, Any]]) -> N
 
 
 def test_home_with_fewer_images_than_its_batch(record_of: Callable[..., dict[str, Any]]) -> None:
-    options = ("--backend", "minibatch", "--rounds", 1, "--limit", 50)
+    options = ("--backend", "minibatch", "--epochs", 1, "--limit", 50)
     assert record_of(*options)["costs"] == record_of(*options, "--batch", "all")["costs"]
 
 
 def test_json(record_of: Callable[..., dict[str, Any]], folder: Path) -> None:
-    record = record_of("--rounds", 3, "--output", "softmax")
+    record = record_of("--epochs", 3, "--output-activation", "softmax")
     assert record["options"]["epochs"] == 3
     assert record["options"]["backend"] == "vectorized"
     assert record["options"]["data"] == str(folder)
@@ -277,9 +277,9 @@ def test_json(record_of: Callable[..., dict[str, Any]], folder: Path) -> None:
 def test_save_then_load_goes_on(record_of: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
     saved = tmp_path / "network.npz"
     options = ("--hidden", "tanh", "--network", "784-20-10", "--pixel-scale", 0.01)
-    whole = record_of("--rounds", 4, *options)["costs"]
-    first = record_of("--rounds", 2, *options, "--save", saved)
-    second = record_of("--rounds", 2, "--load", saved)
+    whole = record_of("--epochs", 4, *options)["costs"]
+    first = record_of("--epochs", 2, *options, "--save", saved)
+    second = record_of("--epochs", 2, "--load", saved)
     assert first["costs"] == whole[:3]
     assert second["costs"] == whole[2:]
     assert second["network"] == first["network"]
@@ -287,15 +287,15 @@ def test_save_then_load_goes_on(record_of: Callable[..., dict[str, Any]], tmp_pa
 
 
 def test_save_says_where(train: Bench, tmp_path: Path) -> None:
-    printed = train("--rounds", 1, "--save", tmp_path / "network.npz").out
+    printed = train("--epochs", 1, "--save", tmp_path / "network.npz").out
     assert printed.splitlines()[-1] == f"Network saved in {tmp_path / 'network.npz'}"
     assert [path.name for path in tmp_path.glob("network*")] == ["network.npz"]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_loaded_network_trains_in_the_dtype_asked_for(train: Bench, tmp_path: Path, dtype: str) -> None:
-    train("--rounds", 1, "--save", tmp_path / "single.npz")
-    train("--rounds", 1, "--load", tmp_path / "single.npz", "--dtype", dtype, "--save", tmp_path / "next.npz")
+    train("--epochs", 1, "--save", tmp_path / "single.npz")
+    train("--epochs", 1, "--load", tmp_path / "single.npz", "--dtype", dtype, "--save", tmp_path / "next.npz")
     assert load_network(tmp_path / "next.npz")[1][0].weights.dtype == dtype
 
 
@@ -311,7 +311,7 @@ def run_alone(tmp_path: Path, *arguments: object) -> subprocess.CompletedProcess
 
 
 def test_threads(folder: Path, tmp_path: Path) -> None:
-    options = ("--backend", "numba", "--data", folder, "--rounds", 1, "--json", tmp_path / "record.json")
+    options = ("--backend", "numba", "--data", folder, "--epochs", 1, "--output", tmp_path / "record.json")
     done = run_alone(tmp_path, "train", *options, "--threads", 1)
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads((tmp_path / "record.json").read_text())["threads"]
@@ -346,7 +346,7 @@ TOO_MANY = threads.cores() + 1
         (("--pixel-scale", "0"), ("--pixel-scale", "'0'")),
         (("--pixel-scale", "-1"), ("--pixel-scale", "'-1'")),
         (("--pixel-scale", "nan"), ("--pixel-scale", "'nan'")),
-        (("--rounds", "0"), ("--rounds", "'0'", "from 1")),
+        (("--epochs", "0"), ("--epochs", "'0'", "from 1")),
         (("--limit", "0"), ("--limit", "'0'", "from 1")),
         (("--seed", "-1"), ("--seed", "'-1'", "from 0")),
         (("--network", "100-10"), ("784 pixels", "100 inputs", "784-...-10")),
@@ -355,18 +355,18 @@ TOO_MANY = threads.cores() + 1
         (("--network", "784-0-10"), ("'784-0-10'", "like 784-80-10")),
         (("--network", "784-x-10"), ("'784-x-10'", "like 784-80-10")),
         (("--hidden", "step"), ("--hidden", "'step'", "tanh")),
-        (("--output", "tanh"), ("--output", "'tanh'", "softmax")),
+        (("--output-activation", "tanh"), ("--output-activation", "'tanh'", "softmax")),
         (("--init", "zeros"), ("--init", "'zeros'", "he_normal")),
         (("--dtype", "float16"), ("--dtype", "'float16'", "float64")),
         (("--order", "random"), ("--order", "'random'", "shuffled")),
-        (("--fall", "cosine"), ("--fall", "'cosine'", "linear")),
+        (("--schedule", "cosine"), ("--schedule", "'cosine'", "linear")),
         (("--data", "no/such/folder"), ("no/such/folder", "not a folder")),
         (("--load", "no/such/file.npz"), ("no/such/file.npz", "No such file")),
         (("--threads", "0"), ("0 threads", "cores")),
         (("--threads", str(TOO_MANY)), (f"{TOO_MANY} threads", f"1 to {TOO_MANY - 1}")),
         (("--threads", "two"), ("--threads", "'two'", "whole number")),
         (("--colour", "blue"), ("--colour",)),
-        (("--rounds",), ("--rounds", "argument")),
+        (("--epochs",), ("--epochs", "argument")),
     ],
     ids=lambda value: " ".join(value) if value[0].startswith("--") else "",
 )
@@ -377,7 +377,7 @@ def test_bad_input(
     saved, record = tmp_path / "network.npz", tmp_path / "record.json"
     saved.write_text("an earlier network")
     record.write_text("an earlier record")
-    done = bench("train", "--data", folder, "--save", saved, "--json", record, *arguments)
+    done = bench("train", "--data", folder, "--save", saved, "--output", record, *arguments)
     line = one_line_of(done)
     assert not [part for part in mentioned if part not in line], line
     assert "Cost" not in done.out
@@ -389,7 +389,7 @@ def test_unknown_command(bench: Bench) -> None:
     assert "'trian'" in one_line_of(bench("trian"))
 
 
-@pytest.mark.parametrize("option", ["--save", "--json"])
+@pytest.mark.parametrize("option", ["--save", "--output"])
 def test_a_file_that_cannot_be_written_is_refused_before_training(
     option: str, bench: Bench, folder: Path, tmp_path: Path
 ) -> None:
@@ -408,11 +408,17 @@ def test_a_write_protected_file_is_refused_before_training(bench: Bench, folder:
     assert "can be written" in one_line_of(bench("train", "--data", folder, "--save", tmp_path / "network.npz"))
 
 
-@pytest.mark.parametrize("option", ["--network", "--hidden", "--output", "--pixel-scale", "--init"])
+@pytest.mark.parametrize("option", ["--network", "--hidden", "--output-activation", "--pixel-scale", "--init"])
 def test_load_brings_the_network(option: str, bench: Bench, folder: Path, tmp_path: Path) -> None:
     network = Network((784, 10))
     save_network(tmp_path / "n.npz", network, initial_parameters(network, "he_normal", 0, "float32"))
-    value = {"--network": "784-10", "--hidden": "relu", "--output": "relu", "--pixel-scale": 1, "--init": "he_normal"}
+    value = {
+        "--network": "784-10",
+        "--hidden": "relu",
+        "--output-activation": "relu",
+        "--pixel-scale": 1,
+        "--init": "he_normal",
+    }
     done = bench("train", "--data", folder, "--load", tmp_path / "n.npz", option, value[option])
     assert f"{option} with --load" in one_line_of(done)
 
@@ -437,8 +443,11 @@ def test_a_loaded_network_that_does_not_fit(bench: Bench, folder: Path, tmp_path
 @pytest.mark.parametrize(
     ("rate", "options"),
     [
-        (1e10, ("--output", "relu", "--batch", 50)),  # the parameters become NaN
-        (1e20, ("--output", "softmax", "--batch", "all", "--network", "784-10-10")),  # the outputs become infinite
+        (1e10, ("--output-activation", "relu", "--batch", 50)),  # the parameters become NaN
+        (
+            1e20,
+            ("--output-activation", "softmax", "--batch", "all", "--network", "784-10-10"),
+        ),  # the outputs become infinite
     ],
     ids=["NaN", "infinite"],
 )
@@ -449,8 +458,8 @@ def test_a_training_that_diverges(
     """It is told in one line, and no network that an earlier run has saved is overwritten by what came of it."""
     saved, record = tmp_path / "network.npz", tmp_path / "record.json"
     saved.write_text("an earlier network")
-    common = ("--data", folder, "--hidden", "relu", "--rounds", 4, "--learning-rate", rate)
-    done = bench("train", *common, *options, "--backend", name, "--save", saved, "--json", record)
+    common = ("--data", folder, "--hidden", "relu", "--epochs", 4, "--learning-rate", rate)
+    done = bench("train", *common, *options, "--backend", name, "--save", saved, "--output", record)
     line = one_line_of(done)
     assert "expected" in line
     assert f"learning rate below {rate:g}" in line

@@ -97,6 +97,22 @@ def test_a_changed_module_or_package_has_another_source(tmp_path: Path, monkeypa
     after = fingerprint.source_of("backend_in_a_package"), fingerprint.source_of("backend_in_a_file")
     assert before[0] != after[0]
     assert before[1] != after[1]
+    (package / "__init__.py").write_text("x = 1\n")
+    assert fingerprint.source_of("backend_in_a_package") not in (before[0], after[0])
+
+
+@pytest.mark.parametrize("name", ["__init__.py", "kernels.py"])
+def test_a_change_in_either_file_of_a_backend_changes_its_source(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "copy_of_numba_sparse"
+    shutil.copytree(Path(impls.__file__).parent / "numba_sparse", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.syspath_prepend(tmp_path)
+    before = fingerprint.source_of("numba_sparse")
+    assert fingerprint.source_of("copy_of_numba_sparse") == before
+    with (copy / name).open("a") as file:
+        file.write("# changed\n")
+    assert fingerprint.source_of("copy_of_numba_sparse") != before
 
 
 @pytest.mark.parametrize("name", ["nubma", "not.there", "sys"])

@@ -1,5 +1,6 @@
 """Lines of code: what holds code counts; blank lines, comments and docstrings do not."""
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,20 @@ def test_of_a_backend(name: str) -> None:
     source = Path(str(backend.__file__)).read_text()  # type: ignore[attr-defined]
     assert fingerprint.lines_of_code(backend) == fingerprint.count(source)  # type: ignore[arg-type]
     assert 20 < fingerprint.lines_of_code(backend) < len(source.splitlines())  # type: ignore[arg-type]
+
+
+def test_of_a_backend_in_several_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them count, in whatever folder of the package."""
+    for name, lines in {"__init__": 1, "kernels": 2, "more/__init__": 0, "more/part": 3}.items():
+        path = tmp_path / "backend_in_files" / f"{name}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text('"""A docstring."""\n\n' + "x = 1  # code\n" * lines)
+    (tmp_path / "elsewhere.py").write_text("x = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert fingerprint.lines_of_code(importlib.import_module("backend_in_files")) == 6
+
+
+def test_of_the_backend_in_two_files() -> None:
+    found = fingerprint.lines_of_code(impls.load("numba_sparse"))  # type: ignore[arg-type]
+    folder = Path(impls.__file__).parent / "numba_sparse"
+    assert found == sum(fingerprint.count((folder / name).read_text()) for name in ("__init__.py", "kernels.py"))

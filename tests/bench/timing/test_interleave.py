@@ -110,7 +110,7 @@ def test_each_quantity_is_what_it_says(
     monkeypatch.syspath_prepend(tmp_path)
     race, records = race_of(folder, "telling", "vectorized", quantity=quantity)
     run_generation(race, 0)
-    said = {"epoch": "epoch 6 60", "gradient": "gradient 60", "outputs": "outputs 60"}[quantity]
+    said = {"epoch": "round 6 60", "gradient": "gradient 60", "outputs": "outputs 60"}[quantity]
     assert race.failures == {"telling": f"telling: RuntimeError: {said}"}
     told = {
         "kind": "failure",

@@ -124,7 +124,7 @@ def test_who_is_paused_is_stopped_until_it_is_resumed() -> None:
 
 PARENT = """
 import sys
-from bench.child import Child
+from bench.timing.process import Child
 from tests_child_helpers import echo
 if __name__ == "__main__":
     child = Child(echo)

@@ -1,5 +1,6 @@
-"""The cases: what is benchmarked is what is described, and each backend has a home."""
+"""The cases: what is benchmarked is what is described, and each backend has a case of its default batch size."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,16 +8,17 @@ import numpy as np
 import pytest
 
 import impls
-from bench.workloads.cases import CASES, FULL_BATCH, MINI_BATCHES, SAME_PLAN, Case, home
+from bench.workloads.cases import CASES, FULL_BATCH, MINI_BATCHES, SAME_PLAN, home, sampled
+from bench.workloads.recipes import Recipe
 from impls.contract import check_parameters
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.plan_name)
-def test_a_case_is_whole(case: Case) -> None:
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_case_is_whole(case: Recipe) -> None:
     parameters = case.parameters()
     check_parameters(case.network, parameters)
     assert parameters[0].weights.dtype == case.dtype
-    plans = list(case.plans(300, epochs=2))
+    plans = list(replace(case, epochs=2).plans(300))
     assert len(plans) == 2
     for plan in plans:
         assert plan.order is None
@@ -31,7 +33,7 @@ def test_all_cases_start_from_the_same_parameters() -> None:
 
 
 def test_plans_have_names_of_their_own() -> None:
-    assert len({case.plan_name for case in CASES}) == len(CASES)
+    assert len({case.name for case in CASES}) == len(CASES)
     assert SAME_PLAN in CASES
 
 
@@ -40,10 +42,17 @@ def test_plans_have_names_of_their_own() -> None:
     [("naive", FULL_BATCH), ("vectorized", FULL_BATCH), ("minibatch", MINI_BATCHES)]
     + [(name, MINI_BATCHES) for name in ("numba", "numba_dense", "numba_sparse")],
 )
-def test_home(name: str, case: Case) -> None:
+def test_home(name: str, case: Recipe) -> None:
     assert home(impls.load(name)) is case
 
 
 def test_a_home_that_is_no_case() -> None:
     backend: Any = SimpleNamespace(BATCH_SIZE=64)
     assert home(backend) is SAME_PLAN
+
+
+def test_the_slow_reference_alone_is_timed_on_a_sample_of_a_batch_at_least() -> None:
+    assert sampled("naive", 60_000, None) == sampled("naive", 60_000, 128) == 500
+    assert sampled("naive", 60_000, 2000) == 2000
+    assert sampled("naive", 100, None) == 100
+    assert sampled("minibatch", 60_000, 128) == 60_000

@@ -1,23 +1,18 @@
-"""Rung 6, `numba_sparse`: zero pixels are skipped. Four fifths of MNIST's pixels are zero, and add nothing.
+"""All that numba compiles of `numba_sparse`, and the types and constants that it was compiled for.
 
-Four images share a list: of the pixels that at least one of them has, and their values. Four rows of z are sums of
-those rows of weights that the list names, and each row, once fetched, serves all four. Backward, the same list tells
-which rows of weights change, by sums of the four rows of delta. A skipped zero changes no sum: this is exact. As
-images of one digit resemble each other, those of a block are taken in the order of their labels.
+It is one file for a reason: what numba keeps on disk is keyed by the file of the function that was called. A change in
+another file, of a function, a constant or a type that this one uses, would go unnoticed, and the old machine code would
+be run and timed. For the same reason no backend imports another.
 
-The sums are written for the processor's vector registers: in sixteen of them lies what is summed, or the deltas.
+Four rows of z are sums of the rows of weights that a list names, and each row, once fetched, serves all four images of
+the list. Backward, the same list tells which rows of weights change, by sums of the four rows of delta. These sums are
+written for the processor's vector registers, in LLVM's terms: in sixteen of them lies what is summed, or the deltas.
 
-Threads share the columns of the first layer: each owns a part of the weights, which stays in its core's cache, and
-makes all lists for itself. Then they share the images, for the other layers. So they meet twice a block, by counting
-the shares that are done; a share whose thread does not come is done by one that waits, so that nothing can hang.
-
-Images stay as they are, uint8 and perhaps memory-mapped: lists are made block by block, in training. What it costs:
-the sums are written in LLVM's terms, and four images that differ much share many zeros that are multiplied after all.
+A plan is run in phases, two for each block of images: by columns of the first layer, then by images in the others.
 """
 
 import functools
 import os
-from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import numba
@@ -26,21 +21,14 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
 
-from impls.contract import Array, DType, Layer, Network, Parameters, Plan, Quantity, State
-
-NAME: Final = "numba_sparse"
-SUMMARY: Final = "numba: zero pixels skipped, sums in vector registers, weights shared out by columns"
-DTYPES: Final = ("float32", "float64")
-BATCH_SIZE: Final = 128
+from impls.contract import Array
 
 SIGMOID, RELU, TANH, SOFTMAX = range(4)
-CODES: Final = {"sigmoid": SIGMOID, "relu": RELU, "tanh": TANH, "softmax": SOFTMAX}
 
 BLOCK: Final = 128  # images at a time
 GROUP: Final = 4  # images that share a list; BLOCK is a multiple
 STRIP: Final = 128  # pixels at a time, backward: their rows of weights stay in the first cache for all groups
-PATIENCE: Final = 4000  # looks, some 20 us, after which a waiting thread lets others run, and does what they left
-LINE: Final = 8  # numbers of 64 bits in a cache line; counters lie in one each
+SPINS_BEFORE_YIELD: Final = 4000  # some 20 us; then a waiting thread lets others run, and does what they left
 VECTOR: Final = 64  # bytes in a vector register; LLVM makes two or four of it where they are smaller
 
 # "contract" lets a * b + c be one fused instruction, which rounds once instead of twice; nothing else is relaxed.
@@ -49,18 +37,20 @@ options: dict[str, Any] = {"cache": True, "fastmath": {"contract"}, "error_model
 njit: Any = numba.njit
 jit: Any = njit(**options, no_cpython_wrapper=True, no_cfunc_wrapper=True)  # called by compiled code only
 parallel_jit: Any = njit(**options, parallel=True)
-let_others_run: Any = numba.types.ExternalFunction(
+yield_core: Any = numba.types.ExternalFunction(
     "SwitchToThread" if os.name == "nt" else "sched_yield", numba.int32()
 )  # of the operating system: gives the core to a thread that is ready
 
-# What the compiled code knows of a layer; widths and places are in numbers, multiples of a vector's.
+# --- types ------------------------------------------------------------------------------------------------------
+
+# A layer; widths and places are in numbers, multiples of a vector's.
 LAYER: Final = np.dtype(
     [
-        ("size", np.int64),
+        ("units", np.int64),
         ("width", np.int64),  # of a row of weights into this layer
         ("column", np.int64),  # where the layer begins in a row of `a` and `delta`
         ("matrix", np.int64),  # where the weights into this layer begin in `rest`; the biases are the last row
-        ("turned", np.int64),  # where the same begin transposed, without biases
+        ("transposed", np.int64),  # where the same begin transposed, without biases
     ]
 )
 # A plan is done in blocks of images.
@@ -92,7 +82,7 @@ class Weights(NamedTuple):
     rest: Array  # (m,): the other layers' matrices, one after the other
 
 
-class Lists(NamedTuple):
+class NonzeroLists(NamedTuple):
     """The pixels of a block of images that are not zero, by groups of images; for each thread.
 
     The last in each list is pixel n_inputs, which is 1 in every image, for the biases.
@@ -101,10 +91,10 @@ class Lists(NamedTuple):
     sequence: Array  # (threads, BLOCK) int64: which images, in the order of their labels
     counts: Array  # (threads, n_outputs + 1) int64: of the labels
     ends: Array  # (threads, groups, strips) int64: where the pixels of a strip end in a group's list
-    pixels: Array  # (threads, groups, room) uint16
-    values: Array  # (threads, groups, GROUP, room) in the dtype: scaled
-    rows: Array  # (threads, GROUP, room) as the images: a group's, followed by zeros
-    kept: Array  # (threads, GROUP, room) as the images: those of their pixels that the list names
+    pixels: Array  # (threads, groups, capacity) uint16
+    values: Array  # (threads, groups, GROUP, capacity) in the dtype: scaled
+    rows: Array  # (threads, GROUP, capacity) as the images: a group's, followed by zeros
+    kept: Array  # (threads, GROUP, capacity) as the images: those of their pixels that the list names
 
 
 class Values(NamedTuple):
@@ -113,9 +103,9 @@ class Values(NamedTuple):
     first: Array  # (blocks, BLOCK, width): z of the first layer, by blocks of columns; later its delta
     a: Array  # (BLOCK, columns): of all layers; after each layer a 1, for the biases
     delta: Array  # the same
-    turned: Array  # (threads, ...): transposed weights of the layers after the first
+    transposed: Array  # (threads, ...): transposed weights of the layers after the first
     gradients: Array  # (threads, m): of the layers after the first
-    costs: Array  # (threads, 8)
+    costs: Array  # (threads,): of the images of each
 
 
 class Data(NamedTuple):
@@ -125,20 +115,6 @@ class Data(NamedTuple):
     labels: Array
     order: Array
     scale: Any
-
-
-def unsupported(quantity: Quantity, network: Network, dtype: DType, /) -> str | None:
-    """Images of so many pixels that their numbers need more than 16 bits."""
-    if network.sizes[0] < 2**16:
-        return None
-    return f"images of {network.sizes[0]} pixels: expected fewer than {2**16}, as its lists number them in 16 bits"
-
-
-def prepare(network: Network, images: Array, labels: Array | None, dtype: DType, /) -> tuple[Array, Array | None]:
-    """The images as they are; floats in the dtype. Seen as read-only, as one memory layout is compiled."""
-    view = np.asarray(images, images.dtype if images.dtype == np.uint8 else dtype, order="C").view()
-    view.flags.writeable = False
-    return view, None if labels is None else labels.copy()
 
 
 # --- in registers -----------------------------------------------------------------------------------------------
@@ -306,7 +282,7 @@ def claimed(typing: Any, counter: Any, phase: Any) -> Any:
 
 @intrinsic
 def count_one(typing: Any, counter: Any) -> Any:
-    """Raise the counter behind a pointer by one; whoever reads that sees all that this thread wrote before."""
+    """Raise the counter behind a pointer by one; a thread that reads it sees all that this one wrote before."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         builder.atomic_rmw("add", arguments[0], ir.Constant(ir.IntType(64), 1), "acq_rel")
@@ -495,7 +471,7 @@ def cost_and_delta(output: int, label: int, a: Any, delta: Any, n: int) -> float
 
 
 @jit
-def arrange(data: Data, start: int, n: int, lists: Lists, t: int) -> None:
+def sort_block_by_label(data: Data, start: int, n: int, lists: NonzeroLists, t: int) -> None:
     """Which images the block start : start + n of a sequence has, by label; those of one label as they came."""
     sequence, counts = lists.sequence[t], lists.counts[t]
     for k in range(n):
@@ -515,10 +491,10 @@ def arrange(data: Data, start: int, n: int, lists: Lists, t: int) -> None:
 
 
 @jit
-def make_lists(data: Data, n: int, lists: Lists, t: int) -> None:
+def make_lists(data: Data, n: int, lists: NonzeroLists, t: int) -> None:
     """The lists of the n images in a thread's sequence. The last group repeats its last image until it is full."""
     rows, kept, n_inputs = lists.rows[t], lists.kept[t], data.images.shape[1]
-    lanes, room, number = VECTOR // rows.itemsize, rows.shape[1], lists.values.dtype.type
+    lanes, capacity, number = VECTOR // rows.itemsize, rows.shape[1], lists.values.dtype.type
     for group in range(groups_of(n)):
         for g in range(GROUP):
             image = lists.sequence[t, min(GROUP * group + g, n - 1)]
@@ -530,7 +506,7 @@ def make_lists(data: Data, n: int, lists: Lists, t: int) -> None:
         pixels, values, ends, end = lists.pixels[t, group], lists.values[t, group], lists.ends[t, group], 0
         for strip in range(len(ends)):
             for pixel in range(strip * STRIP, min((strip + 1) * STRIP, n_inputs), lanes):
-                end = append_nonzero(pointer(rows, 0), room, pixel, pointer(kept, 0), pointer(pixels, 0), end)
+                end = append_nonzero(pointer(rows, 0), capacity, pixel, pointer(kept, 0), pointer(pixels, 0), end)
             ends[strip] = end
         for g in range(GROUP):
             for entry in range(end):
@@ -547,23 +523,23 @@ def groups_of(n: int) -> int:
 
 
 @jit
-def forward_first(weights: Array, n: int, lists: Lists, t: int, z: Array) -> None:
+def forward_first(weights: Array, n: int, lists: NonzeroLists, t: int, z: Array) -> None:
     """z (BLOCK, width) of n images, for one block of columns of the first layer."""
-    groups, _, room = lists.values[t].shape
+    groups, _, capacity = lists.values[t].shape
     width = z.shape[1]
     for group in range(groups_of(n)):
         of_group = t * groups + group
         sum_of_rows(
-            width * z.itemsize // VECTOR, pointer(lists.values, of_group * GROUP * room), room, 1,
-            pointer(lists.pixels, of_group * room), lists.ends[t, group, -1], pointer(weights, 0), width,
+            width * z.itemsize // VECTOR, pointer(lists.values, of_group * GROUP * capacity), capacity, 1,
+            pointer(lists.pixels, of_group * capacity), lists.ends[t, group, -1], pointer(weights, 0), width,
             pointer(z, GROUP * group * width), width,
         )  # fmt: skip
 
 
 @jit
-def backward_first(delta: Array, n: int, lists: Lists, t: int, gradient: Array) -> None:
+def backward_first(delta: Array, n: int, lists: NonzeroLists, t: int, gradient: Array) -> None:
     """gradient (n_inputs + 1, width) += inputs transposed @ delta, for one block of columns of the first layer."""
-    groups, _, room = lists.values[t].shape
+    groups, _, capacity = lists.values[t].shape
     width = delta.shape[1]
     delta[n : GROUP * groups_of(n)] = 0  # of the images that were repeated
     for strip in range(lists.ends.shape[2]):
@@ -571,8 +547,8 @@ def backward_first(delta: Array, n: int, lists: Lists, t: int, gradient: Array) 
             of_group = t * groups + group
             first = lists.ends[t, group, strip - 1] if strip > 0 else 0
             add_to_rows(
-                width * delta.itemsize // VECTOR, pointer(lists.values, of_group * GROUP * room + first), room,
-                pointer(lists.pixels, of_group * room + first), lists.ends[t, group, strip] - first,
+                width * delta.itemsize // VECTOR, pointer(lists.values, of_group * GROUP * capacity + first), capacity,
+                pointer(lists.pixels, of_group * capacity + first), lists.ends[t, group, strip] - first,
                 pointer(delta, GROUP * group * width), pointer(gradient, 0), width,
             )  # fmt: skip
 
@@ -587,46 +563,46 @@ def forward_rest(shape: Shape, rest: Array, a: Array) -> None:
     for number in range(2, len(shape.layers)):
         before, layer = shape.layers[number - 1], shape.layers[number]
         for k in range(len(a)):
-            activate(shape.hidden, pointer(a, k * row + before.column), before.size)
-            a[k, before.column + before.size] = 1
+            activate(shape.hidden, pointer(a, k * row + before.column), before.units)
+            a[k, before.column + before.units] = 1
         product(
-            len(a), before.size + 1, layer.width, a, before.column, row, 1, rest, layer.matrix, layer.width,
+            len(a), before.units + 1, layer.width, a, before.column, row, 1, rest, layer.matrix, layer.width,
             a, layer.column, row,
         )  # fmt: skip
 
 
 @jit
-def backward_rest(shape: Shape, turned: Array, a: Array, delta: Array, gradient: Array) -> None:
+def backward_rest(shape: Shape, transposed: Array, a: Array, delta: Array, gradient: Array) -> None:
     """delta of all layers (n, columns) of images, from that of their last; `gradient`, summed over the images."""
     row, n = a.shape[1], len(a)
     for number in range(len(shape.layers) - 1, 1, -1):
         before, layer = shape.layers[number - 1], shape.layers[number]
         product(
-            before.size + 1, n, layer.width, a, before.column, 1, row, delta, layer.column, row,
+            before.units + 1, n, layer.width, a, before.column, 1, row, delta, layer.column, row,
             gradient, layer.matrix, layer.width,
         )  # fmt: skip
         product(
-            n, layer.size, before.width, delta, layer.column, row, 1, turned, layer.turned, before.width,
+            n, layer.units, before.width, delta, layer.column, row, 1, transposed, layer.transposed, before.width,
             delta, before.column, row,
         )  # fmt: skip
         for k in range(n):
             at = k * row + before.column
-            times_derivative(shape.hidden, pointer(a, at), pointer(delta, at), before.size)
+            times_derivative(shape.hidden, pointer(a, at), pointer(delta, at), before.units)
 
 
 @jit
-def turn_weights(shape: Shape, rest: Array, turned: Array) -> None:
+def transpose_weights(shape: Shape, rest: Array, transposed: Array) -> None:
     """The transposed weights of the layers after the first."""
     for number in range(2, len(shape.layers)):
         before, layer = shape.layers[number - 1], shape.layers[number]
-        for j in range(layer.size):
-            column, row = pointer(rest, layer.matrix + j), pointer(turned, layer.turned + j * before.width)
-            for i in range(before.size):
+        for j in range(layer.units):
+            column, row = pointer(rest, layer.matrix + j), pointer(transposed, layer.transposed + j * before.width)
+            for i in range(before.units):
                 row[i] = column[i * layer.width]
 
 
 @jit
-def fetch(z: Array, first: int, a: Array) -> None:
+def gather_first_layer(z: Array, first: int, a: Array) -> None:
     """z of the first layer of images from `first` on, from its blocks of columns."""
     width = z.shape[2]
     for block in range(len(z)):
@@ -636,7 +612,7 @@ def fetch(z: Array, first: int, a: Array) -> None:
 
 
 @jit
-def hand_over(delta: Array, first: int, delta_first: Array) -> None:
+def scatter_delta(delta: Array, first: int, delta_first: Array) -> None:
     """delta of the first layer of images from `first` on, into its blocks of columns."""
     width = delta_first.shape[2]
     for block in range(len(delta_first)):
@@ -651,9 +627,9 @@ def learn_rest(
 ) -> None:
     """Deltas, costs and gradients of images first:stop of a block in that sequence; deltas take a factor."""
     a, delta = values.a[first:stop], values.delta[first:stop]
-    turn_weights(shape, rest, values.turned[t])
-    last, n_outputs = shape.layers[-1].column, shape.layers[-1].size
-    fetch(values.first, first, a)
+    transpose_weights(shape, rest, values.transposed[t])
+    last, n_outputs = shape.layers[-1].column, shape.layers[-1].units
+    gather_first_layer(values.first, first, a)
     forward_rest(shape, rest, a)
     cost, row = a.dtype.type(0), a.shape[1]
     for k in range(len(a)):
@@ -666,20 +642,20 @@ def learn_rest(
         )
         for j in range(n_outputs):
             delta[k, last + j] *= factor
-    values.costs[t, 0] = cost
-    backward_rest(shape, values.turned[t], a, delta, values.gradients[t])
-    hand_over(delta, first, values.first)
+    values.costs[t] = cost
+    backward_rest(shape, values.transposed[t], a, delta, values.gradients[t])
+    scatter_delta(delta, first, values.first)
 
 
 # --- a plan -------------------------------------------------------------------------------------------------------
 
 
 @jit
-def move(parameters: Array, velocities: Array, gradient: Array, rate: float, mu: float) -> None:
+def sgd_update(parameters: Array, velocities: Array, gradient: Array, rate: float, mu: float) -> None:
     """One update of flat arrays, with momentum or without.
 
     A velocity without gradients, as of a pixel that is seldom there, shrinks until it is below the normal numbers,
-    with which processors are slow: a pass in batches of 16 took eight times as long. So near there it is 0.
+    with which processors are many times slower. So near there it is 0.
     """
     number = type(rate)
     least = number(np.finfo(number).tiny / np.finfo(number).eps)
@@ -694,52 +670,61 @@ def move(parameters: Array, velocities: Array, gradient: Array, rate: float, mu:
 
 
 @jit
-def by_columns(
-    weights: Weights, velocities: Weights, gradient: Weights, data: Data, blocks: Array, rates: Array, mu: float,
-    lists: Lists, values: Values, costs: Array, b: int, t: int,
+def finish_block(
+    weights: Weights, velocities: Weights, gradient: Weights, block: Any, rate: float, mu: float, lists: NonzeroLists,
+    values: Values, t: int,
 ) -> None:  # fmt: skip
-    """A thread's share of columns: the first layer, backward for the block before b, and then forward for block b.
+    """A thread's share of the gradient of a block of images; and of the update of all parameters, if it is the last.
 
-    If the block before was the last of its update, all parameters are updated in between.
+    With a direct update the deltas hold the rate, and their products go straight into the weights.
     """
     threads = len(values.costs)
-    if b > 0:
-        before = blocks[b - 1]
-        rate = rates[before.update]
-        for block in range(t, len(weights.first), threads):
-            # With a direct update delta holds the rate, and goes straight into the weights.
-            target = weights.first[block] if before.direct else gradient.first[block]
-            if before.first and not before.direct:
-                target[:] = 0
-            backward_first(values.first[block], before.stop - before.start, lists, t, target)
-            if before.last and not before.direct:
-                move(weights.first[block].ravel(), velocities.first[block].ravel(), target.ravel(), rate, mu)
-        first, stop = len(weights.rest) * t // threads, len(weights.rest) * (t + 1) // threads
-        rest = weights.rest[first:stop] if before.direct else gradient.rest[first:stop]
-        if before.first and not before.direct:
-            rest[:] = 0
-        for other in range(threads):
-            part = values.gradients[other, first:stop]
-            for p in range(len(rest)):
-                rest[p] += part[p]
-        if before.last and not before.direct:
-            move(weights.rest[first:stop], velocities.rest[first:stop], rest, rate, mu)
-        if t == 0:
-            for other in range(threads):
-                costs[before.update] += values.costs[other, 0]
-    if b < len(blocks):
-        n = blocks[b].stop - blocks[b].start
-        arrange(data, blocks[b].start, n, lists, t)
-        if t < len(weights.first):
-            make_lists(data, n, lists, t)
-        for block in range(t, len(weights.first), threads):
-            forward_first(weights.first[block], n, lists, t, values.first[block])
+    begins, updates = block.first and not block.direct, block.last and not block.direct
+    for columns in range(t, len(weights.first), threads):
+        target = weights.first[columns] if block.direct else gradient.first[columns]
+        if begins:
+            target[:] = 0
+        backward_first(values.first[columns], block.stop - block.start, lists, t, target)
+        if updates:
+            sgd_update(weights.first[columns].ravel(), velocities.first[columns].ravel(), target.ravel(), rate, mu)
+    first, stop = len(weights.rest) * t // threads, len(weights.rest) * (t + 1) // threads
+    rest = weights.rest[first:stop] if block.direct else gradient.rest[first:stop]
+    if begins:
+        rest[:] = 0
+    for other in range(threads):
+        part = values.gradients[other, first:stop]
+        for p in range(len(rest)):
+            rest[p] += part[p]
+    if updates:
+        sgd_update(weights.rest[first:stop], velocities.rest[first:stop], rest, rate, mu)
 
 
 @jit
-def by_images(
-    shape: Shape, weights: Weights, data: Data, blocks: Array, rates: Array, lists: Lists, values: Values, b: int,
-    t: int,
+def first_layer_phase(
+    weights: Weights, velocities: Weights, gradient: Weights, data: Data, blocks: Array, rates: Array, mu: float,
+    lists: NonzeroLists, values: Values, costs: Array, b: int, t: int,
+) -> None:  # fmt: skip
+    """A thread's share of columns: the first layer, backward for the block before b, and then forward for block b."""
+    threads = len(values.costs)
+    if b > 0:
+        before = blocks[b - 1]
+        finish_block(weights, velocities, gradient, before, rates[before.update], mu, lists, values, t)
+        if t == 0:
+            for other in range(threads):
+                costs[before.update] += values.costs[other]
+    if b < len(blocks):
+        n = blocks[b].stop - blocks[b].start
+        sort_block_by_label(data, blocks[b].start, n, lists, t)
+        if t < len(weights.first):
+            make_lists(data, n, lists, t)
+        for columns in range(t, len(weights.first), threads):
+            forward_first(weights.first[columns], n, lists, t, values.first[columns])
+
+
+@jit
+def other_layers_phase(
+    shape: Shape, weights: Weights, data: Data, blocks: Array, rates: Array, lists: NonzeroLists, values: Values,
+    b: int, t: int,
 ) -> None:  # fmt: skip
     """A thread's share of the images of block b: the other layers, both ways."""
     threads, number = len(values.costs), rates.dtype.type
@@ -759,16 +744,16 @@ def all_done(progress: Array, target: int, patience: int) -> bool:
     while counted(pointer(progress, 0)) < target:
         if looks == patience:
             return False
-        if looks >= PATIENCE:
-            let_others_run()
+        if looks >= SPINS_BEFORE_YIELD:
+            yield_core()
         looks += 1
     return True
 
 
 @jit
-def take_part(
+def run_phases(
     shape: Shape, weights: Weights, velocities: Weights, gradient: Weights, data: Data, blocks: Array, rates: Array,
-    mu: float, lists: Lists, values: Values, costs: Array, progress: Array, t: int,
+    mu: float, lists: NonzeroLists, values: Values, costs: Array, progress: Array, t: int,
 ) -> None:  # fmt: skip
     """Thread t's part in all phases: by columns, by images, by columns and so on, each done by all before the next."""
     threads = len(values.costs)
@@ -776,15 +761,15 @@ def take_part(
         target = (phase + 1) * threads
         for turn in range(threads):
             share = (t + turn) % threads
-            if turn > 0 and all_done(progress, target, PATIENCE):
+            if turn > 0 and all_done(progress, target, SPINS_BEFORE_YIELD):
                 break
-            if claimed(pointer(progress, LINE * (share + 1)), phase):
+            if claimed(pointer(progress, share + 1), phase):
                 if phase % 2 == 0:
-                    by_columns(
+                    first_layer_phase(
                         weights, velocities, gradient, data, blocks, rates, mu, lists, values, costs, phase // 2, share
                     )
                 else:
-                    by_images(shape, weights, data, blocks, rates, lists, values, phase // 2, share)
+                    other_layers_phase(shape, weights, data, blocks, rates, lists, values, phase // 2, share)
                 count_one(pointer(progress, 0))
         all_done(progress, target, -1)
 
@@ -792,7 +777,7 @@ def take_part(
 @parallel_jit
 def run_blocks(
     shape: Shape, weights: Weights, velocities: Weights, gradient: Weights, data: Data, blocks: Array, rates: Array,
-    mu: float, lists: Lists, values: Values, progress: Array,
+    mu: float, lists: NonzeroLists, values: Values, progress: Array,
 ) -> Array:  # fmt: skip
     """Train in place over a plan in blocks, and return the summed costs of its updates.
 
@@ -801,209 +786,30 @@ def run_blocks(
     """
     costs = np.zeros_like(rates)
     for thread in numba.prange(len(values.costs)):
-        t = np.int64(thread)  # the number that prange gives has no sign, for which `take_part` would be compiled again
-        take_part(shape, weights, velocities, gradient, data, blocks, rates, mu, lists, values, costs, progress, t)
+        t = np.int64(thread)  # the number that prange gives has no sign, for which `run_phases` would be compiled again
+        run_phases(shape, weights, velocities, gradient, data, blocks, rates, mu, lists, values, costs, progress, t)
     return costs
 
 
 @parallel_jit
-def run_outputs(shape: Shape, weights: Weights, data: Data, lists: Lists, values: Values, result: Array) -> None:
+def run_outputs(shape: Shape, weights: Weights, data: Data, lists: NonzeroLists, values: Values, result: Array) -> None:
     """Fill `result` with the last activations of all images; here each thread has its own images in all layers."""
     threads, n = len(lists.ends), len(data.images)
-    room = max(1, BLOCK // threads // GROUP) * GROUP
+    capacity = max(1, BLOCK // threads // GROUP) * GROUP
     for t in numba.prange(threads):
         stop = n * (t + 1) // threads
-        mine = slice(room * t, room * (t + 1))
+        mine = slice(capacity * t, capacity * (t + 1))
         z, a = values.first[:, mine], values.a[mine]
-        last, n_outputs = shape.layers[-1].column, shape.layers[-1].size
-        for first in range(n * t // threads, stop, room):
-            count = min(room, stop - first)
-            arrange(data, first, count, lists, t)
+        last, n_outputs = shape.layers[-1].column, shape.layers[-1].units
+        for first in range(n * t // threads, stop, capacity):
+            count = min(capacity, stop - first)
+            sort_block_by_label(data, first, count, lists, t)
             make_lists(data, count, lists, t)
             for block in range(len(weights.first)):
                 forward_first(weights.first[block], count, lists, t, z[block])
-            fetch(z, 0, a[:count])
+            gather_first_layer(z, 0, a[:count])
             forward_rest(shape, weights.rest, a[:count])
             for k in range(count):
                 activate(shape.output, pointer(a, k * a.shape[1] + last), n_outputs)
                 for j in range(n_outputs):
                     result[first + k, j] = a[k, last + j]
-
-
-# --- around it ------------------------------------------------------------------------------------------------------
-
-
-def aligned(*shape: Any, dtype: Any) -> Array:
-    """Zeros that begin where a cache line does."""
-    n = int(np.prod(shape))
-    room = np.zeros(n * np.dtype(dtype).itemsize + VECTOR, np.uint8)
-    first = -room.ctypes.data % VECTOR
-    return room[first : first + n * np.dtype(dtype).itemsize].view(dtype).reshape(shape)
-
-
-def padded(sizes: Any, lanes: int) -> Any:
-    """Sizes rounded up to whole vectors."""
-    return -(-np.asarray(sizes) // lanes) * lanes
-
-
-def shape_of(network: Network, dtype: Any) -> tuple[Shape, int, int]:
-    """The network for the compiled code; into how many blocks of columns the first layer is cut, and their width."""
-    lanes, threads = VECTOR // dtype.itemsize, numba.get_num_threads()
-    vectors = int(padded(network.sizes[1], lanes)) // lanes
-    blocks = min(vectors, threads * -(-vectors // (4 * threads)))
-    width = -(-vectors // blocks) * lanes
-    blocks = -(-vectors * lanes // width)
-    layers = np.zeros(len(network.sizes), LAYER)
-    layers["size"], layers["width"] = network.sizes, padded(network.sizes, lanes)
-    for number in range(2, len(layers)):
-        first, before, layer = number == 2, layers[number - 1], layers[number]
-        room = padded(before["size"] + 1, lanes)
-        layer["column"] = before["column"] + (max(room, blocks * width) if first else room)
-        layer["matrix"] = 0 if first else before["matrix"] + (layers[number - 2]["size"] + 1) * before["width"]
-        layer["turned"] = 0 if first else before["turned"] + before["size"] * layers[number - 2]["width"]
-    return Shape(layers, CODES[network.hidden], CODES[network.output]), blocks, width
-
-
-def end_of(shape: Shape, what: str) -> int:
-    """How many numbers the matrices of the layers after the first take, with biases ("matrix") or "turned"."""
-    *_, before, last = shape.layers
-    if len(shape.layers) == 2:
-        return 0
-    more = (before["size"] + 1) * last["width"] if what == "matrix" else last["size"] * before["width"]
-    return int(last[what] + more)
-
-
-def pack(shape: Shape, blocks: int, width: int, parameters: Parameters) -> Weights:
-    """Parameters in the compiled code's form, in new arrays."""
-    dtype = parameters[0].weights.dtype
-    weights, biases = parameters[0]
-    rows = np.zeros((len(weights) + 1, blocks * width), dtype)
-    rows[:-1, : len(biases)], rows[-1, : len(biases)] = weights, biases
-    first = aligned(blocks, len(rows), width, dtype=dtype)
-    first[:] = rows.reshape(len(rows), blocks, width).transpose(1, 0, 2)
-    rest = aligned(end_of(shape, "matrix"), dtype=dtype)
-    for (weights, biases), matrix in zip(parameters[1:], matrices_of(shape, rest), strict=True):
-        matrix[:-1, : len(biases)], matrix[-1, : len(biases)] = weights, biases
-    return Weights(first, rest)
-
-
-def matrices_of(shape: Shape, rest: Array) -> list[Array]:
-    """The padded matrices of the layers after the first, views of the vector they lie in."""
-    found = []
-    for before, layer in pairwise(shape.layers[1:]):
-        rows, width, first = before["size"] + 1, layer["width"], layer["matrix"]
-        found.append(rest[first : first + rows * width].reshape(rows, width))
-    return found
-
-
-def unpack(shape: Shape, packed: Weights) -> Parameters:
-    """The layers that `pack` laid there."""
-    _, n_rows, _ = packed.first.shape
-    first = packed.first.transpose(1, 0, 2).reshape(n_rows, -1)
-    matrices = [first, *matrices_of(shape, packed.rest)]
-    sizes = shape.layers["size"][1:]
-    return tuple(Layer(m[:-1, :n].copy(), m[-1, :n].copy()) for m, n in zip(matrices, sizes, strict=True))
-
-
-def make_lists_of(network: Network, images: Array, dtype: Any) -> Lists:
-    """Room for the lists of a block of such images, for each thread."""
-    threads, n_inputs = numba.get_num_threads(), network.sizes[0]
-    groups = BLOCK // GROUP
-    room = int(padded(n_inputs + 1, VECTOR)) + VECTOR  # beyond the end of a list a whole vector is written
-    return Lists(
-        sequence=aligned(threads, BLOCK, dtype=np.int64),
-        counts=aligned(threads, padded(network.sizes[-1] + 1, VECTOR // 8), dtype=np.int64),
-        ends=aligned(threads, groups, -(-n_inputs // STRIP), dtype=np.int64),
-        pixels=aligned(threads, groups, room, dtype=np.uint16),
-        values=aligned(threads, groups, GROUP, room, dtype=dtype),
-        rows=aligned(threads, GROUP, room, dtype=images.dtype),
-        kept=aligned(threads, GROUP, room, dtype=images.dtype),
-    )
-
-
-def make_values(shape: Shape, weights: Weights) -> Values:
-    """Room for what the blocks of images have."""
-    blocks, _, width = weights.first.shape
-    dtype, threads = weights.first.dtype, numba.get_num_threads()
-    n, last = max(BLOCK, GROUP * threads), shape.layers[-1]
-    columns = last["column"] + padded(last["size"] + 1, VECTOR // dtype.itemsize)
-    if len(shape.layers) == 2:
-        columns = max(columns, blocks * width)
-    rows = aligned(2, n, columns, dtype=dtype)
-    first = aligned(blocks, n, width, dtype=dtype)
-    turned = aligned(threads, end_of(shape, "turned"), dtype=dtype)
-    gradients = aligned(threads, len(weights.rest), dtype=dtype)
-    return Values(first, rows[0], rows[1], turned, gradients, aligned(threads, 8, dtype=dtype))
-
-
-def blocks_of(plan: Plan, keep: bool) -> Array:
-    """The plan's updates in blocks of images, IMAGES; keep: no gradient goes straight into the weights."""
-    lengths = plan.stops - plan.starts
-    counts = -(-lengths // BLOCK)
-    blocks = np.empty(counts.sum(), IMAGES)
-    update = np.repeat(np.arange(len(counts)), counts)
-    number = np.arange(len(update)) - np.repeat(np.cumsum(counts) - counts, counts)  # within its update
-    blocks["update"], blocks["length"] = update, lengths[update]
-    blocks["start"] = plan.starts[update] + BLOCK * number
-    blocks["stop"] = np.minimum(blocks["start"] + BLOCK, plan.stops[update])
-    blocks["first"], blocks["last"] = number == 0, blocks["stop"] == plan.stops[update]
-    blocks["direct"] = blocks["first"] & blocks["last"] & (plan.momentum == 0) & (not keep)
-    return blocks
-
-
-def in_order(network: Network, prepared: Any, order: Array | None, dtype: Any) -> Data:
-    """Prepared images and labels in the order of a plan."""
-    images, labels = prepared
-    nothing = np.empty(0, np.int64)
-    return Data(images, nothing if labels is None else labels, nothing if order is None else order.copy(),
-                dtype.type(network.pixel_scale))  # fmt: skip
-
-
-def outputs(network: Network, parameters: Parameters, prepared: Any, /) -> Array:
-    """The last activations, (n, n_outputs)."""
-    dtype = parameters[0].weights.dtype
-    shape, blocks, width = shape_of(network, dtype)
-    weights = pack(shape, blocks, width, parameters)
-    result = np.empty((len(prepared[0]), network.sizes[-1]), dtype)
-    run_outputs(
-        shape,
-        weights,
-        in_order(network, (prepared[0], None), None, dtype),
-        make_lists_of(network, prepared[0], dtype),
-        make_values(shape, weights),
-        result,
-    )
-    return result
-
-
-def learn(
-    network: Network, state: State, prepared: Any, plan: Plan, keep: bool
-) -> tuple[Shape, Weights, Weights, Weights, Array]:
-    """The shape, parameters, velocities, last gradient (if kept) and costs after a plan."""
-    dtype = state.parameters[0].weights.dtype
-    shape, blocks, width = shape_of(network, dtype)
-    weights = pack(shape, blocks, width, state.parameters)
-    velocities = pack(shape, blocks, width, state.velocities)
-    gradient = Weights(*(aligned(*array.shape, dtype=dtype) for array in weights))
-    data = in_order(network, prepared, plan.order, dtype)
-    rates, mu = plan.learning_rates.astype(dtype), dtype.type(plan.momentum)
-    lists = make_lists_of(network, prepared[0], dtype)
-    values = make_values(shape, weights)
-    progress = aligned(LINE * (1 + len(values.costs)), dtype=np.int64)
-    costs = run_blocks(
-        shape, weights, velocities, gradient, data, blocks_of(plan, keep), rates, mu, lists, values, progress
-    )
-    return shape, weights, velocities, gradient, costs / (plan.stops - plan.starts).astype(dtype)
-
-
-def gradients(network: Network, parameters: Parameters, prepared: Any, /) -> tuple[float, Parameters]:
-    """Mean cost of all prepared images, and its gradient."""
-    plan = Plan(np.array([0]), np.array([len(prepared[0])]), None, np.zeros(1))
-    shape, _, _, gradient, costs = learn(network, State(parameters, parameters), prepared, plan, True)
-    return costs[0], unpack(shape, gradient)
-
-
-def train(network: Network, state: State, prepared: Any, plan: Plan, /) -> tuple[State, Array]:
-    """The state after the plan's updates, and the cost before each."""
-    shape, weights, velocities, _, costs = learn(network, state, prepared, plan, False)
-    return State(unpack(shape, weights), unpack(shape, velocities)), costs
