@@ -188,7 +188,7 @@ def relu_alone(chosen: Chosen) -> str | None:
     low, high = sigmoid.interval or (-math.inf, math.inf)
     verdict = "ReLU is better" if high < 0 else "sigmoid is better" if low > 0 else "they are not told apart"
     answer = (
-        f"In the article's ReLU network ({race.about['setting']}; {race.about['rounds']} rounds, {race.data_name}) "
+        f"In the article's ReLU network ({race.about['setting']}; {race.about['epochs']} rounds, {race.data_name}) "
         f"{verdict}: it gets {share(min(base.accuracies))} to {share(max(base.accuracies))} of the "
         f"test images right over {len(base.accuracies)} seeds, and sigmoid in the hidden layer, all else as it is, "
         f"changes that by {effect_in_words(sigmoid)} points."

@@ -15,7 +15,7 @@ from bench import UserError
 from bench.analysis.tune import TunedTraining, hopeless, median_seconds, reaches
 from bench.training.loop import Split, prepare, train_epochs, train_recipe
 from bench.training.metrics import accuracy
-from bench.training.worker import images_in, looks
+from bench.training.worker import growing, images_in
 from bench.workloads.batch_sizes import CHOSEN, RATES, TARGET, recipe_of
 from bench.workloads.plans import joined, parts
 from bench.workloads.recipes import Recipe, relu
@@ -49,7 +49,7 @@ def passes_to_target(backend: Backend, train: Digits, recipe: Recipe, limit: flo
     aside = prepare(backend, recipe.network, Digits(train.images[held_out], train.labels[held_out]), "float32")
     split = prepare(backend, recipe.network, train, "float32")
     plan = joined(recipe.plans(n, 0, np.arange(n - HELD_OUT)))
-    pieces = parts(plan, looks(len(plan.starts), n // batch))
+    pieces = parts(plan, growing(len(plan.starts), n // batch))
     images = np.cumsum([0, *(images_in(piece) for piece in pieces)])
     with np.errstate(over="ignore", invalid="ignore"):  # it may diverge
         for point in train_epochs(backend, recipe.network, recipe.parameters(), split, pieces):
@@ -98,9 +98,11 @@ def recipe_grid(arguments: argparse.Namespace) -> list[Recipe]:
 class Search:
     """Trainings of recipes of one network, by what is trained, a list of seeds each; kept in a file if there is one."""
 
-    def __init__(self, backend: Backend, train: Digits, recipe: Recipe, results: Path | None) -> None:
-        self.backend, self.train, self.results = backend, train, results
-        self.split = prepare(backend, recipe.member, train, "float32")
+    def __init__(self, backend: Backend, dataset: Dataset, recipe: Recipe, results: Path | None) -> None:
+        self.backend, self.train, self.results = backend, dataset.train, results
+        if len(self.train.labels) <= HELD_OUT:
+            raise UserError(f"{dataset.name}: expected more than {HELD_OUT} training images, which are held out")
+        self.split = prepare(backend, recipe.member, self.train, "float32")
         self.held_out: dict[int, Split] = {}
         self.trained: defaultdict[str, list[TunedTraining]] = defaultdict(list)
         self.fastest = math.inf  # seconds, of those that reached the target

@@ -13,11 +13,17 @@ from bench.records.inspection import Inspection
 from bench.records.journal import HEADER, read_records
 from bench.records.kinds import Agreement, brief, check_schema, damaged
 from bench.records.races import RaceResult, races_of
-from bench.records.trainings import Share, same_length
 from bench.timing.clock import Time
 from bench.timing.records import Number, Positive, Size
+from bench.workloads.curves import Share
 
 Quantity = Literal["epoch", "gradient", "outputs", "floor"]
+
+
+def same_length(*lists: list[float]) -> None:
+    """Raise ValueError unless all lists are of one length."""
+    if len(set(map(len, lists))) > 1:
+        raise ValueError(f"Expected lists of one length, got {', '.join(map(str, map(len, lists)))}")
 
 
 @dataclass(frozen=True)
