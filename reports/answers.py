@@ -138,7 +138,7 @@ def ended(measured: Measurement) -> str:
     assert curve is not None
     rounds = len(curve.seconds) - 1
     return (
-        f"{share(curve.test_accuracy[-1])} of the test images after {rounds} round{'s' * (rounds != 1)} and "
+        f"{share(curve.accuracy[-1])} of the test images after {rounds} round{'s' * (rounds != 1)} and "
         f"{number(curve.seconds[-1])} s"
     )
 
@@ -147,8 +147,8 @@ def sooner(full: Measurement, small: Measurement) -> str:
     """When mini-batches were where the full batch came at last."""
     assert full.curve is not None
     assert small.curve is not None
-    goal = full.curve.test_accuracy[-1]
-    there = [s for s, a in zip(small.curve.seconds, small.curve.test_accuracy, strict=True) if a >= goal]
+    goal = full.curve.accuracy[-1]
+    there = [s for s, a in zip(small.curve.seconds, small.curve.accuracy, strict=True) if a >= goal]
     if not there:
         return "Where the full batch came, mini-batches did not."
     return f"Where the full batch came at last, mini-batches were after {number(there[0])} s at the latest."

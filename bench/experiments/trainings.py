@@ -82,7 +82,7 @@ def header_of(dataset: Dataset, number: int, trainings: Trainings, n_threads: in
     first = next(iter(trainings.recipes.values()))
     dtype = next(iter(trainings.participants.values())).dtype
     case = first.described() | {"plan": str(first), "dtype": dtype} | trainings.key
-    n, others = len(dataset.train.labels), {"baseline": trainings.baseline} | trainings.header
+    n, others = len(dataset.train.labels), {"baseline": trainings.baseline, **trainings.header}
     return header(dataset, number, trainings.purpose, backends, case, "training", n, n_threads, **others)
 
 
@@ -113,7 +113,7 @@ def train_all(
         finally:  # an interruption costs only the seed that it hits; the same command continues
             show(races_of(journal.records))
             failures = journal.of(Failure)
-            for line in dict.fromkeys(f"{one.participant}: {one.reason}" for one in failures):
+            for line in dict.fromkeys(f"{failure.participant}: {failure.reason}" for failure in failures):
                 console.print(f"[red]left out:[/] {escape(line)}", soft_wrap=True)
             console.print(f"Every training: {path}; --output with it continues", soft_wrap=True, markup=False)
     return 1 if failures else 0

@@ -7,10 +7,9 @@ from typing import Any
 
 from bench.records.journal import whole_generations
 from bench.records.kinds import Agreement, End, Race, Run
-from bench.records.trainings import DrawnCurve, Trainer, Training
+from bench.records.trainings import DrawnCurve, LearningCurve, Trainer, Training
 from bench.timing.records import Cold, Failure, Generation, Process, Record, Sample
 from bench.timing.worker import FLOOR, NEEDED
-from bench.workloads.curves import LearningCurve
 
 
 @dataclass(frozen=True)
@@ -147,9 +146,8 @@ def add(race: RaceResult, record: Record) -> None:
         case Trainer():
             race.participants[record.participant].starts.append(record)
         case Training():  # one that was cut short and trained again has the later record
-            participant, same = race.participants[record.participant], (record.setting, record.seed)
-            before = [one for one in participant.trainings if (one.setting, one.seed) != same]
-            participant.trainings = [*before, record]
+            before = race.participants[record.participant].trainings
+            before[:] = [one for one in before if (one.setting, one.seed) != (record.setting, record.seed)] + [record]
         case DrawnCurve():
             race.participants[record.participant].curves.append(record.curve)
 

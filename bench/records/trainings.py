@@ -1,11 +1,13 @@
-"""The kinds of records of trainings."""
+"""What is recorded of trainings."""
+
+from collections.abc import Sequence
 
 from msgspec import Struct, field
 
-from bench.timing.clock import Elapsed
+from bench.timing.clock import Elapsed, Time
 from bench.timing.records import Number, Record
 from bench.workloads.curves import LearningCurve as LearningCurve  # for readers of records
-from bench.workloads.curves import NotNegative, Share
+from bench.workloads.curves import Share
 
 
 class Trainer(Record, frozen=True):
@@ -38,9 +40,9 @@ class Point(Struct, frozen=True, forbid_unknown_fields=True):
     train: Seen
     test: Seen
     last: Seen | None = None  # the images of the epoch's last update
-    wall: NotNegative = 0.0
-    user: NotNegative = 0.0
-    system: NotNegative = 0.0
+    wall: Time = 0.0
+    user: Time = 0.0
+    system: Time = 0.0
 
 
 class Training(Record, frozen=True):
@@ -50,12 +52,12 @@ class Training(Record, frozen=True):
     participant: str
     setting: str  # the name of its recipe
     seed: Number
-    epochs: NotNegative  # over the training images
+    epochs: Time  # over the training images
     updates: Number
     images: Number  # that its updates used in all
-    wall: NotNegative
-    user: NotNegative
-    system: NotNegative
+    wall: Time
+    user: Time
+    system: Time
     accuracy: Share  # of the test images
     cost: float | None  # of the test images; None: not finite
     evaluation: Elapsed
@@ -77,3 +79,9 @@ class DrawnCurve(Record, frozen=True, tag="curve"):
 
 
 OfTrainings = Trainer | Training | DrawnCurve
+
+
+def same_length(*lists: Sequence[object]) -> None:
+    """Raise ValueError unless all lists are of one length."""
+    if len({len(values) for values in lists}) > 1:
+        raise ValueError(f"Expected lists of one length, got {', '.join(str(len(values)) for values in lists)}")

@@ -14,10 +14,10 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 class LearningCurve:
     """A training from before its first update; all lists are of one length. Raises ValueError where they are not."""
 
-    seconds: list[NotNegative]  # of training so far, wall
+    seconds: Annotated[list[NotNegative], Meta(min_length=1)]  # of training so far, wall
     epochs: list[NotNegative]  # over the training images so far
     accuracy: list[Share]  # of the test images
-    cost: list[float | None]  # None: not finite
+    cost: list[float | None]  # of the test images, but in benchmarks of the training images; None: not finite
 
     def __post_init__(self) -> None:
         lengths = [len(values) for values in (self.seconds, self.epochs, self.accuracy, self.cost)]

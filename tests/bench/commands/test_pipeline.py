@@ -162,7 +162,7 @@ def test_from_benchmarks_to_report(small: Dataset, tmp_path: Path) -> None:
             assert measurement.of_images == N_TRAIN
             assert measurement.threads
         if measurement.curve is not None:
-            assert measurement.curve.train_cost[-1] < measurement.curve.train_cost[0]
+            assert measurement.curve.costs[-1] < measurement.curve.costs[0]
     machine: dict[str, Any] = found.machine
     assert machine["libraries"]["numpy"] == np.__version__
     assert all(machine.values())
