@@ -1,4 +1,4 @@
-"""What stands beside the times of a race: CPU, first calls, break-even, memory, arithmetic; from its records alone."""
+"""Resources of a race besides its times (CPU, first calls, break-even, memory, arithmetic), and growth over a sweep."""
 
 import math
 import os
@@ -15,36 +15,36 @@ from bench.timing.worker import FLOOR
 
 
 class Resources(NamedTuple):
-    """One entrant; medians over its processes and samples, memory at most. None: not measured, or not known."""
+    """Of one participant: medians over its processes and samples; of memory, maxima. None: not measured, or unknown."""
 
-    cpu: float  # user and system time over wall time: 2 is two busy threads
+    cpu: float  # user plus system time over wall time: 2 is two busy threads
     prepare: float  # seconds, for all images
     cold: float | None  # seconds of the first call with nothing compiled, for all images
     first: float  # the same with compiled code on disk
-    break_even: float | None  # rounds after which it is ahead of the baseline, compiled code on disk; inf: never
+    break_even: float | None  # epochs after which it is ahead of the baseline, compiled code on disk; inf: never
     break_even_cold: float | None  # the same with nothing compiled
     process_peak: int | None  # bytes
     call_peak: int | None
-    flop_rate: float | None  # FLOP a second, as dense arithmetic would have to do it; None: of the floor
-    share_of_gemm: float | None  # that over the rate of a large product; above 1 where zeros are skipped
+    flop_rate: float | None  # FLOP per second, counted as dense arithmetic; None: the floor
+    share_of_gemm: float | None  # flop_rate over the rate of a large product; above 1 where zeros are skipped
     floors: float | None  # the floor's time over its time
 
 
 def resources(race: RaceResult) -> dict[str, Resources]:
-    """One for each entrant with a sample that did not fail."""
+    """Return the resources of each participant that has a sample and did not fail."""
     times = times_of(race)
     return {name: resources_of(race, name, times) for name in times}
 
 
 def times_of(race: RaceResult) -> dict[str, float]:
-    """Seconds for all images by entrant: the geometric mean of its generations' medians."""
+    """Return each participant's seconds for all images, the geometric mean of its generations' medians."""
     from bench.analysis import statistics
 
     return {row.backend: row.typical for row in statistics.seconds(race.rounds())}
 
 
 def resources_of(race: RaceResult, name: str, times: dict[str, float]) -> Resources:
-    """Of one entrant. times: `times_of(race)`."""
+    """Return the resources of one participant. times: `times_of(race)`."""
     participant = race.participants[name]
     rate = gemm = None
     if participant.backend != FLOOR:
@@ -67,15 +67,15 @@ def resources_of(race: RaceResult, name: str, times: dict[str, float]) -> Resour
 
 
 def cpu_of(sample: Sample) -> float:
-    """How many threads were busy."""
+    """Return how many threads were busy on average."""
     return (sample.user + sample.system) / sample.wall
 
 
 def break_even(race: RaceResult, name: str, times: dict[str, float], cold: bool) -> float | None:
-    """The number of rounds after which preparation, first call and rounds together took less than the baseline's.
+    """Return after how many epochs preparation, first call and epochs together took less than the baseline's.
 
-    1: from the first on; inf: never, as a round takes longer. None for the baseline itself, the floor, where no rounds
-    were measured, or no cold call.
+    1: from the first on; inf: never, as an epoch takes longer. None for the baseline itself and the floor, and where no
+    epochs or no cold calls were measured.
     """
     baseline = race.baseline
     if name in (baseline, FLOOR) or baseline not in times or race.key["measure"] != "epoch":
@@ -94,14 +94,14 @@ def break_even(race: RaceResult, name: str, times: dict[str, float], cold: bool)
 
 
 def machine_rate(race: RaceResult, what: str) -> float | None:
-    """What the machine reached in this race, "gemm" in FLOP a second or "bandwidth" in bytes a second; a median."""
+    """Return the median rate of the machine in this race: "gemm" in FLOP or "bandwidth" in bytes per second."""
     participant = race.participants.get(FLOOR)
     known = [getattr(process.rates, what) for process in participant.processes if process.rates] if participant else []
     return median(known) if known else None
 
 
 def most(sizes: Iterable[int | None]) -> int | None:
-    """The largest that is known."""
+    """Return the largest of the sizes that are known; None if none is."""
     return max((size for size in sizes if size is not None), default=None)
 
 
@@ -113,7 +113,7 @@ GROWING = {"batch": "images per update", "images": "images", "threads": "threads
 
 
 def swept(races: Sequence[RaceResult]) -> str:
-    """What grows from race to race. Raises ValueError where these are no races of one sweep."""
+    """Return the name of what grows from race to race. Raises ValueError unless the races are of one sweep."""
     names = {race.sweep for race in races}
     name = names.pop() if len(names) == 1 else None
     if name not in GROWING:
@@ -122,15 +122,15 @@ def swept(races: Sequence[RaceResult]) -> str:
 
 
 def size_of(key: Mapping[str, Any], name: str) -> int:
-    """How large what is swept is, by the key of a race."""
+    """Return the size of what is swept, from the key of a race."""
     if name == "hidden":
         return int(sum(key["sizes"][1:-1]))
     value = key[name]
-    return int(key["images"] if value is None else value)  # the full batch is of all images
+    return int(key["images"] if value is None else value)  # the full batch holds all images
 
 
 def disturbances(race: RaceResult) -> list[str]:
-    """What was seen of other work on the machine, and what to do about it."""
+    """Return a sentence for each sign of other work on the machine, with the remedy."""
     lines = []
     worst = max(statistics.seconds(race.rounds()), key=lambda row: row.drift or 0, default=None)
     if worst and worst.drift and worst.drift > RESTLESS:
@@ -149,34 +149,34 @@ def disturbances(race: RaceResult) -> list[str]:
 
 
 def fastest_first(race: RaceResult) -> list[str]:
-    """Everybody with a time, the floor among them."""
+    """Return the names of all participants that have a time, the floor included, fastest first."""
     times = times_of(race)
     return sorted(times, key=lambda name: (times[name], name))
 
 
 def ratios_of_race(race: RaceResult) -> dict[str, statistics.Ratio]:
-    """Everybody's ratio to the baseline but its own, fastest first; empty where the baseline failed."""
+    """Return the ratio of each other participant to the baseline, fastest first; empty if the baseline failed."""
     return {row.backend: row for row in statistics.ratios(race.rounds(), race.baseline, looked=True)}
 
 
 class Growth(NamedTuple):
-    """How the seconds of one entrant grow with what was swept."""
+    """How the seconds of one participant grow with what was swept."""
 
     name: str
     sizes: list[int]
     seconds: list[float]
-    exponent: statistics.Exponent | None  # None: of a single size
+    exponent: statistics.Exponent | None  # None: a single size
 
 
 def growths(races: Sequence[RaceResult]) -> list[Growth]:
-    """Everybody in a sweep, with the sizes at which there is a time."""
+    """Return the growth of each participant of a sweep, over the sizes at which it has a time; the floor last."""
     what = swept(races)
-    points = {size_of(race.key, what): times_of(race) for race in races}  # a size once: "all" may be another's number
-    found = []
+    points = {size_of(race.key, what): times_of(race) for race in races}  # each size once: "all" may equal a number
+    rows = []
     for name in dict.fromkeys(name for race in races for name in race.participants):  # the floor is the last
         known = {size: points[size][name] for size in sorted(points) if name in points[size]}
         if known:
             sizes, seconds = list(known), list(known.values())
             exponent = statistics.exponent(sizes, seconds) if len(known) > 1 else None
-            found.append(Growth(name, sizes, seconds, exponent))
-    return found
+            rows.append(Growth(name, sizes, seconds, exponent))
+    return rows

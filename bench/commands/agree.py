@@ -1,6 +1,6 @@
-"""`python -m bench agree`: is every backend's result the reference's, within what rounding explains?
+"""`python -m bench agree`: do all backends compute what the reference computes, within what rounding explains?
 
-Prints how far each is from `naive` in float64, and how much of the tolerance that takes. Exit code 1 if one disagrees.
+Prints the error of each relative to `naive` in float64, and its share of the tolerance. Exit code 1 if one disagrees.
 """
 
 import argparse
@@ -10,16 +10,15 @@ from rich.console import Console
 
 import data
 import impls
-from bench.agreement.check import Result
-from bench.agreement.isolated import TIME_LIMIT, check_isolated
+from bench.agreement.isolated import TIME_LIMIT
 from bench.commands import options
-from bench.experiments.agree import DTYPES, agreement_record, cases_of
+from bench.experiments.agree import DTYPES, agree, agreement_record, cases_of
 from bench.tables.agree import print_agreement
 from command_line import number, output_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+    """Add the options of the command."""
     add = parser.add_argument
     options.add_backends(parser, "Check these backends, names or modules' dotted paths")
     add("--dtype", choices=DTYPES, help="Check in this dtype alone (default: both)")
@@ -41,9 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a table; return 1 if a backend disagrees, with the reasons, else 0.
+    """Print a table and the reason of each disagreement; return 1 if there is one, else 0.
 
-    Raises UnknownBackend or BackendUnavailable for a name that was asked for.
+    Raises UnknownBackend or BackendUnavailable for a name that was given.
     """
     for name in arguments.backend or ():
         impls.check(name)
@@ -52,10 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
     with console.status(f"{impls.REFERENCE} in float64"):
         dtypes = [arguments.dtype] if arguments.dtype else DTYPES
         cases = [case for dtype in dtypes for case in cases_of(digits.train, dtype)]
-    results: list[Result] = []
-    for name in arguments.backend or impls.available():
-        with console.status(f"{name} (the first time it may have to compile)"):
-            results += check_isolated(name, cases, arguments.time_limit)
+    checked = agree(console, arguments.backend or impls.available(), cases, arguments.time_limit)
+    results = [result for one in checked for result in one.results]
     if arguments.output:
         arguments.output.write_text(json.dumps(agreement_record(digits, results), indent=1) + "\n", encoding="utf-8")
     print_agreement(console, digits, cases, results)

@@ -1,8 +1,8 @@
 """`python -m bench study article | grid | relu`: the article's experiments, its figures compared with ours.
 
-article: each experiment is trained with several seeds by one quick backend. In turns with it the article's own method
-(`vectorized` or `naive`, in float64) trains up to 50 epochs in all, spread over the seeds: that is where times come
-from. grid: which other settings could be the article's. relu: why ReLU lost, one factor at a time.
+article: each experiment is trained with several seeds by one quick backend. Interleaved with it, the article's own
+method (`vectorized` or `naive`, in float64) trains up to 50 epochs in all, spread over the seeds; the times are taken
+from it. grid: which other settings reproduce the article's figures. relu: why ReLU lost, one factor at a time.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from bench.workloads.article import EXPERIMENTS, GRIDS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `study article`."""
+    """Add the options of `study article`."""
     add_experiments(parser, [row.name for row in EXPERIMENTS])
     add_training(parser)
     parser.set_defaults(which="article")
@@ -33,13 +33,13 @@ def add_grid_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_relu_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `study relu`."""
+    """Add the options of `study relu`."""
     add_training(parser)
     parser.set_defaults(which="relu", experiment=None)
 
 
 def add_experiments(parser: argparse.ArgumentParser, names: list[str]) -> None:
-    """The option --experiment."""
+    """Add the option --experiment, one or more of these names."""
     parser.add_argument(
         "--experiment",
         action="append",
@@ -49,7 +49,7 @@ def add_experiments(parser: argparse.ArgumentParser, names: list[str]) -> None:
 
 
 def add_training(parser: argparse.ArgumentParser) -> None:
-    """The options of all three."""
+    """Add the options of all three studies."""
     options.add_backend(parser, "Train every seed with this backend, in float32", BACKEND)
     options.add_seeds(parser, 5)
     options.add_output(parser)

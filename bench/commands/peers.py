@@ -25,7 +25,7 @@ from command_line import several, whole_number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the study."""
+    """Add the options of the study."""
     add = parser.add_argument
     options.add_backends(parser, "Compare with these backends", ", ".join(PEERS))
     add(
@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check, race, print a table; 1 if anybody was left out for a fault. Raises UserError for what cannot be."""
+    """Check, race and print a table; return 1 if a backend failed or disagreed, else 0. Raises as `bench race` does."""
     console = Console(highlight=False)
     dataset = data.load(arguments.data)
     given = vars(arguments) | FIXED
@@ -95,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
             why = run_generations(console, races, journal, lambda *so_far: budget_spent(arguments, *so_far))
             for one in races:
                 one.tell(End, reason=why)
-        finally:  # an interruption costs only the generation that it hits
+        finally:  # an interruption loses only the generation in progress
             print_peers(console, races_of(journal.records))
             console.print(f"Every measurement: {path}", soft_wrap=True, markup=False)
     return 1 if any(one.left_out for one in races_of(journal.records)) else 0

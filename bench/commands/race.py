@@ -31,7 +31,7 @@ from command_line import number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+    """Add the options of the command."""
     add = parser.add_argument
     options.add_backends(parser, "Race these backends")
     add(
@@ -63,9 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check, race, print a table; 1 if anybody was left out for a fault, else 0.
+    """Check, race and print a table; return 1 if a backend failed or disagreed, else 0.
 
-    Raises UserError for options that do not go together, UnknownBackend or BackendUnavailable for a name.
+    Raises UserError for options that do not combine, UnknownBackend or BackendUnavailable for a name.
     """
     console = Console(highlight=False)
     dataset = data.load(arguments.data)
@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder, Journal(path, headers) as journal:
         if journal.next_generation:
             done = sum(generations_of(journal, number) for number in range(len(headers)))
-            console.print(f"going on after {done} generations in {path}", soft_wrap=True, markup=False)
+            console.print(f"continuing after {done} generations in {path}", soft_wrap=True, markup=False)
         try:
             races = [
                 admit(console, arguments, number, setting, names, journal, Path(folder))
@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
             why = run_generations(console, races, journal, lambda *so_far: enough_of_race(arguments, journal, *so_far))
             for race in races:
                 race.tell(End, reason=why)
-        finally:  # an interruption costs only the generation that it hits
+        finally:  # an interruption loses only the generation in progress
             print_races(console, journal.records)
             console.print(f"Every measurement: {path}", soft_wrap=True, markup=False)
     return 1 if any(race.left_out for race in races_of(journal.records)) else 0

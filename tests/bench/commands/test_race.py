@@ -375,7 +375,7 @@ def test_a_race_that_was_left_goes_on_after_its_whole_generations(
         file.write('{"kind": "samp')
     before = path.read_text()
     assert main(asked) == 0
-    assert f"going on after 1 generations in {path}" in capsys.readouterr().out
+    assert f"continuing after 1 generations in {path}" in capsys.readouterr().out
     after = path.read_text()
     assert after.startswith(before.rpartition("\n")[0])
     records = [json.loads(line) for line in after.splitlines()]
