@@ -11,7 +11,7 @@ help:
 	@echo 'make bench   data, agreement, benchmarks, report: the whole suite on this machine (some minutes)'
 	@echo 'make bench-peers  the same with PyTorch, JAX and scikit-learn beside ours (installs them, half a GB or more)'
 	@echo 'make test    lint, types and tests'
-	@echo 'make mutation  change the backends in one place at a time and see whether the tests notice (minutes)'
+	@echo 'make mutation  change the backends in one place at a time, then the harness, and see whether the tests notice'
 	@echo 'make data    download MNIST (otherwise DIGITBENCH_DATA or the built-in digits are used)'
 	@echo 'make report  draw the report anew from the newest results'
 	@echo 'make clean   remove the environment and everything made, but not the results'
@@ -30,6 +30,7 @@ test: $(VENV)/ready
 
 mutation: $(VENV)/mutation
 	$(PY) -m tests.mutation
+	$(PY) -m tests.mutation.harness
 
 data: $(VENV)/ready
 	$(PY) -m data fetch
