@@ -1,5 +1,5 @@
-# digitbench: `make bench` measures, `make test` proves. Both set up what they need in .venv first.
-# They need make and Python 3.11 or newer with venv; PYTHON=python3.12 chooses another one.
+# digitbench: `make bench` measures, `make test` checks. Both first install what they need in .venv.
+# They need make and Python 3.11 or newer with venv; PYTHON=python3.12 selects another Python.
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,13 +8,13 @@ PY := $(VENV)/bin/python
 .PHONY: help bench bench-peers test mutation data report clean
 
 help:
-	@echo 'make bench   data, agreement, benchmarks, report: the whole suite on this machine (some minutes)'
-	@echo 'make bench-peers  the same with PyTorch, JAX and scikit-learn beside ours (installs them, half a GB or more)'
-	@echo 'make test    lint, types and tests'
-	@echo 'make mutation  change the backends in one place at a time, then the harness, and see whether the tests notice'
-	@echo 'make data    download MNIST (otherwise DIGITBENCH_DATA or the built-in digits are used)'
-	@echo 'make report  draw the report anew from the newest results'
-	@echo 'make clean   remove the environment and everything made, but not the results'
+	@echo 'make bench        data, agreement, benchmarks, report: the whole suite on this machine (some minutes)'
+	@echo 'make bench-peers  the same, including PyTorch, JAX and scikit-learn (installs them, half a GB or more)'
+	@echo 'make test         lint, types and tests'
+	@echo 'make mutation     change backends, then the harness, in one place at a time and check that tests fail (minutes)'
+	@echo 'make data         download MNIST (otherwise DIGITBENCH_DATA or the built-in digits are used)'
+	@echo 'make report       draw the report from the newest results'
+	@echo 'make clean        remove the environment and all generated files except results'
 
 bench: $(VENV)/ready
 	$(PY) -m bench

@@ -1,7 +1,6 @@
-"""What the commands of all rooms share: one parser, how values are read, and exit codes.
+"""What all command lines share: one parser, readers of values, and exit codes.
 
-argparse, and no library on top of it: it is in every Python, its subcommands suffice, and all that was missing are the
-few readers of values below.
+Plain argparse: it is in every Python, its subcommands suffice, and it lacks only the few readers of values below.
 """
 
 import argparse
@@ -42,13 +41,13 @@ RENAMED = {
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, which names the new word for one that was replaced."""
+    """An argument parser whose errors are one line, and name what replaced an option or command."""
 
     def __init__(self, **settings: object) -> None:
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)  # type: ignore[arg-type]
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong and exit with 2."""
+        """Print what is wrong, with the new name of an option or command that was renamed, and exit with 2."""
         words = message.replace("'", " ").replace("=", " ").split()
         old = next((word for word in words if word in RENAMED), None)
         if old and ("unrecognized" in message or "invalid choice" in message):
@@ -57,10 +56,10 @@ class Parser(argparse.ArgumentParser):
 
 
 def exit_code(work: Callable[[], int], *bad_input: type[Exception]) -> int:
-    """Do the work of a command; whatever goes wrong ends in one line and an exit code.
+    """Do the work of a command and return its exit code; an expected error is printed in one line.
 
     work: returns 0, or 1 where it found something. bad_input: errors whose message is for the user. Anything else that
-    is raised is a fault of ours: its traceback is shown, and the code is 2 as well, so that 1 always means a finding.
+    is raised is a bug: its traceback is printed, and the code is 2 as well, so that 1 always means a finding.
     """
     try:
         code = work()
@@ -70,10 +69,10 @@ def exit_code(work: Callable[[], int], *bad_input: type[Exception]) -> int:
         return could_not(str(error))
     except MemoryError as error:
         return could_not(f"not enough memory ({error}); choose a smaller network, or fewer images or epochs")
-    except BrokenPipeError:  # the reader, such as `head`, had enough; leave nothing to flush at exit
+    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe; leave nothing to flush at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
-    except OSError as error:  # as on a full disk
+    except OSError as error:  # such as a full disk
         return could_not(f"{error}; make room, or choose another place")
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
@@ -84,7 +83,7 @@ def exit_code(work: Callable[[], int], *bad_input: type[Exception]) -> int:
 
 
 def could_not(reason: str) -> int:
-    """Say why, in one line without anything that a terminal would obey; returns the exit code."""
+    """Print the reason in one line, without control characters; return the exit code."""
     sys.stderr.write(f"error: {''.join(c if c.isprintable() else ' ' for c in reason)}\n")
     return COULD_NOT
 
@@ -93,7 +92,7 @@ def could_not(reason: str) -> int:
 
 
 def several(one: Callable[[str], Value]) -> Callable[[str], list[Value]]:
-    """Values separated by commas, each read by `one`."""
+    """A reader of values separated by commas, each read by `one`."""
 
     def read(text: str) -> list[Value]:
         values = [one(part.strip()) for part in text.split(",") if part.strip()]
@@ -105,7 +104,7 @@ def several(one: Callable[[str], Value]) -> Callable[[str], list[Value]]:
 
 
 def choice(*known: str) -> Callable[[str], str]:
-    """One of these words; for use within `several`."""
+    """A reader of one of these words; for use within `several`."""
 
     def read(text: str) -> str:
         if text not in known:
@@ -116,7 +115,7 @@ def choice(*known: str) -> Callable[[str], str]:
 
 
 def whole_number(least: int) -> Callable[[str], int]:
-    """A whole number not below `least`."""
+    """A reader of a whole number from `least`."""
 
     def read(text: str) -> int:
         try:
@@ -131,7 +130,7 @@ def whole_number(least: int) -> Callable[[str], int]:
 
 
 def number(least: float, below: float = math.inf) -> Callable[[str], float]:
-    """A finite number from `least`, below `below`."""
+    """A reader of a finite number from `least`, below `below`."""
 
     def read(text: str) -> float:
         try:
@@ -147,7 +146,7 @@ def number(least: float, below: float = math.inf) -> Callable[[str], float]:
 
 
 def output_file(text: str) -> Path:
-    """A file that can be written: better to know before the work than after. What is there stays until then."""
+    """Return the path of a file that can be written, checked before the work; an existing file is left as it is."""
     path = Path(text)
     if not path.parent.is_dir() or path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
         raise argparse.ArgumentTypeError(f"{text!r}: expected a file in a folder that exists and can be written")

@@ -1,6 +1,6 @@
 """A plain `pytest` runs the tests, `pytest --benchmark-only` the benchmarks; naming a file or folder runs that.
 
-`pytest --backend=NAME` judges one backend: it runs the conformance tests, of this one alone.
+`pytest --backend=NAME` runs the conformance suite on one backend, and no other test.
 """
 
 import contextlib
@@ -22,47 +22,49 @@ from impls.contract import DType
 
 ROOT = Path(__file__).parent
 CONFORMANCE = ROOT / "tests" / "suite" / "test_conformance.py"
-PEERS = "peers"  # the extra whose backends are judged when asked for: some compile for every shape, which takes minutes
+PEERS = "peers"  # this extra's backends are checked only on request: some compile for every shape, for minutes
 NAMED_AT_MOST = 3  # networks in one line of the summary
 
 
-# What backends deny: the networks, in the order in which they were met, by backend, quantity, dtype and reason.
+# What is unsupported: networks in the order of the tests, by backend, quantity, dtype and reason.
 UnsupportedParts = dict[tuple[str, str, str, str], dict[str, None]]
 UNSUPPORTED = pytest.StashKey[UnsupportedParts]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options by which backends are judged."""
+    """Add the options of the conformance suite."""
     group = parser.getgroup("digitbench")
     group.addoption(
-        "--backend", metavar="NAME", help="judge one backend: a name of `python -m impls`, or a module's dotted path"
+        "--backend",
+        metavar="NAME",
+        help="run the conformance suite on this backend, a name of `python -m impls` or a module's dotted path",
     )
     group.addoption(
         "--require-backends",
         metavar="NAMES",
         type=names_of,
         default=[],
-        help="backends, separated by commas, whose tests fail where they are unavailable, instead of being skipped",
+        help="fail, instead of skipping, where one of these backends is unavailable; separated by commas",
     )
     group.addoption(
         "--time-limit",
         metavar="SECONDS",
         type=float,
         default=TIME_LIMIT,
-        help="for the first trial of a backend, in a process of its own, imports and compilation included "
+        help="give a backend this long for its first check, in a process of its own, with imports and compilation "
         f"(default: {TIME_LIMIT:g})",
     )
 
 
 def names_of(text: str) -> list[str]:
-    """The names in a list with commas."""
+    """Return the names in a list separated by commas."""
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse names of backends that do not exist."""
+    """Set the threads of a worker; raise UsageError for backends that do not exist and options that do not combine."""
     config.stash[UNSUPPORTED] = {}
-    if hasattr(config, "workerinput"):  # of pytest-xdist: the workers share the cores, so BLAS has one thread in each
+    if hasattr(config, "workerinput"):  # set by pytest-xdist, whose workers share the cores: one BLAS thread each
         os.environ["OPENBLAS_NUM_THREADS"] = "1"  # in processes that tests start
         os.environ.pop("PYTEST_XDIST_WORKER", None)  # a pytest that a test starts is no worker
         threadpool_limits(1, user_api="blas")
@@ -75,12 +77,12 @@ def pytest_configure(config: pytest.Config) -> None:
     except (impls.UnknownBackend, impls.BackendUnavailable) as error:
         raise pytest.UsageError(str(error)) from None
     if backend is not None and config.getoption("benchmark_only", default=False):
-        raise pytest.UsageError("--backend judges and measures nothing; choose benchmarks by -k, or leave one of both")
+        raise pytest.UsageError("--backend checks and does not measure; choose benchmarks with -k, or drop one option")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Compile before workers share all tests, or each would compile the same. What fails here is left to the tests."""
+    """Compile once before workers share the tests; otherwise each would. Failures here are left to the tests."""
     config = session.config
     shared = not hasattr(config, "workerinput") and config.getoption("numprocesses", default=None)
     if not shared or config.args_source is not pytest.Config.ArgsSource.TESTPATHS or config.getoption("backend"):
@@ -98,7 +100,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out the room that is not meant, unless it was named on the command line."""
+    """Skip benchmarks or tests, whichever are not wanted, unless files were named on the command line."""
     if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         return None
     if config.getoption("backend") is not None and collection_path.is_file():
@@ -108,16 +110,16 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """`judged` is the one backend that was asked for, or all in ladder order, but peers only where required."""
+    """`checked` is the backend of --backend, or each in ladder order, peers only where required."""
     if "checked" in metafunc.fixturenames:
-        asked_for, required = (metafunc.config.getoption(option) for option in ("backend", "require_backends"))
+        chosen, required = (metafunc.config.getoption(option) for option in ("backend", "require_backends"))
         names = [name for name in impls.names() if impls.entry(name).extra != PEERS or name in required]
-        metafunc.parametrize("checked", names if asked_for is None else [asked_for], scope="session")
+        metafunc.parametrize("checked", names if chosen is None else [chosen], scope="session")
 
 
 @pytest.fixture
 def without_peers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The optional peers are there by name alone, whether installed or not: what goes over all backends stays quick."""
+    """Report the optional peers as unavailable, so that tests over all backends stay quick."""
     available = impls.available
     monkeypatch.setattr(
         impls, "available", lambda: tuple(name for name in available() if impls.entry(name).extra != PEERS)
@@ -126,7 +128,7 @@ def without_peers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """What is started hears SIGINT, also where pytest itself was started in the background, to ignore it."""
+    """Let child processes receive SIGINT, even if pytest runs in the background and ignores it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -134,24 +136,24 @@ def interruptible() -> Iterator[None]:
 
 @pytest.fixture
 def without_rates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No floor measures what the machine reaches, which takes seconds: records are without it."""
+    """Do not measure the machine's rates, which takes seconds; records lack them."""
     monkeypatch.setattr(interleave, "rates_are_due", lambda _: False)
 
 
 @pytest.fixture(scope="session")
-def denials(request: pytest.FixtureRequest) -> UnsupportedParts:
-    """What backends deny, to be listed in the summary."""
+def unsupported_parts(request: pytest.FixtureRequest) -> UnsupportedParts:
+    """What backends declare unsupported, for the summary."""
     return request.config.stash[UNSUPPORTED]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """List what was not tested, as the backend says that it does not have it."""
+    """List what was not tested because a backend declares it unsupported."""
     unsupported = terminalreporter.config.stash[UNSUPPORTED]
     if unsupported:
-        terminalreporter.section("denied by backends, so not tested")
+        terminalreporter.section("unsupported by backends, so not tested")
     for (backend, quantity, dtype, reason), networks in unsupported.items():
         shown = list(networks)[:NAMED_AT_MOST]
         more = f" and {len(networks) - len(shown)} more" if len(networks) > len(shown) else ""
         terminalreporter.write_line(
-            f"denied: backend {backend}: {quantity} for {', '.join(shown)}{more} in {dtype}: {reason}"
+            f"unsupported: backend {backend}: {quantity} for {', '.join(shown)}{more} in {dtype}: {reason}"
         )

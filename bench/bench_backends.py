@@ -2,7 +2,7 @@
 
 Everything is measured in this one process, one backend after the other, each with a round to warm up and fresh
 arguments in every round. pytest-benchmark's `pedantic` does that; its other form times the first call, with numba's
-compile in it, to choose the number of rounds. What goes into `extra_info` is described in `bench.results.Measurement`.
+compile in it, to choose the number of rounds. `bench.records.files.Measurement` describes what goes into `extra_info`.
 """
 
 from collections.abc import Callable

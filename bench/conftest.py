@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 import data
@@ -11,51 +12,58 @@ from bench.agreement.check import Result, lacks, plain, reference
 from bench.agreement.isolated import PosedProblem, check_isolated
 from bench.agreement.problems import problem_of
 from bench.records import environment, fingerprint
-from bench.records.journal import SCHEMA
+from bench.records.files import Measurement, Suite
+from bench.records.kinds import Agreement, opening
 from bench.timing import threads
 from bench.timing.worker import FLOOR
 from bench.workloads.cases import CASES
 from impls.contract import Backend
 
 RESULTS = pytest.StashKey[dict[str, Any]]()
+DATASET = pytest.StashKey[data.Dataset]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the record that goes into the JSON beside the timings."""
+    """Start what is added to the JSON of the timings."""
     config.addinivalue_line("markers", "needs(*quantities): what a backend has to have for this benchmark")
     unavailable = {name: reason for name in impls.names() if (reason := impls.unavailable_reason(name))}
-    config.stash[RESULTS] = {"schema": SCHEMA, "agreement": [], "unavailable": unavailable}
+    config.stash[RESULTS] = {"agreement": [], "unavailable": unavailable}
 
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
-    """NumPy, BLAS and threads beside pytest-benchmark's own fields; a random id instead of the host name."""
-    machine_info["digitbench"] = environment.describe()
-    machine_info["node"] = machine_info["digitbench"]["id"]
+    """A random id instead of the host name."""
+    machine_info["node"] = environment.local_id()
 
 
 def pytest_benchmark_update_json(config: pytest.Config, benchmarks: list[Any], output_json: dict[str, Any]) -> None:
-    """Who agreed and who did not: one that was left out leaves a line that says why. And a key for each measurement."""
-    ours = output_json["digitbench"] = config.stash[RESULTS]
-    machine_info = output_json["machine_info"]["digitbench"]
+    """What reports read: every comparison with the reference, and each measurement with its key."""
+    dataset = config.stash.get(DATASET, None)
+    if dataset is None:  # nothing was measured
+        return
+    about, measurements = opening(dataset), []
     for benchmark in output_json["benchmarks"]:
-        info = benchmark["extra_info"]
+        case, info = benchmark["extra_info"].pop("case"), benchmark["extra_info"]
         name = info["backend"]
-        info["key"] = fingerprint.key(
-            info.pop("case"),
+        key = fingerprint.key(
+            case,
             info["quantity"],
             info["of_images"],
             max(info["threads"].values(), default=threads.cores()),
             {} if name == FLOOR else {name: fingerprint.source_of(name)},
-            ours["data_sha256"],
-            machine_info,
+            dataset.sha256,
+            about["machine"],
         )
+        about_it = info | {"samples": benchmark["stats"]["data"], "key": key}
+        measurements.append(msgspec.convert(about_it, Measurement))
+    suite = Suite(**about, **config.stash[RESULTS], measurements=measurements)
+    output_json["digitbench"] = msgspec.to_builtins(suite)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say it where the digits are no MNIST."""
-    notice = terminalreporter.config.stash[RESULTS].get("notice")
-    if notice:
-        terminalreporter.write_line(notice, yellow=True)
+    dataset = terminalreporter.config.stash.get(DATASET, None)
+    if dataset is not None and dataset.notice:
+        terminalreporter.write_line(dataset.notice, yellow=True)
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +73,7 @@ def digits(request: pytest.FixtureRequest) -> data.Dataset:
         dataset = data.load()
     except data.DataError as error:
         pytest.exit(f"error: {error}", returncode=1)
-    request.config.stash[RESULTS] |= {"data": dataset.name, "data_sha256": dataset.sha256, "notice": dataset.notice}
+    request.config.stash[DATASET] = dataset
     return dataset
 
 
@@ -105,7 +113,8 @@ def agreed(
     """
     if backend_name not in verdicts:
         verdicts[backend_name] = check_isolated(backend_name, cases)
-        request.config.stash[RESULTS]["agreement"] += [plain(result) for result in verdicts[backend_name]]
+        found = [Agreement(race=0, **plain(result)) for result in verdicts[backend_name]]
+        request.config.stash[RESULTS]["agreement"] += found
     results = verdicts[backend_name]
     failures = [result.failure for result in results if result.failure]
     if failures:

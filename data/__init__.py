@@ -1,4 +1,4 @@
-"""The digits: MNIST where it is, else digits of the same shape made here. Start with `load()`."""
+"""The digits: MNIST where it is present, else generated digits of the same shape. Start with `load()`."""
 
 import hashlib
 import logging
@@ -14,7 +14,7 @@ from data.digits import DataError, Digits
 __all__ = ["CACHE", "VARIABLE", "DataError", "Dataset", "Digits", "fetch", "load"]
 
 CACHE = Path(__file__).parent / "cache"
-"""What is downloaded or made: `mnist/` and `builtin-<key>/`."""
+"""The folder of downloaded and generated digits: `mnist/` and `builtin-<key>/`."""
 
 VARIABLE = "DIGITBENCH_DATA"
 """The environment variable that names a folder with the four files."""
@@ -24,33 +24,33 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Both splits of a set of digits, and what it is."""
+    """Both splits of a set of digits, with its name and origin."""
 
     name: str
     """One of "MNIST", "built-in digits", "not MNIST (<first 12 digits of sha256>)"."""
     source: str
-    """Where it came from, in words."""
+    """Where the digits came from, in words."""
     train: Digits
     test: Digits
     sha256: str
-    """Identifies the content of all four arrays, whatever they are stored in; see `mnist.combined`."""
+    """Identifies the content of all four arrays, in whatever form they are stored; see `mnist.combined`."""
     notice: str | None
     """One sentence to show wherever results of the data are shown; None for MNIST."""
 
 
 def load(source: str = "auto") -> Dataset:
-    """Return the digits; never touches the network.
+    """Return the digits; never uses the network.
 
     source is one of
 
     - "auto": the folder named by DIGITBENCH_DATA if that is set, else the download if its four files
       are there, else the built-in digits;
     - "mnist": the true MNIST from DIGITBENCH_DATA if that is set, else the download;
-    - "builtin": the built-in digits, which the first call makes (some seconds) and keeps;
-    - else a path: a folder with four files of MNIST's names, gzip or plain.
+    - "builtin": the built-in digits, which the first call generates (some seconds) and caches;
+    - a path: a folder with four files of MNIST's names, gzip or plain.
 
     Images of plain files are memory-mapped and read-only. Raises DataError for anything missing or wrong;
-    a folder that is named and wrong is never replaced by another source.
+    a folder that is named but wrong is never replaced by another source.
     """
     named = os.environ.get(VARIABLE)
     download = CACHE / "mnist"
@@ -60,23 +60,23 @@ def load(source: str = "auto") -> Dataset:
         remedy = 'give "auto", "mnist", "builtin" or a folder with whole copies of the four files'
         return _from_folder(Path(source), f"folder {Path(source).name}", remedy)
     if named:
-        remedy = f"put the folder right that {VARIABLE} names, or unset {VARIABLE}"
+        remedy = f"correct the folder that {VARIABLE} names, or unset {VARIABLE}"
         return _from_folder(Path(named), VARIABLE, remedy, must_be_mnist=source == "mnist")
     if mnist.is_complete(download):
         remedy = "delete it and run `python -m data fetch`"
         return _from_folder(download, "download", remedy, must_be_mnist=True)
     if source == "mnist":
         raise DataError(
-            f"MNIST is not here: {VARIABLE} is not set and {download} has not all four files; "
-            f"run `python -m data fetch`, or let {VARIABLE} name a folder that has them"
+            f"MNIST is not here: {VARIABLE} is not set and {download} does not have all four files; "
+            f"run `python -m data fetch`, or set {VARIABLE} to a folder that has them"
         )
     return _builtin()
 
 
 def fetch(show_progress: bool = True) -> Path:
-    """Download MNIST's four files unless they are there and right; return the folder.
+    """Download those of MNIST's four files that are absent or wrong; return the folder.
 
-    Raises DataError if no mirror gives them, or if the folder cannot be written.
+    Raises DataError if no mirror provides them, or if the folder cannot be written.
     """
     folder = CACHE / "mnist"
     mnist.fetch(folder, show_progress)
@@ -98,26 +98,26 @@ def _builtin() -> Dataset:
     if not folder.is_dir():
         from data.builtin import render
 
-        logger.info("Making the built-in digits, once; this takes some seconds.")
+        logger.info("Generating the built-in digits, once; this takes some seconds.")
         train, test = render()
         try:
             _keep(folder, train, test)
-        except OSError:  # a cache that cannot be written costs time, nothing else
+        except OSError:  # without a cache they are generated at every call
             return _builtin_dataset(train, test, mnist.digests_of(train, test))
-    remedy = f"delete the folder {folder.name}, it will be made anew"
+    remedy = f"delete the folder {folder.name}, it will be generated again"
     return _builtin_dataset(*mnist.read_folder(folder, remedy))
 
 
 def _builtin_dataset(train: Digits, test: Digits, digests: tuple[str, ...]) -> Dataset:
     notice = (
         "Data: built-in digits, not MNIST; accuracies are not comparable with published ones. "
-        "`python -m data fetch` gets MNIST."
+        "`python -m data fetch` downloads MNIST."
     )
-    return Dataset("built-in digits", "made here", train, test, mnist.combined(digests), notice)
+    return Dataset("built-in digits", "generated", train, test, mnist.combined(digests), notice)
 
 
 def _builtin_key() -> str:
-    """Return a name for what the built-in digits depend on: the code, and the libraries that draw."""
+    """Return a hash of what the built-in digits depend on: the code, and the versions of the drawing libraries."""
     from importlib.metadata import version
 
     digest = hashlib.sha256(Path(__file__).with_name("builtin.py").read_bytes())
@@ -127,7 +127,7 @@ def _builtin_key() -> str:
 
 
 def _keep(folder: Path, train: Digits, test: Digits) -> None:
-    """Write the digits into a folder that appears only when it is whole, and remove older ones."""
+    """Write the digits into a folder that appears only when it is complete, and remove older ones."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="making-", dir=CACHE) as making:
         made = Path(making) / folder.name
@@ -135,7 +135,7 @@ def _keep(folder: Path, train: Digits, test: Digits) -> None:
         try:
             made.rename(folder)
         except OSError:
-            if not folder.is_dir():  # else another process was first: its files have the same content
+            if not folder.is_dir():  # otherwise another process was faster, with the same content
                 raise
     for older in CACHE.glob("builtin-*"):
         if older != folder:

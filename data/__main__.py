@@ -1,4 +1,4 @@
-"""`python -m data fetch | show | info`: get MNIST, draw the first digits, say what is where."""
+"""`python -m data fetch | show | info`: download MNIST, draw the first digits, show which digits are used."""
 
 import logging
 import os
@@ -16,11 +16,11 @@ from data import DataError, Dataset, Digits, mnist
 SHOWN = 10  # images
 HALF_BLOCKS = " ▀▄█"  # index: upper pixel + 2 * lower pixel
 SHADES = " .:-=+*#%@"
-INK = 96  # of 255: from here a pixel counts as ink where only ink and background can be drawn
+INK = 96  # of 255: a pixel of at least this counts as ink where only ink and background can be drawn
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns its exit code."""
+    """Run one command; return its exit code."""
     options = make_parser().parse_args(arguments)
     logging.basicConfig(format="%(message)s")
     data.logger.setLevel(logging.INFO)
@@ -38,13 +38,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def make_parser() -> Parser:
-    """The command line."""
+    """Return the parser of the command line."""
     parser = Parser(prog="python -m data", description="MNIST, or digits that stand in for it.")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, summary in (
         ("fetch", "Download the four files of MNIST and verify their checksums"),
         ("show", "Draw the first ten images with their labels"),
-        ("info", "Say which digits are used, what they are, and where"),
+        ("info", "Show which digits are used, what they are, and where they are stored"),
     ):
         command = commands.add_parser(name, help=summary, description=f"{summary}.")
         if name != "fetch":
@@ -65,7 +65,7 @@ def make_parser() -> Parser:
 
 
 def fetch() -> None:
-    """Download what is missing or wrong, and say where it is."""
+    """Download the files that are missing or wrong, and print where they are."""
     wanted = mnist.absent_or_wrong(data.CACHE / "mnist")
     folder = data.fetch()
     done = f"Downloaded {len(wanted)} of {len(mnist.FILES)} files" if wanted else "Nothing to download"
@@ -78,7 +78,7 @@ def fetch() -> None:
 
 
 def show(dataset: Dataset, split: str, png: Path | None) -> None:
-    """Draw the first images of a split with their labels, in the terminal or as a picture."""
+    """Draw the first images of a split with their labels, in the terminal or to a PNG file."""
     digits = dataset.train if split == "train" else dataset.test
     first = Digits(digits.images[:SHOWN], digits.labels[:SHOWN])
     title = f"{dataset.name}: the first {len(first.labels)} of {len(digits.labels):,} {split} images"
@@ -93,7 +93,7 @@ def show(dataset: Dataset, split: str, png: Path | None) -> None:
 
 
 def drawing(digits: Digits, columns: int, encoding: str | None) -> str:
-    """Return the digits as text, as many side by side as fit: two pixels a character, one above the other."""
+    """Return the digits as text, as many side by side as fit; a character is two pixels, one above the other."""
     across = max(1, (columns + 2) // (mnist.SIDE + 2))
     draw = draw_with_half_blocks if _can_encode(HALF_BLOCKS, encoding) else draw_with_shades
     lines = []
@@ -150,7 +150,7 @@ def write_picture(digits: Digits, title: str, notice: str | None, path: Path) ->
 
 
 def info(dataset: Dataset) -> None:
-    """Print what the digits are, their counts, and the folders where they could come from."""
+    """Print what the digits are, their counts, and the folders from which they can come."""
     from rich.console import Console
     from rich.table import Table
 
@@ -171,7 +171,7 @@ def info(dataset: Dataset) -> None:
     kept = [folder.name for folder in data.CACHE.glob("builtin-*")]
     print(f"{data.VARIABLE}: {os.environ.get(data.VARIABLE) or 'not set'}")
     print(f"Download: {data.CACHE / 'mnist'} ({present})")
-    print(f"Built-in: {data.CACHE} ({', '.join(kept) or 'not made yet'})")
+    print(f"Built-in: {data.CACHE} ({', '.join(kept) or 'not generated yet'})")
     if dataset.notice:
         print(dataset.notice)
 

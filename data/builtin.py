@@ -1,33 +1,33 @@
 """The built-in digits: a stand-in for MNIST where there is neither a network nor the files.
 
 What: 60,000 + 10,000 images of the digits 0 to 9, 28 x 28 pixels of uint8, light strokes on a background of 0,
-with their labels. They are printed digits, bent and slanted at random; nobody wrote them, so results on them are
-no results on MNIST.
+with their labels. They are printed digits, bent and slanted at random, not handwritten, so results on them are not
+results on MNIST.
 
 How: each (font, digit) is rendered once, large, with one of the fonts that matplotlib ships, and turned into a
 signed distance field (distance to the outline, positive inside). An image is that field, sampled where a random
-affine map and a random smooth displacement send the 784 pixels, plus a random thickening, scaled and cut off at
+affine map and a random smooth displacement move the 784 pixels, plus a random thickening, scaled and clipped to
 0 and 255. As in MNIST, the digit's box is about 20 pixels and its centre of mass lies near the centre of the
 image. The four STIX General fonts and Computer Modern Typewriter are kept for the test images; the other
 seventeen make the training images.
 
-Why so: a distance field gives every stroke width, with antialiased edges, from one table. Elastic displacement
-is what P. Simard, D. Steinkraus and J. Platt bent MNIST's own digits with ("Best practices for convolutional
+Why: a distance field gives every stroke width, with antialiased edges, from one table. Elastic displacement is
+what P. Simard, D. Steinkraus and J. Platt distorted MNIST's own digits with ("Best practices for convolutional
 neural networks applied to visual document analysis", ICDAR 2003). They smooth a random field with a Gaussian of
-4 pixels; here a cubic B-spline on control points 7 pixels apart does that (its kernel has a standard
+4 pixels; here a cubic B-spline on control points 7 pixels apart does so (its kernel has a standard
 deviation of 7 / sqrt(3) = 4.04 pixels), and since such a spline reproduces affine maps, the same control points
 carry the affine part (free-form deformation: T. Sederberg and S. Parry, SIGGRAPH 1986).
 
-Measured: 19.8 % of the training pixels are not 0, and 18.1 % of the test pixels (MNIST: 19.1 and 19.3 %). Per cent of
-the test digits classified right, after training on pixels / 255 in batches of 128:
+Measured: 19.8 % of the training pixels are not 0, and 18.1 % of the test pixels (MNIST: 19.1 and 19.3 %). Test
+accuracy in per cent, after training on pixels / 255 in batches of 128:
 
                                                        built-in digits         MNIST
-    linear softmax, rate 0.1, 5 / 10 / 20 passes       89.5 / 89.9 / 90.7      91.7 / 92.0 / 92.2
-    linear softmax, rate 0.5, 5 / 10 / 20 passes       90.9 / 90.8 / 91.5      92.2 / 92.3 / 92.6
+    linear softmax, rate 0.1, 5 / 10 / 20 epochs       89.5 / 89.9 / 90.7      91.7 / 92.0 / 92.2
+    linear softmax, rate 0.5, 5 / 10 / 20 epochs       90.9 / 90.8 / 91.5      92.2 / 92.3 / 92.6
     784-128-10, ReLU, Nesterov momentum 0.9, rate
-      falling from 0.2 to 0, 5 passes, three seeds     98.0 to 98.2            97.8 to 98.1
+      linear from 0.2 to 0, 5 epochs, three seeds      98.0 to 98.2            97.8 to 98.1
 
-They take about 3.5 s and 130 MB to make, on one core.
+Generating them takes about 3.5 s and 130 MB, on one core.
 """
 
 import importlib.util
@@ -70,8 +70,8 @@ SIZE = (18.0, 21.0)  # longer side of the digit's box, edges included
 SHIFT = 0.5  # of the centre of mass
 BEND = 3.3  # of each control point; after smoothing, pixels move by 0.9 (standard deviation, each way)
 HALF_WIDTH = (1.3, 2.4)  # of the strokes
-MOST_THINNING = 0.6  # bold strokes stay bold, or their hairlines would vanish
-EDGE = 1.5  # over which a pixel goes from 0 to 255
+MOST_THINNING = 0.6  # limits how much bold strokes become thinner, or their hairlines would vanish
+EDGE = 1.5  # distance over which a pixel changes from 0 to 255
 MARGIN = 2.5  # kept free at the border, before bending
 
 CENTRE = 14.0  # row and column of the centre of mass, as in MNIST
@@ -81,7 +81,7 @@ SEED = 28
 
 
 class Glyph(NamedTuple):
-    """One digit of one font, upright, on a fine grid; lengths are in pixels as if its box had 20."""
+    """One digit of one font, upright, on a fine grid; lengths are in pixels of a box of 20."""
 
     distance: Floats  # (height, width) to the outline, positive inside
     pitch: float  # grid points per pixel
@@ -116,7 +116,7 @@ def _split(n: int, fonts: tuple[str, ...], split: int) -> Digits:
 
 
 def _font_file(name: str) -> Path:
-    """Return the path of a font that matplotlib ships. To import matplotlib would be slow, and want a home."""
+    """Return the path of a font that matplotlib ships. Importing matplotlib is slow, and needs a home folder."""
     spec = importlib.util.find_spec("matplotlib")
     if spec is None or spec.origin is None:
         raise RuntimeError(
@@ -147,12 +147,12 @@ def _glyph(file: Path, digit: int) -> Glyph:
             "run `python -m pip install --force-reinstall matplotlib`"
         ) from error
     left, top, right, bottom = font.getbbox(str(digit))
-    pad = 24  # more than any stroke grows
+    pad = 24  # more than any stroke is thickened
     picture = Image.new("L", (int(right - left) + 2 * pad, int(bottom - top) + 2 * pad))
     ImageDraw.Draw(picture).text((pad - left, pad - top), str(digit), fill=255, font=font)
 
     parts, _ = ndimage.label(np.asarray(picture) >= 128)
-    ink = parts == 1 + np.bincount(parts.ravel())[1:].argmax()  # leaves out the dot within DejaVu Sans Mono's zero
+    ink = parts == 1 + np.bincount(parts.ravel())[1:].argmax()  # without the dot in DejaVu Sans Mono's zero
     pitch = max(right - left, bottom - top) / 20
     distance = (ndimage.distance_transform_edt(ink) - ndimage.distance_transform_edt(~ink)) / pitch
     centre = np.array(ndimage.center_of_mass(ink))
@@ -183,10 +183,10 @@ def _images(glyph: Glyph, n: int, rng: np.random.Generator, basis: Floats) -> ND
     thickening = np.maximum(rng.uniform(*HALF_WIDTH, n) - glyph.half_width, -MOST_THINNING)
     to_image, shift = _affine(glyph, thickening, rng)
     bend = rng.uniform(-BEND, BEND, (n, 7, 7, 2))
-    bend -= bend.mean(axis=(1, 2), keepdims=True)  # it bends, and does not shift
+    bend -= bend.mean(axis=(1, 2), keepdims=True)  # so that it bends without shifting
 
-    # Where in the glyph the control points lie, and by the spline all pixels. As the factors are multiples of 2^-14
-    # and below 2^9, the products are exact in float64: no BLAS, in whatever order it adds, changes a byte.
+    # Positions of the control points in the glyph, and by the spline of all pixels. As the factors are multiples of
+    # 2^-14 and below 2^9, the products are exact in float64: the order in which a BLAS adds changes no byte.
     knots = np.stack(np.meshgrid(KNOTS, KNOTS, indexing="ij"), axis=-1) - CENTRE
     from_image = np.linalg.inv(to_image).transpose(0, 2, 1)[:, None]
     controls = glyph.centre + glyph.pitch * ((knots - shift[:, None, None] + bend) @ from_image)

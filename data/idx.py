@@ -34,7 +34,7 @@ CHUNK = 2**20
 
 
 class IDXError(DataError):
-    """A file that is damaged, cut, foreign, longer than it says, or cannot be read at all."""
+    """A file that is damaged, truncated, of another format, longer than its header says, or unreadable."""
 
 
 class _Malformed(Exception):
@@ -42,10 +42,10 @@ class _Malformed(Exception):
 
 
 def read(path: str | Path, remedy: str = "replace it by a whole copy") -> NDArray[Any]:
-    """Return the array in an IDX file, gzip or plain (told by its first bytes, not by its name).
+    """Return the array in an IDX file, gzip or plain (recognised by its first bytes, not by its name).
 
     The array is read-only and of the dtype on disk, so big-endian. A plain file is memory-mapped.
-    A header that announces more than there is costs no memory: sizes are compared before anything is
+    A header that announces more than the file has costs no memory: sizes are compared before anything is
     allocated, and gzip is decompressed no further than one byte beyond what the header announces.
     Raises IDXError, which names the file, what was expected and found, and the remedy given here.
     """
@@ -64,7 +64,7 @@ def read(path: str | Path, remedy: str = "replace it by a whole copy") -> NDArra
 
 
 def write(path: str | Path, array: NDArray[Any]) -> None:
-    """Write an array as a plain IDX file; the name appears only when the file is whole.
+    """Write an array as a plain IDX file; the name appears only when the file is complete.
 
     Raises IDXError for a dtype that the format does not have, OSError if the folder cannot be written.
     """
@@ -81,9 +81,9 @@ def write(path: str | Path, array: NDArray[Any]) -> None:
 
 
 def sha256(array: NDArray[Any]) -> str:
-    """Return the SHA-256 of the plain IDX file that holds this array, without writing it.
+    """Return the SHA-256 of the plain IDX file of this array, without writing it.
 
-    An array has exactly one IDX file, so this is also the checksum of the file that it was read from.
+    An array has exactly one IDX file, so this is also the checksum of the file from which it was read.
     """
     digest = hashlib.sha256(_header(array))
     digest.update(_elements(array))
@@ -100,7 +100,7 @@ def _map(file: IO[bytes]) -> NDArray[Any]:
 def _decompress(file: IO[bytes]) -> NDArray[Any]:
     with gzip.GzipFile(fileobj=file) as stream:
         dtype, shape = _read_header(stream)
-        enough = math.prod(shape) * dtype.itemsize + 1  # the end must be met: there gzip checks its CRC
+        enough = math.prod(shape) * dtype.itemsize + 1  # one more, to reach the end, where gzip checks its CRC
         content = bytearray()
         while chunk := stream.read(min(CHUNK, enough - len(content))):
             content += chunk
@@ -160,6 +160,6 @@ def _header(array: NDArray[Any]) -> bytes:
 
 
 def _elements(array: NDArray[Any]) -> memoryview:
-    """Return the array's bytes in big-endian order, flat; a view where they lie so already."""
+    """Return the array's bytes in big-endian order, flat; a view where they are stored so."""
     big_endian = array.astype(array.dtype.newbyteorder(">"), order="C", copy=False)
     return big_endian.reshape(-1).view(np.uint8).data

@@ -1,7 +1,7 @@
-"""The four files of MNIST: what they are called, their checksums, where to get them, how to read them.
+"""The four files of MNIST: their names and checksums, where to download them, how to read them.
 
-Other sets come in files of the same names and form (Fashion-MNIST, and our built-in digits, too), so
-`read_folder` and `write_folder` take any such folder; only the checksums tell whether it is MNIST.
+Other data sets have files of the same names and form (Fashion-MNIST, and the built-in digits), so `read_folder`
+and `write_folder` accept any such folder; only the checksums show whether it is MNIST.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 SIDE = 28  # pixels
-PERMIT = "permit it, or let DIGITBENCH_DATA name another folder"
+PERMIT = "permit it, or set DIGITBENCH_DATA to another folder"
 
 
 class File(NamedTuple):
@@ -31,7 +31,7 @@ class File(NamedTuple):
     sha256: str
     """Of the plain file."""
     gzip_sha256: str
-    """Of the published gzip file; another compression of the same content has another one."""
+    """Of the published gzip file; another compression of the same content has another checksum."""
 
 
 FILES = (
@@ -57,7 +57,7 @@ FILES = (
     ),
 )
 
-# Tried in this order. LeCun's own server no longer hands the files out.
+# Tried in this order. LeCun's own server does not serve the files.
 MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -70,7 +70,7 @@ CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 10.0  # seconds
 
 
 class Folder(NamedTuple):
-    """What `read_folder` found."""
+    """The content of a folder, as `read_folder` returns it."""
 
     train: Digits
     test: Digits
@@ -79,9 +79,9 @@ class Folder(NamedTuple):
 
 
 def locate(folder: Path, name: str, remedy: str = PERMIT) -> Path | None:
-    """Return the path of one of the four files: plain if it is there, else gzip, else None.
+    """Return the path of one of the four files, plain if it exists, else gzip; None if neither does.
 
-    Raises DataError where that cannot be known: a folder that may not be entered, a name that is too long.
+    Raises DataError where that cannot be determined: no permission for the folder, a name that is too long.
     """
     candidates = (folder / name, folder / f"{name}.gz")
     try:
@@ -91,12 +91,12 @@ def locate(folder: Path, name: str, remedy: str = PERMIT) -> Path | None:
 
 
 def is_complete(folder: Path) -> bool:
-    """Say whether all four files are there, plain or gzip; their content is not looked at."""
+    """Return whether all four files exist, plain or gzip; their content is not checked."""
     return all(locate(folder, file.name) for file in FILES)
 
 
 def is_mnist(digests: Iterable[str]) -> bool:
-    """Say whether the checksums of four plain files are those of MNIST."""
+    """Return whether the checksums of four plain files are those of MNIST."""
     return tuple(digests) == tuple(file.sha256 for file in FILES)
 
 
@@ -119,21 +119,21 @@ def read_folder(folder: Path, remedy: str, must_be_mnist: bool = False) -> Folde
 
 
 def write_folder(folder: Path, train: Digits, test: Digits) -> None:
-    """Write the four files, plain, so that the next reader can map them into memory."""
+    """Write the four files, plain, so that they can be memory-mapped."""
     folder.mkdir(parents=True, exist_ok=True)
     for file, array in zip(FILES, _as_published(train, test), strict=True):
         idx.write(folder / file.name, array)
 
 
 def digests_of(train: Digits, test: Digits) -> tuple[str, ...]:
-    """Return the checksums that the four plain files of these digits have or would have."""
+    """Return the checksums of the four plain files of these digits, whether they are written or not."""
     return tuple(idx.sha256(array) for array in _as_published(train, test))
 
 
 def combined(digests: Iterable[str]) -> str:
     """Return one SHA-256 for the four files.
 
-    It is that of the four lines which `sha256sum` prints for the plain files, in the order of FILES.
+    It is the checksum of the four lines that `sha256sum` prints for the plain files, in the order of FILES.
     """
     lines = (f"{digest}  {file.name}\n" for digest, file in zip(digests, FILES, strict=True))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
@@ -193,7 +193,7 @@ def _checked_split(
 
 
 def absent_or_wrong(folder: Path) -> list[File]:
-    """Return those of MNIST's four files that the folder lacks, or has with another checksum."""
+    """Return those of MNIST's four files that are missing in the folder, or have another checksum."""
     wanted = []
     for file in FILES:
         path = locate(folder, file.name)
@@ -204,10 +204,10 @@ def absent_or_wrong(folder: Path) -> list[File]:
 
 
 def fetch(folder: Path, show_progress: bool = True) -> None:
-    """Download what `absent_or_wrong` names, trying each mirror in turn; show a bar on stderr.
+    """Download the files of `absent_or_wrong`, trying one mirror after the other; show a bar on stderr.
 
-    A file gets its name only when it is whole and its checksum is right. Raises DataError if no mirror
-    gave a file, with the reason of each, or if the folder cannot be written.
+    A file gets its name only when it is complete and its checksum is right. Raises DataError if no mirror
+    provides a file, with the reason of each, or if the folder cannot be written.
     """
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
@@ -225,30 +225,29 @@ def fetch(folder: Path, show_progress: bool = True) -> None:
             failures.append(f"{urlsplit(mirror).netloc}: {reason}")
         else:
             raise DataError(
-                f"MNIST could not be downloaded ({'; '.join(failures)}); let DIGITBENCH_DATA name a folder "
+                f"MNIST could not be downloaded ({'; '.join(failures)}); set DIGITBENCH_DATA to a folder "
                 "that has the four files, or use the built-in digits"
             )
-    for file in absent_or_wrong(folder):  # a plain file, which goes before the .gz that is there now
+    for file in absent_or_wrong(folder):  # a plain file, which takes precedence over the .gz
         plain = folder / file.name
         raise DataError(
-            f"{plain}: SHA-256 is {_file_sha256(plain)}, expected {file.sha256}; delete it: "
-            f"{plain.name}.gz is there and right"
+            f"{plain}: SHA-256 is {_file_sha256(plain)}, expected {file.sha256}; delete it, as {plain.name}.gz is right"
         )
 
 
 def _fetch_from(mirror: str, folder: Path, progress: "Progress") -> str | None:
-    """Download what is wanted from one mirror; return None, or why it failed at the first that failed."""
+    """Download the missing files from one mirror; return None, or the reason of the first failure."""
     import pooch
     from requests.exceptions import HTTPError, RequestException, Timeout
 
-    pooch.get_logger().setLevel("ERROR")  # it would announce each file; the bar does
+    pooch.get_logger().setLevel("ERROR")  # it would announce each file, as the bar does
     for file in absent_or_wrong(folder):
         bar = _Bar(progress, file.name)
         downloader = pooch.HTTPDownloader(
             progressbar=bar,
             chunk_size=2**16,
             timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
-            headers={"Accept-Encoding": "identity"},  # the .gz as it lies there, not unpacked on the way
+            headers={"Accept-Encoding": "identity"},  # the .gz as it is stored, not decompressed in transit
         )
         name = f"{file.name}.gz"
         try:
@@ -261,7 +260,7 @@ def _fetch_from(mirror: str, folder: Path, progress: "Progress") -> str | None:
             return f"connection failed ({_innermost(error)})"
         except OSError as error:
             raise DataError(f"{folder}: cannot be written ({error}); make room or permit it") from None
-        except ValueError:  # pooch's word for a checksum that differs; it has deleted what came
+        except ValueError:  # pooch raises it for another checksum, after deleting the file
             return f"{name} has another SHA-256 than {file.gzip_sha256}"
         finally:
             progress.remove_task(bar.task)
@@ -288,7 +287,7 @@ class _Bar:
 
 
 def _innermost(error: BaseException) -> str:
-    """Return the name of the exception at the root, which says more than requests' long chain of text."""
+    """Return the name of the exception at the root, which is clearer than the long text of requests."""
     inner = (getattr(error, "reason", None), *error.args)
     cause = next((cause for cause in inner if isinstance(cause, BaseException)), None)
     return _innermost(cause) if cause else type(error).__name__

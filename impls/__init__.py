@@ -1,7 +1,7 @@
-"""The implementations of one neural network, and how to get at them: `names`, `load`, `unavailable_reason`.
+"""The implementations of one neural network, and their registry: `names`, `load`, `unavailable_reason`.
 
-Listing imports nothing; `load` imports one backend. A package of somebody else adds backends through the entry-point
-group `digitbench.backends`, each a name and a module that fulfils `impls.contract.Backend`.
+Listing imports nothing; `load` imports one backend. Other packages add backends through the entry-point group
+`digitbench.backends`, each a name and a module that fulfils `impls.contract.Backend`.
 """
 
 import difflib
@@ -71,12 +71,12 @@ def entries() -> dict[str, Entry]:
 
 
 def names() -> tuple[str, ...]:
-    """The names of all backends, available or not."""
+    """Return the names of all backends, available or not."""
     return tuple(entries())
 
 
 def entry(name: str) -> Entry:
-    """The entry of this name. Raises UnknownBackend, with the nearest name."""
+    """Return the entry of this name. Raises UnknownBackend, which suggests the nearest name."""
     if name in BUILTIN:  # without a look at all installed packages
         return BUILTIN[name]
     known = entries()
@@ -88,7 +88,7 @@ def entry(name: str) -> Entry:
 
 
 def unavailable_reason(name: str) -> str | None:
-    """Why this backend cannot be used here, with the remedy; None where it can. Imports nothing."""
+    """Return why this backend cannot be used here, with the remedy, or None if it can. Imports nothing."""
     wanted = entry(name)
     if wanted.fault:
         return wanted.fault
@@ -100,12 +100,12 @@ def unavailable_reason(name: str) -> str | None:
 
 
 def available() -> tuple[str, ...]:
-    """The names of the backends that can be used here."""
+    """Return the names of the backends that can be used here."""
     return tuple(name for name in names() if unavailable_reason(name) is None)
 
 
 def load(name: str) -> "Backend":
-    """Import one backend.
+    """Import one backend and return its module.
 
     Raises UnknownBackend, or BackendUnavailable where a library is absent or the name is taken. A library that is there
     but broken raises whatever its import raises: a fault, never a skip.
@@ -120,23 +120,23 @@ def check(text: str) -> None:
     """Raise UnknownBackend or BackendUnavailable for what is neither a usable backend nor a module. Imports nothing."""
     package = text.partition(".")[0]
     if text not in names() and package and importlib.util.find_spec(package) is not None:
-        return  # what is wrong with the module, an import says
+        return  # an import will show what is wrong with the module
     reason = unavailable_reason(text)
     if reason is not None:
         raise BackendUnavailable(f"backend {text!r} {reason}")
 
 
 def find(text: str) -> "Backend":
-    """Import the backend of this name or, where there is none, the module of this dotted path.
+    """Import and return the backend of this name or, if there is none, the module of this dotted path.
 
-    Raises UnknownBackend if it is neither or the module lacks what a backend has, BackendUnavailable as `load` does.
+    Raises UnknownBackend if it is neither, or if the module lacks a part of a backend; BackendUnavailable as `load`.
     """
     if text in BUILTIN or text in names():
         return load(text)
     try:
         module = importlib.import_module(text)
     except ModuleNotFoundError as error:
-        if not f"{text}.".startswith(f"{error.name}."):  # the module is there, but imports what is not
+        if not f"{text}.".startswith(f"{error.name}."):  # the module exists, but imports one that does not
             raise
         raise UnknownBackend(
             f"{text!r} is neither a backend ({', '.join(names())}) nor a module that can be imported"

@@ -1,4 +1,4 @@
-"""`python -m impls`: the backends, what each is, or why it is not available."""
+"""`python -m impls`: list the backends, with what each is, or why it is not available."""
 
 import sys
 
@@ -7,7 +7,7 @@ from command_line import Parser, exit_code
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """List the backends in ladder order; returns the exit code."""
+    """List the backends in ladder order; return the exit code."""
     Parser(prog="python -m impls", description=__doc__).parse_args(arguments)
 
     def work() -> int:
@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def described(name: str) -> str:
-    """What a backend is, or why it cannot be used here."""
+    """Return what a backend is, or why it cannot be used here, in one line."""
     reason = impls.unavailable_reason(name)
     if reason is not None:
         return f"{'error' if impls.entry(name).fault else 'unavailable'}: {reason}"

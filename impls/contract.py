@@ -1,6 +1,6 @@
-"""The contract between a backend and the suite: what a network is, what a training run is, what a backend offers.
+"""The contract between a backend and the suite: what a network is, what a plan is, what a backend offers.
 
-Legend, used in every file of this room: rows are images; n images, L layers, z pre-activation, a activation,
+Legend, used in every file of this folder: rows are images; n images, L layers, z pre-activation, a activation,
 delta = dCost/dz. The network computes
 
     a_0 = pixels * pixel_scale        z_l = a_(l-1) @ weights_l + biases_l        a_l = activation_l(z_l)
@@ -15,7 +15,7 @@ cost over its images, is Nesterov's as frameworks write it (Sutskever et al. 201
 
     v <- mu v + g        p <- p - eta (g + mu v)
 
-With momentum 0 it is p <- p - eta g, and the velocities go through unchanged.
+With momentum 0 it is p <- p - eta g, and the velocities stay unchanged.
 """
 
 import math
@@ -37,7 +37,7 @@ COST_OF_OUTPUT: dict[Output, Cost] = {"sigmoid": "quadratic", "relu": "quadratic
 
 
 class ContractError(ValueError):
-    """A network, plan, parameters, images or labels that no backend can be asked to work with."""
+    """A network, plan, parameters, images or labels that are invalid for every backend."""
 
 
 class Layer(NamedTuple):
@@ -51,7 +51,7 @@ Parameters = tuple[Layer, ...]
 
 
 class State(NamedTuple):
-    """All that changes while training."""
+    """All that changes in training."""
 
     parameters: Parameters
     velocities: Parameters
@@ -59,9 +59,9 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class Network:
-    """Layer sizes and functions. Raises ContractError for sizes or a combination that does not exist."""
+    """Layer sizes, activations and cost. Raises ContractError for invalid sizes, functions or combinations."""
 
-    sizes: tuple[int, ...]  # (784, 80, 10): inputs, hidden layers (any number, also none), outputs
+    sizes: tuple[int, ...]  # (784, 80, 10): inputs, hidden layers (any number, or none), outputs
     hidden: Activation = "sigmoid"
     output: Output = "sigmoid"
     cost: Cost = "quadratic"
@@ -87,11 +87,11 @@ class Network:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Which images go into which update, made once by the harness and obeyed by every backend.
+    """A batch schedule with learning rates: the images of each update of a training, and its learning rate.
 
-    Update u uses the images order[starts[u]:stops[u]], or images starts[u]:stops[u] as they lie where order is None, so
-    that a slice needs no copy. Raises ContractError for anything that is no plan; whether it fits the images is asked
-    by `check_plan_fits`.
+    The harness makes it, and every backend follows it. Update u uses the images order[starts[u]:stops[u]], or images
+    starts[u]:stops[u] where order is None, so that a slice needs no copy. Raises ContractError for anything that is no
+    plan; `check_plan_fits` checks that it fits the images.
     """
 
     starts: Array  # (n_updates,) int64
@@ -136,9 +136,9 @@ def _integers(values: ArrayLike, name: str) -> Array:
 
 
 class Backend(Protocol):
-    """What a backend is: a module with these names.
+    """A backend: a module with these names.
 
-    For all of them: inputs are never modified and may be read-only or memory-mapped; results are NumPy arrays of the
+    For all functions: inputs are never modified and may be read-only or memory-mapped; results are NumPy arrays of the
     parameters' dtype; the work is finished on return; nothing is random, nothing is printed.
     """
 
@@ -156,32 +156,32 @@ class Backend(Protocol):
 
     @property
     def BATCH_SIZE(self) -> int | None:
-        """Images per update of the plan it is at home with; None: the full batch, one update a round."""
+        """Images per update by default, for which it is written; None: the full batch, one update per epoch."""
 
     def unsupported(self, quantity: Quantity, network: Network, dtype: DType, /) -> str | None:
-        """Why this quantity cannot be had for this network and dtype; None where it can."""
+        """Return why this quantity is unsupported for this network and dtype; None if it is supported."""
 
     def prepare(self, network: Network, images: Array, labels: Array | None, dtype: DType, /) -> Any:
-        """The backend's own form of a split, timed apart; depends on nothing but the arguments.
+        """Return the backend's own form of a split, timed separately; depends on nothing but the arguments.
 
-        images: (n, n_inputs), uint8 or float. labels: (n,) int64, or None where only outputs are asked.
+        images: (n, n_inputs), uint8 or float. labels: (n,) int64, or None where only outputs are needed.
         """
 
     def outputs(self, network: Network, parameters: Parameters, prepared: Any, /) -> Array:
-        """The last activations, (n, n_outputs)."""
+        """Return the last activations, (n, n_outputs)."""
 
     def gradients(self, network: Network, parameters: Parameters, prepared: Any, /) -> tuple[float, Parameters]:
-        """The mean cost over all prepared images, and its gradient, shaped like the parameters."""
+        """Return the mean cost over all prepared images, and its gradient, shaped like the parameters."""
 
     def train(self, network: Network, state: State, prepared: Any, plan: Plan, /) -> tuple[State, Array | None]:
-        """The state after the plan's updates, and the mean cost of each update's images before it, (n_updates,).
+        """Return the state after the plan's updates, and the mean cost of each update's images before it, (n_updates,).
 
-        The costs may be None where `unsupported("costs", ...)` says so.
+        The costs may be None where `unsupported("costs", ...)` returns a reason.
         """
 
 
 def zero_velocities(parameters: Parameters) -> State:
-    """The state in which training starts: these parameters at rest."""
+    """Return the state in which training starts: these parameters, with velocities of zero."""
     return State(parameters, tuple(Layer(np.zeros_like(w), np.zeros_like(b)) for w, b in parameters))
 
 
@@ -222,7 +222,7 @@ def check_images(network: Network, images: Array, labels: Array | None) -> None:
     if labels.shape != (images.shape[0],) or labels.dtype != np.int64:
         raise ContractError(
             f"labels have shape {labels.shape} and dtype {labels.dtype}, "
-            f"expected ({images.shape[0]},) int64, one an image"
+            f"expected ({images.shape[0]},) int64, one per image"
         )
     wrong = (labels < 0) | (labels >= network.sizes[-1])
     if wrong.any():
@@ -245,5 +245,5 @@ def check_plan_fits(plan: Plan, n_images: int) -> None:
 
 
 def dtype_of(parameters: Parameters) -> DType:
-    """The dtype name of checked parameters."""
+    """Return the name of the dtype of checked parameters."""
     return cast(DType, parameters[0].weights.dtype.name)

@@ -1,4 +1,4 @@
-"""Initial parameters, named by what they are. Always made by the harness and handed to every backend alike."""
+"""Initial parameters, by the name of their distribution. The harness makes them, the same for every backend."""
 
 import difflib
 from collections.abc import Callable
@@ -39,7 +39,7 @@ INITIALISATIONS = {
     # He, Zhang, Ren, Sun (2015), equation 10
     "he_normal": Initialisation("N(0, 2/fan_in)", _normal(lambda m, n: 2 / m)),
     "he_uniform": Initialisation("U(-b, b), b^2 = 6/fan_in", _uniform(lambda m, n: np.sqrt(6 / m))),
-    # Nielsen (2015), chapter 1: biases are drawn, too
+    # Nielsen (2015), chapter 1: biases are drawn as well
     "standard_normal": Initialisation(
         "N(0, 1), biases as well", _normal(lambda m, n: 1.0), lambda rng, m, n: rng.standard_normal(n)
     ),
@@ -47,9 +47,9 @@ INITIALISATIONS = {
 
 
 def initial_parameters(network: Network, initialisation: str, seed: int, dtype: DType) -> Parameters:
-    """Draw a network's parameters, float64 first and then rounded, so that both dtypes start at the same point.
+    """Draw a network's parameters, in float64 and then rounded, so that both dtypes start from the same point.
 
-    Biases are zero unless the initialisation says otherwise. Raises ContractError for an unknown initialisation.
+    Biases are zero unless the initialisation draws them. Raises ContractError for an unknown initialisation.
     """
     if initialisation not in INITIALISATIONS:
         near = difflib.get_close_matches(initialisation, INITIALISATIONS, n=1)

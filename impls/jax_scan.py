@@ -1,9 +1,9 @@
 """Peer, `jax`: a pure function of the cost, its gradient derived, the whole plan compiled as one loop.
 
 JAX derives the gradient of `mean_cost` and compiles it with XLA. Updates of the same size run in one compiled
-`lax.scan`, without Python in between, on parameters that are donated, so that each update may write over them. What it
-buys: no overhead a call, and no backward pass to write. What it costs: a compile for each size of batch and number of
-updates, as shapes are part of a program; a short last batch is a program of its own.
+`lax.scan`, without Python in between, on parameters that are donated, so that each update may overwrite them. Gain:
+no overhead per update, and no backward pass to write. Cost: a compilation for each batch size and number of updates,
+as shapes are part of a program; a short last batch is a program of its own.
 """
 
 import functools
@@ -26,14 +26,14 @@ jax.config.update("jax_enable_x64", True)  # otherwise there is no float64
 
 
 class Prepared(NamedTuple):
-    """Scaled images (n, n_inputs), and targets (n, n_outputs), the labels one-hot; as JAX's arrays."""
+    """Scaled images (n, n_inputs) and targets (n, n_outputs), the labels one-hot, as arrays of JAX."""
 
     images: Any
     targets: Any
 
 
 def unsupported(quantity: Quantity, network: Network, dtype: DType, /) -> str | None:
-    """Nothing: it knows every quantity, network and dtype of the contract."""
+    """Nothing: every quantity, network and dtype of the contract is supported."""
     return None
 
 
@@ -45,12 +45,12 @@ def prepare(network: Network, images: Array, labels: Array | None, dtype: DType,
 
 
 def to_jax(parameters: Any) -> Any:
-    """A tree of NumPy arrays, e.g. parameters, as JAX's. Copied, as they may be donated."""
+    """A tree of NumPy arrays, e.g. parameters, as arrays of JAX; copies, as they may be donated."""
     return jax.tree.map(jnp.array, parameters)
 
 
 def to_numpy(tree: Any) -> Any:
-    """A tree of JAX's arrays as NumPy's own, once all are computed."""
+    """A tree of JAX arrays as NumPy arrays, once all are computed."""
     return jax.tree.map(np.array, jax.block_until_ready(tree))
 
 
@@ -87,7 +87,7 @@ def compiled_outputs(parameters: Parameters, images: Any, network: Network) -> A
 def compiled_updates(
     state: State, prepared: Prepared, order: Any, starts: Any, rates: Any, network: Network, n: int, momentum: float
 ) -> Any:
-    """The state after updates of n images each, and the cost before each; order: None for the images as they lie."""
+    """The state after updates of n images each, and the cost before each; order: None for file order."""
 
     def update(state: State, now: tuple[Any, Any]) -> tuple[State, Any]:
         start, rate = now
@@ -118,7 +118,7 @@ def gradients(network: Network, parameters: Parameters, prepared: Prepared, /) -
 
 
 def runs_of_equal_size(plan: Plan) -> Iterator[slice]:
-    """The plan's updates in order, those together that follow one another and use as many images."""
+    """The plan's updates in order; consecutive ones with the same number of images form one slice."""
     sizes = plan.stops - plan.starts
     bounds = [0, *(np.flatnonzero(np.diff(sizes)) + 1).tolist(), len(sizes)]
     return map(slice, bounds[:-1], bounds[1:])
@@ -128,7 +128,7 @@ def train(network: Network, state: State, prepared: Prepared, plan: Plan, /) -> 
     """The state after the plan's updates, and the cost before each."""
     sizes, rates = plan.stops - plan.starts, plan.learning_rates.astype(prepared.images.dtype)
     order = None if plan.order is None else jnp.array(plan.order)
-    # As our own tuples: another package's may be of a type that JAX does not look into.
+    # As the contract's tuples: JAX does not look into every type of another package.
     state = to_jax(State(*(tuple(Layer(*layer) for layer in part) for part in state)))
     costs = []
     for run in runs_of_equal_size(plan):

@@ -1,12 +1,12 @@
 """Rung 3, `minibatch`: the mathematics of `vectorized`, made for many small updates.
 
 An update of 128 images takes a few hundred microseconds, so what is small in a large batch counts here: allocating
-temporaries, copying the batch, walking once more over a matrix of the weights' size. So every array that an update
-needs is made once per plan and results are written there with `out=`; the batch is a view wherever the images lie in
-order; rate / n is multiplied into delta, which has a few numbers an image, instead of into the gradient; all parameters
-lie in one vector, so that one in-place operation updates every layer; and the biases are a last row of weights, of an
-input that is always 1, so that the matrix products see to them as well. What it costs: the formulas are harder to see
-than one rung below, and memory grows with the largest update.
+temporaries, copying the batch, one more pass over a matrix of the weights' size. So every array that an update needs is
+made once per plan, and results are written there with `out=`; the batch is a view wherever the plan has file order;
+rate / n is multiplied into delta, which has a few numbers per image, instead of into the gradient; all parameters are
+in one vector, so that one in-place operation updates every layer; and the biases are a last row of weights, of an input
+that is always 1, so that the matrix products include them. Cost: the formulas are harder to see than one rung below,
+and memory grows with the largest update.
 """
 
 from itertools import pairwise
@@ -21,8 +21,8 @@ SUMMARY: Final = "matrices for many small updates: buffers made once, everything
 DTYPES: Final = ("float32", "float64")
 BATCH_SIZE: Final = 128
 
-BLOCK: Final = 1000  # images at a time where only outputs are asked
-MOST: Final = 400_000_000  # bytes of scaled images to make beforehand: 60,000 of MNIST's, even in float64
+BLOCK: Final = 1000  # images at a time where only outputs are computed
+MOST: Final = 400_000_000  # bytes of images that `prepare` scales at most: enough for MNIST, even in float64
 
 
 class Prepared(NamedTuple):
@@ -34,13 +34,13 @@ class Prepared(NamedTuple):
 
 
 class Buffers(NamedTuple):
-    """Room for the largest update.
+    """Memory for the largest update.
 
-    The output layer has few columns, so it lies in memory column by column (Fortran order): then the maximum and the
-    sum over each row's outputs are taken for all rows at once.
+    The output layer has few columns, so it is stored by columns (Fortran order): then the maximum and the sum over each
+    row's outputs are computed for all rows at once.
     """
 
-    images: Array  # (rows, n_inputs + 1) with a last column of ones, used where a batch is no view of scaled images
+    images: Array  # (rows, n_inputs + 1) with a last column of ones, used where a batch is not a view of scaled images
     a: list[Array]  # hidden layers, (rows, fan_out + 1) with a last column of ones
     delta: list[Array]  # hidden layers, (rows, fan_out)
     z: Array  # (rows, n_outputs), of the output layer
@@ -48,14 +48,14 @@ class Buffers(NamedTuple):
 
 
 def unsupported(quantity: Quantity, network: Network, dtype: DType, /) -> str | None:
-    """Nothing: it knows every quantity, network and dtype of the contract."""
+    """Nothing: every quantity, network and dtype of the contract is supported."""
     return None
 
 
 def prepare(network: Network, images: Array, labels: Array | None, dtype: DType, /) -> Prepared:
-    """The images scaled and in the dtype, with ones beside them; the labels as rows of the unit matrix.
+    """The images scaled and in the dtype, with a last column of ones; the labels one-hot.
 
-    So many images that this would take too much memory stay as they are, and are scaled batch by batch.
+    Images that would take more than MOST bytes are kept as they are, and scaled batch by batch.
     """
     n, n_inputs = images.shape
     targets = None if labels is None else np.asfortranarray(np.eye(network.sizes[-1], dtype=dtype)[labels])
@@ -77,7 +77,7 @@ def pack(parameters: Parameters) -> Array:
 
 
 def matrices(sizes: tuple[int, ...], vector: Array) -> list[Array]:
-    """The layers that `pack` laid into this vector, as views (fan_in + 1, fan_out), whose last row is the biases."""
+    """The layers in a vector made by `pack`, as views (fan_in + 1, fan_out), whose last row is the biases."""
     ends = np.cumsum([(fan_in + 1) * fan_out for fan_in, fan_out in pairwise(sizes)])
     return [part.reshape(-1, size) for part, size in zip(np.split(vector, ends[:-1]), sizes[1:], strict=True)]
 
@@ -100,13 +100,13 @@ def make_buffers(network: Network, rows: int, views: bool, dtype: np.dtype[np.fl
 
 
 def batch_of(network: Network, prepared: Prepared, chosen: slice | Array, n: int, buffers: Buffers) -> Array:
-    """The n chosen images, scaled, with ones beside them: a view where that can be, else in a buffer."""
+    """The n chosen images, scaled, with a last column of ones: a view where possible, else in a buffer."""
     images = buffers.images[:n]
     if not prepared.scaled:
         scale(network, prepared.images[chosen], images)
     elif isinstance(chosen, slice):
         return prepared.images[chosen]
-    else:  # mode="clip" spares np.take a second buffer; the indices are checked
+    else:  # with mode="clip" np.take needs no second buffer; the indices have been checked
         np.take(prepared.images, chosen, axis=0, out=images, mode="clip")
     return images
 
@@ -125,7 +125,7 @@ def activate(name: str, z: Array) -> None:
 
 
 def times_derivative(name: str, a: Array, delta: Array) -> None:
-    """delta *= activation'(z), from a = activation(z), which is used up."""
+    """delta *= activation'(z), from a = activation(z), which is overwritten."""
     if name == "relu":
         np.greater(a, 0, out=a)
     elif name == "tanh":
@@ -149,10 +149,10 @@ def forward(network: Network, layers: list[Array], images: Array, buffers: Buffe
 
 
 def output_layer(network: Network, z: Array, targets: Array, delta: Array) -> float:
-    """The summed cost; delta becomes d(summed cost)/dz, z the outputs (and is used up)."""
+    """The summed cost; delta becomes d(summed cost)/dz, z is overwritten."""
     if network.cost == "cross_entropy":
         z -= z.max(axis=1, keepdims=True)
-        right = np.multiply(z, targets, out=delta).sum()  # the shifted z of the right answers, summed
+        right = np.multiply(z, targets, out=delta).sum()  # the sum of the shifted z of the labels
         np.exp(z, out=z)
         sums = z.sum(axis=1, keepdims=True)
         z /= sums

@@ -1,11 +1,11 @@
-"""Rung 1, `naive`: one image at a time, as one would write it after the lecture.
+"""Rung 1, `naive`: one image at a time, as a textbook writes it.
 
-Every image goes alone through the network as a vector, forward and back; the gradients are summed up and the mean is
-taken at the end of the batch. Nothing is clever here: this is the reference of the whole suite, and in float64 it is
-what every other backend has to agree with. It costs a dozen NumPy calls an image, and two passes over a matrix of the
+Each image passes through the network alone, as a vector, forward and back; the gradients are summed, and the mean is
+taken at the end of the batch. Nothing is optimised here: this is the reference of the whole suite, and every other
+backend has to agree with it in float64. Cost: a dozen NumPy calls per image, and two passes over a matrix of the
 weights' size to add one image's gradient.
 
-Comparisons ask for `.real`, so that derivatives can also be taken by a step into the complex plane.
+Comparisons use `.real`, so that derivatives can also be computed by a complex step.
 
 The four equations are Nielsen's (2015, chapter 2, BP1 to BP4), transposed so that a layer is `a @ weights + biases`.
 """
@@ -30,12 +30,12 @@ class Prepared(NamedTuple):
 
 
 def unsupported(quantity: Quantity, network: Network, dtype: DType, /) -> str | None:
-    """Nothing: the reference knows every quantity, network and dtype of the contract."""
+    """Nothing: every quantity, network and dtype of the contract is supported."""
     return None
 
 
 def prepare(network: Network, images: Array, labels: Array | None, dtype: DType, /) -> Prepared:
-    """The images scaled and in the dtype, all at once: it is no part of the loop that this backend shows."""
+    """The images scaled and in the dtype, all at once, as this is not part of the loop over images."""
     return Prepared(np.multiply(images, network.pixel_scale, dtype=dtype, casting="unsafe"), labels)
 
 
@@ -59,7 +59,7 @@ def activation(name: str, z: Array) -> Array:
     if name == "tanh":
         return np.tanh(z)
     if name == "relu":
-        return np.where(z.real < 0, 0, z)  # NaN goes through
+        return np.where(z.real < 0, 0, z)  # NaN is kept
     return softmax(z)
 
 
@@ -105,7 +105,7 @@ def backward(network: Network, parameters: Parameters, image: Array, label: int)
 def mean_gradient(
     network: Network, parameters: Parameters, prepared: Prepared, indices: Array | range
 ) -> tuple[float, Parameters]:
-    """The mean cost of these images and its gradient: the loop over images that the suite is about."""
+    """The mean cost of these images and its gradient: the loop that other backends replace."""
     assert prepared.labels is not None
     total_cost = parameters[0].biases.dtype.type(0)
     total = [Layer(np.zeros_like(weights), np.zeros_like(biases)) for weights, biases in parameters]
@@ -120,7 +120,7 @@ def mean_gradient(
 
 
 def outputs(network: Network, parameters: Parameters, prepared: Prepared, /) -> Array:
-    """The last activations, (n, n_outputs), one image after the other."""
+    """The last activations, (n, n_outputs), computed one image at a time."""
     return np.array([forward(network, parameters, image)[0][-1] for image in prepared.images])
 
 

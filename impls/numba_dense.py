@@ -1,17 +1,16 @@
-"""Rung 5, `numba_dense`: BLAS for the matrix products, numba for all else; a whole plan in one call.
+"""Rung 5, `numba_dense`: BLAS for the matrix products, numba for everything else; a whole plan in one call.
 
-Compiled loops cannot match what BLAS makes of a matrix product, and NumPy cannot do the small things between the
-products without a pass over memory and a call for each. Here both do what they are good at: `np.dot` inside compiled
-code is SciPy's BLAS, and what lies between two products is loops over what the first has left in the cache: bias and
-activation, softmax with cost and delta, derivative and bias gradient, the update with its momentum. Nothing is
-allocated after the start. exp is a polynomial that loops can do in vectors.
+Compiled loops are slower than BLAS at matrix products, and NumPy needs a call and a pass over memory for each small
+operation between them. So `np.dot` inside compiled code calls SciPy's BLAS, and what lies between two products is loops
+over values that the first has left in the cache: bias and activation, softmax with cost and delta, derivative and bias
+gradient, the update with its momentum. Nothing is allocated after the start. exp is a polynomial that is vectorised.
 
-Threads share the images of an update: each takes its own through all layers, both ways, with a BLAS that keeps to one
-thread; then each adds up a part of their gradients. So none waits while another does the small things. What it costs:
-a compile at the first call (kept on disk afterwards), and BLAS lays the weights out anew in every thread, which
-small batches feel.
+Threads share the images of an update: each propagates its own through all layers, forward and back, with BLAS on one
+thread; then each adds up a part of the gradients. So no thread waits during the small operations. Cost: a compilation
+at the first call (cached on disk), and BLAS packs the weights in every thread, which slows small batches.
 
-All layers lie one after the other in one vector of parameters, so that one compiled function serves every network.
+All layers are stored one after the other in one vector of parameters, so that one compiled function serves every
+network.
 """
 
 from itertools import pairwise
@@ -34,7 +33,7 @@ BATCH_SIZE: Final = 128
 SIGMOID, RELU, TANH, SOFTMAX = range(4)
 CODES: Final = {"sigmoid": SIGMOID, "relu": RELU, "tanh": TANH, "softmax": SOFTMAX}
 
-BLOCK: Final = 500  # images at a time: so much that BLAS works at full speed, so little that they stay in the cache
+BLOCK: Final = 500  # images at a time: enough that BLAS reaches full speed, few enough that they stay in the cache
 
 intrinsic: Any = numba.extending.intrinsic
 # "contract" lets a * b + c be one fused instruction, which rounds once instead of twice; nothing else is relaxed.
@@ -59,7 +58,7 @@ class Prepared(NamedTuple):
 
 
 class Buffers(NamedTuple):
-    """All that the compiled code writes to, beside parameters and velocities; each thread has its own."""
+    """All that the compiled code writes to besides parameters and velocities; each thread has its own."""
 
     x: Array  # (threads, n, n_inputs): images that a plan's order has gathered
     y: Array  # (threads, n) int64: their labels
@@ -71,12 +70,12 @@ class Buffers(NamedTuple):
 
 
 def unsupported(quantity: Quantity, network: Network, dtype: DType, /) -> str | None:
-    """Nothing: it knows every quantity, network and dtype of the contract."""
+    """Nothing: every quantity, network and dtype of the contract is supported."""
     return None
 
 
 def prepare(network: Network, images: Array, labels: Array | None, dtype: DType, /) -> Prepared:
-    """The images scaled and in the dtype, labels copied: other layouts, or read-only, would be compiled for anew."""
+    """The images scaled and in the dtype, labels copied: other layouts or read-only arrays would be compiled again."""
     scaled = np.multiply(images, network.pixel_scale, dtype=dtype, casting="unsafe", order="C")
     return Prepared(scaled, None if labels is None else np.array(labels, np.int64))
 
@@ -87,7 +86,7 @@ def pack(parameters: Parameters) -> Array:
 
 
 def unpack(sizes: tuple[int, ...], vector: Array) -> Parameters:
-    """The layers that `pack` laid into this vector, as views."""
+    """The layers in a vector made by `pack`, as views."""
     layers = []
     first = 0
     for fan_in, fan_out in pairwise(sizes):
@@ -112,12 +111,12 @@ def make_buffers(sizes: tuple[int, ...], n: int, updates: int, gathers: bool, dt
 
 @intrinsic
 def power_of_two(typing: Any, k: Any) -> Any:
-    """2 ** k for a whole k in the range of normal numbers, from its bits; in loops that become vectors."""
+    """2 ** k for a whole k in the range of normal numbers, from its bits; vectorises in loops."""
     mantissa = {32: 23, 64: 52}[k.bitwidth]
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         number, integer = context.get_value_type(k), ir.IntType(k.bitwidth)
-        # Adding 1.5 * 2 ** mantissa leaves k in the lowest bits; where k is NaN, something defined.
+        # Adding 1.5 * 2 ** mantissa leaves k in the lowest bits; if k is NaN, the result is some number.
         shifted = builder.fadd(arguments[0], ir.Constant(number, 1.5 * 2.0**mantissa))
         bits = builder.shl(builder.bitcast(shifted, integer), ir.Constant(integer, mantissa))
         one = builder.bitcast(ir.Constant(number, 1.0), integer)
@@ -128,12 +127,12 @@ def power_of_two(typing: Any, k: Any) -> Any:
 
 @jit
 def exponential(x: float) -> float:
-    """exp(x), between exp(-60) and exp(60); without a branch or a call, so that loops of it become vectors.
+    """exp(x), clipped to exp(-60) and exp(60); without a branch or a call, so that loops over it are vectorised.
 
-    Further out, products with it would be below the normal numbers, with which processors are slow.
+    Beyond that range, products with it would be subnormal numbers, with which processors are slow.
     """
     number = type(x)
-    x = number(-60) if x < number(-60) else x  # NaN goes through
+    x = number(-60) if x < number(-60) else x  # NaN is kept
     x = number(60) if x > number(60) else x
     k = np.rint(x * number(1.4426950408889634))
     r = (x - k * number(355 / 512)) - k * number(-2.1219444005469058e-4)  # x - k log 2; k * 355 / 512 is exact
@@ -147,8 +146,8 @@ def exponential(x: float) -> float:
 def activate(kind: int, biases: Array, block: Array) -> None:
     """a = activation(z + biases) of all images of a block, in place; no exponential can overflow.
 
-    Whole blocks at once, as a loop over a row of ten makes no use of vectors.
-    A sigmoid below its rounding near 1 is 0: its derivatives would soon multiply to less than the normal numbers.
+    Whole blocks at once, as a loop over a row of ten is not vectorised. A sigmoid below its rounding error near 1 is
+    set to 0: products of its derivatives would soon be subnormal.
     """
     n, fan_out = block.shape
     number = block.dtype.type
@@ -166,7 +165,7 @@ def activate(kind: int, biases: Array, block: Array) -> None:
     a = block.ravel()
     if kind == RELU:
         for i in range(len(a)):
-            a[i] = number(0) if a[i] < number(0) else a[i]  # NaN goes through
+            a[i] = number(0) if a[i] < number(0) else a[i]  # NaN is kept
     elif kind == TANH:
         for i in range(len(a)):
             a[i] = np.tanh(a[i])
@@ -234,14 +233,14 @@ def cost_and_delta(output: int, labels: Array, biases: Array, a: Array, delta: A
 
 @jit
 def values_of(sizes: Array, layer: int, n: int, buffer: Array) -> Array:
-    """The part of a buffer that holds this layer's values of n images, (n, fan_out); layer 1 comes first."""
+    """The part of a buffer with this layer's values of n images, (n, fan_out); layer 1 comes first."""
     first = n * sizes[1:layer].sum()
     return buffer[first : first + n * sizes[layer]].reshape(n, sizes[layer])
 
 
 @jit
 def forward(network: Architecture, parameters: Array, x: Array, a: Array) -> None:
-    """All activations of a block of images x; of the last layer only the product."""
+    """All activations of a block of images x; for the last layer only the product."""
     sizes, n = network.sizes, len(x)
     previous = x
     first = 0  # where the layer's parameters begin
@@ -260,7 +259,7 @@ def forward(network: Architecture, parameters: Array, x: Array, a: Array) -> Non
 def backward(
     network: Architecture, parameters: Array, x: Array, a: Array, delta: Array, gradient: Array, part: Array, add: bool
 ) -> None:
-    """Set the gradient to that of a block of images x, or add it, once delta of the last layer is there."""
+    """Set the gradient to that of a block of images x, or add it; needs delta of the last layer."""
     sizes, n = network.sizes, len(x)
     last = len(parameters)  # where the layer's parameters end
     for layer in range(len(sizes) - 1, 0, -1):
@@ -291,7 +290,7 @@ def sum_of_run(
     network: Architecture, parameters: Array, images: Array, labels: Array, order: Array, start: int, stop: int,
     x: Array, y: Array, a: Array, delta: Array, gradient: Array, part: Array,
 ) -> float:  # fmt: skip
-    """Set the gradient to the sum over images start:stop in an order, empty for as they lie; return their cost."""
+    """Set the gradient to the sum over images start:stop of an order, empty for file order; return their cost."""
     sizes = network.sizes
     biases = parameters[len(parameters) - sizes[-1] :]
     cost = parameters.dtype.type(0)
@@ -343,7 +342,7 @@ def run_plan(
 ) -> None:  # fmt: skip
     """Train in place over a whole plan; updates are starts, stops and rates. The last gradient is left in the buffers.
 
-    Which images and parameters are a thread's is fixed: the same number of threads gives the same bits every time.
+    Each thread has fixed images and parameters: the same number of threads gives the same bits every time.
     """
     starts, stops, rates = updates
     x, y, a, delta, gradients, part, costs = buffers
@@ -364,7 +363,7 @@ def run_plan(
 
 @parallel_jit
 def all_outputs(network: Architecture, parameters: Array, images: Array, buffers: Buffers, result: Array) -> None:
-    """Fill `result` with the last activations of all images, each thread its run."""
+    """Fill `result` with the last activations of all images, each thread its part."""
     sizes, a, threads = network.sizes, buffers.a, len(buffers.a)
     biases = parameters[len(parameters) - sizes[-1] :]
     for t in numba.prange(threads):
@@ -411,7 +410,7 @@ def learn(network: Network, state: State, prepared: Prepared, plan: Plan) -> tup
 
 def gradients(network: Network, parameters: Parameters, prepared: Prepared, /) -> tuple[float, Parameters]:
     """Mean cost of all prepared images, and its gradient."""
-    plan = Plan(np.array([0]), np.array([len(prepared.images)]), None, np.zeros(1))  # an update by nothing
+    plan = Plan(np.array([0]), np.array([len(prepared.images)]), None, np.zeros(1))  # an update that changes nothing
     _, gradient, costs = learn(network, State(parameters, parameters), prepared, plan)
     return costs[0], gradient
 

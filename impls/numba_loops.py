@@ -1,13 +1,14 @@
-"""Rung 4, `numba`: the naive loops again, compiled; a whole plan in one call, both cores, no Python between updates.
+"""Rung 4, `numba`: the loops of `naive`, compiled; a whole plan in one call, on all cores, without Python in between.
 
-The images of an update are dealt out to the threads in equal runs. Each thread takes its images through the network
-with plain loops, block by block, and adds up their gradients in a buffer of its own; the buffers are added up in a
-fixed order, so that the same number of threads gives the same bits every time. In the loops over a matrix of weights
-eight inputs, or eight images, are taken at a time: then the values that are added to are fetched and stored an eighth
-as often. What it buys: no interpreter, no temporary arrays, no call per vector. What it costs: a compile at the first
-call (kept on disk afterwards), and loops that no BLAS has tuned.
+The images of an update are divided among the threads in equal parts. Each thread propagates its images through the
+network in plain loops, block by block, and sums their gradients in a buffer of its own; the buffers are added in a
+fixed order, so that the same number of threads gives the same bits every time. The loops over a matrix of weights use
+eight inputs, or eight images, at a time: then the sums are loaded and stored an eighth as often. Gain: no interpreter,
+no temporary arrays, no call per vector. Cost: a compilation at the first call (cached on disk), and loops that are not
+tuned as BLAS is.
 
-All layers lie one after the other in one vector of parameters, so that one compiled function serves every network.
+All layers are stored one after the other in one vector of parameters, so that one compiled function serves every
+network.
 """
 
 import os
@@ -28,8 +29,8 @@ SIGMOID, RELU, TANH, SOFTMAX = range(4)
 CODES: Final = {"sigmoid": SIGMOID, "relu": RELU, "tanh": TANH, "softmax": SOFTMAX}
 
 # How long GNU OpenMP's waiting threads spin before they sleep, in loops of about 50 ns; read when numba starts them.
-# By its default they spin on for milliseconds, and where something else wants the core, an update of 128 images then
-# costs a time slice: 20 times the run time was seen. Without any spinning, waking up costs a third of the run time.
+# By default they spin for milliseconds, and if another process needs the core, an update of 128 images then costs a
+# time slice, up to 20 times the run time. Without any spinning, waking up costs a third of the run time.
 os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 
 BLOCK: Final = 64  # images at a time; their 128 activations in float32 take 32 KiB
@@ -55,7 +56,7 @@ class Prepared(NamedTuple):
 
 
 class Sequence(NamedTuple):
-    """Images and labels in the order of a plan; an empty order means as they lie."""
+    """Images and labels in the order of a plan; an empty order is file order."""
 
     images: Array
     labels: Array
@@ -63,12 +64,12 @@ class Sequence(NamedTuple):
 
 
 def unsupported(quantity: Quantity, network: Network, dtype: DType, /) -> str | None:
-    """Nothing: it knows every quantity, network and dtype of the contract."""
+    """Nothing: every quantity, network and dtype of the contract is supported."""
     return None
 
 
 def prepare(network: Network, images: Array, labels: Array | None, dtype: DType, /) -> Prepared:
-    """The images scaled and in the dtype, labels copied: other layouts, or read-only, would be compiled for anew."""
+    """The images scaled and in the dtype, labels copied: other layouts or read-only arrays would be compiled again."""
     scaled = np.multiply(images, network.pixel_scale, dtype=dtype, casting="unsafe", order="C")
     return Prepared(scaled, None if labels is None else labels.copy())
 
@@ -79,7 +80,7 @@ def pack(parameters: Parameters) -> Array:
 
 
 def unpack(sizes: tuple[int, ...], vector: Array) -> Parameters:
-    """The layers that `pack` laid into this vector, as views."""
+    """The layers in a vector made by `pack`, as views."""
     layers = []
     first = 0
     for fan_in, fan_out in pairwise(sizes):
@@ -93,22 +94,22 @@ def unpack(sizes: tuple[int, ...], vector: Array) -> Parameters:
 def activate(kind: int, z: Array, a: Array) -> None:
     """a = activation(z), for one layer of one image; no exponential can overflow.
 
-    An exponential that is negligible beside 1 does not get smaller, or is 0 in a sigmoid: products with it would be
-    below the normal numbers, with which processors are slow.
+    An exponential that is negligible relative to 1 is set to 0 in a sigmoid, and bounded below in softmax: products
+    with it would be subnormal numbers, with which processors are slow.
     """
     number = a.dtype.type
     least = number(np.finfo(number).eps)
     if kind == SIGMOID:
         for j in range(len(z)):
             e = np.exp(-abs(z[j]))
-            e = number(0) if e < least else e  # NaN goes through
+            e = number(0) if e < least else e  # NaN is kept
             a[j] = (1 if z[j] > 0 else e) / (1 + e)
     elif kind == TANH:
         for j in range(len(z)):
             a[j] = np.tanh(z[j])
     elif kind == RELU:
         for j in range(len(z)):
-            a[j] = 0 if z[j] < 0 else z[j]  # NaN goes through
+            a[j] = 0 if z[j] < 0 else z[j]  # NaN is kept
     else:
         highest = z.max()
         for j in range(len(z)):
@@ -145,7 +146,7 @@ def cost_and_delta(output: int, label: int, z: Array, a: Array, delta: Array) ->
 
 @jit
 def values_of(sizes: Array, layer: int, n: int, buffer: Array) -> Array:
-    """The part of a buffer that holds this layer's values of n images, (n, fan_out); layer 1 comes first."""
+    """The part of a buffer with this layer's values of n images, (n, fan_out); layer 1 comes first."""
     first = BLOCK * sizes[1:layer].sum()
     return buffer[first : first + n * sizes[layer]].reshape(n, sizes[layer])
 
@@ -219,7 +220,7 @@ def forward(network: Architecture, parameters: Array, x: Array, z: Array, a: Arr
 
 @jit
 def backward(network: Architecture, parameters: Array, x: Array, a: Array, delta: Array, gradient: Array) -> None:
-    """Add the gradients of a block of images x to `gradient`, once delta of the last layer is there."""
+    """Add the gradients of a block of images x to `gradient`; needs delta of the last layer."""
     sizes, n = network.sizes, len(x)
     last = len(parameters)  # where the layer's parameters end
     for layer in range(len(sizes) - 1, 0, -1):
@@ -241,7 +242,7 @@ def backward(network: Architecture, parameters: Array, x: Array, a: Array, delta
 def sum_of_run(
     network: Architecture, parameters: Array, sequence: Sequence, start: int, stop: int, gradient: Array
 ) -> float:
-    """Set `gradient` to the sum over images start:stop of a sequence; their summed cost is returned."""
+    """Set `gradient` to the sum over images start:stop of a sequence; return their summed cost."""
     images, labels, order = sequence
     sizes = network.sizes
     x = np.empty((BLOCK, images.shape[1]), gradient.dtype)
@@ -267,7 +268,7 @@ def sum_of_run(
 def sum_gradients(
     network: Architecture, parameters: Array, sequence: Sequence, start: int, stop: int, gradients: Array, costs: Array
 ) -> None:
-    """Each thread sums the gradients and costs of its run of start:stop, in its own row."""
+    """Each thread sums the gradients and costs of its part of start:stop, in its own row."""
     threads, n = len(costs), stop - start
     for t in numba.prange(threads):
         first, last = start + n * t // threads, start + n * (t + 1) // threads
@@ -300,7 +301,7 @@ def run_plan(
     mu: float,
     threads: int,
 ) -> Array:
-    """Train in place over a whole plan; updates are starts, stops and rates. The costs are returned."""
+    """Train in place over a whole plan; updates are starts, stops and rates. Return the costs."""
     gradients = np.empty((threads, len(parameters)), parameters.dtype)
     costs = np.empty(threads, parameters.dtype)
     starts, stops, rates = updates
@@ -315,7 +316,7 @@ def run_plan(
 
 @parallel_jit
 def all_outputs(network: Architecture, parameters: Array, images: Array, threads: int, result: Array) -> None:
-    """Fill `result` with the last activations of all images, each thread its run."""
+    """Fill `result` with the last activations of all images, each thread its part."""
     sizes = network.sizes
     for t in numba.prange(threads):
         z = np.empty(BLOCK * sizes[1:].sum(), parameters.dtype)

@@ -1,8 +1,8 @@
 """Peer, `scipy_sparse`: the images as SciPy's CSR matrix, so that the first layer skips pixels that are zero.
 
 Four fifths of MNIST's pixels are zero, and adding zero times something changes no sum; so the two products of the first
-layer need a fifth of the arithmetic. The other layers are dense NumPy. What it buys: images in a third of the memory,
-and fewer multiplications. What it costs: SciPy's sparse products are plain loops on one core, which no BLAS has tuned.
+layer need a fifth of the arithmetic. The other layers are dense NumPy. Gain: images in a third of the memory, and fewer
+multiplications. Cost: SciPy's sparse products are plain loops on one core, not tuned as BLAS is.
 """
 
 from typing import Any, Final, NamedTuple
@@ -26,7 +26,7 @@ class Prepared(NamedTuple):
 
 
 def unsupported(quantity: Quantity, network: Network, dtype: DType, /) -> str | None:
-    """Nothing: it knows every quantity, network and dtype of the contract."""
+    """Nothing: every quantity, network and dtype of the contract is supported."""
     return None
 
 
@@ -48,7 +48,7 @@ def rows(images: Any, start: int, stop: int) -> Any:
 
 
 def activate(name: str, z: Array) -> Array:
-    """activation(z), which takes the place of z; of softmax the rows' largest z is taken off first."""
+    """activation(z), in place; softmax subtracts the largest z of each row first."""
     if name == "relu":
         return np.maximum(z, 0, out=z)
     if name == "tanh":
@@ -76,12 +76,12 @@ def derivative(name: str, a: Array) -> Array:
 
 def forward(network: Network, parameters: Parameters, images: Any) -> list[Any]:
     """a_0 ... a_(L-1), and z of the output layer."""
-    found = [images]
+    activations = [images]
     for number, (weights, biases) in enumerate(parameters, start=1):
-        z = found[-1] @ weights
+        z = activations[-1] @ weights
         z += biases
-        found.append(activate(network.hidden, z) if number < len(parameters) else z)
-    return found
+        activations.append(activate(network.hidden, z) if number < len(parameters) else z)
+    return activations
 
 
 def mean_gradient(network: Network, parameters: Parameters, images: Any, labels: Array) -> tuple[float, Parameters]:

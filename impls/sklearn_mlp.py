@@ -1,13 +1,13 @@
-"""Peer, `sklearn`: scikit-learn's MLPClassifier, by partial_fit on as much of the plan as one call can do.
+"""Peer, `sklearn`: scikit-learn's MLPClassifier, with partial_fit on as much of the plan as one call can do.
 
-MLPClassifier is a loop over batches in NumPy that belongs to the library. It cuts the images it is given into batches
-of `batch_size` and makes one update each; so updates that follow one another, of one size and at one learning rate, are
-one call, in which only the last may be shorter. A plan at a constant rate is a single call; one whose rate falls is a
-call an update. What it costs: checks of its input at each call, a cost with every update, asked for or not, a velocity
-whether there is momentum or not, and where a plan has an order a copy of all the images of a call.
+MLPClassifier is the library's own loop over batches, in NumPy. It cuts its images into batches of `batch_size` and
+makes one update for each; so consecutive updates of one size and learning rate are one call, in which only the last may
+be shorter. A plan at a constant rate is a single call; one with a decreasing rate is a call per update. Cost: checks of
+its input at each call, a cost with every update, needed or not, velocities even without momentum, and for a plan with
+an order a copy of all images of a call.
 
-Parameters are set and read as `coefs_` and `intercepts_`; biases, random numbers and the penalty `alpha` of its own are
-replaced or switched off. Its velocity is u = -rate * v, from which v is had back after each call.
+Parameters are set and read as `coefs_` and `intercepts_`; the library's own biases, random numbers and penalty `alpha`
+are replaced or switched off. Its velocity is u = -rate * v, from which v is computed after each call.
 """
 
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def unsupported(quantity: Quantity, network: Network, dtype: DType, /) -> str | 
     if quantity == "gradients":
         return "MLPClassifier shows no gradient, and its cost is of probabilities clipped at eps"
     if quantity == "costs":
-        return "MLPClassifier tells the mean cost over a call, not the cost before each update"
+        return "MLPClassifier returns the mean cost over a call, not the cost before each update"
     return None
 
 
@@ -52,7 +52,7 @@ def prepare(network: Network, images: Array, labels: Array | None, dtype: DType,
 
 
 def classifier(network: Network, parameters: Parameters, momentum: float) -> Any:
-    """A classifier that goes on from these parameters."""
+    """A classifier that starts from these parameters."""
     dtype = parameters[0].weights.dtype
     model = MLPClassifier(
         hidden_layer_sizes=network.sizes[1:-1],
@@ -63,9 +63,9 @@ def classifier(network: Network, parameters: Parameters, momentum: float) -> Any
         shuffle=False,
         momentum=momentum,
         nesterovs_momentum=momentum > 0,
-        random_state=0,  # so that nobody's random numbers are used up; what is drawn is replaced
+        random_state=0,  # so that no shared random numbers are drawn; the parameters are replaced
     )
-    # Only a call makes it what it is to be, one on a blank image; what that did to the parameters is replaced.
+    # Only a call builds the model, so it gets a blank image; the parameters are set afterwards.
     model.partial_fit(np.zeros((1, network.sizes[0]), dtype), np.zeros(1, int), classes=np.arange(network.sizes[-1]))
     model.coefs_ = [weights.copy() for weights, _ in parameters]
     model.intercepts_ = [biases.copy() for _, biases in parameters]
@@ -78,18 +78,18 @@ def outputs(network: Network, parameters: Parameters, prepared: Prepared, /) -> 
 
 
 def gradients(network: Network, parameters: Parameters, prepared: Prepared, /) -> tuple[float, Parameters]:
-    """Not to be had. Raises NotImplementedError with the reason."""
+    """Raise NotImplementedError with the reason why gradients are unsupported."""
     raise NotImplementedError(unsupported("gradients", network, "float64"))
 
 
 def calls(plan: Plan) -> Iterator[slice]:
-    """The plan's updates in order, those together that one call of partial_fit can make."""
+    """The plan's updates in order; those that one call of partial_fit can make form one slice."""
     starts, stops, rates = plan.starts, plan.stops, plan.learning_rates
     sizes = stops - starts
-    goes_on = (starts[1:] == stops[:-1]) & (rates[1:] == rates[:-1]) & (rates[1:] > 0)
+    continues = (starts[1:] == stops[:-1]) & (rates[1:] == rates[:-1]) & (rates[1:] > 0)
     first = 0
     for u in range(1, len(starts) + 1):
-        if u == len(starts) or not (goes_on[u - 1] and sizes[u - 1] == sizes[first] >= sizes[u]):
+        if u == len(starts) or not (continues[u - 1] and sizes[u - 1] == sizes[first] >= sizes[u]):
             yield slice(first, u)
             first = u
 
@@ -99,7 +99,7 @@ def train(network: Network, state: State, prepared: Prepared, plan: Plan, /) -> 
     images, labels = prepared
     assert labels is not None
     model = classifier(network, state.parameters, plan.momentum)
-    # It lists all weights first, then all biases.
+    # scikit-learn lists all weights first, then all biases.
     velocities = [array.copy() for part in zip(*state.velocities, strict=True) for array in part]
     for call in calls(plan):
         start, stop = int(plan.starts[call.start]), int(plan.stops[call.stop - 1])
@@ -115,10 +115,10 @@ def train(network: Network, state: State, prepared: Prepared, plan: Plan, /) -> 
 
 
 def fit(model: Any, images: Array, labels: Array, rate: float, velocities: list[Array]) -> list[Array]:
-    """One call of partial_fit; return the velocities after it.
+    """Call partial_fit once; return the velocities after it.
 
-    At a rate of 0 the parameters stay and the velocities do not; its u would be 0 then and tell nothing. So the step is
-    made at a rate of 1, and the parameters are put back.
+    At a rate of 0 only the velocities change, but scikit-learn's u would be 0, from which they cannot be computed. So
+    the step is made at a rate of 1, and the parameters are restored.
     """
     before = [array.copy() for array in model.coefs_ + model.intercepts_] if rate == 0 else []
     optimizer = model._optimizer

@@ -1,9 +1,9 @@
 """Peer, `torch`: PyTorch as its users write it, gradients from autograd and updates from torch.optim.SGD.
 
 The forward pass is written with torch's operations; autograd records them and `backward` yields the gradients, so that
-there is no backward pass to read here. The images are one tensor, made once, and a batch is a slice of it: no
-DataLoader. What it costs: some 40 calls into the library an update, a record of the graph each time, and a gradient of
-its own for every parameter.
+there is no backward pass here. The images are one tensor, made once, and a batch is a slice of it: no DataLoader.
+Cost: some 40 calls into the library per update, a recording of the graph each time, and a separate gradient tensor for
+every parameter.
 """
 
 from typing import Final, NamedTuple
@@ -14,12 +14,12 @@ import torch
 from impls.contract import Array, DType, Layer, Network, Parameters, Plan, Quantity, State
 
 NAME: Final = "torch"
-SUMMARY: Final = "PyTorch as everyone writes it: autograd and optim.SGD"
+SUMMARY: Final = "PyTorch as its users write it: autograd and optim.SGD"
 DTYPES: Final = ("float32", "float64")
 BATCH_SIZE: Final = 128
 
-# MKL picks a function's kernel when it is first called; where threads do that at once, one of them may for that call
-# take one that is right to 12 bits only (PyTorch's issue 188792). So the first call of tanh is here, of one number.
+# MKL selects a function's kernel at its first call; if several threads make that call at once, one of them may get a
+# kernel that is accurate to 12 bits only (PyTorch issue 188792). So the first call of tanh is made here, on one number.
 for kind in (torch.float32, torch.float64):
     torch.tanh(torch.zeros(1, dtype=kind))
 
@@ -32,12 +32,12 @@ class Prepared(NamedTuple):
 
 
 def unsupported(quantity: Quantity, network: Network, dtype: DType, /) -> str | None:
-    """Nothing: it knows every quantity, network and dtype of the contract."""
+    """Nothing: every quantity, network and dtype of the contract is supported."""
     return None
 
 
 def prepare(network: Network, images: Array, labels: Array | None, dtype: DType, /) -> Prepared:
-    """The images as one tensor, scaled and in the dtype; the labels as the cost wants them."""
+    """The images as one tensor, scaled and in the dtype; the labels in the form of the cost function."""
     scaled = torch.tensor(np.ascontiguousarray(images), dtype=getattr(torch, dtype)).mul_(network.pixel_scale)
     if labels is None:
         return Prepared(scaled, None)

@@ -1,9 +1,9 @@
 """Peer, `torch_compile`: PyTorch's mathematics of `torch`, each function compiled by torch.compile.
 
 A whole update is one compiled function: torch.func derives the gradient, and the compiler sees forward, backward and
-the change of the parameters as one graph, in which it joins whatever works value by value and leaves the products to
-BLAS. What it buys: a single call an update instead of some 40. What it costs: seconds of a C++ compiler for every size
-of batch (kept on disk), so it is unsupported where there is none.
+the change of the parameters as one graph, in which it fuses elementwise operations and leaves the products to BLAS.
+Gain: a single call per update instead of some 40. Cost: seconds of a C++ compiler for every batch size (cached on
+disk); the backend is unsupported where there is no compiler.
 """
 
 import functools
@@ -26,9 +26,9 @@ DTYPES: Final = ("float32", "float64")
 BATCH_SIZE: Final = 128
 
 COMPILER: Final = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
-# A program for each network, dtype and size of batch may be many programs; torch would stop with an error at 256.
+# There may be many programs, one for each network, dtype and batch size; by default torch raises an error at 256.
 torch._dynamo.config.accumulated_recompile_limit = 1_000_000
-torch._inductor.config.compile_threads = 1  # the compiler starts no processes that would outlive this one
+torch._inductor.config.compile_threads = 1  # start no compiler processes that would outlive this one
 
 
 class Prepared(NamedTuple):
@@ -46,7 +46,7 @@ def unsupported(quantity: Quantity, network: Network, dtype: DType, /) -> str | 
 
 
 def prepare(network: Network, images: Array, labels: Array | None, dtype: DType, /) -> Prepared:
-    """The images as one tensor, scaled and in the dtype; the labels as the cost wants them."""
+    """The images as one tensor, scaled and in the dtype; the labels in the form of the cost function."""
     scaled = torch.tensor(np.ascontiguousarray(images), dtype=getattr(torch, dtype)).mul_(network.pixel_scale)
     if labels is None:
         return Prepared(scaled, None)
@@ -91,7 +91,7 @@ def mean_cost(
 
 
 def compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-    """A function with a compiled form of its own, that shares no list of forms with others."""
+    """Compile a function; its compiled forms are not shared with other functions."""
     return torch.compile(function, fullgraph=True, isolate_recompiles=True, **options)
 
 
@@ -114,7 +114,7 @@ def compiled_gradient(network: Network, dtype: torch.dtype) -> Callable[..., Any
 
 @functools.cache
 def compiled_update(network: Network, dtype: torch.dtype, n: int, momentum: float) -> Callable[..., Any]:
-    """An update with n images, compiled for just these; it changes parameters and velocities, and returns the cost."""
+    """An update with n images, compiled for this number; it changes parameters and velocities, and returns the cost."""
     gradient_and_cost = torch.func.grad_and_value(functools.partial(mean_cost, network=network))
 
     def update(

@@ -1,9 +1,9 @@
 """Peer, `torch_manual`: PyTorch as an array library, gradients by hand, everything in place, no autograd.
 
-The tensors that an update needs are made once per plan. A product adds straight into what it changes: without momentum
-`addmm_` with a negative factor is gradient and update in one, so that no gradient of the weights is ever written. What
-it buys: half as many calls into the library as autograd makes, and one pass over the weights instead of three. What it
-costs: the backward pass has to be derived and kept right by hand.
+The tensors that an update needs are made once per plan. A product adds directly to what it changes: without momentum
+`addmm_` with a negative factor is gradient and update in one, so that no gradient of the weights is ever written. Gain:
+half as many calls into the library as with autograd, and one pass over the weights instead of three. Cost: the backward
+pass is derived and maintained by hand.
 """
 
 from collections.abc import Iterator
@@ -19,8 +19,8 @@ SUMMARY: Final = "PyTorch without autograd: gradients by hand, in place"
 DTYPES: Final = ("float32", "float64")
 BATCH_SIZE: Final = 128
 
-# MKL picks a function's kernel when it is first called; where threads do that at once, one of them may for that call
-# take one that is right to 12 bits only (PyTorch's issue 188792). So the first call of each is here, of one number.
+# MKL selects a function's kernel at its first call; if several threads make that call at once, one of them may get a
+# kernel that is accurate to 12 bits only (PyTorch issue 188792). So the first call of each is made here, on one number.
 for first_called in (torch.exp, torch.tanh):
     for kind in (torch.float32, torch.float64):
         first_called(torch.zeros(1, dtype=kind))
@@ -34,14 +34,14 @@ class Prepared(NamedTuple):
 
 
 class Buffers(NamedTuple):
-    """Room for the largest update: activations and deltas of each layer, (rows, fan_out)."""
+    """Memory for the largest update: activations and deltas of each layer, (rows, fan_out)."""
 
-    a: list[torch.Tensor]  # of the output layer z, then the outputs
+    a: list[torch.Tensor]  # for the output layer first z, then the outputs
     delta: list[torch.Tensor]
 
 
 def unsupported(quantity: Quantity, network: Network, dtype: DType, /) -> str | None:
-    """Nothing: it knows every quantity, network and dtype of the contract."""
+    """Nothing: every quantity, network and dtype of the contract is supported."""
     return None
 
 
@@ -82,7 +82,7 @@ def activate(name: str, z: torch.Tensor) -> None:
 
 
 def times_derivative(name: str, a: torch.Tensor, delta: torch.Tensor) -> None:
-    """delta *= activation'(z), from a = activation(z), which is used up."""
+    """delta *= activation'(z), from a = activation(z), which is overwritten."""
     if name == "relu":
         delta.mul_(a.gt_(0))
     elif name == "tanh":
@@ -103,7 +103,7 @@ def forward(network: Network, parameters: list[torch.Tensor], images: torch.Tens
 
 
 def output_layer(network: Network, z: torch.Tensor, targets: torch.Tensor, delta: torch.Tensor) -> float:
-    """The summed cost; delta becomes d(summed cost)/dz. z is used up."""
+    """The summed cost; delta becomes d(summed cost)/dz. z is overwritten."""
     if network.cost == "cross_entropy":
         torch.log_softmax(z, dim=1, out=delta)
         cost = -torch.mul(delta, targets, out=z).sum().item()
@@ -121,7 +121,7 @@ def backward(
 ) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
     """Yield number, inputs and delta of each layer, the last first; inputs' @ delta is the gradient of its weights.
 
-    A layer's parameters are not needed any more when it is yielded, so they may be changed then.
+    A layer's parameters are not used after it is yielded, so they may then be changed.
     """
     a, delta = buffers
     for number in range(len(a) - 1, -1, -1):

@@ -1,9 +1,9 @@
-"""Rung 2, `vectorized`: the whole batch as matrices, a row an image.
+"""Rung 2, `vectorized`: the whole batch as matrices, one row per image.
 
 The loop over images becomes a matrix product: one for each layer forward, two for each layer back. NumPy hands them to
-BLAS, which reads a weight once for many images and keeps all cores busy. Large batches go through in blocks of rows, so
-that activations stay in the caches and their memory does not grow with the batch; the gradients of the blocks add up.
-What it costs: a dozen temporary arrays a block, allocated anew every time.
+BLAS, which reads a weight once for many images and uses all cores. Large batches are split into blocks of rows, so that
+activations stay in the caches and their memory does not grow with the batch; the gradients of the blocks are added.
+Cost: a dozen temporary arrays per block, allocated each time.
 """
 
 from typing import Final, NamedTuple
@@ -17,7 +17,7 @@ SUMMARY: Final = "the whole batch as matrices, in blocks of rows"
 DTYPES: Final = ("float32", "float64")
 BATCH_SIZE: Final = None
 
-BLOCK: Final = 5000  # images: fewer, and NumPy's calls begin to count; more, and activations leave the caches
+BLOCK: Final = 5000  # images: with fewer, the overhead of NumPy's calls counts; with more, activations leave the caches
 
 
 class Prepared(NamedTuple):
@@ -28,7 +28,7 @@ class Prepared(NamedTuple):
 
 
 def unsupported(quantity: Quantity, network: Network, dtype: DType, /) -> str | None:
-    """Nothing: it knows every quantity, network and dtype of the contract."""
+    """Nothing: every quantity, network and dtype of the contract is supported."""
     return None
 
 
@@ -38,7 +38,7 @@ def prepare(network: Network, images: Array, labels: Array | None, dtype: DType,
 
 
 def sigmoid(z: Array) -> Array:
-    """1 / (1 + exp(-z)), by way of (1 + tanh(z / 2)) / 2, which cannot overflow."""
+    """1 / (1 + exp(-z)), computed as (1 + tanh(z / 2)) / 2, which cannot overflow."""
     a = np.tanh(z * 0.5)
     a += 1
     a *= 0.5
@@ -46,9 +46,9 @@ def sigmoid(z: Array) -> Array:
 
 
 def exponentials(z: Array) -> tuple[Array, Array, Array]:
-    """Each row's z less its largest, so that nothing overflows; their exponentials; and the sums of these.
+    """Each row's z minus its largest, so that nothing overflows; their exponentials; and the sums of these.
 
-    As columns, (n_outputs, n), (n_outputs, n) and (n,): NumPy reduces short rows one by one, and columns all together.
+    As columns, (n_outputs, n), (n_outputs, n) and (n,): NumPy reduces short rows one by one, but columns all at once.
     """
     shifted = z.T.copy()
     shifted -= shifted.max(axis=0)
@@ -78,7 +78,7 @@ def derivative(name: str, a: Array) -> Array:
 
 
 def forward(network: Network, parameters: Parameters, images: Array) -> tuple[list[Array], Array]:
-    """The activations of a block of images but for the last layer's, a_0 ... a_(L-1), and z_L."""
+    """The activations of a block of images except the last layer's, a_0 ... a_(L-1), and z_L."""
     activations = [images]
     for weights, biases in parameters:
         z = activations[-1] @ weights

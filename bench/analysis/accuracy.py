@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bench.analysis import statistics
 from bench.analysis.target import Reached, reached
 from bench.records.files import ResultSet
-from bench.records.races import Course, RaceResult, Trained
+from bench.records.races import RaceResult
+from bench.records.trainings import Course, Trained
 
 if TYPE_CHECKING:
     pass

@@ -1,4 +1,4 @@
-"""Races -> tables and sentences: who is faster, what stands beside the time, how it grows, whether verdicts hold."""
+"""How often `compare` is right: the verdicts on races of a backend against itself, with known extra work."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -7,15 +7,15 @@ from bench.analysis import statistics
 from bench.records.files import ResultSet
 from bench.records.races import RaceResult
 
-GENERATIONS = 32  # of fresh processes, for a comparison; half as many missed slowdowns of 5 % in restless hours
+GENERATIONS = 32  # of fresh processes, for a comparison; with half as many, noise hides slowdowns of 5 %
 ITSELF, AGAIN = "itself", "itself again"
 SLOWDOWNS = {"3 % more": 0.03, "5 % more": 0.05, "10 % more": 0.10}
 
 
 class Verdicts(NamedTuple):
-    """How often comparisons with one entrant found a slowdown."""
+    """How often comparisons with one participant found a slowdown."""
 
-    against: str  # which entrant
+    against: str  # which participant
     work: float  # how many times as much it does, exactly
     share: float  # of the comparisons that found a slowdown
     interval: statistics.Interval  # where that may lie, with 95 %
@@ -23,12 +23,12 @@ class Verdicts(NamedTuple):
 
 
 def verdicts(races: Iterable[RaceResult], generations: int) -> list[Verdicts]:
-    """How often comparisons of so many consecutive generations called each entrant slower than itself."""
+    """How often comparisons of so many consecutive generations called each participant slower than itself."""
     races = list(races)
     rows = []
     for against, extra in ({AGAIN: 0.0} | SLOWDOWNS).items():
         called = [slower for race in races for slower in called_slower(race, against, generations)]
-        if extra == 0:  # of two that are the same, either may be called the slower one
+        if extra == 0:  # where both are the same, either may be called the slower one
             called += [slower for race in races for slower in called_slower(race, ITSELF, generations, AGAIN)]
         independent = sum(len(race.rounds()) // generations for race in races)
         if called:
@@ -39,18 +39,18 @@ def verdicts(races: Iterable[RaceResult], generations: int) -> list[Verdicts]:
 
 
 def called_slower(race: RaceResult, against: str, generations: int, baseline: str = ITSELF) -> list[bool]:
-    """The verdict of every comparison of consecutive generations."""
-    run, started, found = race.rounds(), race.started(), []
+    """Return, for every comparison of this many consecutive generations, whether it found a slowdown."""
+    run, started, slower = race.rounds(), race.started(), []
     for first in range(len(run) - generations + 1):
         window = slice(first, first + generations)
         ratio = statistics.ratio(run[window], against, baseline, started=started[window])
         if ratio is not None:
-            found.append(statistics.is_slowdown(ratio))
-    return found
+            slower.append(statistics.is_slowdown(ratio))
+    return slower
 
 
 def comparison_length(calibrations: Sequence[ResultSet]) -> int:
-    """How many generations a comparison takes: as the newest calibration had it."""
+    """Return how many generations a comparison takes, as in the newest calibration."""
     return calibrations[-1].races[0].comparison or GENERATIONS
 
 

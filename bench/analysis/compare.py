@@ -1,4 +1,4 @@
-"""What stands side by side: two revisions that raced against each other, and races of several files."""
+"""Before against after: two revisions that raced against each other, or the races of two files."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -24,12 +24,12 @@ def changes(results: ResultSet) -> dict[str, statistics.Ratio | None]:
 
 
 def after(race: RaceResult) -> str:
-    """The side that is not the baseline."""
+    """Return the name of the side that is not the baseline."""
     return next((name for name in race.participants if name != race.baseline), "")
 
 
 def backend_of(race: RaceResult) -> str:
-    """Who is compared with itself."""
+    """The backend that is compared with itself."""
     return race.participants[race.baseline].backend if race.baseline in race.participants else race.baseline
 
 
@@ -49,9 +49,9 @@ BEFORE, AFTER = "before", "after"
 def of_files(
     there: Sequence[RaceResult], here: Sequence[RaceResult], wanted: Sequence[str] | None = None
 ) -> list[tuple[str, statistics.Ratio]]:
-    """Every backend, or those that are wanted, that was raced in both on the same case.
+    """Return the change of each backend raced in both on the same case, or of those wanted, with what it is of.
 
-    Raises UserError for what cannot be compared.
+    Raises UserError for files that cannot be compared.
     """
     different = differences(yardstick(there[0]), yardstick(here[0]))
     if different:
@@ -60,26 +60,26 @@ def of_files(
     if not pairs:
         parts = differences(case_of(there[0]), case_of(here[0]))
         raise UserError(f"the files: expected the same case in both: {'; '.join(parts)}; race it again")
-    found = [
+    compared = [
         (old, new, name)
         for old, new in pairs
         for name in raced_in(old)
         if name in raced_in(new) and (not wanted or name in wanted)
     ]
-    missing = set(wanted or ()) - {name for *_, name in found}
-    if missing or not found:
-        who = ", ".join(sorted(missing)) or "a backend"
-        raise UserError(f"the files: expected {who} in both, found none; race again")
-    error = statistics.error_of_each(len(found), statistics.CONFIDENCE, looked=True)
+    missing = set(wanted or ()) - {name for *_, name in compared}
+    if missing or not compared:
+        names = ", ".join(sorted(missing)) or "a backend"
+        raise UserError(f"the files: expected {names} in both, found none; race again")
+    error = statistics.error_of_each(len(compared), statistics.CONFIDENCE, looked=True)
     ratios = [
         (f"{name}, {new.key['plan']}", statistics.change(old.rounds(), new.rounds(), name, FLOOR, error))
-        for old, new, name in found
+        for old, new, name in compared
     ]
     return [(what, ratio) for what, ratio in ratios if ratio is not None]
 
 
 def yardstick(race: RaceResult) -> dict[str, object]:
-    """What the floor's time depends on, beside the case: it is the same in both files, or there is no telling."""
+    """Return what the floor's time depends on besides the case; in files that can be compared it is the same."""
     known = race.key["machine"]
     return {
         "machine": {part: known.get(part) for part in ONE_MACHINE},
@@ -90,11 +90,11 @@ def yardstick(race: RaceResult) -> dict[str, object]:
 
 
 def raced_in(race: RaceResult, floor: bool = False) -> list[str]:
-    """Who was measured, the floor or the backends."""
+    """The names that were measured: the floor, or the backends."""
     names = {name for generation in race.rounds() for one in generation for name in one}
     return [name for name in race.participants if name in names and (name == FLOOR) == floor]
 
 
 def case_of(race: RaceResult) -> dict[str, object]:
-    """What has to be the same: the case, not the source nor the libraries, which may be what is compared."""
+    """Return the case, which has to be the same; source and libraries may be what is compared."""
     return {part: value for part, value in race.key.items() if part not in ("backends", "measuring", "machine")}

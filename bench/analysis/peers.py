@@ -42,7 +42,7 @@ def with_preparation(one: RaceResult) -> list[list[dict[str, float]]]:
         {sample.generation for participant in one.participants.values() for sample in participant.samples}
     )
     prepared = {
-        name: {process.generation: one.scale(name) * process.prepare for process in participant.processes}
+        name: {process.generation: one.scale(name) * process.prepare.wall for process in participant.processes}
         for name, participant in one.participants.items()
         if participant.processes
     }

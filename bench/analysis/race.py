@@ -1,4 +1,4 @@
-"""What stands beside the times of a race: CPU, first calls, break-even, memory, arithmetic; from its records alone."""
+"""Resources of a race besides its times (CPU, first calls, break-even, memory, arithmetic), and growth over a sweep."""
 
 import math
 import os
@@ -8,42 +8,43 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from bench.analysis import statistics
-from bench.records.races import RaceResult, Sample
+from bench.records.races import RaceResult
 from bench.timing.floor import flop_of
+from bench.timing.records import Sample
 from bench.timing.worker import FLOOR
 
 
 class Resources(NamedTuple):
-    """One entrant; medians over its processes and samples, memory at most. None: not measured, or not known."""
+    """Of one participant: medians over its processes and samples; of memory, maxima. None: not measured, or unknown."""
 
-    cpu: float  # user and system time over wall time: 2 is two busy threads
+    cpu: float  # user plus system time over wall time: 2 is two busy threads
     prepare: float  # seconds, for all images
     cold: float | None  # seconds of the first call with nothing compiled, for all images
     first: float  # the same with compiled code on disk
-    break_even: float | None  # rounds after which it is ahead of the baseline, compiled code on disk; inf: never
+    break_even: float | None  # epochs after which it is ahead of the baseline, compiled code on disk; inf: never
     break_even_cold: float | None  # the same with nothing compiled
     process_peak: int | None  # bytes
     call_peak: int | None
-    flop_rate: float | None  # FLOP a second, as dense arithmetic would have to do it; None: of the floor
-    share_of_gemm: float | None  # that over the rate of a large product; above 1 where zeros are skipped
+    flop_rate: float | None  # FLOP per second, counted as dense arithmetic; None: the floor
+    share_of_gemm: float | None  # flop_rate over the rate of a large product; above 1 where zeros are skipped
     floors: float | None  # the floor's time over its time
 
 
 def resources(race: RaceResult) -> dict[str, Resources]:
-    """One for each entrant with a sample that did not fail."""
+    """Return the resources of each participant that has a sample and did not fail."""
     times = times_of(race)
     return {name: resources_of(race, name, times) for name in times}
 
 
 def times_of(race: RaceResult) -> dict[str, float]:
-    """Seconds for all images by entrant: the geometric mean of its generations' medians."""
+    """Return each participant's seconds for all images, the geometric mean of its generations' medians."""
     from bench.analysis import statistics
 
     return {row.backend: row.typical for row in statistics.seconds(race.rounds())}
 
 
 def resources_of(race: RaceResult, name: str, times: dict[str, float]) -> Resources:
-    """Of one entrant. times: `times_of(race)`."""
+    """Return the resources of one participant. times: `times_of(race)`."""
     participant = race.participants[name]
     rate = gemm = None
     if participant.backend != FLOOR:
@@ -52,9 +53,9 @@ def resources_of(race: RaceResult, name: str, times: dict[str, float]) -> Resour
         gemm = machine_rate(race, "gemm")
     return Resources(
         cpu=median(map(cpu_of, participant.samples)),
-        prepare=race.scale(name) * median(process.prepare for process in participant.processes),
+        prepare=race.scale(name) * median(process.prepare.wall for process in participant.processes),
         cold=None if participant.cold is None else race.scale(name) * participant.cold,
-        first=race.scale(name) * median(process.first for process in participant.processes),
+        first=race.scale(name) * median(process.first.wall for process in participant.processes),
         break_even=break_even(race, name, times, cold=False),
         break_even_cold=break_even(race, name, times, cold=True),
         process_peak=most(process.process_peak for process in participant.processes),
@@ -66,23 +67,23 @@ def resources_of(race: RaceResult, name: str, times: dict[str, float]) -> Resour
 
 
 def cpu_of(sample: Sample) -> float:
-    """How many threads were busy."""
+    """Return how many threads were busy on average."""
     return (sample.user + sample.system) / sample.wall
 
 
 def break_even(race: RaceResult, name: str, times: dict[str, float], cold: bool) -> float | None:
-    """The number of rounds after which preparation, first call and rounds together took less than the baseline's.
+    """Return after how many epochs preparation, first call and epochs together took less than the baseline's.
 
-    1: from the first on; inf: never, as a round takes longer. None for the baseline itself, the floor, where no rounds
-    were measured, or no cold call.
+    1: from the first on; inf: never, as an epoch takes longer. None for the baseline itself and the floor, and where no
+    epochs or no cold calls were measured.
     """
     baseline = race.baseline
     if name in (baseline, FLOOR) or baseline not in times or race.key["measure"] != "epoch":
         return None
     starts = []
     for participant in (race.participants[name], race.participants[baseline]):
-        prepare = median(process.prepare for process in participant.processes)
-        first = participant.cold if cold else median(process.first for process in participant.processes)
+        prepare = median(process.prepare.wall for process in participant.processes)
+        first = participant.cold if cold else median(process.first.wall for process in participant.processes)
         if first is None:
             return None
         starts.append(race.scale(participant.name) * (prepare + first))
@@ -93,15 +94,14 @@ def break_even(race: RaceResult, name: str, times: dict[str, float], cold: bool)
 
 
 def machine_rate(race: RaceResult, what: str) -> float | None:
-    """What the machine reached in this race, "gemm" in FLOP a second or "bandwidth" in bytes a second; a median."""
+    """Return the median rate of the machine in this race: "gemm" in FLOP or "bandwidth" in bytes per second."""
     participant = race.participants.get(FLOOR)
-    found = [getattr(process, what) for process in participant.processes] if participant else []
-    known = [value for value in found if value is not None]
+    known = [getattr(process.rates, what) for process in participant.processes if process.rates] if participant else []
     return median(known) if known else None
 
 
 def most(sizes: Iterable[int | None]) -> int | None:
-    """The largest that is known."""
+    """Return the largest of the sizes that are known; None if none is."""
     return max((size for size in sizes if size is not None), default=None)
 
 
@@ -113,7 +113,7 @@ GROWING = {"batch": "images per update", "images": "images", "threads": "threads
 
 
 def swept(races: Sequence[RaceResult]) -> str:
-    """What grows from race to race. Raises ValueError where these are no races of one sweep."""
+    """Return the name of what grows from race to race. Raises ValueError unless the races are of one sweep."""
     names = {race.sweep for race in races}
     name = names.pop() if len(names) == 1 else None
     if name not in GROWING:
@@ -122,15 +122,15 @@ def swept(races: Sequence[RaceResult]) -> str:
 
 
 def size_of(key: Mapping[str, Any], name: str) -> int:
-    """How large what is swept is, by the key of a race."""
+    """Return the size of what is swept, from the key of a race."""
     if name == "hidden":
         return int(sum(key["sizes"][1:-1]))
     value = key[name]
-    return int(key["images"] if value is None else value)  # the full batch is of all images
+    return int(key["images"] if value is None else value)  # the full batch holds all images
 
 
 def disturbances(race: RaceResult) -> list[str]:
-    """What was seen of other work on the machine, and what to do about it."""
+    """Return a sentence for each sign of other work on the machine, with the remedy."""
     lines = []
     worst = max(statistics.seconds(race.rounds()), key=lambda row: row.drift or 0, default=None)
     if worst and worst.drift and worst.drift > RESTLESS:
@@ -141,42 +141,42 @@ def disturbances(race: RaceResult) -> list[str]:
     seen = race.generations
     if (race.load or 0) > BUSY:
         lines.append(f"its load was {race.load:.1f} when this began; end what else is running")
-    seconds = sum(entry["seconds"] for entry in seen)
-    stolen = sum(entry["stolen"] or 0 for entry in seen) / ((os.cpu_count() or 1) * seconds) if seconds else 0.0
+    seconds = sum(one.seconds for one in seen)
+    stolen = sum(one.stolen or 0 for one in seen) / ((os.cpu_count() or 1) * seconds) if seconds else 0.0
     if stolen > STOLEN:
         lines.append(f"other virtual machines had {stolen:.1%} of its cores' time; come back at another hour")
     return lines
 
 
 def fastest_first(race: RaceResult) -> list[str]:
-    """Everybody with a time, the floor among them."""
+    """Return the names of all participants that have a time, the floor included, fastest first."""
     times = times_of(race)
     return sorted(times, key=lambda name: (times[name], name))
 
 
 def ratios_of_race(race: RaceResult) -> dict[str, statistics.Ratio]:
-    """Everybody's ratio to the baseline but its own, fastest first; empty where the baseline failed."""
+    """Return the ratio of each other participant to the baseline, fastest first; empty if the baseline failed."""
     return {row.backend: row for row in statistics.ratios(race.rounds(), race.baseline, looked=True)}
 
 
 class Growth(NamedTuple):
-    """How the seconds of one entrant grow with what was swept."""
+    """How the seconds of one participant grow with what was swept."""
 
     name: str
     sizes: list[int]
     seconds: list[float]
-    exponent: statistics.Exponent | None  # None: of a single size
+    exponent: statistics.Exponent | None  # None: a single size
 
 
 def growths(races: Sequence[RaceResult]) -> list[Growth]:
-    """Everybody in a sweep, with the sizes at which there is a time."""
+    """Return the growth of each participant of a sweep, over the sizes at which it has a time; the floor last."""
     what = swept(races)
-    points = {size_of(race.key, what): times_of(race) for race in races}  # a size once: "all" may be another's number
-    found = []
+    points = {size_of(race.key, what): times_of(race) for race in races}  # each size once: "all" may equal a number
+    rows = []
     for name in dict.fromkeys(name for race in races for name in race.participants):  # the floor is the last
         known = {size: points[size][name] for size in sorted(points) if name in points[size]}
         if known:
             sizes, seconds = list(known), list(known.values())
             exponent = statistics.exponent(sizes, seconds) if len(known) > 1 else None
-            found.append(Growth(name, sizes, seconds, exponent))
-    return found
+            rows.append(Growth(name, sizes, seconds, exponent))
+    return rows

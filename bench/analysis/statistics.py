@@ -1,29 +1,29 @@
-"""What the samples of a race say: ratios with intervals, ranks, slowdowns, when to stop, noise, how a cost grows.
+"""From the samples of a race to ratios with intervals, ranks, slowdowns, when to stop, noise, and growth with size.
 
 race[generation][round][backend] is a time in seconds. A generation is a set of fresh processes; a round holds one
-measurement of each backend, close in time. A backend that died is absent from the rounds that it missed. No order
-matters, neither of generations, rounds nor backends.
+measurement of each backend, close in time. A backend that died is absent from the rounds that it missed. The order of
+generations, rounds and backends does not matter.
 
 Chance has two levels. Within a generation, what slows the machine slows all backends of a round, so times are compared
 within a round only, as log(seconds / seconds of the baseline); bursts that hit a single measurement remain, and the
-median of these log-ratios is what the generation says. Between generations, processes differ for as long as they live
-(memory layout, placement of threads), and no number of rounds averages that out: the highest level of repetition
+value of the generation is the median of these log-ratios. Between generations, processes differ for as long as they
+live (memory layout, placement of threads), and no number of rounds averages that out: the highest level of repetition
 counts (Kalibera and Jones, "Rigorous benchmarking in reasonable time", ISMM 2013). So the medians are the sample, their
 mean is the estimate, and Student's t over them gives the interval. Generations may differ in rounds and noise: where
-independent normal values have unequal variances, t errs to the safe side, at levels of 5 % and below (Bakirov and
-Szekely 2005; Ibragimov and Müller, "t-statistic based correlation and heterogeneity robust inference", J. Bus. Econ.
-Stat. 28, 2010).
+independent normal values have unequal variances, t is conservative, at levels of 5 % and below (Bakirov and Szekely
+2005; Ibragimov and Müller, "t-statistic based correlation and heterogeneity robust inference", J. Bus. Econ. Stat. 28,
+2010).
 
-Where two sides of one backend are compared, who started first in a generation is told apart: on a machine, for an
-hour, this process took 10 % longer than its equals, in every generation, and hid slowdowns of 5 %.
+Where two sides of one backend are compared, the effect of starting first in a generation is estimated and removed: such
+a process can be slower than an equal one for as long as it lives, which hides slowdowns of the same size.
 
-What this does not see: what favours one backend for longer than a generation; and few generations of a backend that
-comes in two kinds may all be of one kind (a fifth of its processes 3 % slower: 95 % intervals of 3 to 12 generations
-hold 86 to 92 % of the time; where both backends are so, it cancels).
+What this does not see: what favours one backend for longer than a generation; and where a backend's processes are of
+two kinds, few generations may all be of one kind (a fifth of the processes 3 % slower: 95 % intervals of 3 to 12
+generations hold 86 to 92 % of the time; where that is true of both backends, it cancels).
 
-The median was chosen by simulation, 8 rounds a generation: with normal noise the interval of Hodges and Lehmann's
-estimate is 10 % narrower, but its error is a seventh larger where 5 % of the rounds have a burst, and half as large
-again where 10 % have. tests/bench/analysis/test_statistics.py simulates what is promised here.
+The median was chosen by simulation, with 8 rounds in a generation: with normal noise the interval of the estimator of
+Hodges and Lehmann is 10 % narrower, but its error is larger by a seventh where 5 % of the rounds have a burst, and by
+half where 10 % have. tests/bench/analysis/test_statistics.py simulates what is promised here.
 """
 
 import math
@@ -42,41 +42,41 @@ Samples = Sequence[Generation]
 CONFIDENCE = 0.95
 MARGIN = 0.02  # a slowdown is more than that
 OUTLYING = 5.0  # robust standard deviations from the generation's median
-LEAST_GENERATIONS = 5  # before a race may stop for being precise
-LEAST_TO_TELL = 6  # generations, to tell what starting first does from what a backend does
+LEAST_GENERATIONS = 5  # that a race needs before it may stop because it is precise enough
+LEAST_TO_TELL = 6  # generations needed to separate the effect of starting first from the backend's
 
 
 class Interval(NamedTuple):
-    """Two ends."""
+    """A closed interval of two numbers, finite or infinite."""
 
     low: float
     high: float
 
 
 class Ratio(NamedTuple):
-    """How many times as long as its baseline a backend takes."""
+    """How many times as long as its baseline a backend takes, with an interval."""
 
     backend: str
     baseline: str
     estimate: float
-    interval: Interval | None  # None: of a single generation, which says nothing about the next
-    generations: int  # that have a round with both
+    interval: Interval | None  # None: a single generation, which gives no interval
+    generations: int  # with a round that has both
     pairs: int  # rounds with both
-    outliers: int  # of the pairs; they are part of the estimate all the same
+    outliers: int  # among the pairs; they are not left out of the estimate
 
     @property
     def separated(self) -> bool:
-        """Whether it is known which of the two is faster: the interval does not hold 1."""
+        """Whether it is known which of the two is faster: 1 is outside the interval."""
         return self.interval is not None and not self.interval.low <= 1 <= self.interval.high
 
     @property
     def half_width(self) -> float | None:
-        """From the estimate to the upper end, the farther one, as a share of the estimate: 0.03 is 3 %."""
+        """The distance from the estimate to the upper end, the farther one, relative to the estimate: 0.03 is 3 %."""
         return None if self.interval is None else self.interval.high / self.estimate - 1
 
 
 class Seconds(NamedTuple):
-    """The times of a backend by themselves. They tell how noisy the machine is; who is faster, ratios tell."""
+    """The times of a backend without a baseline. They show how noisy the machine is; compare speed by ratios."""
 
     backend: str
     typical: float  # geometric mean of the generations' medians
@@ -85,19 +85,19 @@ class Seconds(NamedTuple):
 
 
 class Exponent(NamedTuple):
-    """p where seconds grow as size^p."""
+    """The exponent p of a fit seconds = c * size^p."""
 
     estimate: float
-    interval: Interval | None  # None: two sizes, through which a line always goes
-    farthest: float  # the worst ratio of a time to the fitted one, or the other way round; at least 1
+    interval: Interval | None  # None: two sizes, which a line always fits
+    farthest: float  # the largest ratio between a time and the fitted one, either way; at least 1
 
 
 def ratios(race: Samples, baseline: str, confidence: float = CONFIDENCE, looked: bool = False) -> list[Ratio]:
-    """Every other backend against the baseline, fastest first; one that shares no round with it has no row.
+    """Return the ratio of every other backend to the baseline, fastest first; none where they share no round.
 
-    The intervals hold all together with the given confidence, however they depend on one another: each is allowed its
-    share of the error (Bonferroni). looked: whether the race might have stopped early for being precise, see
-    `precise`.
+    All intervals hold at once with the given confidence, however they depend on one another: each has its share of the
+    error (Bonferroni). looked: whether the race might have stopped early because it was precise enough, see `precise`.
+    Raises ValueError for times that are not finite and above 0.
     """
     others = [backend for backend in backends(race) if backend != baseline]
     error = error_of_each(len(others), confidence, looked)
@@ -106,12 +106,12 @@ def ratios(race: Samples, baseline: str, confidence: float = CONFIDENCE, looked:
 
 
 def ranks(race: Samples, unranked: str = "", confidence: float = CONFIDENCE, looked: bool = False) -> dict[str, int]:
-    """1 + the number of backends that are faster, by backend. Faster is only who is separated: others share a rank.
+    """Return each backend's rank: 1 + the number of backends that are faster, that is with an interval without 1.
 
-    All pairs are compared, and their intervals hold all together with the given confidence (Bonferroni). Equal ranks do
-    not mean equal speed, and need not be transitive: where a and b are not separated, nor b and c, but a is faster than
-    c, their ranks are 1, 1 and 2. After a single generation all have rank 1. unranked: who has no rank, as the floor;
-    its comparisons, which stand beside these in a table, have their share of the error all the same.
+    All pairs are compared, and their intervals hold at once with the given confidence (Bonferroni). Equal ranks do not
+    mean equal speed, and need not be transitive: where a and b are not separated, nor b and c, but a is faster than c,
+    their ranks are 1, 1 and 2. After a single generation all have rank 1. unranked: a name without a rank, such as the
+    floor; its comparisons, which are shown in the same table, take their share of the error as well.
     """
     names = backends(race)
     error = error_of_each(math.comb(len(names), 2), confidence, looked)
@@ -126,11 +126,11 @@ def ranks(race: Samples, unranked: str = "", confidence: float = CONFIDENCE, loo
 def change(
     before: Samples, after: Samples, backend: str, yardstick: str, error: float = 1 - CONFIDENCE
 ) -> Ratio | None:
-    """How many times as long a backend takes in one race as in another, both in units of what ran in both.
+    """Return how many times as long a backend takes in one race as in another, each relative to the yardstick there.
 
-    The yardstick is the same code in both, so that a machine that was slower in one of them is so on both sides. Ratio
-    of ratios; their generations' medians are two independent samples, whose variances may differ: Welch's interval
-    (Biometrika 34, 1947). None if either race has no round with both.
+    The yardstick is the same code in both races, so that a machine that was slower in one of them slowed both. This is
+    a ratio of ratios; the medians of their generations are two independent samples, whose variances may differ:
+    Welch's interval (Biometrika 34, 1947). None if either race has no round with both.
     """
     samples = [medians_of(log_ratios(race, backend, yardstick)) for race in (after, before)]
     if not all(len(sample) for sample in samples):
@@ -150,9 +150,9 @@ def change(
 
 
 def share(hits: float, of: int, confidence: float = CONFIDENCE) -> Interval:
-    """Where the probability of a hit may lie after so many hits (Clopper and Pearson, Biometrika 26, 1934).
+    """Return the interval of a probability after this many hits out of `of` (Clopper and Pearson, Biometrika 26, 1934).
 
-    Its ends are quantiles of Beta, so that hits need not be whole: a share may come from overlapping samples, of which
+    Its ends are quantiles of Beta, so that hits need not be whole: they may be counted in overlapping samples, of which
     `of` are independent.
     """
     error = (1 - confidence) / 2
@@ -161,20 +161,21 @@ def share(hits: float, of: int, confidence: float = CONFIDENCE) -> Interval:
     return Interval(float(low), float(high))
 
 
-def is_slowdown(found: Ratio, margin: float = MARGIN) -> bool:
-    """Whether the backend is slower for sure, and by more than the margin as far as is known."""
-    return found.interval is not None and found.interval.low > 1 and found.estimate > 1 + margin
+def is_slowdown(ratio: Ratio, margin: float = MARGIN) -> bool:
+    """Whether the interval is above 1, and the estimate above 1 by more than the margin, a fraction."""
+    return ratio.interval is not None and ratio.interval.low > 1 and ratio.estimate > 1 + margin
 
 
 def precise(race: Samples, baseline: str, target: float, confidence: float = CONFIDENCE) -> bool:
-    """Whether the race may stop: all ratios to the baseline are known to within `target` (0.03: 3 %).
+    """Whether the race may stop: all ratios to the baseline are known to within the fraction `target` (0.03: 3 %).
 
-    To be asked after whole generations, with all samples so far; of a backend that died, without its samples. Who stops
-    when an interval is narrow stops when it is too narrow by chance: asked after every generation from the third, 95 %
-    intervals hold 90 % of the time (Anscombe 1953; Chow and Robbins 1965, who show that this passes only with many
-    generations). So there are LEAST_GENERATIONS, and looking costs as much error as one more comparison, here and, by
-    `looked`, in what is reported then, even if the budget ended the race. That suffices however large the noise, by
-    simulation: 95.3 % at worst, for one to eight ratios of equal or unequal noise and looks until the 40th generation.
+    To be called after whole generations, with all samples so far except those of backends that died. A race that stops
+    when an interval is narrow stops when it is too narrow by chance: checked after every generation from the third,
+    95 % intervals hold 90 % of the time (Anscombe 1953; Chow and Robbins 1965 show that this vanishes only with many
+    generations). So LEAST_GENERATIONS are required, and checking costs as much error as one more comparison, here and,
+    by `looked`, in the ratios that are reported, even if the budget ended the race. Simulation shows that this suffices
+    however large the noise: 95.3 % at worst, for one to eight ratios of equal or unequal noise, checked until the 40th
+    generation.
     """
     rows = ratios(race, baseline, confidence, looked=True)
     return bool(rows) and all(
@@ -183,7 +184,7 @@ def precise(race: Samples, baseline: str, target: float, confidence: float = CON
 
 
 def seconds(race: Samples) -> list[Seconds]:
-    """The times of each backend by themselves, by name."""
+    """Return the times of each backend without a baseline, in the order of names."""
     rows = []
     for backend in backends(race):
         logs = [np.log(times[:, 0]) for times in rounds_with(race, backend)]
@@ -195,11 +196,11 @@ def seconds(race: Samples) -> list[Seconds]:
 
 
 def exponent(sizes: Sequence[float], times: Sequence[float], confidence: float = CONFIDENCE) -> Exponent:
-    """How seconds grow with a size (images, batch, hidden units, threads): least squares through their logarithms.
+    """Fit how seconds grow with a size (images, batch, hidden units, threads): least squares of their logarithms.
 
     times: one for each size, `Seconds.typical`. The interval is that of a regression's slope, t with n - 2 degrees of
-    freedom, from the distances between the points and the line, be they noise or a bend. Raises ValueError where there
-    are fewer than two sizes, or a size twice.
+    freedom, from the residuals, which may be noise or curvature. Raises ValueError for fewer than two sizes, a size
+    that occurs twice, or a number that is not finite and above 0.
     """
     x, y = np.log(positive(sizes, "sizes")), np.log(positive(times, "times"))
     if len(x) != len(y) or len(x) < 2 or len(set(sizes)) < len(x):
@@ -214,31 +215,32 @@ def exponent(sizes: Sequence[float], times: Sequence[float], confidence: float =
 
 
 def backends(race: Samples) -> list[str]:
-    """Everyone of whom there is a sample, by name."""
+    """Return the names of all backends that have a sample, sorted."""
     return sorted({backend for generation in race for one_round in generation for backend in one_round})
 
 
 def ratio(
     race: Samples, backend: str, baseline: str, error: float = 1 - CONFIDENCE, started: Sequence[str] = ()
 ) -> Ratio | None:
-    """One backend against another; None if no round has both. error: how often the interval may miss.
+    """Return the ratio of one backend to another; None if no round has both.
 
-    started: who started first in each generation, where that is to be told apart from what the backend does.
+    error: the probability that the interval misses. started: the name that started first in each generation, given
+    where the effect of starting first is to be removed.
     """
     places = [float((name == backend) - (name == baseline)) for name in started] or [0.0] * len(race)
-    told = [
+    with_places = [
         (logs, place)
         for generation, place in zip(race, places, strict=True)
         for logs in log_ratios([generation], backend, baseline)
     ]
-    if not told:
+    if not with_places:
         return None
-    rounds = [logs for logs, _ in told]
+    rounds = [logs for logs, _ in with_places]
     medians = medians_of(rounds)
     centre, interval = medians.mean(), None
     if len(medians) > 1:
-        centre, half = without_place(medians, np.array([place for _, place in told]), error)
-        with np.errstate(over="ignore"):  # two generations that differ much leave anything possible
+        centre, half = without_place(medians, np.array([place for _, place in with_places]), error)
+        with np.errstate(over="ignore"):  # two generations that differ much give an interval without bounds
             interval = Interval(float(np.exp(centre - half)), float(np.exp(centre + half)))
     pairs = sum(len(logs) for logs in rounds)
     outliers = sum(int(far.sum()) for far in outlying(rounds))
@@ -246,24 +248,24 @@ def ratio(
 
 
 def log_ratios(race: Samples, backend: str, baseline: str) -> list[Array]:
-    """log(seconds of the backend / seconds of the baseline) of each round that has both.
+    """Return log(seconds of the backend / seconds of the baseline) of each round that has both.
 
-    An array for each generation that has such rounds.
+    One array for each generation that has such rounds.
     """
     return [np.log(times[:, 0] / times[:, 1]) for times in rounds_with(race, backend, baseline)]
 
 
 def rounds_with(race: Samples, *names: str) -> list[Array]:
-    """The times of the rounds that have all of these backends, (rounds, names), for each generation with such rounds.
+    """Return the times of the rounds that have all of these backends, (rounds, names), for each generation with any.
 
-    Raises ValueError for times that are no times.
+    Raises ValueError for times that are not finite and above 0.
     """
-    found = [[[one[name] for name in names] for one in generation if one.keys() >= set(names)] for generation in race]
-    return [positive(times, " and ".join(names)) for times in found if times]
+    kept = [[[one[name] for name in names] for one in generation if one.keys() >= set(names)] for generation in race]
+    return [positive(times, " and ".join(names)) for times in kept if times]
 
 
 def positive(values: Sequence[float] | Sequence[Sequence[float]], what: str) -> Array:
-    """The values as float64. Raises ValueError unless they are finite and above 0."""
+    """Return the values as float64. Raises ValueError unless all are finite and above 0."""
     array = np.asarray(values, np.float64)
     wrong = array[~(np.isfinite(array) & (array > 0))]
     if wrong.size:
@@ -272,12 +274,12 @@ def positive(values: Sequence[float] | Sequence[Sequence[float]], what: str) -> 
 
 
 def medians_of(generations: Sequence[Array]) -> Array:
-    """What each generation says."""
+    """Return the median of each generation."""
     return np.array([np.median(values) for values in generations])
 
 
 def student(medians: Array, error: float) -> tuple[Array, Array]:
-    """Mean over the first axis and half-width of its interval: t(1 - error / 2; n - 1) s / sqrt(n), after Student.
+    """Return the mean over axis 0 and the half-width of Student's interval: t(1 - error / 2; n - 1) s / sqrt(n).
 
     Further axes are for several samples at once. Raises ValueError for a single value, which has no interval.
     """
@@ -289,12 +291,12 @@ def student(medians: Array, error: float) -> tuple[Array, Array]:
 
 
 def without_place(medians: Array, places: Array, error: float) -> tuple[Array, Array]:
-    """Mean and half-width as `student` has them, of what is left without the effect of starting first.
+    """Return mean and half-width as `student` does, after removing the effect of starting first.
 
     A process that starts first in its generation can be slower than its equals for as long as it lives. places: 1 where
     the backend started first, -1 where its baseline did, 0 where neither. Least squares of medians = mean + effect *
-    place, and Student's t with n - 2 degrees of freedom. Where all places are the same, the two cannot be told apart;
-    of few generations the degree of freedom is worth more.
+    place, and Student's t with n - 2 degrees of freedom. Where all places are the same, mean and effect cannot
+    be separated; with few generations the degree of freedom is worth more. Then the effect is not removed.
     """
     n, off = len(medians), places - places.mean()
     if n < LEAST_TO_TELL or not off.any():
@@ -306,22 +308,22 @@ def without_place(medians: Array, places: Array, error: float) -> tuple[Array, A
 
 
 def error_of_each(comparisons: int, confidence: float, looked: bool) -> float:
-    """How often each of several intervals may miss, so that all hold together with this confidence (Bonferroni)."""
+    """Return the error of each of several intervals with which all hold at once with this confidence (Bonferroni)."""
     return (1 - confidence) / (max(comparisons, 1) + looked)
 
 
 def outlying(generations: Sequence[Array]) -> list[Array]:
-    """Which values are farther than OUTLYING robust standard deviations from their generation's median."""
+    """Return masks of the values farther than OUTLYING robust standard deviations from their generation's median."""
     sd = robust_sd(generations)
     reach = np.inf if sd is None else OUTLYING * sd
     return [np.abs(values - np.median(values)) > reach for values in generations]
 
 
 def robust_sd(generations: Sequence[Array]) -> float | None:
-    """The standard deviation within generations, whatever a few outliers are; None if none has two values.
+    """Return the standard deviation within generations, insensitive to a few outliers; None if none has two values.
 
-    The median of |x_i - x_j| over all pairs of a generation, divided by what it is for N(0, 1), 0.9539 (Shamos,
-    "Geometry and statistics", 1976). It needs no centre, which three or four values would not give well.
+    It is the median of |x_i - x_j| over all pairs of a generation, divided by its value for N(0, 1), 0.9539 (Shamos,
+    "Geometry and statistics", 1976). It needs no centre, which three or four values would not estimate well.
     """
     pairs = [(values, *np.triu_indices(len(values), 1)) for values in generations]
     distances = np.concatenate([np.abs(values[i] - values[j]) for values, i, j in pairs])

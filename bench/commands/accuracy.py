@@ -27,11 +27,11 @@ from bench.workloads.recipes import QUICK, RECIPES, TARGETS, Recipe
 from command_line import choice, number, several
 
 FASTEST = "numba_sparse"
-COMPARED = ("torch", "minibatch")  # with the first of these that is available, where nobody is named: all take long
+COMPARED = ("torch", "minibatch")  # by default with the first that is available; all would take long
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+    """Add the options of the command."""
     add = parser.add_argument
     default = f"{FASTEST}, and {COMPARED[0]}, or where that is unavailable {COMPARED[1]}"
     options.add_backends(parser, "Train with these backends", default)
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train, print a table; 1 if anybody failed. Raises UserError for what cannot be."""
+    """Train and print a table; return 1 if a backend failed, else 0. Raises UserError for a target without a recipe."""
     console = Console(highlight=False)
     if arguments.list_recipes:
         for recipe in RECIPES.values():
@@ -103,14 +103,14 @@ def run(arguments: argparse.Namespace) -> int:
                     for name in names
                 }
                 train_all(console, number, jobs, arguments.seeds, journal)
-        finally:  # an interruption costs only the seed that it hits
+        finally:  # an interruption loses only the seed in progress
             failures = print_accuracy(console, journal.records, recipes)
             console.print(f"Every training: {path}", soft_wrap=True, markup=False)
     return 1 if failures else 0
 
 
 def chosen_recipes(arguments: argparse.Namespace) -> list[tuple[float, Recipe]]:
-    """Targets, each with a recipe for it. Raises UserError for a target that has none."""
+    """Return each target, a fraction, with a recipe for it. Raises UserError for a target that has none."""
     targets = [percent / 100 for percent in arguments.target or ()]
     if not targets:
         return [(TARGETS[name], RECIPES[name]) for name in arguments.recipe or QUICK]
@@ -120,7 +120,7 @@ def chosen_recipes(arguments: argparse.Namespace) -> list[tuple[float, Recipe]]:
 
 
 def recipe_for(target: float) -> Recipe:
-    """The quickest for it. Raises UserError where there is none."""
+    """Return the quickest recipe for a target. Raises UserError where there is none."""
     for name in QUICK:
         if math.isclose(TARGETS[name], target):
             return RECIPES[name]

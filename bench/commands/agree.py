@@ -1,6 +1,6 @@
-"""`python -m bench agree`: is every backend's result the reference's, within what rounding explains?
+"""`python -m bench agree`: do all backends compute what the reference computes, within what rounding explains?
 
-Prints how far each is from `naive` in float64, and how much of the tolerance that takes. Exit code 1 if one disagrees.
+Prints the error of each relative to `naive` in float64, and its share of the tolerance. Exit code 1 if one disagrees.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from command_line import number, output_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+    """Add the options of the command."""
     add = parser.add_argument
     options.add_backends(parser, "Check these backends, names or modules' dotted paths")
     add("--dtype", choices=DTYPES, help="Check in this dtype alone (default: both)")
@@ -41,9 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a table; return 1 if a backend disagrees, with the reasons, else 0.
+    """Print a table and the reason of each disagreement; return 1 if there is one, else 0.
 
-    Raises UnknownBackend or BackendUnavailable for a name that was asked for.
+    Raises UnknownBackend or BackendUnavailable for a name that was given.
     """
     for name in arguments.backend or ():
         impls.check(name)
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         cases = [case for dtype in dtypes for case in cases_of(digits.train, dtype)]
     results: list[Result] = []
     for name in arguments.backend or impls.available():
-        with console.status(f"{name} (the first time it may have to compile)"):
+        with console.status(f"{name} (it may have to compile first)"):
             results += check_isolated(name, cases, arguments.time_limit)
     if arguments.output:
         arguments.output.write_text(json.dumps(agreement_record(digits, results), indent=1) + "\n", encoding="utf-8")

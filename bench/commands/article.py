@@ -1,8 +1,8 @@
 """`python -m bench study article | grid | relu`: the article's experiments, its figures compared with ours.
 
-article: each experiment is trained with several seeds by one quick backend. In turns with it the article's own method
-(`vectorized` or `naive`, in float64) trains up to 50 epochs in all, spread over the seeds: that is where times come
-from. grid: which other settings could be the article's. relu: why ReLU lost, one factor at a time.
+article: each experiment is trained with several seeds by one quick backend. Interleaved with it, the article's own
+method (`vectorized` or `naive`, in float64) trains up to 50 epochs in all, spread over the seeds; the times are taken
+from it. grid: which other settings reproduce the article's figures. relu: why ReLU lost, one factor at a time.
 """
 
 import argparse
@@ -35,27 +35,27 @@ from impls.contract import check_images
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `study article`."""
+    """Add the options of `study article`."""
     add_experiments(parser, [row.name for row in EXPERIMENTS])
     add_training(parser)
     parser.set_defaults(grid=False, relu=False)
 
 
 def add_grid_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `study grid`."""
+    """Add the options of `study grid`."""
     add_experiments(parser, [grid.experiment for grid in GRIDS])
     add_training(parser)
     parser.set_defaults(grid=True, relu=False)
 
 
 def add_relu_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `study relu`."""
+    """Add the options of `study relu`."""
     add_training(parser)
     parser.set_defaults(grid=False, relu=True, experiment=None)
 
 
 def add_experiments(parser: argparse.ArgumentParser, names: list[str]) -> None:
-    """The option --experiment."""
+    """Add the option --experiment, one or more of these names."""
     parser.add_argument(
         "--experiment",
         type=several(str),
@@ -66,7 +66,7 @@ def add_experiments(parser: argparse.ArgumentParser, names: list[str]) -> None:
 
 
 def add_training(parser: argparse.ArgumentParser) -> None:
-    """The options of all three."""
+    """Add the options of all three studies."""
     options.add_backend(parser, "Train every seed with this backend, in float32", BACKEND)
     options.add_seeds(parser, 5)
     options.add_output(parser)
@@ -75,7 +75,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train, print tables; 1 if anybody failed. Raises UserError for what cannot be."""
+    """Train, print tables; return 1 if a backend failed, else 0. Raises UserError for other data or too many seeds."""
     console = Console(highlight=False)
     dataset = data.load(arguments.data)
     if dataset.notice and arguments.data == "auto":
@@ -100,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
                 if part.method:
                     posts[method_name(part)] = Post(part.method, *digits)
                 train_parts(console, number, part, posts, arguments.seeds, n_threads, journal)
-        finally:  # an interruption costs only the seed that it hits
+        finally:  # an interruption loses only the seed in progress
             print_article(console, races_of(journal.records))
             failures = print_failures(console, journal.records)
             console.print(f"Every training: {path}", soft_wrap=True, markup=False)

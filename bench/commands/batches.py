@@ -23,7 +23,7 @@ BACKEND = "numba_sparse"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the study."""
+    """Add the options of the study."""
     options.add_backend(parser, "Train with this backend", BACKEND)
     parser.add_argument(
         "--batch",
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train and print; 1 if the backend failed. Raises UserError for a batch without a rate."""
+    """Train and print a table; return 1 if the backend failed, else 0. Raises UserError for a batch without a rate."""
     console = Console(highlight=False)
     rates = {int(batch): entry["rate"] for batch, entry in json.loads(CHOSEN.read_text()).items()}
     batches = arguments.batch or list(rates)

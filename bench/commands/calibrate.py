@@ -1,8 +1,9 @@
 """`python -m bench calibrate`: how far can the verdicts of `compare` be trusted on this machine?
 
-A backend races against itself, and against itself with a known share of its updates done once more. Every run of
-consecutive sets of processes as long as a comparison is one comparison: how often does it report a slowdown where there
-is none, and how often does it find one of 3, 5 or 10 %? A report pools all calibrations of one machine, case and code.
+A backend races against itself, and against itself with a known fraction of its updates repeated. Every sequence of
+consecutive sets of processes, as many as a comparison takes, is one comparison: how often does it report a slowdown
+where there is none, and how often does it find one of 3, 5 or 10 %? A report pools all calibrations of one machine,
+case and code.
 """
 
 import argparse
@@ -21,13 +22,14 @@ from bench.commands import options
 from bench.experiments.calibrate import BACKEND, ROUNDS, calibration_header
 from bench.experiments.race import begin_race, expected_of, run_generations, verdict_on
 from bench.records.journal import Journal, results_file
+from bench.records.kinds import End
 from bench.records.races import races_of
 from bench.tables.calibrate import print_calibration
 from bench.timing.session import stored
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+    """Add the options of the command."""
     options.add_backend(parser, "Race this backend against itself", BACKEND)
     options.add_budget(parser, 600.0)
     options.add_generations(parser)
@@ -35,9 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Race, then print how often the verdicts were right.
+    """Race, then print how often the verdicts were right; return 1 if a side failed, else 0.
 
-    Raises UserError for options that do not go together, UnknownBackend or BackendUnavailable for a name.
+    Raises UserError for options that do not combine, UnknownBackend or BackendUnavailable for a name.
     """
     console = Console(highlight=False)
     if arguments.measure != "epoch":
@@ -53,19 +55,19 @@ def run(arguments: argparse.Namespace) -> int:
         race = begin_race(journal, 0, arguments.rounds, arguments.seed)
         expected = expected_of(setting)
         if verdict_on(console, race, arguments.backend, setting, expected) != "agrees":
-            raise UserError(f"{arguments.backend}: expected one that agrees with the reference; choose another")
+            raise UserError(f"{arguments.backend}: expected a backend that agrees with the reference; choose another")
         task = setting.task(arguments.backend, stored(setting.digits, Path(folder) / "digits"))
         race.tasks |= {name: replace(task, again=share) for name, share in extra.items()}
 
         def enough(generations: int, seconds: float) -> str | None:
             if race.failures:
-                return "somebody failed"
+                return "one side failed"
             done = generations >= arguments.generations and seconds > arguments.budget
             return f"the budget of {arguments.budget:g} s is spent" if done else None
 
         try:
-            race.tell("end", reason=run_generations(console, [race], journal, enough))
-        finally:  # an interruption costs only the generation that it hits
+            race.tell(End, reason=run_generations(console, [race], journal, enough))
+        finally:  # an interruption loses only the generation in progress
             (raced,) = races_of(journal.records)
             if len(raced.rounds()) >= arguments.generations:
                 print_calibration(console, verdicts([raced], arguments.generations), arguments.generations)

@@ -4,8 +4,8 @@ Of revisions only the backends (`impls/`) differ: the measuring code is this che
 timed interleaved, in processes of their own, for a fixed number of sets of processes, so that stopping early cannot
 mislead. Of two files, how many times as long as the floor a backend took is compared.
 
-A slowdown is an interval wholly above 1 and an estimate beyond the margin. Exit code 1: something is slower, or a
-backend of B fails or disagrees; 0: nothing of that; 2: something could not be compared.
+A slowdown is an interval wholly above 1 and an estimate beyond the margin. Exit code 1: a backend is slower, or fails
+or disagrees in B; 0: none of these; 2: something could not be compared.
 """
 
 import argparse
@@ -33,6 +33,7 @@ from bench.experiments.compare import (
 )
 from bench.experiments.race import begin_race, run_generations
 from bench.records.journal import Journal, results_file
+from bench.records.kinds import End
 from bench.records.races import races_of
 from bench.tables.compare import print_comparison, print_revisions
 from bench.timing.session import stored
@@ -40,7 +41,7 @@ from command_line import number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+    """Add the options of the command."""
     add = parser.add_argument
     add("before", metavar="A", help="Take this git revision, or results file of a race, as before")
     add("after", metavar="B", nargs="?", help="Take this one as after (default: the working tree)")
@@ -58,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compare, print a table; 1 if anything became slower, or failed. Raises UserError for what cannot be compared."""
+    """Compare and print a table; return 1 if a backend is slower or fails, else 0. Raises UserError as the parts do."""
     console = Console(highlight=False)
     if Path(arguments.before).is_file():
         if arguments.after is None:
@@ -73,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
 def compare_revisions(
     console: Console, before: revisions.Side, after: revisions.Side, arguments: argparse.Namespace
 ) -> int:
-    """Race each backend as it was against itself as it is. Raises UserError where one could not be compared."""
+    """Race each backend of one side against that of the other. Raises UserError where one could not be compared."""
     setting = options.race_setup(arguments, data.load(arguments.data))
     sides = {BEFORE: before, AFTER: after}
     names = in_both(before, after, arguments.backend)
@@ -96,7 +97,7 @@ def compare_revisions(
                 console, races, journal, lambda generations, _: enough_generations(generations, arguments.generations)
             )
             for race in races:
-                race.tell("end", reason=why)
+                race.tell(End, reason=why)
         finally:
             console.print(f"Every measurement: {path}", soft_wrap=True, markup=False)
     raced = races_of(journal.records)
@@ -108,10 +109,10 @@ def compare_revisions(
         console.print(f"[red]not compared:[/] {escape(line)}", soft_wrap=True)
     if any(name == AFTER or name.startswith(f"{AFTER}:") for name, _ in failed):
         return 1
-    told = [race for race in raced if race.rounds() and not race.left_out]
-    neither = [race for race in raced if len(race.unsupported) == len(sides)]  # it is not what either of them does
-    missing = [race for race in raced if race not in told and (arguments.backend or race not in neither)]
-    if missing or not told:
-        who = ", ".join(race.participants[AFTER].backend for race in missing or raced)
-        raise UserError(f"{who}: expected to be compared, and could not be, as said above")
+    compared = [race for race in raced if race.rounds() and not race.left_out]
+    neither = [race for race in raced if len(race.unsupported) == len(sides)]
+    missing = [race for race in raced if race not in compared and (arguments.backend or race not in neither)]
+    if missing or not compared:
+        what = ", ".join(race.participants[AFTER].backend for race in missing or raced)
+        raise UserError(f"{what}: expected to be compared on both sides, failed as shown above; repair that first")
     return int(slower)

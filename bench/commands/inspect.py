@@ -18,7 +18,7 @@ from impls.contract import check_images
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+    """Add the options of the command."""
     parser.add_argument("model", type=Path, metavar="MODEL", help="Read this network, which `train --save` wrote")
     parser.add_argument(
         "--output",
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Look at the test images, write the file, say how many are right. Raises UserError for a model that misfits."""
+    """Write the file and print the test accuracy; return 0. Raises UserError for a network of another shape."""
     network, parameters = load_network(arguments.model)
     dataset = data.load(arguments.data)
     check_images(network, dataset.test.images[:1], dataset.test.labels[:1])

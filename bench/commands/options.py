@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they describe."""
+"""Options that several commands share, and the race setup that they describe."""
 
 import argparse
 from dataclasses import replace
@@ -18,22 +18,22 @@ from command_line import number, output_file, several, whole_number
 from data import Dataset, Digits
 from impls.contract import COST_OF_OUTPUT, Activation, DType, Network, Output, check_images
 
-Arguments = argparse.ArgumentParser | argparse._ArgumentGroup  # what options can be added to
+Arguments = argparse.ArgumentParser | argparse._ArgumentGroup  # where options can be added
 
 
 def sizes(text: str) -> tuple[int, ...]:
-    """Layer sizes like "784-80-10"."""
+    """Read layer sizes like "784-80-10"."""
     try:
-        found = tuple(int(part) for part in text.split("-"))
+        layers = tuple(int(part) for part in text.split("-"))
     except ValueError:
-        found = ()
-    if len(found) < 2 or min(found) < 1:
+        layers = ()
+    if len(layers) < 2 or min(layers) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: expected layer sizes like 784-80-10")
-    return found
+    return layers
 
 
 def batch(text: str) -> int | Literal["default"] | None:
-    """Images per update; "all" for the full batch, which is None; "default" for the backend's default batch size."""
+    """Read images per update; "all" is the full batch, None; "default" the backend's default batch size."""
     if text == "default":
         return "default"
     if text == "home":
@@ -42,18 +42,18 @@ def batch(text: str) -> int | Literal["default"] | None:
 
 
 def add_threads(parser: Arguments) -> None:
-    """The option --threads, which `bench.__main__` obeys before NumPy is imported, wherever it stands."""
+    """Add the option --threads, which `bench.__main__` reads before NumPy is imported, before or after the command."""
     parser.add_argument(
         "--threads",
         type=whole_number(1),
-        default=argparse.SUPPRESS,  # of a command, so that it leaves what stands before the command
+        default=argparse.SUPPRESS,  # for a command, so that it keeps a value given before the command
         metavar="N",
         help="Use this many threads of BLAS and numba (default: all cores of this process)",
     )
 
 
 def add_data(parser: Arguments) -> None:
-    """The option --data."""
+    """Add the option --data."""
     parser.add_argument(
         "--data",
         default="auto",
@@ -64,7 +64,7 @@ def add_data(parser: Arguments) -> None:
 
 
 def add_output(parser: Arguments) -> None:
-    """The option --output of commands that keep records."""
+    """Add the option --output of commands that keep records."""
     parser.add_argument(
         "--output",
         type=records_file,
@@ -74,25 +74,25 @@ def add_output(parser: Arguments) -> None:
 
 
 def records_file(text: str) -> Path:
-    """A file for records. Until version 0.2 --output was the output layer's activation."""
+    """Read a file for records; for an activation, the error names the option --output-activation."""
     if text in get_args(Output):
         raise argparse.ArgumentTypeError(f"{text!r}: expected a file; the activation is --output-activation {text}")
     return output_file(text)
 
 
 def add_backends(parser: Arguments, what: str, default: str = "all available") -> None:
-    """The option --backend of commands that take several."""
+    """Add the option --backend of commands that take several."""
     add = parser.add_argument
     add("--backend", type=several(str), action="extend", metavar="A,B", help=f"{what} (default: {default})")
 
 
 def add_backend(parser: Arguments, what: str, default: str) -> None:
-    """The option --backend of commands that take one."""
+    """Add the option --backend of commands that take one."""
     parser.add_argument("--backend", default=default, metavar="NAME", help=f"{what} (default: %(default)s)")
 
 
 def add_seeds(parser: Arguments, default: int, more: str = "") -> None:
-    """The option --seeds."""
+    """Add the option --seeds."""
     parser.add_argument(
         "--seeds",
         type=whole_number(1),
@@ -103,7 +103,7 @@ def add_seeds(parser: Arguments, default: int, more: str = "") -> None:
 
 
 def add_budget(parser: Arguments, default: float) -> None:
-    """The option --budget."""
+    """Add the option --budget."""
     parser.add_argument(
         "--budget",
         type=number(0.001),
@@ -114,7 +114,7 @@ def add_budget(parser: Arguments, default: float) -> None:
 
 
 def add_network(parser: Arguments, sizes_default: tuple[int, ...] = MINI_BATCHES.network.sizes) -> None:
-    """The option --network."""
+    """Add the option --network."""
     text = "-".join(map(str, sizes_default))
     parser.add_argument(
         "--network", type=sizes, default=sizes_default, metavar="SIZES", help=f"Use these layer sizes (default: {text})"
@@ -122,13 +122,13 @@ def add_network(parser: Arguments, sizes_default: tuple[int, ...] = MINI_BATCHES
 
 
 def add_dtype(parser: Arguments) -> None:
-    """The option --dtype."""
+    """Add the option --dtype."""
     add = parser.add_argument
     add("--dtype", choices=get_args(DType), default="float32", help="Compute in this dtype (default: %(default)s)")
 
 
 def add_momentum(parser: Arguments) -> None:
-    """The option --momentum."""
+    """Add the option --momentum."""
     parser.add_argument(
         "--momentum",
         type=number(0, 1),
@@ -139,13 +139,13 @@ def add_momentum(parser: Arguments) -> None:
 
 
 def add_order(parser: Arguments) -> None:
-    """The option --order."""
+    """Add the option --order."""
     add = parser.add_argument
     add("--order", choices=get_args(Order), default="file", help="Take the images in this order (default: %(default)s)")
 
 
 def add_case_arguments(parser: Arguments, rounds: int | None) -> None:
-    """The options that say what is raced. rounds: of a generation; None: it depends on what is raced."""
+    """Add the options of a race. rounds: the default number per generation; None: it depends on the race."""
     add = parser.add_argument
     case = MINI_BATCHES
     add(
@@ -209,7 +209,7 @@ def add_case_arguments(parser: Arguments, rounds: int | None) -> None:
 
 
 def add_generations(parser: Arguments) -> None:
-    """The option --generations: how much is measured for one comparison."""
+    """Add the option --generations, the length of one comparison."""
     parser.add_argument(
         "--generations",
         type=whole_number(2),
@@ -220,11 +220,11 @@ def add_generations(parser: Arguments) -> None:
 
 
 def race_setup(arguments: argparse.Namespace, dataset: Dataset) -> RaceSetup:
-    """What the options describe. Raises UserError or ContractError where they do not go together."""
+    """Return the race that the options describe. Raises UserError or ContractError where they do not combine."""
     if arguments.batch == "default":
         raise UserError("--batch default: expected a number of images, or all, as all backends race on the same plan")
     n_threads = arguments.threads or threads.cores()
-    threads.request(n_threads, {})  # refused if it is beyond this machine
+    threads.request(n_threads, {})  # raises UserError for more threads than cores
     network = Network(
         arguments.network, arguments.hidden, arguments.output_activation, COST_OF_OUTPUT[arguments.output_activation]
     )
@@ -236,7 +236,7 @@ def race_setup(arguments: argparse.Namespace, dataset: Dataset) -> RaceSetup:
         MINI_BATCHES,
         name=name,
         batch=arguments.batch,
-        learning_rate=0.1,  # of no consequence for the time, and small, so that agreement can be told for any network
+        learning_rate=0.1,  # does not affect times; small, so that agreement can be checked for any network
         network=network,
         dtype=arguments.dtype,
         order=arguments.order,
@@ -249,35 +249,35 @@ def race_setup(arguments: argparse.Namespace, dataset: Dataset) -> RaceSetup:
     images = np.maximum(split.images[:n], 1) if arguments.nonzero_pixels else split.images[:n]
     digits = Digits(images, split.labels[:n])
     check_images(network, digits.images, digits.labels)
-    if arguments.measure == "outputs" and case.batch is not None:  # which have no updates
+    if arguments.measure == "outputs" and case.batch is not None:  # outputs have no updates
         case = replace(case, batch=min(case.batch, n))
     return RaceSetup(case, arguments.measure, dataset, digits, n_threads)
 
 
 class Sweep(NamedTuple):
-    """What grows, and its values."""
+    """The name of what grows, and its values; None is the full batch."""
 
     name: str
     values: list[int | None]
 
 
 def sweep(text: str) -> Sweep:
-    """One option's several values, like "batch=32,128,all"."""
+    """Read the values of a sweep, like "batch=32,128,all"."""
     name, _, values = text.partition("=")
     if name not in SWEPT or not values:
         raise argparse.ArgumentTypeError(f"{text!r}: expected {'=…, '.join(SWEPT)}=…, such as batch=32,128,1000")
     one = whole_number(1)
-    found = [None if name == "batch" and value == "all" else one(value) for value in values.split(",")]
-    if len(set(found)) < max(2, len(found)):
+    points = [None if name == "batch" and value == "all" else one(value) for value in values.split(",")]
+    if len(set(points)) < max(2, len(points)):
         raise argparse.ArgumentTypeError(f"{text!r}: expected at least two values, each once")
-    return Sweep(name, found)
+    return Sweep(name, points)
 
 
 SWEPT = ("batch", "hidden", "images", "threads")
 
 
 def sweep_points(arguments: argparse.Namespace) -> list[argparse.Namespace]:
-    """The options for each value of the sweep; as they are, if there is none."""
+    """Return the options for each value of the sweep; unchanged where there is no sweep."""
     if arguments.sweep is None:
         return [arguments]
     name, values = arguments.sweep

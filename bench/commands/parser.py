@@ -1,4 +1,4 @@
-"""The commands of `python -m bench`: what there is, in the order in which one needs them."""
+"""The commands of `python -m bench`, in groups, in the order in which they are usually needed."""
 
 import argparse
 import logging
@@ -110,7 +110,7 @@ ABOUT_STUDIES = "Fixed experiments that answer the article's questions."
 
 
 def make_parser() -> Parser:
-    """The command line. Without a command it is the pipeline."""
+    """Return the parser of the command line. Without a command, the pipeline runs."""
     studies = Command("study", f"Answer a question: {', '.join(s.name for s in STUDIES)}", add_studies, no_study, None)
     groups = {**GROUPS, "study": (studies,)}
     parser = Parser(
@@ -129,7 +129,7 @@ def make_parser() -> Parser:
 
 
 def listed(groups: dict[str, tuple[Command, ...]]) -> str:
-    """The commands by group, a line each, and what exit codes mean."""
+    """Return the commands by group, one line each, and the meaning of exit codes."""
     lines: list[str] = []
     for name, group in groups.items():
         lines += [f"{name}:", *(f"  {command.name:11}{command.summary}" for command in group), ""]
@@ -137,7 +137,7 @@ def listed(groups: dict[str, tuple[Command, ...]]) -> str:
         [
             *lines,
             "`python -m bench COMMAND --help` explains a command. Exit codes: 0; 1: it found something (a slowdown, a",
-            "disagreement, a backend that failed); 2: it could not (usage, bad input, something missing).",
+            "disagreement, a backend that failed); 2: it could not run (usage, bad input, something missing).",
         ]
     )
 
@@ -151,7 +151,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", command
 
 
 def add_studies(parser: argparse.ArgumentParser) -> None:
-    """The studies, as commands of `study`."""
+    """Add the studies, as commands of `study`."""
     parser.description = ABOUT_STUDIES
     parser.epilog = listed({"studies": STUDIES})
     parser.usage = "python -m bench study NAME [options]"
@@ -161,12 +161,12 @@ def add_studies(parser: argparse.ArgumentParser) -> None:
 
 
 def no_study(_: argparse.Namespace) -> int:
-    """Never called: argparse asks for the study's name before."""
+    """Never called, because argparse requires the name of a study."""
     raise AssertionError("a study has a name")
 
 
 def run(arguments: list[str]) -> int:
-    """Run what the arguments say; returns the exit code. Raises UserError for everything a user can put right."""
+    """Run the command of these arguments and return its exit code. Raises UserError for what a user can correct."""
     parsed = make_parser().parse_args(arguments)
     logging.basicConfig(format="%(message)s")
     data.logger.setLevel(logging.INFO)

@@ -17,14 +17,15 @@ import impls
 from bench.commands import options
 from bench.experiments.peers import FIXED, PEERS, WAYS, budget_spent, installed_peers
 from bench.experiments.race import admit, header_of_race, run_generations
-from bench.records.journal import Journal, Record, results_file
+from bench.records.journal import Journal, results_file
+from bench.records.kinds import End
 from bench.records.races import races_of
 from bench.tables.peers import print_peers
 from command_line import several, whole_number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the study."""
+    """Add the options of the study."""
     add = parser.add_argument
     options.add_backends(parser, "Compare with these backends", ", ".join(PEERS))
     add(
@@ -64,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check, race, print a table; 1 if anybody was left out for a fault. Raises UserError for what cannot be."""
+    """Check, race and print a table; return 1 if a backend failed or disagreed, else 0. Raises as `bench race` does."""
     console = Console(highlight=False)
     dataset = data.load(arguments.data)
     given = vars(arguments) | FIXED
@@ -80,11 +81,10 @@ def run(arguments: argparse.Namespace) -> int:
     ]
     for name in names:
         impls.check(name)
-    headers: list[Record] = [
-        header_of_race(setting, number, arguments.baseline, names)
-        | {"purpose": "peers", "about": {"way": point.way, "zeros": float(np.mean(setting.digits.images == 0))}}
-        for number, (point, setting) in enumerate(zip(points, settings, strict=True))
-    ]
+    headers = []
+    for number, (point, setting) in enumerate(zip(points, settings, strict=True)):
+        about = {"way": point.way, "zeros": float(np.mean(setting.digits.images == 0))}
+        headers.append(header_of_race(setting, number, arguments.baseline, names, "peers", about=about))
     path = results_file(arguments.output, "peers")
     with tempfile.TemporaryDirectory() as folder, Journal(path, headers) as journal:
         try:
@@ -94,8 +94,8 @@ def run(arguments: argparse.Namespace) -> int:
             ]
             why = run_generations(console, races, journal, lambda *so_far: budget_spent(arguments, *so_far))
             for one in races:
-                one.tell("end", reason=why)
-        finally:  # an interruption costs only the generation that it hits
+                one.tell(End, reason=why)
+        finally:  # an interruption loses only the generation in progress
             print_peers(console, races_of(journal.records))
             console.print(f"Every measurement: {path}", soft_wrap=True, markup=False)
     return 1 if any(one.left_out for one in races_of(journal.records)) else 0

@@ -1,4 +1,4 @@
-"""`python -m bench`: the data, agreement, the benchmarks, the report."""
+"""`python -m bench`: get the data, check agreement, run the benchmarks, draw the report."""
 
 import argparse
 import os
@@ -33,12 +33,12 @@ ROW = "{:14} {:12} {:>9} {:>15} {:>12} {:>6} {:>5}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the pipeline."""
+    """Add the options of the pipeline."""
     options.add_threads(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Everything in turn. A backend that disagrees is left out, and the exit code is 1 at the end."""
+    """Run the four steps; return 1 if a backend disagrees, which is left out, or a step fails, else 0."""
     console = Console(highlight=False)
     console.rule("1 of 4: data")
     digits = get_digits(console)
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def get_digits(console: Console) -> Dataset:
-    """MNIST where it is or can be had, else the built-in digits, and say which."""
+    """Return MNIST where it is present or can be downloaded, else the built-in digits; print which."""
     if not os.environ.get(data.VARIABLE):
         try:
             data.fetch()
@@ -71,22 +71,22 @@ def get_digits(console: Console) -> Dataset:
 
 
 def first_table(console: Console, digits: Dataset) -> list[str]:
-    """Check each available backend, then time it at home, a row as soon as it is known; return who disagrees."""
+    """Check each available backend and time it at its default batch size, row by row; return those that disagree."""
     problems = [problem_of(case, digits.train) for case in CASES]
     cases = [(problem, reference(problem)) for problem in problems]
     console.print(f"{CASES[0].network}, {CASES[0].dtype}")
-    console.print(ROW.format("backend", "at home with", "a round", "accuracy check", "times naive", "error", "share"))
+    console.print(ROW.format("backend", "default", "epoch", "test outputs", "times naive", "error", "share"))
     disagreeing = []
     seconds_of_reference = None
     for name in impls.available():
-        with console.status(f"{name} (the first time it may have to compile)"):
+        with console.status(f"{name} (it may have to compile first)"):
             results = check_isolated(name, cases)
             failures = [result.failure for result in results if result.failure]
-            denials = lacks(results, "train", "outputs")
-            if failures or denials:
+            unsupported = lacks(results, "train", "outputs")
+            if failures or unsupported:
                 disagreeing += [name] if failures else []
                 what = "[red]disagrees[/] and is" if failures else "is"
-                console.print(f"{name} {what} left out:", escape((failures + denials)[0]))
+                console.print(f"{name} {what} left out:", escape((failures + unsupported)[0]))
                 continue
             backend = impls.load(name)
             seconds = seconds_of_epoch(backend, digits.train)
@@ -108,7 +108,7 @@ def first_table(console: Console, digits: Dataset) -> list[str]:
 
 
 def seconds_of_epoch(backend: Backend, train: Digits) -> float:
-    """A round of training at home, scaled where it is sampled."""
+    """Return the seconds of an epoch at the default batch size, scaled where fewer images are timed; a median."""
     case = home(backend)
     n = sampled(backend.NAME, len(train.labels), case.batch)
     split = prepare(backend, case.network, Digits(train.images[:n], train.labels[:n]), case.dtype)
@@ -123,7 +123,7 @@ def seconds_of_epoch(backend: Backend, train: Digits) -> float:
 
 
 def seconds_of_outputs(backend: Backend, test: Digits) -> float:
-    """The outputs of all test images."""
+    """Return the seconds that the outputs of all test images take; a median."""
     case = home(backend)
     split = prepare(backend, case.network, test, case.dtype)
     parameters = case.parameters()
@@ -136,7 +136,7 @@ def seconds_of_outputs(backend: Backend, test: Digits) -> float:
 
 
 def run_benchmarks(console: Console) -> bool:
-    """Run `pytest --benchmark-only` with a progress bar, into the newest results file; return whether all passed.
+    """Run `pytest --benchmark-only` with a progress bar, into a new results file; return whether all passed.
 
     Raises UserError if there are no results.
     """
@@ -167,14 +167,14 @@ def run_benchmarks(console: Console) -> bool:
                     progress.update(task, advance=1, description=done[1])
                 elif line.startswith(("FAILED", "ERROR", "SKIPPED")):
                     console.print(line.rstrip(), markup=False)
-        except BaseException:  # also an interruption: the benchmarks do not go on alone
+        except BaseException:  # also an interruption: the benchmarks must not continue without this process
             process.terminate()
             raise
     if not partial.exists() or not partial.stat().st_size:
-        raise UserError(f"the benchmarks ended without results; {log} says why")
+        raise UserError(f"{partial}: expected results of the benchmarks, found none; the reason is in {log}")
     partial.replace(results)
     if process.returncode == 0:
         log.unlink()
     else:
-        console.print(f"Some benchmarks failed; {log} has everything they printed.")
+        console.print(f"Some benchmarks failed; {log} has their full output.")
     return process.returncode == 0

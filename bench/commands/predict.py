@@ -14,13 +14,13 @@ from bench.commands import options
 from bench.training.saved import load_network
 from impls.contract import check_images, dtype_of
 
-SIDE = 28  # pixels of an MNIST image
+SIDE = 28  # pixels, of an MNIST image
 BOX = 20  # pixels of the longer side of the digit in it
-INK = 64  # of 255: from here on a pixel belongs to the digit
+INK = 64  # of 255: a pixel of at least this belongs to the digit
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+    """Add the options of the command."""
     add = parser.add_argument
     add("model", type=Path, metavar="MODEL", help="Read this network, which `train --save` wrote")
     add("picture", type=Path, metavar="PICTURE", help="Read this picture: PNG, JPEG, ...")
@@ -29,13 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the answer, its confidence and all outputs; returns the exit code."""
+    """Print the predicted digit, its confidence and all outputs; return 0. Raises UserError as the parts do."""
     backend = impls.load(arguments.backend)
     network, parameters = load_network(arguments.model)
     image = as_mnist(read_grey(arguments.picture), arguments.picture).reshape(1, -1)
     check_images(network, image, None)
     prepared = backend.prepare(network, image, None, dtype_of(parameters))
-    with np.errstate(over="ignore", invalid="ignore"):  # told by what comes of it
+    with np.errstate(over="ignore", invalid="ignore"):  # checked in the outputs instead
         output = backend.outputs(network, parameters, prepared)[0]
     wrong = output[~np.isfinite(output)]
     if wrong.size:
@@ -51,16 +51,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def read_grey(path: Path) -> NDArray[np.uint8]:
-    """The picture's brightness, (rows, columns); transparent parts count as white paper.
+    """Return the picture's brightness, (rows, columns); transparent parts count as white.
 
-    Raises UserError for a file that is absent or no picture, or one with more pixels than Pillow takes for honest.
+    Raises UserError for a file that is absent or no picture, or has more pixels than Pillow accepts.
     """
     from PIL import Image, UnidentifiedImageError
 
-    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what it logs of damaged files is told in one line
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # damaged files are reported in one line instead
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what is odd in a file that can be read all the same
+            warnings.simplefilter("ignore")  # oddities of a file that can be read nevertheless
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as picture:
                 coloured = picture.convert("RGBA")
@@ -71,17 +71,17 @@ def read_grey(path: Path) -> NDArray[np.uint8]:
         raise UserError(f"{path}: expected a picture of at most {most}, found a larger one; make it smaller") from None
     except UnidentifiedImageError:
         raise UserError(f"{path}: expected a picture, such as PNG or JPEG, found another kind of file") from None
-    except Exception as error:  # a damaged file leads Pillow's readers to many kinds
+    except Exception as error:  # Pillow's readers raise many kinds for damaged files
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise UserError(f"{path}: cannot be read ({reason}); expected a picture") from None
 
 
 def as_mnist(grey: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
-    """The digit as MNIST has it: bright on 0, its box scaled to 20 pixels, its centre of mass in the middle of 28 x 28.
+    """Return the digit as in MNIST, (28, 28): bright on 0, its box 20 pixels, its centre of mass in the middle.
 
-    That is what LeCun, Cortes and Burges did to NIST's digits (http://yann.lecun.com/exdb/mnist/). Ink is what differs
-    from the border's brightness. A picture that is 28 x 28 and dark at the border already is taken as it is.
-    Raises UserError for a picture without ink.
+    That is how LeCun, Cortes and Burges prepared NIST's digits (http://yann.lecun.com/exdb/mnist/). Ink is what differs
+    from the border's brightness. A picture that is 28 x 28 and dark at the border is returned unchanged. path: for
+    messages. Raises UserError for a picture without ink.
     """
     from PIL import Image
 

@@ -24,13 +24,14 @@ from bench.experiments.race import (
     run_generations,
 )
 from bench.records.journal import Journal, results_file
+from bench.records.kinds import End
 from bench.records.races import races_of
 from bench.tables.race import print_races
 from command_line import number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+    """Add the options of the command."""
     add = parser.add_argument
     options.add_backends(parser, "Race these backends")
     add(
@@ -62,9 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check, race, print a table; 1 if anybody was left out for a fault, else 0.
+    """Check, race and print a table; return 1 if a backend failed or disagreed, else 0.
 
-    Raises UserError for options that do not go together, UnknownBackend or BackendUnavailable for a name.
+    Raises UserError for options that do not combine, UnknownBackend or BackendUnavailable for a name.
     """
     console = Console(highlight=False)
     dataset = data.load(arguments.data)
@@ -74,14 +75,15 @@ def run(arguments: argparse.Namespace) -> int:
         impls.check(name)
     sweep = arguments.sweep.name if arguments.sweep else None
     headers = [
-        header_of_race(setting, number, arguments.baseline, names, sweep) for number, setting in enumerate(settings)
+        header_of_race(setting, number, arguments.baseline, names, sweep=sweep)
+        for number, setting in enumerate(settings)
     ]
     check_sweep(headers)
     path = results_file(arguments.output, "race")
     with tempfile.TemporaryDirectory() as folder, Journal(path, headers) as journal:
         if journal.next_generation:
             done = sum(generations_of(journal, number) for number in range(len(headers)))
-            console.print(f"going on after {done} generations in {path}", soft_wrap=True, markup=False)
+            console.print(f"continuing after {done} generations in {path}", soft_wrap=True, markup=False)
         try:
             races = [
                 admit(console, arguments, number, setting, names, journal, Path(folder))
@@ -89,8 +91,8 @@ def run(arguments: argparse.Namespace) -> int:
             ]
             why = run_generations(console, races, journal, lambda *so_far: enough_of_race(arguments, journal, *so_far))
             for race in races:
-                race.tell("end", reason=why)
-        finally:  # an interruption costs only the generation that it hits
+                race.tell(End, reason=why)
+        finally:  # an interruption loses only the generation in progress
             print_races(console, journal.records)
             console.print(f"Every measurement: {path}", soft_wrap=True, markup=False)
     return 1 if any(race.left_out for race in races_of(journal.records)) else 0

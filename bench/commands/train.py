@@ -1,4 +1,4 @@
-"""`python -m bench train`: one training, printed in the order in which the article's program printed it."""
+"""`python -m bench train`: train once, with output in the order of the article's program."""
 
 import argparse
 import json
@@ -46,7 +46,7 @@ NEW: dict[str, Any] = {
 
 
 class Course(NamedTuple):
-    """How a training went; the seconds so far and the cost are those before the first round and after each."""
+    """The course of a training: its last epoch, and seconds so far and cost before the first epoch and after each."""
 
     last: Epoch
     seconds: list[Elapsed]
@@ -54,7 +54,7 @@ class Course(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+    """Add the options of the command."""
     options.add_backend(parser, f"Train with this backend, of {', '.join(impls.names())}", "vectorized")
     add_network(parser)
     add_training(parser)
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_network(parser: argparse.ArgumentParser) -> None:
-    """The options that --load stands for; their defaults are in NEW, so that it is known which were given."""
+    """Add the options that --load replaces; their defaults are in NEW, so that it is known which were given."""
     add = parser.add_argument_group("a new network, or --load FILE, which brings all of this with it").add_argument
     add(
         "--network",
@@ -90,7 +90,7 @@ def add_network(parser: argparse.ArgumentParser) -> None:
 
 
 def add_training(parser: argparse.ArgumentParser) -> None:
-    """The options that say how it is trained."""
+    """Add the options of the training."""
     add = parser.add_argument
     add(
         "--batch",
@@ -133,7 +133,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
 
 
 def add_files(parser: argparse.ArgumentParser) -> None:
-    """The files that are read and written."""
+    """Add the options of files that are read and written."""
     add = parser.add_argument
     add("--load", type=Path, metavar="FILE", help="Start from this network (default: a new one)")
     add("--save", type=output_file, metavar="FILE", help="Write the trained network to this .npz file (default: none)")
@@ -146,7 +146,7 @@ def add_files(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train as asked; returns the exit code. Raises UserError, ContractError or DataError for what cannot be."""
+    """Train as the options say; return 0. Raises UserError, ContractError or DataError for bad options or files."""
     if arguments.save and arguments.output and arguments.save.resolve() == arguments.output.resolve():
         raise UserError(f"{arguments.save}: expected two files for --save and --output, found one; give another name")
     backend = impls.load(arguments.backend)
@@ -161,13 +161,13 @@ def run(arguments: argparse.Namespace) -> int:
         "training": prepare(backend, network, train, arguments.dtype),
         "test": prepare(backend, network, dataset.test, arguments.dtype),
     }
-    # A training that diverges overflows; that is told by its cost, not by warnings on the way there.
+    # A training that diverges overflows; its cost shows that, so warnings are not needed.
     with np.errstate(over="ignore", invalid="ignore"):
         print_first_output(backend, network, parameters, train)
         before = print_quality("after initialisation", backend, network, parameters, splits)
         course = train_with_progress(backend, network, parameters, splits["training"], plans, arguments.epochs)
         state, elapsed = course.last.state, course.last.elapsed
-        after = print_quality(f"after {course.last.number} rounds", backend, network, state.parameters, splits)
+        after = print_quality(f"after {course.last.number} epochs", backend, network, state.parameters, splits)
     print(
         f"Training took {elapsed.wall:.3f} s wall, {elapsed.user:.3f} s user, "
         f"{elapsed.system:.3f} s system; preparing the images {splits['training'].elapsed.wall:.3f} s."
@@ -184,7 +184,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def starting_point(arguments: argparse.Namespace) -> tuple[Network, Parameters]:
-    """The network and its first parameters: new ones, or those in a file."""
+    """Return the network and its initial parameters, new or from a file. Raises UserError where both are asked for."""
     new = {name: value for name in NEW if (value := getattr(arguments, name)) is not None}
     if arguments.load:
         if new:
@@ -202,7 +202,7 @@ def starting_point(arguments: argparse.Namespace) -> tuple[Network, Parameters]:
 
 
 def training_images(arguments: argparse.Namespace, backend: Backend, network: Network, dataset: Dataset) -> Digits:
-    """The images to train on. Raises UserError or ContractError where backend, network and digits do not fit."""
+    """Return the images to train on. Raises UserError or ContractError where backend, network and digits do not fit."""
     why_not = backend.unsupported("train", network, arguments.dtype)
     if why_not is not None:
         raise UserError(f"backend {backend.NAME!r} cannot train {network} in {arguments.dtype}: {why_not}")
@@ -216,11 +216,11 @@ def training_images(arguments: argparse.Namespace, backend: Backend, network: Ne
 
 
 def make_plans(arguments: argparse.Namespace, backend: Backend, n_images: int) -> Iterator[Plan]:
-    """One plan a round, as the options say."""
-    home = backend.BATCH_SIZE if backend.BATCH_SIZE is None else min(backend.BATCH_SIZE, n_images)
+    """Yield one plan per epoch, as the options say."""
+    default = backend.BATCH_SIZE if backend.BATCH_SIZE is None else min(backend.BATCH_SIZE, n_images)
     return plans_by_epoch(
         n_images,
-        home if arguments.batch == "default" else arguments.batch,
+        default if arguments.batch == "default" else arguments.batch,
         arguments.epochs,
         arguments.order,
         arguments.learning_rate,
@@ -231,7 +231,7 @@ def make_plans(arguments: argparse.Namespace, backend: Backend, n_images: int) -
 
 
 def print_first_output(backend: Backend, network: Network, parameters: Parameters, train: Digits) -> None:
-    """The output vector of the first training image, what it would mean, and what it should."""
+    """Print the output vector of the first training image, the predicted digit and the label."""
     prepared = backend.prepare(network, train.images[:1], None, dtype_of(parameters))
     output: Array = backend.outputs(network, parameters, prepared)[0]
     print(f"Output for the first training image: {np.array2string(output, precision=4, suppress_small=True)}")
@@ -242,7 +242,7 @@ def print_first_output(backend: Backend, network: Network, parameters: Parameter
 def print_quality(
     when: str, backend: Backend, network: Network, parameters: Parameters, splits: dict[str, Split]
 ) -> dict[str, Quality]:
-    """Per cent correct of both splits."""
+    """Print the accuracy on both splits, and return their qualities by name."""
     qualities = {name: evaluate(backend, network, parameters, split) for name, split in splits.items()}
     shares = ", ".join(
         f"{quality.accuracy:.2%} of the {len(splits[name].labels):,} {name} images"
@@ -255,20 +255,20 @@ def print_quality(
 def train_with_progress(
     backend: Backend, network: Network, parameters: Parameters, train: Split, plans: Iterable[Plan], n_epochs: int
 ) -> Course:
-    """Train, with a bar and the cost over the training images after each round; stop where it is not finite."""
+    """Train, with a bar and the cost over the training images after each epoch; stop where it is not finite."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     seconds: list[Elapsed] = []
     costs: list[float] = []
-    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("rounds,"), TimeRemainingColumn())
+    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("epochs,"), TimeRemainingColumn())
     with Progress(*columns, console=Console(), transient=True) as progress:
         task = progress.add_task("training", total=n_epochs)
         for point in train_epochs(backend, network, parameters, train, plans):
             progress.update(task, completed=point.number)
             seconds.append(point.elapsed)
             costs.append(evaluate(backend, network, point.state.parameters, train).cost)
-            label = "Cost at the start" if point.number == 0 else f"Cost after round {point.number}"
+            label = "Cost at the start" if point.number == 0 else f"Cost after epoch {point.number}"
             progress.console.print(f"{label}: {costs[-1]:.6g}", highlight=False)
             if not math.isfinite(costs[-1]):
                 break
@@ -276,7 +276,7 @@ def train_with_progress(
 
 
 def why_diverged(course: Course, learning_rate: float) -> str:
-    """What became of the cost, and what to try."""
+    """Return the message for a training that diverged, with the remedy."""
     number = course.last.number
     remedy = (
         f"try a learning rate below {learning_rate:g}, or other initial weights"
@@ -284,7 +284,7 @@ def why_diverged(course: Course, learning_rate: float) -> str:
         else "choose smaller weights or a smaller pixel scale"
     )
     return (
-        f"the cost became {course.costs[-1]} in round {number}, expected a finite number: "
+        f"the cost became {course.costs[-1]} in epoch {number}, expected a finite number: "
         f"the training diverged; {remedy}"
     )
 
@@ -296,7 +296,10 @@ def write_json(
     course: Course,
     qualities: dict[str, dict[str, Quality]],
 ) -> None:
-    """Everything about the run in one file; costs that are not finite become null, as JSON has no word for them."""
+    """Write everything about the run to the file of --output; costs that are not finite become null.
+
+    Raises UserError if the file cannot be written.
+    """
     from bench.records import environment
 
     content: dict[str, Any] = {

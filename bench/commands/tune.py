@@ -24,7 +24,7 @@ from impls.initialisation import INITIALISATIONS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+    """Add the options of the command."""
     add = parser.add_argument
     options.add_backend(parser, "Train with this backend", BACKEND)
     add(
@@ -82,14 +82,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=options.records_file,
         metavar="FILE",
-        help="Write a line a training to this file, and do not repeat what is in it (default: none)",
+        help="Write one line per training to this file, and do not repeat those in it (default: none)",
     )
     options.add_data(parser)
     options.add_threads(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Try them all and print the best. Raises UserError where there are too few images."""
+    """Try all recipes, or choose learning rates, and print the best; return 0. Raises UserError for too few images."""
     console = Console(highlight=False)
     backend = impls.load(arguments.backend)
     if arguments.rates_by_batch:
@@ -104,12 +104,12 @@ def run(arguments: argparse.Namespace) -> int:
         console.print(dataset.notice)
     target = None if arguments.target is None else arguments.target / 100
     recipes = recipe_grid(arguments)
-    found = Search(backend, dataset.train, recipes[0], arguments.output)
+    search = Search(backend, dataset.train, recipes[0], arguments.output)
     try:
         with console.status("") as status:
             for number, recipe in enumerate(recipes, start=1):
                 status.update(f"{number} of {len(recipes)}: {recipe}")
-                found.attempt(recipe, arguments.seeds, target)
+                search.attempt(recipe, arguments.seeds, target)
     finally:
-        print_tuning(console, found.trained, recipes, arguments.seeds, target)
+        print_tuning(console, search.trained, recipes, arguments.seeds, target)
     return 0

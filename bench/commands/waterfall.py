@@ -17,7 +17,7 @@ from command_line import whole_number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the study."""
+    """Add the options of the study."""
     options.add_seeds(parser, LEAST_SEEDS, " by the recipe")
     parser.add_argument(
         "--slow-seeds",
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train and print; 1 if anybody failed."""
+    """Train and print a table; return 1 if a backend failed, else 0."""
     console = Console(highlight=False)
     return train_steps(
         console,

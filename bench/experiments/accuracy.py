@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -23,11 +23,13 @@ import impls
 from bench import UserError
 from bench.analysis.accuracy import MethodResult, method_results
 from bench.experiments.race import begin_race
-from bench.records import environment, fingerprint
-from bench.records.journal import Journal, Record, race_opening, results_file
+from bench.records.journal import Journal, results_file
+from bench.records.kinds import Race, header
 from bench.records.races import races_of
+from bench.records.trainings import DrawnCurve, Trainer, Training
 from bench.timing import threads
 from bench.timing.process import Child
+from bench.timing.records import Failure, Generation
 from bench.timing.session import Participant, Session, ask, attempt, stored
 from bench.training.worker import Job, serve
 from bench.workloads.recipes import ARTICLE, RECIPES, TARGETS, Recipe
@@ -67,25 +69,20 @@ def training_header(
     n_threads: int,
     baseline: str | None = None,
     purpose: str = "accuracy",
-) -> Record:
+    until: bool = False,
+) -> Race:
     """What is known before the trainings for one target. entrants: backends by entrant."""
-    sources = {name: fingerprint.source_of(backend) for name, backend in participants.items()}
-    described = environment.describe()
     case = recipe.described() | {"plan": str(recipe), "dtype": dtype}
     n = len(dataset.train.labels)
-    key = fingerprint.key(case, "training", n, n_threads, sources, dataset.sha256, described)
-    baseline = baseline or next(iter(participants))
-    opening = race_opening(dataset, number, purpose, baseline, participants, key, described)
-    return opening | {"target": target, "recipe": recipe.name}
+    others: dict[str, Any] = {"baseline": baseline, "target": target, "recipe": recipe.name, "until": until}
+    return header(dataset, number, purpose, participants, case, "training", n, n_threads, **others)
 
 
 def train_all(console: Console, number: int, jobs: dict[str, Job], seeds: int, journal: Journal) -> None:
     """Every backend with every seed that is not there yet, in turns; then curves of each."""
     race = begin_race(journal, number, rounds=1, seed=0)
     race.time_limit = TRAINING_TIME_LIMIT
-    there = {
-        entry["generation"] for entry in journal.records if entry["kind"] == "generation" and entry["race"] == number
-    }
+    there = {one.generation for one in journal.of(Generation, number)}
     missing = [seed for seed in range(seeds) if seed not in there]
     if not missing:
         return
@@ -103,7 +100,7 @@ def train_all(console: Console, number: int, jobs: dict[str, Job], seeds: int, j
             before = time.monotonic()
             for index in rng.permutation(len(participants)):
                 attempt(race, seed, train, participants[index], seed)
-            race.tell("generation", generation=seed, seconds=time.monotonic() - before)
+            race.tell(Generation, generation=seed, seconds=time.monotonic() - before)
         if 0 in missing and not any(job.until for job in jobs.values()):  # which tell theirs
             for participant in participants:
                 attempt(race, None, draw, participant)
@@ -112,19 +109,19 @@ def train_all(console: Console, number: int, jobs: dict[str, Job], seeds: int, j
 def begin(race: Session, participant: Participant, job: Job) -> None:
     """Import, prepare, and train for the first time."""
     ask(race, participant, "import", job)
-    race.tell("trainer", participant=participant.name, **ask(race, participant, "load"))
+    race.tell(Trainer, participant=participant.name, **ask(race, participant, "load"))
 
 
 def train(race: Session, participant: Participant, seed: int) -> None:
     """One training."""
-    race.tell("training", generation=seed, participant=participant.name, **ask(race, participant, "train", seed))
+    race.tell(Training, generation=seed, participant=participant.name, **ask(race, participant, "train", seed))
 
 
 def draw(race: Session, participant: Participant) -> None:
     """How accuracy and cost change in the trainings of some seeds; of one where they take long."""
     for seed in range(CURVES):
         curve = ask(race, participant, "curve", seed)
-        race.tell("curve", participant=participant.name, seed=seed, **curve)
+        race.tell(DrawnCurve, participant=participant.name, seed=seed, **curve)
         if curve["seconds"][-1] > LONG:
             return
 
@@ -166,8 +163,8 @@ def train_steps(
             {step.name: step.backend},
             n_threads,
             purpose=purpose,
+            until=step.until,
         )
-        | {"until": step.until}
         for number, step in enumerate(steps)
     ]
     path = results_file(arguments.results, purpose)
@@ -183,9 +180,7 @@ def train_steps(
                 train_all(console, number, {step.name: job}, step.seeds, journal)
         finally:  # an interruption costs only the training that it hits; the same command goes on
             show(method_results(races_of(journal.records)))
-            failed = [
-                f"{entry['participant']}: {entry['reason']}" for entry in journal.records if entry["kind"] == "failure"
-            ]
+            failed = [f"{one.participant}: {one.reason}" for one in journal.of(Failure)]
             for line in failed:
                 console.print(f"[red]left out:[/] {escape(line)}", soft_wrap=True)
             console.print(f"Every training: {path}; --results with it goes on", soft_wrap=True, markup=False)

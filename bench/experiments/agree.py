@@ -6,8 +6,7 @@ from typing import Any
 from bench.agreement.check import Result, plain, reference
 from bench.agreement.isolated import PosedProblem
 from bench.agreement.problems import problem_of
-from bench.records import environment
-from bench.records.journal import SCHEMA
+from bench.records.kinds import opening
 from bench.workloads.cases import CASES, MINI_BATCHES
 from data import Dataset, Digits
 from impls.contract import DType
@@ -24,10 +23,4 @@ def cases_of(train: Digits, dtype: DType) -> list[PosedProblem]:
 
 def agreement_record(digits: Dataset, results: list[Result]) -> dict[str, Any]:
     """What the JSON file holds; an error that is no finite number is null, and its failure says why."""
-    return {
-        "schema": SCHEMA,
-        "data": digits.name,
-        "data_sha256": digits.sha256,
-        "machine": environment.describe(),
-        "agreement": [plain(result) for result in results],
-    }
+    return opening(digits) | {"data_sha256": digits.sha256, "agreement": [plain(result) for result in results]}

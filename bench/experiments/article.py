@@ -17,9 +17,11 @@ from rich.markup import escape
 
 from bench import UserError
 from bench.experiments.race import begin_race
-from bench.records import environment, fingerprint
-from bench.records.journal import Journal, Record, race_opening
+from bench.records.journal import Journal
+from bench.records.kinds import Race, header
+from bench.records.trainings import ArticleTraining, Trainer
 from bench.timing.process import Child
+from bench.timing.records import Generation
 from bench.timing.session import Participant, Session, ask, attempt
 from bench.training.article_worker import Post, serve
 from bench.workloads.article import EXPERIMENTS, GRIDS, LOOKS, RELU, RELU_DESIGN, Experiment, Grid, Screen
@@ -93,7 +95,7 @@ def of_relu() -> Part:
     )
 
 
-def article_header(dataset: Dataset, number: int, part: Part, arguments: argparse.Namespace, n_threads: int) -> Record:
+def article_header(dataset: Dataset, number: int, part: Part, arguments: argparse.Namespace, n_threads: int) -> Race:
     """What is known before the trainings."""
     participants = {arguments.backend: arguments.backend}
     if part.method:
@@ -108,17 +110,13 @@ def article_header(dataset: Dataset, number: int, part: Part, arguments: argpars
         "dtype": "float32",
         "settings": settings,
     }
-    sources = {participant: fingerprint.source_of(backend) for participant, backend in participants.items()}
-    described = environment.describe()
-    n = len(dataset.train.labels)
-    key = fingerprint.key(case, "training", n, n_threads, sources, dataset.sha256, described)
-    opening = race_opening(dataset, number, part.purpose, arguments.backend, participants, key, described)
     labels = {
         name: np.bincount(split.labels, minlength=first.network.sizes[-1]).tolist()
         for name, split in (("train", dataset.train), ("test", dataset.test))
     }
     about = part.about | {"backend": arguments.backend, "method": method_name(part), "labels": labels}
-    return opening | {"about": about}
+    n = len(dataset.train.labels)
+    return header(dataset, number, part.purpose, participants, case, "training", n, n_threads, about=about)
 
 
 def train_parts(
@@ -145,18 +143,13 @@ def train_parts(
 
 def is_there(journal: Journal, number: int, generation: int) -> bool:
     """Whether this seed of a setting is finished."""
-    return any(
-        entry["kind"] == "generation" and (entry["race"], entry["generation"]) == (number, generation)
-        for entry in journal.records
-    )
+    return any(one.generation == generation for one in journal.of(Generation, number))
 
 
 def was_left(journal: Journal, number: int, generation: int) -> bool:
     """Whether the first seed of a setting was left by a screen, so that others need not be tried."""
     return generation % MOST_SEEDS == 0 and any(
-        entry["stopped_early"]
-        for entry in journal.records
-        if entry["kind"] == "course" and (entry["race"], entry["generation"]) == (number, generation)
+        one.stopped_early for one in journal.of(ArticleTraining, number) if one.generation == generation
     )
 
 
@@ -176,7 +169,7 @@ def start_processes(
 def begin_article(race: Session, participant: Participant, post: Post, setting: Recipe) -> None:
     """What comes before any training."""
     ask(race, participant, "import", post)
-    race.tell("trainer", participant=participant.name, **ask(race, participant, "load", setting))
+    race.tell(Trainer, participant=participant.name, **ask(race, participant, "load", setting))
 
 
 def train_setting(
@@ -194,7 +187,7 @@ def train_setting(
         else:
             attempt(race, generation, train_course, participants[index], part, name, generation, epochs, LOOKS)
     if participants[0].name not in race.failures:
-        race.tell("generation", generation=generation, seconds=time.monotonic() - before)
+        race.tell(Generation, generation=generation, seconds=time.monotonic() - before)
 
 
 def train_course(
@@ -205,4 +198,4 @@ def train_course(
     if participant.name == method_name(part):
         setting = replace(setting, dtype=METHOD_DTYPE)
     found = ask(race, participant, "train", setting, seed, epochs, looks, part.screens)
-    race.tell("course", generation=generation, participant=participant.name, setting=name, seed=seed, **found)
+    race.tell(ArticleTraining, generation=generation, participant=participant.name, setting=name, seed=seed, **found)

@@ -10,16 +10,13 @@ import argparse
 
 from bench.analysis.calibrate import ITSELF
 from bench.experiments.race import RaceSetup, race_header
-from bench.records import fingerprint
-from bench.records.journal import Record
+from bench.records.kinds import Race
 
 BACKEND = "minibatch"
 ROUNDS = 5  # of a generation: a Latin square of all five
 
 
-def calibration_header(setting: RaceSetup, arguments: argparse.Namespace, extra: dict[str, float]) -> Record:
+def calibration_header(setting: RaceSetup, arguments: argparse.Namespace, extra: dict[str, float]) -> Race:
     """What is known before."""
-    source = fingerprint.source_of(arguments.backend)
-    participants, sources = dict.fromkeys(extra, arguments.backend), dict.fromkeys(extra, source)
-    known = race_header(setting, 0, "calibrate", ITSELF, participants, sources)
-    return known | {"comparison": arguments.generations}
+    participants = dict.fromkeys(extra, arguments.backend)
+    return race_header(setting, 0, "calibrate", participants, baseline=ITSELF, comparison=arguments.generations)

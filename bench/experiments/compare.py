@@ -10,15 +10,16 @@ backend of B fails or disagrees; 0: nothing of that; 2: something could not be c
 
 from pathlib import Path
 
+import msgspec.structs
 from rich.console import Console
 
 from bench import UserError
-from bench.analysis.compare import BEFORE, raced_in
+from bench.analysis.compare import raced_in
 from bench.experiments import revisions
 from bench.experiments.race import RaceSetup, expected_of, race_header, verdict_on
 from bench.records import fingerprint
 from bench.records.files import read
-from bench.records.journal import Record
+from bench.records.kinds import Race
 from bench.records.races import RaceResult
 from bench.timing.process import ChildFailed
 from bench.timing.session import Session
@@ -52,11 +53,11 @@ def in_both(before: revisions.Side, after: revisions.Side, wanted: list[str] | N
 
 def comparison_header(
     setting: RaceSetup, number: int, name: str, sides: dict[str, revisions.Side], generations: int
-) -> Record:
+) -> Race:
     """What is known before the race of one backend. How long it is belongs to its key: who adds to it has looked."""
     sources = {side: fingerprint.source_in(where.source) for side, where in sides.items()}
-    known = race_header(setting, number, "compare", BEFORE, dict.fromkeys(sides, name), sources)
-    return known | {"key": known["key"] | {"generations": generations}}
+    known = race_header(setting, number, "compare", dict.fromkeys(sides, name), sources=sources)
+    return msgspec.structs.replace(known, key=known.key | {"generations": generations})
 
 
 def agrees_on_both_sides(

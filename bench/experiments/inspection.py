@@ -4,15 +4,13 @@ The outputs for the first ten images, the confusion matrix, the most confident m
 layer.
 """
 
-import sys
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
 import impls
-from bench.records import environment
 from bench.records.inspection import inspection, write
+from bench.records.kinds import opening
 from bench.training.loop import prepare, train_epochs
 from bench.training.metrics import accuracy
 from bench.workloads.cases import MINI_BATCHES
@@ -32,16 +30,8 @@ def keep(path: Path, network: Network, parameters: Parameters, dataset: Dataset,
     prepared = backend.prepare(network, test.images, test.labels, dtype_of(parameters))
     with np.errstate(over="ignore", invalid="ignore"):
         outputs = backend.outputs(network, parameters, prepared)
-    header = {
-        "when": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "command": " ".join(["python -m bench", *sys.argv[1:]]),
-        "machine": environment.describe(),
-        "data": dataset.name,
-        "notice": dataset.notice,
-        "network": str(network),
-        "source": source,
-    }
-    write(path, header, inspection(test.images, test.labels, outputs, parameters))
+    about = opening(dataset) | {"network": str(network), "source": source}
+    write(path, inspection(test.images, test.labels, outputs, parameters, **about))
     return accuracy(outputs, test.labels)
 
 

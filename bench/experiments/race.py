@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,11 +15,12 @@ from bench.agreement.isolated import TIME_LIMIT, PosedProblem, check_isolated
 from bench.agreement.problems import problem_of
 from bench.analysis import statistics
 from bench.analysis.race import size_of
-from bench.records import environment, fingerprint
-from bench.records.journal import Journal, Record, race_opening
+from bench.records.journal import Journal
+from bench.records.kinds import Agreement, Race, Run, header
 from bench.records.races import races_of
 from bench.timing.interleave import first_call, run_generation
 from bench.timing.noise import noise
+from bench.timing.records import Cold, Failure, Generation
 from bench.timing.session import Session, stored
 from bench.timing.worker import FLOOR, NEEDED, Measure, TimingTask
 from bench.workloads.cases import sampled
@@ -55,21 +56,12 @@ class RaceSetup(NamedTuple):
         return TimingTask(backend, self.measure, self.case, folder, images, self.n_threads)
 
 
-def race_header(
-    setting: RaceSetup, number: int, purpose: str, baseline: str, participants: dict[str, str], sources: dict[str, str]
-) -> Record:
-    """What holds for all records of a race. entrants: backends by entrant; sources: hashes by entrant."""
-    described = environment.describe()
-    key = fingerprint.key(
-        setting.case.described(),
-        setting.measure,
-        setting.images,
-        setting.n_threads,
-        sources,
-        setting.dataset.sha256,
-        described,
+def race_header(setting: RaceSetup, number: int, purpose: str, participants: dict[str, str], **others: Any) -> Race:
+    """What holds for all records of a race. participants: their backends; others: see `kinds.header`."""
+    case, images = setting.case.described(), setting.images
+    return header(
+        setting.dataset, number, purpose, participants, case, setting.measure, images, setting.n_threads, **others
     )
-    return race_opening(setting.dataset, number, purpose, baseline, participants, key, described)
 
 
 def expected_of(setting: RaceSetup) -> list[PosedProblem]:
@@ -96,7 +88,7 @@ def verdict_on(
     failures = [result.failure for result in results if result.failure]
     denials = lacks(results, cast(Quantity, NEEDED[setting.measure]))
     for result in results:
-        race.tell("agreement", **plain(result), **({"side": side} if side else {}))
+        race.tell(Agreement, **plain(result), side=side or None)
     if failures or denials:
         of = f"{side}: " if side else ""
         console.print(f"[red]left out:[/] {escape(of + (failures + denials)[0])}", soft_wrap=True)
@@ -132,24 +124,19 @@ def run_generations(
 
 def generations_of(journal: Journal, number: int) -> int:
     """How many generations of a race are whole."""
-    return sum(entry["kind"] == "generation" and entry["race"] == number for entry in journal.records)
+    return len(journal.of(Generation, number))
 
 
 def seconds_of(journal: Journal) -> float:
     """What all generations took."""
-    return float(sum(entry["seconds"] for entry in journal.records if entry["kind"] == "generation"))
+    return sum(one.seconds for one in journal.of(Generation))
 
 
 def begin_race(journal: Journal, number: int, rounds: int, seed: int) -> Session:
     """A race that nobody has joined yet, with the failures that an earlier run of it has seen."""
-    runs = sum(entry["kind"] == "run" and entry["race"] == number for entry in journal.records)
-    race = Session({}, rounds, journal.record, number, runs, seed)
-    race.failures |= {
-        entry["participant"]: f"{entry['participant']}: {entry['reason']}"
-        for entry in journal.records
-        if entry["kind"] == "failure" and entry["race"] == number
-    }
-    race.tell("run", load=noise().load)
+    race = Session({}, rounds, journal.record, number, len(journal.of(Run, number)), seed)
+    race.failures |= {one.participant: f"{one.participant}: {one.reason}" for one in journal.of(Failure, number)}
+    race.tell(Run, load=noise().load)
     return race
 
 
@@ -160,17 +147,16 @@ LEAST_GENERATIONS = 3  # whatever the budget: intervals are across generations
 
 
 def header_of_race(
-    setting: RaceSetup, number: int, baseline: str, names: list[str], sweep: str | None = None
-) -> Record:
+    setting: RaceSetup, number: int, baseline: str, names: list[str], purpose: str = "race", **others: Any
+) -> Race:
     """What is known before the race."""
-    sources = {name: fingerprint.source_of(name) for name in names}
     participants = {name: name for name in (*names, FLOOR)}
-    return race_header(setting, number, "race", baseline, participants, sources) | {"sweep": sweep}
+    return race_header(setting, number, purpose, participants, baseline=baseline, **others)
 
 
-def check_sweep(headers: list[Record]) -> None:
+def check_sweep(headers: list[Race]) -> None:
     """Raise UserError for two values that come to the same, such as all images and their number."""
-    sizes = [size_of(entry["key"], entry["sweep"]) for entry in headers if entry["sweep"]]
+    sizes = [size_of(header.key, header.sweep) for header in headers if header.sweep]
     if len(set(sizes)) < len(sizes):
         raise UserError(f"--sweep: expected values that differ, found {', '.join(map(str, sizes))}; leave one out")
 
@@ -201,7 +187,7 @@ def admit(
     )
     agreeing = [name for name in names if verdicts[name] == "agrees"]
     race.tasks |= {name: setting.task(name, digits) for name in (*agreeing, FLOOR)}
-    there = {entry["participant"] for entry in journal.records if entry["kind"] == "cold" and entry["race"] == number}
+    there = {one.participant for one in journal.of(Cold, number)}
     if arguments.cold:
         for name in (name for name in agreeing if name not in there):
             with console.status(f"{escape(name)}: a first call with nothing compiled"):

@@ -1,28 +1,29 @@
 """A file of results that grows while they are measured: JSON, a record a line, on disk as soon as it is there.
 
-First come the headers of one or more races, records of kind "race", each with a `key`: everything on which its times
-depend. What follows names its race by number. A file that was left in the middle goes on: where the keys are the same,
-the whole generations in it count, and a generation that was cut short does not.
+First come the headers of one or more races, each with a `key`: everything on which its times depend. What follows names
+its race by number. A file that was left in the middle is continued: where the keys are the same, the whole generations
+in it count, and a generation that was cut short does not.
 """
 
 import contextlib
-import json
 import os
-import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
+
+import msgspec
 
 import bench
 from bench import UserError
+from bench.records.kinds import AnyRecord, Race, check_schema, damaged
+from bench.timing.records import Generation, Process, Record, Sample
 
-if TYPE_CHECKING:
-    from data import Dataset
-
-SCHEMA = 2
-SAME = ("purpose", "key", "participants", "baseline")  # of a header, where a file goes on
-Record = dict[str, Any]
+SAME = ("purpose", "key", "participants", "baseline")  # of a header, where a file is continued
+HEADER = b'{"kind":"race"'
+Kind = TypeVar("Kind", bound=Record)
+ENCODER = msgspec.json.Encoder()
+DECODER = msgspec.json.Decoder(AnyRecord)
 
 
 class Journal:
@@ -32,7 +33,7 @@ class Journal:
     be read or written.
     """
 
-    def __init__(self, path: Path, headers: Sequence[Record]) -> None:
+    def __init__(self, path: Path, headers: Sequence[Race]) -> None:
         self.path = path
         self.records: list[Record] = []  # that count: those of before, and the new ones
         self.next_generation = 0
@@ -41,10 +42,10 @@ class Journal:
             if path.is_file() and begun(path, len(headers)):
                 there = same_races(path, headers)
                 self.records = whole_generations(there)
-                self.next_generation = 1 + max((entry.get("generation", -1) for entry in there), default=-1)
+                self.next_generation = 1 + max(map(generation_of, there))
                 os.truncate(path, path.read_bytes().rfind(b"\n") + 1)  # a line that was cut is no record
                 headers = ()
-            self._file = path.open("a" if self.records else "w", encoding="utf-8")
+            self._file = path.open("ab" if self.records else "wb")
         except OSError as error:
             raise self.unwritten(error) from None
         try:
@@ -57,17 +58,17 @@ class Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):  # what could not be written has been told
+        with contextlib.suppress(OSError):  # what could not be written has been reported
             self._file.close()
 
-    def record(self, *entries: Record) -> None:
+    def record(self, *records: Record) -> None:
         """Write more records. Raises UserError where that fails, as on a full disk; what is written stays."""
         try:
-            self._file.write("".join(json.dumps(entry) + "\n" for entry in entries))
+            self._file.write(ENCODER.encode_lines(records))
             self._file.flush()
         except OSError as error:
             raise self.unwritten(error) from None
-        self.records += entries
+        self.records += records
 
     def unwritten(self, error: OSError) -> UserError:
         """What to say of it."""
@@ -76,33 +77,32 @@ class Journal:
             f"--results {self.path}, which keeps all whole generations; or choose another file"
         )
 
+    def of(self, kind: type[Kind], number: int | None = None) -> list[Kind]:
+        """The records of a kind, of one race or of all."""
+        return [one for one in self.records if isinstance(one, kind) and number in (None, one.race)]
+
 
 def begun(path: Path, races: int) -> bool:
     """Whether there is more in the file than the beginning of its headers, as a full disk leaves it."""
     content = path.read_bytes()
-    header = b'{"kind": "race"'
-    return not content.startswith(header[: len(content)]) or content.count(b"\n") >= races
+    return not content.startswith(HEADER[: len(content)]) or content.count(b"\n") >= races
 
 
-def same_races(path: Path, headers: Sequence[Record]) -> list[Record]:
+def same_races(path: Path, headers: Sequence[Race]) -> list[Record]:
     """The file's records. Raises UserError unless they are of the races of these headers."""
     records, _ = read_records(path)
-    found = [entry for entry in records if entry["kind"] == "race"]
+    found = [record for record in records if isinstance(record, Race)]
     different = [] if len(found) == len(headers) else [f"{len(found)} races there, {len(headers)} here"]
     for old, new in zip(found, headers, strict=False):
-        here = as_read(new)
-        different += differences({part: old.get(part) for part in SAME}, {part: here.get(part) for part in SAME})
+        here = msgspec.json.decode(msgspec.json.encode(new), type=Race)  # a tuple is a list then
+        different += differences(
+            {part: getattr(old, part) for part in SAME}, {part: getattr(here, part) for part in SAME}
+        )
     if different:
         raise UserError(
             f"{path}: is of another race, which cannot go on: {'; '.join(different)}; give another file to --results"
         )
     return records
-
-
-def as_read(entry: Record) -> Record:
-    """The record as it will be read again: a tuple is a list then."""
-    found: Record = json.loads(json.dumps(entry))
-    return found
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], within: str = "") -> list[str]:
@@ -120,63 +120,63 @@ def differences(old: dict[str, Any], new: dict[str, Any], within: str = "") -> l
 def read_records(path: Path) -> tuple[list[Record], bool]:
     """All whole records of a file, and whether it ends in the middle of one.
 
-    Raises UserError for a file that is absent, of a newer version, or no such file.
+    Raises UserError for a file that is absent, of another schema, or no such file, and for a damaged record.
     """
     try:
         *lines, rest = path.read_bytes().split(b"\n")
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); `python -m bench race` makes results") from None
-    try:
-        records = [json.loads(line) for line in lines]
-        for entry in records:
-            entry["kind"]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        raise UserError(f"{path}: expected a JSON record a line, each with its kind; race again") from None
-    if not records or records[0]["kind"] != "race":
-        raise UserError(f"{path}: expected the header of a race in the first line, found none; race again")
-    schema = records[0].get("schema")
-    if schema != SCHEMA:
-        raise UserError(f"{path}: has schema {schema}, this version reads {SCHEMA}; {remedy_for(schema)}")
+    check_first_line(path, lines[0] if lines else b"")
+    records: list[Record] = []
+    known: set[tuple[object, ...]] = set()  # races, their participants, and these by generation once started
+    for number, line in enumerate(lines, start=1):
+        try:
+            records.append(DECODER.decode(line))
+            check_context(records[-1], known)
+        except (ValueError, RecursionError) as error:
+            raise damaged(f"{path}, line {number}", error) from None
     return records, bool(rest)
 
 
-def remedy_for(schema: object) -> str:
-    """What to do about a file of another version."""
-    return "update digitbench" if isinstance(schema, int) and schema > SCHEMA else "measure again"
+def check_first_line(path: Path, line: bytes) -> None:
+    """Raise UserError unless it is a header, of whatever schema, and that is ours."""
+    try:
+        header = msgspec.json.decode(line)
+    except (ValueError, RecursionError):
+        header = None
+    if not isinstance(header, dict) or header.get("kind") != "race":
+        raise UserError(f"{path}: expected the header of a race in the first line, found none; measure again")
+    check_schema(path, header.get("schema"))
+
+
+def check_context(record: Record, known: set[tuple[object, ...]]) -> None:
+    """Raise ValueError unless what a record refers to came before it; add it to what is known."""
+    here = (record.race,)
+    if isinstance(record, Race):
+        known.update([here, *((record.race, name) for name in record.participants)])
+    elif here not in known:
+        raise ValueError(f"Expected the header of race {record.race} before, got none")
+    name = getattr(record, "participant", None)
+    if name is not None and (record.race, name) not in known:
+        raise ValueError(f"Expected a participant of the header, got {name!r}")
+    if isinstance(record, Process):
+        known.add((record.race, name, record.generation))
+    if isinstance(record, Sample) and (record.race, name, record.generation) not in known:
+        raise ValueError(f"Expected the process of {name!r} before its sample, got none")
+
+
+def generation_of(record: Record) -> int:
+    """The generation that it belongs to; -1: none."""
+    generation = getattr(record, "generation", None)
+    return -1 if generation is None else generation
 
 
 def whole_generations(records: Sequence[Record]) -> list[Record]:
     """Without what belongs to a generation that was left before its end."""
-    ended = {(entry["race"], entry["generation"]) for entry in records if entry["kind"] == "generation"}
-    return [entry for entry in records if "generation" not in entry or (entry["race"], entry["generation"]) in ended]
+    ended = {(record.race, record.generation) for record in records if isinstance(record, Generation)}
+    return [one for one in records if generation_of(one) < 0 or (one.race, generation_of(one)) in ended]
 
 
 def results_file(asked_for: Path | None, purpose: str) -> Path:
     """Where the records go: what is asked for, or a new file in bench/results."""
     return asked_for or bench.RESULTS / f"{purpose}-{datetime.now():%Y%m%d-%H%M%S-%f}.jsonl"
-
-
-def race_opening(
-    dataset: "Dataset",
-    number: int,
-    purpose: str,
-    baseline: str,
-    participants: dict[str, str],
-    key: dict[str, Any],
-    described: dict[str, Any],
-) -> Record:
-    """The first record of anything that a journal keeps. described: `machine.describe()`."""
-    return {
-        "kind": "race",
-        "race": number,
-        "schema": SCHEMA,
-        "purpose": purpose,
-        "when": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "command": " ".join(["python -m bench", *sys.argv[1:]]),
-        "key": key,
-        "baseline": baseline,
-        "participants": participants,
-        "data": dataset.name,
-        "notice": dataset.notice,
-        "machine": described,
-    }

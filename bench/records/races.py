@@ -1,61 +1,26 @@
-"""A race as a results file tells of it: who ran, every measurement, what stands beside the time."""
+"""A race as readers see it: who took part, every measurement, what else is known of it."""
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.records.fields import count, mapping, text, times
-from bench.records.journal import Record, whole_generations
-from bench.timing.worker import NEEDED
+import msgspec
 
-
-@dataclass(frozen=True)
-class Process:
-    """A process of an entrant of a race; seconds are wall, sizes are bytes, None where the system does not say."""
-
-    generation: int
-    prepare: float
-    first: float  # the first call, with compiled code from disk if there is any
-    threads: dict[str, int]  # in force, by pool
-    process_peak: int | None
-    call_peak: int | None
-    gemm: float | None  # FLOP a second that a large product reached then; of the floor's processes
-    bandwidth: float | None  # bytes a second, read and written
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One measurement in a race: seconds of a call on the entrant's images."""
-
-    generation: int
-    round: int
-    wall: float
-    user: float
-    system: float
-
-
-@dataclass(frozen=True)
-class Course:
-    """A training as it went on, from before its first update; all lists are of one length."""
-
-    seconds: list[float]  # of training so far, wall
-    epochs: list[float]  # over the training images so far
-    accuracy: list[float]  # share of the test images, 0 to 1
-    cost: list[float] | None = None  # of the test images, nan where it is not finite; None: not told, as by older files
-
-
-@dataclass(frozen=True)
-class Trained:
-    """One whole training of `bench accuracy`."""
-
-    seed: int
-    wall: float  # seconds
-    evaluation: float  # seconds for the test images
-    accuracy: float  # share of the test images, 0 to 1
-    cost: float  # of the test images; nan: it diverged
-    images: int | None  # that its updates used in all; None: not told
+from bench.records.journal import whole_generations
+from bench.records.kinds import Agreement, End, Race, Run
+from bench.records.trainings import (
+    ArticleTraining,
+    Course,
+    DrawnCurve,
+    Trained,
+    Trainer,
+    Training,
+    course_of,
+    trained_of,
+)
+from bench.timing.records import Cold, Failure, Generation, Process, Record, Sample
+from bench.timing.worker import FLOOR, NEEDED
 
 
 @dataclass(frozen=True)
@@ -70,11 +35,11 @@ class Checked:
 
 @dataclass
 class ParticipantResult:
-    """Everything about one entrant of a race."""
+    """Everything about one participant of a race."""
 
     name: str
     backend: str
-    images: int = 0  # that were worked on; the others of the race are scaled up from these
+    images: int = 0  # that a call is given; times of all images are scaled up from these
     summary: str = ""
     lines_of_code: int = 0
     default_batch: bool = False
@@ -82,8 +47,8 @@ class ParticipantResult:
     samples: list[Sample] = field(default_factory=list)
     trainings: list[Trained] = field(default_factory=list)
     courses: list[Course] = field(default_factory=list)
-    starts: list[tuple[float, float]] = field(default_factory=list)  # of a trainer: seconds of prepare, first training
-    cold: float | None = None  # seconds of the first call where nothing was compiled before
+    starts: list[tuple[float, float]] = field(default_factory=list)  # of trainers: seconds of prepare, first training
+    cold: float | None = None  # seconds of a first call with nothing compiled
     failure: str | None = None
 
 
@@ -95,34 +60,34 @@ class RaceResult:
     purpose: str  # "race", "peers", "compare", "calibrate", "article", "article-grid", "article-relu", ...
     when: str  # ISO 8601
     command: str
-    key: dict[str, Any]  # see `bench.description`
+    key: dict[str, Any]  # see `bench.records.fingerprint`
     machine: dict[str, Any]
     baseline: str
     data_name: str
     notice: str | None
     participants: dict[str, ParticipantResult] = field(default_factory=dict)
-    generations: list[dict[str, Any]] = field(default_factory=list)  # seconds, stolen, load_before, load_after
-    first: dict[int, str] = field(default_factory=dict)  # by generation: who started first, of those that lived to tell
+    generations: list[Generation] = field(default_factory=list)
+    first: dict[int, str] = field(default_factory=dict)  # by generation: the participant whose process came first
     errors: dict[str, float] = field(default_factory=dict)  # worst disagreement in eps, by backend
-    left_out: dict[str, str] = field(default_factory=dict)  # by entrant or backend: why, for a fault
-    unsupported: dict[str, str] = field(default_factory=dict)  # by backend: why it does not do this
-    load: float | None = None  # of the machine when it began, or last went on
-    sweep: str | None = None  # what it is one value of: "batch", "hidden", "images", "threads"
-    reason: str | None = None  # why it ended; None: it was left before
-    target: float | None = None  # of trainings: share of the test images that is to be reached
+    left_out: dict[str, str] = field(default_factory=dict)  # by participant or backend: why, for a fault
+    unsupported: dict[str, str] = field(default_factory=dict)  # by backend: why it does not support what is measured
+    load: float | None = None  # of the machine when the last run began
+    sweep: str | None = None  # what varies from race to race: "batch", "hidden", "images", "threads"
+    reason: str | None = None  # why it ended; None: it was interrupted
+    target: float | None = None  # of trainings: share of the test images to reach
     recipe: str = ""  # by which they train
-    until: bool = False  # whether they go on until they reach the target on the test images
+    until: bool = False  # whether trainings end once they reach the target on the test images
     checks: list[Checked] = field(default_factory=list)
     comparison: int | None = None  # of a calibration: generations of one comparison
-    about: dict[str, Any] = field(default_factory=dict)  # what is particular to its purpose
-    courses: list[dict[str, Any]] = field(default_factory=list)  # of the article: its trainings, see `bench.courses`
+    about: dict[str, Any] = field(default_factory=dict)  # what is particular to the purpose
+    courses: list[dict[str, Any]] = field(default_factory=list)  # of the article: `ArticleTraining`s, as mappings
 
     def scale(self, name: str) -> float:
-        """What an entrant's times are multiplied with to speak of all images."""
+        """The factor from a participant's times to those of all images."""
         return float(self.key["images"]) / self.participants[name].images
 
     def rounds(self) -> list[list[dict[str, float]]]:
-        """Seconds for all images, by generation and round, of all who did not fail: what `bench.statistics` takes."""
+        """Seconds for all images, by generation and round, of all that did not fail: for `bench.analysis`."""
         found: dict[int, dict[int, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
         for name, participant in self.participants.items():
             if participant.failure is None:
@@ -131,212 +96,100 @@ class RaceResult:
         return [[found[g][r] for r in sorted(found[g])] for g in sorted(found)]
 
     def started(self) -> list[str]:
-        """Who started first in each generation of `rounds`; "" where a file does not tell."""
+        """The participant that started first in each generation of `rounds`."""
         participants = [participant for participant in self.participants.values() if participant.failure is None]
         found = {sample.generation for participant in participants for sample in participant.samples}
-        return [self.first.get(generation, "") for generation in sorted(found)]
+        return [self.first[generation] for generation in sorted(found)]
 
 
-OF_A_RUN = ("run", "agreement", "end")  # kinds of which the last run counts, where a race went on
+OF_A_RUN = (Run, Agreement, End)  # of these the last run counts, where a file was continued
 
 
 def races_of(records: Iterable[Record]) -> list[RaceResult]:
-    """The races that these records tell of. Raises KeyError, TypeError or ValueError for what is none."""
+    """The races of these records, which `read_records` has checked or a `Journal` holds."""
     whole_ones = whole_generations(list(records))
-    last = {entry["race"]: 0 for entry in whole_ones}
-    for entry in whole_ones:
-        last[entry["race"]] = max(last[entry["race"]], count(entry.get("run", 0), least=0))
+    last: dict[int, int] = {}
+    for record in whole_ones:
+        last[record.race] = max(last.get(record.race, 0), record.run)
     races: dict[int, RaceResult] = {}
-    for entry in whole_ones:
-        if entry["kind"] == "race":
-            races[count(entry["race"], least=0)] = header_of(entry)
-        elif entry["kind"] not in OF_A_RUN or entry.get("run", 0) == last[entry["race"]]:
-            add(races[entry["race"]], entry)
+    for record in whole_ones:
+        if isinstance(record, Race):
+            races[record.race] = race_of(record)
+        elif not isinstance(record, OF_A_RUN) or record.run == last[record.race]:
+            add(races[record.race], record)
     return list(races.values())
 
 
-def header_of(entry: Record) -> RaceResult:
-    """A race of which nothing but the header is known yet."""
-    key = mapping(entry["key"])
-    count(key["images"])
-    sizes = [count(size) for size in key["sizes"]]
-    if len(sizes) < 2 or key["dtype"] not in ("float32", "float64"):
-        raise ValueError(f"sizes {sizes} and dtype {key['dtype']!r} are no network's")
-    for part in ("measure", "network", "plan", "dtype"):
-        text(key[part])
-    for part in ("batch", "threads"):
-        whole(key[part])
+AS_IN_HEADER = ("purpose", "when", "command", "key", "machine", "baseline", "notice", "sweep", "target", "recipe")
+
+
+def race_of(header: Race) -> RaceResult:
+    """A race of which only the header is known yet."""
     return RaceResult(
-        number=entry["race"],
-        purpose=text(entry["purpose"]),
-        when=text(entry["when"]),
-        command=text(entry["command"]),
-        key=key,
-        machine=mapping(entry["machine"]),
-        baseline=text(entry["baseline"]),
-        data_name=text(entry["data"]),
-        notice=None if entry["notice"] is None else text(entry["notice"]),
-        participants={
-            text(name): ParticipantResult(name, text(backend))
-            for name, backend in mapping(entry["participants"]).items()
-        },
-        comparison=whole(entry.get("comparison")),
-        sweep=None if entry.get("sweep") is None else text(entry["sweep"]),
-        about=mapping(entry.get("about", {})),
-        target=finite(entry.get("target")),
-        recipe=text(entry.get("recipe") or ""),
-        until=bool(entry.get("until")),
+        number=header.race,
+        data_name=header.data,
+        participants={name: ParticipantResult(name, backend) for name, backend in header.participants.items()},
+        until=header.until,
+        comparison=header.comparison,
+        about=header.about,
+        **{part: getattr(header, part) for part in AS_IN_HEADER},
     )
 
 
-def whole(value: Any, least: int = 1) -> int | None:
-    """A whole number, or None where it stands for all, or for what the system does not say."""
-    return None if value is None else count(value, least)
+def add(race: RaceResult, record: Record) -> None:
+    """Put one record where it belongs."""
+    match record:
+        case Run():
+            race.load = record.load
+        case Agreement():
+            add_agreement(race, record)
+        case Generation():
+            race.generations.append(record)
+        case End():
+            race.reason = record.reason
+        case Process():
+            add_process(race, record)
+        case Sample():
+            race.participants[record.participant].samples.append(record)
+        case Cold():
+            race.participants[record.participant].cold = record.first.wall
+        case Failure(participant=name):
+            race.participants[name].failure = race.left_out[name] = f"{name}: {record.reason}"
+        case Trainer():
+            race.participants[record.participant].starts.append((record.prepare.wall, record.first.wall))
+        case Training():
+            race.participants[record.participant].trainings.append(trained_of(record))
+            if record.curve:
+                race.participants[record.participant].courses.append(course_of(record.curve))
+        case DrawnCurve():
+            race.participants[record.participant].courses.append(course_of(record))
+        case ArticleTraining():  # one that was cut short and trained again has the later record
+            same = ("participant", "setting", "seed")
+            entry = msgspec.to_builtins(record)
+            race.courses = [one for one in race.courses if any(one[part] != entry[part] for part in same)] + [entry]
 
 
-def finite(value: Any) -> float | None:
-    """A number, or None for what the system does not say. Raises ValueError."""
-    if value is not None and not math.isfinite(float(value)):
-        raise ValueError(f"expected a finite number, found {value!r}")
-    return None if value is None else float(value)
-
-
-def add(race: RaceResult, entry: Record) -> None:
-    """Put one record where it belongs. Kinds that are not known are passed over."""
-    kind = entry["kind"]
-    if kind == "run":
-        race.load = finite(entry["load"])
-    elif kind == "agreement":
-        add_agreement(race, entry)
-    elif kind == "generation":
-        (seconds,) = times([entry["seconds"]])
-        noise = {part: finite(entry.get(part)) for part in ("stolen", "load_before", "load_after")}
-        race.generations.append(entry | {"seconds": seconds} | noise)
-    elif kind == "course":
-        check_course(race, entry)
-        who = ("participant", "setting", "seed")  # one that was cut short and trained again has the later record
-        race.courses = [one for one in race.courses if any(one[part] != entry[part] for part in who)] + [entry]
-    elif kind == "end":
-        race.reason = text(entry["reason"])
-    elif kind in ("trainer", "training", "curve"):
-        add_training(race.participants[entry["participant"]], entry)
-    elif kind in ("process", "sample", "cold", "failure"):
-        participant = race.participants[entry["participant"]]
-        if kind == "process":
-            add_process(race, participant, entry)
-        elif kind == "sample":
-            wall, user, system = times([entry["wall"], entry["user"], entry["system"]])
-            if wall <= 0:
-                raise ValueError("samples of wall time must be positive")
-            if not participant.processes:
-                raise ValueError(f"a sample of {participant.name} comes before its process")
-            participant.samples.append(Sample(entry["generation"], count(entry["round"], 0), wall, user, system))
-        elif kind == "cold":
-            (participant.cold,) = times([entry["first"]["wall"]])
-        else:
-            participant.failure = race.left_out[participant.name] = f"{participant.name}: {text(entry['reason'])}"
-
-
-def check_course(race: RaceResult, entry: Record) -> None:
-    """Raise KeyError, TypeError or ValueError unless it is a training as `bench.courses` tells of one."""
-    times([entry["wall"], entry["user"], entry["system"]])
-    text(race.participants[text(entry["participant"])].backend)
-    text(entry["setting"])
-    bool(entry["stopped_early"])
-    for part in ("seed", "epochs"):
-        count(entry[part], least=0)
-    if not entry["points"]:
-        raise ValueError("a training has no points")
-    for point in entry["points"]:
-        count(point["epoch"], least=0)
-        times([point["check"]["wall"]])
-        for split in ("train", "test"):
-            seen = mapping(point[split])
-            for what in ("accuracy", "zeros"):
-                times([seen[what]])
-            for what in ("cost", "largest", "confidence"):
-                finite(seen[what])
-            for number in (*seen["answers"], seen["dead"]):
-                count(number, least=0)
-
-
-def add_agreement(race: RaceResult, entry: Record) -> None:
-    """One comparison of a backend with the reference. What it denies counts only where it is measured."""
-    backend = text(entry["backend"])
-    if entry.get("side") is not None:
-        backend = f"{text(entry['side'])}: {backend}"
-    if entry["failure"] is not None:
-        side = f"{text(entry['side'])}: " if entry.get("side") is not None else ""
-        race.left_out.setdefault(backend, side + text(entry["failure"]))
-    elif entry["unsupported"] is not None:
-        if entry["quantity"] == NEEDED.get(race.key["measure"], race.key["measure"]):
-            race.unsupported.setdefault(backend, text(entry["unsupported"]))
+def add_agreement(race: RaceResult, record: Agreement) -> None:
+    """One comparison of a backend with the reference. What it does not support counts only where it is measured."""
+    side = f"{record.side}: " if record.side else ""
+    backend = side + record.backend
+    if record.failure is not None:
+        race.left_out.setdefault(backend, side + record.failure)
+    elif record.unsupported is not None:
+        if record.quantity == NEEDED.get(race.key["measure"], race.key["measure"]):
+            race.unsupported.setdefault(backend, record.unsupported)
     else:
-        race.errors[backend] = max(race.errors.get(backend, 0.0), float(entry["error"]))
-        allowed = finite(entry.get("allowed"))
-        if allowed:
-            race.checks.append(Checked(backend, text(entry["quantity"]), float(entry["error"]), allowed))
+        error = record.error or 0.0
+        race.errors[backend] = max(race.errors.get(backend, 0.0), error)
+        if record.allowed:
+            race.checks.append(Checked(backend, record.quantity, error, record.allowed))
 
 
-def add_training(participant: ParticipantResult, entry: Record) -> None:
-    """What `bench accuracy` keeps: how a trainer began, a whole training, or one in pieces."""
-    if entry["kind"] == "trainer":
-        prepare, first = times([entry["prepare"]["wall"], entry["first"]["wall"]])
-        participant.starts.append((prepare, first))
-    elif entry["kind"] == "training":
-        wall, evaluation = times([entry["wall"], entry["evaluation"]["wall"]])
-        (accuracy,) = shares([entry["accuracy"]])
-        if wall <= 0:
-            raise ValueError("seconds of a training must be positive")
-        cost = math.nan if entry["cost"] is None else float(entry["cost"])
-        images = whole(entry.get("images"))
-        participant.trainings.append(Trained(count(entry["generation"], 0), wall, evaluation, accuracy, cost, images))
-        if "curve" in entry:
-            participant.courses.append(course_of(entry["curve"]))
-    else:
-        participant.courses.append(course_of(entry))
-
-
-def course_of(entry: Record) -> Course:
-    """A training in pieces."""
-    seconds = times(entry["seconds"])
-    epochs, accuracy = times(entry["epochs"], len(seconds)), shares(entry["accuracy"], len(seconds))
-    return Course(seconds, epochs, accuracy, costs(entry["cost"], len(seconds)) if "cost" in entry else None)
-
-
-def costs(values: list[Any], length: int) -> list[float]:
-    """Costs of a training that may have diverged. Raises ValueError or TypeError."""
-    if len(values) != length:
-        raise ValueError(f"expected {length} costs, found {len(values)}")
-    return [math.nan if value is None else float(value) for value in values]
-
-
-def shares(values: list[Any], length: int | None = None) -> list[float]:
-    """Shares from 0 to 1. Raises ValueError."""
-    found = times(values, length)
-    if max(found, default=0.0) > 1:
-        raise ValueError(f"expected shares from 0 to 1, found {values!r:.60}")
-    return found
-
-
-def add_process(race: RaceResult, participant: ParticipantResult, entry: Record) -> None:
-    """What one process told of itself."""
-    participant.images = count(entry["images"])
-    if "summary" in entry:  # the floor has none
-        participant.summary = text(entry["summary"])
-        participant.lines_of_code = count(entry["lines_of_code"], least=0)
-        participant.default_batch = entry["batch_size"] == race.key["batch"]
-    rates = entry.get("rates") or {}
-    race.first.setdefault(count(entry["generation"], least=0), participant.name)
-    participant.processes.append(
-        Process(
-            generation=count(entry["generation"], least=0),
-            prepare=times([entry["prepare"]["wall"]])[0],
-            first=times([entry["first"]["wall"]])[0],
-            threads={text(pool): count(n) for pool, n in mapping(entry["threads"]).items()},
-            process_peak=whole(entry["process_peak"], least=0),
-            call_peak=whole(entry["call_peak"], least=0),
-            gemm=finite(rates.get("gemm")),
-            bandwidth=finite(rates.get("bandwidth")),
-        )
-    )
+def add_process(race: RaceResult, record: Process) -> None:
+    """A process, and what is known of its participant by it."""
+    participant = race.participants[record.participant]
+    participant.images = record.images
+    participant.summary, participant.lines_of_code = record.summary, record.lines_of_code
+    participant.default_batch = record.backend != FLOOR and record.batch_size == race.key["batch"]
+    participant.processes.append(record)
+    race.first.setdefault(record.generation, record.participant)

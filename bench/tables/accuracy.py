@@ -25,7 +25,6 @@ from bench.analysis.accuracy import (
 )
 from bench.analysis.target import CONFIDENCE, LEAST_SEEDS
 from bench.records.files import ResultSet
-from bench.records.journal import Record
 from bench.records.races import RaceResult, races_of
 from bench.tables.race import backends_of, begun, parts_of
 from bench.tables.table import (
@@ -42,6 +41,7 @@ from bench.tables.table import (
     times,
     with_interval,
 )
+from bench.timing.records import Record
 from bench.workloads.batch_sizes import TARGET
 from bench.workloads.recipes import Recipe
 

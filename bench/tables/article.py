@@ -23,7 +23,6 @@ from bench.analysis.article import (
     setting_results,
 )
 from bench.records.files import ResultSet
-from bench.records.journal import Record
 from bench.records.races import RaceResult
 from bench.tables.race import begun, parts_of
 from bench.tables.table import (
@@ -38,6 +37,7 @@ from bench.tables.table import (
     share,
     table_of,
 )
+from bench.timing.records import Failure, Record
 
 if TYPE_CHECKING:
     pass
@@ -276,7 +276,7 @@ def print_article(console: Console, races: list[RaceResult]) -> None:
 
 def print_failures(console: Console, records: list[Record]) -> list[str]:
     """Who failed, and why; also in a seed that was not finished for that, which no table has."""
-    failures = [f"{entry['participant']}: {entry['reason']}" for entry in records if entry["kind"] == "failure"]
+    failures = [f"{entry.participant}: {entry.reason}" for entry in records if isinstance(entry, Failure)]
     for line in dict.fromkeys(failures):
         console.print(f"[red]left out:[/] {escape(line)}", soft_wrap=True)
     return failures

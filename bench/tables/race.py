@@ -21,7 +21,6 @@ from bench.analysis.race import (
     times_of,
 )
 from bench.records.files import ResultSet
-from bench.records.journal import Record
 from bench.records.races import RaceResult, races_of
 from bench.tables.table import (
     NONE,
@@ -40,6 +39,7 @@ from bench.tables.table import (
     table_of,
     with_interval,
 )
+from bench.timing.records import Record
 from bench.timing.worker import FLOOR
 
 

@@ -4,26 +4,31 @@ import os
 import sys
 import time
 from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
+
+Time = Annotated[float, Meta(ge=0, le=1e100)]  # seconds; CPU time may be 0
 
 
 @dataclass(frozen=True)
 class Elapsed:
-    """Seconds; they add up."""
+    """Wall time, and CPU time in user and system mode, in seconds; `+` adds each."""
 
-    wall: float = 0.0
-    user: float = 0.0
-    system: float = 0.0
+    wall: Time = 0.0
+    user: Time = 0.0
+    system: Time = 0.0
 
     def __add__(self, other: "Elapsed") -> "Elapsed":
         return Elapsed(self.wall + other.wall, self.user + other.user, self.system + other.system)
 
 
 def cpu_seconds() -> tuple[float, float]:
-    """User and system time of this process so far."""
+    """Return the user and system time of this process since it began, all its threads together, in seconds."""
     if sys.platform == "win32":
         times = os.times()
         return times.user, times.system
-    import resource  # os.times counts in hundredths of a second there
+    import resource  # finer than os.times, which counts in hundredths of a second
 
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime, usage.ru_stime
@@ -35,12 +40,12 @@ class Clock:
     elapsed = Elapsed()
 
     def start(self) -> None:
-        """Note the time."""
+        """Start the clock."""
         self._user, self._system = cpu_seconds()
         self._wall = time.perf_counter()
 
     def stop(self) -> Elapsed:
-        """Return the time since `start`."""
+        """Return the time since `start`, which is also kept in `elapsed`."""
         wall = time.perf_counter()
         user, system = cpu_seconds()
         self.elapsed = Elapsed(wall - self._wall, user - self._user, system - self._system)

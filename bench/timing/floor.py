@@ -1,4 +1,4 @@
-"""What a time is held against: the arithmetic of a case, the floor, and what this machine does at best."""
+"""What a time is compared with: the arithmetic of a case, the floor, and the best rates of this machine."""
 
 import threading
 import time
@@ -12,25 +12,25 @@ import numpy as np
 from impls.contract import Array, DType
 
 GEMM_SIZE = 1536  # rows and columns: large enough for BLAS's best rate, 7 GFLOP
-COPIED = 2**27  # bytes a copy reads, and writes: more than caches hold
+COPIED = 2**27  # bytes that a copy reads, and as many that it writes: more than caches hold
 REPEATS = 3
 
 
 class Rates(NamedTuple):
-    """What the machine reached with the threads of this process."""
+    """The rates that the machine reached with the threads of this process."""
 
-    gemm: float  # FLOP a second, of a product of two large square matrices by NumPy
-    bandwidth: float  # bytes a second, read and written, of copies in memory
+    gemm: float  # FLOP per second, of a product of two large square matrices by NumPy
+    bandwidth: float  # bytes per second, read and written, of copies in memory
 
 
 def floor_products(images: Array, n_outputs: int, dtype: DType, backward: bool = True) -> Callable[[], None]:
     """The floor: the products of the first layer over all images, each as one matrix product of NumPy.
 
-    It is the least that dense arithmetic has to do. images: (n, n_inputs), any dtype. Returns a function that does
-    them: images with weights, and, if `backward`, images transposed with deltas, (n, n_inputs) x (n_inputs, n_outputs)
-    and (n_inputs, n) x (n, n_outputs). The values do not matter.
+    It is the least that dense arithmetic has to do. images: (n, n_inputs), any dtype. Returns a function that computes
+    the products: images with weights, (n, n_inputs) x (n_inputs, n_outputs), and, if `backward`, images transposed with
+    deltas, (n_inputs, n) x (n, n_outputs). The values do not matter.
     """
-    x = np.multiply(images, 1, dtype=dtype, casting="unsafe")  # a twelfth of the time of a cast
+    x = np.multiply(images, 1, dtype=dtype, casting="unsafe")  # takes a twelfth of the time of a cast
     rng = np.random.default_rng(0)
     weights = rng.standard_normal((x.shape[1], n_outputs)).astype(dtype)
     deltas = rng.standard_normal((x.shape[0], n_outputs)).astype(dtype)
@@ -46,22 +46,23 @@ def floor_products(images: Array, n_outputs: int, dtype: DType, backward: bool =
 
 
 def flop_of(sizes: Sequence[int], images: int, backward: bool = True) -> int:
-    """Multiplications and additions of the products of a pass over so many images, as dense arithmetic has them.
+    """Return the multiplications and additions of the matrix products of one epoch of this many images, all dense.
 
-    A layer has three of 2 n fan_in fan_out each: forward, the gradient of its weights, and the deltas of the layer
-    below, which the first layer does not need. A backend that skips zeros does less than this.
+    A layer has three products of 2 n fan_in fan_out each: forward, the gradient of its weights, and the deltas of the
+    layer below, which the first layer does not need. backward: False counts the first kind alone. A backend that skips
+    zeros does less than this.
     """
     weights = [fan_in * fan_out for fan_in, fan_out in pairwise(sizes)]
     return 2 * images * (3 * sum(weights) - weights[0] if backward else sum(weights))
 
 
 def rates(dtype: DType, n_threads: int) -> Rates:
-    """Measure what this machine reaches now; medians, after a first time that does not count."""
+    """Measure the rates of this machine; medians of several calls, after one that is not counted."""
     a = np.ones((GEMM_SIZE, GEMM_SIZE), dtype)
     product = np.empty_like(a)
     pairs = [(np.empty(n, np.uint8), np.ones(n, np.uint8)) for n in [COPIED // n_threads] * n_threads]
 
-    def copy() -> None:  # NumPy copies with one thread, and lets others run meanwhile
+    def copy() -> None:  # NumPy copies with one thread, without holding the interpreter lock
         workers = [threading.Thread(target=np.copyto, args=pair) for pair in pairs]
         for worker in workers:
             worker.start()
@@ -73,7 +74,7 @@ def rates(dtype: DType, n_threads: int) -> Rates:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """What it takes."""
+    """Return the median wall time of a call, in seconds, after one that is not counted."""
     times = []
     for _ in range(1 + REPEATS):
         begin = time.perf_counter()

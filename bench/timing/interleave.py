@@ -17,6 +17,7 @@ import numpy as np
 
 from bench.timing.noise import noise
 from bench.timing.process import Child
+from bench.timing.records import Cold, Generation, Process, Sample
 from bench.timing.session import Participant, Session, ask, attempt, send, wait
 from bench.timing.worker import TimingTask, serve
 
@@ -46,7 +47,7 @@ def run_generation(race: Session, generation: int) -> None:
     after = noise()
     stolen = None if before.stolen is None or after.stolen is None else after.stolen - before.stolen
     race.tell(
-        "generation",
+        Generation,
         generation=generation,
         seconds=time.monotonic() - begin,
         stolen=stolen,
@@ -81,7 +82,7 @@ def warm_up(race: Session, participant: Participant, generation: int) -> None:
     described = ask(race, participant, "describe", rates_are_due(generation))
     participant.repeats = max(1, int(np.ceil(SHORTEST / described["warm"]["wall"])))
     race.tell(
-        "process",
+        Process,
         generation=generation,
         participant=participant.name,
         backend=task.backend,
@@ -96,7 +97,7 @@ def warm_up(race: Session, participant: Participant, generation: int) -> None:
 def sample(race: Session, participant: Participant, generation: int, number: int, position: int) -> None:
     """One measurement."""
     seconds = ask(race, participant, "measure", participant.repeats)
-    race.tell("sample", generation=generation, round=number, position=position, participant=participant.name, **seconds)
+    race.tell(Sample, generation=generation, round=number, position=position, participant=participant.name, **seconds)
 
 
 def latin_squares(n: int, rounds: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
@@ -129,7 +130,7 @@ def measure_first_call(race: Session, participant: Participant) -> None:
     loaded = ask(race, participant, "load")
     first = ask(race, participant, "measure", 1)
     race.tell(
-        "cold",
+        Cold,
         participant=participant.name,
         images=race.tasks[participant.name].images,
         prepare=loaded["prepare"],

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 def text_of(path: Path) -> str:
-    """What a file of the system says; "unknown" where it says nothing."""
+    """Return the text of a file of the system, stripped; "unknown" where it is empty or cannot be read."""
     try:
         return path.read_text().strip() or "unknown"
     except OSError:
@@ -14,14 +14,14 @@ def text_of(path: Path) -> str:
 
 
 class Noise(NamedTuple):
-    """What disturbs measurements from outside, so far; None where the system does not say."""
+    """Stolen time since the machine started, and its load; None where the system does not report it."""
 
     stolen: float | None  # seconds, over all cores, in which another virtual machine had the core
-    load: float | None  # processes that ran or waited to, on average over the last minute
+    load: float | None  # processes that ran or were waiting to run, on average over the last minute
 
 
 def noise(stat: Path = Path("/proc/stat")) -> Noise:
-    """Look at the machine now; what happened between two looks is their difference."""
+    """Return the stolen time and the load at this moment; `stolen` between two calls is their difference."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     fields = text_of(stat).partition("\n")[0].split()  # cpu user nice system idle iowait irq softirq steal ...
     if len(fields) < 9 or fields[0] != "cpu":

@@ -1,4 +1,4 @@
-"""A process of its own for one backend: started fresh, asked and answering, never left behind."""
+"""A fresh process for one backend: it answers requests, and ends at the latest when its parent does."""
 
 import atexit
 import contextlib
@@ -19,7 +19,7 @@ PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
 
 class ChildFailed(RuntimeError):
-    """The child hangs, died, or sent word that it failed; the message is the reason, `what` one word for it."""
+    """The child hangs, died, or reported a failure; the message is the reason, `what` one word for it."""
 
     def __init__(self, what: str, reason: str) -> None:
         super().__init__(reason)
@@ -29,9 +29,10 @@ class ChildFailed(RuntimeError):
 class Child:
     """A process that runs `serve(connection, *arguments)`; use it in a `with`, at whose end it is killed.
 
-    n_threads: what the numerical libraries may use, asked for in the environment before the child imports anything, and
-    as many cores, as not every library reads the environment (JAX does not); None: what they would use anyway.
-    source: a folder whose `impls` it imports instead of this checkout's. environment: variables that it has besides.
+    n_threads: how many threads the numerical libraries may use, set in the environment before the child imports
+    anything, and how many cores the child may use, because not every library reads the environment (JAX does not);
+    None: the libraries' defaults. source: a folder whose `impls` the child imports instead of this checkout's.
+    environment: further variables for the child. Raises UserError as `threads.request` does.
     """
 
     def __init__(
@@ -43,16 +44,16 @@ class Child:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        # Pickled here, and unpickled there when it is settled which `impls` is meant.
+        self.connection, connection_of_child = context.Pipe()
+        # Pickled here, and unpickled in the child once it is settled which `impls` to import.
         work = pickle.dumps((serve, arguments))
         self.process = context.Process(
-            target=begin, args=(os.getpid(), n_threads, source and str(source), theirs, work), daemon=True
+            target=begin, args=(os.getpid(), n_threads, source and str(source), connection_of_child, work), daemon=True
         )
         with threads.asked_for(n_threads, environment or {}), interruptions_kept_off():
             self.process.start()
-        theirs.close()
-        # At exit multiprocessing asks its children to end and waits; who is stopped would not hear that.
+        connection_of_child.close()
+        # At exit multiprocessing sends its children SIGTERM and waits; a stopped child would not receive it.
         atexit.register(self.process.kill)
 
     def __enter__(self) -> "Child":
@@ -64,19 +65,19 @@ class Child:
         self.connection.close()
 
     def kill(self) -> None:
-        """End it at once, stopped or not."""
+        """End the child at once, whether it is stopped or running."""
         self.process.kill()
         self.process.join()
 
     def send(self, request: Any) -> None:
-        """Ask something. Raises ChildFailed if it is dead."""
+        """Send the child a request. Raises ChildFailed if it is dead."""
         try:
             self.connection.send(request)
         except OSError:
             raise self.death() from None
 
     def answer(self, seconds: float) -> Any:
-        """Wait for what it says. Raises ChildFailed if that takes longer, or if it dies meanwhile."""
+        """Return the child's answer. Raises ChildFailed if it takes longer than `seconds`, or if the child dies."""
         try:
             if not self.connection.poll(seconds):
                 raise ChildFailed("hangs", f"gave no answer within {seconds:g} s")
@@ -85,27 +86,30 @@ class Child:
             raise self.death() from None
 
     def death(self) -> ChildFailed:
-        """That it died, and how."""
+        """Wait for the end of a dead child and return the error that gives its exit code."""
         self.process.join()
         return ChildFailed("dies", f"ended its process with exit code {self.process.exitcode}")
 
     def pause(self) -> None:
-        """Stop it, so that no thread of it spins while others are measured. Only where it could not stay behind."""
+        """Stop the child, so that none of its threads spins while others are measured.
+
+        Only on Linux, where a stopped child is killed when its parent dies.
+        """
         self.signal("SIGSTOP")
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Let a stopped child continue."""
         self.signal("SIGCONT")
 
     def signal(self, name: str) -> None:
-        """Send a signal, unless it is dead: then its number may be somebody else's, and asking tells."""
+        """Send the child a signal if it is alive; the number of a dead one may belong to another process."""
         if sys.platform == "linux" and self.process.is_alive() and self.process.pid:
             os.kill(self.process.pid, getattr(signal, name))
 
 
 @contextlib.contextmanager
 def interruptions_kept_off() -> Iterator[None]:
-    """Who is started meanwhile does not hear Ctrl-C before it can ignore it; here it is heard afterwards."""
+    """Within the `with`, Ctrl-C is held back, so that it does not reach a child before the child ignores it."""
     if sys.platform == "win32":
         yield
         return
@@ -117,13 +121,16 @@ def interruptions_kept_off() -> Iterator[None]:
 
 
 def begin(parent: int, n_threads: int | None, source: str | None, connection: Connection, work: bytes) -> None:
-    """What the child does first: see to it that it ends with its parent, and leave interruptions to that."""
+    """Run `work` in the child, which ignores Ctrl-C, its parent's business, and is killed when its parent dies.
+
+    parent: its process number. n_threads, source: as in `Child`. work: the pickled function and arguments.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    if sys.platform == "linux":  # killed also while stopped; elsewhere nobody is stopped, and the pipe's end is seen
+    if sys.platform == "linux":  # killed even while stopped; elsewhere no child is stopped, and each sees its pipe end
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before we asked
+        if os.getppid() != parent:  # the parent died before this call
             os._exit(1)
     if n_threads is not None:
         threads.keep_to(n_threads)
@@ -134,7 +141,11 @@ def begin(parent: int, n_threads: int | None, source: str | None, connection: Co
 
 
 def answer_with(connection: Connection, make: Callable[..., object]) -> None:
-    """Make the worker of the first request, ("import", ...); call its methods by name for those that follow."""
+    """Answer requests until the parent closes the connection.
+
+    The first request, ("import", ...), makes the worker from its arguments; each later one, (name, ...), calls the
+    worker's method of that name. An answer is ("done", value) or ("failed", reason).
+    """
     worker = None
     while True:
         try:
@@ -147,5 +158,5 @@ def answer_with(connection: Connection, make: Callable[..., object]) -> None:
             connection.send(("done", answer))
         except EOFError:  # the parent is gone
             return
-        except Exception as error:  # the backend's fault, and the parent's to report
+        except Exception as error:  # an error of the backend, which the parent reports
             connection.send(("failed", f"{type(error).__name__}: {' '.join(str(error).split())}"))

@@ -5,14 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from bench.timing.process import Child, ChildFailed
+from bench.timing.records import Failure, Record
 from bench.timing.worker import TimingTask
 from data import Digits
 
 TIME_LIMIT = 300.0  # seconds for one request
-Record = dict[str, Any]
 
 
 @dataclass
@@ -41,9 +42,10 @@ class Session:
         """Who has not failed."""
         return [name for name in self.tasks if name not in self.failures]
 
-    def tell(self, kind: str, **what: Any) -> None:
-        """Record something."""
-        self.record({"kind": kind, "race": self.number, "run": self.run} | what)
+    def tell(self, kind: type[Record], **fields: Any) -> None:
+        """Record something of this kind. Raises msgspec.ValidationError for fields that are not as its type says."""
+        tag = kind.__struct_config__.tag
+        self.record(msgspec.convert({"kind": tag, "race": self.number, "run": self.run, **fields}, kind))
 
 
 def attempt(
@@ -57,10 +59,9 @@ def attempt(
         return
     try:
         action(race, participant, *arguments)
-    except ChildFailed as failure:
+    except (ChildFailed, msgspec.ValidationError) as failure:
         race.failures[participant.name] = f"{participant.name}: {failure}"
-        when = {} if generation is None else {"generation": generation}
-        race.tell("failure", participant=participant.name, reason=str(failure), **when)
+        race.tell(Failure, participant=participant.name, reason=str(failure), generation=generation)
         participant.child.kill()  # one that hangs would take time from the others
 
 

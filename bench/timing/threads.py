@@ -1,4 +1,4 @@
-"""How many threads the numerical libraries may use: asked for before they are imported, read back afterwards."""
+"""The threads of the numerical libraries: requested before the libraries are imported, read back afterwards."""
 
 import contextlib
 import os
@@ -11,16 +11,16 @@ VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS
 
 
 def cores() -> int:
-    """The cores this process may run on."""
+    """Return the number of cores that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def request(threads: int, environment: MutableMapping[str, str] = os.environ) -> None:
-    """Ask the libraries for this many threads. They read these variables once, when they are imported.
+    """Set the variables that tell the libraries how many threads to use; each reads them once, when it is imported.
 
-    Raises UserError for a count that is not positive or beyond the machine, RuntimeError if it comes too late.
+    Raises UserError for a count that is not positive or above `cores()`, RuntimeError if NumPy is already imported.
     """
     if not 1 <= threads <= cores():
         raise UserError(f"{threads} threads: expected 1 to {cores()}, the cores that this process may use")
@@ -31,16 +31,15 @@ def request(threads: int, environment: MutableMapping[str, str] = os.environ) ->
 
 
 def keep_to(n_cores: int) -> None:
-    """Let this process run on so many of its cores, the first ones; only Linux can."""
+    """Restrict this process to the first n_cores of its cores. Does nothing where the system is not Linux."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:n_cores])
 
 
 def begin_on_first_core() -> None:
-    """Move this thread to the first of its cores, and let it go on from there as it likes; only Linux can.
+    """Move this thread to the first of its cores, then let the scheduler move it. Does nothing where it is not Linux.
 
-    On a machine that others share no two cores are equally fast. One thread on any of two took times that scattered by
-    13 %; from the same one on, by 7 %.
+    On a machine that others share, cores are not equally fast: calls that start on the same one scatter less.
     """
     if hasattr(os, "sched_setaffinity"):
         cores = os.sched_getaffinity(0)
@@ -50,9 +49,9 @@ def begin_on_first_core() -> None:
 
 @contextlib.contextmanager
 def asked_for(threads: int | None, others: Mapping[str, str]) -> Iterator[None]:
-    """Processes that are started meanwhile use this many threads, and have these other variables in their environment.
+    """Within the `with`, processes start with variables for this many threads, and these others, in their environment.
 
-    None: as many as this process was asked to.
+    threads: None leaves the variables for threads as they are in this process. Raises UserError as `request` does.
     """
     wanted = dict(others)
     if threads is not None:
@@ -70,7 +69,7 @@ def asked_for(threads: int | None, others: Mapping[str, str]) -> Iterator[None]:
 
 
 def in_force() -> dict[str, int]:
-    """The threads of every pool that is loaded now, read back from the libraries, e.g. {"openblas (numpy)": 2}."""
+    """Return the number of threads of every pool that is loaded, read back from it, e.g. {"openblas (numpy)": 2}."""
     from threadpoolctl import threadpool_info
 
     pools: dict[str, int] = {}
@@ -86,5 +85,5 @@ def in_force() -> dict[str, int]:
 
         pools["torch"] = int(torch.get_num_threads())
     if "jax" in sys.modules:
-        pools["jax"] = cores()  # it heeds no variable, makes a thread a core, and does not tell
+        pools["jax"] = cores()  # it reads no variable, starts a thread per core, and does not report it
     return pools

@@ -1,4 +1,4 @@
-"""What a worker of a race does: hold one backend and one case, and measure when it is told to.
+"""The worker process of a race: it holds one backend and one case, and measures on request.
 
 It answers requests of the parent, ("import", Task), ("load",), ("measure", repeats), ("describe",), with ("done",
 answer) or ("failed", reason). Everything is imported when the first request comes, so that the thread variables count.
@@ -14,23 +14,23 @@ from bench.timing import threads
 from bench.timing.clock import Clock
 from bench.timing.process import answer_with
 
-FLOOR = "floor"  # an entrant that is no backend: the first layer's products
+FLOOR = "floor"  # a participant that is no backend: the first layer's products
 Measure = Literal["epoch", "gradient", "outputs"]
-NEEDED = {"epoch": "train", "gradient": "gradients", "outputs": "outputs"}  # what a backend has to have for it
+NEEDED = {"epoch": "train", "gradient": "gradients", "outputs": "outputs"}  # the quantity that it takes
 
 
 @dataclass(frozen=True)
 class TimingTask:
-    """One entrant's work: a backend's name, or "floor"; the case; which images."""
+    """What one participant does: a backend's name, or "floor"; the case; which images."""
 
     backend: str
     measure: Measure
     case: Any  # a `Recipe`, which would bring NumPy here too early
     digits: Path  # folder with images.npy and labels.npy
-    images: int  # of these, from the first
+    images: int  # how many of these, from the first
     n_threads: int
-    source: Path | None = None  # the folder whose `impls` is meant; None: this checkout's
-    again: float = 0.0  # share of a round's images that are trained on once more: a slowdown of known size
+    source: Path | None = None  # the folder to import `impls` from; None: this checkout
+    again: float = 0.0  # fraction of an epoch's images that are trained on once more: a slowdown of known size
 
 
 def serve(connection: Connection) -> None:
@@ -39,7 +39,10 @@ def serve(connection: Connection) -> None:
 
 
 class Worker:
-    """One entrant, in its own process: imported, then loaded, then measured."""
+    """One participant, in its own process: imported, then loaded, then measured.
+
+    Raises RuntimeError if `impls` comes from another folder than the task's source.
+    """
 
     def __init__(self, task: TimingTask) -> None:
         import impls
@@ -52,7 +55,7 @@ class Worker:
         self.backend = None if task.backend == FLOOR else impls.find(task.backend)
 
     def load(self) -> dict[str, Any]:
-        """Prepare the work that is to be measured; tells what that took, in seconds, and what the backend is."""
+        """Prepare the work to be measured; return the seconds that took, and what is known about the backend."""
         import numpy as np
 
         from bench.records.fingerprint import lines_of_code
@@ -81,20 +84,21 @@ class Worker:
         return measure(self.work, repeats)
 
     def describe(self, with_rates: bool) -> dict[str, Any]:
-        """A warm call: its seconds, threads in force, peak memory of the process and of the call; the floor's rates.
+        """Make a warm call; return its seconds, the threads in force, and peak memory of process and call, in bytes.
 
-        Bytes; None where the system does not say: only Linux can start the peak anew, and not everywhere.
+        Peaks are None where the system does not report them; only Linux can reset a peak, and not everywhere. The
+        floor adds the machine's rates if `with_rates`.
         """
         from bench.timing.floor import rates
 
-        peak_so_far, before = status("VmHWM"), start_peak_anew()
+        peak_so_far, before = status("VmHWM"), reset_peak()
         warm = self.measure(1)
         peak = status("VmHWM")
         answer: dict[str, Any] = {
             "warm": warm,
             "threads": threads.in_force(),
             "process_peak": peak_so_far,
-            # Not below 0: what a process holds is counted a little late.
+            # Not below 0: the system counts a process's memory with a short delay.
             "call_peak": None if peak is None or before is None else max(0, peak - before),
         }
         if self.backend is None and with_rates:
@@ -103,7 +107,7 @@ class Worker:
 
 
 def work_of(task: TimingTask, backend: Any, prepared: Any) -> Callable[[], object]:
-    """One call of what is measured."""
+    """Return a function that does once what is measured: an epoch, one gradient, or the outputs."""
     from impls.contract import zero_velocities
 
     case = task.case
@@ -118,10 +122,10 @@ def work_of(task: TimingTask, backend: Any, prepared: Any) -> Callable[[], objec
 
 
 def slowed(plan: Any, images: int) -> Any:
-    """The plan, and once more its updates of the first images, so many exactly; the last of them may be cut short."""
+    """Return the plan, then its first updates again, of exactly this many images; the last may be cut short."""
     import numpy as np
 
-    n = int(np.searchsorted(plan.starts, images))  # updates that begin before that
+    n = int(np.searchsorted(plan.starts, images))  # updates that start before that image
     return type(plan)(
         np.concatenate([plan.starts, plan.starts[:n]]),
         np.concatenate([plan.stops, np.minimum(plan.stops[:n], images)]),
@@ -139,8 +143,8 @@ def measure(work: Callable[[], object], repeats: int) -> dict[str, float]:
     return {kind: value / repeats for kind, value in asdict(clock.elapsed).items()}
 
 
-def start_peak_anew() -> int | None:
-    """Let the peak of this process start from what it holds now, in bytes; None where that cannot be."""
+def reset_peak() -> int | None:
+    """Reset the peak memory of this process to what it holds, and return that in bytes; None where that fails."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -149,7 +153,7 @@ def start_peak_anew() -> int | None:
 
 
 def status(field: str) -> int | None:
-    """A size of this process in bytes, as Linux's /proc/self/status has it; None where it does not."""
+    """Return a field of Linux's /proc/self/status, a size of this process, in bytes; None where there is none."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:

@@ -9,7 +9,8 @@ import numpy as np
 
 from bench.analysis.accuracy import TimeToAccuracy, by_target, factor, method_results, times_to_accuracy
 from bench.records.files import ResultSet
-from bench.records.races import Course, RaceResult
+from bench.records.races import RaceResult
+from bench.records.trainings import Course
 from bench.tables.accuracy import seconds_of, steps_setting
 from bench.tables.table import number, printable, share
 from reports.figures.style import (

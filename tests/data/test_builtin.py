@@ -1,4 +1,4 @@
-"""The built-in digits: the same bytes every time, and as like MNIST as printed digits can be."""
+"""The built-in digits: the same bytes every time, and as similar to MNIST as printed digits can be."""
 
 import hashlib
 import os
@@ -33,7 +33,7 @@ def test_same_sizes_give_same_bytes() -> None:
         assert first.labels.tobytes() == second.labels.tobytes()
 
 
-def test_sizes_of_the_splits_do_not_touch_each_other() -> None:
+def test_the_size_of_one_split_does_not_change_the_other() -> None:
     few, many = builtin.render(20, 100), builtin.render(300, 100)
     np.testing.assert_array_equal(few[1].images, many[1].images)
     assert len(few[0].images) == 20
@@ -55,7 +55,7 @@ def test_labels_are_about_equally_frequent_and_in_random_order(splits: tuple[Dig
         assert len(counts) == 10
         assert np.abs(counts - expected).max() < 5 * np.sqrt(expected)
         repeats = np.mean(digits.labels[1:] == digits.labels[:-1])
-        assert 0.07 < repeats < 0.13  # 0.1 if a label says nothing about the next
+        assert 0.07 < repeats < 0.13  # 0.1 if successive labels are independent
 
 
 def test_ink_is_as_in_mnist(splits: tuple[Digits, Digits]) -> None:
@@ -85,7 +85,7 @@ def test_digits_are_centred_and_not_cut_off(splits: tuple[Digits, Digits]) -> No
         assert extent.std() > 0.5
 
 
-def test_no_image_comes_twice(splits: tuple[Digits, Digits]) -> None:
+def test_no_image_occurs_twice(splits: tuple[Digits, Digits]) -> None:
     both = np.concatenate([digits.images for digits in splits])
     assert len({image.tobytes() for image in both}) == len(both)
 
@@ -105,7 +105,7 @@ def test_fonts_of_training_and_test_are_disjoint_and_drawn_differently() -> None
 
 
 def test_spline_reproduces_position() -> None:
-    """Control points where they belong leave every pixel where it is: linear precision of B-splines."""
+    """Control points on a regular grid leave every pixel in place: linear precision of B-splines."""
     np.testing.assert_allclose(builtin._spline_basis() @ builtin.KNOTS, np.arange(28), atol=5e-3)
 
 
@@ -115,7 +115,7 @@ def test_zero_of_mono_font_has_no_dot() -> None:
     assert glyph.distance[row, column] < 0
 
 
-def test_linear_classifier_finds_them_as_hard_as_mnist(splits: tuple[Digits, Digits]) -> None:
+def test_they_are_as_hard_as_mnist_for_a_linear_classifier(splits: tuple[Digits, Digits]) -> None:
     train, test = splits
     x, x_test = (digits.images.astype(np.float32) / 255 for digits in splits)
     targets = np.eye(10, dtype=np.float32)[train.labels]
@@ -153,8 +153,8 @@ def test_unreadable_font_is_one_clear_line(tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_neither_home_nor_matplotlib_is_needed_to_run(tmp_path: Path) -> None:
-    """A home that cannot exist, warnings as errors, nothing on stderr, and the same bytes as here."""
+def test_rendering_needs_no_home_folder_and_does_not_import_matplotlib(tmp_path: Path) -> None:
+    """With a home folder that cannot exist and warnings as errors: nothing on stderr, and the same bytes."""
     program = (
         "import hashlib, sys; from data.builtin import render; "
         "print(hashlib.sha256(render(50, 50)[0].images).hexdigest()); assert 'matplotlib' not in sys.modules"

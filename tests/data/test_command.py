@@ -1,4 +1,4 @@
-"""`python -m data`: what each command prints, and one line instead of a traceback when it cannot."""
+"""`python -m data`: what each command prints; errors are one line, not a traceback."""
 
 import io
 import os
@@ -26,7 +26,7 @@ def _nothing_of_the_developers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 
 def bars(n: int) -> Digits:
-    """Image i has i + 1 rows of full ink at its top, the rest is background; its label is i % 10."""
+    """Image i has i + 1 rows of full ink at the top, and background below; its label is i % 10."""
     images = np.zeros((n, 28, 28), np.uint8)
     for i in range(n):
         images[i, : i + 1] = 255
@@ -129,14 +129,14 @@ def test_info(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     assert ["label", "9", "1", "0"] in rows
     assert f"{data.VARIABLE}: {folder}" in output
     assert f"Download: {data.CACHE / 'mnist'} (not complete)" in output
-    assert "not made yet" in output
+    assert "not generated yet" in output
     assert output.splitlines()[-1] == dataset.notice
 
 
 # --- fetch -----------------------------------------------------------------------------------------------
 
 
-def test_fetch_when_all_is_there(
+def test_fetch_when_all_files_are_there(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     files = tuple(

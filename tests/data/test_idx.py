@@ -1,4 +1,4 @@
-"""The IDX reader and writer: every type, gzip and plain, and every way in which a file can be bad."""
+"""The IDX reader and writer: every type, gzip and plain, and every kind of invalid file."""
 
 import gzip
 import hashlib
@@ -44,7 +44,7 @@ def error_of(path: Path) -> str:
     return message
 
 
-# --- what is right ---------------------------------------------------------------------------------------
+# --- valid files -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -76,7 +76,7 @@ def test_writes_the_published_form(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_bytes() == bytes.fromhex("00000c01 00000002 00000001 ffffffff")
 
 
-def test_writes_what_does_not_lie_in_order(tmp_path: Path) -> None:
+def test_writes_arrays_that_are_not_contiguous(tmp_path: Path) -> None:
     array = np.arange(12, dtype=np.uint8).reshape(3, 4).T[::2]
     idx.write(tmp_path / "file", array)
     assert np.array_equal(idx.read(tmp_path / "file"), array)
@@ -95,7 +95,7 @@ def test_no_dimension_and_no_element(tmp_path: Path, shape: tuple[int, ...], com
     assert not array.flags.writeable
 
 
-def test_gzip_is_told_by_content_not_by_name(tmp_path: Path) -> None:
+def test_gzip_is_recognised_by_content_not_by_name(tmp_path: Path) -> None:
     assert np.array_equal(idx.read(saved(tmp_path, gzip.compress(SMALL), "plain")), SMALL_ARRAY)
     assert np.array_equal(idx.read(saved(tmp_path, SMALL, "compressed.gz")), SMALL_ARRAY)
 
@@ -114,11 +114,11 @@ def test_checksum_is_that_of_the_plain_file(tmp_path: Path, code: int, letter: s
     assert idx.sha256(np.array([5, 6, 7], np.dtype(dtype).newbyteorder("<"))) == expected
 
 
-def test_checksum_tells_shapes_apart() -> None:
+def test_checksum_depends_on_the_shape() -> None:
     assert idx.sha256(SMALL_ARRAY) != idx.sha256(SMALL_ARRAY.reshape(3, 2))
 
 
-# --- what is wrong ---------------------------------------------------------------------------------------
+# --- invalid files ---------------------------------------------------------------------------------------
 
 
 def test_error_is_a_data_error() -> None:
@@ -174,7 +174,7 @@ def test_gzip_with_something_after_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("compressed", [False, True])
 @pytest.mark.parametrize("sizes", [(2**32 - 1,), (2**31, 2**31), (2**32 - 1,) * 60, (0, *(2**32 - 1,) * 3)])
-def test_absurd_sizes_cost_no_memory(tmp_path: Path, sizes: tuple[int, ...], compressed: bool) -> None:
+def test_huge_announced_sizes_cost_no_memory(tmp_path: Path, sizes: tuple[int, ...], compressed: bool) -> None:
     content = bytes([0, 0, 0x0E, len(sizes)]) + struct.pack(f">{len(sizes)}I", *sizes) + bytes(100)
     path = saved(tmp_path, gzip.compress(content) if compressed else content)
     tracemalloc.start()
@@ -187,7 +187,7 @@ def test_absurd_sizes_cost_no_memory(tmp_path: Path, sizes: tuple[int, ...], com
     assert peak < 4 * idx.CHUNK
 
 
-def test_gzip_that_swells_is_not_followed(tmp_path: Path) -> None:
+def test_a_gzip_bomb_is_not_decompressed(tmp_path: Path) -> None:
     path = saved(tmp_path, gzip.compress(SMALL + bytes(50 * 2**20), compresslevel=1))
     tracemalloc.start()
     try:

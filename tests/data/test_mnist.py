@@ -41,7 +41,7 @@ TRAIN, TEST = digits(23, seed=1), digits(11, seed=2)
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with four whole files, plain, that are not MNIST."""
+    """A folder with four complete files, plain, that are not MNIST."""
     mnist.write_folder(tmp_path / "digits", TRAIN, TEST)
     return tmp_path / "digits"
 
@@ -52,7 +52,7 @@ def compress(path: Path) -> None:
 
 
 def call_it_mnist(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Let the checksums of these plain files be those of MNIST."""
+    """Replace MNIST's checksums by those of these plain files."""
     files = []
     for name in (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS):
         content = (folder / name).read_bytes()
@@ -93,7 +93,7 @@ def test_plain_files_stay_mapped_into_memory(folder: Path) -> None:
     assert not images.flags.writeable
 
 
-def test_gzip_holds_the_same_as_plain(folder: Path) -> None:
+def test_gzip_has_the_same_content_as_plain(folder: Path) -> None:
     plain = data.load(str(folder))
     for name in (TRAIN_IMAGES, TEST_LABELS):
         compress(folder / name)
@@ -103,7 +103,7 @@ def test_gzip_holds_the_same_as_plain(folder: Path) -> None:
     assert same(mixed.test, TEST)
 
 
-def test_plain_goes_before_gzip(folder: Path) -> None:
+def test_plain_takes_precedence_over_gzip(folder: Path) -> None:
     (folder / f"{TRAIN_LABELS}.gz").write_bytes(b"never looked at")
     assert same(data.load(str(folder)).train, TRAIN)
 
@@ -142,14 +142,14 @@ def test_not_a_folder(folder: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 def test_a_folder_in_place_of_a_file(folder: Path, suffix: str) -> None:
-    """Some archives unpack so."""
+    """Some archives unpack this way."""
     (folder / TEST_LABELS).unlink()
     (folder / f"{TEST_LABELS}{suffix}").mkdir()
     message = error_of(str(folder))
     assert f"{folder}: has neither {TEST_LABELS} nor {TEST_LABELS}.gz as a file, only as a folder; give " in message
 
 
-def test_a_folder_beside_the_gzip_file_does_no_harm(folder: Path) -> None:
+def test_a_folder_next_to_the_gzip_file_is_ignored(folder: Path) -> None:
     compress(folder / TEST_LABELS)
     (folder / TEST_LABELS).mkdir()
     assert same(data.load(str(folder)).test, TEST)
@@ -160,7 +160,7 @@ def test_a_path_that_is_too_long(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert error_of(name).startswith(f"{Path(name)}: cannot be read (File name too long); give ")
     monkeypatch.setenv(data.VARIABLE, name)
     assert error_of().endswith(
-        f"(File name too long); put the folder right that {data.VARIABLE} names, or unset {data.VARIABLE}"
+        f"(File name too long); correct the folder that {data.VARIABLE} names, or unset {data.VARIABLE}"
     )
 
 
@@ -181,7 +181,7 @@ def test_a_folder_that_may_not_be_entered(folder: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(Path, "is_file", refuse)
     message = error_of(str(folder))
     assert message.startswith(f"{folder}: cannot be read (Permission denied); give ")
-    assert "permit it" in error_of()  # the download: it may be there, so the built-in digits do not stand in
+    assert "permit it" in error_of()  # the download may be there, so the built-in digits are not used
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_a_wrong_named_folder_is_an_error(folder: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv(data.VARIABLE, str(tmp_path / "absent"))
     call_it_mnist(monkeypatch, folder)
     (tmp_path / "cache").mkdir()
-    folder.rename(tmp_path / "cache" / "mnist")  # there is a good download, and it is not taken instead
+    folder.rename(tmp_path / "cache" / "mnist")  # a good download exists, and is not used instead
     for source in ("auto", "mnist"):
         message = error_of(source)
         assert f"{tmp_path / 'absent'}: not a folder" in message
@@ -254,14 +254,14 @@ def test_a_wrong_checksum_in_the_download(folder: Path, monkeypatch: pytest.Monk
     assert message.endswith("delete it and run `python -m data fetch`")
 
 
-def test_mnist_is_asked_for_and_not_here() -> None:
+def test_mnist_is_requested_and_absent() -> None:
     message = error_of("mnist")
     assert "MNIST is not here" in message
     assert "python -m data fetch" in message
     assert data.VARIABLE in message
 
 
-def test_mnist_is_asked_for_and_another_set_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mnist_is_requested_and_another_data_set_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(data.VARIABLE, str(folder))
     message = error_of("mnist")
     assert f"{folder / TRAIN_IMAGES}: SHA-256 of its content is " in message
@@ -273,7 +273,7 @@ def test_mnist_is_asked_for_and_another_set_is_named(folder: Path, monkeypatch: 
 
 @pytest.fixture
 def renders(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Small digits in place of the built-in ones; the list grows by one for each time they are made."""
+    """Small digits in place of the built-in ones; the list grows by one each time they are generated."""
     made: list[int] = []
 
     def render() -> tuple[Digits, Digits]:
@@ -288,21 +288,23 @@ def cached() -> list[str]:
     return sorted(entry.name for entry in data.CACHE.iterdir())
 
 
-def test_builtin_digits_are_made_once_and_kept(renders: list[int]) -> None:
+def test_builtin_digits_are_generated_once_and_cached(renders: list[int]) -> None:
     first, second = data.load(), data.load("builtin")
     assert len(renders) == 1
     assert first.sha256 == second.sha256 == mnist.combined(mnist.digests_of(TRAIN, TEST))
     assert same(second.train, TRAIN)
     assert same(second.test, TEST)
     assert isinstance(first.train.images, np.memmap)
-    assert (first.name, first.source) == ("built-in digits", "made here")
+    assert (first.name, first.source) == ("built-in digits", "generated")
     assert first.notice is not None
     assert "not MNIST" in first.notice
     assert "python -m data fetch" in first.notice
     assert [re.fullmatch(r"builtin-[0-9a-f]{12}", name) is not None for name in cached()] == [True]
 
 
-def test_builtin_goes_before_what_is_there(folder: Path, monkeypatch: pytest.MonkeyPatch, renders: list[int]) -> None:
+def test_builtin_takes_precedence_over_the_named_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, renders: list[int]
+) -> None:
     monkeypatch.setenv(data.VARIABLE, str(folder))
     assert data.load("builtin").name == "built-in digits"
 
@@ -329,7 +331,7 @@ def test_the_key_follows_the_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     assert data._builtin_key() != before
 
 
-def test_another_process_makes_them_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_process_generates_them_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data, "_builtin_key", lambda: "key")
 
     def render() -> tuple[Digits, Digits]:
@@ -341,7 +343,7 @@ def test_another_process_makes_them_at_the_same_time(monkeypatch: pytest.MonkeyP
     assert cached() == ["builtin-key"]
 
 
-def test_making_that_breaks_off_leaves_nothing(monkeypatch: pytest.MonkeyPatch, renders: list[int]) -> None:
+def test_an_interruption_leaves_no_partial_digits(monkeypatch: pytest.MonkeyPatch, renders: list[int]) -> None:
     def interrupted(folder: Path, train: Digits, test: Digits) -> None:
         folder.mkdir()
         idx.write(folder / TRAIN_IMAGES, train.images)
@@ -375,9 +377,9 @@ def test_damaged_builtin_digits(renders: list[int]) -> None:
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `pages`: path -> (status, content, announced length); notes what was asked for.
+    """Serves `pages`, path -> (status, content, announced length), and records requests in `asked`.
 
-    What is asked of the mirror "silent" is answered only once `over` is set.
+    Requests to the mirror "silent" are answered only once `over` is set.
     """
 
     def __init__(self) -> None:
@@ -422,7 +424,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 @pytest.fixture
 def published(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
-    """The gzip files that count as MNIST here, by name."""
+    """The gzip files that are accepted as MNIST in the test, by name."""
     call_it_mnist(monkeypatch, folder)
     return {f"{path.name}.gz": gzip.compress(path.read_bytes(), mtime=0) for path in folder.iterdir()}
 
@@ -446,7 +448,7 @@ def test_fetch(server: Server, published: dict[str, bytes], monkeypatch: pytest.
     assert sorted(server.asked) == sorted(f"/good/{name}" for name in published)
 
 
-def test_fetch_again_asks_for_nothing(
+def test_a_second_fetch_requests_nothing(
     server: Server, published: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(monkeypatch, server, "good")
@@ -470,7 +472,7 @@ def test_fetch_replaces_a_wrong_file_and_keeps_the_right(
     assert (folder / f"{TEST_IMAGES}.gz").read_bytes() == published[f"{TEST_IMAGES}.gz"]
 
 
-def test_mirrors_are_tried_in_turn(
+def test_mirrors_are_tried_one_after_the_other(
     server: Server, published: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(monkeypatch, server, "broken", "wrong", "half", "good")
@@ -482,7 +484,7 @@ def test_mirrors_are_tried_in_turn(
     assert [path.split("/")[1] for path in server.asked] == ["broken", "wrong", "half"] + ["good"] * 4
 
 
-def test_a_mirror_goes_on_where_another_stopped(
+def test_a_mirror_continues_where_another_stopped(
     server: Server, published: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(monkeypatch, server, "first", "second")
@@ -501,7 +503,7 @@ def test_all_mirrors_fail(
 ) -> None:
     use(monkeypatch, server, "broken", "wrong", "half")
     closed = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    closed.server_close()  # a port at which nobody listens
+    closed.server_close()  # a port on which no server listens
     monkeypatch.setattr(mnist, "MIRRORS", (*mnist.MIRRORS, f"http://127.0.0.1:{closed.server_port}/"))
     serve(server, "wrong", {name: b"<html>please log in</html>" for name in published})
     serve(server, "half", published, cut=20)
@@ -539,11 +541,11 @@ def test_fetch_does_not_touch_a_wrong_plain_file(
     serve(server, "good", published)
     plain = data.CACHE / "mnist" / TRAIN_LABELS
     plain.parent.mkdir(parents=True)
-    plain.write_bytes(b"somebody's own")
+    plain.write_bytes(b"a user's own")
     with pytest.raises(DataError, match=r"SHA-256 is [0-9a-f]{64}, expected [0-9a-f]{64};") as caught:
         data.fetch(show_progress=False)
     assert str(plain) in str(caught.value)
-    assert plain.read_bytes() == b"somebody's own"
+    assert plain.read_bytes() == b"a user's own"
 
 
 def test_a_folder_that_cannot_be_written(
@@ -575,7 +577,7 @@ def test_true_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.bincount(dataset.train.labels)[1] == 6742
 
 
-def test_import_is_light() -> None:
+def test_importing_imports_no_heavy_library() -> None:
     heavy = "{'matplotlib', 'numba', 'PIL', 'pooch', 'requests', 'rich', 'scipy'}"
     code = f"import sys, data; print(sorted({heavy} & set(sys.modules)))"
     root = Path(data.__file__).parents[1]

@@ -2,13 +2,14 @@
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from bench.records.files import Curve, Measurement, ResultSet
-from bench.records.journal import SCHEMA
+from bench.records.kinds import SCHEMA
 from reports.page import TEMPLATES
+from tests.helpers.records import agreement
 
 NETWORK = "784-128-10 relu, softmax with cross_entropy"
 NOTICE = "Data: built-in digits, not MNIST; accuracies are not comparable with published ones."
@@ -110,25 +111,18 @@ def without_ours(html: str) -> str:
 
 def written(folder: Path, name: str, results: ResultSet) -> Path:
     """A results file as pytest-benchmark writes it."""
-    benchmarks = []
-    for i, measurement in enumerate(results.measurements):
-        info = {key: value for key, value in vars(measurement).items() if key not in ("samples", "curve")}
-        if measurement.curve:
-            info["curve"] = vars(measurement.curve)
-        benchmarks.append({"name": f"bench_{i}", "extra_info": info, "stats": {"data": measurement.samples}})
-    content = {
-        "datetime": results.when,
-        "machine_info": {"digitbench": results.machine},
-        "benchmarks": benchmarks,
-        "digitbench": {
-            "schema": SCHEMA,
-            "data": results.data_name,
-            "data_sha256": "0" * 64,
-            "notice": results.notice,
-            "agreement": [{"failure": None}, *({"failure": line} for line in results.disagreements)],
-            "unavailable": results.unavailable,
-        },
+    suite = {
+        "schema": SCHEMA,
+        "when": results.when,
+        "command": "pytest",
+        "machine": results.machine,
+        "data": results.data_name,
+        "notice": results.notice,
+        "agreement": [agreement("fine"), *(agreement(line, failure=line) for line in results.disagreements)],
+        "unavailable": results.unavailable,
+        "measurements": [asdict(measurement) for measurement in results.measurements],
     }
+    content = {"benchmarks": [], "digitbench": suite}
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
     path.write_text(json.dumps(content), encoding="utf-8")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.records.journal import SCHEMA
+from bench.records.kinds import SCHEMA
 from bench.tables.table import Sheet
 
 MACHINE = {"id": "0a1b2c3d", "cpu": "a processor", "cores": 2}
@@ -49,16 +49,17 @@ def race_records(
     for generation in range(generations):
         here = {"race": number, "generation": generation}
         for name, time in seconds.items():
-            process = {"backend": name, "images": known["images"], "threads": {"openblas": 2}}
-            process |= {"prepare": {"wall": 0.03125}, "first": {"wall": 2 * time}, "process_peak": 2**26}
-            process |= {"call_peak": 2**21, "summary": "", "batch_size": 128, "lines_of_code": 99}
+            process = {"backend": name, "images": known["images"], "repeats": 1, "threads": {"openblas": 2}}
+            process |= {"prepare": {"wall": 0.03125}, "first": {"wall": 2 * time}, "warm": {"wall": time}}
+            process |= {"process_peak": 2**26, "call_peak": 2**21, "summary": ""}
+            process |= {"batch_size": 128, "lines_of_code": 99}
             if name == "floor":
                 process["rates"] = {"gemm": 1e11, "bandwidth": 2e10}
             records.append({"kind": "process", **here, "participant": name, **process})
         for one, (name, time) in itertools.product(range(rounds), seconds.items()):
             wall = time * float(np.exp(rng.normal(0, noise)))
             times = {"wall": wall, "user": 1.5 * wall, "system": 0.25 * wall}
-            records.append({"kind": "sample", **here, "round": one, "participant": name, **times})
+            records.append({"kind": "sample", **here, "round": one, "position": 0, "participant": name, **times})
         for name in failing:
             records.append({"kind": "failure", **here, "participant": name, "reason": "ended with exit code 3"})
         load = {"seconds": 2.0, "stolen": 0.0, "load_before": 0.25, "load_after": 1.0}

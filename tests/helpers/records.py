@@ -1,8 +1,15 @@
-"""Records of a race as a journal holds them."""
+"""Records of a race as a journal holds them, as mappings and typed."""
 
+import json
+from pathlib import Path
 from typing import Any
 
-from bench.records.journal import SCHEMA
+import msgspec
+
+from bench.records.kinds import SCHEMA, AnyRecord
+from bench.records.races import RaceResult, races_of
+from bench.timing.clock import Elapsed
+from bench.timing.records import Process, Sample
 
 MACHINE: dict[str, Any] = {"id": "abc", "cpu": "c", "cores": 2, "libraries": {"numpy": "2"}, "blas": []}
 KEY = {
@@ -39,9 +46,12 @@ def process(participant: str, generation: int = 0, **others: Any) -> dict[str, A
         "race": 0,
         "generation": generation,
         "participant": participant,
+        "backend": participant,
         "images": 20 if participant == "naive" else 60,
+        "repeats": 1,
         "prepare": {"wall": 0.5},
         "first": {"wall": 2.0},
+        "warm": {"wall": 1.0},
         "threads": {"openblas (numpy)": 2},
         "process_peak": 1000,
         "call_peak": None,
@@ -54,10 +64,39 @@ def process(participant: str, generation: int = 0, **others: Any) -> dict[str, A
 
 
 def sample(participant: str, wall: float, generation: int = 0, number: int = 0) -> dict[str, Any]:
-    where = {"race": 0, "generation": generation, "round": number, "participant": participant}
+    where = {"race": 0, "generation": generation, "round": number, "position": 0, "participant": participant}
     return {"kind": "sample", "wall": wall, "user": wall, "system": 0.0} | where
 
 
 def end_of(generation: int = 0) -> dict[str, Any]:
     noise = {"seconds": 3.0, "stolen": 0.0, "load_before": 0.1, "load_after": 0.2}
     return {"kind": "generation", "race": 0, "generation": generation} | noise
+
+
+def agreement(backend: str, **others: Any) -> dict[str, Any]:
+    """A comparison that was passed, unless others say so."""
+    known = {"backend": backend, "problem": "p", "dtype": "float32", "quantity": "outputs", "error": 0.5}
+    return {"kind": "agreement", "race": 0, **known, "allowed": 4.0, "failure": None, "unsupported": None, **others}
+
+
+def typed_process(generation: int, prepare: float = 0.0, first: float = 0.0, **others: Any) -> Process:
+    """A process of which only these are of interest."""
+    known: dict[str, Any] = {"images": 1, "repeats": 1, "warm": Elapsed(), "threads": {}}
+    known |= {"participant": "", "backend": "", "process_peak": None, "call_peak": None} | others
+    return Process(race=0, generation=generation, prepare=Elapsed(prepare), first=Elapsed(first), **known)
+
+
+def typed_sample(generation: int, number: int, wall: float, user: float = 0.0, system: float = 0.0) -> Sample:
+    """A sample of which only these are of interest."""
+    return Sample(generation, number, 0, "", wall, user, system, race=0)
+
+
+def races_in(records: list[dict[str, Any]]) -> list[RaceResult]:
+    """The races of records that are mappings."""
+    return races_of(msgspec.convert(records, list[AnyRecord]))
+
+
+def written(path: Path, *records: dict[str, Any]) -> Path:
+    """A results file of these."""
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in records))
+    return path

@@ -1,4 +1,4 @@
-"""The contract's checks: what is valid passes; what is not ends in one line with the thing, the expected, the found."""
+"""The contract's checks: valid values pass; errors are one line: the thing, what was expected, what was found."""
 
 import re
 from collections.abc import Callable
@@ -25,7 +25,7 @@ NETWORK = Network((6, 4, 3))
 
 
 def message_of(call: Callable[[], object]) -> str:
-    """The one line with which this call fails."""
+    """Return the message of the ContractError that this call raises, which is one line."""
     with pytest.raises(ContractError) as caught:
         call()
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Backends at the ends of their range: any size of numbers, any number of images. The rest is in conformance.py."""
+"""Backends on extreme inputs: numbers of any size, any number of images. Everything else is in conformance.py."""
 
 import itertools
 from typing import Any, cast, get_args
@@ -25,7 +25,7 @@ from impls.contract import (
 from impls.initialisation import initial_parameters
 
 BASE = ("naive", "vectorized", "minibatch", "numba", "numba_dense", "numba_sparse", "scipy_sparse")
-N = 14  # images; no multiple of 4, which is how many `numba` takes at a time
+N = 14  # images; not a multiple of 8, the number that `numba` uses at a time
 SIZES = (12, 7, 4)
 FUNCTIONS = list(itertools.product(get_args(Activation), COST_OF_OUTPUT.items()))
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
@@ -36,7 +36,7 @@ OTHERS = [name for name in impls.names() if name not in BASE and impls.entry(nam
 
 @pytest.fixture(params=[*BASE, *OTHERS])
 def backend(request: pytest.FixtureRequest) -> Backend:
-    """Every backend but the optional peers. Those that need no more than the base installation are never left out."""
+    """Every backend but the optional peers. Those that need only the base installation are never skipped."""
     reason = impls.unavailable_reason(request.param)
     if reason is not None and request.param not in BASE:
         pytest.skip(f"backend {request.param} {reason}")
@@ -56,7 +56,7 @@ def network_of(sizes: tuple[int, ...] = SIZES, hidden: Activation = "sigmoid", o
 
 
 def start_of(network: Network, dtype: DType = "float32") -> State:
-    """Parameters, biases among them, and velocities that are not zero."""
+    """Parameters, including biases, and velocities, none of which is zero."""
     return State(
         initial_parameters(network, "standard_normal", 1, dtype),
         initial_parameters(network, "standard_normal", 2, dtype),
@@ -71,14 +71,14 @@ def plan_of(*bounds: tuple[int, int], order: Array | None = None, rate: float = 
 def train(
     backend: Backend, network: Network, state: State, plan: Plan, images: Array = IMAGES, labels: Array = LABELS
 ) -> tuple[State, Array]:
-    """Prepare and train; all of these backends tell the costs."""
+    """Prepare and train; all of these backends return the costs."""
     dtype = cast(DType, state.parameters[0].weights.dtype.name)
     state, costs = backend.train(network, state, backend.prepare(network, images, labels, dtype), plan)
     assert costs is not None
     return state, costs
 
 
-# --- what it can -------------------------------------------------------------------------------------------
+# --- what is supported --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", get_args(DType))
@@ -136,7 +136,7 @@ def test_outputs_stay_in_their_range(backend: Backend, output: Output, lowest: f
 
 @pytest.mark.parametrize("activation", ["sigmoid", "relu", "tanh"])
 def test_nan_is_not_hidden(backend: Backend, activation: Activation) -> None:
-    """Parameters that a diverging training has spoilt are seen in the outputs."""
+    """NaN in parameters, as after a training that diverged, appears in the outputs."""
     network = network_of(hidden=activation, output="relu")
     first, second = start_of(network).parameters
     first.weights[3, 2] = np.nan
@@ -146,7 +146,7 @@ def test_nan_is_not_hidden(backend: Backend, activation: Activation) -> None:
 
 @pytest.mark.parametrize("n", [1, 3, 4, 5, 1001, 2003])
 def test_any_number_of_images(backend: Backend, n: int) -> None:
-    """Backends work in blocks of images; none is left out where the last block is not full."""
+    """Backends work in blocks of images; no image is left out if the last block is not full."""
     network, parameters = network_of(), start_of(network_of()).parameters
     images, labels = images_and_labels(n)
     outputs = backend.outputs(network, parameters, backend.prepare(network, images, labels, "float32"))

@@ -13,7 +13,7 @@ NETWORK = Network((600, 400, 300))  # so that no two of fan_in and fan_out are e
 
 
 class Expected(NamedTuple):
-    """Distribution of a layer's weights, from fan_in m and fan_out n, as the sources give it."""
+    """The distribution of a layer's weights, from fan_in m and fan_out n, as published."""
 
     shape: Literal["normal", "uniform"]
     width: Callable[[int, int], float]  # the standard deviation of the normal, the bound of the uniform
@@ -67,13 +67,13 @@ def flat(name: str, seed: int, dtype: DType, network: Network = NETWORK) -> Arra
 
 
 @pytest.mark.parametrize("name", INITIALISATIONS)
-def test_the_seed_decides(name: str) -> None:
+def test_the_seed_determines_the_parameters(name: str) -> None:
     first = flat(name, 3, "float64")
     assert np.array_equal(first, flat(name, 3, "float64"))
     assert not np.isin(flat(name, 4, "float64"), first[first != 0]).any()
 
 
-def test_no_value_comes_twice() -> None:
+def test_no_value_occurs_twice() -> None:
     values = flat("lecun_normal", 3, "float64")
     drawn = values[values != 0]
     assert len(np.unique(drawn)) == len(drawn) == 600 * 400 + 400 * 300

@@ -1,4 +1,4 @@
-"""What `minibatch` promises beyond the contract: so many images that they fill the memory stay as they are."""
+"""What `minibatch` promises beyond the contract: images that would fill the memory are not scaled beforehand."""
 
 from pathlib import Path
 from typing import get_args
@@ -14,21 +14,21 @@ NETWORK = Network((100, 40, 10), "relu", "softmax", "cross_entropy")
 
 
 def arrays_after(images: Array, labels: Array, dtype: DType) -> list[Array]:
-    """All that comes of images prepared: outputs, gradients, trainings in order and scattered."""
+    """All results for prepared images: outputs, gradients, trainings in file order and shuffled."""
     state = zero_velocities(initial_parameters(NETWORK, "he_normal", 1, dtype))
     prepared = minibatch.prepare(NETWORK, images, labels, dtype)
     cost, gradient = minibatch.gradients(NETWORK, state.parameters, prepared)
-    found = [minibatch.outputs(NETWORK, state.parameters, prepared), np.array(cost)]
-    found += [array for layer in gradient for array in layer]
+    results = [minibatch.outputs(NETWORK, state.parameters, prepared), np.array(cost)]
+    results += [array for layer in gradient for array in layer]
     for order in (None, np.random.default_rng(2).permutation(len(images))):
         plan = Plan(np.array([0, 50, 120]), np.array([50, 300, 121]), order, np.full(3, 0.1), 0.9)
         after, costs = minibatch.train(NETWORK, state, prepared, plan)
-        found += [costs, *(array for part in after for layer in part for array in layer)]
-    return found
+        results += [costs, *(array for part in after for layer in part for array in layer)]
+    return results
 
 
 @pytest.mark.parametrize("dtype", get_args(DType))
-def test_too_many_images_stay_on_disk_and_nothing_else_changes(
+def test_too_many_images_stay_on_disk_and_results_do_not_change(
     dtype: DType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(3)

@@ -1,4 +1,4 @@
-"""What the compiled backends promise beyond the contract: the same bits every time, and images left where they are."""
+"""What the compiled backends promise beyond the contract: the same bits every time, and no copy of the images."""
 
 import ast
 from pathlib import Path
@@ -27,17 +27,17 @@ def images_and_labels(n: int, share_of_zeros: float) -> tuple[Array, Array]:
 
 
 def arrays_after(name: str, images: Array, labels: Array, dtype: DType = "float32") -> list[Array]:
-    """All that comes of a training: updates within one block of images and beyond it, with momentum or without."""
+    """All results of trainings: updates within one block of images and beyond it, with momentum and without."""
     backend = impls.load(name)
     state = zero_velocities(initial_parameters(NETWORK, "he_normal", 1, dtype))
     prepared = backend.prepare(NETWORK, images, labels, dtype)
-    found: list[Array] = [backend.outputs(NETWORK, state.parameters, prepared)]
+    results: list[Array] = [backend.outputs(NETWORK, state.parameters, prepared)]
     for momentum in (0.0, 0.9):
         plan = Plan(np.array([0, 50, 120]), np.array([50, 300, 121]), None, np.full(3, 0.1), momentum)
         after, costs = backend.train(NETWORK, state, prepared, plan)
         assert costs is not None
-        found += [costs, *(array for part in after for layer in part for array in layer)]
-    return found
+        results += [costs, *(array for part in after for layer in part for array in layer)]
+    return results
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -52,17 +52,17 @@ def test_the_same_bits_every_time(name: str) -> None:
 @pytest.mark.parametrize("dtype", get_args(DType))
 @pytest.mark.parametrize("share_of_zeros", [0.0, 0.8, 1.0])
 def test_any_share_of_zeros(share_of_zeros: float, dtype: DType) -> None:
-    """Also none, and nothing else; against a backend that skips nothing."""
+    """From no zeros to only zeros; compared with a backend that skips nothing."""
     images, labels = images_and_labels(300, share_of_zeros)
     tolerance: dict[str, Any] = {"rtol": 0, "atol": 1e-5 if dtype == "float32" else 1e-13}
-    found = arrays_after("numba_sparse", images, labels, dtype)
-    for expected, actual in zip(arrays_after("vectorized", images, labels, dtype), found, strict=True):
+    results = arrays_after("numba_sparse", images, labels, dtype)
+    for expected, actual in zip(arrays_after("vectorized", images, labels, dtype), results, strict=True):
         np.testing.assert_allclose(actual, expected, **tolerance)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_thread_may_do_the_shares_of_two(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No thread waits for a share that nobody does: nothing hangs, and the bits are those of two threads."""
+def test_one_thread_may_do_the_work_of_two(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No thread waits for work that is not done: nothing hangs, and the bits are those of two threads."""
     images, labels = images_and_labels(300, 0.8)
     threads = numba.get_num_threads()
     monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
@@ -102,20 +102,20 @@ def test_images_stay_where_they_are(tmp_path: Path) -> None:
 def test_a_pixel_that_is_not_a_number_is_not_skipped() -> None:
     images, _ = images_and_labels(3, 0.8)
     spoilt = images.astype(np.float32)
-    spoilt[1, 17], spoilt[2, 99] = np.nan, np.nan  # in a whole vector of pixels, and after the last
+    spoilt[1, 17], spoilt[2, 99] = np.nan, np.nan  # within a vector register of pixels, and after the last one
     parameters = initial_parameters(NETWORK, "he_normal", 1, "float32")
     prepared = numba_sparse.prepare(NETWORK, spoilt, None, "float32")
-    found = numba_sparse.outputs(NETWORK, parameters, prepared)
-    assert np.isfinite(found[0]).all()
-    assert np.isnan(found[1:]).all()
+    outputs = numba_sparse.outputs(NETWORK, parameters, prepared)
+    assert np.isfinite(outputs[0]).all()
+    assert np.isnan(outputs[1:]).all()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_velocities_of_pixels_that_are_gone_become_zero(dtype: DType) -> None:
-    """Not denormal, with which processors are slow."""
+def test_velocities_of_pixels_without_gradient_become_zero(dtype: DType) -> None:
+    """Not subnormal, with which processors are slow."""
     images, labels = images_and_labels(20, 0.5)
     images[0, 0], images[1:, 0] = 255, 0
-    n = 700 if dtype == "float32" else 6700  # 0.9 to this power is denormal
+    n = 700 if dtype == "float32" else 6700  # 0.9 to this power is subnormal
     stops = np.concatenate([[20], np.full(n, 2)])
     plan = Plan(stops - 1 - (stops == 20) * 19, stops, None, np.full(n + 1, 0.01), 0.9)
     state = zero_velocities(initial_parameters(NETWORK, "he_normal", 1, dtype))
@@ -127,13 +127,13 @@ def test_velocities_of_pixels_that_are_gone_become_zero(dtype: DType) -> None:
 
 @pytest.mark.parametrize(("output", "cost"), [("sigmoid", "quadratic"), ("softmax", "cross_entropy")])
 @pytest.mark.parametrize("name", NAMES)
-def test_nothing_becomes_smaller_than_the_normal_numbers(name: str, output: Output, cost: Cost) -> None:
-    """With which processors are slow: on raw pixels, where sigmoids are saturated, a round took ten times as long."""
+def test_nothing_becomes_subnormal(name: str, output: Output, cost: Cost) -> None:
+    """Processors are slow with subnormal numbers, which saturated sigmoids produce on raw pixels."""
     network = Network((100, 40, 10), "sigmoid", output, cost, pixel_scale=1)
     images, labels = images_and_labels(300, 0.8)
     backend = impls.load(name)
     parameters = initial_parameters(network, "standard_normal", 1, "float32")
-    for logits in (1, 3, 10, 30):  # times as large
+    for logits in (1, 3, 10, 30):  # factors of the weights
         last = Layer(parameters[-1].weights * logits, parameters[-1].biases)
         for image, label in zip(images[:, np.newaxis], labels[:, np.newaxis], strict=True):
             prepared = backend.prepare(network, image, label, "float32")

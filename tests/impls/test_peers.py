@@ -1,7 +1,7 @@
-"""The optional peers: what each says of itself, and that it is right on a small case.
+"""The optional peers: what each declares, and that it agrees on a small case.
 
-The whole conformance suite of a peer is run by `pytest --backend=NAME`: JAX and torch.compile compile for every shape,
-and that takes minutes. `torch_compile` is checked there alone.
+`pytest --backend=NAME` runs the whole conformance suite on a peer: JAX and torch.compile compile for every shape, which
+takes minutes. `torch_compile` is checked only there.
 """
 
 import os
@@ -26,7 +26,7 @@ NETWORK = Network((12, 7, 4), "relu", "softmax", "cross_entropy")
 
 
 def peer(name: str) -> Any:
-    """The backend; skips where its library is absent. One that is there and cannot be imported is an error."""
+    """The backend; skips where its library is absent. A library that cannot be imported is an error."""
     if reason := impls.unavailable_reason(name):
         pytest.skip(f"backend {name} {reason}")
     return impls.load(name)
@@ -50,7 +50,7 @@ def test_agrees_in_a_process_of_its_own(name: str) -> None:
     compared = {result.quantity.partition(" of ")[0] for result in of_softmax if not result.unsupported}
     assert {"outputs", "parameters", "velocities"} <= compared
     assert ("gradient" in compared) == (name != "sklearn")
-    # What is lacking counts only where it is needed.
+    # An unsupported quantity counts only where it is needed.
     assert lacks(of_softmax, "train", "outputs") == []
     assert bool(lacks(of_softmax, "gradients")) == (name == "sklearn")
 
@@ -60,7 +60,7 @@ def test_agrees_in_a_process_of_its_own(name: str) -> None:
 READ_BACK = "from bench.timing import threads; threads.request(1); import torch; print(threads.in_force()['torch'])"
 
 
-def test_torch_obeys_the_variables() -> None:
+def test_torch_reads_the_variables() -> None:
     if reason := impls.unavailable_reason("torch"):
         pytest.skip(f"backend torch {reason}")
     without = {name: value for name, value in os.environ.items() if name not in threads.VARIABLES}
@@ -79,28 +79,28 @@ def plan_of(bounds: list[tuple[int, int]], rates: list[float], order: Array | No
 @pytest.mark.parametrize(
     ("bounds", "rates", "calls"),
     [
-        ([(0, 4), (4, 8), (8, 12), (12, 13)], [0.1] * 4, [(0, 4)]),  # a round with a short last batch
-        ([(0, 4), (4, 7), (7, 11)], [0.1] * 3, [(0, 2), (2, 3)]),  # what comes after a short one is another call
+        ([(0, 4), (4, 8), (8, 12), (12, 13)], [0.1] * 4, [(0, 4)]),  # an epoch with a short last batch
+        ([(0, 4), (4, 7), (7, 11)], [0.1] * 3, [(0, 2), (2, 3)]),  # what follows a short one is another call
         ([(0, 4), (4, 9)], [0.1] * 2, [(0, 1), (1, 2)]),  # larger
         ([(0, 4), (4, 8)], [0.2, 0.1], [(0, 1), (1, 2)]),  # another rate
-        ([(0, 4), (4, 8)], [0.0, 0.0], [(0, 1), (1, 2)]),  # nothing moves, so each is put back
+        ([(0, 4), (4, 8)], [0.0, 0.0], [(0, 1), (1, 2)]),  # parameters are restored after each
         ([(0, 4), (5, 9), (9, 13)], [0.1] * 3, [(0, 1), (1, 3)]),  # a gap
         ([(4, 8), (0, 4)], [0.1] * 2, [(0, 1), (1, 2)]),  # backwards
     ],
 )
 def test_calls_of_partial_fit(bounds: Any, rates: Any, calls: Any) -> None:
-    found = peer("sklearn").calls(plan_of(bounds, rates))
-    assert [(call.start, call.stop) for call in found] == calls
+    slices = peer("sklearn").calls(plan_of(bounds, rates))
+    assert [(call.start, call.stop) for call in slices] == calls
 
 
-def test_sklearn_leaves_out_what_it_has_not() -> None:
+def test_sklearn_declares_what_it_does_not_support() -> None:
     backend = peer("sklearn")
-    said = [
+    reasons = [
         backend.unsupported(quantity, NETWORK, "float32") for quantity in ("outputs", "train", "gradients", "costs")
     ]
-    assert said[:2] == [None, None]
-    assert "clipped" in said[2]
-    assert "before each update" in said[3]
+    assert reasons[:2] == [None, None]
+    assert "clipped" in reasons[2]
+    assert "before each update" in reasons[3]
     assert "no other outputs" in backend.unsupported("outputs", Network((12, 7, 4)), "float32")
     assert "takes 2 classes" in backend.unsupported(
         "train", Network((5, 2), "relu", "softmax", "cross_entropy"), "float32"

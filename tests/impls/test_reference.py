@@ -1,4 +1,4 @@
-"""The reference is right: `naive` against arithmetic done by hand, and against derivatives that it did not compute."""
+"""The reference is right: `naive` compared with arithmetic by hand, and with derivatives computed independently."""
 
 import itertools
 import math
@@ -23,19 +23,19 @@ from impls.contract import (
 EPS = np.finfo(np.float64).eps
 
 
-def assert_same(found: Any, expected: Any, allowed: float) -> None:
-    """Norm-wise: max|found - expected| / max|expected| within `allowed` eps. NaN fails."""
-    found, expected = np.asarray(found), np.asarray(expected)
-    assert found.shape == expected.shape
-    error = np.abs(found - expected).max() / (np.abs(expected).max() or 1) / EPS
-    assert error <= allowed, f"{error:.3g} eps apart, allowed are {allowed:g}:\n{found}\nexpected\n{expected}"
+def assert_same(actual: Any, expected: Any, allowed: float) -> None:
+    """Norm-wise: max|actual - expected| / max|expected| within `allowed` eps. NaN fails."""
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert actual.shape == expected.shape
+    error = np.abs(actual - expected).max() / (np.abs(expected).max() or 1) / EPS
+    assert error <= allowed, f"{error:.3g} eps apart, allowed are {allowed:g}:\n{actual}\nexpected\n{expected}"
 
 
-def assert_same_layers(found: Parameters, expected: Parameters, allowed: float) -> None:
-    assert len(found) == len(expected)
-    for of_found, of_expected in zip(found, expected, strict=True):
-        assert_same(of_found.weights, of_expected.weights, allowed)
-        assert_same(of_found.biases, of_expected.biases, allowed)
+def assert_same_layers(actual: Parameters, expected: Parameters, allowed: float) -> None:
+    assert len(actual) == len(expected)
+    for of_actual, of_expected in zip(actual, expected, strict=True):
+        assert_same(of_actual.weights, of_expected.weights, allowed)
+        assert_same(of_actual.biases, of_expected.biases, allowed)
 
 
 # --- by hand -----------------------------------------------------------------------------------------------
@@ -46,7 +46,7 @@ def assert_same_layers(found: Parameters, expected: Parameters, allowed: float) 
 #
 # delta is dCost/dz of one image; e = a - t; layer 2 has delta2 = e * f'(z2), layer 1 delta1 = (W2 @ delta2) * f'(z1).
 # The gradient of a layer is outer(its input, delta) for the weights and delta for the biases; of two images, the mean.
-# A dozen operations, each rounded once, and two images that partly cancel: at most 10 eps were seen.
+# A dozen operations, each rounded once, and two images that partly cancel: some 10 eps.
 
 BY_HAND = 32.0  # eps
 r = math.log(3)  # 1.0986122886681098
@@ -85,7 +85,7 @@ def test_sigmoid_with_quadratic_cost_by_hand() -> None:
     assert_same(cost, (0.0625 + 0.53) / 2, BY_HAND)
     assert_same_layers(gradient, combined(0.5, first, 0.5, second), BY_HAND)
 
-    # Two updates, mu = 1/2: image 2 with eta = 0, so that image 1 meets the same parameters, then image 1 with eta = 2.
+    # Two updates, mu = 1/2: image 2 with eta = 0, so that image 1 has the same parameters, then image 1 with eta = 2.
     # v = second            p = p - 0
     # v = second/2 + first  p = p - 2 (first + v/2) = p - 3 first - second/2
     plan = Plan(np.array([0, 1]), np.array([1, 2]), np.array([1, 0]), np.array([0.0, 2.0]), momentum=0.5)
@@ -130,7 +130,7 @@ def test_relu_with_softmax_and_cross_entropy_by_hand() -> None:
     # v = first, so p = p - 4r/3 (first + first/2) = p - 2r first, with r^2 for r * r:
     #     W1 = (1 - r^2, -1; -1 - r^2/2, 1)    b1 = (1 - r^2/2, -1)
     #     W2 = (r/2 + 2r, r - 2r; -r, r)       b2 = (r + r, 0 - r)
-    # Image 2 now
+    # Image 2 with these parameters
     # z1     = (1 - r^2 - 3 - 3r^2/2 + 1 - r^2/2, 1) = (-1 - 3r^2, 1)
     # a1     = (0, 1)
     # z2     = (-r + 2r, r - r) = (r, 0)
@@ -183,22 +183,22 @@ def test_tanh_with_relu_and_quadratic_cost_by_hand() -> None:
         layer([[1.28, 0], [-1.28, 0]], [1.6, 0]),
     )
     assert_same(naive.outputs(network, parameters, prepared), [[1.6, 0]], BY_HAND)
-    found_cost, found_gradient = naive.gradients(network, parameters, prepared)
-    assert_same(found_cost, 1.78, BY_HAND)
-    assert_same_layers(found_gradient, gradient, BY_HAND)
+    actual_cost, actual_gradient = naive.gradients(network, parameters, prepared)
+    assert_same(actual_cost, 1.78, BY_HAND)
+    assert_same_layers(actual_gradient, gradient, BY_HAND)
 
-    # One update without momentum, eta = 1/4: p = p - g/4, and the velocities stay as they are.
+    # One update without momentum, eta = 1/4: p = p - g/4, and the velocities do not change.
     plan = Plan(np.array([0]), np.array([1]), None, np.array([0.25]))
     state, _ = naive.train(network, State(parameters, parameters), prepared, plan)
     assert_same_layers(state.parameters, combined(1, parameters, -0.25, gradient), BY_HAND)
     assert_same_layers(state.velocities, parameters, 0)
 
 
-# --- at the edges ------------------------------------------------------------------------------------------
+# --- kinks and large numbers -------------------------------------------------------------------------------
 
 
 def test_the_derivative_of_relu_at_zero_is_zero() -> None:
-    """In the output layer, and in a hidden one: what would flow back through the kink is not zero in either."""
+    """In the output layer, and in a hidden one: in both, what would be passed back through the kink is not zero."""
     image = np.array([[1, 1]], np.uint8)
     network = Network((2, 2), "relu", "relu", "quadratic", pixel_scale=1)
     prepared = naive.prepare(network, image, np.array([0]), "float64")
@@ -239,13 +239,13 @@ def test_large_pre_activations_give_no_warning(
     with np.errstate(over="raise", divide="raise", invalid="raise"):
         for label, cost in enumerate(costs):
             prepared = naive.prepare(network, image, np.array([label]), "float64")
-            found, gradient = naive.gradients(network, parameters, prepared)
-            assert found == cost
+            actual, gradient = naive.gradients(network, parameters, prepared)
+            assert actual == cost
             assert all(np.isfinite(array).all() for of_layer in gradient for array in of_layer)
         assert gradient[1].biases.tolist() == delta
 
 
-# --- derivatives that the reference did not compute ---------------------------------------------------------
+# --- derivatives computed independently ---------------------------------------------------------------------
 
 N_IMAGES = 6
 SIZES = [(4, 3), (4, 5, 3), (4, 5, 4, 3), (4, 5, 4, 6, 3)]
@@ -258,7 +258,7 @@ EVERY_NETWORK = pytest.mark.parametrize("network", NETWORKS, ids=str)
 
 
 def case(network: Network) -> tuple[Parameters, naive.Prepared]:
-    """All parameters drawn from N(0, 1), and a few images of noise; the seed leaves no ReLU dead or near its kink."""
+    """Parameters drawn from N(0, 1), and a few images of noise; with this seed no ReLU is dead or near its kink."""
     rng = np.random.default_rng(117)
     parameters = tuple(
         Layer(rng.standard_normal(shape), rng.standard_normal(shape[1])) for shape in itertools.pairwise(network.sizes)
@@ -269,14 +269,14 @@ def case(network: Network) -> tuple[Parameters, naive.Prepared]:
 
 @EVERY_NETWORK
 def test_every_derivative_by_complex_step(network: Network) -> None:
-    """Im cost(p + ih) / h is the derivative but for h^2, which is none: no difference is taken, nothing cancels.
+    """Im cost(p + ih) / h is the derivative up to h^2, which is negligible: no difference is taken, nothing cancels.
 
-    What is left is rounding: a few eps a layer, more where the images' parts cancel; at most 26 eps were seen.
+    What remains is rounding: a few eps per layer, more where the terms of images cancel; some 26 eps at most.
     """
     parameters, prepared = case(network)
     assert_away_from_kinks(network, parameters, prepared, 1e-3)
     _, gradient = naive.gradients(network, parameters, prepared)
-    assert_tells_something(gradient)
+    assert_not_vanishing(gradient)
     assert_same_layers(gradient, by_complex_step(network, parameters, prepared), 64)
 
 
@@ -296,7 +296,7 @@ def by_complex_step(network: Network, parameters: Parameters, prepared: naive.Pr
 
 @EVERY_NETWORK
 def test_slopes_along_random_directions_by_central_differences(network: Network) -> None:
-    """A second witness, in real numbers alone. Its error is of the order of step^2, and of eps / step."""
+    """A second check, in real numbers alone. Its error is of the order of step^2, and of eps / step."""
     parameters, prepared = case(network)
     step = EPS ** (1 / 3)
     assert_away_from_kinks(network, parameters, prepared, 100 * step)
@@ -316,7 +316,7 @@ def test_slopes_along_random_directions_by_central_differences(network: Network)
 
 
 def assert_away_from_kinks(network: Network, parameters: Parameters, prepared: naive.Prepared, distance: float) -> None:
-    """No pre-activation of a ReLU is nearer to 0 than this; and some are below it, some above."""
+    """No pre-activation of a ReLU is nearer to 0 than `distance`; some are below 0, some above."""
     names = [network.hidden] * (len(parameters) - 1) + [network.output]
     for number, (name, (weights, biases)) in enumerate(zip(names, parameters, strict=True)):
         if name == "relu":
@@ -326,8 +326,8 @@ def assert_away_from_kinks(network: Network, parameters: Parameters, prepared: n
             assert z.min() < 0 < z.max()
 
 
-def assert_tells_something(gradient: Parameters) -> None:
-    """A gradient of dead or saturated units would agree with anything."""
+def assert_not_vanishing(gradient: Parameters) -> None:
+    """No part of the gradient is nearly zero, as for dead or saturated units; it would agree with anything."""
     for of_layer in gradient:
         for array in of_layer:
             assert np.abs(array).max() > 1e-3

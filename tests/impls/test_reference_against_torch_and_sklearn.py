@@ -1,6 +1,6 @@
-"""Judges from elsewhere: where PyTorch and scikit-learn are installed, they compute what the reference computes.
+"""Independent oracles: PyTorch and scikit-learn, where installed, compute what the reference computes.
 
-They share no code with this suite. Both are optional; `pip install -c constraints.txt -e '.[judges]'` brings them.
+They share no code with this suite. Both are optional; `pip install -c constraints.txt -e '.[oracles]'` installs them.
 """
 
 import importlib
@@ -17,7 +17,7 @@ from impls import naive
 from impls.contract import COST_OF_OUTPUT, Activation, Array, Layer, Network, Parameters, Plan, State, zero_velocities
 
 # Both sides compute in float64 and round differently: sums over images and inputs in another order, exp and tanh from
-# another library. That is some eps, of which at most 6 were seen; another BLAS may round otherwise.
+# another library. That is up to 6 eps; another BLAS may round differently.
 ALLOWED = 32.0  # eps
 
 N_IMAGES = 10
@@ -32,26 +32,26 @@ BATCHES = np.array([0, 3, 6, 9]), np.array([3, 6, 9, 10]), np.array([7, 0, 3, 9,
 RATES = np.array([0.5, 0.3, 0.2, 0.4])
 
 
-def check_isolated(name: str, library: str) -> Any:
-    """The library; skips where it is absent. One that is there and cannot be imported is an error."""
+def library_or_skip(name: str, library: str) -> Any:
+    """Import a module; skip if its library is absent. A library that cannot be imported is an error."""
     if importlib.util.find_spec(name) is None:
-        pytest.skip(f"{library} is not installed; `pip install -c constraints.txt -e '.[judges]'` brings it")
+        pytest.skip(f"{library} is not installed; `pip install -c constraints.txt -e '.[oracles]'` installs it")
     return importlib.import_module(name)
 
 
 @pytest.fixture(scope="module")
 def torch() -> Any:
-    return check_isolated("torch", "PyTorch")
+    return library_or_skip("torch", "PyTorch")
 
 
 @pytest.fixture(scope="module")
 def neural_network() -> Any:
-    check_isolated("sklearn", "scikit-learn")
+    library_or_skip("sklearn", "scikit-learn")
     return importlib.import_module("sklearn.neural_network")
 
 
 def case(network: Network) -> tuple[Parameters, Array, Array]:
-    """Weights from N(0, 1/fan_in), with which training is calm; biases that are not zero; images of noise; labels."""
+    """Weights from N(0, 1/fan_in), with which training is stable; biases that are not zero; images of noise; labels."""
     rng = np.random.default_rng(11)
     parameters = tuple(
         Layer(rng.standard_normal((fan_in, fan_out)) / np.sqrt(fan_in), rng.standard_normal(fan_out))
@@ -61,36 +61,36 @@ def case(network: Network) -> tuple[Parameters, Array, Array]:
     return parameters, images, rng.integers(0, network.sizes[-1], N_IMAGES)
 
 
-def assert_agrees(what: str, checked: Any, by: Any) -> None:
-    """Norm-wise: max|judged - by| / max|by| within ALLOWED eps. NaN fails."""
-    checked, by = np.asarray(checked), np.asarray(by)
-    assert checked.shape == by.shape
-    assert by.dtype == np.float64, f"{what}: the judge answers in {by.dtype}, expected float64"
-    error = np.abs(checked - by).max() / (np.abs(by).max() or 1) / np.finfo(np.float64).eps
-    assert error <= ALLOWED, f"{what}: {error:.3g} eps apart, allowed are {ALLOWED:g}:\n{checked}\nthe judge has\n{by}"
+def assert_agrees(what: str, actual: Any, expected: Any) -> None:
+    """Norm-wise: max|actual - expected| / max|expected| within ALLOWED eps. NaN fails."""
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert actual.shape == expected.shape
+    assert expected.dtype == np.float64, f"{what}: the oracle computes in {expected.dtype}, expected float64"
+    error = np.abs(actual - expected).max() / (np.abs(expected).max() or 1) / np.finfo(np.float64).eps
+    assert error <= ALLOWED, f"{what}: {error:.3g} eps apart, allowed are {ALLOWED:g}:\n{actual}\nexpected\n{expected}"
 
 
-def assert_layers_agree(what: str, checked: Parameters, by: Parameters) -> None:
-    assert len(checked) == len(by)
-    for number, (of_judged, of_judge) in enumerate(zip(checked, by, strict=True), start=1):
-        assert_agrees(f"{what} of layer {number} weights", of_judged.weights, of_judge.weights)
-        assert_agrees(f"{what} of layer {number} biases", of_judged.biases, of_judge.biases)
+def assert_layers_agree(what: str, actual: Parameters, expected: Parameters) -> None:
+    assert len(actual) == len(expected)
+    for number, (of_actual, of_expected) in enumerate(zip(actual, expected, strict=True), start=1):
+        assert_agrees(f"{what} of layer {number} weights", of_actual.weights, of_expected.weights)
+        assert_agrees(f"{what} of layer {number} biases", of_actual.biases, of_expected.biases)
 
 
-def test_an_absent_judge_is_skipped_and_a_broken_one_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(pytest.skip.Exception, match=re.escape("pip install -c constraints.txt -e '.[judges]'")):
-        check_isolated("judge_that_is_absent", "Absent")
-    (tmp_path / "judge_that_is_broken.py").write_text("import library_that_is_missing")
+def test_an_absent_oracle_is_skipped_and_a_broken_one_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(pytest.skip.Exception, match=re.escape("pip install -c constraints.txt -e '.[oracles]'")):
+        library_or_skip("oracle_that_is_absent", "Absent")
+    (tmp_path / "oracle_that_is_broken.py").write_text("import library_that_is_missing")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModuleNotFoundError, match="library_that_is_missing"):
-        check_isolated("judge_that_is_broken", "Broken")
+        library_or_skip("oracle_that_is_broken", "Broken")
 
 
 # --- PyTorch: autograd and torch.optim.SGD -------------------------------------------------------------------
 
 
 def torch_model(torch: Any, network: Network, parameters: Parameters) -> Any:
-    """The network as one writes it in PyTorch, but for softmax, which its cross-entropy contains."""
+    """The network in PyTorch, without softmax, which is part of its cross-entropy."""
     nn = torch.nn
     functions = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU, "tanh": nn.Tanh, "softmax": nn.Identity}
     names = [network.hidden] * (len(parameters) - 1) + [network.output]
@@ -98,7 +98,7 @@ def torch_model(torch: Any, network: Network, parameters: Parameters) -> Any:
     for name, (weights, biases) in zip(names, parameters, strict=True):
         linear = nn.Linear(*weights.shape, dtype=torch.float64)
         with torch.no_grad():
-            linear.weight.copy_(torch.tensor(weights.T))  # PyTorch has (fan_out, fan_in)
+            linear.weight.copy_(torch.tensor(weights.T))  # PyTorch stores (fan_out, fan_in)
             linear.bias.copy_(torch.tensor(biases))
         modules += [linear, functions[name]()]
     return nn.Sequential(*modules)
@@ -193,10 +193,10 @@ ETA = 0.3
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize("network", [n for n in NETWORKS if n.output == "softmax"], ids=str)
 def test_mlp_classifier_agrees_with_the_reference(neural_network: Any, network: Network, momentum: float) -> None:
-    """Three calls of `partial_fit`, each one update of the full batch, from our parameters.
+    """Three calls of `partial_fit`, each one update of the full batch, from the same parameters.
 
-    scikit-learn's velocity is u = -eta v: its u <- mu u - eta g; p <- p + mu u - eta g is then our update, as long as
-    eta stays the same.
+    scikit-learn's velocity is u = -eta v: its u <- mu u - eta g; p <- p + mu u - eta g is the contract's update, as
+    long as eta does not change.
     """
     parameters, images, labels = case(network)
     prepared = naive.prepare(network, images, labels, "float64")
@@ -209,16 +209,16 @@ def test_mlp_classifier_agrees_with_the_reference(neural_network: Any, network: 
         state, costs = naive.train(network, state, prepared, plan)
         model.partial_fit(prepared.images, labels)
         assert_agrees("cost", costs[0], model.loss_)
-        found = state_of(model)
-        assert_layers_agree("parameters", state.parameters, found.parameters)
+        of_sklearn = state_of(model)
+        assert_layers_agree("parameters", state.parameters, of_sklearn.parameters)
         if momentum > 0:
-            assert_layers_agree("velocities", state.velocities, found.velocities)
+            assert_layers_agree("velocities", state.velocities, of_sklearn.velocities)
 
 
 def classifier(
     neural_network: Any, network: Network, parameters: Parameters, prepared: naive.Prepared, momentum: float
 ) -> Any:
-    """A classifier with these parameters, at rest, and with nothing that the contract has not."""
+    """A classifier with these parameters, velocities of zero, and no features that the contract lacks."""
     model = neural_network.MLPClassifier(
         hidden_layer_sizes=network.sizes[1:-1],
         activation=NAME_IN_SKLEARN[network.hidden],
@@ -231,7 +231,7 @@ def classifier(
         nesterovs_momentum=True,
         random_state=0,
     )
-    # The first call draws parameters, biases as well, and makes an update. Both are then replaced by ours and by rest.
+    # The first call draws parameters and makes an update; then parameters and velocities are replaced.
     model.partial_fit(prepared.images, prepared.labels, classes=np.arange(network.sizes[-1]))
     model.coefs_ = [weights.copy() for weights, _ in parameters]
     model.intercepts_ = [biases.copy() for _, biases in parameters]

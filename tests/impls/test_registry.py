@@ -1,4 +1,4 @@
-"""The registry: what there is, in which order, what is missing and why; and that listing imports nothing heavy."""
+"""The registry: names and their order, reasons for what is unavailable; listing imports no heavy library."""
 
 import importlib.util
 import subprocess
@@ -20,7 +20,7 @@ LIBRARIES = ("sklearn", "torch", "jax")  # of the peers that are optional
 
 
 def run_python(*arguments: str) -> str:
-    """What this Python prints, in the repository's root."""
+    """Return what a Python with these arguments prints, run in the root of the repository."""
     done = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -28,7 +28,7 @@ def run_python(*arguments: str) -> str:
 
 @pytest.fixture
 def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder from which Python imports; what was imported from it is forgotten afterwards."""
+    """A folder from which Python imports; its modules are removed from sys.modules afterwards."""
     before = set(sys.modules)
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
@@ -47,7 +47,7 @@ def test_ladder_order() -> None:
 
 
 @pytest.mark.parametrize("name", [*LADDER, "scipy_sparse"])
-def test_a_backend_has_the_name_it_is_listed_under(name: str) -> None:
+def test_a_backend_has_the_name_under_which_it_is_listed(name: str) -> None:
     backend = impls.load(name)
     assert name == backend.NAME
     assert backend.DTYPES == ("float32", "float64")
@@ -89,7 +89,7 @@ def test_a_missing_library(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("error", ["RuntimeError", "ImportError", "OSError"])
-def test_a_broken_library_is_a_fault(error: str, modules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_library_is_an_error(error: str, modules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (modules / "broken_library.py").write_text(f"raise {error}('its shared library is of another version')\n")
     (modules / "backend_on_broken_library.py").write_text("import broken_library\n")
     entry = Entry("backend_on_broken_library", requires=("broken_library",))
@@ -116,7 +116,7 @@ def other_package(modules: Path) -> Path:
         "naive = other_backends_naive\n"
     )
     for name in ("zeta", "alpha", "naive"):
-        (modules / f"other_backends_{name}.py").write_text(f"NAME = {name!r}\nTHEIRS = True\n")
+        (modules / f"other_backends_{name}.py").write_text(f"NAME = {name!r}\nOF_ANOTHER_PACKAGE = True\n")
     return modules
 
 
@@ -126,13 +126,13 @@ def test_others_come_after_ours() -> None:
     assert impls.unavailable_reason("zeta") is None
     loaded = impls.load("zeta")
     assert loaded.NAME == "zeta"
-    assert hasattr(loaded, "THEIRS")
+    assert hasattr(loaded, "OF_ANOTHER_PACKAGE")
 
 
 @pytest.mark.usefixtures("other_package")
-def test_others_cannot_take_our_names() -> None:
+def test_other_packages_cannot_replace_a_built_in_backend() -> None:
     assert impls.entry("naive").module == "impls.naive"
-    assert not hasattr(impls.load("naive"), "THEIRS")
+    assert not hasattr(impls.load("naive"), "OF_ANOTHER_PACKAGE")
 
 
 @pytest.mark.usefixtures("other_package")
@@ -171,16 +171,16 @@ def test_others_are_suggested_too() -> None:
         impls.load("alpah")
 
 
-def test_listing_others_imports_nothing(other_package: Path) -> None:
+def test_listing_other_backends_imports_nothing(other_package: Path) -> None:
     impls.available()
     assert not {"other_backends_alpha", "other_backends_zeta", "other_backends_naive"} & sys.modules.keys()
 
 
-# --- from outside ------------------------------------------------------------------------------------------
+# --- imports and the command -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("room", ["data", "impls", "bench", "reports"])
-def test_importing_a_room_is_light(room: str) -> None:
+def test_importing_a_package_imports_no_heavy_library(room: str) -> None:
     heavy = ("numba", "matplotlib", "scipy", "PIL", "pooch", "requests", "jinja2", "torch", "jax", "sklearn")
     code = f"import sys, {room}; print([name for name in {heavy} if name in sys.modules])"
     assert run_python("-c", code) == "[]\n"
@@ -192,9 +192,9 @@ def test_listing_the_backends_imports_none() -> None:
 
 
 def test_the_command_lists_all(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Those of the base installation, each with what it is; a peer that is absent, with how it is to be had."""
-    found = importlib.util.find_spec
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in LIBRARIES else found(name))
+    """Those of the base installation with what each is; a peer that is absent, with how to install it."""
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in LIBRARIES else find_spec(name))
     assert main([]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == [*LADDER, *PEERS]

@@ -171,20 +171,8 @@ def test_cost_is_drawn_with_a_band_and_what_is_not_finite_is_said(tmp_path: Path
         cost_over_training(diverged.races[0], look(of))
     )
     curves[0]["cost"] = [2.5]
-    with pytest.raises(UserError, match="expected 3 costs, found 1"):
+    with pytest.raises(UserError, match="Expected lists of one length, got 3, 3, 3, 1"):
         results(tmp_path, records)
-
-
-def test_files_of_before_tell_no_cost(tmp_path: Path) -> None:
-    records = trained()
-    for entry in records:
-        if entry["kind"] == "curve":
-            del entry["cost"]
-    of = results(tmp_path, records)
-    assert all(
-        course.cost is None for participant in of.races[0].participants.values() for course in participant.courses
-    )
-    assert "cost-over-training" not in [one.name for one in accuracy_figures(of, look(of))]
 
 
 def test_the_frontier() -> None:

@@ -697,7 +697,7 @@ def test_no_results_yet(make: Callable[[Path], None], tmp_path: Path, capsys: py
         ('{"cut', "expected whole JSON"),
         ("[]", "expected the JSON of this suite's benchmarks"),
         ('{"benchmarks": [], "digitbench": {"schema": 99}}', "has schema 99"),
-        ('{"benchmarks": [], "digitbench": {"schema": 2}}', "a record is not as expected"),
+        ('{"benchmarks": [], "digitbench": {"schema": 3}}', "a record is not as expected"),
     ],
 )
 def test_bad_files(content: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

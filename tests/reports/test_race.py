@@ -31,6 +31,7 @@ from reports.selection import Chosen, against, choose
 from tests.helpers.benchmark_files import AWKWARD, NOTICE, SMALL, without_ours, words_of
 from tests.helpers.benchmark_files import written as benchmarks_written
 from tests.helpers.race_files import EVIL, MACHINE, WHEN, race_records, rows_of, written
+from tests.helpers.records import agreement
 
 SWEPT = {"batch": [32, 128, 1000], "hidden": [16, 128], "images": [1000, 6000], "threads": [1, 2]}
 
@@ -111,7 +112,17 @@ def test_a_race_in_a_table(tmp_path: Path) -> None:
 
 def test_what_stands_beside_the_time(tmp_path: Path) -> None:
     records = race_records()
-    records.insert(1, {"kind": "cold", "race": 0, "participant": "swift", "first": {"wall": 9.0}})
+    records.insert(
+        1,
+        {
+            "kind": "cold",
+            "race": 0,
+            "participant": "swift",
+            "images": 6000,
+            "prepare": {"wall": 1},
+            "first": {"wall": 9},
+        },
+    )
     (race,) = raced(tmp_path, records).races
     rows = rows_of(beside(race))
     assert rows["swift"] == ["175 %", "0.0312 s", "9.00 s", "0.200 s", "1", "64 MiB", "2 MiB"]
@@ -398,13 +409,8 @@ def test_what_results_contain_is_escaped(tmp_path: Path) -> None:
     }
     records = race_records({EVIL: 0.1, "swift": 0.2}, key={"network": EVIL, "plan": EVIL, "measure": EVIL}, **header)
     records[-1]["reason"] = EVIL
-    records.append(
-        {"kind": "agreement", "race": 0, "backend": EVIL, "failure": EVIL, "unsupported": None, "error": 1.0}
-    )
-    records.append(
-        {"kind": "agreement", "race": 0, "backend": EVIL, "failure": None, "unsupported": EVIL, "error": 1.0}
-    )
-    records[-1]["quantity"] = EVIL
+    records.append(agreement(EVIL, failure=EVIL))
+    records.append(agreement(EVIL, unsupported=EVIL, quantity=EVIL))
     chosen = choose([written(tmp_path, "a<script>.jsonl", records)])
     drawn = [picture_of(one) for one in drawn_of(chosen)]
     html = page(chosen, drawn)
@@ -441,7 +447,7 @@ def changed(kind: str, **fields: Any) -> list[dict[str, Any]]:
     ],
 )
 def test_values_that_cannot_be_are_one_line(records: list[dict[str, Any]], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"r\.jsonl: a record is not as expected"):
+    with pytest.raises(UserError, match=r"r\.jsonl, line \d+: a record is not as expected"):
         raced(tmp_path, records)
 
 

@@ -223,7 +223,7 @@ def test_effects_with_their_intervals(tmp_path: Path) -> None:
 def test_a_grid_says_what_holds(tmp_path: Path) -> None:
     printed = [figure("accuracy", "92.86", 1)]
     courses = [course(0, 0.1, 0.92, setting="a"), course(1, 0.1, 0.93, setting="a")]
-    courses.append(course(0, 0.1, 0.5, setting="b", generation=10, left=True))
+    courses.append(course(0, 0.1, 0.5, setting="b", generation=10, stopped_early=True))
     chosen = choose([written(tmp_path, "g.jsonl", experiment("article-grid", *courses, figures=printed))])
     summary = markdown_summary(chosen)
     assert "row: 2 of 2 settings tried, 1 of them left; 1 hold 1 of 1 figures." in summary

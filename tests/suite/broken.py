@@ -1,7 +1,7 @@
 """Wrong backends, each a small edit of a right one, and the check that has to reject it.
 
-`WRONG` lists them, with what `bench.agreement`, the gate before any timing, makes of each: it sees what disturbs its
-own trials, and is too short for the rest.
+`WRONG` lists them, and says of each whether `bench.agreement`, the check before any timing, rejects it as well: its
+problems are too short to show every error.
 """
 
 import os
@@ -143,11 +143,11 @@ def times(factor: float, parameters: Parameters) -> Parameters:
 
 
 class Wrong(NamedTuple):
-    """A wrong backend, and who has to see it."""
+    """A wrong backend, and the check that has to reject it."""
 
-    make: type[Right]  # some remember earlier calls, so each test makes its own
+    make: type[Right]  # some keep state between calls, so each test makes its own
     check: str
-    gate: bool  # whether the trials before any timing show it, too
+    gate: bool  # whether the agreement check before any timing rejects it as well
     network: Network
     dtype: DType
 
@@ -157,7 +157,7 @@ R = TypeVar("R", bound=type[Right])
 
 
 def rejected_by(check: str, *, gate: bool, network: Network = SIGMOID, dtype: DType = "float32") -> Callable[[R], R]:
-    """Enter a wrong backend in the list, and name it after its class."""
+    """Register a wrong backend, named after its class."""
 
     def enter(wrong: R) -> R:
         wrong.NAME = wrong.__name__
@@ -221,12 +221,12 @@ class BiasesForgotten(Right):
 
 @rejected_by("outputs_agree", gate=True)
 class WrongAbove512Images(Right):
-    """The second block begins where the first did."""
+    """The second block starts where the first did."""
 
     def outputs(self, network: Network, parameters: Parameters, prepared: Prepared) -> Any:
-        found = super().outputs(network, parameters, prepared)
-        found[512:1024] = found[: len(found[512:1024])]
-        return found
+        result = super().outputs(network, parameters, prepared)
+        result[512:1024] = result[: len(result[512:1024])]
+        return result
 
 
 # --- images and labels -------------------------------------------------------------------------------------
@@ -243,8 +243,8 @@ class PixelScaleIgnored(Right):
 @rejected_by("uint8_and_float_images_agree", gate=False)
 class FloatsScaledTwice(Right):
     def scaled(self, network: Network, images: Array, dtype: DType) -> Array:
-        found = super().scaled(network, images, dtype)
-        return found if images.dtype == np.uint8 else super().scaled(network, found, dtype)
+        result = super().scaled(network, images, dtype)
+        return result if images.dtype == np.uint8 else super().scaled(network, result, dtype)
 
 
 @rejected_by("uint8_and_float_images_agree", gate=False)
@@ -370,7 +370,7 @@ class WrongInTheSecondLayer(Right):
 
 @rejected_by("gradients_agree", gate=True, network=RELU)
 class WrongWithThreeHiddenLayers(Right):
-    """It keeps two, and takes the second for the third."""
+    """It has two, and uses the second in place of the third."""
 
     def mean_gradient(
         self, network: Network, parameters: Parameters, images: Array, labels: Array
@@ -404,7 +404,7 @@ class CostIsNotHalved(Right):
 
 @rejected_by("batch_of_one", gate=False)
 class WrongAtBatchOne(Right):
-    """The sum over a single image is taken over its outputs."""
+    """The sum over a single image is instead over its outputs."""
 
     def layer_gradient(self, a: Array, delta: Array, number: int) -> Layer:
         weights, biases = super().layer_gradient(a, delta, number)
@@ -436,7 +436,7 @@ class StaleBiases(Right):
 
 @rejected_by("answers_do_not_depend_on_what_ran_before", gate=True)
 class GradientNotReset(Right):
-    """What the call before has summed is added."""
+    """The sum of the call before is added."""
 
     def __init__(self) -> None:
         self.sums: dict[tuple[int, ...], Array] = {}
@@ -450,14 +450,14 @@ class GradientNotReset(Right):
 
 @rejected_by("answers_do_not_depend_on_what_ran_before", gate=True)
 class RemembersImages(Right):
-    """The outputs are kept by the number of images, not by what is on them."""
+    """The outputs are cached by the number of images, not by their content."""
 
     def __init__(self) -> None:
         self.kept: dict[tuple[int, ...], Array] = {}
 
     def outputs(self, network: Network, parameters: Parameters, prepared: Prepared) -> Any:
-        found = super().outputs(network, parameters, prepared)
-        return self.kept.setdefault((len(found), *network.sizes[-1:]), found).astype(found.dtype)
+        result = super().outputs(network, parameters, prepared)
+        return self.kept.setdefault((len(result), *network.sizes[-1:]), result).astype(result.dtype)
 
 
 @rejected_by("earlier_results_survive_later_calls", gate=False)
@@ -466,9 +466,9 @@ class BufferReused(Right):
         self.buffers: dict[Any, Array] = {}
 
     def outputs(self, network: Network, parameters: Parameters, prepared: Prepared) -> Any:
-        found = super().outputs(network, parameters, prepared)
-        buffer = self.buffers.setdefault((found.shape, found.dtype), np.empty_like(found))
-        buffer[...] = found
+        result = super().outputs(network, parameters, prepared)
+        buffer = self.buffers.setdefault((result.shape, result.dtype), np.empty_like(result))
+        buffer[...] = result
         return buffer
 
 
@@ -480,13 +480,13 @@ class StateReused(Right):
         self.last: State | None = None
 
     def train(self, network: Network, state: State, prepared: Prepared, plan: Plan) -> Any:
-        found, costs = super().train(network, state, prepared, plan)
-        if self.last is not None and same_form(self.last.parameters, found.parameters):
-            for kept, new in zip(self.last.parameters, found.parameters, strict=True):
+        results, costs = super().train(network, state, prepared, plan)
+        if self.last is not None and same_form(self.last.parameters, results.parameters):
+            for kept, new in zip(self.last.parameters, results.parameters, strict=True):
                 kept.weights[...] = new.weights
                 kept.biases[...] = new.biases
-        self.last = found
-        return found, costs
+        self.last = results
+        return results, costs
 
 
 def same_form(one: Parameters, other: Parameters) -> bool:
@@ -499,9 +499,9 @@ class Noisy(Right):
     """A rounding error here and there."""
 
     def outputs(self, network: Network, parameters: Parameters, prepared: Prepared) -> Any:
-        found = super().outputs(network, parameters, prepared)
-        jitter = np.random.default_rng().integers(-1, 2, found.shape) * np.finfo(found.dtype).eps
-        return (found * (1 + jitter)).astype(found.dtype)
+        result = super().outputs(network, parameters, prepared)
+        jitter = np.random.default_rng().integers(-1, 2, result.shape) * np.finfo(result.dtype).eps
+        return (result * (1 + jitter)).astype(result.dtype)
 
 
 # --- updates -----------------------------------------------------------------------------------------------
@@ -517,15 +517,15 @@ class LayerByLayer(Right):
         return super().passed_back(delta, weights - weights.dtype.type(self.rate) * self.last.weights, slope)
 
     def layer_gradient(self, a: Array, delta: Array, number: int) -> Layer:
-        found = super().layer_gradient(a, delta, number)
-        self.last = Layer(self.mean(found.weights, len(a)), found.biases)
-        return found
+        result = super().layer_gradient(a, delta, number)
+        self.last = Layer(self.mean(result.weights, len(a)), result.biases)
+        return result
 
     def update(self, network: Network, state: State, images: Array, labels: Array, plan: Plan, u: int) -> Any:
         self.rate = float(plan.learning_rates[u])
-        found = super().update(network, state, images, labels, plan, u)
+        result = super().update(network, state, images, labels, plan, u)
         self.rate = 0.0
-        return found
+        return result
 
 
 @rejected_by("momentum_is_nesterovs", gate=True)
@@ -562,7 +562,7 @@ class VelocitiesWithoutMomentum(Right):
 
 @rejected_by("a_state_continues", gate=True)
 class VelocitiesLost(Right):
-    """They are not returned."""
+    """The velocities are not returned."""
 
     def train(self, network: Network, state: State, prepared: Prepared, plan: Plan) -> Any:
         after, costs = super().train(network, state, prepared, plan)
@@ -571,7 +571,7 @@ class VelocitiesLost(Right):
 
 @rejected_by("a_state_continues", gate=False)
 class StartsAtRest(Right):
-    """Velocities that are given are not used."""
+    """The velocities that are passed in are not used."""
 
     def train(self, network: Network, state: State, prepared: Prepared, plan: Plan) -> Any:
         if plan.momentum:
@@ -596,7 +596,7 @@ class FirstRateThroughout(Right):
 
 @rejected_by("every_update_has_its_learning_rate", gate=False)
 class RateZeroIsOne(Right):
-    """`rate or 1`, as one writes a default."""
+    """`rate or 1`, a common way to write a default."""
 
     def step(self, state: State, gradient: Parameters, rate: float, mu: float) -> State:
         return super().step(state, gradient, rate or 1.0, mu)
@@ -709,7 +709,7 @@ class LastImageDropped(Right):
 
 @rejected_by("batches_of_any_size", gate=False)
 class RoomForTheFirstBatch(Right):
-    """What goes beyond the first batch finds no room."""
+    """Images beyond the size of the first batch are dropped."""
 
     def batch(self, plan: Plan, u: int) -> Any:
         stop = min(plan.stops[u], plan.starts[u] + max(32, plan.stops[0] - plan.starts[0]))
@@ -771,7 +771,7 @@ class CostsAreAColumn(Right):
 
 @rejected_by("results_are_well_formed", gate=True)
 class CostsAreNone(Right):
-    """It does not deny them."""
+    """The costs are None, but not declared unsupported."""
 
     def train(self, network: Network, state: State, prepared: Prepared, plan: Plan) -> Any:
         return super().train(network, state, prepared, plan)[0], None
@@ -783,24 +783,24 @@ class Raises(Right):
         raise RuntimeError("out of luck")
 
 
-# --- what it says of itself --------------------------------------------------------------------------------
+# --- what it declares about itself -------------------------------------------------------------------------
 
 
-@rejected_by("denials_are_reasons", gate=True)
-class DeniesWithoutAReason(Right):
+@rejected_by("unsupported_quantities_are_reasons", gate=True)
+class UnsupportedWithoutAReason(Right):
     def unsupported(self, quantity: Quantity, network: Network, dtype: DType) -> Any:
         return ""
 
 
-@rejected_by("denials_are_reasons", gate=True)
-class DeniesByTrue(Right):
+@rejected_by("unsupported_quantities_are_reasons", gate=True)
+class UnsupportedIsTrue(Right):
     def unsupported(self, quantity: Quantity, network: Network, dtype: DType) -> Any:
         return True
 
 
-@rejected_by("denials_are_reasons", gate=False)
-class DeniesByMood(Right):
-    """First it does not, then it does."""
+@rejected_by("unsupported_quantities_are_reasons", gate=False)
+class UnsupportedChanges(Right):
+    """The first answer is None, the second a reason."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -810,9 +810,9 @@ class DeniesByMood(Right):
         return "not today" if self.asked == 2 else None
 
 
-@rejected_by("denials_are_reasons", gate=False, dtype="float64")
+@rejected_by("unsupported_quantities_are_reasons", gate=False, dtype="float64")
 class DoublePromisedByMistake(Right):
-    """DTYPES leaves out a dtype that is not denied."""
+    """DTYPES leaves out a dtype that is not declared unsupported."""
 
     DTYPES = ("float32",)
 
@@ -823,11 +823,11 @@ class SummaryOfTwoLines(Right):
 
 
 @rejected_by("attributes", gate=False)
-class HomeIsText(Right):
+class BatchSizeIsText(Right):
     BATCH_SIZE: Any = "full batch"
 
 
-# --- manners -----------------------------------------------------------------------------------------------
+# --- side effects ------------------------------------------------------------------------------------------
 
 
 @rejected_by("prints_nothing", gate=False)
@@ -862,10 +862,10 @@ class SilencesNumPy(Right):
 
 @rejected_by("one_thread_and_two_agree", gate=numba.get_num_threads() == 1)
 class NeedsTwoThreads(Right):
-    """Every thread takes its half of the images, whether there are two or not."""
+    """Every thread takes half of the images, even if there is only one thread."""
 
     def outputs(self, network: Network, parameters: Parameters, prepared: Prepared) -> Any:
-        found = super().outputs(network, parameters, prepared)
+        result = super().outputs(network, parameters, prepared)
         if numba.get_num_threads() == 1:
-            found[len(found) // 2 :] = 0
-        return found
+            result[len(result) // 2 :] = 0
+        return result

@@ -1,12 +1,12 @@
-"""What a backend promises, one check a promise. `test_conformance.py` runs them all.
+"""What a backend promises, one check per promise. `test_conformance.py` runs them all.
 
-A check takes a backend, a network and a dtype. It raises BrokenPromise, naming the backend, where it is not kept, and
-Denied where the backend says that it has nothing of what the check needs. Values are held against the reference in
-float64, within what rounding explains (`bench.agreement`); no check has a tolerance of its own. Where a result is
-derived from others, what is allowed is the sum of what is allowed for each.
+A check takes a backend, a network and a dtype. It raises BrokenPromise, naming the backend, where the promise is not
+kept, and Unsupported where the backend declares that it has nothing of what the check needs. Values are compared with
+the reference in float64, within what rounding explains (`bench.agreement`); no check has a tolerance of its own. Where
+a result is derived from others, the tolerance is the sum of theirs.
 
-The cases are made so that these tolerances are sharp, and `case_of` insists on it: images keep away from kinks, and no
-tensor is zero that should not be.
+The cases are made so that these tolerances are sharp, and `case_of` raises Blunt otherwise: images keep away from
+kinks, and no tensor is zero that should not be.
 """
 
 import contextlib
@@ -75,15 +75,15 @@ class BrokenPromise(AssertionError):
 
 
 class Blunt(Exception):
-    """A case that could not tell right from wrong: no fault of any backend."""
+    """A case that would not distinguish right from wrong: an error of the suite, not of a backend."""
 
 
 class Unsupported(Exception):
-    """The backend says that it has not what the check needs; the message is its reason."""
+    """The backend declares what the check needs unsupported; the message is its reason."""
 
 
 class Check(NamedTuple):
-    """A promise, and on which networks and in which dtypes it is checked."""
+    """A promise, with the networks and dtypes for which it is checked."""
 
     run: Callable[[Backend, Network, DType], None]
     networks: tuple[Network, ...]
@@ -98,7 +98,7 @@ SIZES = [(12, 7, 4), (12, 6, 5, 4), (12, 6, 5, 6, 4)]
 
 
 def _networks() -> Iterator[Network]:
-    """Every pair of hidden activation and output, with one to three hidden layers in turn; every output with none."""
+    """Every pair of hidden activation and output, with one, two or three hidden layers; every output with none."""
     for i, hidden in enumerate(get_args(Activation)):
         for j, output in enumerate(get_args(Output)):
             yield Network(SIZES[(i + j) % 3], hidden, output, COST_OF_OUTPUT[output])
@@ -124,17 +124,17 @@ def label_of(network: Network) -> str:
     return "-".join([*map(str, network.sizes), *hidden, network.output])
 
 
-# --- cases: what is computed, what is right, how far off it may be -------------------------------------------
+# --- cases: a problem, the expected values, their tolerances -------------------------------------------------
 
-SEED = 29  # one of those by which no network is dead on a single image, or saturated
-RATE = 0.1  # at which 100 updates do not magnify rounding
-SHARP_EVALUATION = 2000  # eps that outputs, cost, gradient may be off at most; in float32 2.4 parts in 10,000
-SHARP_TRAINING = 20000  # the same of the costs, parameters and velocities of a training
-ALIVE = 1e-6  # no tensor is smaller than this
+SEED = 29  # one of those for which no network is dead on a single image, or saturated
+RATE = 0.1  # so small that 100 updates do not magnify rounding
+SHARP_EVALUATION = 2000  # eps, the largest tolerance of outputs, cost and gradient; in float32 2.4 parts in 10,000
+SHARP_TRAINING = 20000  # the same for the costs, parameters and velocities of a training
+ALIVE = 1e-6  # the largest number of every tensor is above this
 
 
 class Case(NamedTuple):
-    """A trial and its right answers."""
+    """A problem and its expected values."""
 
     problem: Problem
     expected: dict[str, Expected]
@@ -150,9 +150,9 @@ def pool() -> Digits:
 
 
 def parameters_of(network: Network, dtype: DType, logits: float = 1.0) -> Parameters:
-    """Parameters with biases that are not zero. logits: by what the weights of the last layer are multiplied."""
+    """Parameters with biases that are not zero. logits: the factor of the weights of the last layer."""
     first, *others = with_random_biases(initial_parameters(network, "lecun_normal", SEED, dtype))
-    brightness = np.array(1 / 255 / network.pixel_scale, dtype)  # so that the pixels' scale leaves z as large as it is
+    brightness = np.array(1 / 255 / network.pixel_scale, dtype)  # so that z does not depend on the pixels' scale
     layers = [first._replace(weights=first.weights * brightness), *others]
     layers[-1] = layers[-1]._replace(weights=layers[-1].weights * np.array(logits, dtype))
     return tuple(layers)
@@ -168,10 +168,10 @@ def case_of(
     logits: float = 1.0,
     pixels: Pixels = "uint8",
 ) -> Case:
-    """A case of some updates, each of so many images, at learning rates that fall.
+    """A case of one update per size, of that many images, at learning rates that decrease.
 
     order: "twice" is shuffled, and every image comes twice. pixels: "fractions" are no whole numbers. Where all images
-    go into one update, outputs and gradient are sharp too; where each update has its own, only the training is.
+    go into one update, outputs and gradient are sharp as well; with several updates, only the training is.
     """
     return _made(network, dtype, sizes, momentum, order, logits, pixels)
 
@@ -208,7 +208,7 @@ def _made(
     name = f"{network}, {of_images(sizes)}, {order} order, {pixels}, momentum {momentum:g}, logits x {logits:g}"
     problem = Problem(name, network, parameters, digits.images[used], digits.labels[used], plan)
     case = Case(problem, reference(problem))
-    insist_on_sharpness(case, max(1.0, logits / 10))  # an error of z is the larger, the larger z is
+    insist_on_sharpness(case, max(1.0, logits / 10))  # the error of z grows with z
     return case
 
 
@@ -218,14 +218,14 @@ def of_images(sizes: tuple[int, ...]) -> str:
 
 
 def pixels_of(images: Array, pixels: Pixels) -> Array:
-    """The images in that form."""
+    """The images as that dtype; "fractions" are float64 values that are not whole."""
     if pixels == "fractions":
         return images * 0.37
     return images.astype(pixels)
 
 
 def insist_on_sharpness(case: Case, factor: float) -> None:
-    """A check that allows anything is none, and a tensor of zeros tells nothing."""
+    """Raise Blunt where a tolerance is too large to show an error, or a tensor is all zeros."""
     plan = case.problem.plan
     eps = float(np.finfo(dtype_of(case.problem.parameters)).eps)
     for quantity, (value, allowed) in case.expected.items():
@@ -233,20 +233,20 @@ def insist_on_sharpness(case: Case, factor: float) -> None:
         if (len(plan.starts) > 1 and not of_training) or (quantity.startswith("velocities") and not plan.momentum):
             continue
         most = (SHARP_TRAINING if len(plan.starts) > 1 else SHARP_EVALUATION) * factor
-        found = allowed / scale_of(value) / eps
-        if not found <= most:
-            raise Blunt(f"{case.problem.name}: {quantity} may be off {found:.3g} eps, expected at most {most:g}")
+        error = allowed / scale_of(value) / eps
+        if not error <= most:
+            raise Blunt(f"{case.problem.name}: tolerance of {quantity} is {error:.3g} eps, expected at most {most:g}")
         if not np.abs(value).max() > ALIVE:
-            raise Blunt(f"{case.problem.name}: {quantity} is zero, which tells nothing")
+            raise Blunt(f"{case.problem.name}: {quantity} is zero, expected numbers that an error would change")
 
 
-# --- asking a backend, and holding it to the answer ----------------------------------------------------------
+# --- calling a backend, and comparing its results -------------------------------------------------------------
 
 
 def answered(backend: Backend, problem: Problem, *quantities: Quantity, prepared: Any = None) -> dict[str, Any]:
-    """What the backend computes of these quantities, tensor by tensor; without any, of all that it has.
+    """The backend's results for these quantities, tensor by tensor; if none is named, for all that it supports.
 
-    Raises Denied where it denies one that is named, or all.
+    Raises Unsupported where one that is named is unsupported, or all are.
     """
     unsupported = unsupported_quantities(backend, problem)
     wanted = quantities or [quantity for quantity in CALLS if quantity not in unsupported]
@@ -255,12 +255,12 @@ def answered(backend: Backend, problem: Problem, *quantities: Quantity, prepared
             raise Unsupported(unsupported[quantity])
     if prepared is None:
         prepared = prepared_of(backend, problem)
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for quantity in wanted:
-        found |= CALLS[quantity](backend, problem, prepared)
+        results |= CALLS[quantity](backend, problem, prepared)
     if "costs" in unsupported:
-        found.pop("costs of updates", None)
-    return found
+        results.pop("costs of updates", None)
+    return results
 
 
 def prepared_of(backend: Backend, problem: Problem) -> Any:
@@ -269,31 +269,31 @@ def prepared_of(backend: Backend, problem: Problem) -> Any:
 
 
 def trained(backend: Backend, problem: Problem, state: State, plan: Plan) -> tuple[State, Any]:
-    """Train from any state. Raises Denied where the backend does not."""
+    """Train from any state. Raises Unsupported where the backend declares it so."""
     if "train" in (unsupported := unsupported_quantities(backend, problem)):
         raise Unsupported(unsupported["train"])
-    found = backend.train(problem.network, state, prepared_of(backend, problem), plan)
-    after, costs = pair(found, "state and costs of updates")
+    returned = backend.train(problem.network, state, prepared_of(backend, problem), plan)
+    after, costs = pair(returned, "state and costs of updates")
     parameters, velocities = pair(after, "parameters and velocities")
     state = State(as_layers(parameters, problem.network), as_layers(velocities, problem.network))
     return state, None if "costs" in unsupported else costs
 
 
-def as_layers(found: Any, network: Network) -> Parameters:
-    """What a backend returned, in our types: it may use its own tuples."""
-    arrays = list(tensors("state", found, network).values())
+def as_layers(returned: Any, network: Network) -> Parameters:
+    """What a backend returned, as the contract's types: it may use its own tuples."""
+    arrays = list(tensors("state", returned, network).values())
     return tuple(map(Layer, arrays[::2], arrays[1::2]))
 
 
 def named(state: State, costs: Any, network: Network) -> dict[str, Any]:
-    """A training's results by name."""
-    found = tensors("parameters", state.parameters, network) | tensors("velocities", state.velocities, network)
-    return found if costs is None else {"costs of updates": costs} | found
+    """The results of a training by name."""
+    results = tensors("parameters", state.parameters, network) | tensors("velocities", state.velocities, network)
+    return results if costs is None else {"costs of updates": costs} | results
 
 
-def hold(backend: Backend, case: Case, found: dict[str, Any], only: str = "") -> None:
-    """Raise BrokenPromise unless these are the right answers. only: the quantities that begin so."""
-    for quantity, actual in found.items():
+def hold(backend: Backend, case: Case, results: dict[str, Any], only: str = "") -> None:
+    """Raise BrokenPromise unless these results agree. only: those whose names begin with this."""
+    for quantity, actual in results.items():
         if quantity.startswith(only):
             compared(backend, case.problem, quantity, actual, case.expected[quantity])
 
@@ -304,7 +304,7 @@ REFERENCE = f"{impls.REFERENCE} in float64"
 def compared(
     backend: Backend, problem: Problem, quantity: str, actual: Any, expected: Expected, source: str = REFERENCE
 ) -> None:
-    """Raise BrokenPromise unless this tensor is right. source: where the expected value comes from."""
+    """Raise BrokenPromise unless this tensor agrees. source: where the expected value comes from."""
     failure = compare(backend.NAME, problem, quantity, actual, expected).failure
     if failure is not None:
         raise BrokenPromise(failure.replace(REFERENCE, source))
@@ -317,15 +317,15 @@ def insist(backend: Backend, problem: Problem, condition: bool, fault: str) -> N
 
 
 def insist_on_the_same(
-    backend: Backend, problem: Problem, found: dict[str, Any], before: dict[str, Any], why: str
+    backend: Backend, problem: Problem, results: dict[str, Any], before: dict[str, Any], why: str
 ) -> None:
-    """Raise BrokenPromise unless two answers are the same, bit for bit but for the sign of zero."""
+    """Raise BrokenPromise unless two results are the same bits, apart from the sign of zero."""
     for quantity, value in before.items():
-        insist(backend, problem, np.array_equal(found[quantity], value), f"{quantity}: {why}")
+        insist(backend, problem, np.array_equal(results[quantity], value), f"{quantity}: {why}")
 
 
 def promise(*networks: Network, dtypes: tuple[DType, ...] = DTYPES) -> Callable[[Callable[..., None]], Any]:
-    """Enter a check in the list. Whatever a backend raises in it breaks the promise."""
+    """Register a check. Whatever a backend raises in it breaks the promise."""
 
     def enter(check: Callable[[Backend, Network, DType], None]) -> Callable[[Backend, Network, DType], None]:
         @functools.wraps(check)
@@ -344,7 +344,7 @@ def promise(*networks: Network, dtypes: tuple[DType, ...] = DTYPES) -> Callable[
     return enter
 
 
-# --- what a backend says of itself ----------------------------------------------------------------------------
+# --- what a backend declares about itself ----------------------------------------------------------------------
 
 
 @promise(SHALLOW, dtypes=("float64",))
@@ -354,40 +354,40 @@ def attributes(backend: Backend, _network: Network, _dtype: DType) -> None:
         ("NAME", is_line, "a line of text"),
         ("SUMMARY", is_line, "a line of text"),
         ("DTYPES", are_dtypes, f"a tuple of some of {', '.join(DTYPES)}"),
-        ("BATCH_SIZE", is_home, "a positive whole number or None"),
+        ("BATCH_SIZE", is_batch_size, "a positive whole number or None"),
     ):
         found = getattr(backend, part, "nothing")
         if not is_right(found):
             raise BrokenPromise(f"{getattr(backend, 'NAME', backend)}: {part} should be {wanted}, found {found!r}")
 
 
-def is_line(found: object) -> bool:
+def is_line(value: object) -> bool:
     """Text on one line, with nothing around it."""
-    return isinstance(found, str) and found.splitlines() == [found.strip()]
+    return isinstance(value, str) and value.splitlines() == [value.strip()]
 
 
-def are_dtypes(found: object) -> bool:
-    """Each once."""
-    return isinstance(found, tuple) and 0 < len({*found}) == len(found) and {*found} <= {*DTYPES}
+def are_dtypes(value: object) -> bool:
+    """A tuple of dtypes, at least one, each once."""
+    return isinstance(value, tuple) and 0 < len({*value}) == len(value) and {*value} <= {*DTYPES}
 
 
-def is_home(found: object) -> bool:
+def is_batch_size(value: object) -> bool:
     """Images per update, or None for all."""
-    return found is None or (isinstance(found, int) and not isinstance(found, bool) and found > 0)
+    return value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0)
 
 
 @promise(*EVERY)
 def unsupported_quantities_are_reasons(backend: Backend, network: Network, dtype: DType) -> None:
-    """`unsupported` says None or why not, and always the same; a dtype that is not in DTYPES is denied."""
+    """`unsupported` returns None or a reason, always the same; a dtype that is not in DTYPES is unsupported."""
     for quantity in QUANTITIES:
-        who = f"{backend.NAME}: unsupported({quantity!r}, {network}, {dtype!r})"
+        call = f"{backend.NAME}: unsupported({quantity!r}, {network}, {dtype!r})"
         first, second = (backend.unsupported(quantity, network, dtype) for _ in range(2))
         if first is not None and not (isinstance(first, str) and first.strip()):
-            raise BrokenPromise(f"{who} should be None or a reason, found {first!r}")
+            raise BrokenPromise(f"{call} should be None or a reason, found {first!r}")
         if first != second:
-            raise BrokenPromise(f"{who} should always be the same, found {first!r} and {second!r}")
+            raise BrokenPromise(f"{call} should always be the same, found {first!r} and {second!r}")
         if first is None and dtype not in backend.DTYPES and quantity != "costs":
-            raise BrokenPromise(f"{who} should be a reason, as DTYPES are {backend.DTYPES}; found None")
+            raise BrokenPromise(f"{call} should be a reason, as DTYPES are {backend.DTYPES}; found None")
 
 
 # --- the right numbers ----------------------------------------------------------------------------------------
@@ -397,7 +397,7 @@ EVALUATIONS = ((1, 1.0), (7, 1.0), (32, 1.0), (32, 10.0), (32, 100.0), (MOST_IMA
 
 @promise(*EVERY)
 def outputs_agree(backend: Backend, network: Network, dtype: DType) -> None:
-    """Few images and many, small logits and large."""
+    """For few and many images, small and large logits."""
     for n, logits in EVALUATIONS:
         case = case_of(network, dtype, (n,), logits=logits)
         hold(backend, case, answered(backend, case.problem, "outputs"))
@@ -405,7 +405,7 @@ def outputs_agree(backend: Backend, network: Network, dtype: DType) -> None:
 
 @promise(*EVERY)
 def cost_agrees(backend: Backend, network: Network, dtype: DType) -> None:
-    """The mean cost, that comes with the gradient."""
+    """The mean cost that is returned with the gradient."""
     for n, logits in EVALUATIONS:
         case = case_of(network, dtype, (n,), logits=logits)
         hold(backend, case, answered(backend, case.problem, "gradients"), "cost")
@@ -413,21 +413,21 @@ def cost_agrees(backend: Backend, network: Network, dtype: DType) -> None:
 
 @promise(*EVERY)
 def gradients_agree(backend: Backend, network: Network, dtype: DType) -> None:
-    """Of every weight and bias."""
+    """The gradient of every weight and bias."""
     for n, logits in EVALUATIONS:
         case = case_of(network, dtype, (n,), logits=logits)
         hold(backend, case, answered(backend, case.problem, "gradients"), "gradient")
 
 
 ORDERS: tuple[Order, ...] = ("file", "shuffled")
-TRAININGS: tuple[tuple[int, float, Order], ...] = (  # updates, momentum; each with each other, not all with all
+TRAININGS: tuple[tuple[int, float, Order], ...] = (  # updates, momentum, order; not every combination
     (1, 0.0, "file"),
     (1, 0.9, "shuffled"),
     (10, 0.0, "shuffled"),
     (10, 0.9, "file"),
     (100, 0.9, "shuffled"),
 )
-LONG_AND_PLAIN: tuple[int, float, Order] = (100, 0.0, "file")  # less than what the last one asks for
+LONG_AND_PLAIN: tuple[int, float, Order] = (100, 0.0, "file")  # less demanding than the last one above
 
 
 @promise(*EVERY)
@@ -453,14 +453,14 @@ def large_logits(backend: Backend, network: Network, dtype: DType) -> None:
 
 @promise(*RELU)
 def derivative_of_relu_at_zero(backend: Backend, network: Network, dtype: DType) -> None:
-    """It is 0: blank images, and biases of zero."""
+    """It is 0, as blank images and biases of zero show."""
     case = blank_images(network, dtype)
     hold(backend, case, answered(backend, case.problem))
 
 
 @functools.cache
 def blank_images(network: Network, dtype: DType) -> Case:
-    """Some images are blank, some are not, no bias helps: all z of the blank ones are 0."""
+    """Some images are blank, some are not, and biases are zero: all z of the blank ones are 0."""
     problem = case_of(network, dtype, (7,)).problem
     images = problem.images.copy()
     images[::2] = 0
@@ -478,16 +478,16 @@ def sixty_thousand_images(backend: Backend, network: Network, dtype: DType) -> N
 
 @functools.cache
 def many_times(network: Network, dtype: DType, times: int) -> Case:
-    """The same 600 images many times: the means are what they are, but rounding adds up over all of them."""
+    """The same 600 images many times: the means stay the same, but rounding errors add up over all images."""
     once = case_of(network, dtype, (600,))
     images, labels = np.tile(once.problem.images, (times, 1)), np.tile(once.problem.labels, times)
     problem = once.problem._replace(name=f"{network}, {len(labels)} images", images=images, labels=labels)
     eps = float(np.finfo(dtype).eps)
-    there = evaluate(network, widened(problem.parameters), images, labels, eps)
+    of_all = evaluate(network, widened(problem.parameters), images, labels, eps)
     quantities = [quantity for quantity in once.expected if quantity == "cost" or quantity.startswith("gradient")]
     expected = {
         quantity: once.expected[quantity]._replace(allowed=SAFETY * eps * float(part.error.max()))
-        for quantity, part in zip(quantities, [there.cost, *flat(there.gradient)], strict=True)
+        for quantity, part in zip(quantities, [of_all.cost, *flat(of_all.gradient)], strict=True)
     }
     case = Case(problem, expected)
     insist_on_sharpness(case, 1.0)
@@ -504,28 +504,28 @@ def results_are_well_formed(backend: Backend, network: Network, dtype: DType) ->
     for quantity, actual in answered(backend, case.problem).items():
         shape = case.expected[quantity].value.shape
         right = np.shape(actual) == shape and (quantity == "cost" or type(actual) is np.ndarray)
-        found = f"{type(actual).__name__} of shape {np.shape(actual)}"
-        insist(backend, case.problem, right, f"{quantity} should be an ndarray of shape {shape}, found {found}")
+        form = f"{type(actual).__name__} of shape {np.shape(actual)}"
+        insist(backend, case.problem, right, f"{quantity} should be an ndarray of shape {shape}, found {form}")
         insist(backend, case.problem, bool(np.isfinite(actual).all()), f"{quantity} should be finite")
 
 
 @promise(*SOME)
 def dtype_is_kept(backend: Backend, network: Network, dtype: DType) -> None:
-    """Results have the parameters' dtype, whatever the images have; nothing is computed in a coarser one."""
+    """Results have the parameters' dtype, whatever the images'; nothing is computed in a coarser one."""
     for pixels in get_args(Pixels):
         case = case_of(network, dtype, (7,), pixels=pixels, momentum=0.9)
-        found = answered(backend, case.problem)
-        for quantity, actual in found.items():
+        results = answered(backend, case.problem)
+        for quantity, actual in results.items():
             right = quantity == "cost" or actual.dtype == dtype
             insist(
                 backend, case.problem, right, f"{quantity} should be {dtype}, found {getattr(actual, 'dtype', None)}"
             )
-        hold(backend, case, found)
+        hold(backend, case, results)
 
 
 @promise(*SOME)
 def same_answer_twice(backend: Backend, network: Network, dtype: DType) -> None:
-    """The same bits, from images prepared anew."""
+    """The same bits, from images prepared a second time."""
     for sizes, momentum in (((5, 5, 3), 0.9), ((MOST_IMAGES,), 0.0)):
         problem = case_of(network, dtype, sizes, momentum=momentum).problem
         first, second = (answered(backend, problem) for _ in range(2))
@@ -556,11 +556,11 @@ def earlier_results_survive_later_calls(backend: Backend, network: Network, dtyp
     first = case_of(network, dtype, (5, 5, 3), momentum=0.9, order="shuffled").problem
     second = case_of(network, dtype, (5, 5, 3), momentum=0.9, order="shuffled", logits=2.0).problem
     prepared = prepared_of(backend, first)
-    found = answered(backend, first, prepared=prepared)
-    before = copy.deepcopy(found)
+    results = answered(backend, first, prepared=prepared)
+    before = copy.deepcopy(results)
     answered(backend, first._replace(parameters=second.parameters), prepared=prepared)
     answered(backend, second)
-    insist_on_the_same(backend, first, found, before, "was changed by a later call")
+    insist_on_the_same(backend, first, results, before, "was changed by a later call")
 
 
 # --- inputs -----------------------------------------------------------------------------------------------------
@@ -588,7 +588,7 @@ def inputs_are_unchanged(backend: Backend, network: Network, dtype: DType) -> No
 
 @promise(*SOME)
 def read_only_and_memory_mapped_inputs(backend: Backend, network: Network, dtype: DType) -> None:
-    """So may images, labels, parameters, velocities and plan be; and slices of larger arrays."""
+    """Images, labels, parameters, velocities and plan may be read-only, memory-mapped, or slices of larger arrays."""
     case = case_of(network, dtype, (5, 5, 3), momentum=0.9, order="shuffled")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         for form in (read_only, functools.partial(mapped, Path(folder)), strided, by_columns):
@@ -600,12 +600,12 @@ def read_only_and_memory_mapped_inputs(backend: Backend, network: Network, dtype
 
 
 def is_of_training(quantity: str) -> bool:
-    """Outputs and gradient are sharp only where all images go into one update."""
+    """Whether a quantity is of a training; outputs and gradient are sharp only where all images go into one update."""
     return quantity.startswith(("costs", "parameters", "velocities"))
 
 
 def in_form(problem: Problem, form: Callable[[Array], Array]) -> Problem:
-    """The same trial, every array of which is in another form."""
+    """The same problem with every array in another form."""
     plan = copy.copy(problem.plan)
     for part in ("starts", "stops", "order", "learning_rates"):
         if (array := getattr(plan, part)) is not None:
@@ -629,7 +629,7 @@ def mapped(folder: Path, array: Array) -> Array:
 
 
 def strided(array: Array) -> Array:
-    """Every second row of an array, in which the others are of no use."""
+    """Every second row of a larger array."""
     return np.repeat(array, 2, axis=0)[::2]
 
 
@@ -657,7 +657,7 @@ def pixel_scales(backend: Backend, network: Network, dtype: DType) -> None:
 
 @promise(*SOME)
 def prepare_without_labels(backend: Backend, network: Network, dtype: DType) -> None:
-    """Outputs need none."""
+    """Outputs need no labels."""
     case = case_of(network, dtype, (7,))
     if "outputs" in (unsupported := unsupported_quantities(backend, case.problem)):
         raise Unsupported(unsupported["outputs"])
@@ -669,7 +669,7 @@ def prepare_without_labels(backend: Backend, network: Network, dtype: DType) -> 
 
 
 def hold_training(backend: Backend, network: Network, dtype: DType, *sizes: int, **how: Any) -> None:
-    """Train as in a case of so many images for each update."""
+    """Train as in a case with updates of these sizes, and compare."""
     case = case_of(network, dtype, sizes, **how)
     hold(backend, case, answered(backend, case.problem, "train"))
 
@@ -685,7 +685,7 @@ def batch_of_one(backend: Backend, network: Network, dtype: DType) -> None:
 
 @promise(*SOME)
 def short_last_batch(backend: Backend, network: Network, dtype: DType) -> None:
-    """It is an update like any other: the mean is over the images it has."""
+    """A short batch is an update like any other: its mean is over its own images."""
     for order in ORDERS:
         hold_training(backend, network, dtype, 8, 8, 1, order=order)
         hold_training(backend, network, dtype, 5, 3, order=order, momentum=0.9)
@@ -741,26 +741,26 @@ def momentum_is_nesterovs(backend: Backend, network: Network, dtype: DType) -> N
 
 @promise(*SOME)
 def velocities_rest_without_momentum(backend: Backend, network: Network, dtype: DType) -> None:
-    """With momentum 0 they go through unchanged, and move nothing."""
+    """With momentum 0 velocities are returned unchanged, and change no parameter."""
     case = case_of(network, dtype, (5, 5, 3))
     velocities = case_of(network, dtype, (7,), logits=2.0).problem.parameters
     state, costs = trained(backend, case.problem, State(case.problem.parameters, velocities), case.problem.plan)
     moved = named(state, costs, network)
     before = tensors("velocities", velocities, network)
-    insist_on_the_same(backend, case.problem, moved, before, "should go through a training without momentum unchanged")
+    insist_on_the_same(backend, case.problem, moved, before, "should be unchanged by a training without momentum")
     hold(backend, case, {quantity: moved[quantity] for quantity in moved if quantity not in before})
 
 
 @promise(*SOME)
 def a_state_continues(backend: Backend, network: Network, dtype: DType) -> None:
-    """A state says all that a training has to know: in two calls it goes as in one."""
+    """A state is all that a training needs to continue: two calls give the result of one."""
     for order, momentum in itertools.product(ORDERS, (0.0, 0.9)):
         case = case_of(network, dtype, (5, 5, 4, 3), momentum=momentum, order=order)
         hold(backend, case, trained_in_parts(backend, case.problem, 1))
 
 
 def trained_in_parts(backend: Backend, problem: Problem, cut: int) -> dict[str, Any]:
-    """What a training yields that is interrupted after so many updates, and goes on from the state it had come to."""
+    """The results of a training in two calls: `cut` updates, then the others from the state that the first returned."""
     plan, state = problem.plan, zero_velocities(problem.parameters)
     costs = []
     for part in (slice(0, cut), slice(cut, None)):
@@ -773,14 +773,14 @@ def trained_in_parts(backend: Backend, problem: Problem, cut: int) -> dict[str, 
 
 @promise(*SOME)
 def every_update_has_its_learning_rate(backend: Backend, network: Network, dtype: DType) -> None:
-    """At a rate of 0 no parameter moves, and velocities do; the rates of other updates are their own."""
+    """At a rate of 0 velocities change and parameters do not; each update has its own rate."""
     case = case_of(network, dtype, (7,), momentum=0.9)
     still = case.problem._replace(plan=replace(case.problem.plan, learning_rates=np.zeros(1)))
-    found = answered(backend, still, "train")
+    results = answered(backend, still, "train")
     before = tensors("parameters", case.problem.parameters, network)
-    insist_on_the_same(backend, still, found, before, "should not move at a learning rate of 0")
-    hold(backend, case, {quantity: found[quantity] for quantity in found if quantity not in before})
-    hold_training(backend, network, dtype, 4, 4, 4, 4, 3)  # the last rate is half of the first
+    insist_on_the_same(backend, still, results, before, "should not move at a learning rate of 0")
+    hold(backend, case, {quantity: results[quantity] for quantity in results if quantity not in before})
+    hold_training(backend, network, dtype, 4, 4, 4, 4, 3)  # the last rate is half the first
 
 
 # --- what follows from the mathematics ----------------------------------------------------------------------------
@@ -790,11 +790,11 @@ def every_update_has_its_learning_rate(backend: Backend, network: Network, dtype
 def halves_combine_to_the_whole(backend: Backend, network: Network, dtype: DType) -> None:
     """The gradient of all images is the mean of those of the parts, weighted by their images."""
     whole, *parts = whole_and_parts(network, dtype)
-    found = answered(backend, whole.problem, "gradients")
-    found_of_parts = [answered(backend, part.problem, "gradients") for part in parts]
+    results = answered(backend, whole.problem, "gradients")
+    results_of_parts = [answered(backend, part.problem, "gradients") for part in parts]
     shares = [len(part.problem.labels) / len(whole.problem.labels) for part in parts]
-    for quantity, actual in found.items():
-        value = sum(share * np.asarray(of[quantity], float) for share, of in zip(shares, found_of_parts, strict=True))
+    for quantity, actual in results.items():
+        value = sum(share * np.asarray(of[quantity], float) for share, of in zip(shares, results_of_parts, strict=True))
         allowed = sum(share * part.expected[quantity].allowed for share, part in zip(shares, parts, strict=True))
         expected = Expected(np.asarray(value), whole.expected[quantity].allowed + allowed)
         compared(backend, whole.problem, quantity, actual, expected, "the mean of its parts")
@@ -817,34 +817,34 @@ def whole_and_parts(network: Network, dtype: DType) -> tuple[Case, ...]:
 
 @promise(*SOME)
 def order_within_a_batch_does_not_matter(backend: Backend, network: Network, dtype: DType) -> None:
-    """A batch has a mean: the images may come in any order."""
+    """An update uses the mean over its batch: the images may come in any order."""
     case = case_of(network, dtype, (11,), momentum=0.9)
     order = np.random.default_rng(6).permutation(11)
     by_plan = case.problem._replace(plan=replace(case.problem.plan, order=order))
     permuted = case.problem._replace(images=case.problem.images[order], labels=case.problem.labels[order])
-    found = answered(backend, permuted)
-    if "outputs" in found:
-        found["outputs"] = found["outputs"][np.argsort(order)]
-    hold(backend, case, found)
+    results = answered(backend, permuted)
+    if "outputs" in results:
+        results["outputs"] = results["outputs"][np.argsort(order)]
+    hold(backend, case, results)
     hold(backend, case, answered(backend, by_plan))
 
 
 @promise(*SOME)
 def full_batch_is_one_mini_batch(backend: Backend, network: Network, dtype: DType) -> None:
-    """One update with all images is a step along the gradient of all images, and tells their cost."""
+    """One update with all images is a step along their gradient, and returns their cost."""
     case = case_of(network, dtype, (11,))
-    found = answered(backend, case.problem, "gradients", "train")
+    results = answered(backend, case.problem, "gradients", "train")
     start = tensors("parameters", case.problem.parameters, network)
     for quantity, before in start.items():
         gradient = quantity.replace("parameters", "gradient")
-        value = before.astype(np.float64) - RATE * found[gradient]
+        value = before.astype(np.float64) - RATE * results[gradient]
         allowed = case.expected[quantity].allowed + RATE * case.expected[gradient].allowed
         expected = Expected(value, allowed)
-        compared(backend, case.problem, quantity, found[quantity], expected, "a step along its own gradient")
-    if "costs of updates" in found:
+        compared(backend, case.problem, quantity, results[quantity], expected, "a step along its own gradient")
+    if "costs of updates" in results:
         allowed = case.expected["costs of updates"].allowed + case.expected["cost"].allowed
-        expected = Expected(np.array([found["cost"]], np.float64), allowed)
-        costs = found["costs of updates"]
+        expected = Expected(np.array([results["cost"]], np.float64), allowed)
+        costs = results["costs of updates"]
         compared(backend, case.problem, "costs of updates", costs, expected, "the cost that comes with its gradient")
 
 
@@ -870,22 +870,22 @@ def shifted_logits(network: Network, dtype: DType) -> Case:
     return Case(problem, reference(problem))
 
 
-# --- manners ------------------------------------------------------------------------------------------------------
+# --- side effects -------------------------------------------------------------------------------------------------
 
 
 @promise(*SOME)
 def prints_nothing(backend: Backend, network: Network, dtype: DType) -> None:
-    """Neither by Python's streams nor past them."""
+    """Neither through Python's streams nor around them."""
     problem = case_of(network, dtype, (5, 5, 3), momentum=0.9, order="shuffled").problem
-    with listening() as heard:
+    with captured() as printed:
         answered(backend, problem)
-    insist(backend, problem, not heard, f"should print nothing, printed {''.join(heard)!r}")
+    insist(backend, problem, not printed, f"should print nothing, printed {''.join(printed)!r}")
 
 
 @contextlib.contextmanager
-def listening() -> Iterator[list[str]]:
-    """What is written to standard output and error meanwhile; by libraries too, which do not use Python's streams."""
-    heard: list[str] = []
+def captured() -> Iterator[list[str]]:
+    """What is written to standard output and error within the `with`, also by code that bypasses Python's streams."""
+    printed: list[str] = []
     sys.stdout.flush()
     sys.stderr.flush()
     kept = [os.dup(number) for number in (1, 2)]
@@ -894,18 +894,18 @@ def listening() -> Iterator[list[str]]:
             for number in (1, 2):
                 os.dup2(file.fileno(), number)
             with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
-                yield heard
+                yield printed
         finally:
             for number, copied in zip((1, 2), kept, strict=True):
                 os.dup2(copied, number)
                 os.close(copied)
             file.seek(0)
-            heard += [said for said in (text.getvalue(), file.read().decode(errors="replace")) if said]
+            printed += [part for part in (text.getvalue(), file.read().decode(errors="replace")) if part]
 
 
 @promise(*SOME)
 def global_state_is_left_alone(backend: Backend, network: Network, dtype: DType) -> None:
-    """Random numbers of others, NumPy's error handling, the working directory and the environment."""
+    """Shared random states, NumPy's error handling, working directory, environment and threads do not change."""
     problem = case_of(network, dtype, (5, 5, 3), momentum=0.9, order="shuffled").problem
     before = global_state()
     answered(backend, problem)
@@ -914,7 +914,7 @@ def global_state_is_left_alone(backend: Backend, network: Network, dtype: DType)
 
 
 def global_state() -> dict[str, object]:
-    """What a backend shares with everybody else in the process, by name."""
+    """What a backend shares with all other code in the process, by name."""
     name, keys, *others = np.random.get_state()  # noqa: NPY002
     return {
         "NumPy's global random state": (name, np.asarray(keys).tolist(), others),
@@ -928,7 +928,7 @@ def global_state() -> dict[str, object]:
 
 @promise(*SOME)
 def one_thread_and_two_agree(backend: Backend, network: Network, dtype: DType) -> None:
-    """With any number of threads the answers are right, if not the same to the bit."""
+    """Results agree with any number of threads, if not to the last bit."""
     case = case_of(network, dtype, (MOST_IMAGES,))
     for n in sorted({1, min(2, threads.cores())}):
         with threads_limited(n):
@@ -936,19 +936,19 @@ def one_thread_and_two_agree(backend: Backend, network: Network, dtype: DType) -
 
 
 def threads_in_force() -> dict[str, int]:
-    """The threads that libraries would use now; importing none."""
+    """The threads that loaded libraries use; imports none."""
     numba = sys.modules.get("numba")
     return {} if numba is None else {"numba": numba.get_num_threads()}
 
 
 @contextlib.contextmanager
 def threads_limited(n: int) -> Iterator[None]:
-    """All libraries that are loaded use so many threads."""
+    """Within the `with`, all libraries that are loaded use n threads."""
     numba = sys.modules.get("numba")
     before = numba.get_num_threads() if numba else 0
     with threadpool_limits(n):
         if numba:
-            numba.set_num_threads(min(n, numba.config.NUMBA_NUM_THREADS))  # more than at its start it cannot have
+            numba.set_num_threads(min(n, numba.config.NUMBA_NUM_THREADS))  # the number at its start is its maximum
         try:
             yield
         finally:

@@ -1,4 +1,4 @@
-"""`pytest --backend=NAME` judges one backend, of anybody's; `--require-backends` leaves none out in silence."""
+"""`pytest --backend=NAME` checks one backend, from any package; `--require-backends` fails for one that is missing."""
 
 import os
 import re
@@ -12,11 +12,11 @@ import bench
 
 ROOT = bench.ROOT
 EXAMPLE = ROOT / "tests" / "example"
-QUICK = "(attributes or order_is_obeyed) and not float64"  # the denials of ReLU and of costs are met on the way
+QUICK = "(attributes or order_is_obeyed) and not float64"  # includes ReLU and costs, which the example does not support
 
 
 def run_pytest(*arguments: str, path: Path = EXAMPLE) -> subprocess.CompletedProcess[str]:
-    """Run it from the root; path: where modules are found beside ours."""
+    """Run pytest from the root. path: a further folder for imports."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no", *arguments]
     environment = os.environ | {"PYTHONPATH": str(path), "COLUMNS": "400"}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
@@ -25,18 +25,18 @@ def run_pytest(*arguments: str, path: Path = EXAMPLE) -> subprocess.CompletedPro
 # --- --backend ---------------------------------------------------------------------------------------------
 
 
-def test_a_backend_from_elsewhere_is_judged() -> None:
+def test_a_backend_of_another_package_is_checked() -> None:
     done = run_pytest("--backend=digitbench_example", "-k", QUICK)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^\d passed, 1 skipped, \d+ deselected", done.stdout, re.MULTILINE), done.stdout
     for unsupported in (
-        "denied: backend example: train for 12-6-5-6-4-relu-relu in float32: an output layer of ReLU is not written",
+        "unsupported: backend example: train for 12-6-5-6-4-relu-relu in float32: an output layer of ReLU is not",
         "in float32: costs would take a second pass",
     ):
         assert unsupported in done.stdout
 
 
-def test_a_wrong_backend_from_elsewhere_is_named(tmp_path: Path) -> None:
+def test_a_wrong_backend_of_another_package_is_named(tmp_path: Path) -> None:
     source = (EXAMPLE / "digitbench_example" / "__init__.py").read_text(encoding="utf-8")
     chosen = "chosen = slice(start, stop) if plan.order is None else plan.order[start:stop]"
     assert chosen in source
@@ -55,23 +55,24 @@ def test_only_the_conformance_tests_run_unless_others_are_named() -> None:
     done = run_pytest("--backend=vectorized", "--collect-only")
     lines = [line for line in done.stdout.splitlines() if "::" in line]
     assert lines
-    assert all(line.startswith("tests/test_conformance.py::") and "[vectorized" in line for line in lines)
-    done = run_pytest("--backend=vectorized", "--collect-only", "tests/test_plans.py")
-    assert {line.partition("::")[0] for line in done.stdout.splitlines() if "::" in line} == {"tests/test_plans.py"}
+    assert all(line.startswith("tests/suite/test_conformance.py::") and "[vectorized" in line for line in lines)
+    other = "tests/bench/workloads/test_plans.py"
+    done = run_pytest("--backend=vectorized", "--collect-only", other)
+    assert {line.partition("::")[0] for line in done.stdout.splitlines() if "::" in line} == {other}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (["--backend=vectorised"], "ERROR: backend 'vectorised' is unknown: did you mean 'vectorized'?"),
-        (["--backend=naive", "--benchmark-only"], "ERROR: --backend judges and measures nothing"),
+        (["--backend=naive", "--benchmark-only"], "ERROR: --backend checks and does not measure"),
         (["--require-backends=naive,nunba"], "ERROR: backend 'nunba' is unknown: did you mean 'numba'?"),
     ],
 )
-def test_options_that_cannot_be_obeyed(arguments: list[str], said: str) -> None:
+def test_invalid_options(arguments: list[str], expected: str) -> None:
     done = run_pytest(*arguments)
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert done.stderr.startswith(said)
+    assert done.stderr.startswith(expected)
     assert len(done.stderr.strip().splitlines()) == 1
 
 
@@ -84,19 +85,19 @@ def outputs(*arguments):
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "expected"),
     [
         ("NAME = 'half'", "module 'strange' is no backend: expected NAME, SUMMARY"),
         (HANGS, "strange: gave no answer within 1 s"),
     ],
     ids=["half a backend", "hangs"],
 )
-def test_a_backend_that_cannot_be_judged_ends_the_run(source: str, said: str, tmp_path: Path) -> None:
+def test_a_backend_that_cannot_be_checked_ends_the_run(source: str, expected: str, tmp_path: Path) -> None:
     (tmp_path / "strange.py").write_text(source, encoding="utf-8")
     limit = ["--time-limit=1"] if source is HANGS else []
     done = run_pytest("--backend=strange", "-k", "attributes", *limit, path=tmp_path)
     assert done.returncode == 1
-    assert said in done.stdout
+    assert expected in done.stdout
     assert "passed" not in done.stdout
 
 
@@ -115,7 +116,7 @@ impls.BUILTIN["absent"] = impls.Entry("impls.absent", requires=("no_such_library
 )
 def test_a_backend_that_is_unavailable(required: str, code: int, outcome: str, tmp_path: Path) -> None:
     (tmp_path / "with_absent.py").write_text(ABSENT, encoding="utf-8")
-    named = "tests/test_conformance.py::test_promise[absent-attributes-12-4-softmax-float64]"
+    named = "tests/suite/test_conformance.py::test_promise[absent-attributes-12-4-softmax-float64]"
     done = run_pytest("-p", "with_absent", f"--require-backends={required}", named, path=tmp_path)
     assert done.returncode == code, done.stdout + done.stderr
     assert outcome in done.stdout

@@ -1,4 +1,4 @@
-"""The judges can fail: every wrong backend of `broken.py` is rejected by the check that is named for it."""
+"""The checks can fail: every wrong backend of `broken.py` is rejected by the check that is named for it."""
 
 import functools
 import itertools
@@ -22,7 +22,7 @@ EVERY_WRONG = pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
 
 @pytest.fixture(autouse=True)
 def global_state_is_restored() -> Iterator[None]:
-    """Some of them change what all share."""
+    """Some wrong backends change global state."""
     numpys, pythons = np.random.get_state(), random.getstate()  # noqa: NPY002
     with np.errstate():
         yield
@@ -38,26 +38,26 @@ def test_a_wrong_backend_is_rejected_by_its_check_and_named(wrong: Wrong) -> Non
     assert "\n" not in str(caught.value)
 
 
-JUDGED = {(wrong.check, wrong.network, wrong.dtype): None for wrong in WRONG.values()}
+CHECKED = {(wrong.check, wrong.network, wrong.dtype): None for wrong in WRONG.values()}
 
 
 @pytest.mark.parametrize(
-    ("check", "network", "dtype"), JUDGED, ids=[f"{check}-{label_of(net)}-{dtype}" for check, net, dtype in JUDGED]
+    ("check", "network", "dtype"), CHECKED, ids=[f"{check}-{label_of(net)}-{dtype}" for check, net, dtype in CHECKED]
 )
-def test_the_backend_that_they_are_made_of_is_right(check: str, network: Network, dtype: DType) -> None:
+def test_the_backend_they_are_made_from_is_right(check: str, network: Network, dtype: DType) -> None:
     CHECKS[check].run(Right(), network, dtype)
 
 
-def test_every_check_rejects_somebody() -> None:
+def test_every_check_rejects_a_backend() -> None:
     assert {wrong.check for wrong in WRONG.values()} == {*CHECKS}
 
 
-# --- the gate before any timing ------------------------------------------------------------------------------
+# --- the agreement check before any timing -------------------------------------------------------------------
 
 
 @functools.cache
 def gate(network: Network, dtype: DType) -> list[Case]:
-    """Its trials, as `python -m bench agree` has them, but small."""
+    """The problems of `python -m bench agree`, but small."""
     timed = [problem_of(replace(case, network=network, dtype=dtype), pool()) for case in (*CASES, SHUFFLED)]
     return [Case(problem, reference(problem)) for problem in timed]
 
@@ -68,12 +68,12 @@ def failures_at_the_gate(backend: Right, network: Network, dtype: DType) -> list
 
 
 @EVERY_WRONG
-def test_what_the_gate_makes_of_it(wrong: Wrong) -> None:
+def test_the_gate_rejects_it_or_not_as_declared(wrong: Wrong) -> None:
     failures = failures_at_the_gate(wrong.make(), wrong.network, wrong.dtype)
     assert bool(failures) == wrong.gate, failures
     assert all(wrong.make.NAME in failure for failure in failures)
 
 
 @pytest.mark.parametrize(("network", "dtype"), {(wrong.network, wrong.dtype): None for wrong in WRONG.values()})
-def test_the_gate_lets_the_right_one_pass(network: Network, dtype: DType) -> None:
+def test_the_gate_passes_the_right_one(network: Network, dtype: DType) -> None:
     assert failures_at_the_gate(Right(), network, dtype) == []

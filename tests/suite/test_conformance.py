@@ -1,6 +1,7 @@
-"""Every backend keeps every promise; in cases made with care, and in cases that nobody chose.
+"""Every backend keeps every promise, in constructed cases and in randomly generated ones.
 
-`pytest --backend=NAME` runs this file for one backend. What a backend denies is not tested, and listed in the summary.
+`pytest --backend=NAME` runs this file for one backend. What a backend declares unsupported is skipped, and listed in
+the summary.
 """
 
 import contextlib
@@ -46,7 +47,7 @@ DTYPES = conformance.DTYPES
 def backend(checked: str, request: pytest.FixtureRequest) -> Backend:
     """A backend that is available and, in a process of its own, neither hangs nor dies.
 
-    Those that need no more than the base installation are never left out.
+    A backend that needs only the base installation fails where it is unavailable; others are skipped.
     """
     config = request.config
     if checked in impls.names() and (reason := impls.unavailable_reason(checked)):
@@ -65,8 +66,8 @@ def backend(checked: str, request: pytest.FixtureRequest) -> Backend:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def blocks_that_trials_fill() -> Iterator[None]:
-    """What `vectorized` takes at a time is more than nearly all trials have; here it is less, and changes no answer."""
+def blocks_that_problems_fill() -> Iterator[None]:
+    """Nearly all problems have fewer images than a block of `vectorized`; smaller blocks change no result."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(impls.load("vectorized"), "BLOCK", 500)
         yield
@@ -83,22 +84,26 @@ PROMISES = [
 
 @pytest.mark.parametrize(("check", "network", "dtype"), PROMISES)
 def test_promise(
-    backend: Backend, check: str, network: Network, dtype: DType, denials: dict[tuple[str, ...], dict[str, None]]
+    backend: Backend,
+    check: str,
+    network: Network,
+    dtype: DType,
+    unsupported_parts: dict[tuple[str, ...], dict[str, None]],
 ) -> None:
     for quantity in QUANTITIES:
         if reason := backend.unsupported(quantity, network, dtype):
-            denials.setdefault((backend.NAME, quantity, dtype, reason), {})[label_of(network)] = None
+            unsupported_parts.setdefault((backend.NAME, quantity, dtype, reason), {})[label_of(network)] = None
     try:
         CHECKS[check].run(backend, network, dtype)
     except Unsupported as unsupported:
-        pytest.skip(f"denied by {backend.NAME}: {unsupported}")
+        pytest.skip(f"unsupported by {backend.NAME}: {unsupported}")
 
 
-def test_a_backend_has_the_name_that_it_is_listed_under(backend: Backend, checked: str) -> None:
+def test_a_backend_has_the_name_under_which_it_is_listed(backend: Backend, checked: str) -> None:
     assert checked not in impls.names() or checked == backend.NAME
 
 
-# --- in cases that nobody chose -----------------------------------------------------------------------------
+# --- in randomly generated cases ------------------------------------------------------------------------------
 
 QUIETLY = settings(max_examples=25, deadline=None, derandomize=True, database=None)
 DTYPE = st.sampled_from(DTYPES)
@@ -106,7 +111,7 @@ DTYPE = st.sampled_from(DTYPES)
 
 @st.composite
 def problems(draw: st.DrawFn, updates: int) -> Problem:
-    """Any network, parameters, images and labels, with a plan of at most so many updates."""
+    """Any network, parameters, images and labels, with a plan of at most `updates` updates."""
     network, dtype = draw(st.sampled_from(EVERY)), draw(DTYPE)
     n = draw(st.integers(1, 12))
     shape = (n, network.sizes[0])
@@ -132,7 +137,7 @@ def plans(draw: st.DrawFn, n: int, updates: int) -> Plan:
 
 
 def case_or_reject(problem: Problem) -> Case:
-    """The right answers; a training in which rounding alone could explain anything is no case."""
+    """The problem with its expected values; rejects a training whose rounding errors are unbounded."""
     case = case_from(pickle.dumps(problem))
     if case is None:
         reject()
@@ -141,7 +146,7 @@ def case_or_reject(problem: Problem) -> Case:
 
 @functools.cache
 def case_from(pickled: bytes) -> Case | None:
-    """Every backend is given the same examples, so the reference needs to answer but once."""
+    """Every backend gets the same examples, so the reference computes each only once."""
     problem = pickle.loads(pickled)
     try:
         return Case(problem, reference(problem))
@@ -169,7 +174,7 @@ def test_any_training(backend: Backend, problem: Problem) -> None:
 @QUIETLY
 @given(problem=problems(updates=4), cut=st.integers(1, 3))
 def test_any_training_in_two_parts(backend: Backend, problem: Problem, cut: int) -> None:
-    """A state says all that a training has to know."""
+    """A state is all that a training needs to continue."""
     case = case_or_reject(problem)
     with contextlib.suppress(Unsupported):
         hold(backend, case, trained_in_parts(backend, problem, cut))
@@ -178,12 +183,12 @@ def test_any_training_in_two_parts(backend: Backend, problem: Problem, cut: int)
 # --- a whole training ------------------------------------------------------------------------------------------
 
 SEEDS = 10
-MARGIN = 0.01  # of the test images; the accuracy over seeds differs by less, whatever computes it
+MARGIN = 0.01  # of the test images; the mean accuracy of right backends differs by less
 CONFIDENCE = 0.99
 
 
 def digits_of(n: int, seed: int) -> Digits:
-    """Images of class patterns with so much noise that a small network is sometimes wrong."""
+    """Noisy images of ten patterns, on which a small network makes some mistakes."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 10, n)
     patterns = np.random.default_rng(0).random((10, 64)) < 0.3
@@ -193,7 +198,7 @@ def digits_of(n: int, seed: int) -> Digits:
 
 @functools.cache
 def accuracies(name: str, dtype: DType) -> Array:
-    """The share of test images that a backend gets right after a short training, seed by seed."""
+    """The test accuracy of a backend after a short training, for each seed."""
     backend = impls.find(name)
     network = Network((64, 16, 10), "relu", "softmax", "cross_entropy")
     train, test = digits_of(400, 1), digits_of(500, 2)
@@ -209,14 +214,14 @@ def accuracies(name: str, dtype: DType) -> Array:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_whole_training_is_as_accurate_as_any(backend: Backend, checked: str, dtype: DType) -> None:
+def test_a_whole_training_is_as_accurate_as_the_references(backend: Backend, checked: str, dtype: DType) -> None:
     """The interval of the mean paired difference to `vectorized` in float64 lies within the margin."""
     network = Network((64, 16, 10), "relu", "softmax", "cross_entropy")
     for quantity in ("outputs", "train"):
         if reason := backend.unsupported(quantity, network, dtype):
-            pytest.skip(f"denied by {backend.NAME}: {quantity} for {network} in {dtype}: {reason}")
+            pytest.skip(f"unsupported by {backend.NAME}: {quantity} for {network} in {dtype}: {reason}")
     expected = accuracies("vectorized", "float64")
-    assert 0.6 < expected.mean() < 0.95  # neither chance nor perfect: it could differ
+    assert 0.6 < expected.mean() < 0.95  # neither chance nor perfect, so that it could differ
     assert expected.std() > 0.002
     difference = accuracies(checked, dtype) - expected
     reach = stdtrit(SEEDS - 1, (1 + CONFIDENCE) / 2) * difference.std(ddof=1) / np.sqrt(SEEDS)

@@ -19,8 +19,10 @@ from bench.experiments import tune
 from bench.experiments.accuracy import CURVES
 from bench.records.journal import Journal, read_records
 from bench.records.races import races_of
+from bench.records.trainings import Training
 from bench.tables import accuracy as accuracy_tables
 from bench.timing import threads
+from bench.timing.records import Record
 from bench.workloads.recipes import nesterov, relu
 from data import mnist
 from tests.helpers.digits import digits_of
@@ -125,9 +127,9 @@ def test_it_goes_on_after_the_finished_seeds(
 ) -> None:
     right = Journal.record
 
-    def interrupted(self: Journal, *entries: dict[str, Any]) -> None:
+    def interrupted(self: Journal, *entries: Record) -> None:
         (entry,) = entries
-        if entry["kind"] == "training" and entry["generation"] == 2:
+        if isinstance(entry, Training) and entry.generation == 2:
             raise KeyboardInterrupt
         right(self, entry)
 

@@ -19,6 +19,7 @@ from bench.experiments import article
 from bench.records.files import read
 from bench.records.journal import Journal
 from bench.timing import threads
+from bench.timing.records import Generation, Record
 from bench.training.article_worker import share_overflowing
 from bench.training.metrics import accuracy, mean_cost
 from bench.workloads.article import SETTING, TEST, Change, Experiment, Grid, Screen, printed
@@ -146,8 +147,8 @@ def test_it_goes_on_after_the_finished_seeds(
     monkeypatch.setattr(article, "EXPERIMENTS", (row("learns", SMALL),))
     right = Journal.record
 
-    def interrupted(self: Journal, *entries: dict[str, Any]) -> None:
-        if entries[0]["kind"] == "generation" and entries[0]["generation"] == 1:
+    def interrupted(self: Journal, *entries: Record) -> None:
+        if isinstance(entries[0], Generation) and entries[0].generation == 1:
             raise KeyboardInterrupt
         right(self, *entries)
 
@@ -178,7 +179,7 @@ def test_a_file_with_a_broken_training_is_told_in_one_line(folder: Path, monkeyp
     for broken in faults:
         changed = [entry | broken if entry["kind"] == "course" else entry for entry in lines]
         path.write_text("".join(json.dumps(entry) + "\n" for entry in changed))
-        with pytest.raises(UserError, match=r"found\.jsonl: a record is not as expected"):
+        with pytest.raises(UserError, match=r"found\.jsonl, line \d+: a record is not as expected"):
             read(path)
 
 

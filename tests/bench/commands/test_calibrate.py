@@ -16,13 +16,14 @@ from bench.analysis.calibrate import AGAIN, GENERATIONS, ITSELF, SLOWDOWNS, verd
 from bench.analysis.compare import AFTER, BEFORE, changes
 from bench.experiments.calibrate import BACKEND
 from bench.records.files import ResultSet, read
-from bench.records.races import ParticipantResult, Process, RaceResult, Sample
+from bench.records.races import ParticipantResult, RaceResult
 from bench.tables.compare import print_revisions
 from bench.timing import threads
 from bench.timing.worker import TimingTask, slowed, work_of
 from bench.workloads.cases import MINI_BATCHES
 from data import Digits, mnist
 from impls.contract import Plan, check_plan_fits
+from tests.helpers.records import typed_process, typed_sample
 
 NOISE = 0.005  # of a generation's median, relative
 
@@ -33,9 +34,9 @@ def raced(generations: int, true: dict[str, float], seed: int = 0) -> RaceResult
     found = RaceResult(0, "calibrate", "", "", {"images": 1}, {}, ITSELF, "", None)
     for name, factor in true.items():
         samples = [
-            Sample(g, 0, factor * float(np.exp(NOISE * rng.standard_normal())), 0.0, 0.0) for g in range(generations)
+            typed_sample(g, 0, factor * float(np.exp(NOISE * rng.standard_normal()))) for g in range(generations)
         ]
-        process = Process(0, 0.0, 0.0, {}, None, None, None, None)
+        process = typed_process(0)
         found.participants[name] = ParticipantResult(name, "minibatch", 1, processes=[process], samples=samples)
     return found
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -11,6 +12,7 @@ from bench import UserError
 from bench.__main__ import main
 from bench.records.files import read
 from bench.records.inspection import Inspection, inspection, write
+from bench.records.kinds import SCHEMA
 from bench.tables.inspection import INSPECTION_FIGURES, images_shown
 from bench.training.saved import save_network
 from impls.contract import Layer, Network, Parameters
@@ -24,7 +26,8 @@ from tests.helpers.benchmark_files import NOTICE, without_ours, words_of
 from tests.helpers.race_files import EVIL, MACHINE, WHEN
 
 SIZES = (16, 5, 10)
-HEADER = {
+HEADER: dict[str, Any] = {
+    "schema": SCHEMA,
     "when": WHEN,
     "command": "python -m bench portrait m.npz",
     "machine": MACHINE,
@@ -35,7 +38,7 @@ HEADER = {
 }
 
 
-def found(wrong: int = 3, n: int = 40) -> tuple[dict[str, Any], np.ndarray]:
+def found(wrong: int = 3, n: int = 40) -> tuple[Inspection, np.ndarray]:
     """A portrait of images of 4 x 4, of which the first `wrong` are taken for the next digit, ever more surely."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (n, 16), dtype=np.uint8)
@@ -43,11 +46,12 @@ def found(wrong: int = 3, n: int = 40) -> tuple[dict[str, Any], np.ndarray]:
     outputs = np.full((n, 10), 0.01)
     outputs[np.arange(n), np.where(np.arange(n) < wrong, (labels + 1) % 10, labels)] = 0.5 + 0.01 * np.arange(n)
     weights = rng.standard_normal((16, 5)).astype(np.float32)
-    return inspection(images, labels, outputs, (Layer(weights, np.zeros(5, np.float32)),)), images
+    return inspection(images, labels, outputs, (Layer(weights, np.zeros(5, np.float32)),), **HEADER), images
 
 
 def written(folder: Path, **changes: Any) -> Path:
-    write(folder / "network.json", HEADER | changes, found()[0] | changes)
+    content = msgspec.to_builtins(found()[0]) | changes
+    (folder / "network.json").write_text(json.dumps(content))
     return folder / "network.json"
 
 
@@ -58,8 +62,10 @@ def portrait_in(path: Path) -> Inspection:
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    there = portrait_in(written(tmp_path))
-    _, images = found()
+    one, images = found()
+    write(tmp_path / "network.json", one)
+    there = portrait_in(tmp_path / "network.json")
+    assert portrait_in(written(tmp_path)) == there == one
     np.testing.assert_array_equal(there.first.images, images[:10].reshape(-1, 4, 4))
     assert there.first.labels == list(range(10))
     assert there.first.predicted == [1, 2, 3, *range(3, 10)]
@@ -82,14 +88,16 @@ def test_what_cannot_be_drawn_is_refused() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"side": 5},
-        {"side": 10**6},
         {"units": 6},
-        {"weights": "no base64"},
+        {"units": 10**6},
+        {"scaled": "no base64"},
         {"confusion": [[1, 2]]},
         {"confusion": [[0] * 10] * 10},
-        {"first": {"images": "", "labels": [1], "outputs": []}},
-        {"first": {"images": "", "labels": [], "outputs": [[0.0]]}},
+        {"confusion": []},
+        {"first": {"pixels": "", "labels": [1], "outputs": []}},
+        {"first": {"pixels": "", "labels": [], "outputs": [[0.0]]}},
+        {"first": {"pixels": "AAAA", "labels": [1, 2, 3], "outputs": [[0.0]] * 3}},
+        {"first": {"pixels": "AA==", "labels": [1], "outputs": [[float("nan")] * 10]}},
         {"network": 3},
     ],
 )
@@ -120,7 +128,7 @@ def test_the_figures_and_the_page(tmp_path: Path) -> None:
 
 
 def test_a_network_without_mistakes(tmp_path: Path) -> None:
-    write(tmp_path / "n.json", HEADER, found(wrong=0)[0])
+    write(tmp_path / "n.json", found(wrong=0)[0])
     assert "It makes no mistake" in words_of(worst_mistakes(read(tmp_path / "n.json")))
 
 

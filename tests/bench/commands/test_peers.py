@@ -1,6 +1,5 @@
 """`python -m bench peers`: four ratios of everybody, always together."""
 
-import json
 import math
 from pathlib import Path
 
@@ -13,9 +12,11 @@ from bench.__main__ import main
 from bench.analysis.peers import peer_ratios_of
 from bench.experiments import race
 from bench.experiments.peers import installed_peers
-from bench.records.races import ParticipantResult, Process, RaceResult, Sample, races_of
+from bench.records.files import read
+from bench.records.races import ParticipantResult, RaceResult
 from bench.timing import threads
 from data import Digits, mnist
+from tests.helpers.records import typed_process, typed_sample
 
 
 def raced(way: str, seconds: dict[str, float], prepare: dict[str, float]) -> RaceResult:
@@ -24,8 +25,8 @@ def raced(way: str, seconds: dict[str, float], prepare: dict[str, float]) -> Rac
     for name, wall in seconds.items():
         participant = found.participants[name] = ParticipantResult(name, name, 100)
         for generation in range(3):
-            participant.processes.append(Process(generation, prepare[name], 1.0, {}, None, None, None, None))
-            participant.samples += [Sample(generation, number, wall, wall, 0.0) for number in range(2)]
+            participant.processes.append(typed_process(generation, prepare[name], 1.0))
+            participant.samples += [typed_sample(generation, number, wall) for number in range(2)]
     return found
 
 
@@ -60,7 +61,7 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_three_races_give_four_ratios(quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = tmp_path / "peers.jsonl"
     assert main(["study", "peers", *quick, "--backend", "vectorized", "--output", str(results)]) == 0
-    races = races_of(json.loads(line) for line in results.read_text().splitlines())
+    races = read(results).races
     assert [(one.about["way"], one.key["order"], one.about["zeros"] == 0) for one in races] == [
         ("as is", "file", False),
         ("shuffled", "shuffled", False),

@@ -1,6 +1,7 @@
 """`python -m bench race`: who runs, what each option changes, what is written down, and what is said of bad input."""
 
 import json
+import math
 import os
 import re
 import signal
@@ -24,12 +25,14 @@ from bench.commands.parser import make_parser
 from bench.experiments import race
 from bench.experiments.race import begin_race, header_of_race, rounds_per_generation
 from bench.records.journal import Journal
-from bench.records.races import ParticipantResult, Process, RaceResult, Sample
+from bench.records.races import ParticipantResult, RaceResult
 from bench.tables.race import print_race
 from bench.timing import threads
+from bench.timing.records import Generation, Process, Record, Sample
 from bench.timing.session import Session
 from bench.workloads import cases
 from data import Digits, mnist
+from tests.helpers.records import typed_process, typed_sample
 
 pytestmark = pytest.mark.usefixtures("without_rates")
 
@@ -128,7 +131,7 @@ def test_every_option_is_part_of_the_key(arguments: str, key: str, value: Any) -
 
 def key_of(arguments: list[str]) -> dict[str, Any]:
     setting = options.race_setup(make_parser().parse_args(["race", *arguments]), data.load())
-    key: dict[str, Any] = header_of_race(setting, 0, "vectorized", ["vectorized"])["key"]
+    key: dict[str, Any] = header_of_race(setting, 0, "vectorized", ["vectorized"]).key
     return key
 
 
@@ -173,13 +176,13 @@ def test_it_stops_when_all_is_known_or_the_budget_is_spent(
 
     def measured(running: Session, generation: int) -> None:
         for name in running.tasks:
-            running.tell("process", generation=generation, participant=name, **PROCESS)
+            running.tell(Process, generation=generation, participant=name, **PROCESS)
         for number in range(running.rounds):
             for name, seconds in (("minibatch", 0.2), ("vectorized", 0.3), ("floor", 0.1)):
-                wall = seconds * np.exp(0.02 * rng.standard_normal())
+                wall = seconds * math.exp(0.02 * rng.standard_normal())
                 where = {"generation": generation, "round": number, "participant": name}
-                running.tell("sample", wall=wall, user=wall, system=0.0, **where)
-        running.tell("generation", generation=generation, seconds=10.0, stolen=0.0, load_before=0.0, load_after=0.0)
+                running.tell(Sample, position=0, wall=wall, user=wall, system=0.0, **where)
+        running.tell(Generation, generation=generation, seconds=10.0, stolen=0.0, load_before=0.0, load_after=0.0)
 
     monkeypatch.setattr(race, "run_generation", measured)
     monkeypatch.setattr(race_command, "print_races", lambda *_: None)  # of processes that never ran
@@ -195,6 +198,7 @@ PROCESS = {
     "repeats": 1,
     "prepare": {"wall": 0.1},
     "first": {"wall": 0.2},
+    "warm": {"wall": 0.1},
     "threads": {},
     "process_peak": None,
     "call_peak": None,
@@ -228,7 +232,7 @@ def test_where_the_baseline_fails_there_are_no_ratios(capsys: pytest.CaptureFixt
     found = raced(noise_of(), 1.0)
     found.key |= {"measure": "epoch", "sizes": [784, 10]}
     for participant in found.participants.values():
-        participant.processes.append(Process(0, 0.1, 0.2, {}, None, None, None, None))
+        participant.processes.append(typed_process(0, 0.1, 0.2))
     found.participants["naive"].failure = found.left_out["naive"] = "naive: died"
     print_race(Console(width=80), found, looked=True)
     out = capsys.readouterr().out
@@ -255,17 +259,19 @@ def test_a_gradient_is_of_one_batch(batch: str, images: int, folder: Path) -> No
     assert task_images(folder, asked, "naive", "numba") == {"naive": images, "numba": images}
 
 
-def raced(noise: dict[str, Any], drift: float) -> RaceResult:
+def raced(noise: Generation, drift: float) -> RaceResult:
     """Two generations of two entrants, of whom one drifts."""
-    found = RaceResult(0, "race", "", "", {"images": 1}, {}, "naive", "", None, generations=[noise], load=noise["load"])
+    found = RaceResult(
+        0, "race", "", "", {"images": 1}, {}, "naive", "", None, generations=[noise], load=noise.load_before
+    )
     for name, factor in (("naive", 1.0), ("numba", drift)):
-        samples = [Sample(generation, 0, 0.1 * factor**generation, 0.1, 0.0) for generation in range(2)]
+        samples = [typed_sample(generation, 0, 0.1 * factor**generation, 0.1) for generation in range(2)]
         found.participants[name] = ParticipantResult(name, name, images=1, samples=samples)
     return found
 
 
-def noise_of(load: float = 0.1, stolen: float | None = 0.0) -> dict[str, Any]:
-    return {"seconds": 10.0, "load": load, "stolen": stolen}
+def noise_of(load: float = 0.1, stolen: float | None = 0.0) -> Generation:
+    return Generation(0, 10.0, stolen, load, race=0)
 
 
 @pytest.mark.parametrize(
@@ -278,7 +284,7 @@ def noise_of(load: float = 0.1, stolen: float | None = 0.0) -> dict[str, Any]:
         (1.0, noise_of(stolen=0.001), ""),
     ],
 )
-def test_what_disturbs_is_said_with_what_to_do(drift: float, noise: dict[str, Any], said: str) -> None:
+def test_what_disturbs_is_said_with_what_to_do(drift: float, noise: Generation, said: str) -> None:
     lines = disturbances(raced(noise, drift))
     assert len(lines) == bool(said)
     assert said in "".join(lines)
@@ -308,7 +314,7 @@ def test_a_sweep_races_at_each_value_and_says_how_time_grows(folder: Path, capsy
 def test_what_is_swept_reaches_the_key(asked: str, part: str, values: list[Any]) -> None:
     parsed = make_parser().parse_args(["race", "--network", "784-5-6-10", "--sweep", asked])
     settings = [options.race_setup(point, data.load()) for point in options.sweep_points(parsed)]
-    assert [header_of_race(setting, 0, "naive", ["naive"])["key"][part] for setting in settings] == values
+    assert [header_of_race(setting, 0, "naive", ["naive"]).key[part] for setting in settings] == values
 
 
 @pytest.mark.skipif(CORES() < 2, reason="one core is all there is")
@@ -355,9 +361,9 @@ def test_a_race_that_was_left_goes_on_after_its_whole_generations(
     asked = ["race", *QUICK, "--output", str(path)]
     right = Journal.record
 
-    def interrupted(self: Journal, *entries: dict[str, Any]) -> None:
+    def interrupted(self: Journal, *entries: Record) -> None:
         (entry,) = entries
-        if entry["kind"] == "sample" and entry["generation"] == 1 and entry["round"] == 1:
+        if isinstance(entry, Sample) and entry.generation == 1 and entry.round == 1:
             raise KeyboardInterrupt
         right(self, entry)
 
@@ -369,7 +375,7 @@ def test_a_race_that_was_left_goes_on_after_its_whole_generations(
         file.write('{"kind": "samp')
     before = path.read_text()
     assert main(asked) == 0
-    assert f"going on after 1 generations in {path}" in capsys.readouterr().out
+    assert f"continuing after 1 generations in {path}" in capsys.readouterr().out
     after = path.read_text()
     assert after.startswith(before.rpartition("\n")[0])
     records = [json.loads(line) for line in after.splitlines()]
@@ -479,7 +485,7 @@ def test_what_a_backend_lacks_keeps_it_out_only_where_it_is_measured(
         (["--images", "151"], "151 images: expected at most 150"),
         (["--batch", "61"], "batch 61: expected 1 to 60"),
         (["--batch", "default"], "--batch default: expected a number of images"),
-        (["--output", __file__], "expected a JSON record a line"),
+        (["--output", __file__], "expected the header of a race"),
         (["--sweep", "batch"], "expected batch=…"),
         (["--sweep", "speed=1,2"], "expected batch=…"),
         (["--sweep", "batch=10"], "at least two values"),

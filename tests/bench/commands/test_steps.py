@@ -5,7 +5,6 @@ import re
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,8 +17,10 @@ from bench.experiments import tune
 from bench.experiments.accuracy import Step
 from bench.records.journal import Journal, read_records
 from bench.records.races import races_of
+from bench.records.trainings import Training
 from bench.tables import accuracy as accuracy_tables
 from bench.timing import threads
+from bench.timing.records import Record
 from bench.training.worker import looks
 from bench.workloads import batch_sizes
 from bench.workloads.recipes import nesterov, relu
@@ -83,9 +84,8 @@ def test_a_waterfall_has_factors_where_the_target_was_reached(folder: Path, caps
         assert curve.epochs[:2] == [0, pytest.approx(1 / 3)]
     assert slowly.epochs == pytest.approx(sum(curve.epochs[-1] for curve in slowly.curves) / 2)
     assert run(folder, "waterfall", "--seeds", "3", "--slow-seeds", "2") == 0
-    assert [e for e in read_records(folder / "found.jsonl")[0] if e["kind"] == "training"] == [
-        e for e in records if e["kind"] == "training"
-    ]
+    again, _ = read_records(folder / "found.jsonl")
+    assert [e for e in again if isinstance(e, Training)] == [e for e in records if isinstance(e, Training)]
 
 
 def test_an_interruption_keeps_what_is_finished(
@@ -93,8 +93,8 @@ def test_an_interruption_keeps_what_is_finished(
 ) -> None:
     right = Journal.record
 
-    def interrupted(self: Journal, *entries: dict[str, Any]) -> None:
-        if entries[0]["kind"] == "training" and entries[0]["race"] == 1:
+    def interrupted(self: Journal, *entries: Record) -> None:
+        if isinstance(entries[0], Training) and entries[0].race == 1:
             raise KeyboardInterrupt
         right(self, *entries)
 

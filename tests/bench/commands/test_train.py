@@ -126,10 +126,10 @@ def test_printed_in_the_order_of_the_article(train: Bench) -> None:
         r"It is taken for a (\d) with confidence (0\.\d{3}); it is a (\d)\.",
         f"Correct after initialisation: {share}",
         r"Cost at the start: \d\.\d+",
-        r"Cost after round 1: \d\.\d+",
-        r"Cost after round 2: \d\.\d+",
-        r"Cost after round 3: \d\.\d+",
-        f"Correct after 3 rounds: {share}",
+        r"Cost after epoch 1: \d\.\d+",
+        r"Cost after epoch 2: \d\.\d+",
+        r"Cost after epoch 3: \d\.\d+",
+        f"Correct after 3 epochs: {share}",
         rf"Training took {seconds} wall, {seconds} user, {seconds} system; preparing the images {seconds}\.",
     ]
     assert len(lines) == len(expected)
@@ -161,7 +161,7 @@ def test_what_is_printed_is_true(train: Bench) -> None:
 
 def test_it_learns(train: Bench) -> None:
     printed = train("--output-activation", "softmax", "--batch", 30, "--epochs", 10, "--learning-rate", 0.5).out
-    after = re.search(r"Correct after 10 rounds: (\S+)% of the 300 training images, (\S+)% of the 100 test", printed)
+    after = re.search(r"Correct after 10 epochs: (\S+)% of the 300 training images, (\S+)% of the 100 test", printed)
     assert after
     assert min(float(after[1]), float(after[2])) > 95
 

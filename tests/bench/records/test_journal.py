@@ -4,25 +4,33 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from bench import UserError
-from bench.records.journal import SCHEMA, Journal, differences, read_records, whole_generations
+from bench.records.journal import Journal, differences, read_records, whole_generations
+from bench.records.kinds import SCHEMA, Race
+from bench.timing.records import Failure, Generation, Process, Record, Sample
+from tests.helpers.records import HEADER, KEY, process
 
 
-def header(number: int = 0, **key: Any) -> dict[str, Any]:
-    return {"kind": "race", "race": number, "schema": SCHEMA, "key": {"batch": 32, **key}}
+def header(number: int = 0, **key: Any) -> Race:
+    return msgspec.convert(HEADER | {"race": number, "key": KEY | key}, Race)
 
 
-def sample(generation: int, race: int = 0) -> dict[str, Any]:
-    return {"kind": "sample", "race": race, "generation": generation, "wall": 0.1}
+def sample(generation: int, race: int = 0) -> Sample:
+    return Sample(generation, 0, 0, "naive", 0.1, 0.1, 0.0, race=race)
 
 
-def end_of(generation: int, race: int = 0) -> dict[str, Any]:
-    return {"kind": "generation", "race": race, "generation": generation}
+def started(generation: int, race: int = 0) -> Process:
+    return msgspec.convert(process("naive", generation, race=race), Process)
 
 
-def left(path: Path, *records: dict[str, Any]) -> Path:
+def end_of(generation: int, race: int = 0) -> Generation:
+    return Generation(generation, 1.0, race=race)
+
+
+def left(path: Path, *records: Record) -> Path:
     with Journal(path, [header()]) as journal:
         for entry in records:
             journal.record(entry)
@@ -33,22 +41,30 @@ def test_a_record_is_on_disk_as_soon_as_it_is_there(tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "file.jsonl"
     with Journal(path, [header(0), header(1)]) as journal:
         assert read_records(path) == ([header(0), header(1)], False)
+        journal.record(started(0))
         journal.record(sample(0))
-        assert read_records(path)[0] == journal.records == [header(0), header(1), sample(0)]
+        assert read_records(path)[0] == journal.records == [header(0), header(1), started(0), sample(0)]
+        assert journal.of(Sample, 0) == [sample(0)]
+        assert journal.of(Sample, 1) == []
         assert journal.next_generation == 0
 
 
-def test_it_goes_on_after_the_whole_generations(tmp_path: Path) -> None:
-    path = left(tmp_path / "file", sample(0), end_of(0), sample(1), {"kind": "failure", "race": 0, "generation": 1})
+def test_it_continues_after_the_whole_generations(tmp_path: Path) -> None:
+    failure = Failure("naive", "why", 1, race=0)
+    path = left(tmp_path / "file", started(0), sample(0), end_of(0), started(1), sample(1), failure)
     with Journal(path, [header()]) as journal:
-        assert journal.records == [header(), sample(0), end_of(0)]
+        assert journal.records == [header(), started(0), sample(0), end_of(0)]
         assert journal.next_generation == 2  # as records of 1 stay in the file
-        journal.record(sample(2))
         journal.record(end_of(2))
     records, cut = read_records(path)
     assert not cut
-    assert len(records) == 7
-    assert whole_generations(records) == [header(), sample(0), end_of(0), sample(2), end_of(2)]
+    assert len(records) == 8
+    assert whole_generations(records) == [header(), started(0), sample(0), end_of(0), end_of(2)]
+
+
+def test_a_failure_outside_any_generation_stays() -> None:
+    records = [header(), Failure("naive", "why", race=0)]
+    assert whole_generations(records) == records
 
 
 def test_generations_are_whole_race_by_race() -> None:
@@ -57,26 +73,26 @@ def test_generations_are_whole_race_by_race() -> None:
 
 
 def test_a_line_that_was_cut_is_no_record(tmp_path: Path) -> None:
-    path = left(tmp_path / "file", sample(0), end_of(0))
+    path = left(tmp_path / "file", started(0), end_of(0))
     whole = path.read_bytes()
-    for length in range(whole.rindex(b'{"kind": "generation"') + 1, len(whole)):
+    for length in range(whole.rindex(b'{"kind":"generation"') + 1, len(whole)):
         path.write_bytes(whole[:length])
-        assert read_records(path) == ([header(), sample(0)], True)
+        assert read_records(path) == ([header(), started(0)], True)
     with Journal(path, [header()]):
         pass
-    assert read_records(path) == ([header(), sample(0)], False)
+    assert read_records(path) == ([header(), started(0)], False)
 
 
 @pytest.mark.parametrize(
     ("headers", "said"),
     [
-        ([header(batch=64)], "batch 32 there, 64 here"),
-        ([header(threads=2)], "threads None there, 2 here"),
+        ([header(batch=64)], "batch 128 there, 64 here"),
+        ([header(backends={})], "backends None there, {} here"),
         ([header(), header(1)], "1 races there, 2 here"),
     ],
 )
-def test_another_race_does_not_go_on(headers: list[dict[str, Any]], said: str, tmp_path: Path) -> None:
-    path = left(tmp_path / "file", sample(0))
+def test_another_race_does_not_go_on(headers: list[Race], said: str, tmp_path: Path) -> None:
+    path = left(tmp_path / "file", started(0))
     before = path.read_bytes()
     with pytest.raises(UserError, match="is of another race") as caught:
         Journal(path, headers)
@@ -103,13 +119,19 @@ def test_differences_go_into_mappings() -> None:
     [
         (b"", "expected the header of a race"),
         (b'{"kind": "sample"}\n', "expected the header of a race"),
-        (b"no JSON\n", "expected a JSON record a line"),
-        (b"[1]\n", "expected a JSON record a line"),
-        (b'{"nothing": 1}\n', "expected a JSON record a line"),
-        (b"\xff\xfe\n", "expected a JSON record a line"),
-        (json.dumps(header() | {"schema": SCHEMA + 1}).encode() + b"\n", f"has schema {SCHEMA + 1}.*update digitbench"),
-        (json.dumps(header() | {"schema": 1}).encode() + b"\n", "has schema 1.*measure again"),
-        (json.dumps(header() | {"schema": None}).encode() + b"\n", "has schema None.*measure again"),
+        (b"no JSON\n", "expected the header of a race"),
+        (b"[1]\n", "expected the header of a race"),
+        (b'{"nothing": 1}\n', "expected the header of a race"),
+        (b"\xff\xfe\n", "expected the header of a race"),
+        (b"[" * 100_000 + b"\n", "expected the header of a race"),
+        (json.dumps(HEADER).encode() + b"\n[1]\n", "line 2: .*Expected `object`, got `array`; measure again"),
+        (json.dumps(HEADER).encode() + b"\nno JSON\n", "line 2: .*JSON is malformed"),
+        (
+            json.dumps({"kind": "race", "schema": SCHEMA + 1}).encode() + b"\n",
+            f"schema {SCHEMA + 1}.*update digitbench",
+        ),
+        (json.dumps({"kind": "race", "schema": 2}).encode() + b"\n", "has schema 2, .* reads 3; measure again"),
+        (json.dumps({"kind": "race"}).encode() + b"\n", "has schema None.*measure again"),
     ],
 )
 def test_what_is_no_such_file_is_one_line(content: bytes, said: str, tmp_path: Path) -> None:

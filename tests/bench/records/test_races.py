@@ -1,21 +1,27 @@
 """A race read from its records: who ran, scaled to all images, and what is no such record ends in one line."""
 
-import json
+import copy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bench import UserError
 from bench.records.files import read
-from bench.records.races import RaceResult, races_of
-from tests.helpers.records import HEADER, KEY, end_of, process, sample
+from bench.records.races import RaceResult
+from bench.timing.records import Rates
+from tests.helpers.article_records import course
+from tests.helpers.records import HEADER, KEY, agreement, end_of, process, races_in, sample, written
+from tests.helpers.training_files import trained
 
 RECORDS = [
     HEADER,
-    {"kind": "agreement", "race": 0, "backend": "naive", "error": 1.5, "failure": None, "unsupported": None},
-    {"kind": "agreement", "race": 0, "backend": "naive", "error": 0.5, "failure": None, "unsupported": None},
-    {"kind": "cold", "race": 0, "participant": "naive", "prepare": {"wall": 1.0}, "first": {"wall": 9.0}},
+    agreement("naive", error=1.5),
+    agreement("naive", error=0.5),
+    {"kind": "cold", "race": 0, "participant": "naive", "images": 20, "prepare": {"wall": 1.0}, "first": {"wall": 9.0}},
     process("naive"),
     process("vectorized"),
     process("floor"),
@@ -23,12 +29,17 @@ RECORDS = [
     sample("vectorized", 0.5),
     sample("floor", 0.25),
     end_of(),
-    {"kind": "something newer", "race": 0},
+]
+
+ARTICLE = [
+    HEADER | {"participants": {"quick": "quick"}},
+    {"kind": "course", "race": 0} | course(0, 0.5, 0.9),
+    end_of(),
 ]
 
 
 def raced(*more: dict[str, Any]) -> RaceResult:
-    (found,) = races_of([*RECORDS, *more])
+    (found,) = races_in([*RECORDS, *more])
     return found
 
 
@@ -38,12 +49,14 @@ def test_who_ran_and_how() -> None:
     assert (naive.backend, naive.images, naive.summary, naive.lines_of_code) == ("naive", 20, "what naive is", 7)
     assert naive.default_batch
     assert naive.cold == 9.0
-    assert (naive.processes[0].prepare, naive.processes[0].first, naive.processes[0].gemm) == (0.5, 2.0, None)
-    assert (floor.processes[0].gemm, floor.processes[0].bandwidth) == (2e11, 3e10)
+    assert (naive.processes[0].prepare.wall, naive.processes[0].first.wall) == (0.5, 2.0)
+    assert naive.processes[0].rates is None
+    assert floor.processes[0].rates == Rates(gemm=2e11, bandwidth=3e10)
+    assert not floor.default_batch
     assert found.errors == {"naive": 1.5}
     assert found.reason is None
     assert found.rounds() == [[{"naive": 3.0, "vectorized": 0.5, "floor": 0.25}]]  # naive on a third of the images
-    assert not raced(process("floor", home=1)).participants["floor"].default_batch
+    assert not raced(process("naive", batch_size=64)).participants["naive"].default_batch
 
 
 def test_who_started_first_is_known_of_each_generation() -> None:
@@ -70,8 +83,7 @@ def test_who_failed_has_no_times() -> None:
 
 
 def test_who_disagreed_or_denied_is_named() -> None:
-    wrong = {"kind": "agreement", "race": 0, "backend": "b", "error": 9.0, "failure": "b is off", "unsupported": None}
-    not_it = {"kind": "agreement", "race": 0, "backend": "c", "error": 0.0, "failure": None, "unsupported": "c cannot"}
+    wrong, not_it = agreement("b", failure="b is off"), agreement("c", unsupported="c cannot")
     found = raced(wrong, not_it | {"quantity": "train"}, not_it | {"quantity": "costs", "backend": "d"})
     assert found.left_out == {"b": "b is off"}
     assert found.unsupported == {"c": "c cannot"}  # what d lacks is not measured
@@ -79,7 +91,7 @@ def test_who_disagreed_or_denied_is_named() -> None:
 
 
 def test_a_run_that_goes_on_forgets_verdicts_and_end_but_no_failures() -> None:
-    wrong = {"kind": "agreement", "race": 0, "backend": "b", "error": 9.0, "failure": "b hangs", "unsupported": None}
+    wrong = agreement("b", failure="b hangs")
     failure = {"kind": "failure", "race": 0, "participant": "naive", "reason": "ended its process"}
     end = {"kind": "end", "race": 0, "reason": "the budget is spent"}
     found = raced(wrong, failure, end, {"kind": "run", "race": 0, "run": 1, "load": 2.5})
@@ -90,13 +102,8 @@ def test_a_run_that_goes_on_forgets_verdicts_and_end_but_no_failures() -> None:
 
 def test_order_of_records_plays_no_part() -> None:
     shuffled = [*RECORDS[:1], *RECORDS[4:7], *RECORDS[1:4], *reversed(RECORDS[7:])]
-    (found,) = races_of(shuffled)
+    (found,) = races_in(shuffled)
     assert found == raced()
-
-
-def written(path: Path, *records: dict[str, Any]) -> Path:
-    path.write_text("".join(json.dumps(entry) + "\n" for entry in records))
-    return path
 
 
 def test_it_is_read_by_the_reader_of_all_results(tmp_path: Path) -> None:
@@ -111,25 +118,75 @@ def test_it_is_read_by_the_reader_of_all_results(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("line", "wrong", "said"),
     [
-        [HEADER | {"key": KEY | {"images": 0}}],
-        [HEADER | {"key": KEY | {"sizes": [784]}}],
-        [HEADER | {"key": KEY | {"dtype": "int8"}}],
-        [HEADER | {"when": 5}],
-        [HEADER | {"machine": None}],
-        [{key: value for key, value in HEADER.items() if key != "baseline"}],
-        [HEADER, sample("naive", 1.0), end_of()],
-        [HEADER, process("somebody"), end_of()],
-        [HEADER, process("naive"), sample("naive", 0.0), end_of()],
-        [HEADER, process("naive"), sample("naive", float("nan")), end_of()],
-        [HEADER, process("naive"), sample("naive", 1.0, number=-1), end_of()],
-        [HEADER, process("naive", images="many"), end_of()],
-        [HEADER, process("naive", first=None), end_of()],
-        [HEADER, {"kind": "end", "race": 1, "reason": "of no race"}],
+        (1, [HEADER | {"key": KEY | {"images": 0}}], "Expected `int` >= 1"),
+        (1, [HEADER | {"key": KEY | {"sizes": [784]}}], "Expected `array` of length >= 2"),
+        (1, [HEADER | {"key": KEY | {"dtype": "int8"}}], "Invalid enum value 'int8'"),
+        (1, [HEADER | {"when": 5}], "Expected `str`, got `int` - at `$.when`"),
+        (1, [HEADER | {"machine": None}], "Expected `object`, got `null` - at `$.machine`"),
+        (1, [{key: value for key, value in HEADER.items() if key != "baseline"}], "missing required field `baseline`"),
+        (2, [HEADER, sample("naive", 1.0), end_of()], "Expected the process of 'naive' before its sample"),
+        (2, [HEADER, process("somebody"), end_of()], "Expected a participant of the header, got 'somebody'"),
+        (3, [HEADER, process("naive"), sample("naive", 0.0), end_of()], "Expected `float` > 0.0 - at `$.wall`"),
+        (3, [HEADER, process("naive"), sample("naive", float("nan")), end_of()], "JSON is malformed"),
+        (3, [HEADER, process("naive"), sample("naive", 1.0, number=-1), end_of()], "at `$.round`"),
+        (2, [HEADER, process("naive", images="many"), end_of()], "Expected `int`, got `str` - at `$.images`"),
+        (2, [HEADER, process("naive", first=None), end_of()], "at `$.first`"),
+        (2, [HEADER, process("naive", watts=3), end_of()], "unknown field `watts`"),
+        (2, [HEADER, {"kind": "something newer", "race": 0}], "Invalid value 'something newer' - at `$.kind`"),
+        (2, [HEADER, {"kind": "end", "race": 1, "reason": "of no race"}], "Expected the header of race 1"),
     ],
 )
-def test_what_is_no_such_record_is_one_line(wrong: list[dict[str, Any]], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="a record is not as expected") as caught:
-        read(written(tmp_path / "wrong.jsonl", *wrong))
-    assert "\n" not in str(caught.value)
+def test_a_record_that_is_not_as_expected_is_one_line(
+    line: int, wrong: list[dict[str, Any]], said: str, tmp_path: Path
+) -> None:
+    path = written(tmp_path / "wrong.jsonl", *wrong)
+    with pytest.raises(UserError) as caught:
+        read(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}, line {line}: a record is not as expected: ")
+    assert message.endswith("; measure again")
+    assert said in message
+    assert "\n" not in message
+
+
+HUGE = [10**400, 2**64, -1, 1e308, float("nan"), float("inf"), "x" * 1000, "\n", None, True, [], {}, [[1]], {"a": 1}]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where there is something in nested mappings and lists, by keys and indices."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, below in inner:
+        yield (*path, key)
+        yield from places(below, (*path, key))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_is_wrong_with_a_record_is_one_short_line(data: st.DataObject, tmp_path: Path) -> None:
+    records = copy.deepcopy(data.draw(st.sampled_from([RECORDS, trained(seeds=2), ARTICLE])))
+    *where, last = data.draw(st.sampled_from(list(places(records))))
+    inner: Any = records
+    for key in where:
+        inner = inner[key]
+    change = data.draw(st.sampled_from(["drop", "rename", "replace"]))
+    if change != "drop":
+        inner[last if change == "replace" else 0 if isinstance(inner, list) else "y" * 500] = data.draw(
+            st.sampled_from(HUGE)
+        )
+    if change != "replace":
+        del inner[last]
+    message = error_in(written(tmp_path / "mutated.jsonl", *records))
+    assert len(message.splitlines()) <= 1
+    assert len(message.replace(str(tmp_path), "")) < 300
+
+
+def error_in(path: Path) -> str:
+    """What reading it raises, in one line; "" where only a text was changed, or what nothing refers to."""
+    try:
+        for race in read(path).races:
+            assert len(race.rounds()) == len(race.started())
+    except UserError as error:
+        return str(error)
+    return ""

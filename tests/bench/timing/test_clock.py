@@ -1,4 +1,4 @@
-"""The clock: wall time, and CPU time of all threads, whose readings add up. No speed is expected of anything."""
+"""The clock: wall time, and CPU time of all threads, whose readings can be added. No test expects a speed."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ BUSY = 0.05  # seconds of CPU
 
 
 def be_busy() -> None:
-    """Use that much CPU, however slow the machine is and whoever else wants it."""
+    """Use BUSY seconds of CPU, however slow or busy the machine is."""
     start = time.thread_time()
     while time.thread_time() - start < BUSY:
         pass
@@ -41,7 +41,7 @@ def test_start_and_stop() -> None:
     first = clock.stop()
     assert clock.elapsed == first
     be_busy()
-    second = clock.stop()  # still since `start`
+    second = clock.stop()  # still counted from `start`
     assert second.wall > first.wall
 
 

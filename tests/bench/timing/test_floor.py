@@ -1,4 +1,4 @@
-"""The floor: two products of the first layer over all images, each one matrix product in the dtype asked for."""
+"""The floor: two products of the first layer over all images, each one matrix product in the requested dtype."""
 
 import time
 from typing import Any

@@ -1,14 +1,16 @@
-"""Turns of a race: Latin squares, records of everything, and who fails is named while the others go on."""
+"""Interleaved measurements: Latin squares, complete records, and failures that stop one backend but not the race."""
 
 import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from bench.timing.interleave import SHORTEST, latin_squares, run_generation, starting_order
+from bench.timing.records import Record, Sample
 from bench.timing.session import Session, stored
 from bench.timing.worker import FLOOR, TimingTask
 from bench.workloads.cases import MINI_BATCHES
@@ -29,12 +31,16 @@ def race_of(
     folder: Path, *names: str, quantity: Any = "epoch", n_threads: int = 1
 ) -> tuple[Session, list[dict[str, Any]]]:
     records: list[dict[str, Any]] = []
+
+    def record(one: Record) -> None:
+        records.append(msgspec.to_builtins(one))
+
     tasks = {name: TimingTask(name, quantity, CASE, folder, images=60, n_threads=n_threads) for name in names}
-    return Session(tasks, rounds=4, time_limit=60, record=records.append), records
+    return Session(tasks, rounds=4, time_limit=60, record=record), records
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5])
-def test_in_n_rounds_everybody_is_once_at_each_position(n: int) -> None:
+def test_in_n_rounds_each_backend_is_once_at_each_position(n: int) -> None:
     orders = np.array(list(latin_squares(n, 3 * n, np.random.default_rng(0))))
     assert orders.shape == (3 * n, n)
     for block in orders.reshape(3, n, n):
@@ -43,12 +49,12 @@ def test_in_n_rounds_everybody_is_once_at_each_position(n: int) -> None:
             assert sorted(block[position]) == list(range(n))
 
 
-def test_orders_are_drawn_anew_and_follow_the_seed() -> None:
+def test_each_square_is_drawn_separately_and_follows_the_seed() -> None:
     first, again, other = (np.array(list(latin_squares(4, 8, np.random.default_rng(seed)))) for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
     assert not np.array_equal(first[:4], first[4:])
-    assert len(list(latin_squares(4, 6, np.random.default_rng(0)))) == 6  # a square that is not finished
+    assert len(list(latin_squares(4, 6, np.random.default_rng(0)))) == 6  # the last square is cut short
 
 
 def test_a_generation_leaves_a_record_of_everything(folder: Path) -> None:
@@ -67,7 +73,7 @@ def test_a_generation_leaves_a_record_of_everything(folder: Path) -> None:
         assert entry["repeats"] == max(1, math.ceil(SHORTEST / entry["warm"]["wall"]))
         assert entry["process_peak"] is None or entry["process_peak"] > entry["call_peak"] >= 0
         measured = entry["participant"] == FLOOR and entry["generation"] == 0
-        assert ("rates" in entry) == measured
+        assert (entry["rates"] is not None) == measured
         assert not measured or min(entry["rates"].values()) > 0
     samples = [entry for entry in records if entry["kind"] == "sample"]
     assert len(samples) == 2 * 4 * 3
@@ -78,12 +84,12 @@ def test_a_generation_leaves_a_record_of_everything(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("n", [2, 3, 5])
-def test_in_n_generations_everybody_starts_once_at_each_place(n: int, folder: Path) -> None:
+def test_in_n_generations_each_backend_starts_once_at_each_position(n: int, folder: Path) -> None:
     race, _ = race_of(folder, *(f"backend {i}" for i in range(n)))
     orders = [[name for name, _ in starting_order(race, generation)] for generation in range(4 * n)]
     for first in range(0, 4 * n, n):
-        for place in range(n):
-            assert sorted(order[place] for order in orders[first : first + n]) == sorted(race.tasks)
+        for position in range(n):
+            assert sorted(order[position] for order in orders[first : first + n]) == sorted(race.tasks)
     race.failures["backend 0"] = "died"
     assert sorted(name for name, _ in starting_order(race, 0)) == sorted(race.tasks)[1:]
     race.failures |= dict.fromkeys(race.tasks, "died")
@@ -91,30 +97,30 @@ def test_in_n_generations_everybody_starts_once_at_each_place(n: int, folder: Pa
 
 
 @pytest.mark.parametrize("quantity", ["epoch", "gradient", "outputs"])
-def test_each_quantity_is_what_it_says(
+def test_each_quantity_calls_what_it_names(
     quantity: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A backend that fails by telling what it was asked for."""
+    """With a backend whose errors name the call and its size."""
     (tmp_path / "telling.py").write_text(
         "from impls.vectorized import *\n"
-        "def train(*a): raise RuntimeError(f'round {len(a[3].starts)} {a[3].stops[-1]}')\n"
+        "def train(*a): raise RuntimeError(f'epoch {len(a[3].starts)} {a[3].stops[-1]}')\n"
         "def gradients(*a): raise RuntimeError(f'gradient {len(a[2].images)}')\n"
         "def outputs(*a): raise RuntimeError(f'outputs {len(a[2].images)}')\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     race, records = race_of(folder, "telling", "vectorized", quantity=quantity)
     run_generation(race, 0)
-    said = {"epoch": "round 6 60", "gradient": "gradient 60", "outputs": "outputs 60"}[quantity]
-    assert race.failures == {"telling": f"telling: RuntimeError: {said}"}
-    told = {
+    reason = {"epoch": "epoch 6 60", "gradient": "gradient 60", "outputs": "outputs 60"}[quantity]
+    assert race.failures == {"telling": f"telling: RuntimeError: {reason}"}
+    failure = {
         "kind": "failure",
         "race": 0,
         "run": 0,
         "generation": 0,
         "participant": "telling",
-        "reason": f"RuntimeError: {said}",
+        "reason": f"RuntimeError: {reason}",
     }
-    assert told in records
+    assert failure in records
     assert {entry["participant"] for entry in records if entry["kind"] == "sample"} == {"vectorized"}
 
 
@@ -140,16 +146,18 @@ def train(*a):
         ("while True: pass", "within 5 s"),
     ],
 )
-def test_who_fails_in_the_middle_is_left_out_and_the_others_go_on(
+def test_a_backend_that_fails_in_the_middle_is_left_out_and_the_others_continue(
     fault: str, reason: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "late.py").write_text(LATE.format(fault))
     monkeypatch.syspath_prepend(tmp_path)
     race, records = race_of(folder, "late", "vectorized", "minibatch")
 
-    def record(entry: dict[str, Any]) -> None:
-        records.append(entry)
-        if entry["kind"] == "sample":  # imports and first calls are over, which take long on a busy machine
+    right = race.record
+
+    def record(one: Record) -> None:
+        right(one)
+        if isinstance(one, Sample):  # imports and first calls are over, which take long on a busy machine
             race.time_limit = 5
 
     race.record = record
@@ -162,10 +170,10 @@ def test_who_fails_in_the_middle_is_left_out_and_the_others_go_on(
     assert samples.count("late") < 4
 
 
-def test_a_slow_first_call_does_not_change_how_often_is_measured(
+def test_a_slow_first_call_changes_neither_repeats_nor_rounds(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a compiler's: neither repeats nor rounds follow from it."""
+    """As the first call of a compiler is."""
     slow = "import time\n" + LATE.replace("calls > 5", "calls == 1").format(
         "end = time.perf_counter() + 0.3\n        while time.perf_counter() < end: pass"
     )

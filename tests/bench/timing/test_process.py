@@ -1,4 +1,4 @@
-"""A process for a backend: threads as asked for, stopped while it waits, and never left behind."""
+"""A process for a backend: it uses the requested threads, is stopped while it waits, and ends with its parent."""
 
 import os
 import select
@@ -15,23 +15,23 @@ from bench.timing import threads
 from bench.timing.process import Child, ChildFailed
 
 ROOT = bench.ROOT
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can stop a process that must not stay behind")
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only on Linux are children stopped")
 
 
 def echo(connection: Connection, *arguments: object) -> None:
-    """Say what it was started with, then everything it is told."""
+    """Send back the arguments, then every request."""
     connection.send(arguments)
     while True:
         connection.send(connection.recv())
 
 
-def tell_threads(connection: Connection) -> None:
+def send_threads(connection: Connection) -> None:
     import numpy  # noqa: F401
 
     connection.send((threads.in_force(), [os.environ.get(variable) for variable in threads.VARIABLES]))
 
 
-def tell_cores(connection: Connection) -> None:
+def send_cores(connection: Connection) -> None:
     connection.send((len(os.sched_getaffinity(0)), os.environ.get("OF_THE_CHILD")))
 
 
@@ -52,7 +52,7 @@ def state_of(pid: int) -> str:
         return ""
 
 
-def test_it_answers_what_it_is_asked() -> None:
+def test_it_answers_requests() -> None:
     with Child(echo, 1, "two") as child:
         assert child.answer(60) == (1, "two")
         child.send({"three": 3})
@@ -63,7 +63,7 @@ def test_it_answers_what_it_is_asked() -> None:
 @pytest.mark.parametrize("n", range(1, threads.cores() + 1))
 def test_threads_reach_the_libraries_and_leave_this_process_alone(n: int) -> None:
     before = dict(os.environ)
-    with Child(tell_threads, n_threads=n) as child:
+    with Child(send_threads, n_threads=n) as child:
         in_force, variables = child.answer(60)
     assert set(in_force.values()) == {n}
     assert variables == [str(n)] * len(threads.VARIABLES)
@@ -72,17 +72,17 @@ def test_threads_reach_the_libraries_and_leave_this_process_alone(n: int) -> Non
 
 @LINUX
 @pytest.mark.parametrize("n", range(1, threads.cores() + 1))
-def test_it_has_as_many_cores_as_threads_for_whoever_reads_no_variable(n: int) -> None:
+def test_it_has_as_many_cores_as_threads_for_libraries_that_read_no_variable(n: int) -> None:
     before = os.sched_getaffinity(0)
-    with Child(tell_cores, n_threads=n, environment={"OF_THE_CHILD": "yes"}) as child:
+    with Child(send_cores, n_threads=n, environment={"OF_THE_CHILD": "yes"}) as child:
         assert child.answer(60) == (n, "yes")
-    with Child(tell_cores) as child:
+    with Child(send_cores) as child:
         assert child.answer(60) == (len(before), None)
     assert os.sched_getaffinity(0) == before
     assert "OF_THE_CHILD" not in os.environ
 
 
-def test_what_dies_or_hangs_is_told_apart() -> None:
+def test_a_child_that_dies_is_distinguished_from_one_that_hangs() -> None:
     with Child(leave) as child, pytest.raises(ChildFailed, match="exit code 3") as died:
         child.answer(60)
     assert died.value.what == "dies"
@@ -92,7 +92,7 @@ def test_what_dies_or_hangs_is_told_apart() -> None:
     assert not child.process.is_alive()
 
 
-def test_asking_the_dead_is_a_failure_too() -> None:
+def test_a_request_to_a_dead_child_fails() -> None:
     with Child(leave) as child:
         child.process.join()
         with pytest.raises(ChildFailed, match="exit code 3"):
@@ -100,14 +100,14 @@ def test_asking_the_dead_is_a_failure_too() -> None:
 
 
 def ask(child: Child) -> None:
-    """The question may still go into the pipe of a dead child; an answer never comes."""
+    """Send a request, which the pipe of a dead child may still accept, and wait for the answer."""
     child.resume()
-    child.send("anybody there?")
+    child.send("still there?")
     child.answer(60)
 
 
 @LINUX
-def test_who_is_paused_is_stopped_until_it_is_resumed() -> None:
+def test_a_paused_child_is_stopped_until_it_is_resumed() -> None:
     with Child(echo) as child:
         child.answer(60)
         child.pause()
@@ -119,13 +119,13 @@ def test_who_is_paused_is_stopped_until_it_is_resumed() -> None:
         child.resume()
         assert child.answer(60) == "still there?"
         child.pause()
-    assert state_of(pid) == ""  # ended although stopped
+    assert state_of(pid) == ""  # it was killed although stopped
 
 
 PARENT = """
 import sys
 from bench.timing.process import Child
-from tests_child_helpers import echo
+from child_helpers import echo
 if __name__ == "__main__":
     child = Child(echo)
     child.answer(60)
@@ -138,9 +138,9 @@ if __name__ == "__main__":
 @LINUX
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("fatal", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_if_the_parent_dies_no_child_stays_behind(fatal: signal.Signals, tmp_path: Path) -> None:
+def test_children_die_with_their_parent(fatal: signal.Signals, tmp_path: Path) -> None:
     (tmp_path / "parent.py").write_text(PARENT)
-    (tmp_path / "tests_child_helpers.py").write_text(
+    (tmp_path / "child_helpers.py").write_text(
         "def echo(connection):\n    connection.send(())\n    while True:\n        connection.send(connection.recv())\n"
     )
     environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}

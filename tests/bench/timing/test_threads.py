@@ -1,4 +1,4 @@
-"""Threads are asked for before the libraries are imported, and read back from them."""
+"""Threads are requested before the libraries are imported, and read back from them."""
 
 import json
 import os
@@ -35,14 +35,14 @@ def run_python(code: str) -> subprocess.CompletedProcess[str]:
 def test_the_libraries_obey(wanted: int) -> None:
     done = run_python(READ_BACK.format(wanted=wanted))
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert "numba" in found
-    assert len(found) > 1 or sys.platform == "darwin"  # Apple's BLAS does not tell
-    assert set(found.values()) == {wanted}
+    in_force = json.loads(done.stdout)
+    assert "numba" in in_force
+    assert len(in_force) > 1 or sys.platform == "darwin"  # Apple's BLAS does not report its threads
+    assert set(in_force.values()) == {wanted}
 
 
 def test_each_library_has_a_blas_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """NumPy's wheels bring the OpenBLAS that SciPy's developers build, in a folder of NumPy's."""
+    """NumPy's wheels contain an OpenBLAS that SciPy's developers build, in a folder of NumPy."""
     loaded = [
         {"internal_api": "openblas", "num_threads": 2, "filepath": "/x/numpy.libs/libscipy_openblas64_-8fb3d286.so"},
         {"internal_api": "openblas", "num_threads": 3, "filepath": "/x/scipy.libs/libscipy_openblas-68440149.so"},
@@ -50,32 +50,32 @@ def test_each_library_has_a_blas_of_its_own(monkeypatch: pytest.MonkeyPatch) -> 
     ]
     monkeypatch.setattr("threadpoolctl.threadpool_info", lambda: loaded)
     others = ("numba", "torch", "jax")  # that other tests may have imported
-    found = {pool: count for pool, count in threads.in_force().items() if pool not in others}
-    assert found == {"openblas (numpy)": 2, "openblas (scipy)": 3, "openmp (other)": 4}
+    in_force = {pool: count for pool, count in threads.in_force().items() if pool not in others}
+    assert in_force == {"openblas (numpy)": 2, "openblas (scipy)": 3, "openmp (other)": 4}
 
 
-def test_torch_tells_and_jax_has_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torch_reports_its_threads_and_jax_has_one_per_core(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("threadpoolctl.threadpool_info", lambda: [])
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(get_num_threads=lambda: 3))
     monkeypatch.setitem(sys.modules, "jax", SimpleNamespace())
-    found = {pool: count for pool, count in threads.in_force().items() if pool != "numba"}
-    assert found == {"torch": 3, "jax": threads.cores()}
+    in_force = {pool: count for pool, count in threads.in_force().items() if pool != "numba"}
+    assert in_force == {"torch": 3, "jax": threads.cores()}
 
 
-def test_too_late() -> None:
+def test_a_request_after_numpy_is_imported_fails() -> None:
     done = run_python("import numpy; from bench.timing import threads; threads.request(1)")
     assert done.returncode != 0
     assert done.stderr.splitlines()[-1] == "RuntimeError: threads must be requested before numpy is imported"
 
 
 def test_every_variable_is_set() -> None:
-    environment = {"OMP_NUM_THREADS": "64", "BATCH_SIZE": "somewhere"}
+    environment = {"OMP_NUM_THREADS": "64", "HOME": "somewhere"}
     threads.request(1, environment)
-    assert environment == dict.fromkeys(threads.VARIABLES, "1") | {"BATCH_SIZE": "somewhere"}
+    assert environment == dict.fromkeys(threads.VARIABLES, "1") | {"HOME": "somewhere"}
 
 
 @pytest.mark.parametrize("wanted", [0, -1, threads.cores() + 1])
-def test_beyond_the_machine(wanted: int) -> None:
+def test_too_few_or_too_many_threads(wanted: int) -> None:
     environment: dict[str, str] = {}
     with pytest.raises(UserError, match=f"^{wanted} threads: expected 1 to {threads.cores()}, the cores"):
         threads.request(wanted, environment)

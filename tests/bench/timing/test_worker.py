@@ -1,4 +1,4 @@
-"""What a worker tells of itself."""
+"""What a worker reports, and where its measurements start."""
 
 import os
 from pathlib import Path
@@ -14,19 +14,19 @@ from data import Digits
 
 
 @pytest.mark.parametrize(("before", "after", "expected"), [(1000, 1700, 700), (1700, 1000, 0), (None, 1000, None)])
-def test_memory_that_is_counted_late_makes_no_call_cost_less_than_none(
+def test_the_memory_of_a_call_is_never_negative(
     before: int | None, after: int, expected: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digits = stored(Digits(np.zeros((20, 784), np.uint8), np.zeros(20, np.int64)), tmp_path / "digits")
     worker = Worker(TimingTask(FLOOR, "epoch", MINI_BATCHES, digits, 20, 1))
     worker.load()
     monkeypatch.setattr("bench.timing.worker.status", lambda field: after)
-    monkeypatch.setattr("bench.timing.worker.start_peak_anew", lambda: before)
+    monkeypatch.setattr("bench.timing.worker.reset_peak", lambda: before)
     assert worker.describe(with_rates=False)["call_peak"] == expected
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot bind a thread to cores")
-def test_every_measurement_begins_on_the_first_core_and_is_bound_to_none(
+def test_every_measurement_starts_on_the_first_core_and_is_not_bound_to_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digits = stored(Digits(np.zeros((20, 784), np.uint8), np.zeros(20, np.int64)), tmp_path / "digits")
@@ -34,11 +34,11 @@ def test_every_measurement_begins_on_the_first_core_and_is_bound_to_none(
     done: list[object] = []
     cores, bind = os.sched_getaffinity(0), os.sched_setaffinity
 
-    def seen(who: int, where: set[int]) -> None:
-        done.append(where)
-        bind(who, where)
+    def recorded(pid: int, to: set[int]) -> None:
+        done.append(to)
+        bind(pid, to)
 
-    monkeypatch.setattr(os, "sched_setaffinity", seen)
+    monkeypatch.setattr(os, "sched_setaffinity", recorded)
     worker.work = lambda: done.append("work")
     worker.measure(2)
     assert done == [{min(cores)}, cores, "work", "work"]

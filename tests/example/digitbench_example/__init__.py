@@ -1,24 +1,24 @@
-"""A backend of somebody else's: plain NumPy, the whole batch at once. It imports nothing of digitbench."""
+"""A backend from another package: plain NumPy, the whole batch at once. It imports nothing of digitbench."""
 
 from typing import Any, Final
 
 import numpy as np
 
 NAME: Final = "example"
-SUMMARY: Final = "somebody else's backend: the whole batch as matrices"
+SUMMARY: Final = "a backend from another package: the whole batch as matrices"
 DTYPES: Final = ("float32", "float64")
 BATCH_SIZE: Final = None
 
 
 def unsupported(quantity: str, network: Any, dtype: str) -> str | None:
-    """It has no outputs by ReLU, and does not tell the costs of a training."""
+    """Everything for outputs by ReLU, and the costs of a training; otherwise nothing."""
     if network.output == "relu":
         return "an output layer of ReLU is not written yet"
     return "costs would take a second pass" if quantity == "costs" else None
 
 
 def prepare(network: Any, images: Any, labels: Any, dtype: str) -> tuple[Any, Any]:
-    """The pixels scaled, and the labels as rows of the unit matrix."""
+    """The pixels scaled, and the labels one-hot."""
     pixels = np.asarray(images, dtype) * np.array(network.pixel_scale, dtype)
     return pixels, None if labels is None else np.eye(network.sizes[-1], dtype=dtype)[labels]
 

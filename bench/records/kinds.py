@@ -1,0 +1,142 @@
+"""The kinds of records in a results file; those of measurements are in `bench.timing.records`."""
+
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from bench import UserError
+from bench.records import environment, fingerprint
+from bench.records.trainings import OfTrainings
+from bench.timing.clock import Time
+from bench.timing.records import Cold, Failure, Generation, Process, Record, Sample, Size
+from bench.timing.worker import FLOOR
+
+if TYPE_CHECKING:
+    from data import Dataset
+
+SCHEMA = 3
+
+
+class Key(Struct, frozen=True):
+    """What readers need of a key, see `bench.records.fingerprint`."""
+
+    measure: str
+    network: str
+    plan: str
+    sizes: Annotated[list[Size], Meta(min_length=2)]
+    dtype: Literal["float32", "float64"]
+    images: Size
+    batch: Size | None = None  # None: all images
+    threads: Size | None = None
+
+
+class Race(Record, frozen=True):
+    """The header of a race: what holds for all its records."""
+
+    schema: int
+    purpose: str  # the command or study
+    when: str  # ISO 8601
+    command: str
+    key: dict[str, Any]
+    baseline: str
+    participants: dict[str, str]  # their backends
+    data: str
+    notice: str | None
+    machine: dict[str, Any]
+    sweep: str | None = None  # what this race is one value of
+    comparison: Size | None = None  # of a calibration: generations of one comparison
+    about: dict[str, Any] = field(default_factory=dict)  # what is particular to the purpose
+    target: float | None = None  # of trainings: share of the test images
+    recipe: str = ""
+    until: bool = False  # whether trainings end at the target
+
+    def __post_init__(self) -> None:
+        msgspec.convert(self.key, Key)
+
+
+class Run(Record, frozen=True):
+    """That the command was given. load: of the machine then; None where the system does not say."""
+
+    load: float | None
+
+
+class Agreement(Record, frozen=True):
+    """One comparison of a backend with the reference."""
+
+    backend: str
+    problem: str
+    dtype: str
+    quantity: str
+    error: Time | None  # in eps; None: not finite
+    allowed: Time  # in eps
+    failure: str | None
+    unsupported: str | None
+    side: str | None = None  # of a comparison of revisions
+
+
+class End(Record, frozen=True):
+    """That the race ended by itself, and why."""
+
+    reason: str
+
+
+AnyRecord = Race | Run | Agreement | Process | Sample | Cold | Generation | Failure | End | OfTrainings
+
+
+def opening(dataset: "Dataset") -> dict[str, Any]:
+    """The fields with which every results file begins."""
+    return {
+        "schema": SCHEMA,
+        "when": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "command": " ".join(["python -m bench", *sys.argv[1:]]),
+        "machine": environment.describe(),
+        "data": dataset.name,
+        "notice": dataset.notice,
+    }
+
+
+def header(
+    dataset: "Dataset",
+    number: int,
+    purpose: str,
+    participants: dict[str, str],
+    case: dict[str, Any],
+    measure: str,
+    images: int,
+    n_threads: int,
+    *,
+    sources: dict[str, str] | None = None,
+    baseline: str | None = None,
+    **others: Any,
+) -> Race:
+    """The header of a race, whose key is that of its case.
+
+    participants: their backends, the first is the baseline unless another is; sources: hashes of these, if they are not
+    this checkout's; others: fields of `Race`.
+    """
+    begun = opening(dataset)
+    sources = sources or {name: fingerprint.source_of(of) for name, of in participants.items() if of != FLOOR}
+    key = fingerprint.key(case, measure, images, n_threads, sources, dataset.sha256, begun["machine"])
+    baseline = baseline or next(iter(participants))
+    return Race(race=number, purpose=purpose, key=key, baseline=baseline, participants=participants, **begun, **others)
+
+
+def check_schema(where: object, schema: object) -> None:
+    """Raise UserError unless a file is of the schema that this version reads."""
+    if schema != SCHEMA:
+        remedy = "update digitbench" if isinstance(schema, int) and schema > SCHEMA else "measure again"
+        raise UserError(f"{where}: has schema {brief(schema)}, this version reads {SCHEMA}; {remedy}")
+
+
+def damaged(where: object, error: object) -> UserError:
+    """What to say of a record that is not as its type says. where: the file, and its line if there is one."""
+    return UserError(f"{where}: a record is not as expected: {brief(error)}; measure again")
+
+
+def brief(text: object) -> str:
+    """In one line of at most 120 characters."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= 120 else f"{line[:119]}…"

@@ -1,0 +1,87 @@
+"""What is recorded of measurements: frozen types that writers and readers of a results file share, checked by msgspec.
+
+An unknown kind or field, a missing field and a value out of its range are errors; the schema says what a file holds.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from bench.timing.clock import Elapsed, Time
+
+Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Size = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+Positive = Annotated[float, Meta(gt=0, le=1e100)]
+
+
+class Record(Struct, frozen=True, kw_only=True, tag_field="kind", tag=str.lower, forbid_unknown_fields=True):
+    """One line of a results file. On disk `kind` names its type."""
+
+    race: Number  # among the races of the file
+    run: Number = 0  # of the command: 1 where it continues the file for the first time
+
+
+class Rates(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the machine reached."""
+
+    gemm: Positive  # FLOP a second, of a large matrix product
+    bandwidth: Positive  # bytes a second, read and written
+
+
+class Process(Record, frozen=True):
+    """A process of a participant after its warm-up. Sizes are bytes, None where the system does not say."""
+
+    generation: Number
+    participant: str
+    backend: str
+    images: Size  # that a call is given; the seconds of the others are scaled up from these
+    repeats: Size  # calls in a sample
+    prepare: Elapsed
+    first: Elapsed  # the first call, with compiled code from disk if there is any
+    warm: Elapsed  # the second call
+    threads: dict[str, Size]  # in force, by pool
+    process_peak: Number | None
+    call_peak: Number | None
+    summary: str = ""  # the floor has none
+    lines_of_code: Number = 0
+    batch_size: Size | None = None  # the backend's default; None: all images
+    rates: Rates | None = None  # of some of the floor's processes
+
+
+class Sample(Record, frozen=True):
+    """One measurement in a race: seconds of a call on the participant's images."""
+
+    generation: Number
+    round: Number
+    position: Number  # in the order of this round
+    participant: str
+    wall: Positive
+    user: Time
+    system: Time
+
+
+class Cold(Record, frozen=True):
+    """A first call with nothing compiled."""
+
+    participant: str
+    images: Size
+    prepare: Elapsed
+    first: Elapsed
+
+
+class Generation(Record, frozen=True):
+    """That a generation is whole; what disturbed it, None where the system does not say, or nobody looked."""
+
+    generation: Number
+    seconds: Time
+    stolen: float | None = None  # seconds of the cores that other virtual machines had
+    load_before: float | None = None
+    load_after: float | None = None
+
+
+class Failure(Record, frozen=True):
+    """Why a participant is left out from here on."""
+
+    participant: str
+    reason: str
+    generation: Number | None = None  # None: it failed outside any
