@@ -6,6 +6,7 @@ compile in it, to choose the number of rounds. `bench.records.files.Measurement`
 """
 
 from collections.abc import Callable
+from dataclasses import asdict
 from itertools import islice
 from types import ModuleType
 from typing import Any, Protocol, cast
@@ -18,7 +19,9 @@ from bench.timing import threads
 from bench.timing.clock import Clock
 from bench.timing.floor import floor_products
 from bench.training.loop import evaluate, prepare, train_epochs
+from bench.training.worker import finite
 from bench.workloads.cases import CASES, FULL_BATCH, MINI_BATCHES, SAME_PLAN, home, sampled
+from bench.workloads.curves import LearningCurve
 from bench.workloads.recipes import Recipe
 from data import Dataset, Digits
 from impls.contract import Backend, zero_velocities
@@ -130,23 +133,24 @@ def bench_epoch(benchmark: Benchmark, backend: Backend, case: Recipe, agreed: fl
         epochs = REFERENCE_EPOCHS if backend.NAME == impls.REFERENCE else int(case.epochs)
         curve = training_curve(backend, case, digits, epochs)
         benchmark.extra_info |= {
-            "curve": curve,
-            "cost": curve["train_cost"][-1],
-            "accuracy": curve["test_accuracy"][-1],
+            "curve": asdict(curve),
+            "cost": curve.cost[-1],
+            "accuracy": curve.accuracy[-1],
         }
 
 
-def training_curve(backend: Backend, case: Recipe, digits: Dataset, epochs: int) -> dict[str, list[float]]:
-    """Seconds of training, per cent of the test images and cost over the training images, round by round."""
+def training_curve(backend: Backend, case: Recipe, digits: Dataset, epochs: int) -> LearningCurve:
+    """Epoch by epoch; costs are of the training images."""
     train = prepare(backend, case.network, digits.train, case.dtype)
     test = prepare(backend, case.network, digits.test, case.dtype)
-    curve: dict[str, list[float]] = {"seconds": [], "test_accuracy": [], "train_cost": []}
+    curve = LearningCurve([], [], [], [])
     plans = islice(case.plans(len(train.labels)), epochs)
     for point in train_epochs(backend, case.network, case.parameters(), train, plans):
         parameters = point.state.parameters
-        curve["seconds"].append(point.elapsed.wall)
-        curve["test_accuracy"].append(evaluate(backend, case.network, parameters, test).accuracy)
-        curve["train_cost"].append(evaluate(backend, case.network, parameters, train).cost)
+        curve.seconds.append(point.elapsed.wall)
+        curve.epochs.append(point.number)
+        curve.accuracy.append(evaluate(backend, case.network, parameters, test).accuracy)
+        curve.cost.append(finite(evaluate(backend, case.network, parameters, train).cost))
     return curve
 
 

@@ -138,7 +138,7 @@ def ended(measured: Measurement) -> str:
     assert curve is not None
     rounds = len(curve.seconds) - 1
     return (
-        f"{share(curve.test_accuracy[-1])} of the test images after {rounds} round{'s' * (rounds != 1)} and "
+        f"{share(curve.accuracy[-1])} of the test images after {rounds} round{'s' * (rounds != 1)} and "
         f"{number(curve.seconds[-1])} s"
     )
 
@@ -147,8 +147,8 @@ def sooner(full: Measurement, small: Measurement) -> str:
     """When mini-batches were where the full batch came at last."""
     assert full.curve is not None
     assert small.curve is not None
-    goal = full.curve.test_accuracy[-1]
-    there = [s for s, a in zip(small.curve.seconds, small.curve.test_accuracy, strict=True) if a >= goal]
+    goal = full.curve.accuracy[-1]
+    there = [s for s, a in zip(small.curve.seconds, small.curve.accuracy, strict=True) if a >= goal]
     if not there:
         return "Where the full batch came, mini-batches did not."
     return f"Where the full batch came at last, mini-batches were after {number(there[0])} s at the latest."
@@ -188,7 +188,7 @@ def relu_alone(chosen: Chosen) -> str | None:
     low, high = sigmoid.interval or (-math.inf, math.inf)
     verdict = "ReLU is better" if high < 0 else "sigmoid is better" if low > 0 else "they are not told apart"
     answer = (
-        f"In the article's ReLU network ({race.about['setting']}; {race.about['rounds']} rounds, {race.data_name}) "
+        f"In the article's ReLU network ({race.about['setting']}; {race.about['epochs']} rounds, {race.data_name}) "
         f"{verdict}: it gets {share(min(base.accuracies))} to {share(max(base.accuracies))} of the "
         f"test images right over {len(base.accuracies)} seeds, and sigmoid in the hidden layer, all else as it is, "
         f"changes that by {effect_in_words(sigmoid)} points."

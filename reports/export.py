@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bench.records.files import ResultSet
-from bench.records.races import RaceResult
 from bench.tables.table import Sheet, printable
 from reports.answers import answers
 from reports.sections import headlines, left_out, origins, remarks, sections
@@ -49,23 +48,6 @@ def literal(cell: str) -> str:
 def file_name(title: str) -> str:
     """What a title is called among files: letters, digits and hyphens alone, so that no name leads anywhere else."""
     return "-".join(re.findall(r"[a-z0-9]+", title.lower()))[:60] or "table"
-
-
-def article_samples(races_: Sequence[RaceResult]) -> list[list[str]]:
-    """What was trained, a row each, for the file of all samples: after its name, as its heads have it."""
-    return [
-        [
-            "training",
-            course["participant"],
-            course["setting"],
-            str(course["seed"]),
-            "",
-            str(race.key["images"] * course["epochs"]),
-            *(repr(course[part]) for part in ("wall", "user", "system")),
-        ]
-        for race in races_
-        for course in race.courses
-    ]
 
 
 def markdown_summary(chosen: Chosen) -> str:
@@ -110,14 +92,14 @@ def samples(files: list[ResultSet]) -> list[list[str]]:
             what = [results.path.name, measured.quantity, measured.backend, measured.plan]
             times = zip(measured.samples, measured.user_samples, measured.system_samples, strict=True)
             rows += [[*what, "", str(i), str(measured.images), *map(repr, time)] for i, time in enumerate(times)]
-        rows += [[results.path.name, *row] for row in article_samples(results.races)]
         for race in results.races:
             for name, participant in race.participants.items():
                 plan = ", ".join(filter(None, [race.key["plan"], str(race.about.get("way", ""))]))
                 what = [results.path.name, race.key["measure"], name, plan]
                 for training in sorted(participant.trainings, key=lambda one: one.seed):
-                    where = training.seed, "", training.images or race.key["images"]
-                    rows.append([*what, *map(str, where), repr(training.wall), "", ""])
+                    of = [results.path.name, "training", name, training.setting if race.about else plan]
+                    seconds = map(repr, (training.wall, training.user, training.system))
+                    rows.append([*of, str(training.seed), "", str(training.images), *seconds])
                 for one in sorted(participant.samples, key=lambda one: (one.generation, one.round)):
                     counts = one.generation, one.round, participant.images
                     rows.append([*what, *map(str, counts), repr(one.wall), repr(one.user), repr(one.system)])

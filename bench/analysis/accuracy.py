@@ -1,17 +1,15 @@
-"""What the trainings of each backend say of one target: whether they reach it, how soon, and how sure that is."""
+"""Whether trainings reach a target, how soon, and how sure that is."""
 
 from collections.abc import Iterable
 from statistics import median
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from bench.analysis import statistics
 from bench.analysis.target import Reached, reached
 from bench.records.files import ResultSet
 from bench.records.races import RaceResult
-from bench.records.trainings import Course, Trained
-
-if TYPE_CHECKING:
-    pass
+from bench.records.trainings import Training
+from bench.workloads.curves import LearningCurve
 
 
 class TimeToAccuracy(NamedTuple):
@@ -19,32 +17,31 @@ class TimeToAccuracy(NamedTuple):
 
     name: str
     reached: Reached
-    trainings: list[Trained]  # by seed
+    trainings: list[Training]  # by seed
     seconds: float  # of a training, median over seeds
     evaluation: float  # of the test images, median
-    prepare: float | None  # None: not told
+    prepare: float | None  # None: not recorded
     first: float | None  # of the first training in its process
     ratio: statistics.Ratio | None  # to the baseline
 
 
 def times_to_accuracy(race: RaceResult) -> list[TimeToAccuracy]:
-    """All who trained and did not fail, fastest first."""
+    """All that trained and did not fail, fastest first."""
     assert race.target is not None
     ratios = {row.backend: row for row in statistics.ratios(seconds_by_seed(race), race.baseline)}
     found = []
     for name, participant in race.participants.items():
-        trainings = sorted(participant.trainings, key=lambda one: one.seed)
+        trainings, starts = sorted(participant.trainings, key=lambda one: one.seed), participant.starts
         if trainings and participant.failure is None:
-            prepare, first = map(list, zip(*participant.starts, strict=True)) if participant.starts else ([], [])
             found.append(
                 TimeToAccuracy(
                     name,
                     reached([one.accuracy for one in trainings], [one.cost for one in trainings], race.target),
                     trainings,
                     median(one.wall for one in trainings),
-                    median(one.evaluation for one in trainings),
-                    median(prepare) if prepare else None,
-                    median(first) if first else None,
+                    median(one.evaluation.wall for one in trainings),
+                    median(one.prepare.wall for one in starts) if starts else None,
+                    median(one.first.wall for one in starts) if starts else None,
                     ratios.get(name),
                 )
             )
@@ -52,7 +49,7 @@ def times_to_accuracy(race: RaceResult) -> list[TimeToAccuracy]:
 
 
 def seconds_by_seed(race: RaceResult) -> list[list[dict[str, float]]]:
-    """Seconds by seed: what `bench.statistics` takes. A seed is one round of one generation."""
+    """Seconds by seed: what `statistics` takes. A seed is one round of one generation."""
     by_seed: dict[int, dict[str, float]] = {}
     for name, participant in race.participants.items():
         if participant.failure is None:
@@ -74,11 +71,11 @@ class MethodResult(NamedTuple):
     epochs: float  # over the images, median
     an_epoch: float  # seconds that one took, median
     walls: dict[int, float]  # seconds of a training, by seed
-    curves: list[Course]  # of each seed that was followed
+    curves: list[LearningCurve]  # of trainings that end at the target
 
     @property
     def counts(self) -> bool:
-        """Whether the target is reached: by every seed, where they went on until; else by the rule."""
+        """Whether the target is reached: by every seed, where they train until they reach it; else by the rule."""
         return self.reached.above == 1 if self.until else self.reached.counts
 
 
@@ -87,10 +84,9 @@ def method_results(races: Iterable[RaceResult]) -> list[MethodResult]:
     found = []
     for race in races:
         ((name, participant),) = race.participants.items()
-        mine = sorted((one for one in participant.trainings if one.images), key=lambda one: one.seed)
+        mine = sorted(participant.trainings, key=lambda one: one.seed)
         if not mine or race.target is None:
             continue
-        epochs = [(one.images or 0) / race.key["images"] for one in mine]
         found.append(
             MethodResult(
                 name,
@@ -100,17 +96,17 @@ def method_results(races: Iterable[RaceResult]) -> list[MethodResult]:
                 race.until,
                 reached([one.accuracy for one in mine], [one.cost for one in mine], race.target),
                 median(one.wall for one in mine),
-                median(epochs),
-                median(one.wall / p for one, p in zip(mine, epochs, strict=True)),
+                median(one.epochs for one in mine),
+                median(one.wall / one.epochs for one in mine),
                 {one.seed: one.wall for one in mine},
-                participant.courses,
+                [one.curve for one in mine if one.curve],
             )
         )
     return found
 
 
 def factor(before: MethodResult, row: MethodResult) -> str:
-    """How many times faster a row reached the target; at least so many, where the other one gave up; or nothing."""
+    """How many times faster a row reached the target; at least so many, where the other did not; or nothing."""
     if not row.counts or not (before.counts or before.until):
         return ""
     times = before.seconds / row.seconds

@@ -1,7 +1,6 @@
-"""What the trainings of `bench article` say, from its records alone: rows, settings that hold, effects.
+"""The article's experiments, from their records: rows, settings that hold its figures, effects.
 
-A race of a results file is one row of the article, one grid, or the ReLU experiment; `race.about` tells which, and
-`race.courses` are its trainings.
+A race of a results file is one row of the article, one grid, or the ReLU experiment; `race.about` tells which.
 """
 
 import math
@@ -14,18 +13,17 @@ from scipy import stats
 
 from bench.analysis import statistics
 from bench.records.races import RaceResult
-
-Course = dict[str, Any]  # a training, see `bench.courses`
+from bench.records.trainings import Seen, Training
 
 
 class Compared(NamedTuple):
     """A figure of the article beside ours; accuracies are shares."""
 
-    what: str  # see `bench.experiments.Figure`
+    what: str  # see `workloads.article.Figure`
     text: str  # as the article prints it
     split: str  # of which ours is
     epoch: int  # after which
-    values: list[float]  # ours, a seed each; without seeds that diverged or were left before
+    values: list[float]  # ours, a seed each; without seeds that diverged or were stopped before
     holds: bool  # whether the article's lies in their range
     constant: str | None  # "always 1, test", where the article's is the score of such an answer
 
@@ -55,7 +53,7 @@ class ExperimentResult(NamedTuple):
     article_check: float | None
     backend: str
     times: Times | None  # of the backend
-    method: str  # who works as the article's program did; "" if nobody
+    method: str  # that works as the article's program did; "" if there is none
     method_times: Times | None
     ratio: statistics.Ratio | None  # the backend's time over the method's
 
@@ -66,7 +64,7 @@ class SettingResult(NamedTuple):
     setting: dict[str, Any]
     name: str
     seeds: int
-    left: bool  # its first seed was too far off, so others were not tried
+    left: bool  # its first seed was stopped early, so others were not tried
     figures: list[Compared]
 
     @property
@@ -98,19 +96,19 @@ def experiment_result(race: RaceResult) -> ExperimentResult:
     """The row of one experiment."""
     about, ours = race.about, of_backend(race)
     method = str(about["method"])
-    theirs = [course for course in race.courses if course["participant"] == method]
+    theirs = race.participants[method].trainings if method else []
     epochs = int(about["epochs"])
-    found = [course["points"][-1] for course in ours]
+    found = [one.points[-1] for one in ours]
     return ExperimentResult(
         about["name"],
         about["shows"],
         about["said"],
         about["setting"],
         len(ours),
-        sum(diverged(course) for course in ours),
-        dict(Counter(digit for point in found if (digit := constant_answer(point["test"])) is not None)),
-        median(point["test"]["zeros"] for point in found),
-        [point["test"]["dead"] for point in found],
+        sum(diverged(one) for one in ours),
+        dict(Counter(digit for point in found if (digit := constant_answer(point.test)) is not None)),
+        median(point.test.zeros for point in found),
+        [point.test.dead for point in found],
         [compared(figure, ours, about["labels"]) for figure in about["figures"]],
         about["seconds"],
         about["check"],
@@ -122,52 +120,50 @@ def experiment_result(race: RaceResult) -> ExperimentResult:
     )
 
 
-def of_backend(race: RaceResult, setting: str | None = None) -> list[Course]:
+def of_backend(race: RaceResult, setting: str | None = None) -> list[Training]:
     """The trainings by the backend that trains every seed, of one setting where there are several; by seed."""
-    found = [course for course in race.courses if course["participant"] == race.about["backend"]]
-    return sorted((c for c in found if setting in (None, c["setting"])), key=lambda course: int(course["seed"]))
+    found = race.participants[race.about["backend"]].trainings
+    return sorted((one for one in found if one.points and setting in (None, one.setting)), key=lambda one: one.seed)
 
 
-def diverged(course: Course) -> bool:
+def diverged(one: Training) -> bool:
     """Whether the cost was no finite number in the end."""
-    return course["points"][-1]["train"]["cost"] is None
+    return one.points[-1].train.cost is None
 
 
-def constant_answer(seen: dict[str, Any]) -> int | None:
+def constant_answer(seen: Seen) -> int | None:
     """The digit that a network gives for every image; None where it gives several."""
-    digits = [digit for digit, times in enumerate(seen["answers"]) if times]
+    digits = [digit for digit, times in enumerate(seen.answers) if times]
     return digits[0] if len(digits) == 1 else None
 
 
-def training_times(courses: Sequence[Course], epochs: int) -> Times | None:
-    """Seconds of all rounds, from all that was trained; None where nothing was."""
-    trained = sum(course["epochs"] for course in courses)
+def training_times(trainings: Sequence[Training], epochs: int) -> Times | None:
+    """Seconds of all epochs, from all that was trained; None where nothing was."""
+    trained = sum(one.epochs for one in trainings)
     if not trained:
         return None
-    wall, cpu = (
-        epochs / trained * sum(sum(course[part] for part in parts) for course in courses)
-        for parts in (("wall",), ("user", "system"))
-    )
-    return Times(wall, cpu, median(point["check"]["wall"] for course in courses for point in course["points"]))
+    wall, cpu = sum(one.wall for one in trainings), sum(one.user + one.system for one in trainings)
+    check = median(point.check.wall for one in trainings for point in one.points)
+    return Times(epochs / trained * wall, epochs / trained * cpu, check)
 
 
-def ratio_to_method(ours: Sequence[Course], theirs: Sequence[Course], method: str) -> statistics.Ratio | None:
-    """Our seconds a round over the method's, from the seeds that both trained, each close in time."""
+def ratio_to_method(ours: Sequence[Training], theirs: Sequence[Training], method: str) -> statistics.Ratio | None:
+    """Our seconds an epoch over the method's, from the seeds that both trained, each close in time."""
     seconds: dict[int, dict[str, float]] = {}
-    for name, courses in (("ours", ours), (method, theirs)):
-        for course in courses:
-            if course["epochs"]:
-                seconds.setdefault(course["seed"], {})[name] = course["wall"] / course["epochs"]
+    for name, trainings in (("ours", ours), (method, theirs)):
+        for one in trainings:
+            if one.epochs:
+                seconds.setdefault(one.seed, {})[name] = one.wall / one.epochs
     both = [[of_seed] for of_seed in seconds.values() if len(of_seed) == 2]
     return next(iter(statistics.ratios(both, method)), None) if both else None
 
 
-def compared(figure: dict[str, Any], courses: Sequence[Course], labels: dict[str, list[int]]) -> Compared:
-    """Where the article leaves open of which split, or after which round, a figure is: the place that is nearest."""
+def compared(figure: dict[str, Any], trainings: Sequence[Training], labels: dict[str, list[int]]) -> Compared:
+    """Where the article leaves open of which split, or after which epoch, a figure is: the place that is nearest."""
     found = []
     for after in figure["epochs"]:
         for split in figure["splits"]:
-            values = list(seen_at(courses, after, split, figure["what"]))
+            values = list(seen_at(trainings, after, split, figure["what"]))
             distance = max(min(values) - figure["high"], figure["low"] - max(values), 0.0) if values else math.inf
             found.append((distance, split, after, values))
     distance, split, after, values = min(found, key=lambda one: one[0])  # the first of the nearest
@@ -180,12 +176,12 @@ def compared(figure: dict[str, Any], courses: Sequence[Course], labels: dict[str
     return Compared(figure["what"], figure["text"], split, after, values, distance == 0, constant)
 
 
-def seen_at(courses: Sequence[Course], after: int, split: str, what: str) -> Iterator[float]:
-    """What was seen in every training that got so far."""
-    for course in courses:
-        for point in course["points"]:
-            value = point.get(split, {}).get(what)
-            if point["epoch"] == after and value is not None:
+def seen_at(trainings: Sequence[Training], after: int, split: str, what: str) -> Iterator[float]:
+    """What was seen in every training that got so far; not what is not finite."""
+    for one in trainings:
+        for point in one.points:
+            value = getattr(getattr(point, split), what, None)
+            if point.epoch == after and value is not None:
                 yield float(value)
 
 
@@ -201,34 +197,36 @@ def setting_results(race: RaceResult) -> list[SettingResult]:
     """The settings of a grid that were tried, those that hold most figures first."""
     found = []
     for name, setting in race.key["settings"].items():
-        courses = of_backend(race, name)
-        if courses:
-            figures = [compared(figure, courses, race.about["labels"]) for figure in race.about["figures"]]
-            found.append(SettingResult(setting, name, len(courses), bool(courses[0]["stopped_early"]), figures))
+        trainings = of_backend(race, name)
+        if trainings:
+            figures = [compared(figure, trainings, race.about["labels"]) for figure in race.about["figures"]]
+            found.append(SettingResult(setting, name, len(trainings), trainings[0].stopped_early, figures))
     return sorted(found, key=lambda one: -one.held)
 
 
 def effects(race: RaceResult) -> list[Effect]:
     """The changes of the ReLU experiment, in their order; the first is the article's setting itself."""
-    by_seed = {name: {course["seed"]: course for course in of_backend(race, name)} for name in race.about["changes"]}
+    by_seed = {name: {one.seed: one for one in of_backend(race, name)} for name in race.about["changes"]}
     base = next(iter(by_seed.values()))
     found = []
     for name, (factor, to) in race.about["changes"].items():
-        courses = by_seed[name]
-        if not courses:
+        trainings = by_seed[name]
+        if not trainings:
             continue
-        ends = [course["points"][-1] for course in courses.values()]
-        differences = [final_accuracy(courses[seed]) - final_accuracy(base[seed]) for seed in courses if seed in base]
-        itself = courses is base or not differences
+        ends = [one.points[-1] for one in trainings.values()]
+        differences = [
+            final_accuracy(trainings[seed]) - final_accuracy(base[seed]) for seed in trainings if seed in base
+        ]
+        itself = trainings is base or not differences
         found.append(
             Effect(
                 factor,
                 to,
-                [final_accuracy(course) for course in courses.values()],
-                [end["train"]["cost"] for end in ends if end["train"]["cost"] is not None],
-                sum(map(diverged, courses.values())),
-                median(end["test"]["zeros"] for end in ends),
-                [end["test"]["dead"] for end in ends],
+                [final_accuracy(one) for one in trainings.values()],
+                [end.train.cost for end in ends if end.train.cost is not None],
+                sum(map(diverged, trainings.values())),
+                median(end.test.zeros for end in ends),
+                [end.test.dead for end in ends],
                 None if itself else fmean(differences),
                 None if itself or len(differences) < 2 else students(differences),
             )
@@ -236,9 +234,9 @@ def effects(race: RaceResult) -> list[Effect]:
     return found
 
 
-def final_accuracy(course: Course) -> float:
+def final_accuracy(one: Training) -> float:
     """On the test images, at the end."""
-    return float(course["points"][-1]["test"]["accuracy"])
+    return one.points[-1].test.accuracy
 
 
 def students(values: Sequence[float]) -> tuple[float, float]:
@@ -248,15 +246,13 @@ def students(values: Sequence[float]) -> tuple[float, float]:
 
 
 class MiniBatches(NamedTuple):
-    """Rounds of many updates beside rounds of five, by the article's method."""
+    """Epochs of many updates compared with epochs of five, by the article's method."""
 
-    epoch_ratio: float  # seconds of a round of many over those of one of five
+    epoch_ratio: float  # seconds of an epoch of many over those of one of five
     target: float  # share of the test images: what the latter reach, mean over seeds
     epochs: int  # that those took
-    epochs_needed: (
-        int | None
-    )  # the first round looked at after which the mean of the former is there; None: not reached
-    first: float  # test accuracy after one round of many updates, mean
+    epochs_needed: int | None  # after which the mean of the former is there, of those evaluated; None: not reached
+    first: float  # test accuracy after one epoch of many updates, mean
 
 
 def mini_batches(races: Iterable[RaceResult]) -> MiniBatches | None:
@@ -269,11 +265,11 @@ def mini_batches(races: Iterable[RaceResult]) -> MiniBatches | None:
     if times[0] is None or times[1] is None:
         return None
     epochs = int(few.about["epochs"])
-    target = fmean(final_accuracy(course) for course in of_backend(few))
-    courses = of_backend(many)
+    target = fmean(final_accuracy(one) for one in of_backend(few))
+    trainings = of_backend(many)
     means = {
-        after: fmean(seen_at(courses, after, "test", "accuracy"))
-        for after in (point["epoch"] for point in courses[0]["points"])
+        after: fmean(seen_at(trainings, after, "test", "accuracy"))
+        for after in (point.epoch for point in trainings[0].points)
     }
     return MiniBatches(
         times[0].wall / int(many.about["epochs"]) / (times[1].wall / epochs),

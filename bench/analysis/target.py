@@ -12,23 +12,23 @@ CONFIDENCE = 0.99  # one-sided
 
 
 class Reached(NamedTuple):
-    """What several seeds say of one recipe and one target; accuracies are shares of the test images."""
+    """One recipe and one target, by several seeds; accuracies are shares of the test images."""
 
     target: float
     seeds: int
     diverged: int  # of them: the cost was not finite at the end; their accuracies count as they are
     mean: float
-    lower: float  # the mean of all seeds there could be is above it, with 99 %; -inf for a single seed
+    lower: float  # 99 % lower bound of the mean over all possible seeds; -inf for a single seed
     best: float
     above: float  # share of the seeds that reached the target
 
     @property
     def counts(self) -> bool:
-        """Whether the target is reached: by the mean of all seeds, for sure, and of seeds enough."""
+        """Whether the target is reached: by the lower bound of the mean, of enough seeds."""
         return self.seeds >= LEAST_SEEDS and self.lower >= self.target
 
 
-def reached(accuracies: Sequence[float], costs: Sequence[float], target: float) -> Reached:
+def reached(accuracies: Sequence[float], costs: Sequence[float | None], target: float) -> Reached:
     """Student's lower bound of the mean (one-sided, 99 %). Raises ValueError without any accuracy."""
     n = len(accuracies)
     if not n:
@@ -40,7 +40,7 @@ def reached(accuracies: Sequence[float], costs: Sequence[float], target: float) 
     return Reached(
         target=target,
         seeds=n,
-        diverged=sum(not math.isfinite(cost) for cost in costs),
+        diverged=sum(cost is None or not math.isfinite(cost) for cost in costs),
         mean=mean,
         lower=lower,
         best=max(accuracies),

@@ -1,4 +1,4 @@
-"""Which recipes of a search are worth going on with."""
+"""Which recipes of a search are worth more trainings."""
 
 import math
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from bench.analysis.target import reached
 
-DOUBT = 3.0  # standard errors that a mean may be below the target before a recipe is left
+DOUBT = 3.0  # standard errors that a mean may be below the target before a recipe is given up
 SLOWER = 1.2  # than the fastest that reached the target; by less, times may be due to the machine
 
 
 class TunedTraining(NamedTuple):
-    """One training: the share of the held-out images that its network knows, and its wall seconds."""
+    """One training: accuracy on the held-out images, and wall seconds."""
 
     accuracy: float
     seconds: float
@@ -37,6 +37,6 @@ def hopeless(found: Sequence[TunedTraining], target: float | None, fastest: floa
 
 
 def reaches(found: Sequence[TunedTraining], seeds: int, target: float) -> bool:
-    """Whether all seeds are there, and the lower bound of their mean does, as it is asked on the test images."""
+    """Whether all seeds are there and the lower bound of their mean reaches the target, the rule for test images."""
     accuracies = [one.accuracy for one in found]
     return len(found) >= seeds and reached(accuracies, [], target).lower >= target

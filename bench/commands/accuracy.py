@@ -7,9 +7,6 @@ a training counts. Backends train from the same seeds, interleaved, each in a pr
 
 import argparse
 import math
-import tempfile
-from dataclasses import replace
-from pathlib import Path
 
 from rich.console import Console
 
@@ -17,12 +14,12 @@ import impls
 from bench import UserError
 from bench.analysis.target import LEAST_SEEDS
 from bench.commands import options
-from bench.experiments.accuracy import digits_for, train_all, training_header
-from bench.records.journal import Journal, results_file
+from bench.experiments.accuracy import to_target
+from bench.experiments.trainings import digits_for, train_all
+from bench.records.journal import results_file
+from bench.records.races import RaceResult
 from bench.tables.accuracy import print_accuracy
 from bench.timing import threads
-from bench.timing.session import stored
-from bench.training.worker import Job
 from bench.workloads.recipes import QUICK, RECIPES, TARGETS, Recipe
 from command_line import choice, number, several
 
@@ -70,43 +67,16 @@ def run(arguments: argparse.Namespace) -> int:
     recipes = chosen_recipes(arguments)
     dataset = digits_for(console, arguments.data, [recipe for _, recipe in recipes])
     names = arguments.backend or [FASTEST, next(name for name in COMPARED if name in impls.available())]
-    for name in names:
-        impls.check(name)
-    n_threads = arguments.threads or threads.cores()
-    headers = [
-        training_header(
-            dataset,
-            number,
-            target,
-            recipe,
-            arguments.dtype,
-            {name: name for name in names},
-            n_threads,
-            arguments.baseline,
-        )
-        for number, (target, recipe) in enumerate(recipes)
+    all_trainings = [
+        to_target(target, recipe, arguments.dtype, names, arguments.seeds, arguments.baseline)
+        for target, recipe in recipes
     ]
-    path = results_file(arguments.output, "accuracy")
-    with tempfile.TemporaryDirectory() as folder, Journal(path, headers) as journal:
-        stored(dataset.train, Path(folder) / "train")
-        stored(dataset.test, Path(folder) / "test")
-        try:
-            for number, (_, recipe) in enumerate(recipes):
-                jobs = {
-                    name: Job(
-                        name,
-                        replace(recipe, dtype=arguments.dtype),
-                        Path(folder) / "train",
-                        Path(folder) / "test",
-                        n_threads,
-                    )
-                    for name in names
-                }
-                train_all(console, number, jobs, arguments.seeds, journal)
-        finally:  # an interruption loses only the seed in progress
-            failures = print_accuracy(console, journal.records, recipes)
-            console.print(f"Every training: {path}", soft_wrap=True, markup=False)
-    return 1 if failures else 0
+    path, n_threads = results_file(arguments.output, "accuracy"), arguments.threads or threads.cores()
+
+    def show(races: list[RaceResult]) -> None:
+        print_accuracy(console, races, recipes)
+
+    return train_all(console, path, dataset, all_trainings, n_threads, show)
 
 
 def chosen_recipes(arguments: argparse.Namespace) -> list[tuple[float, Recipe]]:

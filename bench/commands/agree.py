@@ -10,10 +10,9 @@ from rich.console import Console
 
 import data
 import impls
-from bench.agreement.check import Result
-from bench.agreement.isolated import TIME_LIMIT, check_isolated
+from bench.agreement.isolated import TIME_LIMIT
 from bench.commands import options
-from bench.experiments.agree import DTYPES, agreement_record, cases_of
+from bench.experiments.agree import DTYPES, agree, agreement_record, cases_of
 from bench.tables.agree import print_agreement
 from command_line import number, output_file
 
@@ -52,10 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
     with console.status(f"{impls.REFERENCE} in float64"):
         dtypes = [arguments.dtype] if arguments.dtype else DTYPES
         cases = [case for dtype in dtypes for case in cases_of(digits.train, dtype)]
-    results: list[Result] = []
-    for name in arguments.backend or impls.available():
-        with console.status(f"{name} (it may have to compile first)"):
-            results += check_isolated(name, cases, arguments.time_limit)
+    checked = agree(console, arguments.backend or impls.available(), cases, arguments.time_limit)
+    results = [result for one in checked for result in one.results]
     if arguments.output:
         arguments.output.write_text(json.dumps(agreement_record(digits, results), indent=1) + "\n", encoding="utf-8")
     print_agreement(console, digits, cases, results)

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from bench import UserError
 from bench.commands import options
-from bench.experiments.accuracy import Step, train_steps
+from bench.experiments.accuracy import Step, run_steps
 from bench.tables.accuracy import print_batches
 from bench.workloads.batch_sizes import CHOSEN, TARGET, recipe_of
 from command_line import several, whole_number
@@ -47,10 +47,10 @@ def run(arguments: argparse.Namespace) -> int:
             raise UserError(
                 f"--batch {batch}: has no learning rate; choose one by `python -m bench tune --rates-by-batch {batch}`"
             )
-    ways = [
+    steps = [
         Step(
             f"batches of {batch:,}", arguments.backend, "float32", recipe_of(batch, rates[batch]), True, arguments.seeds
         )
         for batch in batches
     ]
-    return train_steps(console, arguments, "batches", TARGET, ways, lambda rows: print_batches(console, rows))
+    return run_steps(console, arguments, "batches", TARGET, steps, lambda rows: print_batches(console, rows))

@@ -6,30 +6,21 @@ import re
 import subprocess
 import sys
 from datetime import datetime
-from statistics import median
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import bench
 import data
 import impls
 from bench import ROOT, UserError
-from bench.agreement.check import lacks, reference
-from bench.agreement.isolated import check_isolated
-from bench.agreement.problems import problem_of
 from bench.commands import options
+from bench.experiments.agree import agree, posed
 from bench.experiments.inspection import inspect_one
 from bench.records.journal import results_file
 from bench.timing.clock import Clock
-from bench.training.loop import prepare
-from bench.workloads.cases import CASES, SAMPLED, home, sampled
-from data import DataError, Dataset, Digits
-from impls.contract import Backend, zero_velocities
-
-FIRST_SAMPLES = 3
-ROW = "{:14} {:12} {:>9} {:>15} {:>12} {:>6} {:>5}"
+from bench.workloads.cases import CASES
+from data import DataError, Dataset
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,8 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console(highlight=False)
     console.rule("1 of 4: data")
     digits = get_digits(console)
-    console.rule(f"2 of 4: agreement with {impls.REFERENCE}, and a first table")
-    left_out = first_table(console, digits)
+    console.rule(f"2 of 4: agreement with {impls.REFERENCE}")
+    left_out = disagreeing(console, digits)
     console.rule("3 of 4: the benchmarks")
     all_passed = run_benchmarks(console)
     console.rule("4 of 4: the report")
@@ -70,69 +61,10 @@ def get_digits(console: Console) -> Dataset:
     return digits
 
 
-def first_table(console: Console, digits: Dataset) -> list[str]:
-    """Check each available backend and time it at its default batch size, row by row; return those that disagree."""
-    problems = [problem_of(case, digits.train) for case in CASES]
-    cases = [(problem, reference(problem)) for problem in problems]
-    console.print(f"{CASES[0].network}, {CASES[0].dtype}")
-    console.print(ROW.format("backend", "default", "epoch", "test outputs", "times naive", "error", "share"))
-    disagreeing = []
-    seconds_of_reference = None
-    for name in impls.available():
-        with console.status(f"{name} (it may have to compile first)"):
-            results = check_isolated(name, cases)
-            failures = [result.failure for result in results if result.failure]
-            unsupported = lacks(results, "train", "outputs")
-            if failures or unsupported:
-                disagreeing += [name] if failures else []
-                what = "[red]disagrees[/] and is" if failures else "is"
-                console.print(f"{name} {what} left out:", escape((failures + unsupported)[0]))
-                continue
-            backend = impls.load(name)
-            seconds = seconds_of_epoch(backend, digits.train)
-            if name == impls.REFERENCE:
-                seconds_of_reference = seconds
-            row = ROW.format(
-                name,
-                home(backend).name,
-                f"{seconds:.3f} s{'*' if name in SAMPLED else ''}",
-                f"{seconds_of_outputs(backend, digits.test):.3f} s",
-                f"{seconds_of_reference / seconds:.1f}" if seconds_of_reference else "-",
-                f"{max(result.error for result in results):.1f}",
-                f"{max(result.share for result in results):.0%}",
-            )
-        console.print(row)
-    sampled = ", ".join(f"* {name}: scaled from {n:,} images" for name, n in SAMPLED.items())
-    console.print(f"Medians of {FIRST_SAMPLES}. Error: the worst, in eps, and its share of what is allowed. {sampled}")
-    return disagreeing
-
-
-def seconds_of_epoch(backend: Backend, train: Digits) -> float:
-    """Return the seconds of an epoch at the default batch size, scaled where fewer images are timed; a median."""
-    case = home(backend)
-    n = sampled(backend.NAME, len(train.labels), case.batch)
-    split = prepare(backend, case.network, Digits(train.images[:n], train.labels[:n]), case.dtype)
-    plan = next(case.plans(n))
-    state = zero_velocities(case.parameters())
-    samples = []
-    for _ in range(FIRST_SAMPLES):
-        with Clock() as clock:
-            backend.train(case.network, state, split.prepared, plan)
-        samples.append(clock.elapsed.wall)
-    return median(samples) * len(train.labels) / n
-
-
-def seconds_of_outputs(backend: Backend, test: Digits) -> float:
-    """Return the seconds that the outputs of all test images take; a median."""
-    case = home(backend)
-    split = prepare(backend, case.network, test, case.dtype)
-    parameters = case.parameters()
-    samples = []
-    for _ in range(FIRST_SAMPLES):
-        with Clock() as clock:
-            backend.outputs(case.network, parameters, split.prepared)
-        samples.append(clock.elapsed.wall)
-    return median(samples)
+def disagreeing(console: Console, digits: Dataset) -> list[str]:
+    """Check every available backend on the cases that are benchmarked; return those that disagree."""
+    cases = [posed(case, digits.train) for case in CASES]
+    return [one.backend for one in agree(console, impls.available(), cases) if one.failures]
 
 
 def run_benchmarks(console: Console) -> bool:

@@ -12,10 +12,9 @@ from rich.console import Console
 
 import data
 import impls
-from bench import UserError
 from bench.commands import options
-from bench.experiments.accuracy import digits_for
-from bench.experiments.tune import BACKEND, HELD_OUT, SEEDS, Search, choose_all, recipe_grid
+from bench.experiments.trainings import digits_for
+from bench.experiments.tune import BACKEND, SEEDS, Search, choose_all, recipe_grid
 from bench.tables.tune import print_tuning
 from bench.workloads.batch_sizes import recipe_of
 from bench.workloads.plans import Schedule
@@ -98,13 +97,11 @@ def run(arguments: argparse.Namespace) -> int:
         choose_all(console, backend, dataset, arguments.rates_by_batch)
         return 0
     dataset = data.load(arguments.data)
-    if len(dataset.train.labels) <= HELD_OUT:
-        raise UserError(f"{dataset.name}: expected more than {HELD_OUT} training images, which are held out")
     if dataset.notice:
         console.print(dataset.notice)
     target = None if arguments.target is None else arguments.target / 100
     recipes = recipe_grid(arguments)
-    search = Search(backend, dataset.train, recipes[0], arguments.output)
+    search = Search(backend, dataset, recipes[0], arguments.output)
     try:
         with console.status("") as status:
             for number, recipe in enumerate(recipes, start=1):

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from bench.analysis.target import LEAST_SEEDS
 from bench.commands import options
-from bench.experiments.accuracy import SLOW_SEEDS, WATERFALL_TARGET, train_steps, waterfall_steps
+from bench.experiments.accuracy import SLOW_SEEDS, WATERFALL_TARGET, run_steps, waterfall_steps
 from bench.tables.accuracy import print_waterfall
 from command_line import whole_number
 
@@ -34,11 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train and print a table; return 1 if a backend failed, else 0."""
     console = Console(highlight=False)
-    return train_steps(
-        console,
-        arguments,
-        "waterfall",
-        WATERFALL_TARGET,
-        waterfall_steps(arguments.seeds, arguments.slow_seeds),
-        lambda rows: print_waterfall(console, rows),
+    steps = waterfall_steps(arguments.seeds, arguments.slow_seeds)
+    return run_steps(
+        console, arguments, "waterfall", WATERFALL_TARGET, steps, lambda rows: print_waterfall(console, rows)
     )

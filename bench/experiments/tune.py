@@ -5,6 +5,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -15,41 +16,41 @@ from bench import UserError
 from bench.analysis.tune import TunedTraining, hopeless, median_seconds, reaches
 from bench.training.loop import Split, prepare, train_epochs, train_recipe
 from bench.training.metrics import accuracy
-from bench.training.worker import images_in, looks
+from bench.training.worker import growing, images_in
 from bench.workloads.batch_sizes import CHOSEN, RATES, TARGET, recipe_of
 from bench.workloads.plans import joined, parts
-from bench.workloads.recipes import Recipe, relu
+from bench.workloads.recipes import Recipe, nesterov, relu
 from data import Dataset, Digits
 from impls.contract import Backend
 
 
 def choose_all(console: Console, backend: Backend, dataset: Dataset, batches: Sequence[int]) -> None:
-    """Choose the rate of each batch, and write it down with what the others needed; what is there already stays."""
+    """Choose the rate of each batch and write it to the file with the epochs that others needed; other batches stay."""
     chosen = json.loads(CHOSEN.read_text()) if CHOSEN.exists() else {}
     for batch in batches:
         needed: dict[float, float | None] = {}
         best, best_rate = recipe_of(batch, 1.0).epochs, None
         for rate in RATES:
-            epochs = needed[rate] = passes_to_target(backend, dataset.train, recipe_of(batch, rate), best)
-            console.print(f"batches of {batch:,}, rate {rate:g}: {epochs or f'more than {best:.4g}'} passes")
+            epochs = needed[rate] = epochs_to_target(backend, dataset.train, recipe_of(batch, rate), best)
+            console.print(f"batches of {batch:,}, rate {rate:g}: {epochs or f'more than {best:.4g}'} epochs")
             if epochs is not None:
                 best, best_rate = epochs, rate
         if best_rate is None:
-            raise UserError(f"batches of {batch}: no rate of {RATES} reaches {TARGET:.2%} within {best:g} passes")
+            raise UserError(f"batches of {batch}: no rate of {RATES} reaches {TARGET:.2%} within {best:g} epochs")
         chosen[str(batch)] = {"rate": best_rate, "epochs": needed}
         ordered = dict(sorted(chosen.items(), key=lambda item: int(item[0])))
         CHOSEN.write_text(json.dumps(ordered, indent=1) + "\n")
 
 
-def passes_to_target(backend: Backend, train: Digits, recipe: Recipe, limit: float) -> float | None:
-    """After how many passes the network knows the target's share of images held out; None: not within the limit."""
+def epochs_to_target(backend: Backend, train: Digits, recipe: Recipe, limit: float) -> float | None:
+    """After how many epochs the network reaches the target on held-out images; None: not within the limit."""
     n = len(train.labels)
     batch = recipe.images_per_update(n)
     held_out = np.arange(n - HELD_OUT, n)
     aside = prepare(backend, recipe.network, Digits(train.images[held_out], train.labels[held_out]), "float32")
     split = prepare(backend, recipe.network, train, "float32")
     plan = joined(recipe.plans(n, 0, np.arange(n - HELD_OUT)))
-    pieces = parts(plan, looks(len(plan.starts), n // batch))
+    pieces = parts(plan, growing(len(plan.starts), n // batch))
     images = np.cumsum([0, *(images_in(piece) for piece in pieces)])
     with np.errstate(over="ignore", invalid="ignore"):  # it may diverge
         for point in train_epochs(backend, recipe.network, recipe.parameters(), split, pieces):
@@ -69,38 +70,23 @@ SEEDS = 12
 
 def recipe_grid(arguments: argparse.Namespace) -> list[Recipe]:
     """Every combination of what is tried, the shortest first."""
-    network = relu(*arguments.network)
+    base = nesterov("tried", relu(*arguments.network), members=arguments.members)
+    tried = ("epochs", "batch", "learning_rate", "momentum", "schedule", "input_dropout")
+    values = [sorted(arguments.epochs), *(getattr(arguments, name) for name in tried[1:])]
     return [
-        Recipe(
-            "tried",
-            network,
-            arguments.init,
-            batch=batch,
-            epochs=epochs,
-            learning_rate=rate,
-            schedule=schedule,
-            momentum=momentum,
-            order="stream",
-            input_dropout=input_dropout,
-            members=arguments.members,
-        )
-        for epochs, batch, rate, momentum, schedule, input_dropout in product(
-            sorted(arguments.epochs),
-            arguments.batch,
-            arguments.learning_rate,
-            arguments.momentum,
-            arguments.schedule,
-            arguments.input_dropout,
-        )
+        replace(base, initialisation=arguments.init, **dict(zip(tried, combined, strict=True)))
+        for combined in product(*values)
     ]
 
 
 class Search:
     """Trainings of recipes of one network, by what is trained, a list of seeds each; kept in a file if there is one."""
 
-    def __init__(self, backend: Backend, train: Digits, recipe: Recipe, results: Path | None) -> None:
-        self.backend, self.train, self.results = backend, train, results
-        self.split = prepare(backend, recipe.member, train, "float32")
+    def __init__(self, backend: Backend, dataset: Dataset, recipe: Recipe, results: Path | None) -> None:
+        self.backend, self.train, self.results = backend, dataset.train, results
+        if len(self.train.labels) <= HELD_OUT:
+            raise UserError(f"{dataset.name}: expected more than {HELD_OUT} training images, which are held out")
+        self.split = prepare(backend, recipe.member, self.train, "float32")
         self.held_out: dict[int, Split] = {}
         self.trained: defaultdict[str, list[TunedTraining]] = defaultdict(list)
         self.fastest = math.inf  # seconds, of those that reached the target
@@ -110,7 +96,7 @@ class Search:
         self.once(recipe, 0)  # the first call compiles
 
     def attempt(self, recipe: Recipe, seeds: int, target: float | None) -> None:
-        """Train with one seed after the other, until it is not worth going on."""
+        """Train with one seed after the other while it is worth it."""
         found = self.trained[str(recipe)]
         while len(found) < seeds and not hopeless(found, target, self.fastest):
             found.append(self.once(recipe, len(found)))
@@ -121,7 +107,7 @@ class Search:
             self.fastest = min(self.fastest, median_seconds(found))
 
     def once(self, recipe: Recipe, seed: int) -> TunedTraining:
-        """One training without the images that this seed holds out, and how many of those its network knows."""
+        """One training without the images that this seed holds out, and its accuracy on those."""
         n = len(self.train.labels)
         drawn = np.random.default_rng([seed, 3]).permutation(n)
         held_out, kept = drawn[:HELD_OUT], drawn[HELD_OUT:]

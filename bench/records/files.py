@@ -13,23 +13,11 @@ from bench.records.inspection import Inspection
 from bench.records.journal import HEADER, read_records
 from bench.records.kinds import Agreement, brief, check_schema, damaged
 from bench.records.races import RaceResult, races_of
-from bench.records.trainings import Share, same_length
+from bench.records.trainings import LearningCurve, same_length
 from bench.timing.clock import Time
 from bench.timing.records import Number, Positive, Size
 
 Quantity = Literal["epoch", "gradient", "outputs", "floor"]
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A training epoch by epoch, from before the first; all lists are of one length."""
-
-    seconds: Annotated[list[Time], Meta(min_length=1)]  # training so far, wall
-    test_accuracy: list[Share]
-    train_cost: list[float]  # over all training images
-
-    def __post_init__(self) -> None:
-        same_length(self.seconds, self.test_accuracy, self.train_cost)
 
 
 @dataclass(frozen=True)
@@ -53,7 +41,7 @@ class Measurement:
     prepare_seconds: Time
     agreement_error: Time  # worst, in eps of the dtype
     threads: dict[str, Size]
-    curve: Curve | None = None
+    curve: LearningCurve | None = None  # by epoch; costs are of the training images
     key: dict[str, Any] = field(default_factory=dict)  # see `bench.records.fingerprint`
 
     def __post_init__(self) -> None:

@@ -5,20 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from bench.records.journal import whole_generations
 from bench.records.kinds import Agreement, End, Race, Run
-from bench.records.trainings import (
-    ArticleTraining,
-    Course,
-    DrawnCurve,
-    Trained,
-    Trainer,
-    Training,
-    course_of,
-    trained_of,
-)
+from bench.records.trainings import DrawnCurve, LearningCurve, Trainer, Training
 from bench.timing.records import Cold, Failure, Generation, Process, Record, Sample
 from bench.timing.worker import FLOOR, NEEDED
 
@@ -45,9 +34,9 @@ class ParticipantResult:
     default_batch: bool = False
     processes: list[Process] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
-    trainings: list[Trained] = field(default_factory=list)
-    courses: list[Course] = field(default_factory=list)
-    starts: list[tuple[float, float]] = field(default_factory=list)  # of trainers: seconds of prepare, first training
+    trainings: list[Training] = field(default_factory=list)
+    curves: list[LearningCurve] = field(default_factory=list)  # of trainings that were repeated for them
+    starts: list[Trainer] = field(default_factory=list)
     cold: float | None = None  # seconds of a first call with nothing compiled
     failure: str | None = None
 
@@ -80,7 +69,6 @@ class RaceResult:
     checks: list[Checked] = field(default_factory=list)
     comparison: int | None = None  # of a calibration: generations of one comparison
     about: dict[str, Any] = field(default_factory=dict)  # what is particular to the purpose
-    courses: list[dict[str, Any]] = field(default_factory=list)  # of the article: `ArticleTraining`s, as mappings
 
     def scale(self, name: str) -> float:
         """The factor from a participant's times to those of all images."""
@@ -156,17 +144,12 @@ def add(race: RaceResult, record: Record) -> None:
         case Failure(participant=name):
             race.participants[name].failure = race.left_out[name] = f"{name}: {record.reason}"
         case Trainer():
-            race.participants[record.participant].starts.append((record.prepare.wall, record.first.wall))
-        case Training():
-            race.participants[record.participant].trainings.append(trained_of(record))
-            if record.curve:
-                race.participants[record.participant].courses.append(course_of(record.curve))
+            race.participants[record.participant].starts.append(record)
+        case Training():  # one that was cut short and trained again has the later record
+            before = race.participants[record.participant].trainings
+            before[:] = [one for one in before if (one.setting, one.seed) != (record.setting, record.seed)] + [record]
         case DrawnCurve():
-            race.participants[record.participant].courses.append(course_of(record))
-        case ArticleTraining():  # one that was cut short and trained again has the later record
-            same = ("participant", "setting", "seed")
-            entry = msgspec.to_builtins(record)
-            race.courses = [one for one in race.courses if any(one[part] != entry[part] for part in same)] + [entry]
+            race.participants[record.participant].curves.append(record.curve)
 
 
 def add_agreement(race: RaceResult, record: Agreement) -> None:

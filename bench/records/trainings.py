@@ -1,28 +1,13 @@
-"""What is recorded of trainings, and how readers see it."""
+"""What is recorded of trainings."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated
 
-from msgspec import Meta, Struct, field
+from msgspec import Struct, field
 
 from bench.timing.clock import Elapsed, Time
-from bench.timing.records import Number, Positive, Record
-
-Share = Annotated[float, Meta(ge=0, le=1)]
-
-
-class Curve(Struct, frozen=True, forbid_unknown_fields=True):
-    """A training in pieces, from before its first update; all lists are of one length."""
-
-    seconds: list[Time]  # of training so far, wall
-    epochs: list[Time]  # over the training images so far
-    accuracy: list[Share]  # of the test images
-    cost: list[float | None]  # of the test images; None: not finite
-
-    def __post_init__(self) -> None:
-        same_length(self.seconds, self.epochs, self.accuracy, self.cost)
+from bench.timing.records import Number, Record
+from bench.workloads.curves import LearningCurve as LearningCurve  # for readers of records
+from bench.workloads.curves import Share
 
 
 class Trainer(Record, frozen=True):
@@ -34,51 +19,21 @@ class Trainer(Record, frozen=True):
     threads: dict[str, Number] = field(default_factory=dict)
 
 
-class Training(Record, frozen=True):
-    """One whole training of `bench accuracy`; its generation is the seed."""
-
-    generation: Number
-    participant: str
-    wall: Positive
-    user: Time
-    system: Time
-    updates: Number
-    images: Number  # that its updates used in all
-    accuracy: Share  # of the test images
-    cost: float | None  # of the test images; None: not finite
-    evaluation: Elapsed
-    curve: Curve | None = None
-
-
-class DrawnCurve(Record, frozen=True, tag="curve"):
-    """A training that is done once more in pieces, for its curve."""
-
-    participant: str
-    seed: Number
-    seconds: list[Time]
-    epochs: list[Time]
-    accuracy: list[Share]
-    cost: list[float | None]
-
-    def __post_init__(self) -> None:
-        same_length(self.seconds, self.epochs, self.accuracy, self.cost)
-
-
 class Seen(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a network of the article says of some images."""
+    """What a network says of some images."""
 
     accuracy: Share
-    cost: float | None
+    cost: float | None  # None: not finite
     answers: list[Number]  # images by predicted digit
     zeros: Share  # of outputs that are exactly 0
     dead: Number  # outputs that are 0 for every image
     largest: float | None
     confidence: float | None  # the output for the first image's own digit
-    overflow: Share | None = None  # of pre-activations
+    overflow: Share | None = None  # of pre-activations: where exp(-z) overflows
 
 
 class Point(Struct, frozen=True, forbid_unknown_fields=True):
-    """What was seen after an epoch. check: seconds that it took for the training images."""
+    """What was seen after an epoch. check: seconds of the outputs of the training images."""
 
     epoch: Number
     check: Elapsed
@@ -90,62 +45,43 @@ class Point(Struct, frozen=True, forbid_unknown_fields=True):
     system: Time = 0.0
 
 
-class ArticleTraining(Record, frozen=True, tag="course"):
-    """A training of the article with one setting."""
+class Training(Record, frozen=True):
+    """One training, of which the seconds count."""
 
     generation: Number
     participant: str
-    setting: str
+    setting: str  # the name of its recipe
     seed: Number
-    epochs: Number
+    epochs: Time  # over the training images
+    updates: Number
+    images: Number  # that its updates used in all
     wall: Time
     user: Time
     system: Time
-    stopped_early: bool
-    points: Annotated[list[Point], Meta(min_length=1)]
+    accuracy: Share  # of the test images
+    cost: float | None  # of the test images; None: not finite
+    evaluation: Elapsed
+    stopped_early: bool = False
+    curve: LearningCurve | None = None
+    points: list[Point] = field(default_factory=list)  # of the article's trainings, one at least
+
+    def __post_init__(self) -> None:
+        if self.images and not self.wall:
+            raise ValueError("expected a training of some images to take more than 0 s")
 
 
-OfTrainings = Trainer | Training | DrawnCurve | ArticleTraining
+class DrawnCurve(Record, frozen=True, tag="curve"):
+    """A training that was repeated in pieces, for its curve."""
+
+    participant: str
+    seed: Number
+    curve: LearningCurve
+
+
+OfTrainings = Trainer | Training | DrawnCurve
 
 
 def same_length(*lists: Sequence[object]) -> None:
     """Raise ValueError unless all lists are of one length."""
     if len({len(values) for values in lists}) > 1:
         raise ValueError(f"Expected lists of one length, got {', '.join(str(len(values)) for values in lists)}")
-
-
-@dataclass(frozen=True)
-class Course:
-    """A training in pieces, from before its first update; all lists are of one length."""
-
-    seconds: list[float]  # of training so far, wall
-    epochs: list[float]  # over the training images so far
-    accuracy: list[float]  # share of the test images, 0 to 1
-    cost: list[float]  # of the test images, nan where it is not finite
-
-
-@dataclass(frozen=True)
-class Trained:
-    """One whole training of `bench accuracy`."""
-
-    seed: int
-    wall: float  # seconds
-    evaluation: float  # seconds for the test images
-    accuracy: float  # share of the test images, 0 to 1
-    cost: float  # of the test images; nan: it diverged
-    images: int  # that its updates used in all
-
-
-def course_of(curve: Curve | DrawnCurve) -> Course:
-    """A curve as readers see it."""
-    return Course(curve.seconds, curve.epochs, curve.accuracy, [nan_or(cost) for cost in curve.cost])
-
-
-def trained_of(one: Training) -> Trained:
-    """A training as readers see it."""
-    return Trained(one.generation, one.wall, one.evaluation.wall, one.accuracy, nan_or(one.cost), one.images)
-
-
-def nan_or(cost: float | None) -> float:
-    """A cost; nan where it is not finite."""
-    return math.nan if cost is None else cost

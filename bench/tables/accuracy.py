@@ -25,7 +25,7 @@ from bench.analysis.accuracy import (
 )
 from bench.analysis.target import CONFIDENCE, LEAST_SEEDS
 from bench.records.files import ResultSet
-from bench.records.races import RaceResult, races_of
+from bench.records.races import RaceResult
 from bench.tables.race import backends_of, begun, parts_of
 from bench.tables.table import (
     NONE,
@@ -41,7 +41,6 @@ from bench.tables.table import (
     times,
     with_interval,
 )
-from bench.timing.records import Record
 from bench.workloads.batch_sizes import TARGET
 from bench.workloads.recipes import Recipe
 
@@ -294,16 +293,11 @@ def print_waterfall(console: Console, rows: list[MethodResult]) -> None:
     )
 
 
-def print_accuracy(console: Console, records: list[Record], recipes: list[tuple[float, Recipe]]) -> list[str]:
-    """A table for each target; returns who failed, and why."""
-    races = races_of(records)
+def print_accuracy(console: Console, races: list[RaceResult], recipes: list[tuple[float, Recipe]]) -> None:
+    """A table for each target."""
     for race, (_, recipe) in zip(races, recipes, strict=True):
         print_target(console, race, recipe)
-    failures = list(dict.fromkeys(line for race in races for line in race.left_out.values()))
-    for line in failures:
-        console.print(f"[red]left out:[/] {escape(line)}", soft_wrap=True)
     console.print("Seconds: median of uninterrupted trainings; in brackets where the target was not reached.")
-    return failures
 
 
 def print_target(console: Console, race: RaceResult, recipe: Recipe) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
 
 from bench.analysis.article import (
     Compared,
@@ -37,7 +36,6 @@ from bench.tables.table import (
     share,
     table_of,
 )
-from bench.timing.records import Failure, Record
 
 if TYPE_CHECKING:
     pass
@@ -272,14 +270,6 @@ def print_article(console: Console, races: list[RaceResult]) -> None:
             print_grid(console, race)
     else:
         print_effects(console, races[0])
-
-
-def print_failures(console: Console, records: list[Record]) -> list[str]:
-    """Who failed, and why; also in a seed that was not finished for that, which no table has."""
-    failures = [f"{entry.participant}: {entry.reason}" for entry in records if isinstance(entry, Failure)]
-    for line in dict.fromkeys(failures):
-        console.print(f"[red]left out:[/] {escape(line)}", soft_wrap=True)
-    return failures
 
 
 def print_rows(console: Console, races: list[RaceResult]) -> None:

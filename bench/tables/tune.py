@@ -24,7 +24,7 @@ def print_tuning(
         best = [recipe for recipe in tried if reaches(trained[str(recipe)], seeds, target)]
         best = sorted(best, key=lambda recipe: median_seconds(trained[str(recipe)]))[:10]
     table = table_of(
-        "epochs", "batch", "rate", "schedule", "momentum", "input_dropout", "held out", "least", "seeds", "seconds"
+        "epochs", "batch", "rate", "schedule", "momentum", "dropout", "held out", "least", "seeds", "seconds"
     )
     for recipe in best:
         found = trained[str(recipe)]

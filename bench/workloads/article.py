@@ -165,7 +165,7 @@ class Screen(NamedTuple):
 class Grid(NamedTuple):
     """What else was tried for one row: all combinations of these."""
 
-    experiment: str
+    name: str  # of the experiment
     base: Recipe
     levels: dict[str, tuple[Any, ...]]
     figures: tuple[Figure, ...]

@@ -1,6 +1,5 @@
 """Ways of training to one accuracy -> rows, tables and figures: the waterfall, and batches of several sizes."""
 
-import math
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ import numpy as np
 from bench.analysis.accuracy import TimeToAccuracy, by_target, factor, method_results, times_to_accuracy
 from bench.records.files import ResultSet
 from bench.records.races import RaceResult
-from bench.records.trainings import Course
+from bench.records.trainings import LearningCurve
 from bench.tables.accuracy import seconds_of, steps_setting
 from bench.tables.table import number, printable, share
 from reports.figures.style import (
@@ -188,7 +187,7 @@ def accuracy_over_training(race: RaceResult, look: Looks) -> "Figure":
     """Per cent correct over seconds and over passes, for the trainings of one recipe; every seed's end a mark."""
     found = sorted(times_to_accuracy(race), key=lambda row: list(look).index(row.name))  # the later is thinner
     names = [row.name for row in found]
-    courses = {name: race.participants[name].courses for name in names}
+    courses = {name: race.participants[name].curves for name in names}
     notes = [
         "A line is a training in pieces, the median where several seeds were followed, with a band over all of them. "
         "A faint mark is the end of one seed's uninterrupted training. Dashed: the target.",
@@ -253,7 +252,7 @@ def cost_over_training(race: RaceResult, look: Looks) -> "Figure":
             shown = [np.where(drawable(np.array(cost)), cost, np.nan).tolist() for cost in of_each]
             for axes, what in zip(panels, ("seconds", "epochs"), strict=True):
                 lines[name] = followed(axes, courses, what, shown, look[name].line())
-            ends = [(one.wall, one.cost) for one in race.participants[name].trainings if math.isfinite(one.cost)]
+            ends = [(one.wall, one.cost) for one in race.participants[name].trainings if one.cost is not None]
             for end in ends:
                 panels[0].plot(*end, look[name].marker, color=look[name].colour, markersize=5, alpha=0.35)
             seconds += [s for one in courses for s in one.seconds[1:]] + [wall for wall, _ in ends]
@@ -268,18 +267,18 @@ def cost_over_training(race: RaceResult, look: Looks) -> "Figure":
     return figure
 
 
-def costs_of(race: RaceResult) -> dict[str, tuple[list[Course], list[list[float]]]]:
-    """By backend the trainings that tell their cost, and those costs; empty for files of before."""
+def costs_of(race: RaceResult) -> dict[str, tuple[list[LearningCurve], list[list[float]]]]:
+    """By backend its learning curves, and their costs."""
     found = {}
     for row in times_to_accuracy(race):
-        courses = [one for one in race.participants[row.name].courses if one.cost]
+        courses = race.participants[row.name].curves
         if courses:
-            found[row.name] = courses, [one.cost for one in courses if one.cost]
+            found[row.name] = courses, [one.costs for one in courses]
     return found
 
 
 def followed(
-    axes: "Axes", courses: Sequence[Course], what: str, values: Sequence[Sequence[float]], style: dict[str, Any]
+    axes: "Axes", courses: Sequence[LearningCurve], what: str, values: Sequence[Sequence[float]], style: dict[str, Any]
 ) -> Any:
     """One line for these values of the trainings of a backend; their band where they are several."""
     n = min(len(one.seconds) for one in courses)
@@ -371,4 +370,4 @@ def typical(race: RaceResult) -> float:
 
 def is_followed(race: RaceResult) -> bool:
     """Whether there is a training in pieces."""
-    return any(participant.courses for participant in race.participants.values())
+    return any(participant.curves for participant in race.participants.values())

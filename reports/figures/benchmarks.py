@@ -65,8 +65,8 @@ def trainings(measurements: Iterable[Measurement]) -> list[Training]:
         Training(
             measured,
             np.array(measured.curve.seconds, float),
-            100 * np.array(measured.curve.test_accuracy, float),
-            np.array(measured.curve.train_cost, float),
+            100 * np.array(measured.curve.accuracy, float),
+            np.array(measured.curve.costs, float),
         )
         for measured in {id(measured): measured for measured in measurements}.values()
         if measured.curve is not None

@@ -6,8 +6,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from bench.records.files import Curve, Measurement, ResultSet
+from bench.records.files import Measurement, ResultSet
 from bench.records.kinds import SCHEMA
+from bench.workloads.curves import LearningCurve
 from reports.page import TEMPLATES
 from tests.helpers.records import agreement
 
@@ -32,7 +33,7 @@ def measured(
     default_batch: bool = True,
     images: int = 60_000,
     of_images: int = 60_000,
-    curve: Curve | None = None,
+    curve: LearningCurve | None = None,
 ) -> Measurement:
     """A measurement whose user time is twice, whose system time half its wall time."""
     return Measurement(
@@ -57,9 +58,14 @@ def measured(
     )
 
 
-def curve(epochs: int, seconds: float, last: float = 0.968) -> Curve:
+def curve_of(seconds: list[float], accuracy: list[float], cost: list[float]) -> LearningCurve:
+    """A point an epoch."""
+    return LearningCurve(seconds, [float(number) for number in range(len(seconds))], accuracy, [*cost])
+
+
+def curve(epochs: int, seconds: float, last: float = 0.968) -> LearningCurve:
     """From 10 % correct to `last`, the cost falling by half each round."""
-    return Curve(
+    return curve_of(
         [seconds * i for i in range(epochs + 1)],
         [0.1, *(last - 0.01 * (epochs - i) for i in range(1, epochs + 1))],
         [2.4 / 2**i for i in range(epochs + 1)],
@@ -92,7 +98,7 @@ FLOOR = measured("floor", "floor", [0.1, 0.25, 0.3], default_batch=False)
 GRADIENT = measured("gradient", "naive", [0.01], default_batch=False, images=128, of_images=128)
 USUAL = result_set(*NAIVE, *SWIFT, FLOOR, GRADIENT)
 DIVERGED = replace(
-    SWIFT[0], backend="wild", curve=Curve([0, 1, 2, 3], [0.1, 0.2, 0.1, 0.1], [2.4, 1e300, math.inf, math.nan])
+    SWIFT[0], backend="wild", curve=curve_of([0, 1, 2, 3], [0.1, 0.2, 0.1, 0.1], [2.4, 1e300, math.inf, math.nan])
 )
 
 

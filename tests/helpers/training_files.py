@@ -33,16 +33,17 @@ def trained(
         records.append({"kind": "trainer", "race": number, "participant": name, **begun})
     for seed in range(seeds):
         for name, time in seconds.items():
-            found = {"wall": time * math.exp(rng.normal(0, 0.05)), "user": 0.1, "system": 0.0}
-            found |= {"updates": 10, "images": 100, "accuracy": accuracies[seed], "cost": 0.1}
-            record = {"kind": "training", "race": number, "generation": seed, "participant": name, **found}
+            wall = time * math.exp(rng.normal(0, 0.05))
+            found = {"wall": wall, "user": wall, "system": 0.0, "accuracy": accuracies[seed], "cost": 0.1}
+            done = {"setting": f"r{number}", "seed": seed, "epochs": 1.5, "updates": 90, "images": 9000}
+            record = {"kind": "training", "race": number, "generation": seed, "participant": name, **done, **found}
             records.append(record | {"evaluation": {"wall": 0.01}})
         records.append({"kind": "generation", "race": number, "generation": seed, "seconds": 3.0})
     for name, i in itertools.product(seconds, range(followed)):
         parts = {"seconds": [0.0, 0.5 * seconds[name], seconds[name]], "epochs": [0.0, 0.75, 1.5]}
         records.append(
-            {"kind": "curve", "race": number, "participant": name, "seed": i, **parts}
-            | {"accuracy": [0.1, 0.9, mean - i / 100], "cost": [2.5, 0.5 + i / 10, 0.125]}
+            {"kind": "curve", "race": number, "participant": name, "seed": i}
+            | {"curve": parts | {"accuracy": [0.1, 0.9, mean - i / 100], "cost": [2.5, 0.5 + i / 10, 0.125]}}
         )
     failures = ({"kind": "failure", "race": number, "participant": name, "reason": "ended"} for name in failing)
     return [*records, *failures]

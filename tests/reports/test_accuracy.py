@@ -165,13 +165,13 @@ def test_cost_is_drawn_with_a_band_and_what_is_not_finite_is_said(tmp_path: Path
     assert [*np.asarray(line.get_ydata(), float)] == pytest.approx([0.6, 0.125])
     assert "Not drawn" not in words_of(figure)
     curves = [entry for entry in records if entry["kind"] == "curve"]
-    curves[0]["cost"] = [2.5, None, 0.125]
+    curves[0]["curve"]["cost"] = [2.5, None, 0.125]
     diverged = results(tmp_path, records)
     assert "Not drawn: costs that are 0 or not finite, 1 of 12." in words_of(
         cost_over_training(diverged.races[0], look(of))
     )
-    curves[0]["cost"] = [2.5]
-    with pytest.raises(UserError, match="Expected lists of one length, got 3, 3, 3, 1"):
+    curves[0]["curve"]["cost"] = [2.5]
+    with pytest.raises(UserError, match="expected as many seconds, epochs, accuracies and costs"):
         results(tmp_path, records)
 
 

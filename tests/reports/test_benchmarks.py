@@ -23,7 +23,7 @@ from rich.console import Console
 import bench
 import impls
 from bench import UserError
-from bench.records.files import Curve, ResultSet, read
+from bench.records.files import ResultSet, read
 from bench.tables import benchmarks
 from bench.tables.table import for_terminal, number, times
 from reports import __main__ as command
@@ -55,6 +55,7 @@ from tests.helpers.benchmark_files import (
     SWIFT,
     USUAL,
     curve,
+    curve_of,
     measured,
     result_set,
     without_ours,
@@ -91,12 +92,12 @@ ODD = {
     "accuracy check alone": result_set(NAIVE[2], SWIFT[2]),
     "gradient alone": result_set(GRADIENT),
     "no curve": result_set(*(replace(measurement, curve=None) for measurement in NAIVE + SWIFT)),
-    "no round in the curve": result_set(replace(SWIFT[0], curve=Curve([0.0], [0.1], [2.4]))),
+    "no round in the curve": result_set(replace(SWIFT[0], curve=curve_of([0.0], [0.1], [2.4]))),
     "nobody at home": result_set(NAIVE[1], replace(SWIFT[0], default_batch=False)),
     "diverged": result_set(*NAIVE, DIVERGED),
-    "diverged alone": result_set(replace(DIVERGED, curve=Curve([0, 1], [math.nan] * 2, [math.nan, -math.inf]))),
-    "all right": result_set(replace(SWIFT[0], curve=Curve([0, 1], [1.0, 1.0], [0.0, 0.0]))),
-    "all wrong": result_set(replace(SWIFT[0], curve=Curve([0, 1], [0.0, 0.0], [5.0, 5.0]))),
+    "diverged alone": result_set(replace(DIVERGED, curve=curve_of([0, 1], [0.1] * 2, [math.nan, -math.inf]))),
+    "all right": result_set(replace(SWIFT[0], curve=curve_of([0, 1], [1.0, 1.0], [0.0, 0.0]))),
+    "all wrong": result_set(replace(SWIFT[0], curve=curve_of([0, 1], [0.0, 0.0], [5.0, 5.0]))),
     "awkward names": result_set(
         *(replace(of_swift, backend=name) for name in AWKWARD for of_swift in SWIFT), notice="$x$ <b> & $y_1$"
     ),

@@ -95,7 +95,7 @@ def stepped(purpose: str, seconds: dict[str, float], until: tuple[str, ...] = ()
         records[0]["key"] = records[0]["key"] | {"batch": batch, "learning_rate": 0.5, "epochs": 0.5}
         for entry in records:
             if entry["kind"] == "training":
-                entry["images"] = 3000
+                entry |= {"images": 3000, "epochs": 0.5}
         found.append(records)
     return found
 
@@ -169,7 +169,7 @@ def experiment(purpose: str, *courses: dict[str, Any], **about: Any) -> list[dic
     header |= {"participants": {"quick": "quick", "slow": "vectorized"}, "about": usual | about}
     records = [header, {"kind": "run", "race": 0, "load": 0.25}]
     numbers = {one["generation"] for one in courses}
-    records += [{"kind": "course", "race": 0} | one for one in courses]
+    records += [{"kind": "training", "race": 0} | one for one in courses]
     return records + [{"kind": "generation", "race": 0, "generation": one, "seconds": 1.0} for one in numbers]
 
 

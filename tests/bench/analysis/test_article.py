@@ -3,10 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from bench.analysis.article import compared, constant_answer, effects, experiment_results, mini_batches, setting_results
-from bench.records.races import RaceResult
+from bench.records.races import ParticipantResult, RaceResult
+from bench.records.trainings import Seen, Training
 from bench.workloads.article import EXPERIMENTS, GRIDS, PIXELS, RELU, RELU_DESIGN, SETTING, printed
 from tests.helpers.article_records import EITHER, LABELS, course, figure, seen
 
@@ -15,9 +17,27 @@ def race(*courses: dict[str, Any], purpose: str = "article", settings: Any = Non
     usual = {"name": "row", "shows": "", "said": "", "setting": "s", "epochs": 10, "figures": []}
     usual |= {"seconds": 9.0, "check": None, "backend": "quick", "method": "slow", "labels": LABELS}
     key = {"settings": settings or {"s": {"epochs": 1}}}
-    found = RaceResult(0, purpose, "", "", key, {}, "quick", "MNIST", None, about=usual | about)
-    found.courses.extend(courses)
+    found = RaceResult(
+        0,
+        purpose,
+        "",
+        "",
+        key,
+        {},
+        "quick",
+        "MNIST",
+        None,
+        {n: ParticipantResult(n, n) for n in ("quick", "slow")},
+        about=usual | about,
+    )
+    for one in courses:
+        participant = found.participants[one["participant"]]
+        participant.trainings.append(msgspec.convert(one, Training))
     return found
+
+
+def trainings(*courses: dict[str, Any]) -> list[Training]:
+    return [msgspec.convert(one, Training) for one in courses]
 
 
 def test_a_printed_number_is_all_that_is_rounded_to_it() -> None:
@@ -27,7 +47,7 @@ def test_a_printed_number_is_all_that_is_rounded_to_it() -> None:
 
 
 def test_a_figure_is_held_where_the_range_of_seeds_has_it() -> None:
-    courses = [course(0, 0.5, 0.90), course(1, 0.5, 0.93)]
+    courses = trainings(course(0, 0.5, 0.90), course(1, 0.5, 0.93))
     found = compared(figure("accuracy", "92.86", 1), courses, LABELS)
     assert (found.split, found.epoch, found.values, found.holds) == ("test", 1, [0.90, 0.93], True)
     assert compared(figure("accuracy", "93.00", 1), courses, LABELS).holds  # to its last digit
@@ -40,14 +60,14 @@ def test_a_figure_is_held_where_the_range_of_seeds_has_it() -> None:
 
 
 def test_the_score_of_a_constant_answer_is_named() -> None:
-    courses = [course(0, 0.5)]
+    courses = trainings(course(0, 0.5))
     assert compared(figure("accuracy", "11.35", 0), courses, LABELS).constant == "always 1, test"
     assert compared(figure("accuracy", "11.24", 0), courses, LABELS).constant == "always 1, train"
     assert compared(figure("accuracy", "9.80", 0), courses, LABELS).constant == "always 0, test"
     assert compared(figure("accuracy", "11.24", 0, splits=("test",)), courses, LABELS).constant is None
     assert compared(figure("cost", "0.1135", 0), courses, LABELS).constant is None
-    assert constant_answer(seen(0.1, answers=[0, 100, 0])) == 1
-    assert constant_answer(seen(0.1, answers=[0, 99, 1])) is None
+    assert constant_answer(msgspec.convert(seen(0.1, answers=[0, 100, 0]), Seen)) == 1
+    assert constant_answer(msgspec.convert(seen(0.1, answers=[0, 99, 1]), Seen)) is None
 
 
 def test_a_row_counts_what_diverged_and_what_collapsed() -> None:
@@ -67,7 +87,7 @@ def test_a_row_counts_what_diverged_and_what_collapsed() -> None:
 def test_settings_that_hold_come_first() -> None:
     settings = {name: {"epochs": 1} for name in ("far", "near", "untried")}
     courses = [
-        course(0, 0.3, setting="far", stopped_early=True),
+        course(0, 0.3, setting="far", stopped_early=True, generation=9),
         *(course(s, 0.5, 0.8 + s / 10, setting="near") for s in (0, 1)),
     ]
     figures = [figure("accuracy", "85.00", 1), figure("accuracy", "10.00", 0)]
@@ -119,7 +139,7 @@ def test_what_is_tried_is_told_apart_and_holds_what_was_taken() -> None:
     for grid in GRIDS:
         settings = grid.settings()
         assert len({str(setting) for setting in settings}) == len(settings)
-        (own,) = (row.setting for row in EXPERIMENTS if row.name == grid.experiment)
+        (own,) = (row.setting for row in EXPERIMENTS if row.name == grid.name)
         assert own in settings
         networks = [str(setting.network) + str(setting.network.pixel_scale) for setting in settings]
         assert networks == sorted(networks, key=networks.index)  # those of one network together

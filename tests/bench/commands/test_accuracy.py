@@ -76,19 +76,20 @@ def test_trainings_in_turns_and_what_they_reach(folder: Path, capsys: pytest.Cap
     for seed in range(3):
         assert by_seed[seed, "minibatch"] == pytest.approx(by_seed[seed, "vectorized"], abs=0.02)
     for entry in records(folder, "curve"):
-        assert entry["epochs"][0] == 0
-        assert entry["epochs"][-1] == 3
-        assert entry["accuracy"][-1] == pytest.approx(by_seed[entry["seed"], entry["participant"]], abs=0.01)
-        assert len(entry["cost"]) == len(entry["epochs"])
-        assert 0 < entry["cost"][-1] < entry["cost"][0]
+        curve = entry["curve"]
+        assert curve["epochs"][0] == 0
+        assert curve["epochs"][-1] == 3
+        assert curve["accuracy"][-1] == pytest.approx(by_seed[entry["seed"], entry["participant"]], abs=0.01)
+        assert len(curve["cost"]) == len(curve["epochs"])
+        assert 0 < curve["cost"][-1] < curve["cost"][0]
     (found,) = races_of(read_records(folder / "found.jsonl")[0])
     assert (found.target, found.recipe, found.key["batch"], found.left_out) == (0.9, "easy", 20, {})
     assert {row.name for row in times_to_accuracy(found)} == set(found.participants) == {"minibatch", "vectorized"}
-    course, *others = found.participants["minibatch"].courses
+    course, *others = found.participants["minibatch"].curves
     assert len(others) == CURVES - 1
     assert course.seconds[0] == 0
     assert course.cost == next(
-        entry["cost"] for entry in records(folder, "curve") if entry["participant"] == "minibatch"
+        entry["curve"]["cost"] for entry in records(folder, "curve") if entry["participant"] == "minibatch"
     )
     (header,) = records(folder, "race")
     assert (header["target"], header["recipe"], header["purpose"]) == (0.9, "easy", "accuracy")
@@ -109,7 +110,7 @@ def test_a_recipe_with_masks_learns_and_has_a_curve(
     assert all(entry["accuracy"] > 0.9 for entry in records(folder, "training"))
     curve, *others = records(folder, "curve")
     assert [entry["seed"] for entry in (curve, *others)] == list(range(CURVES))
-    assert curve["epochs"] == list(range(3 * members + 1))
+    assert curve["curve"]["epochs"] == list(range(3 * members + 1))
 
 
 def test_a_part_of_a_pass_has_one_mask_in_its_curve_as_well(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,8 +119,8 @@ def test_a_part_of_a_pass_has_one_mask_in_its_curve_as_well(folder: Path, monkey
     assert run(folder, "--recipe", "masked", "--target", "10") == 0
     trained = {entry["generation"]: entry["accuracy"] for entry in records(folder, "training")}
     for curve in records(folder, "curve"):
-        assert curve["epochs"] == [0, 0.5]
-        assert curve["accuracy"][-1] == trained[curve["seed"]]
+        assert curve["curve"]["epochs"] == [0, 0.5]
+        assert curve["curve"]["accuracy"][-1] == trained[curve["seed"]]
 
 
 def test_it_goes_on_after_the_finished_seeds(
@@ -209,7 +210,7 @@ def test_a_recipe_that_does_not_fit_the_data_is_an_error_before_anything_runs(
     monkeypatch.setattr(accuracy, "RECIPES", {"large": large, "small": small})
     monkeypatch.setattr(accuracy, "TARGETS", {"large": 0.9, "small": 0.5})
     for recipe, said in (("large", "batch 1000: expected 1 to 600"), ("small", "images have 784 pixels")):
-        assert run(folder, "--recipe", recipe) == 1
+        assert run(folder, "--recipe", recipe) == 2
         assert said in capsys.readouterr().err
     assert not (folder / "found.jsonl").exists()
 
@@ -219,7 +220,7 @@ def test_digits_that_are_not_mnist_have_to_be_asked_for(
 ) -> None:
     monkeypatch.setenv("DIGITBENCH_DATA", str(folder / "digits"))
     assert main(["accuracy"]) == 2
-    assert "expected MNIST, for which the recipes are; give --data" in capsys.readouterr().err
+    assert "expected MNIST, for which this is made; give --data" in capsys.readouterr().err
 
 
 def test_tuning_looks_at_held_out_training_images_only(

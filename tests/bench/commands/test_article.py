@@ -20,8 +20,8 @@ from bench.records.files import read
 from bench.records.journal import Journal
 from bench.timing import threads
 from bench.timing.records import Generation, Record
-from bench.training.article_worker import share_overflowing
 from bench.training.metrics import accuracy, mean_cost
+from bench.training.worker import share_overflowing
 from bench.workloads.article import SETTING, TEST, Change, Experiment, Grid, Screen, printed
 from bench.workloads.recipes import Recipe, varied
 from data import Digits, mnist
@@ -99,7 +99,7 @@ def test_rows_beside_the_article(
     assert learns.method_times
     assert learns.article == 12.5
     assert learns.ratio
-    shares = [entry["epochs"] for entry in records(folder, "course") if entry["participant"] == "vectorized, float64"]
+    shares = [entry["epochs"] for entry in records(folder, "training") if entry["participant"] == "vectorized, float64"]
     assert sorted(shares) == [1, 2]  # together one training
     assert dies.method_times is None
 
@@ -107,7 +107,7 @@ def test_rows_beside_the_article(
 def test_what_is_recorded_is_what_the_network_does(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(article, "EXPERIMENTS", (row("learns", SMALL),))
     assert run(folder, "--backend", "vectorized", seeds=1) == 0
-    (course,) = records(folder, "course")
+    (course,) = records(folder, "training")
     assert [point["epoch"] for point in course["points"]] == [0, 1, 2, 3]
     digits, backend = data.load(str(folder / "digits")), impls.load("vectorized")
     first = SMALL.parameters()
@@ -157,9 +157,9 @@ def test_it_goes_on_after_the_finished_seeds(
         assert run(folder) == 130
     assert run(folder) == 0
     assert "2 seeds" in capsys.readouterr().out
-    assert [entry["seed"] for entry in records(folder, "course")] == [0, 1, 1]  # the last was left, and trained again
+    assert [entry["seed"] for entry in records(folder, "training")] == [0, 1, 1]  # the last was left, and trained again
     (race,) = read(folder / "found.jsonl").races
-    assert [course["seed"] for course in race.courses] == [0, 1]
+    assert [one.seed for one in race.participants["numba_sparse"].trainings] == [0, 1]
     assert run(folder) == 0  # nothing is missing, nobody is started
     assert len(records(folder, "trainer")) == 2
 
@@ -170,14 +170,14 @@ def test_a_file_with_a_broken_training_is_told_in_one_line(folder: Path, monkeyp
     path = folder / "found.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     faults: tuple[dict[str, Any], ...] = (
-        {"points": []},
+        {"points": [{}]},
         {"participant": "nobody"},
         {"seed": -1},
         {"wall": "long"},
         {"points": [{"epoch": 0, "check": {"wall": 1}, "train": {}}]},
     )
     for broken in faults:
-        changed = [entry | broken if entry["kind"] == "course" else entry for entry in lines]
+        changed = [entry | broken if entry["kind"] == "training" else entry for entry in lines]
         path.write_text("".join(json.dumps(entry) + "\n" for entry in changed))
         with pytest.raises(UserError, match=r"found\.jsonl, line \d+: a record is not as expected"):
             read(path)
@@ -190,7 +190,7 @@ def test_a_grid_leaves_what_is_far_off_and_lists_what_holds(
     levels = {"learning_rate": (1.0, 1e6), "output": ("relu",)}
     grid = Grid("learns", SMALL, levels, (before, after), (Screen(1, "test", "accuracy", 2.0, 3.0),))
     kept = grid._replace(screens=(Screen(1, "test", "accuracy", 0.0, 1.0),))
-    monkeypatch.setattr(article, "GRIDS", (grid, kept._replace(experiment="kept")))
+    monkeypatch.setattr(article, "GRIDS", (grid, kept._replace(name="kept")))
     assert run(folder, study="grid") == 0
     out = capsys.readouterr().out
     strict, lax = read(folder / "found.jsonl").races
@@ -253,4 +253,4 @@ def test_digits_that_are_not_mnist_have_to_be_asked_for(
 ) -> None:
     monkeypatch.setenv("DIGITBENCH_DATA", str(folder / "digits"))
     assert main(["study", "article"]) == 2
-    assert "expected MNIST, of which the article is; give --data" in capsys.readouterr().err
+    assert "expected MNIST, for which this is made; give --data" in capsys.readouterr().err

@@ -9,11 +9,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from bench import UserError
 from bench.__main__ import main
-from bench.commands.predict import as_mnist, read_grey
 from bench.training.saved import save_network
 from bench.workloads.plans import plans_by_epoch
+from data import DataError
+from data.picture import as_mnist, read_grey
 from impls import vectorized
 from impls.contract import COST_OF_OUTPUT, Activation, Layer, Network, Output, zero_velocities
 from impls.initialisation import initial_parameters
@@ -44,7 +44,7 @@ def middle_of(image: NDArray[np.uint8]) -> tuple[float, float]:
 
 
 def error_of(call: Callable[[], object]) -> str:
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(DataError) as caught:
         call()
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -197,7 +197,7 @@ def test_damaged_pictures(suffix: str, tmp_path: Path, monkeypatch: pytest.Monke
         path.write_bytes(content)
         try:
             assert as_mnist(read_grey(path), path).shape == (28, 28)
-        except UserError as error:
+        except DataError as error:
             messages.append(str(error))
     assert len(messages) > 10
     assert all(message.startswith(f"{path}: ") and "\n" not in message for message in messages)

@@ -21,7 +21,7 @@ from bench.records.trainings import Training
 from bench.tables import accuracy as accuracy_tables
 from bench.timing import threads
 from bench.timing.records import Record
-from bench.training.worker import looks
+from bench.training.worker import growing
 from bench.workloads import batch_sizes
 from bench.workloads.recipes import nesterov, relu
 from data import mnist
@@ -49,7 +49,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ]
 
     monkeypatch.setattr(waterfall, "waterfall_steps", ways)
-    monkeypatch.setattr(batches, "BATCHES", (20, 60))
     monkeypatch.setattr(tune, "RATES", (1e-6, 0.1))
     for module in (batches, tune, accuracy_tables):
         monkeypatch.setattr(module, "TARGET", 0.6)
@@ -102,7 +101,7 @@ def test_an_interruption_keeps_what_is_finished(
     assert run(folder, "waterfall", "--seeds", "3", "--slow-seeds", "2") == 130
     out = capsys.readouterr().out
     assert re.search(r"^slowly .*all of 2", out, re.MULTILINE), out
-    assert "goes on" in out
+    assert "continues" in out
 
 
 def test_batches_take_the_rates_that_were_chosen_on_held_out_images(
@@ -130,11 +129,11 @@ def test_batches_take_the_rates_that_were_chosen_on_held_out_images(
 
 
 def test_looks_grow_with_the_updates_up_to_a_pass() -> None:
-    firsts = looks(2000, 100)
+    firsts = growing(2000, 100)
     gaps = [after - before for before, after in pairwise(firsts)]
     assert firsts[:3] == [0, 1, 2]
     assert gaps == sorted(gaps)
     assert gaps[-1] == 100
     assert max(gap / first for gap, first in zip(gaps[10:], firsts[10:], strict=False)) <= 0.15
-    assert looks(1, 1) == [0]
-    assert looks(3, 1) == [0, 1, 2]
+    assert growing(1, 1) == [0]
+    assert growing(3, 1) == [0, 1, 2]

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from bench import UserError
-from bench.records.files import Curve, ResultSet, read
+from bench.records.files import ResultSet, read
 from bench.records.kinds import SCHEMA
+from bench.workloads.curves import LearningCurve
 from tests.helpers.records import agreement
 
 RECORD: dict[str, Any] = {
@@ -33,7 +34,7 @@ RECORD: dict[str, Any] = {
     "threads": {"openblas (numpy)": 2},
     "key": {"measure": "epoch", "threads": 2},
 }
-CURVE = {"seconds": [0.0, 3.0], "test_accuracy": [0.1, 0.9], "train_cost": [2.3, 0.5]}
+CURVE = {"seconds": [0.0, 3.0], "epochs": [0, 1], "accuracy": [0.1, 0.9], "cost": [2.3, 0.5]}
 CONTENT: dict[str, Any] = {
     "benchmarks": [{"name": "bench_epoch[naive-full batch]", "stats": {"data": [2.0, 4.0, 3.0]}}],
     "digitbench": {
@@ -126,7 +127,7 @@ def test_seconds_of_all_images_are_as_measured(tmp_path: Path) -> None:
 
 def test_a_curve(tmp_path: Path) -> None:
     (measurement,) = read(written(tmp_path, changed(*OURS, "curve", to=CURVE))).measurements
-    assert measurement.curve == Curve([0.0, 3.0], [0.1, 0.9], [2.3, 0.5])
+    assert measurement.curve == LearningCurve([0.0, 3.0], [0, 1], [0.1, 0.9], [2.3, 0.5])
 
 
 def test_mnist_needs_no_notice(tmp_path: Path) -> None:
@@ -134,10 +135,10 @@ def test_mnist_needs_no_notice(tmp_path: Path) -> None:
 
 
 def test_a_training_may_diverge(tmp_path: Path) -> None:
-    diverged = CURVE | {"train_cost": [math.inf, math.nan]}
+    diverged = CURVE | {"cost": [math.inf, math.nan]}
     (measurement,) = read(written(tmp_path, changed(*OURS, "curve", to=diverged))).measurements
     assert measurement.curve is not None
-    assert math.isnan(measurement.curve.train_cost[1])
+    assert math.isnan(measurement.curve.costs[1])
 
 
 def test_nobody_agreed(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ RECORDS = [
 
 ARTICLE = [
     HEADER | {"participants": {"quick": "quick"}},
-    {"kind": "course", "race": 0} | course(0, 0.5, 0.9),
+    {"kind": "training", "race": 0} | course(0, 0.5, 0.9),
     end_of(),
 ]
 
