@@ -106,7 +106,7 @@ def test_show_png(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Pa
 
 def test_show_png_where_it_cannot_be_written(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "absent" / "first.png"
-    assert main(["show", "--data", str(folder), "--png", str(path)]) == 1
+    assert main(["show", "--data", str(folder), "--png", str(path)]) == 2
     assert capsys.readouterr().err == (
         f"error: {path}: cannot be written (No such file or directory); choose another file\n"
     )
@@ -161,18 +161,18 @@ def test_fetch_with_a_file_that_cannot_be_read(
     (tmp_path / "cache").mkdir()
     download = folder.rename(tmp_path / "cache" / "mnist")
     monkeypatch.setattr(Path, "open", refuse)
-    assert main(["fetch"]) == 1
+    assert main(["fetch"]) == 2
     output, error = capsys.readouterr()
     assert output == ""
     assert error == (
         f"error: {download / 'train-images-idx3-ubyte'}: cannot be read (Permission denied); "
-        f"permit it, or let {data.VARIABLE} name another folder\n"
+        f"permit it, or set {data.VARIABLE} to another folder\n"
     )
 
 
 def test_fetch_that_fails(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mnist, "MIRRORS", ())
-    assert main(["fetch"]) == 1
+    assert main(["fetch"]) == 2
     output, error = capsys.readouterr()
     assert output == ""
     assert error.strip().startswith("error: MNIST could not be downloaded")
@@ -202,7 +202,7 @@ def test_as_a_command(folder: Path) -> None:
 def test_an_error_is_one_line(folder: Path) -> None:
     (folder / "train-images-idx3-ubyte").write_bytes(b"GIF89a")
     failed = run("info", **{data.VARIABLE: str(folder)})
-    assert failed.returncode == 1
+    assert failed.returncode == 2
     assert failed.stdout == ""
     assert failed.stderr.startswith(f"error: {folder / 'train-images-idx3-ubyte'}: not an IDX file: ")
     assert failed.stderr.count("\n") == 1
@@ -211,7 +211,7 @@ def test_an_error_is_one_line(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["x" * 300, "x/" * 3000], ids=["long name", "long path"])
 def test_a_path_that_is_too_long(name: str) -> None:
     for failed in (run("info", **{data.VARIABLE: name}), run("show", "--data", name)):
-        assert failed.returncode == 1
+        assert failed.returncode == 2
         assert failed.stdout == ""
         assert failed.stderr.startswith(f"error: {name.rstrip('/')}: cannot be read (File name too long); ")
         assert failed.stderr.count("\n") == 1
@@ -233,7 +233,7 @@ def test_a_reader_that_stops_early(folder: Path) -> None:
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == b""
-    assert process.returncode == 1
+    assert process.returncode == 141  # 128 + SIGPIPE
 
 
 @pytest.mark.parametrize(
