@@ -58,7 +58,9 @@ def test_every_check_rejects_somebody() -> None:
 @functools.cache
 def gate(network: Network, dtype: DType) -> list[Case]:
     """Its trials, as `python -m bench agree` has them, but small."""
-    timed = [trial_of(replace(case, network=network, dtype=dtype), pool()) for case in (*CASES, SHUFFLED)]
+    timed = [
+        trial_of(replace(case, network=network, dtype=dtype), pool(network.sizes[0])) for case in (*CASES, SHUFFLED)
+    ]
     return [Case(trial, agreement.reference(trial)) for trial in timed]
 
 
