@@ -1,21 +1,20 @@
-"""Races -> tables and sentences: who is faster, what stands beside the time, how it grows, whether verdicts hold."""
+"""How often `compare` is right: the verdicts on races of a backend against itself, with known extra work."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from bench.analysis import statistics
-from bench.records.files import ResultSet
 from bench.records.races import RaceResult
 
-GENERATIONS = 32  # of fresh processes, for a comparison; half as many missed slowdowns of 5 % in restless hours
+GENERATIONS = 32  # of fresh processes, for a comparison; with half as many, noise hides slowdowns of 5 %
 ITSELF, AGAIN = "itself", "itself again"
 SLOWDOWNS = {"3 % more": 0.03, "5 % more": 0.05, "10 % more": 0.10}
 
 
 class Verdicts(NamedTuple):
-    """How often comparisons with one entrant found a slowdown."""
+    """How often comparisons with one participant found a slowdown."""
 
-    against: str  # which entrant
+    against: str  # which participant
     work: float  # how many times as much it does, exactly
     share: float  # of the comparisons that found a slowdown
     interval: statistics.Interval  # where that may lie, with 95 %
@@ -23,7 +22,7 @@ class Verdicts(NamedTuple):
 
 
 def verdicts(races: Iterable[RaceResult], generations: int) -> list[Verdicts]:
-    """How often comparisons of so many consecutive generations called each entrant slower than itself."""
+    """How often comparisons of so many consecutive generations called each participant slower than itself."""
     races = list(races)
     rows = []
     for against, extra in ({AGAIN: 0.0} | SLOWDOWNS).items():
@@ -49,12 +48,6 @@ def called_slower(race: RaceResult, against: str, generations: int, baseline: st
     return found
 
 
-def comparison_length(calibrations: Sequence[ResultSet]) -> int:
+def comparison_length(races: Sequence[RaceResult]) -> int:
     """How many generations a comparison takes: as the newest calibration had it."""
-    return calibrations[-1].races[0].comparison or GENERATIONS
-
-
-def verdicts_of(calibrations: Sequence[ResultSet]) -> list[Verdicts]:
-    """How often comparisons found a slowdown, over all calibrations; empty where none is as long as a comparison."""
-    races = [race for results in calibrations for race in results.races]
-    return verdicts(races, comparison_length(calibrations))
+    return races[-1].comparison or GENERATIONS

@@ -19,7 +19,10 @@ from bench.analysis.target import LEAST_SEEDS
 from bench.commands import options
 from bench.experiments.accuracy import digits_for, train_all, training_header
 from bench.records.journal import Journal, results_file
-from bench.tables.accuracy import print_accuracy
+from bench.records.races import races_of
+from bench.tables.accuracy import accuracy_sections
+from bench.tables.race import left_out_of_races
+from bench.tables.table import print_left_out, print_sections
 from bench.timing import threads
 from bench.timing.session import stored
 from bench.training.worker import Job
@@ -102,9 +105,11 @@ def run(arguments: argparse.Namespace) -> int:
                 }
                 train_all(console, number, jobs, arguments.seeds, journal)
         finally:  # an interruption costs only the seed that it hits
-            failures = print_accuracy(console, journal.records, recipes)
+            trained = races_of(journal.records)
+            print_sections(console, accuracy_sections(trained))
+            print_left_out(console, left_out_of_races(trained))
             console.print(f"Every training: {path}", soft_wrap=True, markup=False)
-    return 1 if failures else 0
+    return 1 if any(race.left_out for race in trained) else 0
 
 
 def chosen_recipes(arguments: argparse.Namespace) -> list[tuple[float, Recipe]]:

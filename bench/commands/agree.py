@@ -11,7 +11,8 @@ from bench.agreement.check import Result
 from bench.agreement.isolated import TIME_LIMIT, check_isolated
 from bench.commands import options
 from bench.experiments.agree import DTYPES, agreement_record, cases_of
-from bench.tables.agree import print_agreement
+from bench.tables.agree import agreement_section
+from bench.tables.table import print_line, print_sections
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,5 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
             results += check_isolated(name, cases, arguments.time_limit)
     if arguments.json:
         arguments.json.write_text(json.dumps(agreement_record(digits, results), indent=1) + "\n", encoding="utf-8")
-    print_agreement(console, digits, cases, results)
-    return 1 if any(result.failure for result in results) else 0
+    print_sections(console, [agreement_section(digits, cases, results)])
+    failures = [result.failure for result in results if result.failure]
+    for failure in failures:
+        print_line(console, f"disagrees: {failure}", "red", soft_wrap=True)
+    return 1 if failures else 0

@@ -26,7 +26,8 @@ from bench.experiments.article import (
 )
 from bench.records.journal import Journal, results_file
 from bench.records.races import races_of
-from bench.tables.article import print_article, print_failures
+from bench.tables.article import sections_of_article
+from bench.tables.table import print_left_out, print_sections
 from bench.timing import threads
 from bench.timing.session import stored
 from bench.training.article_worker import Post
@@ -55,6 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     dataset = data.load(arguments.data)
     if dataset.notice and arguments.data == "auto":
         raise UserError(f"{dataset.name}: expected MNIST, of which the article is; give --data to train on these")
+    if dataset.notice:
+        console.print(dataset.notice)
     if arguments.seeds > MOST_SEEDS:
         raise UserError(f"--seeds {arguments.seeds}: expected at most {MOST_SEEDS}")
     parts = parts_of(arguments)
@@ -76,7 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
                     posts[method_name(part)] = Post(part.method, METHOD_DTYPE, *digits)
                 train_parts(console, number, part, posts, arguments.seeds, n_threads, journal)
         finally:  # an interruption costs only the seed that it hits
-            print_article(console, races_of(journal.records))
-            failures = print_failures(console, journal.records)
+            print_sections(console, sections_of_article(races_of(journal.records)))
+            failures = [f"{one['participant']}: {one['reason']}" for one in journal.records if one["kind"] == "failure"]
+            print_left_out(console, failures)
             console.print(f"Every training: {path}", soft_wrap=True, markup=False)
     return 1 if failures else 0

@@ -16,7 +16,8 @@ from bench import UserError
 from bench.commands import options
 from bench.experiments.accuracy import Step, digits_for, train_steps
 from bench.experiments.tune import choose_all
-from bench.tables.accuracy import print_batches
+from bench.tables.accuracy import batches_sections
+from bench.tables.table import print_sections
 from bench.workloads.batch_sizes import BATCHES, CHOSEN, TARGET, recipe_of
 
 SEEDS = 3
@@ -52,4 +53,6 @@ def run(arguments: argparse.Namespace) -> int:
         )
         for batch in batches
     ]
-    return train_steps(console, arguments, "batches", TARGET, ways, lambda rows: print_batches(console, rows))
+    return train_steps(
+        console, arguments, "batches", TARGET, ways, lambda races: print_sections(console, batches_sections(races))
+    )

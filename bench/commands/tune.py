@@ -16,7 +16,8 @@ import impls
 from bench import UserError
 from bench.commands import options
 from bench.experiments.tune import BACKEND, HELD_OUT, SEEDS, Search, recipe_grid
-from bench.tables.tune import print_tuning
+from bench.tables.table import print_sections
+from bench.tables.tune import tuning_section
 from bench.workloads.plans import Schedule
 from impls.initialisation import INITIALISATIONS
 
@@ -84,5 +85,5 @@ def run(arguments: argparse.Namespace) -> int:
                 status.update(f"{number} of {len(recipes)}: {recipe}")
                 found.attempt(recipe, arguments.seeds, target)
     finally:
-        print_tuning(console, found.trained, recipes, arguments.seeds, target)
+        print_sections(console, [tuning_section(found.trained, recipes, arguments.seeds, target)])
     return 0

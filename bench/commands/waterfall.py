@@ -12,7 +12,8 @@ from rich.console import Console
 from bench.analysis.target import LEAST_SEEDS
 from bench.commands import options
 from bench.experiments.accuracy import SLOW_SEEDS, WATERFALL_TARGET, train_steps, waterfall_steps
-from bench.tables.accuracy import print_waterfall
+from bench.tables.accuracy import waterfall_sections
+from bench.tables.table import print_sections
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,5 +33,5 @@ def run(arguments: argparse.Namespace) -> int:
         "waterfall",
         WATERFALL_TARGET,
         waterfall_steps(arguments.seeds, arguments.slow_seeds),
-        lambda rows: print_waterfall(console, rows),
+        lambda races: print_sections(console, waterfall_sections(races)),
     )

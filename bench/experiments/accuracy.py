@@ -20,11 +20,10 @@ from rich.markup import escape
 import data
 import impls
 from bench import UserError
-from bench.analysis.accuracy import MethodResult, method_results
 from bench.experiments.race import begin_race
 from bench.records import environment, fingerprint
 from bench.records.journal import Journal, Record, race_opening, results_file
-from bench.records.races import races_of
+from bench.records.races import RaceResult, races_of
 from bench.timing import threads
 from bench.timing.process import Child
 from bench.timing.session import Participant, Session, ask, attempt, stored
@@ -145,7 +144,7 @@ def train_steps(
     purpose: str,
     target: float,
     steps: Sequence[Step],
-    show: Callable[[list[MethodResult]], None],
+    show: Callable[[list[RaceResult]], None],
 ) -> int:
     """Train every step with all its seeds, but those that are in the file; 1 if anybody failed, else 0.
 
@@ -179,7 +178,7 @@ def train_steps(
                 job = Job(step.backend, step.recipe, step.dtype, train_folder, test_folder, n_threads, until)
                 train_all(console, number, {step.name: job}, step.seeds, journal)
         finally:  # an interruption costs only the training that it hits; the same command goes on
-            show(method_results(races_of(journal.records)))
+            show(races_of(journal.records))
             failed = [
                 f"{entry['participant']}: {entry['reason']}" for entry in journal.records if entry["kind"] == "failure"
             ]
