@@ -45,7 +45,7 @@ class Benchmark(Protocol):
 def measure(
     benchmark: Benchmark, work: Callable[..., Any], arguments: Callable[[], tuple[Any, ...]], samples: int
 ) -> None:
-    """Time work(*arguments()) `samples` times after once to warm up, the CPU time of each beside it."""
+    """Time work(*arguments()) `samples` times after once to warm up, with the CPU time of each."""
     clock = Clock()
     elapsed = []
 
@@ -115,7 +115,7 @@ def bench_gradient(benchmark: Benchmark, backend: Backend, agreed: float, digits
 @pytest.mark.needs("train", "outputs")
 @pytest.mark.benchmark(group="training: one round")
 def bench_epoch(benchmark: Benchmark, backend: Backend, case: Recipe, agreed: float, digits: Dataset) -> None:
-    """One round of training from the initial parameters; beside it, off its clock, how training goes on."""
+    """One epoch from the initial parameters; for some cases also, off its clock, the curve of a whole training."""
     benchmark.group = f"training: one round, {case.name}"
     of_images = len(digits.train.labels)
     n = sampled(backend.NAME, of_images, case.batch)

@@ -33,7 +33,7 @@ def key(
 ) -> dict[str, Any]:
     """The key of a measurement, for JSON.
 
-    case: `Recipe.described()`; sources: by entrant, see `source_of`; machine: `machine.describe()`.
+    case: `Recipe.described()`; sources: by participant, see `source_of`; machine: `machine.describe()`.
     """
     return {
         "measure": measure,
@@ -60,7 +60,7 @@ def source_of(backend: str) -> str:
         spec = importlib.util.find_spec(module)
     except ModuleNotFoundError:
         spec = None
-    except Exception:  # what is wrong with it is told where it is checked
+    except Exception:  # the agreement check reports what is wrong with it
         return "unknown"
     if spec is None or not spec.origin or not Path(spec.origin).is_file():
         raise impls.UnknownBackend(f"backend {backend!r}: its source, {module}, is not found")

@@ -410,7 +410,7 @@ def test_another_race_never_goes_on_in_a_file(
     assert main(["race", *QUICK, *arguments, "--output", str(path)]) == 2
     error = capsys.readouterr().err
     assert said in error
-    assert "give another file to --results" in error
+    assert "give another file to --output" in error
     assert path.read_text() == before
 
 
