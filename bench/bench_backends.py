@@ -14,10 +14,10 @@ from typing import Any, Protocol, cast
 import pytest
 
 import impls
-from bench.records import fingerprint
 from bench.timing import threads
 from bench.timing.clock import Clock
 from bench.timing.floor import floor_products
+from bench.timing.source import lines_of_code
 from bench.training.loop import evaluate, prepare, train_epochs
 from bench.training.worker import finite
 from bench.workloads.cases import CASES, FULL_BATCH, MINI_BATCHES, SAME_PLAN, home, sampled
@@ -73,7 +73,7 @@ def describe(
         "quantity": quantity,
         "backend": backend.NAME,
         "summary": backend.SUMMARY,
-        "lines_of_code": fingerprint.lines_of_code(cast(ModuleType, backend)),
+        "lines_of_code": lines_of_code(cast(ModuleType, backend)),
         "plan": case.name if quantity == "epoch" else "",
         "default_batch": case.batch == backend.BATCH_SIZE,
         "batch": case.batch,

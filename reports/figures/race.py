@@ -1,6 +1,5 @@
 """Races, sweeps and calibrations; with the looks of a report the same backend is drawn alike in all figures."""
 
-import math
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,11 +8,20 @@ import numpy as np
 
 from bench.analysis import statistics
 from bench.analysis.calibrate import comparison_length, verdicts
-from bench.analysis.race import GROWING, Growth, growths, machine_rate, ratios_of_race, resources, swept, times_of
+from bench.analysis.race import (
+    GROWING,
+    Growth,
+    growths,
+    intensity,
+    machine_rate,
+    ratios_of_race,
+    resources,
+    swept,
+    times_of,
+)
 from bench.records.races import Checked, RaceResult
 from bench.tables.race import backends_of, race_setting, races_setting, work
 from bench.tables.table import capitalised, duration, number, percent, power, printable, with_interval
-from bench.timing.floor import flop_of
 from bench.timing.worker import FLOOR
 from reports.figures.style import (
     DASHES,
@@ -391,17 +399,6 @@ def power_of(grown: Growth) -> str:
     words = power(grown.exponent.estimate)
     interval = grown.exponent.interval
     return f"{words} [{power(interval.low)}, {power(interval.high)}]" if interval else f"power {words}"
-
-
-def intensity(race: RaceResult) -> float:
-    """FLOP per byte of dense arithmetic, if every byte came from memory no more often than it has to."""
-    key = race.key
-    images, (first, second) = key["images"], key["sizes"][:2]
-    size = np.dtype(key["dtype"]).itemsize
-    backward = key["measure"] != "outputs"
-    updates = math.ceil(images / (key["batch"] or images)) if key["measure"] == "epoch" else 1
-    weights = updates * (2 if backward else 1) * first * second
-    return flop_of(key["sizes"], images, backward) / (size * (images * first + weights))
 
 
 def middle(values: Iterable[float | None]) -> float | None:
