@@ -17,13 +17,13 @@ class TimeToAccuracy(NamedTuple):
     trainings: list[Trained]  # by seed
     seconds: float  # of a training, median over seeds
     evaluation: float  # of the test images, median
-    prepare: float | None  # None: not told
+    prepare: float | None  # None: not recorded
     first: float | None  # of the first training in its process
     ratio: statistics.Ratio | None  # to the baseline
 
 
 def times_to_accuracy(race: RaceResult) -> list[TimeToAccuracy]:
-    """All who trained and did not fail, fastest first."""
+    """All backends that trained and did not fail, fastest first."""
     assert race.target is not None
     ratios = {row.backend: row for row in statistics.ratios(seconds_by_seed(race), race.baseline)}
     found = []

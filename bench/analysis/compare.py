@@ -74,8 +74,8 @@ def of_files(
     ]
     missing = set(wanted or ()) - {name for *_, name in found}
     if missing or not found:
-        who = ", ".join(sorted(missing)) or "a backend"
-        raise UserError(f"the files: expected {who} in both, found none; race again")
+        names = ", ".join(sorted(missing)) or "a backend"
+        raise UserError(f"the files: expected {names} in both, found none; race again")
     error = statistics.error_of_each(len(found), statistics.CONFIDENCE, looked=True)
     ratios = [
         (f"{name}, {new.key['plan']}", statistics.change(old.rounds(), new.rounds(), name, FLOOR, error))
@@ -85,7 +85,7 @@ def of_files(
 
 
 def yardstick(race: RaceResult) -> dict[str, object]:
-    """What the floor's time depends on, beside the case: it is the same in both files, or there is no telling."""
+    """What the floor's time depends on, besides the case; it must be the same in both files."""
     known = race.key["machine"]
     return {
         "machine": {part: known.get(part) for part in ONE_MACHINE},
