@@ -24,7 +24,7 @@ class Image(NamedTuple):
 
     title: str
     caption: str
-    source: str  # a data: address, so that the page needs no file beside it; nothing in it needs escaping
+    source: str  # a data: address, so that the page needs no other file; nothing in it needs escaping
     width: int  # CSS pixels
     height: int
 

@@ -25,7 +25,7 @@ class TimeToAccuracy(NamedTuple):
 
 
 def times_to_accuracy(race: RaceResult) -> list[TimeToAccuracy]:
-    """All that trained and did not fail, fastest first."""
+    """All backends that trained and did not fail, fastest first."""
     assert race.target is not None
     ratios = {row.backend: row for row in statistics.ratios(seconds_by_seed(race), race.baseline)}
     found = []

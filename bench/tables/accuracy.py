@@ -98,11 +98,12 @@ def target_table(race: RaceResult) -> Table:
         ]
         for row in results
     ]
-    heads = ("backend", "mean\ncorrect", "99 %\nabove", "seeds\nabove", "time", f"times\n{race.baseline}", INTERVAL)
+    heads = ("backend", "mean\ncorrect", "99 %\nabove", "seeds\nabove", "time", "times the\nbaseline", INTERVAL)
     recipe = RECIPES.get(race.recipe)
     reason = f"; {recipe.reason}" if recipe else ""
     evaluation = ", ".join(f"{row.name} {duration(row.evaluation)}" for row in results)
-    notes = [f"The recipe: {race.key['plan']}{reason}", *(note for row in results for note in target_notes(row))]
+    notes = [f"The recipe: {race.key['plan']}{reason}. The baseline is {race.baseline}"]
+    notes += [note for row in results for note in target_notes(row)]
     if results:
         notes.append(f"Evaluation of the test images, not in these times: {evaluation}")
     title = f"{share(race.target)} of the test images, by recipe {race.recipe}"

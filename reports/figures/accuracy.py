@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
-MOST_TICKS = 8  # of batch sizes beside each other
+MOST_TICKS = 8  # of batch sizes side by side
 BLACK, BLUE, GREEN, RED = (COLOURS[i] for i in (0, 2, 3, 4))
 EMPTY = "No training was finished in these results."
 OF_WATERFALL = (
@@ -170,6 +170,7 @@ def time_to_accuracy(races: Sequence[RaceResult], look: Looks) -> "Drawing":
             axes.plot([row.seconds] * 2, [y - 0.35, y + 0.35], color=colour, linewidth=2)
             write_right(axes, y, time_or_brackets(row.seconds, row.reached.counts))
         axes.set_yticks(range(len(rows)), [wrapped(row.name) if row else "" for _, row in rows])
+        axes.spines.left.set_visible(False)  # which the headings would cut into pieces
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_xlabel("seconds of training, wall")

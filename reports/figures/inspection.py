@@ -127,7 +127,7 @@ def first_layer(results: ResultSet) -> "Drawing":
         for i, unit in enumerate(weights.astype(float)):
             y, x = (side + 2) * (i // columns), (side + 2) * (i % columns)
             mosaic[y : y + side, x : x + side] = unit / max(1.0, np.abs(unit).max())
-        shades = np.round(15 * mosaic) / 15  # more of them nobody tells apart, and the file would be twice as large
+        shades = np.round(15 * mosaic) / 15  # more of them look the same and double the file
         axes.imshow(shades, cmap="PuOr_r", vmin=-1, vmax=1, interpolation="none")
     return figure
 

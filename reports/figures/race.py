@@ -122,7 +122,7 @@ def roofline(races: Sequence[RaceResult], look: Looks) -> "Drawing":
     points = {name: points[name] for name in look if name in points}  # in the order of all figures
     gemm, bandwidth = (middle(machine_rate(race, what) for race in races) for what in ("gemm", "bandwidth"))
     notes = [
-        "Dense arithmetic, over the least that has to come from memory: the images once a pass, the first layer's "
+        "Dense arithmetic, over the least that has to come from memory: the images once an epoch, the first layer's "
         "weights read and written each update.",
     ]
     sizes = {race.key["batch"] for race in races}
@@ -338,7 +338,7 @@ CAPTIONS = {
     "growth": "Both axes are logarithmic: a straight line is a power, the steeper the larger. Where a line bends, "
     "something else begins to limit.",
     "roofline": "The grey line is what this machine reached: on its slope memory limits, on its flat arithmetic. Bytes "
-    "are at least the images in the case's dtype once a pass and the first layer's weights, read and written each "
+    "are at least the images in the case's dtype once an epoch and the first layer's weights, read and written each "
     "update; caches may hold them. A backend that skips zeros does less than dense arithmetic, and may lie above "
     "the line.",
     "calibration": "Low at 0 % is few false alarms, high elsewhere is few slowdowns missed. Left of the dotted line a "

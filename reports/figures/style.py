@@ -104,7 +104,7 @@ class Figure(NamedTuple):
 def side_by_side(
     figure: "Drawing", panels: Mapping[str, Sequence[Shown]], sharex: bool = False
 ) -> list[tuple["Axes", Sequence[Shown]]]:
-    """Axes beside each other with one scale of y: those that have something to show; the others say what they lack."""
+    """Axes side by side with one scale of y: those that have something to show; the others say what they lack."""
     all_axes = figure.subplots(1, len(panels), sharex=sharex, sharey=True, squeeze=False)[0]
     shown: list[tuple[Axes, Sequence[Shown]]] = []
     for axes, (title, panel) in zip(all_axes, panels.items(), strict=True):
