@@ -1,18 +1,17 @@
 """`python -m reports`: the tables in the terminal, and a page with tables and figures, from results on disk."""
 
-import argparse
 import io
-import os
 import shutil
 import sys
 import tempfile
 import webbrowser
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import bench
 from bench import UserError
+from command_line import Parser, exit_code, several
 
 if TYPE_CHECKING:  # what these bring takes a second, which --help need not wait for
     from reports.sections import Report
@@ -21,17 +20,17 @@ OUT = Path(__file__).parent / "out"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; return its exit code. What a user can get wrong ends in one line, not in a traceback."""
-    options = _parser().parse_args(arguments)
-    from bench.tables import benchmarks
-    from bench.tables.table import printable
-    from reports.sections import report_of
-    from reports.selection import choose, with_baseline
-
+    """Draw the report, print its tables and say where the page is; returns the exit code."""
+    options = make_parser().parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that has no dagger still gets the table
-    try:
+
+    def work() -> int:
+        from bench.tables import benchmarks
+        from reports.sections import report_of
+        from reports.selection import choose, with_baseline
+
         chosen = choose(options.results or [bench.RESULTS])
         if options.baseline is not None:
             chosen = with_baseline(chosen, options.baseline)
@@ -44,43 +43,27 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"Page: {page}")
         if options.open and not webbrowser.open(page.as_uri()):
             print("No browser was found to open it with.")
-        sys.stdout.flush()
-    except UserError as error:
-        print(f"error: {printable(str(error))}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader, such as `head`, had enough; leave nothing to flush at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    return 0
+        return 0
+
+    return exit_code(work, UserError)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:  # one line, without the usage
-        self.exit(2, f"error: {message}; see `{self.prog} --help`\n")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m reports", description="Results -> tables, figures, a page.")
-    parser.add_argument(
+def make_parser() -> Parser:
+    """The command line."""
+    parser = Parser(prog="python -m reports", description="Results -> tables, figures, a page.")
+    add = parser.add_argument
+    add(
         "--results",
-        type=Path,
-        action="append",
-        metavar="FILE_OR_FOLDER",
-        help="results file, or folder of which the newest of each kind are shown; repeat for several "
-        "(default: bench/results)",
+        type=several(Path),
+        action="extend",
+        metavar="A,B",
+        help="Read these results files, and the newest of each kind in these folders (default: bench/results)",
     )
-    parser.add_argument(
-        "--baseline",
-        metavar="NAME",
-        help="backend that ratios are relative to (default: that of the measurement)",
+    add("--baseline", metavar="NAME", help="Give ratios relative to this backend (default: that of the measurement)")
+    add(
+        "--out", type=Path, default=OUT, metavar="FOLDER", help="Write the report to this folder (default: reports/out)"
     )
-    parser.add_argument(
-        "--out", type=Path, default=OUT, metavar="FOLDER", help="write the report there (default: reports/out)"
-    )
-    parser.add_argument("--open", action="store_true", help="open the page in a browser")
+    add("--open", action="store_true", help="Open the page in a browser (default: print where it is)")
     return parser
 
 

@@ -12,9 +12,10 @@ import bench
 from bench.commands.parser import make_parser
 from command_line import Parser, several, whole_number
 from data.__main__ import make_parser as make_data_parser
+from reports.__main__ import make_parser as make_reports_parser
 
 ROOT = bench.ROOT
-ROOMS = {"bench": make_parser, "data": make_data_parser}
+ROOMS = {"bench": make_parser, "data": make_data_parser, "reports": make_reports_parser}
 
 
 def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:

@@ -183,7 +183,7 @@ def admit(
     if verdicts[arguments.baseline] != "agrees":
         raise UserError(f"{arguments.baseline}, with whom to compare, is left out; give another --baseline")
     digits = stored(
-        setting.digits, folder / f"{len(setting.digits.labels)} images{', no zeros' * arguments.nonzero_pixels}"
+        setting.digits, folder / f"{len(setting.digits.labels)} images, non-zero {arguments.nonzero_pixels}"
     )
     agreeing = [name for name in names if verdicts[name] == "agrees"]
     race.tasks |= {name: setting.task(name, digits) for name in (*agreeing, FLOOR)}

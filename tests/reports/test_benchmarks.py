@@ -668,7 +668,7 @@ def test_newest_of_a_folder_by_its_time(tmp_path: Path, capsys: pytest.CaptureFi
 @pytest.mark.parametrize("make", [Path.mkdir, lambda folder: None], ids=["empty", "absent"])
 def test_no_results_yet(make: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make(tmp_path / "in")
-    assert main(["--results", str(tmp_path / "in"), "--out", str(tmp_path / "out")]) == 1
+    assert main(["--results", str(tmp_path / "in"), "--out", str(tmp_path / "out")]) == 2
     assert "`make bench` or `python -m bench` makes results" in error_line(capsys)
     assert not (tmp_path / "out").exists()
 
@@ -685,33 +685,33 @@ def test_no_results_yet(make: Callable[[Path], None], tmp_path: Path, capsys: py
 def test_bad_files(content: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "r.json"
     path.write_text(content)
-    assert main(["--results", str(path), "--out", str(tmp_path / "out")]) == 1
+    assert main(["--results", str(path), "--out", str(tmp_path / "out")]) == 2
     assert complaint in error_line(capsys)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_with_nothing_but_bad_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "r.json").write_text("[]")
-    assert main(["--results", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    assert main(["--results", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     assert "expected results (*.json, *.jsonl), found none" in capsys.readouterr().err
 
 
 def test_a_time_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     written(tmp_path, "r.json", replace(SMALL, when="yesterday"))
-    assert main(["--results", str(tmp_path)]) == 1
+    assert main(["--results", str(tmp_path)]) == 2
     assert "expected a time in ISO 8601, found 'yesterday'" in capsys.readouterr().err
 
 
 def test_two_cases_in_one_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = written(tmp_path, "r.json", result_set(SWIFT[0], replace(SWIFT[2], network="784-10")))
-    assert main(["--results", str(path), "--out", str(tmp_path / "out")]) == 1
+    assert main(["--results", str(path), "--out", str(tmp_path / "out")]) == 2
     assert "expected one network and dtype, found 2" in error_line(capsys)
 
 
 @pytest.mark.usefixtures("instant")
 def test_out_that_is_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = written(tmp_path, "r.json", SMALL)
-    assert main(["--results", str(path), "--out", str(path)]) == 1
+    assert main(["--results", str(path), "--out", str(path)]) == 2
     assert "choose another folder with --out" in error_line(capsys)
     assert read(path).when == SMALL.when
 
@@ -784,7 +784,7 @@ def test_a_reader_that_stops_early(tmp_path: Path) -> None:
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == b""
-    assert process.returncode == 1
+    assert process.returncode == 141
     assert (tmp_path / "out" / "index.html").exists()
 
 

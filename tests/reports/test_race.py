@@ -636,7 +636,7 @@ def test_another_baseline_of_races_side_by_side_shows_each_once(tmp_path: Path) 
 
 def test_a_baseline_that_did_not_run_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     race = written(tmp_path, "r.jsonl", race_records())
-    assert main(["--results", str(race), "--out", str(tmp_path / "out"), "--baseline", "nobody"]) == 1
+    assert main(["--results", str(race), "--out", str(tmp_path / "out"), "--baseline", "nobody"]) == 2
     said = "error: --baseline nobody: expected a participant of a race among these results, found"
     assert capsys.readouterr().err == f"{said} slow, swift, twin, floor\n"
     assert not (tmp_path / "out").exists()
