@@ -280,7 +280,7 @@ BUGS = (
     Bug(
         "several backends compared do not share the error",
         COMPARE,
-        "error_of_each(len(results.races), statistics.CONFIDENCE, looked=False)",
+        "error_of_each(len(races), statistics.CONFIDENCE, looked=False)",
         "error_of_each(1, statistics.CONFIDENCE, looked=False)",
         (OF_COMPARE + "test_a_change_is_after_over_before_and_all_of_them_share_the_error",),
     ),
@@ -741,22 +741,22 @@ BUGS = (
     Bug(
         "a disagreement leaves exit code 0",
         COMMANDS + "agree.py",
-        "return 1 if any(result.failure for result in results) else 0",
+        "return 1 if any(one.failures for one in checked) else 0",
         "return 0",
         (OF_COMMANDS + "test_agree.py::test_a_disagreement_is_named_and_the_others_go_on",),
     ),
     Bug(
         "a backend that was left out of a race leaves exit code 0",
         COMMANDS + "race.py",
-        "return 1 if any(race.left_out for race in races_of(journal.records)) else 0",
+        "return 1 if any(race.left_out for race in raced) else 0",
         "return 0",
         (OF_COMMANDS + "test_race.py::test_who_disagrees_is_not_timed_and_the_exit_code_says_so",),
     ),
     Bug(
         "a slowdown leaves exit code 0",
         COMMANDS + "compare.py",
-        "return int(print_comparison(console, of_files(",
-        "return 0 * int(print_comparison(console, of_files(",
+        "        return int(slower)\n    before",
+        "        return 0\n    before",
         (OF_COMMANDS + "test_compare.py::test_two_files_are_compared_in_units_of_the_floor[1.1-1-slower]",),
     ),
     Bug(
