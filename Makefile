@@ -11,7 +11,7 @@ help:
 	@echo 'make bench        data, agreement, benchmarks, report: the whole suite on this machine (some minutes)'
 	@echo 'make bench-peers  the same, including PyTorch, JAX and scikit-learn (installs them, half a GB or more)'
 	@echo 'make test         lint, types and tests'
-	@echo 'make mutation     change backends in one place at a time and check that tests fail (minutes)'
+	@echo 'make mutation     change backends, then the harness, in one place at a time and check that tests fail (minutes)'
 	@echo 'make data         download MNIST (otherwise DIGITBENCH_DATA or the built-in digits are used)'
 	@echo 'make report       draw the report from the newest results'
 	@echo 'make clean        remove the environment and all generated files except results'
@@ -30,6 +30,7 @@ test: $(VENV)/ready
 
 mutation: $(VENV)/mutation
 	$(PY) -m tests.mutation
+	$(PY) -m tests.mutation.harness
 
 data: $(VENV)/ready
 	$(PY) -m data fetch

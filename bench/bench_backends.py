@@ -14,10 +14,10 @@ from typing import Any, Protocol, cast
 import pytest
 
 import impls
-from bench.records import fingerprint
 from bench.timing import threads
 from bench.timing.clock import Clock
 from bench.timing.floor import floor_products
+from bench.timing.source import lines_of_code
 from bench.training.loop import evaluate, prepare, train_epochs
 from bench.training.worker import finite
 from bench.workloads.cases import CASES, FULL_BATCH, MINI_BATCHES, SAME_PLAN, home, sampled
@@ -45,7 +45,7 @@ class Benchmark(Protocol):
 def measure(
     benchmark: Benchmark, work: Callable[..., Any], arguments: Callable[[], tuple[Any, ...]], samples: int
 ) -> None:
-    """Time work(*arguments()) `samples` times after once to warm up, the CPU time of each beside it."""
+    """Time work(*arguments()) `samples` times after once to warm up, with the CPU time of each."""
     clock = Clock()
     elapsed = []
 
@@ -73,7 +73,7 @@ def describe(
         "quantity": quantity,
         "backend": backend.NAME,
         "summary": backend.SUMMARY,
-        "lines_of_code": fingerprint.lines_of_code(cast(ModuleType, backend)),
+        "lines_of_code": lines_of_code(cast(ModuleType, backend)),
         "plan": case.name if quantity == "epoch" else "",
         "default_batch": case.batch == backend.BATCH_SIZE,
         "batch": case.batch,
@@ -115,7 +115,7 @@ def bench_gradient(benchmark: Benchmark, backend: Backend, agreed: float, digits
 @pytest.mark.needs("train", "outputs")
 @pytest.mark.benchmark(group="training: one round")
 def bench_epoch(benchmark: Benchmark, backend: Backend, case: Recipe, agreed: float, digits: Dataset) -> None:
-    """One round of training from the initial parameters; beside it, off its clock, how training goes on."""
+    """One epoch from the initial parameters; for some cases also, off its clock, the curve of a whole training."""
     benchmark.group = f"training: one round, {case.name}"
     of_images = len(digits.train.labels)
     n = sampled(backend.NAME, of_images, case.batch)

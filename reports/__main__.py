@@ -7,10 +7,7 @@ import shutil
 import sys
 import tempfile
 import webbrowser
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from itertools import chain, islice
-from multiprocessing import get_context
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -18,11 +15,9 @@ import bench
 from bench import UserError
 
 if TYPE_CHECKING:  # what these bring takes a second, which --help need not wait for
-    from reports.figures.style import Drawn, Picture
-    from reports.selection import Chosen
+    from reports.sections import Report
 
 OUT = Path(__file__).parent / "out"
-MANY = 8  # figures for which it pays to start a process
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,7 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     from bench.tables import benchmarks
     from bench.tables.table import printable
-    from reports.selection import against, choose
+    from reports.sections import report_of
+    from reports.selection import choose, with_baseline
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -38,12 +34,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         chosen = choose(options.results or [bench.RESULTS])
         if options.baseline is not None:
-            chosen = against(chosen, options.baseline)
-        if chosen.benchmarks:
-            benchmarks.check_benchmarks(chosen.benchmarks)
-        files = render(chosen)
-        write(files, options.out)
-        show(chosen)
+            chosen = with_baseline(chosen, options.baseline)
+        if results := chosen.newest("benchmarks"):
+            benchmarks.check_benchmarks(results)
+        report = report_of(chosen)
+        write(render(report), options.out)
+        show(report)
         page = (options.out / "index.html").resolve()
         print(f"Page: {page}")
         if options.open and not webbrowser.open(page.as_uri()):
@@ -73,15 +69,17 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         action="append",
         metavar="FILE_OR_FOLDER",
-        help="a results file, or a folder of which the newest of each kind are taken; may be given several times "
+        help="results file, or folder of which the newest of each kind are shown; repeat for several "
         "(default: bench/results)",
     )
     parser.add_argument(
         "--baseline",
         metavar="NAME",
-        help="whom ratios in races, and of times to an accuracy, are to (default: whom they were measured against)",
+        help="backend that ratios are relative to (default: that of the measurement)",
     )
-    parser.add_argument("--out", type=Path, default=OUT, metavar="FOLDER", help="default: reports/out")
+    parser.add_argument(
+        "--out", type=Path, default=OUT, metavar="FOLDER", help="write the report there (default: reports/out)"
+    )
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
     return parser
 
@@ -89,56 +87,20 @@ def _parser() -> argparse.ArgumentParser:
 # --- what is made of them --------------------------------------------------------------------------------
 
 
-def render(chosen: "Chosen") -> dict[str, bytes]:
+def render(report: "Report") -> dict[str, bytes]:
     """Every file of the report, by name; nothing is written."""
-    from reports import export
+    from reports import export, sections
     from reports.page import page
 
-    pictures = pictures_of(drawn(chosen))
+    figures = sections.figures_of(report.chosen)
+    files = {name: content for figure in figures for name, content in figure.files().items()}
     return {
-        **{f"{one.name}.svg": one.svg.encode() for one in pictures},
-        **{f"{one.name}.png": one.png for one in pictures},
-        **{name: text.encode() for name, text in export.csv_files(chosen).items()},
-        "summary.md": export.markdown_summary(chosen).encode(),
-        "ANSWERS.md": export.answers_as_markdown(chosen).encode(),
-        "index.html": page(chosen, pictures).encode(),
+        **files,
+        **{name: text.encode() for name, text in export.csv_files(report).items()},
+        "summary.md": export.markdown_summary(report).encode(),
+        "ANSWERS.md": export.answers_as_markdown(report).encode(),
+        "index.html": page(report, figures, files).encode(),
     }
-
-
-def drawn(chosen: "Chosen") -> "Iterator[Drawn]":
-    """All figures, one kind of results after the other."""
-    from bench.timing.worker import FLOOR
-    from reports.figures import accuracy, article, benchmarks, compare, inspection, peers, race, style
-
-    look = style.looks_of([name for name in chosen.names if name != FLOOR])
-    if chosen.accuracy:
-        yield from accuracy.accuracy_figures(chosen.accuracy, look)
-    yield from accuracy.step_figures(chosen.waterfall, chosen.batches)
-    if chosen.benchmarks:
-        yield from benchmarks.benchmark_figures(chosen.benchmarks)
-    yield from race.race_figures(chosen.race, chosen.sweeps, chosen.calibrations, chosen.names)
-    if chosen.peers:
-        yield from peers.peers_figures(chosen.peers)
-    if chosen.comparison:
-        yield from compare.compare_figures(chosen.comparison, look)
-    yield from article.article_figures(chosen.relu)
-    if chosen.network:
-        yield from inspection.inspection_figures(chosen.network)
-
-
-def pictures_of(drawn: "Iterable[Drawn]") -> "list[Picture]":
-    """The figures as files. Where they are many, another process makes some, while this one draws the next."""
-    from reports.figures.style import picture_of
-
-    rest = iter(drawn)
-    first = list(islice(rest, MANY))
-    if len(first) < MANY:
-        return [picture_of(one) for one in first]
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other:
-        tasks = [(one, other.submit(picture_of, one)) for one in chain(first, rest)]
-        # All are drawn: from the last on, what the other has not begun is done here.
-        here = {one.name: picture_of(one) for one, task in reversed(tasks) if task.cancel()}
-        return [here[one.name] if task.cancelled() else task.result() for one, task in tasks]
 
 
 def write(files: Mapping[str, bytes], folder: Path) -> None:
@@ -159,42 +121,23 @@ def write(files: Mapping[str, bytes], folder: Path) -> None:
         ) from None
 
 
-def show(chosen: "Chosen") -> None:
+def show(report: "Report") -> None:
     """Print the tables and what belongs to them."""
     from rich.console import Console
-    from rich.text import Text
 
-    from bench.tables.table import COMFORTABLE, NARROWEST, for_terminal, printable
-    from reports import sections
+    from bench.tables.table import COMFORTABLE, NARROWEST, print_left_out, print_line, print_sections, printable
 
     columns = shutil.get_terminal_size((COMFORTABLE, 24)).columns
     console = Console(width=max(columns, NARROWEST), highlight=False)
-
-    def say(words: str, style: str = "") -> None:
-        console.print(Text(printable(words), style))
-
-    for results in chosen.files:
+    for results in report.chosen.files:
         print(printable(f"Results: {results.path}, measured {results.when}"))  # a path is not broken
-    for notice in chosen.notices:
-        say(notice, "yellow")
-    for section in sections.sections(chosen):
-        console.print()
-        say(section.title, "bold")
-        for line in section.lines:
-            say(line)
-        for sheet in section.sheets:
-            console.print()
-            if sheet.rows:
-                console.print(for_terminal(sheet, columns))
-            else:
-                say(f"{sheet.title}: nothing of this was measured.")
-            for note in sheet.notes:
-                say(note)
+    for notice in report.chosen.notices:
+        print_line(console, notice, "yellow")
+    print_sections(console, report.sections)
     console.print()
-    for line in sections.left_out(chosen):
-        say(f"Left out: {line}", "red")
-    for line in (*sections.remarks(chosen), *sections.headlines(chosen)):
-        say(line)
+    print_left_out(console, report.left_out)
+    for line in (*report.remarks, *report.headlines):
+        print_line(console, line)
 
 
 if __name__ == "__main__":

@@ -9,17 +9,16 @@ from statistics import median
 from typing import NamedTuple
 
 from bench.analysis import statistics
-from bench.analysis.accuracy import factor, paired
-from bench.analysis.accuracy import method_results as step_rows
+from bench.analysis.accuracy import factor, method_results, paired
 from bench.analysis.article import Effect, effects, experiment_results
-from bench.analysis.peers import ordered_rows
+from bench.analysis.peers import AS_IT_IS, peer_ratios_of
 from bench.analysis.race import fastest_first, times_of
-from bench.records.files import Measurement
+from bench.records.files import Measurement, ResultSet
 from bench.records.races import RaceResult
 from bench.tables import benchmarks
 from bench.tables.article import effect_in_words, effect_name
 from bench.tables.race import work
-from bench.tables.table import faster, in_short, number, share, times, with_interval
+from bench.tables.table import duration, faster, in_short, plural, share, times, with_interval
 from bench.timing.worker import FLOOR
 from reports.selection import Chosen
 
@@ -49,7 +48,7 @@ def looping(chosen: Chosen) -> str | None:
     """What does the loop over images cost?"""
     race = race_with(chosen, LOOP, VECTORIZED)
     if race is None:
-        return looping_of_benchmarks(chosen)
+        return looping_of_benchmarks(chosen.newest("benchmarks"))
     compiled = [name for name in race.participants if name != FLOOR and name not in (LOOP, VECTORIZED)]
     found = {name: faster_than(race, name, LOOP) for name in (VECTORIZED, *compiled)}
     known = {name: words for name, words in found.items() if words}
@@ -67,16 +66,16 @@ def looping(chosen: Chosen) -> str | None:
     return answer
 
 
-def looping_of_benchmarks(chosen: Chosen) -> str | None:
+def looping_of_benchmarks(results: ResultSet | None) -> str | None:
     """The same from the benchmarks, whose ranges are no intervals."""
-    if chosen.benchmarks is None:
+    if results is None:
         return None
-    rows = {row.backend: row for row in benchmarks.on_same_plan(chosen.benchmarks).rows}
+    rows = {row.backend: row for row in benchmarks.same_plan_rows(results)}
     ratio = rows[VECTORIZED].ratio if VECTORIZED in rows else None
     if ratio is None or LOOP not in rows:
         return None
     return (
-        f"On {benchmarks.same_plan_name(chosen.benchmarks)}, vectorised NumPy is {times(ratio.value)} times as fast "
+        f"On {benchmarks.same_plan_name(results)}, vectorised NumPy is {times(ratio.value)} times as fast "
         f"as the loop over images; over samples the ratio was {times(ratio.low)} to {times(ratio.high)}, "
         "which is no confidence interval: python -m bench race --backend naive --backend vectorized gives one."
     )
@@ -84,12 +83,12 @@ def looping_of_benchmarks(chosen: Chosen) -> str | None:
 
 def mini_batches(chosen: Chosen) -> str | None:
     """Does mini-batch SGD pay, by the round and by what it reaches?"""
-    return mini_batches_of_sizes(chosen) or mini_batches_of_benchmarks(chosen)
+    return mini_batches_of_sizes(chosen.races("batches")) or mini_batches_of_benchmarks(chosen.newest("benchmarks"))
 
 
-def mini_batches_of_sizes(chosen: Chosen) -> str | None:
+def mini_batches_of_sizes(races: Sequence[RaceResult]) -> str | None:
     """From trainings in batches of several sizes to one accuracy."""
-    found = sorted(step_rows(chosen.batches.races), key=lambda row: int(row.case["batch"])) if chosen.batches else []
+    found = sorted(method_results(races), key=lambda row: int(row.case["batch"]))
     there = [row for row in found if row.counts]
     if len(found) < 2 or not there:
         return None
@@ -105,63 +104,59 @@ def mini_batches_of_sizes(chosen: Chosen) -> str | None:
     answer = (
         f"{begun}: an epoch in batches of {best.case['batch']:,} takes {in_short(best.an_epoch / largest.an_epoch)} "
         f"times as long as in batches of {largest.case['batch']:,}, the largest; but they reach {target} first, in "
-        f"{number(best.seconds)} s, {sooner}."
+        f"{duration(best.seconds)}, {sooner}."
     )
     smallest = found[0]
     if smallest is best:
         return answer
-    took = f"take {number(smallest.seconds)} s" if smallest.counts else "do not reach it"
-    return f"{answer} Smaller ones pay less again: batches of {smallest.case['batch']:,} {took}."
+    took = f"take {duration(smallest.seconds)}" if smallest.counts else "do not reach it"
+    return f"{answer} Smaller batches are slower again: those of {smallest.case['batch']:,} {took}."
 
 
-def mini_batches_of_benchmarks(chosen: Chosen) -> str | None:
-    """From the benchmarks, with one update a round and with many, each at its own rate."""
-    if chosen.benchmarks is None:
-        return None
-    mine = [one for one in chosen.benchmarks.measurements if one.quantity == "epoch" and one.backend == VECTORIZED]
-    full = next((one for one in mine if one.batch is None and one.curve), None)
-    small = next((one for one in mine if one.batch is not None and one.curve), None)
+def mini_batches_of_benchmarks(results: ResultSet | None) -> str | None:
+    """From the benchmarks, with one update an epoch and with many, each at its own rate."""
+    epochs = [one for one in benchmarks.epochs_of(results) if one.backend == VECTORIZED] if results else []
+    full = next((one for one in epochs if one.batch is None and one.curve), None)
+    small = next((one for one in epochs if one.batch is not None and one.curve), None)
     if full is None or small is None:
         return None
     times = median(small.seconds) / median(full.seconds)
-    ends = f"{ended(full)} with one update a round, {ended(small)} with batches of {small.batch}"
+    ends = f"{ended(full)} with one update an epoch, {ended(small)} with batches of {small.batch}"
     return (
-        f"With {VECTORIZED}, a round in batches of {small.batch} takes {in_short(times)} times as long as one update "
+        f"With {VECTORIZED}, an epoch in batches of {small.batch} takes {in_short(times)} times as long as one update "
         f"of all images. By what is reached: {ends}. {sooner(full, small)} Each is one training at its own rate, "
         "without an interval."
     )
 
 
 def ended(measured: Measurement) -> str:
-    """Where a training came, and when."""
+    """The accuracy at the end of a training, and when that was."""
     curve = measured.curve
     assert curve is not None
-    rounds = len(curve.seconds) - 1
-    return (
-        f"{share(curve.accuracy[-1])} of the test images after {rounds} round{'s' * (rounds != 1)} and "
-        f"{number(curve.seconds[-1])} s"
-    )
+    epochs = plural(len(curve.seconds) - 1, "epoch")
+    return f"{share(curve.accuracy[-1])} of the test images after {epochs} and {duration(curve.seconds[-1])}"
 
 
 def sooner(full: Measurement, small: Measurement) -> str:
-    """When mini-batches were where the full batch came at last."""
+    """When mini-batches reached the accuracy of the full batch."""
     assert full.curve is not None
     assert small.curve is not None
     goal = full.curve.accuracy[-1]
     there = [s for s, a in zip(small.curve.seconds, small.curve.accuracy, strict=True) if a >= goal]
     if not there:
-        return "Where the full batch came, mini-batches did not."
-    return f"Where the full batch came at last, mini-batches were after {number(there[0])} s at the latest."
+        return "Mini-batches did not reach the final accuracy of the full batch."
+    return f"Mini-batches reached the final accuracy of the full batch after {duration(there[0])} at the latest."
 
 
 def relu(chosen: Chosen) -> str | None:
     """Is ReLU better than sigmoid: in the article's networks, and where nothing else differs?"""
-    return " ".join(filter(None, (relu_alone(chosen), relu_of_article(chosen)))) or None
+    answers = relu_alone(chosen.races("article-relu")), relu_of_article(chosen.races("article"))
+    return " ".join(filter(None, answers)) or None
 
 
-def relu_of_article(chosen: Chosen) -> str | None:
+def relu_of_article(races: Sequence[RaceResult]) -> str | None:
     """The article's two networks, which differ in more than that."""
-    found = {row.name: row.figures for row in experiment_results(chosen.article.races)} if chosen.article else {}
+    found = {row.name: row.figures for row in experiment_results(races)}
     values = [
         [value for figure in found.get(name, ()) if figure.what == "accuracy" for value in figure.values]
         for name in SIGMOID_AND_RELU
@@ -175,30 +170,30 @@ def relu_of_article(chosen: Chosen) -> str | None:
     )
 
 
-def relu_alone(chosen: Chosen) -> str | None:
-    """With all else as it is in the article's ReLU network, and what other changes do there, one at a time."""
-    if chosen.relu is None:
+def relu_alone(races: Sequence[RaceResult]) -> str | None:
+    """In the article's ReLU network with everything else as it is; and what other changes do there, one at a time."""
+    if not races:
         return None
-    (race,) = chosen.relu.races
+    (race,) = races
     found = effects(race)
     base, changes = next(iter(found), None), found[1:]
     sigmoid = next((row for row in changes if (row.factor, row.to) == ("hidden", "sigmoid")), None)
     if base is None or sigmoid is None or sigmoid.difference is None:
         return None
     low, high = sigmoid.interval or (-math.inf, math.inf)
-    verdict = "ReLU is better" if high < 0 else "sigmoid is better" if low > 0 else "they are not told apart"
+    verdict = "ReLU is better" if high < 0 else "sigmoid is better" if low > 0 else "there is no significant difference"
     answer = (
-        f"In the article's ReLU network ({race.about['setting']}; {race.about['epochs']} rounds, {race.data_name}) "
+        f"In the article's ReLU network ({race.about['setting']}; {race.about['epochs']} epochs, {race.data_name}) "
         f"{verdict}: it gets {share(min(base.accuracies))} to {share(max(base.accuracies))} of the "
-        f"test images right over {len(base.accuracies)} seeds, and sigmoid in the hidden layer, all else as it is, "
-        f"changes that by {effect_in_words(sigmoid)} points."
+        f"test images right over {len(base.accuracies)} seeds, and sigmoid in the hidden layer, with everything else "
+        f"as it is, changes that by {effect_in_words(sigmoid)} points."
     )
     others = [row for row in changes if row is not sigmoid and row.interval]
-    verdicts: dict[str, list[Effect]] = {"that help": [], "that harm": [], "not told from nothing": []}
+    verdicts: dict[str, list[Effect]] = {"that help": [], "that harm": [], "with no significant effect": []}
     for row in others:
         low, high = row.interval or (-math.inf, math.inf)
         if row.factor != "several":
-            verdicts["that help" if low > 0 else "that harm" if high < 0 else "not told from nothing"].append(row)
+            verdicts["that help" if low > 0 else "that harm" if high < 0 else "with no significant effect"].append(row)
     parts = [f"those {verdict}: {listed(rows)}" for verdict, rows in verdicts.items() if rows]
     answer += f" Of other single changes, {'; '.join(parts)}." if parts else ""
     together = [row for row in others if row.factor == "several"]
@@ -213,8 +208,9 @@ def listed(rows: Sequence[Effect]) -> str:
 
 def libraries(chosen: Chosen) -> str | None:
     """What do numba, PyTorch, JAX and others buy, by the round and by the time to an accuracy?"""
-    said = list(filter(None, (libraries_of_a_race(chosen), libraries_of_peers(chosen), libraries_of_steps(chosen))))
-    return " ".join([*said, "No backend here computes on a GPU."]) if said else None
+    waterfall, peers = chosen.races("waterfall"), chosen.races("peers")
+    answers = libraries_of_a_race(chosen), libraries_of_peers(peers), libraries_of_steps(waterfall)
+    return " ".join(filter(None, answers)) or None
 
 
 def libraries_of_a_race(chosen: Chosen) -> str | None:
@@ -239,31 +235,31 @@ def libraries_of_a_race(chosen: Chosen) -> str | None:
     return answer + (f" Not in this race: {', '.join(missing)}." if missing else "")
 
 
-def libraries_of_peers(chosen: Chosen) -> str | None:
+def libraries_of_peers(races: Sequence[RaceResult]) -> str | None:
     """Other libraries against one of ours, also where nothing can be skipped; at the middle batch size."""
-    rows = [row for row in ordered_rows(chosen.peers) if row.backend != FLOOR] if chosen.peers else []
-    if chosen.peers is None or not rows:
+    rows = [row for row in peer_ratios_of(races) if row.backend != FLOOR]
+    if not rows:
         return None
     batches = sorted({row.batch for row in rows})
     middle = batches[len(batches) // 2]
     said = []
     for row in rows:
-        if row.batch == middle and "as is" in row.ways:
-            words = f"{row.backend} takes {with_interval(row.ways['as is'])} times as long"
-            dense = row.ways.get("no zeros")
+        if row.batch == middle and AS_IT_IS in row.ways:
+            words = f"{row.backend} takes {with_interval(row.ways[AS_IT_IS])} times as long"
+            dense = row.ways.get("all pixels non-zero")
             said.append(words + (f" ({with_interval(dense)} where no pixel is zero)" if dense else ""))
-    return f"Against {chosen.peers.races[0].baseline}, in batches of {middle:,}: {'; '.join(said)}." if said else None
+    return f"Against {races[0].baseline}, in batches of {middle:,}: {'; '.join(said)}." if said else None
 
 
-def libraries_of_steps(chosen: Chosen) -> str | None:
+def libraries_of_steps(races: Sequence[RaceResult]) -> str | None:
     """The time to one accuracy, by the same recipe with NumPy and with the last of the steps; and all the way."""
-    found = step_rows(chosen.waterfall.races) if chosen.waterfall else []
+    found = method_results(races)
     if len(found) < 2 or not found[-1].counts:
         return None
     last = found[-1]
     first = next(row for row in found if row.case["plan"] == last.case["plan"])
     ratio = paired(last, first) if first is not last and first.counts else None
-    said = f"{last.backend} trains to {share(last.target)} of the test images in {number(last.seconds)} s"
+    said = f"{last.backend} trains to {share(last.target)} of the test images in {duration(last.seconds)}"
     if ratio:
         said += f", {faster(ratio)} as {first.backend} by the same recipe"
     times = factor(found[0], last)
@@ -284,7 +280,7 @@ QUESTIONS: Sequence[tuple[str, Callable[[Chosen], str | None], str]] = (
 
 def race_with(chosen: Chosen, *names: str) -> RaceResult | None:
     """The race, if all of these have times in it."""
-    race = chosen.race.races[0] if chosen.race else None
+    race = next(iter(chosen.races("race")), None)
     return race if race and set(names) <= set(times_of(race)) else None
 
 

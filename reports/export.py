@@ -1,27 +1,21 @@
-"""Tables as Markdown and CSV, and every raw sample."""
+"""A report as Markdown and CSV, and every raw sample."""
 
 import csv
 import html
 import io
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from bench.records.files import ResultSet
-from bench.tables.table import Sheet, printable
-from reports.answers import answers
-from reports.sections import headlines, left_out, origins, remarks, sections
-from reports.selection import Chosen
-
-if TYPE_CHECKING:
-    pass
+from bench.tables.table import Table, printable
+from reports.sections import Report
 
 
-def for_markdown(sheet: Sheet) -> str:
+def for_markdown(table: Table) -> str:
     """The table in GitHub's form."""
-    rule = ["---" if i < sheet.columns_of_text else "---:" for i in range(len(sheet.heads))]
-    texts = [[markdown_text(cell) for cell in row] for row in sheet.rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [map(markdown_text, sheet.heads), rule, *texts])
+    rule = ["---" if i < table.columns_of_text else "---:" for i in range(len(table.heads))]
+    texts = [[markdown_text(cell) for cell in row] for row in table.rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [map(markdown_text, table.heads), rule, *texts])
 
 
 def markdown_text(text: str) -> str:
@@ -50,36 +44,46 @@ def file_name(title: str) -> str:
     return "-".join(re.findall(r"[a-z0-9]+", title.lower()))[:60] or "table"
 
 
-def markdown_summary(chosen: Chosen) -> str:
-    """All sections as Markdown."""
-    parts = ["# digitbench", *map(markdown_text, headlines(chosen))]
-    parts += [f"**{markdown_text(notice)}**" for notice in chosen.notices]
-    parts.append("## Four questions")
-    parts += [f"*{one.question}* {markdown_text(one.answer)}" for one in answers(chosen)]
-    for section in sections(chosen):
+def markdown_summary(report: Report) -> str:
+    """All of a report but its figures and limits."""
+    parts = ["# digitbench", *map(markdown_text, report.headlines), *notices_as_markdown(report), "## Four questions"]
+    parts += [f"*{one.question}* {markdown_text(one.answer)}" for one in report.answers]
+    for section in report.sections:
         parts.append(f"## {markdown_text(section.title)}")
         parts += map(markdown_text, section.lines)
-        for sheet in section.sheets:
-            parts.append(f"### {markdown_text(sheet.title)}")
-            parts.append(for_markdown(sheet) if sheet.rows else "Nothing was measured.")
-            parts += [markdown_text(note) for note in sheet.notes]
+        for table in section.tables:
+            parts.append(f"### {markdown_text(table.title)}")
+            parts.append(for_markdown(table) if table.rows else "Nothing was measured.")
+            parts += map(markdown_text, table.notes)
         parts.append(section.explanation)
-    if lines := left_out(chosen):
-        parts += ["## Left out", "\n".join(f"- {markdown_text(line)}" for line in lines)]
-    parts += map(markdown_text, remarks(chosen))
-    parts.append("\n".join(f"- {markdown_text(f'{name}: {said}')}" for name, said in origins(chosen)))
+    if report.left_out:
+        parts += ["## Left out", "\n".join(f"- {markdown_text(line)}" for line in report.left_out)]
+    parts += map(markdown_text, report.remarks)
+    parts.append("\n".join(f"- {markdown_text(f'{name}: {origin}')}" for name, origin in report.origins))
     return "\n\n".join(parts) + "\n"
 
 
-def csv_files(chosen: Chosen) -> dict[str, str]:
+def notices_as_markdown(report: Report) -> list[str]:
+    """What is to be shown with everything."""
+    return [f"**{markdown_text(notice)}**" for notice in report.chosen.notices]
+
+
+def answers_as_markdown(report: Report) -> str:
+    """The four answers as a file of their own."""
+    parts = ["# Four questions"]
+    for i, one in enumerate(report.answers, start=1):
+        parts.append(f"**{i}. {one.question}**\n\n{markdown_text(one.answer)}")
+    return "\n\n".join([*parts, *notices_as_markdown(report)]) + "\n"
+
+
+def csv_files(report: Report) -> dict[str, str]:
     """Every table as CSV, by the name of its file, and every raw sample."""
-    files = {"samples.csv": for_csv(samples(chosen.files))}
-    for section in sections(chosen):
-        for sheet in section.sheets:
-            name, number = f"{file_name(sheet.title)}.csv", 2
-            while name in files:
-                name, number = f"{file_name(sheet.title)}-{number}.csv", number + 1
-            files[name] = for_csv([sheet.heads, *sheet.rows])
+    files = {"samples.csv": for_csv(samples(report.chosen.files))}
+    for table in (table for section in report.sections for table in section.tables):
+        name, number = f"{file_name(table.title)}.csv", 2
+        while name in files:
+            name, number = f"{file_name(table.title)}-{number}.csv", number + 1
+        files[name] = for_csv([table.heads, *table.rows])
     return files
 
 
@@ -104,12 +108,3 @@ def samples(files: list[ResultSet]) -> list[list[str]]:
                     counts = one.generation, one.round, participant.images
                     rows.append([*what, *map(str, counts), repr(one.wall), repr(one.user), repr(one.system)])
     return rows
-
-
-def answers_as_markdown(chosen: Chosen) -> str:
-    """The four answers as a file of their own."""
-    parts = ["# Four questions"]
-    for i, one in enumerate(answers(chosen), start=1):
-        parts.append(f"**{i}. {one.question}**\n\n{markdown_text(one.answer)}")
-    parts += [f"**{markdown_text(notice)}**" for notice in chosen.notices]
-    return "\n\n".join(parts) + "\n"

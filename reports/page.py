@@ -1,4 +1,4 @@
-"""Results and figures -> one HTML page that needs nothing else: no network, no file beside it.
+"""A report as one HTML page that needs nothing else: no network, no other file.
 
 Its only script is `templates/sort.js`, which sorts tables. The page's policy names that by its hash; it lets no other
 run and nothing be fetched, whatever a results file contains.
@@ -6,7 +6,6 @@ run and nothing be fetched, whatever a results file contains.
 
 import base64
 import hashlib
-import io
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,13 +13,10 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from bench.tables.table import printable
-from reports.answers import answers
-from reports.figures.style import Picture
-from reports.sections import headlines, left_out, limits, origins, remarks, sections
-from reports.selection import Chosen
+from reports.figures.style import Figure
+from reports.sections import Report
 
 TEMPLATES = Path(__file__).parent / "templates"
-MOST = 2_600_000  # characters of all images together, so that the page stays below 3 MB
 
 
 class Image(NamedTuple):
@@ -33,8 +29,8 @@ class Image(NamedTuple):
     height: int
 
 
-def page(chosen: Chosen, pictures: Sequence[Picture]) -> str:
-    """The page, with these figures."""
+def page(report: Report, figures: Sequence[Figure], files: Mapping[str, bytes]) -> str:
+    """The page with these figures; files: theirs, by name."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -47,21 +43,15 @@ def page(chosen: Chosen, pictures: Sequence[Picture]) -> str:
         lstrip_blocks=True,
     )
     script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
-    machine = chosen.files[0].machine
+    newest = report.chosen.files[0]
     return environment.get_template("page.html.j2").render(
-        title=f"{chosen.files[0].data_name}, {chosen.files[0].when}",
-        headlines=headlines(chosen),
-        notices=chosen.notices,
-        answers=answers(chosen),
-        sections=sections(chosen),
-        images=images(pictures),
-        left_out=left_out(chosen),
-        limits=limits(chosen),
-        remarks=remarks(chosen),
-        origins=origins(chosen),
+        title=f"{newest.data_name}, {newest.when}",
+        report=report,
+        notices=report.chosen.notices,
+        images={figure.name: image(figure, files) for figure in figures},
         script=Markup(script),
         policy=policy(script),
-        machine={name.replace("_", " "): described(value) for name, value in machine.items()},
+        machine={name.replace("_", " "): described(value) for name, value in newest.machine.items()},
     )
 
 
@@ -76,51 +66,19 @@ def finalized(value: Any) -> Any:
     return printable(value) if type(value) is str else value
 
 
-def images(pictures: Sequence[Picture]) -> dict[str, Image]:
-    """Every figure as an image within the page: as SVG, but the largest as PNG where all would be too much."""
-    found = {picture.name: image(picture, data_uri(picture.svg)) for picture in pictures}
-    for picture in sorted(pictures, key=lambda picture: len(found[picture.name].source), reverse=True):
-        if sum(len(one.source) for one in found.values()) <= MOST:
-            break
-        source = f"data:image/png;base64,{base64.b64encode(of_few_colours(picture.png)).decode()}"
-        found[picture.name] = image(picture, source)
-    return found
+def image(figure: Figure, files: Mapping[str, bytes]) -> Image:
+    """A figure within the page: as SVG or as PNG, whichever is shorter, so that the page stays below 3 MB."""
+    svg, png = files[f"{figure.name}.svg"], files[f"{figure.name}.png"]
+    source = min(svg_address(svg), f"data:image/png;base64,{base64.b64encode(png).decode()}", key=len)
+    width, height = (round(96 * inches) for inches in figure.drawing.get_size_inches())
+    return Image(figure.title, figure.caption, source, width, height)
 
 
-def image(picture: Picture, source: str) -> Image:
-    """A figure with its size in CSS pixels, as its SVG has it."""
-    size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', picture.svg)
-    assert size is not None
-    width, height = (round(float(points) * 4 / 3) for points in size.groups())
-    return Image(picture.title, picture.caption, source, width, height)
-
-
-def of_few_colours(png: bytes) -> bytes:
-    """The same PNG file, a third as large."""
-    import PIL.Image
-
-    buffer = io.BytesIO()
-    with PIL.Image.open(io.BytesIO(png)) as picture:
-        picture.convert("RGB").quantize(64).save(buffer, "png", optimize=True)
-    return buffer.getvalue()
-
-
-def data_uri(svg: str) -> str:
+def svg_address(svg: bytes) -> str:
     """An SVG file as an address that holds it."""
-    return "data:image/svg+xml," + re.sub(r'[%#&<"]|[^ -~]', lambda found: quote(found[0]), lean(svg))
-
-
-def lean(svg: str) -> str:
-    """The same picture, a quarter shorter: no prologue, comments, decimals that nobody sees and names without a use."""
-    svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
-    svg = re.sub(r'(?<= d=")[^"]*', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", " ".join(path[0].split())), svg)
-    svg = re.sub(r'(?<= style=")[^"]*', lambda style: re.sub(r"([;:]) ", r"\1", style[0]), svg)
-    used = dict.fromkeys(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
-    short = {name: f"_{number:x}" for number, name in enumerate(used)}
-    svg = re.sub(r' id="([^"]+)"', lambda name: f' id="{short[name[1]]}"' if name[1] in short else "", svg)
-    svg = re.sub(r'(href="#|url\(#)([^")]+)', lambda name: name[1] + short[name[2]], svg)
-    svg = svg.replace("xlink:href", "href").replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "")
-    return re.sub(r"\s+", " ", re.sub(r">\s+<", "><", svg)).replace("'", "&#39;").replace('"', "'")
+    text = svg.decode()
+    text = text[text.index("<svg") :].replace('"', "'")  # without a prologue; an apostrophe is shorter than %22
+    return "data:image/svg+xml," + re.sub(r"[%#&<]|[^ -~]", lambda character: quote(character[0]), text)
 
 
 def described(value: Any) -> str:

@@ -1,8 +1,10 @@
-"""What a report says, section by section, and all of it as Markdown."""
+"""What a report holds: its sections, figures and sentences, each made once, for terminal, Markdown, CSV and page."""
 
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from bench.records.files import ResultSet
+from bench.records.races import RaceResult
 from bench.tables import benchmarks
 from bench.tables.accuracy import (
     ACCURACY_LIMITS,
@@ -10,123 +12,191 @@ from bench.tables.accuracy import (
     accuracy_headline,
     accuracy_sections,
     accuracy_setting,
-    batches_section,
+    batches_sections,
     steps_setting,
-    waterfall_section,
+    waterfall_sections,
 )
-from bench.tables.article import ARTICLE_LIMITS, article_sections, article_setting
-from bench.tables.calibrate import calibration_section
-from bench.tables.compare import beside_each_other, compare_sections
+from bench.tables.article import ARTICLE_LIMITS, article_setting, sections_of_article
+from bench.tables.calibrate import calibration_sections
+from bench.tables.compare import compare_sections, comparison_setting, races_in_columns
 from bench.tables.inspection import inspection_sections, inspection_setting
 from bench.tables.peers import peers_sections, peers_setting
-from bench.tables.race import race_headline, race_section, race_setting, races_setting, sweep_section, work
+from bench.tables.race import race_headline, race_section, race_setting, races_setting, sweep_section
 from bench.tables.table import Section
-from reports.figures.benchmarks import DRAWINGS
-from reports.selection import Chosen, without
+from bench.timing.worker import FLOOR
+from reports.answers import Answer, answers
+from reports.figures.accuracy import accuracy_figures, batches_figures, waterfall_figures
+from reports.figures.article import article_figures
+from reports.figures.benchmarks import benchmark_figures
+from reports.figures.compare import compare_figures
+from reports.figures.inspection import inspection_figures
+from reports.figures.peers import peers_figures
+from reports.figures.race import calibration_figures, race_figures, sweep_figures
+from reports.figures.style import Figure, Looks, looks_of
+from reports.selection import SWEEPS, Chosen
 
 ABOUT_ALL = [
     "They are times of one machine on one occasion. On another machine, or on this one while it does other work, both "
-    "the times and their ratios differ."
+    "the times and their ratios differ.",
+    "No backend here computes on a GPU.",
 ]
 ABOUT_BENCHMARKS = [
-    "All backends of the benchmarks ran in one process, one after another. Their samples were not interleaved, so what "
-    "the machine did meanwhile may have hit one backend and spared another.",
-    "The ranges beside the ratios of the benchmarks are over the few samples of each backend. They are not confidence "
+    "All backends of the benchmarks ran in one process, one after another. Their samples were not interleaved, so "
+    "other work on the machine may have slowed one backend and not another.",
+    "The ranges of the ratios of the benchmarks are over the few samples of each backend. They are not confidence "
     "intervals.",
-    "A round on one plan and a round on another are different amounts of learning: compare times of a round within the "
-    "second table, or time and accuracy together.",
+    "An epoch on one plan and an epoch on another are different amounts of learning: compare times of an epoch within "
+    "the second table, or time and accuracy together.",
     "Each training is one run from one set of initial parameters. Another set would end at another accuracy.",
-    "Only the training and the outputs are on the clock. What comes before, a compilation among it, is not.",
+    "Only the training and the outputs are timed. What comes before, compilation included, is not.",
 ]
 ABOUT_RACES = [
-    "What favours one backend for longer than a generation of processes, a race does not see; nor can few generations "
+    "A race does not show what favours one backend for longer than a generation of processes; nor can few generations "
     "show a backend whose processes come in two kinds.",
-    "The races of a sweep take turns by generations, not by rounds: growth is less sure than a ratio within a race.",
+    "The races of a sweep are interleaved by generations, not by rounds: growth is less certain than a ratio within a "
+    "race.",
 ]
 NO_BENCHMARKS = (
-    "Accuracy, and each backend at home: no results of pytest --benchmark-only --benchmark-json=FILE are among these."
+    "Accuracy, and each backend at its default batch size: no results of pytest --benchmark-only --benchmark-json=FILE "
+    "are among these."
 )
 
-
-@lru_cache(maxsize=1)  # terminal, Markdown, CSV and page ask for the same
-def sections(chosen: Chosen) -> list[Section]:
-    """One for each kind of results that there are."""
-    found = accuracy_sections(chosen.accuracy) if chosen.accuracy else []
-    found += waterfall_section(chosen.waterfall) if chosen.waterfall else []
-    found += batches_section(chosen.batches) if chosen.batches else []
-    found += [of_benchmarks(chosen.benchmarks)] if chosen.benchmarks else []
-    found += [race_section(chosen.race)] if chosen.race else []
-    found += [beside_each_other(chosen.side_by_side)] if chosen.side_by_side else []
-    found += peers_sections(chosen.peers) if chosen.peers else []
-    found += compare_sections(chosen.comparison) if chosen.comparison else []
-    found += [sweep_section(what, results) for what, results in chosen.sweeps.items()]
-    found += [calibration_section(chosen.calibrations)] if chosen.calibrations else []
-    found += article_sections(chosen.article, chosen.grid, chosen.relu)
-    return found + (inspection_sections(chosen.network) if chosen.network else [])
+Races = Sequence[RaceResult]
+Files = Sequence[ResultSet]
 
 
-def of_benchmarks(results: ResultSet) -> Section:
-    """The two tables of pytest-benchmark's results."""
-    sheets = [benchmarks.default_batch(results).sheet, benchmarks.on_same_plan(results).sheet]
-    figures = [drawing.name for drawing in DRAWINGS]
-    return Section("The benchmarks, one backend after the other", [], sheets, benchmarks.EXPLANATION, figures)
+class Kind(NamedTuple):
+    """How results of one kind are shown."""
+
+    sections: Callable[[Files], list[Section]]
+    setting: Callable[[ResultSet], str]  # of one file, in a line
+    figures: Callable[[Files, Looks], list[Figure]]
+    limits: Sequence[str]  # what the numbers do not say
+
+
+def kind_of_races(
+    sections: Callable[[Races], list[Section]],
+    setting: Callable[[Races], str],
+    figures: Callable[[Races, Looks], list[Figure]],
+    limits: Sequence[str] = ABOUT_RACES,
+) -> Kind:
+    """A kind whose files hold races."""
+    return Kind(
+        lambda files: sections(races_in(files)),
+        lambda results: setting(results.races),
+        lambda files, look: figures(races_in(files), look),
+        limits,
+    )
+
+
+def races_in(files: Files) -> list[RaceResult]:
+    """The races of all these files."""
+    return [race for results in files for race in results.races]
+
+
+def sections_of_race_files(files: Files) -> list[Section]:
+    """The newest race, and where there are several all of them in columns."""
+    newest = race_section(files[-1].races[0])
+    return [newest, races_in_columns(files)] if len(files) > 1 else [newest]
+
+
+def relu_figures(races: Races) -> list[Figure]:
+    """Of the three experiments of the article only this has a figure."""
+    return article_figures(races) if races[0].purpose == "article-relu" else []
+
+
+ARTICLE = kind_of_races(sections_of_article, article_setting, lambda races, look: relu_figures(races), ARTICLE_LIMITS)
+KINDS = {
+    "accuracy": kind_of_races(accuracy_sections, accuracy_setting, accuracy_figures, ACCURACY_LIMITS),
+    "waterfall": kind_of_races(
+        waterfall_sections, steps_setting, lambda races, look: waterfall_figures(races), STEP_LIMITS
+    ),
+    "batches": kind_of_races(batches_sections, steps_setting, lambda races, look: batches_figures(races), STEP_LIMITS),
+    "benchmarks": Kind(
+        lambda files: [benchmarks.benchmarks_section(files[-1])],
+        benchmarks.benchmarks_setting,
+        lambda files, look: benchmark_figures(files[-1]),
+        ABOUT_BENCHMARKS,
+    ),
+    "race": Kind(
+        sections_of_race_files,
+        lambda results: race_setting(results.races[0]),
+        lambda files, look: race_figures(files[-1].races[0], look),
+        ABOUT_RACES,
+    ),
+    "peers": kind_of_races(peers_sections, peers_setting, lambda races, look: peers_figures(races)),
+    "compare": kind_of_races(compare_sections, comparison_setting, compare_figures),
+    **dict.fromkeys(SWEEPS, kind_of_races(lambda races: [sweep_section(races)], races_setting, sweep_figures)),
+    "calibrate": kind_of_races(calibration_sections, races_setting, lambda races, look: calibration_figures(races)),
+    **dict.fromkeys(("article", "article-grid", "article-relu"), ARTICLE),
+    "network": Kind(
+        lambda files: inspection_sections(files[-1]),
+        inspection_setting,
+        lambda files, look: inspection_figures(files[-1]),
+        (),
+    ),
+}
+
+
+class Report(NamedTuple):
+    """All that a report says, but for its figures."""
+
+    chosen: Chosen
+    headlines: list[str]
+    answers: list[Answer]
+    sections: list[Section]
+    left_out: list[str]  # backends in no table and no figure, with the reason
+    limits: list[str]
+    origins: list[tuple[str, str]]  # each file: its name; when it was started, at which commit, and of what it is
+    remarks: list[str]  # on the choice of results
+
+
+def report_of(chosen: Chosen) -> Report:
+    """The report of these results."""
+    of_kind = chosen.of_kind.items()
+    limits = [limit for kind in chosen.of_kind for limit in KINDS[kind].limits]
+    return Report(
+        chosen,
+        headlines(chosen),
+        answers(chosen),
+        [section for kind, files in of_kind for section in KINDS[kind].sections(files)],
+        left_out(chosen),
+        list(dict.fromkeys([*ABOUT_ALL, *limits])),
+        [(results.path.name, origin(kind, results)) for kind, files in of_kind for results in files],
+        remarks(chosen),
+    )
+
+
+def figures_of(chosen: Chosen) -> list[Figure]:
+    """All figures, one kind of results after the other."""
+    look = looks_of([name for name in chosen.names if name != FLOOR])
+    return [figure for kind, files in chosen.of_kind.items() for figure in KINDS[kind].figures(files, look)]
 
 
 def headlines(chosen: Chosen) -> list[str]:
     """The report in a sentence or two."""
-    found = [accuracy_headline(chosen.accuracy)] if chosen.accuracy else []
-    found += [benchmarks.benchmarks_headline(chosen.benchmarks)] if chosen.benchmarks else []
-    return found + ([race_headline(chosen.race.races[0])] if chosen.race else [])
+    found = [accuracy_headline(chosen.races("accuracy"))] if chosen.races("accuracy") else []
+    if results := chosen.newest("benchmarks"):
+        found.append(benchmarks.benchmarks_headline(results))
+    return found + [race_headline(race) for race in chosen.races("race")]
 
 
 def left_out(chosen: Chosen) -> list[str]:
-    """Who is in no table and no figure: a line each, with the reason."""
+    """The backends in no table and no figure: a line each, with the reason."""
     lines = [line for results in chosen.files for line in benchmarks.left_out_of(results)]
-    unsupported = (
-        f"{name}: {why}" for results in chosen.files for race in results.races for name, why in race.unsupported.items()
-    )
-    return list(dict.fromkeys([*lines, *unsupported]))
+    lines += [f"{name}: {why}" for race in races_in(chosen.files) for name, why in race.unsupported.items()]
+    return list(dict.fromkeys(lines))
 
 
-def limits(chosen: Chosen) -> list[str]:
-    """What these numbers do not say."""
-    others = [*chosen.of_steps, *chosen.of_article, *filter(None, [chosen.accuracy])]
-    raced = any(results.races for results in without(chosen.files, others))
-    return (
-        ABOUT_ALL
-        + ACCURACY_LIMITS * bool(chosen.accuracy)
-        + STEP_LIMITS * bool(chosen.of_steps)
-        + ARTICLE_LIMITS * bool(chosen.of_article)
-        + ABOUT_BENCHMARKS * bool(chosen.benchmarks)
-        + ABOUT_RACES * raced
-    )
-
-
-def origins(chosen: Chosen) -> list[tuple[str, str]]:
-    """Each file that is shown: its name, and when it was begun, at which commit, and of what it is."""
-    found = []
-    for results in chosen.files:
-        if results is chosen.accuracy:
-            about = accuracy_setting(results)
-        elif results in chosen.of_steps:
-            about = steps_setting(results)
-        elif results in chosen.of_article:
-            about = article_setting(results)
-        elif results is chosen.peers:
-            about = peers_setting(results)
-        elif results is chosen.comparison:
-            about = f"{work(results.races[0])}: {race_setting(results.races[0])}"
-        elif results is chosen.network:
-            about = inspection_setting(results)
-        else:
-            about = races_setting(results.races) if results.races else benchmarks.benchmarks_setting(results)
-        commit = results.machine.get("commit", "unknown")
-        found.append((results.path.name, f"{results.when} · commit {commit} · {about}"))
-    return found
+def origin(kind: str, results: ResultSet) -> str:
+    """When a file was started, at which commit, and of what it is."""
+    commit = results.machine.get("commit", "unknown")
+    return f"{results.when} · commit {commit} · {KINDS[kind].setting(results)}"
 
 
 def remarks(chosen: Chosen) -> list[str]:
     """What is to be said of the choice of results."""
-    first, *others = chosen.files
-    described = [f"The machine and its software are described as {first.path.name} has them."] * bool(others)
-    return [NO_BENCHMARKS] * (chosen.benchmarks is None) + described + chosen.notes
+    lines = [] if chosen.newest("benchmarks") else [NO_BENCHMARKS]
+    if len(chosen.files) > 1:
+        lines.append(f"The machine and its software are described as {chosen.files[0].path.name} has them.")
+    return lines + chosen.notes

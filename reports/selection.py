@@ -7,67 +7,49 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import UserError
+from bench.analysis.race import GROWING
 from bench.records.files import ResultSet, read
+from bench.records.races import RaceResult
 from bench.tables import benchmarks
 from bench.tables.table import printable
 
-BENCHMARKS, RACE, CALIBRATION, ACCURACY = "benchmarks", "race", "calibration", "accuracy"
-NETWORK, COMPARISON, SWEEP = "network", "comparison", "sweep of "
-OF_PURPOSE = {"race": RACE, "calibrate": CALIBRATION, "compare": COMPARISON, "peers": "peers"}
+SWEEPS = tuple(f"sweep of {what}" for what in sorted(GROWING))
 STEPS = ("waterfall", "batches")
 ARTICLE = ("article", "article-grid", "article-relu")
+BY_BACKEND = ("accuracy", "race", "peers", *SWEEPS)  # whose participants are backends, with ratios to a baseline
+KINDS = (
+    *("accuracy", *STEPS, "benchmarks", "race", "peers", "compare"),
+    *(*SWEEPS, "calibrate", *ARTICLE, "network"),
+)  # in the order of the report
+NEEDED = {  # in `about`, for a table of this kind
+    "peers": {"way"},
+    "article": {"name", "backend", "figures"},
+    "article-grid": {"name", "backend", "figures"},
+    "article-relu": {"name", "backend", "changes"},
+}
 HOW_TO_MAKE = "`make bench` or `python -m bench` makes results"
 
 
-@dataclass(frozen=True, eq=False)  # each is itself alone, so that what is made of it can be kept
+@dataclass(frozen=True)
 class Chosen:
-    """What a report shows, a results file each. None, or empty: there is nothing of that kind."""
+    """What a report shows, by kind in the order of KINDS; of each kind the newest is the last."""
 
-    benchmarks: ResultSet | None = None  # of pytest-benchmark
-    race: ResultSet | None = None  # of one race
-    accuracy: ResultSet | None = None  # of trainings over seeds
-    network: ResultSet | None = None  # of a trained network
-    comparison: ResultSet | None = None  # of two revisions
-    side_by_side: list[ResultSet] = field(default_factory=list)  # races that were asked for by name, where several were
-    sweeps: dict[str, ResultSet] = field(default_factory=dict)  # by what was swept: "batch", "hidden", ...
-    calibrations: list[ResultSet] = field(default_factory=list)  # of one case and code, oldest first
-    notes: list[str] = field(default_factory=list)  # what is to be said of the choice, a line each
-    peers: ResultSet | None = None  # of one of ours against other libraries, in several ways
-    waterfall: ResultSet | None = None  # of steps from a slow way of training to a fast one
-    batches: ResultSet | None = None  # of the same training in batches of several sizes
-    article: ResultSet | None = None  # of the article's experiments
-    grid: ResultSet | None = None  # of settings that could be its own
-    relu: ResultSet | None = None  # of its ReLU network, one factor changed at a time
+    of_kind: dict[str, list[ResultSet]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)  # on the choice, a line each
 
     @property
     def files(self) -> list[ResultSet]:
         """All that is shown."""
-        others = [results for results in self.side_by_side if results is not self.race]
-        several = [
-            self.accuracy,
-            self.waterfall,
-            self.batches,
-            self.benchmarks,
-            self.race,
-            *others,
-            self.peers,
-            self.comparison,
-            *self.sweeps.values(),
-            *self.calibrations,
-            *self.of_article,
-            self.network,
-        ]
-        return [results for results in several if results is not None]
+        return [results for several in self.of_kind.values() for results in several]
 
-    @property
-    def of_article(self) -> list[ResultSet]:
-        """All that is about the article."""
-        return [results for results in (self.article, self.grid, self.relu) if results is not None]
+    def newest(self, kind: str) -> ResultSet | None:
+        """The newest results of a kind."""
+        return self.of_kind[kind][-1] if self.of_kind.get(kind) else None
 
-    @property
-    def of_steps(self) -> list[ResultSet]:
-        """All trainings whose entrants are ways of training, and not backends."""
-        return [results for results in (self.waterfall, self.batches) if results is not None]
+    def races(self, kind: str) -> list[RaceResult]:
+        """The races in the newest results of a kind; of calibrations, in all."""
+        several = self.of_kind.get(kind, [])
+        return [race for results in (several if kind == "calibrate" else several[-1:]) for race in results.races]
 
     @property
     def notices(self) -> list[str]:
@@ -81,11 +63,14 @@ class Chosen:
 
     @property
     def names(self) -> list[str]:
-        """Everybody in a figure: the backends of the benchmarks, in their order, then others of races."""
-        first = benchmarks.ladder(self.benchmarks) if self.benchmarks else []
-        others = [*self.of_steps, *self.of_article, *filter(None, [self.comparison])]
-        races = [race for results in without(self.files, others) for race in results.races]
-        return list(dict.fromkeys([*first, *(name for race in races for name in race.participants)]))
+        """All names in the figures: the backends of the benchmarks, in their order, then others of races."""
+        first = self.newest("benchmarks")
+        names = benchmarks.ladder(first) if first else []
+        for kind in (*BY_BACKEND, "calibrate"):
+            names += [
+                name for results in self.of_kind.get(kind, []) for race in results.races for name in race.participants
+            ]
+        return list(dict.fromkeys(names))
 
 
 def choose(paths: Sequence[Path]) -> Chosen:
@@ -96,83 +81,91 @@ def choose(paths: Sequence[Path]) -> Chosen:
     """
     asked_for = {path.resolve(): read_existing(path) for path in paths if not path.is_dir()}
     there = {results.path.resolve(): results for path in paths if path.is_dir() for results in within(path)}
-    found = sorted((there | asked_for).values(), key=lambda results: (moment(results), results.path))
-    if not found:
+    everything = sorted((there | asked_for).values(), key=lambda results: (moment(results), results.path))
+    if not everything:
         folders = ", ".join(map(str, paths))
         raise UserError(f"{folders}: expected results (*.json, *.jsonl), found none; {HOW_TO_MAKE}")
-    ours = [results for results in found if machine_of(results) == machine_of(found[-1])]
-    notes = passed_over(f"of another machine than {found[-1].path.name}, the newest", without(found, ours))
-    kinds: dict[str, list[ResultSet]] = {}
-    for results in ours:
-        kinds.setdefault(kind_of(results), []).append(results)
-    unknown = [results for results in kinds.pop("", []) if results.path.resolve() in asked_for]
-    notes += passed_over(
-        "of no kind that is shown: what python -m bench writes, but for tune",
-        unknown,
+    newest = everything[-1]
+    notes: list[str] = []
+
+    def keep(
+        several: Iterable[ResultSet], kept: Iterable[ResultSet], why: str, by_name: bool = False
+    ) -> list[ResultSet]:
+        """The kept ones; the others get a note, with `by_name` only those that were asked for by name."""
+        kept = list(kept)
+        others = [one for one in several if not any(one is other for other in kept)]
+        others = [one for one in others if not by_name or one.path.resolve() in asked_for]
+        if others:
+            notes.append(f"Not shown, as {why}: {', '.join(one.path.name for one in others)}")
+        return kept
+
+    ours = [one for one in everything if machine_of(one) == machine_of(newest)]
+    keep(everything, ours, f"of another machine than {newest.path.name}, the newest")
+    known = keep(
+        ours, filter(is_shown, ours), "of no kind that is shown: what python -m bench writes, but for tune", True
     )
-    notes += passed_over("without a whole generation of processes", kinds.pop("empty", []))
-    calibrations = kinds.pop(CALIBRATION, [])
-    alike = [results for results in calibrations if results.races[0].key == calibrations[-1].races[0].key]
-    notes += passed_over("of another case or code than the newest calibration", without(calibrations, alike))
-    newest = {kind: several[-1] for kind, several in kinds.items()}
-    by_name = [results for results in ours if results.path.resolve() in asked_for]
-    side_by_side = [results for results in ours if results.path.resolve() in asked_for and kind_of(results) == RACE]
-    side_by_side += without([newest[RACE]] if side_by_side else [], side_by_side)
-    older = [results for results in by_name if kind_of(results) in newest and kind_of(results) != RACE]
-    notes += passed_over("older than another of its kind", without(older, newest.values()))
-    chosen = Chosen(
-        newest.get(BENCHMARKS),
-        newest.get(RACE),
-        newest.get(ACCURACY),
-        newest.get(NETWORK),
-        newest.get(COMPARISON),
-        side_by_side if len(side_by_side) > 1 else [],
-        {kind.removeprefix(SWEEP): results for kind, results in sorted(newest.items()) if kind.startswith(SWEEP)},
-        alike,
-        notes,
-        newest.get("peers"),
-        *(newest.get(kind) for kind in (*STEPS, *ARTICLE)),
-    )
-    if not chosen.files:
+    begun = [one for one in known if not one.races or any(race.generations for race in one.races)]
+    keep(known, begun, "without a whole generation of processes")
+    of_kind: dict[str, list[ResultSet]] = {}
+    for kind in KINDS:
+        several = [one for one in begun if one.kind == kind]
+        if kind == "calibrate" and several:
+            alike = [one for one in several if one.races[0].key == several[-1].races[0].key]
+            several = keep(several, alike, "of another case or code than the newest calibration")
+        elif kind == "race":
+            several = [one for one in several if one is several[-1] or one.path.resolve() in asked_for]
+        else:
+            several = keep(several, several[-1:], "older than another of its kind", True)
+        if several:
+            of_kind[kind] = several
+    if not of_kind:
         raise UserError(f"{'; '.join(notes) or paths[0]}; nothing is left to show; {HOW_TO_MAKE}")
+    chosen = Chosen(of_kind, notes)
     cut = [results.path.name for results in chosen.files if results.cut]
-    chosen.notes.extend(f"{name} ends in the middle of a record; all before it is shown" for name in cut)
+    notes.extend(f"{name} ends in the middle of a record; all before it is shown" for name in cut)
     return chosen
 
 
-def against(chosen: Chosen, baseline: str) -> Chosen:
-    """The same results, with all ratios of races and of times to an accuracy to this entrant, where it took part.
+def is_shown(results: ResultSet) -> bool:
+    """Whether it is of a kind that is shown, with all that its tables need."""
+    kind, races = results.kind, results.races
+    if kind == "accuracy":
+        return all(race.target is not None for race in races)
+    if kind in STEPS:
+        return all(len(race.participants) == 1 and race.target for race in races)
+    if kind in SWEEPS:
+        return len({race.sweep for race in races}) == 1
+    return kind in KINDS and all(NEEDED.get(kind, set()) <= set(race.about) for race in races)
+
+
+def with_baseline(chosen: Chosen, baseline: str) -> Chosen:
+    """The same results, with all ratios of races and of times to an accuracy to this participant, where it took part.
 
     Raises UserError where it took part in none.
     """
-    parts = [chosen.race, *chosen.side_by_side, *chosen.sweeps.values(), chosen.peers, chosen.accuracy]
-    several = {id(results): results for results in parts if results}
-    participants = dict.fromkeys(
-        name for results in several.values() for race in results.races for name in race.participants
-    )
+    several = [results for kind in BY_BACKEND for results in chosen.of_kind.get(kind, [])]
+    participants = dict.fromkeys(name for one in several for race in one.races for name in race.participants)
     if baseline not in participants:
-        known = ", ".join(participants) or "nobody"
-        raise UserError(f"--baseline {baseline}: expected one who ran in a race among these results, found {known}")
-    changed = {
-        number: replace(results, races=[replace(race, baseline=baseline) for race in results.races])
-        for number, results in several.items()
-        if all(baseline in race.participants for race in results.races)
+        known = ", ".join(participants) or "none"
+        raise UserError(f"--baseline {baseline}: expected a participant of a race among these results, found {known}")
+    others: list[str] = []
+
+    def changed(results: ResultSet) -> ResultSet:
+        if all(baseline in race.participants for race in results.races):
+            return replace(results, races=[replace(race, baseline=baseline) for race in results.races])
+        others.append(results.path.name)
+        return results
+
+    of_kind = {
+        kind: [changed(one) for one in several] if kind in BY_BACKEND else several
+        for kind, several in chosen.of_kind.items()
     }
-    left = [results.path.name for number, results in several.items() if number not in changed]
-    notes = [f"Against the baseline of before, as {baseline} did not run in all of it: {', '.join(left)}"] * bool(left)
-
-    def now(results: ResultSet | None) -> ResultSet | None:
-        return changed.get(id(results), results)
-
-    return replace(
-        chosen,
-        race=now(chosen.race),
-        side_by_side=[changed.get(id(results), results) for results in chosen.side_by_side],
-        sweeps={what: changed.get(id(results), results) for what, results in chosen.sweeps.items()},
-        peers=now(chosen.peers),
-        accuracy=now(chosen.accuracy),
-        notes=[*chosen.notes, *notes],
-    )
+    notes = [*chosen.notes]
+    if others:
+        notes.append(
+            f"With the baseline of the measurement, as {baseline} did not run in all of it: {', '.join(others)}"
+        )
+    return Chosen(of_kind, notes)
 
 
 def read_existing(path: Path) -> ResultSet:
@@ -206,44 +199,5 @@ def moment(results: ResultSet) -> datetime:
 
 
 def machine_of(results: ResultSet) -> tuple[str, str]:
-    """What tells machines apart: the random id, and the processor where there was no place to keep an id."""
+    """What identifies a machine: the random id, and the processor where there was no place to keep an id."""
     return str(results.machine.get("id")), str(results.machine.get("cpu"))
-
-
-def kind_of(results: ResultSet) -> str:
-    """Which place a file takes; "" for none, "empty" for a race that was left before its first generation ended."""
-    from bench.analysis.race import swept
-
-    if results.inspection:
-        return NETWORK
-    if not results.races:
-        return BENCHMARKS
-    if not any(race.generations for race in results.races):
-        return "empty"
-    purpose = results.races[0].purpose
-    if purpose == "accuracy":
-        return ACCURACY if all(race.target is not None for race in results.races) else ""
-    if purpose == "race" and len(results.races) > 1:
-        try:
-            return SWEEP + swept(results.races)
-        except ValueError:
-            return ""
-    if purpose in STEPS:
-        return purpose if all(len(race.participants) == 1 and race.target for race in results.races) else ""
-    if purpose in ARTICLE:
-        needed = {"name", "backend", "changes" if purpose == "article-relu" else "figures"}
-        return purpose if all(needed <= set(race.about) for race in results.races) else ""
-    if purpose == "peers" and not all("way" in race.about for race in results.races):
-        return ""
-    return OF_PURPOSE.get(purpose, "")
-
-
-def without(several: Iterable[ResultSet], those: Iterable[ResultSet]) -> list[ResultSet]:
-    """The others, in their order."""
-    left = {id(results) for results in those}
-    return [results for results in several if id(results) not in left]
-
-
-def passed_over(why: str, several: Sequence[ResultSet]) -> list[str]:
-    """One line for all of them, or none."""
-    return [f"Not shown, as {why}: {', '.join(results.path.name for results in several)}"] if several else []

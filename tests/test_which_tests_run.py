@@ -32,8 +32,8 @@ def test_benchmark_only_collects_the_benchmarks() -> None:
     for backend in ("naive", "vectorized", "minibatch", "numba", "numba_dense", "numba_sparse"):
         assert f"bench_outputs[{backend}]" in names
         assert f"bench_gradient[{backend}]" in names
-        assert f"bench_round[{backend}-full batch]" in names
-        assert f"bench_round[{backend}-mini-batches]" in names
+        assert f"bench_epoch[{backend}-full batch]" in names
+        assert f"bench_epoch[{backend}-mini-batches]" in names
     assert "bench_floor" in names
 
 

@@ -1,4 +1,4 @@
-"""Whether trainings reach a target, how soon, and how sure that is."""
+"""Time to a target accuracy: by backend, and by method of training."""
 
 from collections.abc import Iterable
 from statistics import median
@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from bench.analysis import statistics
 from bench.analysis.target import Reached, reached
-from bench.records.files import ResultSet
 from bench.records.races import RaceResult
 from bench.records.trainings import Training
 from bench.workloads.curves import LearningCurve
@@ -113,9 +112,9 @@ def factor(before: MethodResult, row: MethodResult) -> str:
     return f"{'' if before.counts else '> '}{f'{times:.3g}' if times < 1000 else f'{times:,.0f}'}"
 
 
-def by_target(results: ResultSet) -> list[RaceResult]:
+def by_target(races: Iterable[RaceResult]) -> list[RaceResult]:
     """The trainings for each target, the lowest first."""
-    return sorted(results.races, key=lambda race: (race.target or 0, race.number))
+    return sorted(races, key=lambda race: (race.target or 0, race.number))
 
 
 def paired(row: MethodResult, other: MethodResult) -> statistics.Ratio | None:

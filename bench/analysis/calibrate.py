@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from bench.analysis import statistics
-from bench.records.files import ResultSet
 from bench.records.races import RaceResult
 
 GENERATIONS = 32  # of fresh processes, for a comparison; with half as many, noise hides slowdowns of 5 %
@@ -49,12 +48,6 @@ def called_slower(race: RaceResult, against: str, generations: int, baseline: st
     return slower
 
 
-def comparison_length(calibrations: Sequence[ResultSet]) -> int:
-    """Return how many generations a comparison takes, as in the newest calibration."""
-    return calibrations[-1].races[0].comparison or GENERATIONS
-
-
-def verdicts_of(calibrations: Sequence[ResultSet]) -> list[Verdicts]:
-    """How often comparisons found a slowdown, over all calibrations; empty where none is as long as a comparison."""
-    races = [race for results in calibrations for race in results.races]
-    return verdicts(races, comparison_length(calibrations))
+def comparison_length(races: Sequence[RaceResult]) -> int:
+    """How many generations a comparison takes: as the newest calibration had it."""
+    return races[-1].comparison or GENERATIONS

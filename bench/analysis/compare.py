@@ -1,25 +1,20 @@
 """Before against after: two revisions that raced against each other, or the races of two files."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
 from bench import UserError
 from bench.analysis import statistics
-from bench.records.files import ResultSet
 from bench.records.journal import differences
 from bench.records.races import RaceResult
 from bench.timing.worker import FLOOR
 
-if TYPE_CHECKING:
-    pass
 
-
-def changes(results: ResultSet) -> dict[str, statistics.Ratio | None]:
-    """How many times as long each backend takes as before, in the order of the file; None: it did not run in both."""
-    error = statistics.error_of_each(len(results.races), statistics.CONFIDENCE, looked=False)
+def changes(races: Sequence[RaceResult]) -> dict[str, statistics.Ratio | None]:
+    """How many times as long each backend takes as before, in the order of the races; None: it did not run in both."""
+    error = statistics.error_of_each(len(races), statistics.CONFIDENCE, looked=False)
     return {
         backend_of(race): statistics.ratio(race.rounds(), after(race), race.baseline, error, race.started())
-        for race in results.races
+        for race in races
     }
 
 
@@ -33,13 +28,24 @@ def backend_of(race: RaceResult) -> str:
     return race.participants[race.baseline].backend if race.baseline in race.participants else race.baseline
 
 
-def verdict(ratio: statistics.Ratio) -> str:
-    """What `bench compare` would say of it with its usual margin."""
+def verdict(ratio: statistics.Ratio | None, margin: float = statistics.MARGIN) -> str:
+    """What a ratio of after to before says."""
+    if ratio is None:
+        return "not measured on both sides"
     if ratio.interval is None:
         return "unknown, of a single generation"
-    if statistics.is_slowdown(ratio):
+    if statistics.is_slowdown(ratio, margin):
         return "slower"
     return "faster" if ratio.interval.high < 1 else "no slowdown found"
+
+
+def any_slower(ratios: Iterable[tuple[str, statistics.Ratio | None]], margin: float) -> bool:
+    """Whether one of these is a slowdown. Raises UserError for a ratio without an interval."""
+    known = [(what, ratio) for what, ratio in ratios if ratio]
+    for what, ratio in known:
+        if ratio.interval is None:
+            raise UserError(f"{what}: expected two generations or more in each, found one, which gives no interval")
+    return any(statistics.is_slowdown(ratio, margin) for _, ratio in known)
 
 
 ONE_MACHINE = ("id", "cpu", "cores")  # where two files differ in these, their times cannot be compared

@@ -1,43 +1,46 @@
-"""What the races of `bench peers` say, from their records alone: four ratios of everybody to the baseline."""
+"""What the races of `bench peers` say: four ratios of each backend to the baseline."""
 
-from typing import TYPE_CHECKING, NamedTuple
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from bench.analysis import statistics
-from bench.records.files import ResultSet
 from bench.records.races import RaceResult
 from bench.timing.worker import FLOOR
 
-if TYPE_CHECKING:
-    pass
+AS_IT_IS, PREPARED = "MNIST as it is", "preparation included"  # the second is computed from the races of the first
 
 
 class PeerRatios(NamedTuple):
-    """How many times as long as the baseline somebody takes, by way: those of the races, and "prepared"."""
+    """How many times as long as the baseline a backend takes, by condition: those of the races, and PREPARED."""
 
     batch: int
     backend: str
     ways: dict[str, statistics.Ratio]
 
 
-def peer_ratios_of(races: list[RaceResult]) -> list[PeerRatios]:
-    """The four ratios of everybody but the baseline, by batch, slowest first; of races whose generations are whole."""
+def peer_ratios_of(races: Sequence[RaceResult]) -> list[PeerRatios]:
+    """The ratios of all but the baseline, of whole generations: by batch size, at each in the same order.
+
+    That is of the ratios for MNIST as it is, at the smallest batch size; the floor is the last.
+    """
     found: dict[tuple[int, str], dict[str, statistics.Ratio]] = {}
-    for one in races:
-        rounds = one.rounds()
-        ways = {one.about["way"]: rounds}
-        if "as is" in ways:
-            ways["prepared"] = with_preparation(one)
-        for way, of_way in ways.items():
-            for ratio in statistics.ratios(of_way, one.baseline):
-                if way == "prepared" and ratio.backend == FLOOR:
-                    continue  # two products prepare nothing that anybody would have to
-                found.setdefault((one.key["batch"], ratio.backend), {})[way] = ratio
+    for race in races:
+        ways = {race.about["way"]: race.rounds()}
+        if AS_IT_IS in ways:
+            ways[PREPARED] = with_preparation(race)
+        for way, rounds in ways.items():
+            for ratio in statistics.ratios(rounds, race.baseline):
+                if (way, ratio.backend) != (PREPARED, FLOOR):  # its two products prepare nothing that others need
+                    found.setdefault((race.key["batch"], ratio.backend), {})[way] = ratio
     rows = [PeerRatios(batch, backend, ways) for (batch, backend), ways in found.items()]
-    return sorted(rows, key=lambda row: (row.batch, -max(ratio.estimate for ratio in row.ways.values()), row.backend))
+    rows.sort(key=lambda row: (row.batch, row.ways[AS_IT_IS].estimate if AS_IT_IS in row.ways else math.inf))
+    names = list(dict.fromkeys(row.backend for row in rows))
+    return sorted(rows, key=lambda row: (row.batch, row.backend == FLOOR, names.index(row.backend)))
 
 
 def with_preparation(one: RaceResult) -> list[list[dict[str, float]]]:
-    """As `Raced.rounds`, with the preparation in the same process added to each."""
+    """As `RaceResult.rounds`, with the preparation in the same process added to each."""
     generations = sorted(
         {sample.generation for participant in one.participants.values() for sample in participant.samples}
     )
@@ -50,10 +53,3 @@ def with_preparation(one: RaceResult) -> list[list[dict[str, float]]]:
         [{name: seconds + prepared[name][generation] for name, seconds in of_round.items()} for of_round in rounds]
         for generation, rounds in zip(generations, one.rounds(), strict=True)
     ]
-
-
-def ordered_rows(results: ResultSet) -> list[PeerRatios]:
-    """The ratios by batch size, everybody in the same order at each, the floor at last."""
-    found = peer_ratios_of(results.races)
-    names = list(dict.fromkeys(row.backend for row in found))
-    return sorted(found, key=lambda row: (row.batch, row.backend == FLOOR, names.index(row.backend)))

@@ -180,3 +180,14 @@ def growths(races: Sequence[RaceResult]) -> list[Growth]:
             exponent = statistics.exponent(sizes, seconds) if len(known) > 1 else None
             rows.append(Growth(name, sizes, seconds, exponent))
     return rows
+
+
+def intensity(race: RaceResult) -> float:
+    """FLOP per byte of dense arithmetic, if every byte came from memory no more often than it has to."""
+    key = race.key
+    images, (first, second) = key["images"], key["sizes"][:2]
+    size = {"float32": 4, "float64": 8}[key["dtype"]]
+    backward = key["measure"] != "outputs"
+    updates = math.ceil(images / (key["batch"] or images)) if key["measure"] == "epoch" else 1
+    weights = updates * (2 if backward else 1) * first * second
+    return flop_of(key["sizes"], images, backward) / (size * (images * first + weights))

@@ -81,7 +81,6 @@ class Seconds(NamedTuple):
     backend: str
     typical: float  # geometric mean of the generations' medians
     drift: float | None  # largest of the generations' medians over the smallest; None: a single generation
-    scatter: float | None  # from round to round: e^(robust sd of log seconds), 1.05 is 5 %; None: single rounds
 
 
 class Exponent(NamedTuple):
@@ -190,8 +189,7 @@ def seconds(race: Samples) -> list[Seconds]:
         logs = [np.log(times[:, 0]) for times in rounds_with(race, backend)]
         medians = medians_of(logs)
         drift = math.exp(np.ptp(medians)) if len(medians) > 1 else None
-        sd = robust_sd(logs)
-        rows.append(Seconds(backend, math.exp(medians.mean()), drift, None if sd is None else math.exp(sd)))
+        rows.append(Seconds(backend, math.exp(medians.mean()), drift))
     return rows
 
 

@@ -18,7 +18,8 @@ from bench.experiments.accuracy import to_target
 from bench.experiments.trainings import digits_for, train_all
 from bench.records.journal import results_file
 from bench.records.races import RaceResult
-from bench.tables.accuracy import print_accuracy
+from bench.tables.accuracy import accuracy_sections
+from bench.tables.table import print_sections
 from bench.timing import threads
 from bench.workloads.recipes import QUICK, RECIPES, TARGETS, Recipe
 from command_line import choice, number, several
@@ -74,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     path, n_threads = results_file(arguments.output, "accuracy"), arguments.threads or threads.cores()
 
     def show(races: list[RaceResult]) -> None:
-        print_accuracy(console, races, recipes)
+        print_sections(console, accuracy_sections(races))
 
     return train_all(console, path, dataset, all_trainings, n_threads, show)
 

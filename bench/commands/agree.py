@@ -13,7 +13,8 @@ import impls
 from bench.agreement.isolated import TIME_LIMIT
 from bench.commands import options
 from bench.experiments.agree import DTYPES, agree, agreement_record, cases_of
-from bench.tables.agree import print_agreement
+from bench.tables.agree import agreement_section
+from bench.tables.table import print_sections
 from command_line import number, output_file
 
 
@@ -55,5 +56,5 @@ def run(arguments: argparse.Namespace) -> int:
     results = [result for one in checked for result in one.results]
     if arguments.output:
         arguments.output.write_text(json.dumps(agreement_record(digits, results), indent=1) + "\n", encoding="utf-8")
-    print_agreement(console, digits, cases, results)
-    return 1 if any(result.failure for result in results) else 0
+    print_sections(console, [agreement_section(digits, cases, results)])
+    return 1 if any(one.failures for one in checked) else 0

@@ -13,7 +13,9 @@ from bench.commands import options
 from bench.experiments.article import BACKEND, article_trainings
 from bench.experiments.trainings import check_fit, digits_for, train_all
 from bench.records.journal import results_file
-from bench.tables.article import print_article
+from bench.records.races import RaceResult
+from bench.tables.article import sections_of_article
+from bench.tables.table import print_sections
 from bench.timing import threads
 from bench.workloads.article import EXPERIMENTS, GRIDS
 
@@ -67,4 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
         check_fit(dataset, trainings.recipes.values())
     path = results_file(arguments.output, all_trainings[0].purpose)
     n_threads = arguments.threads or threads.cores()
-    return train_all(console, path, dataset, all_trainings, n_threads, lambda races: print_article(console, races))
+
+    def show(races: list[RaceResult]) -> None:
+        print_sections(console, sections_of_article(races))
+
+    return train_all(console, path, dataset, all_trainings, n_threads, show)

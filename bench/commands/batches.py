@@ -14,7 +14,9 @@ from rich.console import Console
 from bench import UserError
 from bench.commands import options
 from bench.experiments.accuracy import Step, run_steps
-from bench.tables.accuracy import print_batches
+from bench.records.races import RaceResult
+from bench.tables.accuracy import batches_sections
+from bench.tables.table import print_sections
 from bench.workloads.batch_sizes import CHOSEN, TARGET, recipe_of
 from command_line import several, whole_number
 
@@ -53,4 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
         for batch in batches
     ]
-    return run_steps(console, arguments, "batches", TARGET, steps, lambda rows: print_batches(console, rows))
+
+    def show(races: list[RaceResult]) -> None:
+        print_sections(console, batches_sections(races))
+
+    return run_steps(console, arguments, "batches", TARGET, steps, show)

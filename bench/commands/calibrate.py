@@ -16,15 +16,15 @@ from rich.console import Console
 import data
 import impls
 from bench import UserError
-from bench.analysis.calibrate import AGAIN, ITSELF, SLOWDOWNS, verdicts
-from bench.analysis.race import disturbances
+from bench.analysis.calibrate import AGAIN, ITSELF, SLOWDOWNS
 from bench.commands import options
 from bench.experiments.calibrate import BACKEND, ROUNDS, calibration_header
 from bench.experiments.race import begin_race, expected_of, run_generations, verdict_on
 from bench.records.journal import Journal, results_file
 from bench.records.kinds import End
 from bench.records.races import races_of
-from bench.tables.calibrate import print_calibration
+from bench.tables.calibrate import calibration_sections
+from bench.tables.table import print_sections
 from bench.timing.session import stored
 
 
@@ -70,8 +70,6 @@ def run(arguments: argparse.Namespace) -> int:
         finally:  # an interruption loses only the generation in progress
             (raced,) = races_of(journal.records)
             if len(raced.rounds()) >= arguments.generations:
-                print_calibration(console, verdicts([raced], arguments.generations), arguments.generations)
-                for line in disturbances(raced):
-                    console.print(f"[yellow]The machine was not quiet:[/] {line}")
+                print_sections(console, calibration_sections([raced]))
             console.print(f"Every measurement: {path}", soft_wrap=True, markup=False)
     return 1 if raced.left_out else 0

@@ -14,13 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 
 import data
 from bench import UserError
 from bench.analysis import statistics
-from bench.analysis.compare import AFTER, BEFORE, of_files
-from bench.analysis.race import disturbances
+from bench.analysis.compare import AFTER, BEFORE, any_slower, changes, of_files
 from bench.commands import options
 from bench.experiments import revisions
 from bench.experiments.compare import (
@@ -35,7 +33,8 @@ from bench.experiments.race import begin_race, run_generations
 from bench.records.journal import Journal, results_file
 from bench.records.kinds import End
 from bench.records.races import races_of
-from bench.tables.compare import print_comparison, print_revisions
+from bench.tables.compare import compare_sections, comparison_section
+from bench.tables.table import print_left_out, print_sections
 from bench.timing.session import stored
 from command_line import number
 
@@ -65,7 +64,10 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.after is None:
             raise UserError(f"{arguments.before}: expected a second results file to compare it with; give two")
         there, here = (races_in(console, Path(path)) for path in (arguments.before, arguments.after))
-        return int(print_comparison(console, of_files(there, here, arguments.backend), arguments.margin))
+        ratios = of_files(there, here, arguments.backend)
+        slower = any_slower(ratios, arguments.margin)
+        print_sections(console, [comparison_section(ratios, arguments.margin)])
+        return int(slower)
     before = revisions.revision(arguments.before)
     after = revisions.revision(arguments.after) if arguments.after else revisions.working_tree()
     return compare_revisions(console, before, after, arguments)
@@ -101,13 +103,11 @@ def compare_revisions(
         finally:
             console.print(f"Every measurement: {path}", soft_wrap=True, markup=False)
     raced = races_of(journal.records)
-    slower = print_revisions(console, raced, arguments.margin)
-    for line in dict.fromkeys(line for race in raced for line in disturbances(race)):
-        console.print(f"[yellow]The machine was not quiet:[/] {escape(line)}")
-    failed = [(name, line) for race in raced for name, line in race.left_out.items()]
-    for _, line in failed:
-        console.print(f"[red]not compared:[/] {escape(line)}", soft_wrap=True)
-    if any(name == AFTER or name.startswith(f"{AFTER}:") for name, _ in failed):
+    print_sections(console, compare_sections(raced, arguments.margin))
+    slower = any_slower(changes(raced).items(), arguments.margin)
+    failed = {name for race in raced for name in race.left_out}
+    print_left_out(console, (line for race in raced for line in race.left_out.values()))
+    if any(name == AFTER or name.startswith(f"{AFTER}:") for name in failed):
         return 1
     compared = [race for race in raced if race.rounds() and not race.left_out]
     neither = [race for race in raced if len(race.unsupported) == len(sides)]

@@ -20,7 +20,9 @@ from bench.experiments.race import admit, header_of_race, run_generations
 from bench.records.journal import Journal, results_file
 from bench.records.kinds import End
 from bench.records.races import races_of
-from bench.tables.peers import print_peers
+from bench.tables.peers import peers_sections
+from bench.tables.race import left_out_of_races
+from bench.tables.table import print_left_out, print_sections
 from command_line import several, whole_number
 
 
@@ -96,6 +98,8 @@ def run(arguments: argparse.Namespace) -> int:
             for one in races:
                 one.tell(End, reason=why)
         finally:  # an interruption loses only the generation in progress
-            print_peers(console, races_of(journal.records))
+            raced = races_of(journal.records)
+            print_sections(console, peers_sections(raced))
+            print_left_out(console, left_out_of_races(raced))
             console.print(f"Every measurement: {path}", soft_wrap=True, markup=False)
-    return 1 if any(one.left_out for one in races_of(journal.records)) else 0
+    return 1 if any(one.left_out for one in raced) else 0

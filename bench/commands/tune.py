@@ -15,7 +15,8 @@ import impls
 from bench.commands import options
 from bench.experiments.trainings import digits_for
 from bench.experiments.tune import BACKEND, SEEDS, Search, choose_all, recipe_grid
-from bench.tables.tune import print_tuning
+from bench.tables.table import print_sections
+from bench.tables.tune import tuning_section
 from bench.workloads.batch_sizes import recipe_of
 from bench.workloads.plans import Schedule
 from command_line import choice, number, several, whole_number
@@ -108,5 +109,5 @@ def run(arguments: argparse.Namespace) -> int:
                 status.update(f"{number} of {len(recipes)}: {recipe}")
                 search.attempt(recipe, arguments.seeds, target)
     finally:
-        print_tuning(console, search.trained, recipes, arguments.seeds, target)
+        print_sections(console, [tuning_section(search.trained, recipes, arguments.seeds, target)])
     return 0

@@ -12,7 +12,9 @@ from rich.console import Console
 from bench.analysis.target import LEAST_SEEDS
 from bench.commands import options
 from bench.experiments.accuracy import SLOW_SEEDS, WATERFALL_TARGET, run_steps, waterfall_steps
-from bench.tables.accuracy import print_waterfall
+from bench.records.races import RaceResult
+from bench.tables.accuracy import waterfall_sections
+from bench.tables.table import print_sections
 from command_line import whole_number
 
 
@@ -35,6 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Train and print a table; return 1 if a backend failed, else 0."""
     console = Console(highlight=False)
     steps = waterfall_steps(arguments.seeds, arguments.slow_seeds)
-    return run_steps(
-        console, arguments, "waterfall", WATERFALL_TARGET, steps, lambda rows: print_waterfall(console, rows)
-    )
+
+    def show(races: list[RaceResult]) -> None:
+        print_sections(console, waterfall_sections(races))
+
+    return run_steps(console, arguments, "waterfall", WATERFALL_TARGET, steps, show)

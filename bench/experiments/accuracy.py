@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from bench.analysis.accuracy import MethodResult, method_results
 from bench.experiments.trainings import Trainee, Trainings, digits_for, train_all
 from bench.records.journal import results_file
+from bench.records.races import RaceResult
 from bench.timing import threads
 from bench.training.worker import Looks
 from bench.workloads.recipes import ARTICLE, RECIPES, TARGETS, Recipe
@@ -58,13 +58,13 @@ def run_steps(
     purpose: str,
     target: float,
     steps: Sequence[Step],
-    show: Callable[[list[MethodResult]], None],
+    show: Callable[[list[RaceResult]], None],
 ) -> int:
     """Train every step with all its seeds; 1 if one failed, else 0. show: prints what there is in the end."""
     dataset = digits_for(console, arguments.data, [step.recipe for step in steps])
     path, n_threads = results_file(arguments.output, purpose), arguments.threads or threads.cores()
     trainings = [step.trainings(purpose, target) for step in steps]
-    return train_all(console, path, dataset, trainings, n_threads, lambda races: show(method_results(races)))
+    return train_all(console, path, dataset, trainings, n_threads, show)
 
 
 def waterfall_steps(seeds: int, slow_seeds: int) -> list[Step]:

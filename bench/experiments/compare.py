@@ -54,7 +54,7 @@ def in_both(before: revisions.Side, after: revisions.Side, wanted: list[str] | N
 def comparison_header(
     setting: RaceSetup, number: int, name: str, sides: dict[str, revisions.Side], generations: int
 ) -> Race:
-    """What is known before the race of one backend. How long it is belongs to its key: who adds to it has looked."""
+    """The header of the race of one backend. Its length belongs to its key: one may not extend it after a look."""
     sources = {side: fingerprint.source_in(where.source) for side, where in sides.items()}
     known = race_header(setting, number, "compare", dict.fromkeys(sides, name), sources=sources)
     return msgspec.structs.replace(known, key=known.key | {"generations": generations})

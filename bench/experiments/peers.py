@@ -15,9 +15,9 @@ from bench.experiments.race import LEAST_GENERATIONS
 PEERS = ("torch", "jax", "sklearn")
 # What differs from the images as they are, in the order of the file.
 WAYS: dict[str, dict[str, Any]] = {
-    "as is": {"order": "file", "nonzero_pixels": False},
+    "MNIST as it is": {"order": "file", "nonzero_pixels": False},
     "shuffled": {"order": "shuffled", "nonzero_pixels": False},
-    "no zeros": {"order": "file", "nonzero_pixels": True},
+    "all pixels non-zero": {"order": "file", "nonzero_pixels": True},
 }
 FIXED = {"measure": "epoch", "hidden": "relu", "output_activation": "softmax", "cold": False, "seed": 0}
 

@@ -28,7 +28,7 @@ from bench.workloads.recipes import Recipe
 from data import Dataset, Digits
 from impls.contract import Quantity
 
-# A fifth of MNIST's: the shorter a round, the closer in time are those who are compared, and the more generations of
+# A fifth of MNIST's: the shorter a round, the closer in time are those that are compared, and the more generations of
 # processes there are. On a machine of two busy cores intervals were half as wide as with all 60,000.
 IMAGES = 12_000
 
@@ -51,7 +51,7 @@ class RaceSetup(NamedTuple):
         return min(self.case.batch or n, n) if self.measure == "gradient" else n
 
     def task(self, backend: str, folder: Path) -> TimingTask:
-        """What one entrant has to do, with the digits in this folder."""
+        """The task of a participant, with the digits in this folder."""
         images = sampled(backend, self.images, self.case.batch) if self.measure == "epoch" else self.images
         return TimingTask(backend, self.measure, self.case, folder, images, self.n_threads)
 
@@ -65,7 +65,7 @@ def race_header(setting: RaceSetup, number: int, purpose: str, participants: dic
 
 
 def expected_of(setting: RaceSetup) -> list[PosedProblem]:
-    """What everybody has to compute who races. Raises UserError where rounding leaves nothing to tell."""
+    """What every participant has to compute. Raises UserError where rounding could hide a wrong result."""
     problem = problem_of(setting.case, setting.digits)
     return [(problem, reference(problem))]
 
@@ -100,11 +100,11 @@ def run_generations(
 ) -> str:
     """Generation after generation, the races in turn, until `enough` says why; returns that.
 
-    enough: is asked before each with the number of whole generations, the least of all races that still go on, and the
-    seconds that they took, those of an earlier run included. A race of which fewer than two are left does not go on.
+    enough: is called before each with the number of whole generations, the least of all races that continue, and the
+    seconds that they took, those of an earlier run included. A race with fewer than two participants left ends.
     """
     columns = (TimeElapsedColumn(), TextColumn("{task.description}"))
-    # No refreshing beside what is measured: it would cost a per cent of a core.
+    # No refreshing during measurements: it would cost a per cent of a core.
     with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
         shown = progress.add_task("")
         while True:
@@ -133,7 +133,7 @@ def seconds_of(journal: Journal) -> float:
 
 
 def begin_race(journal: Journal, number: int, rounds: int, seed: int) -> Session:
-    """A race that nobody has joined yet, with the failures that an earlier run of it has seen."""
+    """A race without participants, with the failures of its earlier runs."""
     race = Session({}, rounds, journal.record, number, len(journal.of(Run, number)), seed)
     race.failures |= {one.participant: f"{one.participant}: {one.reason}" for one in journal.of(Failure, number)}
     race.tell(Run, load=noise().load)
@@ -170,7 +170,7 @@ def admit(
     journal: Journal,
     folder: Path,
 ) -> Session:
-    """The race of those who agree, and the floor."""
+    """The race of the backends that agree, and the floor."""
     case = setting.case
     console.print(
         f"{case.network}, {case.dtype}, {case.name}, {setting.images:,} images, {setting.n_threads} threads. "

@@ -1,1 +1,1 @@
-"""What is written beside the samples, and how it is read back."""
+"""Results on disk: what is written, and how it is read."""

@@ -36,7 +36,7 @@ def describe() -> dict[str, Any]:
 
 
 def local_id() -> str:
-    """A random name for this machine, made at the first call and kept beside the results; "unknown" if it cannot be."""
+    """A random name for this machine, made at the first call and kept with the results; "unknown" if it cannot be."""
     path = bench.RESULTS / "machine-id"
     try:
         if not path.exists():
@@ -77,7 +77,7 @@ def hypervisor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def libraries() -> dict[str, str]:
-    """Versions by library: of all that the suite needs, and of those that are installed besides."""
+    """Versions by library: of all that the suite needs, and of others that are installed."""
     found = {library: version(library) for library in (*LIBRARIES, *PEERS)}
     return {library: said for library, said in found.items() if library in LIBRARIES or said != "unknown"}
 

@@ -95,6 +95,16 @@ class ResultSet:
     inspection: Inspection | None = None  # of a trained network
     cut: bool = False  # whether the file ends in the middle of a record, which is passed over
 
+    @property
+    def kind(self) -> str:
+        """ "benchmarks", "network", "sweep of batch" and the like, or the purpose of its races, "race" among them."""
+        if self.inspection:
+            return "network"
+        if not self.races:
+            return "benchmarks"
+        first = self.races[0]
+        return f"sweep of {first.sweep}" if first.purpose == "race" and len(self.races) > 1 else first.purpose
+
 
 def read(path: Path) -> ResultSet:
     """Read the results of a race or study, of `inspect`, or of `pytest --benchmark-only --benchmark-json=FILE`.

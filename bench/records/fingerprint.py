@@ -3,18 +3,15 @@
 Two measurements belong together only where this key is the same.
 """
 
-import ast
 import hashlib
 import importlib.util
-import io
-import tokenize
 from collections.abc import Iterable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import bench
 import impls
+from bench.timing.source import source_files
 
 IMPLS = Path(impls.__file__).parent
 MEASURING = ("timing", "workloads")  # rooms of bench/: what runs while the clock does, and what it is given
@@ -33,7 +30,7 @@ def key(
 ) -> dict[str, Any]:
     """The key of a measurement, for JSON.
 
-    case: `Recipe.described()`; sources: by entrant, see `source_of`; machine: `machine.describe()`.
+    case: `Recipe.described()`; sources: by participant, see `source_of`; machine: `machine.describe()`.
     """
     return {
         "measure": measure,
@@ -60,7 +57,7 @@ def source_of(backend: str) -> str:
         spec = importlib.util.find_spec(module)
     except ModuleNotFoundError:
         spec = None
-    except Exception:  # what is wrong with it is told where it is checked
+    except Exception:  # the agreement check reports what is wrong with it
         return "unknown"
     if spec is None or not spec.origin or not Path(spec.origin).is_file():
         raise impls.UnknownBackend(f"backend {backend!r}: its source, {module}, is not found")
@@ -86,37 +83,3 @@ def hash_of(folder: Path, files: Iterable[Path]) -> str:
     for name, path in sorted(named.items()):
         digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
-
-
-NO_CODE = {
-    tokenize.COMMENT,
-    tokenize.NL,
-    tokenize.NEWLINE,
-    tokenize.INDENT,
-    tokenize.DEDENT,
-    tokenize.ENCODING,
-    tokenize.ENDMARKER,
-}
-
-
-def source_files(origin: Path) -> list[Path]:
-    """The source files of a backend, from the file that its import runs: one of a module, all of a package."""
-    return sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]
-
-
-def lines_of_code(module: ModuleType) -> int:
-    """Lines that hold code, in all files of a backend: no blank lines, comments or docstrings."""
-    return sum(count(path.read_text(encoding="utf-8")) for path in source_files(Path(str(module.__file__))))
-
-
-def count(source: str) -> int:
-    """The same for the source text of one file."""
-    lines: set[int] = set()
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type not in NO_CODE:
-            lines.update(range(token.start[0], token.end[0] + 1))
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
-            docstring = node.body[0]
-            lines.difference_update(range(docstring.lineno, (docstring.end_lineno or docstring.lineno) + 1))
-    return len(lines)

@@ -73,8 +73,8 @@ class Journal:
     def unwritten(self, error: OSError) -> UserError:
         """What to say of it."""
         return UserError(
-            f"{self.path}: results cannot be written ({error.strerror}); make room and go on with the same command and "
-            f"--results {self.path}, which keeps all whole generations; or choose another file"
+            f"{self.path}: results cannot be written ({error.strerror}); make room and continue with the same "
+            f"command and --output {self.path}, which keeps all whole generations; or choose another file"
         )
 
     def of(self, kind: type[Kind], number: int | None = None) -> list[Kind]:
@@ -100,7 +100,8 @@ def same_races(path: Path, headers: Sequence[Race]) -> list[Record]:
         )
     if different:
         raise UserError(
-            f"{path}: is of another race, which cannot go on: {'; '.join(different)}; give another file to --results"
+            f"{path}: is of another race, which cannot be continued: {'; '.join(different)}; "
+            "give another file to --output"
         )
     return records
 

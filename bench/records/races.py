@@ -1,4 +1,4 @@
-"""A race as readers see it: who took part, every measurement, what else is known of it."""
+"""A race as readers see it: its participants, every measurement, what else is known of it."""
 
 from collections import defaultdict
 from collections.abc import Iterable

@@ -1,14 +1,7 @@
-"""What the trainings of `bench article` say, from its records alone: rows, settings that hold, effects.
+"""The article's figures and ours, the settings that could be its own, and what changes do to its ReLU network."""
 
-A race of a results file is one row of the article, one grid, or the ReLU experiment; `race.about` tells which, and
-`race.courses` are its trainings.
-"""
-
+from collections.abc import Sequence
 from statistics import fmean, median
-from typing import TYPE_CHECKING
-
-import numpy as np
-from rich.console import Console
 
 from bench.analysis.article import (
     Compared,
@@ -21,217 +14,223 @@ from bench.analysis.article import (
     mini_batches,
     setting_results,
 )
-from bench.records.files import ResultSet
 from bench.records.races import RaceResult
-from bench.tables.race import begun, parts_of
+from bench.tables.race import parts_of, started_by
 from bench.tables.table import (
+    INTERVAL,
     NONE,
     Section,
-    Sheet,
-    in_short,
-    interval_in_words,
-    interval_of,
+    Table,
+    duration,
     number,
+    or_dash,
     percent,
+    plural,
+    ratio_cells,
     share,
-    table_of,
 )
 
-if TYPE_CHECKING:
-    pass
+EXPERIMENTS_EXPLANATION = (
+    "Reproduced: the article's figure, with what was rounded away, lies in the range of our seeds. Where the article "
+    "leaves open of which images or after which epoch a figure is, the nearest of ours is taken. Method: a program "
+    "like the article's, on this machine; some of its epochs, spread over the seeds, are scaled to all. Ratio: ours to "
+    "the method, seed by seed. The article's times are of another machine."
+)
+GRID_EXPLANATION = (
+    "Settings that the article does not state were varied. A setting reproduces a figure if that lies in the range of "
+    "its seeds. Stopped early: its first seed was too far off, so no other was tried."
+)
+EFFECTS_EXPLANATION = (
+    "One factor of the article's ReLU network is changed at a time, everything else stays. Points: per cent of the "
+    "test images, relative to the article's setting, seed by seed, with Student's interval across seeds. Costs are of "
+    "the training images, each in its own kind. Dead: outputs that are 0 for every test image, by seed."
+)
+ARTICLE_LIMITS = [
+    "The article does not state all of its settings: differences from it may come from those, from its random numbers, "
+    "or from its program.",
+]
+MOST_SETTINGS = 12  # of a grid, in a table
+FIGURE_HEADS = ("figure", "article", "ours,\nleast", "median", "most", "reproduced")
+
+
+def article_setting(races: Sequence[RaceResult]) -> str:
+    """Data, how many experiments, backend, dtype and threads, in a line."""
+    first, n = races[0], len(races)
+    experiments = f"{n} experiments" if n > 1 else str(first.about["name"])
+    backend = f"trained by {first.about['backend']}"
+    return " · ".join([first.data_name, experiments, backend, first.key["dtype"], parts_of(first)["threads"]])
+
+
+def article_lines(races: Sequence[RaceResult]) -> list[str]:
+    """What stands before a table."""
+    return [f"{article_setting(races)}.", started_by(races[0])]
+
+
+def sections_of_article(races: Sequence[RaceResult]) -> list[Section]:
+    """Of whichever of the three experiments these races are."""
+    by_purpose = {"article": experiments_sections, "article-grid": grid_sections, "article-relu": relu_sections}
+    return by_purpose[races[0].purpose](races)
+
+
+# --- experiments -----------------------------------------------------------------------------------------
+
+
+def experiments_sections(races: Sequence[RaceResult]) -> list[Section]:
+    """One, with a table of figures and one of times."""
+    results, lines = experiment_results(races), article_lines(races)
+    if found := mini_batches(races):
+        lines.append(mini_batches_in_words(found))
+    tables = [figures_table(results), times_table(results)]
+    return [Section("The article's experiments again", lines, tables, EXPERIMENTS_EXPLANATION)]
+
+
+def figures_table(results: Sequence[ExperimentResult]) -> Table:
+    """A row a figure that the article prints."""
+    rows = [[row.name, *figure_cells(figure, " %")] for row in results for figure in row.figures]
+    notes = [f"{row.name}: {row.shows}. {row.setting}; {plural(row.seeds, 'seed')}.{incidents(row)}" for row in results]
+    return Table("The article's figures and ours", ("experiment", *FIGURE_HEADS), rows, notes, 2)
+
+
+def figure_cells(figure: Compared, unit: str = "") -> list[str]:
+    """A figure's name, the article's value, ours from least to most, and whether that reproduces it."""
+    article = f"{figure.text}{unit}" if figure.what == "accuracy" else figure.text
+    if figure.values:
+        text = share if figure.what in ("accuracy", "overflow") else number
+        ours = [text(value) for value in (min(figure.values), median(figure.values), max(figure.values))]
+    else:
+        ours = [NONE] * 3
+    return [figure_name(figure), article, *ours, "yes" if figure.holds else "no"]
 
 
 def figure_name(figure: Compared) -> str:
-    """Which figure it is."""
-    after = {0: "before training", 1: "after round 1"}.get(figure.epoch, f"after {figure.epoch} rounds")
+    """What was measured, of which images, and after how much training."""
+    after = f"after {plural(figure.epoch, 'epoch')}" if figure.epoch else "before training"
     return f"{figure.what}, {figure.split}, {after}"
 
 
 def incidents(row: ExperimentResult) -> str:
     """What went wrong in some seeds, in words."""
-    said = f" The article: {row.said}." if row.said else ""
-    said += f" Its check of accuracy took {row.article_check:g} s." if row.article_check else ""
+    words = f" The article: {row.said}." if row.said else ""
+    words += f" Its check of accuracy took {row.article_check:g} s." if row.article_check else ""
     for figure in row.figures:
         if figure.constant:
-            said += f" {figure.text} % is the score of {figure.constant}."
-    said += f" {row.diverged} diverged." if row.diverged else ""
+            words += f" {figure.text} % is the score of {figure.constant}."
+    words += f" {row.diverged} diverged." if row.diverged else ""
     for digit, seeds in sorted(row.collapsed.items()):
-        said += f" {seeds} collapsed: always {digit}."
+        words += f" {seeds} collapsed: always {digit}."
     if row.zeros > 0.5:
-        said += f" {row.zeros:.0%} of the outputs are exactly 0; {dead_of(row.dead)}."
-    return said
+        dead = ", ".join(map(str, row.dead))
+        words += f" {percent(row.zeros)} of the outputs are exactly 0; for every test image, by seed: {dead}."
+    return words
 
 
-def dead_of(dead: list[int]) -> str:
-    """How many outputs are 0 for all images, by seed."""
-    return f"outputs that are 0 for every test image, by seed: {', '.join(map(str, dead))}"
-
-
-WHAT_ROWS_ARE = (
-    "Held: whether the article's figure, with what was rounded away, lies in the range of our seeds. Where the article "
-    "leaves open of which images or after which round a figure is, the nearest of ours is taken. Method: a program as "
-    "the article's, on this machine, some of its rounds scaled to all. Ratio: ours to the method, seed by seed. The "
-    "article's seconds are of another machine."
-)
-WHAT_A_GRID_IS = (
-    "Settings that the article does not tell were varied. A setting holds a figure if it lies in the range of its "
-    "seeds. Left: its first seed was too far off, so no other was tried."
-)
-WHAT_EFFECTS_ARE = (
-    "One factor of the article's ReLU network is changed at a time, all else stays. Points: per cent of the test "
-    "images, against the article's setting, seed by seed, with Student's interval across seeds. Costs are of the "
-    "training images, each in its own kind. Dead: outputs that are 0 for every test image, by seed."
-)
-ARTICLE_LIMITS = [
-    "The article does not tell all of its settings: what differs from it may come from those, from its random numbers, "
-    "or from its program.",
-]
-MOST_SETTINGS = 12  # of a grid, in a table
-
-
-def article_setting(results: ResultSet) -> str:
-    """Data, how many parts, who trains, dtype and threads, in a line."""
-    first = results.races[0]
-    n = len(results.races)
-    parts = f"{n} experiments" if n > 1 else str(first.about["name"])
-    backend = f"trained by {first.about['backend']}"
-    return " · ".join([results.data_name, parts, backend, first.key["dtype"], parts_of(first)["threads"]])
-
-
-def article_opening(results: ResultSet) -> list[str]:
-    """What is said before a table."""
-    return [f"{article_setting(results)}.", begun(results.races[0])]
-
-
-def experiments_section(results: ResultSet) -> list[Section]:
-    """One, with a table of figures and one of times."""
-    sheets = [figures_of(results), times_table(results)]
-    found = mini_batches(results.races)
-    lines = article_opening(results) + ([mini_batches_in_words(found)] if found else [])
-    return [Section("The article's experiments again", lines, sheets, WHAT_ROWS_ARE, [])]
-
-
-def figures_of(results: ResultSet) -> Sheet:
-    """A row a figure that the article prints."""
-    found = experiment_results(results.races)
-    cells = [[row.name, figure_name(figure), *figure_cells(figure)] for row in found for figure in row.figures]
-    notes = [f"{row.name}: {row.shows}. {row.setting}; {row.seeds} seeds.{incidents(row)}" for row in found]
-    heads = ("experiment", "figure", "article", "ours,\nleast", "median", "most", "held")
-    return Sheet("The article's figures beside ours", heads, cells, notes, 2)
-
-
-def figure_cells(figure: Compared) -> list[str]:
-    """The article's figure, ours from least to most, and whether it lies between them."""
-    article = f"{figure.text} %" if figure.what == "accuracy" else figure.text
-    return [article, *ends_of(figure), "yes" if figure.holds else "no"]
-
-
-def ends_of(figure: Compared) -> list[str]:
-    """Ours: least, median and most."""
-    if not figure.values:
-        return [NONE] * 3
-    ends = min(figure.values), median(figure.values), max(figure.values)
-    return [share(value) if figure.what in ("accuracy", "overflow") else number(value) for value in ends]
-
-
-def times_table(results: ResultSet) -> Sheet:
-    """Seconds of a whole training: the article's, its method's here, ours."""
-    cells = [
+def times_table(results: Sequence[ExperimentResult]) -> Table:
+    """The time of a whole training: the article's, its method's on this machine, ours."""
+    rows = [
         [
             row.name,
-            NONE if row.article is None else f"{row.article:g}",
-            number(row.method_times.wall),
-            number(row.method_times.cpu),
-            number(row.method_times.check),
-            number(row.times.wall),
-            number(row.times.cpu),
-            in_short(row.ratio.estimate) if row.ratio else NONE,
-            interval_of(row.ratio),
+            or_dash(row.article, lambda seconds: f"{seconds:g} s"),
+            *map(duration, (*row.method_times, row.times.wall, row.times.cpu)),
+            *ratio_cells("", row.method, row.ratio),
         ]
-        for row in experiment_results(results.races)
+        for row in results
         if row.times and row.method_times
     ]
-    heads = ("experiment", "article,\ns", "method\nhere, s", "its\nCPU, s", "its\ncheck, s", "ours,\ns")
-    methods = dict.fromkeys(row.method for row in experiment_results(results.races) if row.method)
-    notes = [f"Method: {'; '.join(methods)}. Check: of accuracy on the training images"] if methods else []
-    return Sheet("Seconds of a training", (*heads, "our\nCPU, s", "ratio", "95 %\ninterval"), cells, notes)
+    heads = ("experiment", "article", "method\nhere", "its\nCPU", "its\ncheck", "ours", "our\nCPU", "ratio", INTERVAL)
+    methods = "; ".join(dict.fromkeys(row.method for row in results if row.method))
+    backends = "; ".join(dict.fromkeys(row.backend for row in results))
+    notes = []
+    if methods:
+        notes = [f"Method: {methods}. Ours: {backends}. Check: of accuracy on the training images, by the method"]
+    return Table("Time of a training", heads, rows, notes)
 
 
 def mini_batches_in_words(found: MiniBatches) -> str:
     """What mini-batches bring, in the article's own setting."""
-    needed = "never in these rounds" if found.epochs_needed is None else f"after round {found.epochs_needed}"
+    needed = "never in these epochs" if found.epochs_needed is None else f"after epoch {found.epochs_needed}"
     return (
-        f"Rounds of 600 updates instead of five, by the article's method: one takes {found.epoch_ratio:.2f} times as "
+        f"Epochs of 600 updates instead of five, by the article's method: one takes {found.epoch_ratio:.2f} times as "
         f"long; after one, {share(found.first)} of the test images are right; {share(found.target)}, what the others "
-        f"reach in {found.epochs} rounds, {needed}."
+        f"reach in {plural(found.epochs, 'epoch')}, {needed}."
     )
 
 
-def grid_section(results: ResultSet) -> list[Section]:
-    """One, with a table for each experiment of which a setting holds a figure."""
-    found = {race.number: setting_results(race) for race in results.races}
-    lines = [
-        f"{race.about['name']}: {tried(race, found[race.number])}." for race in results.races if found[race.number]
+# --- grids -----------------------------------------------------------------------------------------------
+
+
+def grid_sections(races: Sequence[RaceResult]) -> list[Section]:
+    """One, with a table for each experiment of which a setting reproduces a figure."""
+    lines, tables = article_lines(races), []
+    for race in races:
+        results = setting_results(race)
+        if results:
+            lines.append(f"{race.about['name']}: {tried(race, results)}.")
+            lines += [stopping_rule(*screen) for screen in race.about["screens"]]
+        if best(results):
+            tables.append(grid_table(race, results))
+    return [Section("Which settings could be the article's?", lines, tables, GRID_EXPLANATION)]
+
+
+def best(results: Sequence[SettingResult]) -> list[SettingResult]:
+    """The settings that reproduce most figures; none where no setting reproduces any."""
+    return [one for one in results if one.held == results[0].held > 0]
+
+
+def tried(race: RaceResult, results: Sequence[SettingResult]) -> str:
+    """How many settings were tried, and how many reproduce most."""
+    n, stopped = len(results[0].figures), sum(one.left for one in results)
+    words = f"{len(results)} of {len(race.key['settings'])} settings tried, {stopped} of them stopped early; "
+    if not best(results):
+        return f"{words}none reproduces a figure"
+    return f"{words}{len(best(results))} reproduce {results[0].held} of {plural(n, 'figure')}"
+
+
+def stopping_rule(after: int, split: str, what: str, least: float, most: float) -> str:
+    """When a setting was stopped early."""
+    return (
+        f"Stopped early where the {split} {what} of the first seed was not {least:g} to {most:g} after epoch {after}."
+    )
+
+
+def grid_table(race: RaceResult, results: Sequence[SettingResult]) -> Table:
+    """The settings that reproduce most figures, with what they give."""
+    shown = best(results)[:MOST_SETTINGS]
+    rows = [
+        [f"{one.name}; {plural(one.seeds, 'seed')}", *figure_cells(figure)] for one in shown for figure in one.figures
     ]
-    sheets = [grid_table(race, found[race.number]) for race in results.races if best(found[race.number])]
-    return [
-        Section("Which settings could be the article's?", article_opening(results) + lines, sheets, WHAT_A_GRID_IS, [])
-    ]
+    notes = [f"{len(shown)} of {len(best(results))} are shown"] if len(shown) < len(best(results)) else []
+    title = f"{race.about['name']}: settings that reproduce most"
+    return Table(title, ("setting", *FIGURE_HEADS), rows, notes, 2)
 
 
-def best(found: list[SettingResult]) -> list[SettingResult]:
-    """The settings that hold most figures; none where nobody holds any."""
-    return [one for one in found if one.held == found[0].held > 0]
+# --- ReLU ------------------------------------------------------------------------------------------------
 
 
-def tried(race: RaceResult, found: list[SettingResult]) -> str:
-    """How many settings were tried, and how many hold most."""
-    left, n = sum(one.left for one in found), len(found[0].figures)
-    words = f"{len(found)} of {len(race.key['settings'])} settings tried, {left} of them left; "
-    return words + (f"{len(best(found))} hold {found[0].held} of {n} figures" if best(found) else "none holds a figure")
-
-
-def grid_table(race: RaceResult, found: list[SettingResult]) -> Sheet:
-    """The settings that hold most figures, with what they give."""
-    shown = best(found)[:MOST_SETTINGS]
-    cells = [
-        [one.name, figure_name(figure), figure.text, *ends_of(figure), "yes" if figure.holds else "no"]
-        for one in shown
-        for figure in one.figures
-    ]
-    notes = [f"{len(shown)} of {len(best(found))} are shown"] if len(shown) < len(best(found)) else []
-    heads = ("setting", "figure", "article", "ours,\nleast", "median", "most", "held")
-    return Sheet(f"{race.about['name']}: settings that hold most", heads, cells, notes, 2)
-
-
-def relu_section(results: ResultSet) -> list[Section]:
+def relu_sections(races: Sequence[RaceResult]) -> list[Section]:
     """One, with a row a change."""
-    (race,) = results.races
-    cells = [
+    (race,) = races
+    results = effects(race)
+    rows = [
         [
             effect_name(row),
             str(len(row.accuracies)),
-            *(share(value) for value in (min(row.accuracies), fmean(row.accuracies), max(row.accuracies))),
-            NONE if row.difference is None else points(row.difference),
-            NONE if row.interval is None else " to\n".join(map(points, row.interval)),
+            *map(share, (min(row.accuracies), fmean(row.accuracies), max(row.accuracies))),
+            or_dash(row.difference, points),
+            or_dash(row.interval, lambda interval: " to\n".join(map(points, interval))),
             number(fmean(row.costs)) if row.costs else NONE,
             percent(row.zeros),
             " ".join(map(str, row.dead)),
         ]
-        for row in effects(race)
+        for row in results
     ]
-    heads = ("changed", "seeds", "least", "mean", "most", "points", "95 %\ninterval", "cost", "outputs\nthat are\n0")
+    heads = ("changed", "seeds", "least", "mean", "most", "points", INTERVAL, "cost", "outputs\nthat are\n0", "dead")
     notes = [
-        f"{effect_name(row)}: {row.diverged} of {len(row.accuracies)} seeds diverged"
-        for row in effects(race)
-        if row.diverged
+        f"{effect_name(row)}: {row.diverged} of {len(row.accuracies)} seeds diverged" for row in results if row.diverged
     ]
-    sheet = Sheet("One factor at a time", (*heads, "dead"), cells, notes)
-    lines = [
-        f"The article's setting: {race.about['setting']}, {race.about['epochs']} rounds.",
-        *article_opening(results),
-    ]
-    return [Section("Why did ReLU lose?", lines, [sheet], WHAT_EFFECTS_ARE, ["relu"])]
+    epochs = plural(race.about["epochs"], "epoch")
+    lines = [f"The article's setting: {race.about['setting']}, {epochs}.", *article_lines(races)]
+    table = Table("One factor at a time", heads, rows, notes)
+    return [Section("Why did ReLU lose?", lines, [table], EFFECTS_EXPLANATION, ["relu"])]
 
 
 def effect_name(row: Effect) -> str:
@@ -249,131 +248,3 @@ def effect_in_words(row: Effect) -> str:
     assert row.difference is not None
     interval = f" [{', '.join(map(points, row.interval))}]" if row.interval else ""
     return points(row.difference) + interval
-
-
-def article_sections(rows: ResultSet | None, grids: ResultSet | None, relu: ResultSet | None) -> list[Section]:
-    """One for each kind of results that there are."""
-    found = experiments_section(rows) if rows else []
-    found += grid_section(grids) if grids else []
-    return found + (relu_section(relu) if relu else [])
-
-
-def print_article(console: Console, races: list[RaceResult]) -> None:
-    """The tables."""
-    purpose = races[0].purpose
-    if races[0].notice:
-        console.print(races[0].notice)
-    if purpose == "article":
-        print_rows(console, races)
-    elif purpose == "article-grid":
-        for race in races:
-            print_grid(console, race)
-    else:
-        print_effects(console, races[0])
-
-
-def print_rows(console: Console, races: list[RaceResult]) -> None:
-    """The article's figures beside ours, what happened, and the article's times beside ours."""
-    rows = experiment_results(races)
-    table = table_of(f"on {races[0].data_name}", "article", "least", "median", "most", "held")
-    for row in rows:
-        for figure in row.figures:
-            table.add_row(f"{row.name}: {figure_name(figure)}", *print_cells(figure))
-    console.print(table)
-    console.print("Held: whether the article's figure is in the range of our seeds.\n")
-    for row in rows:
-        console.print(f"{row.name}: {row.shows}. {row.setting}; {row.seeds} seeds.{incidents(row)}", markup=False)
-    console.print()
-    print_times(console, rows, races[0].about["backend"])
-    found = mini_batches(races)
-    if found:
-        needed = "never in these rounds" if found.epochs_needed is None else f"after round {found.epochs_needed}"
-        console.print(
-            f"Mini-batches of a 600th: a round takes {found.epoch_ratio:.2f} times as long as one of five updates; "
-            f"after one {found.first:.2%} of the test images are right; {found.target:.2%}, what the others "
-            f"reach in {found.epochs} rounds, {needed}.",
-            markup=False,
-        )
-
-
-def print_times(console: Console, rows: list[ExperimentResult], backend: str) -> None:
-    """Seconds of a whole training: the article's, its method's here, ours."""
-    table = table_of("seconds", "article", "method", "cpu", "check", "ours", "cpu", "ratio", "95 %")
-    for row in rows:
-        if row.times and row.method_times:
-            table.add_row(
-                row.name,
-                "" if row.article is None else f"{row.article:g}",
-                *(f"{seconds:.3g}" for seconds in (*row.method_times, row.times.wall, row.times.cpu)),
-                in_short(row.ratio.estimate) if row.ratio else "",
-                interval_in_words(row.ratio.interval) if row.ratio and row.ratio.interval else "",
-            )
-    console.print(table)
-    methods = "; ".join(dict.fromkeys(row.method for row in rows if row.method))
-    console.print(
-        f"Method: as the article's, here ({methods}), its rounds, up to 50, spread over the seeds, scaled. Ours: "
-        f"{backend}, float32, the same updates, every seed. Check: of accuracy on the training images, by the method. "
-        "Ratio: ours to the method, seed by seed.",
-        markup=False,
-    )
-
-
-def print_cells(figure: Compared) -> list[str]:
-    """What is compared: the article's, ours from least to most, and whether it lies between them."""
-    share = figure.what in ("accuracy", "overflow")
-    text = f"{figure.text} %" if figure.what == "accuracy" else figure.text
-    if not figure.values:
-        return [text, "", "", "", "no"]
-    ends = min(figure.values), float(np.median(figure.values)), max(figure.values)
-    ours = [f"{value:.2%}" if share else f"{value:.4g}" for value in ends]
-    return [text, *ours, "yes" if figure.holds else "no"]
-
-
-def print_grid(console: Console, race: RaceResult) -> None:
-    """The settings that hold every figure of the article; those that hold most, where none does."""
-    found = setting_results(race)
-    if not found:
-        return
-    n = len(found[0].figures)
-    whole = [one for one in found if one.held == n]
-    tried = f"{len(found)} of {len(race.key['settings'])} settings tried, {sum(one.left for one in found)} of them left"
-    console.print(f"[bold]{race.about['name']}[/]: {tried}; {len(whole)} hold all {n} figures ({race.data_name}).")
-    for after, split, what, least, most in race.about["screens"]:
-        line = f"Left where the {split} {what} of the first seed is not {least:g} to {most:g} after {after} rounds."
-        console.print(line, soft_wrap=True)
-    for one in whole or [one for one in found if one.held == found[0].held > 0]:
-        console.print(f"  {one.name}; {one.seeds} seeds, {one.held} of {n} held", soft_wrap=True, markup=False)
-        for figure in one.figures:
-            text, *ours, _ = print_cells(figure)
-            found_here = f"here {' / '.join(ours)}; {'held' if figure.holds else 'not held'}"
-            line = f"    {figure_name(figure)}: {text}; {found_here if figure.values else 'left before that'}"
-            console.print(line, soft_wrap=True, markup=False)
-
-
-def print_effects(console: Console, race: RaceResult) -> None:
-    """What each factor brings."""
-    table = table_of("changed", "least", "mean", "most", "points", "95 %", "cost", "zeros")
-    rows = effects(race)
-    for row in rows:
-        table.add_row(
-            f"{row.factor}: {row.to}",
-            *(f"{value:.2%}" for value in (min(row.accuracies), float(np.mean(row.accuracies)), max(row.accuracies))),
-            "" if row.difference is None else f"{100 * row.difference:+.1f}",
-            "" if row.interval is None else " to ".join(f"{100 * end:+.1f}" for end in row.interval),
-            f"{float(np.mean(row.costs)):.4f}" if row.costs else "",
-            f"{row.zeros:.0%}",
-        )
-    console.print(table)
-    for row in rows:
-        if any(row.dead):
-            console.print(f"{row.factor}: {row.to}: {dead_of(row.dead)}.", markup=False)
-        if row.diverged:
-            console.print(
-                f"{row.factor}: {row.to}: {row.diverged} of {len(row.accuracies)} seeds diverged.", markup=False
-            )
-    console.print(
-        f"Base: {race.about['setting']}. Accuracy: of the test images ({race.data_name}) after {race.about['epochs']} "
-        "rounds; points: of it, against the base, seed by seed. Cost: of the training images, each in its own kind. "
-        "Zeros: test outputs that are exactly 0.",
-        markup=False,
-    )

@@ -1,16 +1,14 @@
-"""Results of pytest-benchmark -> two tables and their sentences; any table -> terminal, Markdown and CSV."""
+"""Results of pytest-benchmark in two tables."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from bench import UserError
 from bench.records.files import Measurement, ResultSet
-from bench.tables.table import DAGGER, NONE, Sheet, number, or_dash, printable, times
-
-if TYPE_CHECKING:
-    pass
+from bench.tables.table import DAGGER, NONE, Section, Table, duration, or_dash, plural, printable, times
 
 REFERENCE = "naive"  # ratios are to this backend
 SAME_PLAN = "mini-batches"  # the plan on which all backends are compared
@@ -31,50 +29,36 @@ class BenchmarkRow:
     backend: str
     plan: str | None
     batch: int | None  # images per update; None: all
-    wall: float | None  # seconds of a round of training
+    wall: float | None  # seconds of an epoch of training
     cpu: float | None  # the same, user and system
     check: float | None  # seconds for the outputs of all test images
-    correct: float | None  # share of the test images after the last round, 0 to 1
+    correct: float | None  # share of the test images after the last epoch, 0 to 1
     epochs: int | None  # that were trained for it
     diverged: bool  # whether the cost was not finite at its end
     error: float  # worst disagreement with the reference, in eps
     lines: int
     ratio: RatioRange | None  # times faster than the reference
     floors: float | None  # times the floor
-    scaled: str | None  # how the seconds of the round came about if not from all images
+    scaled: str | None  # how the seconds of the epoch came about if not from all images
     check_scaled: str | None
-
-
-@dataclass(frozen=True)
-class BenchmarkTable:
-    """Rows under a title, and what has to be said below them."""
-
-    title: str
-    rows: list[BenchmarkRow]
-    notes: list[str]
-
-    @property
-    def sheet(self) -> Sheet:
-        """The table as text."""
-        return Sheet(self.title, HEADERS, [benchmark_cells(row) for row in self.rows], self.notes, COLUMNS_OF_TEXT)
 
 
 HEADERS = (
     "backend",
     "plan\n(batch)",
-    "round:\nwall,\ns",
-    "round:\nCPU,\ns",
-    "accuracy\ncheck,\ns",
+    "epoch:\nwall",
+    "epoch:\nCPU",
+    "accuracy\ncheck",
     "test\nimages\ncorrect",
     "agrees\nto,\neps",
     "lines\nof\ncode",
     f"times\nfaster\nthan\n{REFERENCE}",
     "times\nthe\nfloor",
 )
-COLUMNS_OF_TEXT = 2  # the first ones; the others hold numbers
-
-EXPLANATION = (
-    "Seconds are medians over samples, CPU is user and system time. Accuracy check: the outputs of all test images. "
+BENCHMARK_FIGURES = ["time-per-epoch", "accuracy-check", "accuracy-over-time", "cost-over-epochs"]
+BENCHMARK_FIGURES.append("speed-against-accuracy")
+BENCHMARK_EXPLANATION = (
+    "Times are medians over samples, CPU is user and system time. Accuracy check: the outputs of all test images. "
     f"Agrees to: the worst error against {REFERENCE} in float64, in eps of the dtype. Times faster: ratio of "
     f"medians, in brackets from the fastest sample of {REFERENCE} over the slowest of the backend to the slowest over "
     "the fastest. Floor: the first layer's two products over all training images, a NumPy matmul each."
@@ -100,15 +84,25 @@ def check_benchmarks(results: ResultSet) -> None:
         seen.add(thing)
 
 
+def benchmarks_section(results: ResultSet) -> Section:
+    """The two tables: each backend at its default batch size, and all on the same plan."""
+    tables = [default_batch(results), on_same_plan(results)]
+    return Section("Benchmarks, one backend after the other", [], tables, BENCHMARK_EXPLANATION, BENCHMARK_FIGURES)
+
+
+def epochs_of(results: ResultSet) -> list[Measurement]:
+    """Epochs of training."""
+    return [measured for measured in results.measurements if measured.quantity == "epoch"]
+
+
 def default_epochs(results: ResultSet) -> list[Measurement]:
-    """A round of training of each backend on the plan that it is at home with."""
-    return [measured for measured in results.measurements if measured.quantity == "epoch" and measured.default_batch]
+    """An epoch of training of each backend at its default batch size."""
+    return [measured for measured in epochs_of(results) if measured.default_batch]
 
 
 def same_plan_epochs(results: ResultSet) -> list[Measurement]:
-    """A round of training of each backend on the plan that is the same for all."""
-    epochs = [measured for measured in results.measurements if measured.quantity == "epoch"]
-    return [measured for measured in epochs if measured.plan == SAME_PLAN]
+    """An epoch of training of each backend on the plan that is the same for all."""
+    return [measured for measured in epochs_of(results) if measured.plan == SAME_PLAN]
 
 
 def accuracy_checks(results: ResultSet) -> list[Measurement]:
@@ -127,19 +121,26 @@ def ladder(results: ResultSet) -> list[str]:
     return list(dict.fromkeys(backends))
 
 
-def default_batch(results: ResultSet) -> BenchmarkTable:
-    """Each backend on the plan that it is at home with; one whose accuracy check alone was measured has a row too."""
-    epochs = {measured.backend: measured for measured in default_epochs(results)}
-    checks = {measured.backend: measured for measured in accuracy_checks(results)}
-    backends = [backend for backend in ladder(results) if backend in epochs or backend in checks]
-    return _table("Each backend at home", results, backends, epochs)
+def default_batch(results: ResultSet) -> Table:
+    """Each backend at its default batch size."""
+    return benchmark_table("Each backend at its default batch size", default_rows(results), default_epochs(results))
 
 
-def on_same_plan(results: ResultSet) -> BenchmarkTable:
+def on_same_plan(results: ResultSet) -> Table:
     """All backends on the same plan."""
-    epochs = {measured.backend: measured for measured in same_plan_epochs(results)}
-    backends = [backend for backend in ladder(results) if backend in epochs]
-    return _table(f"All on the same plan: {same_plan_name(results)}", results, backends, epochs)
+    title = f"All on the same plan: {same_plan_name(results)}"
+    return benchmark_table(title, same_plan_rows(results), same_plan_epochs(results))
+
+
+def default_rows(results: ResultSet) -> list[BenchmarkRow]:
+    """At the default batch size; a backend whose accuracy check alone was measured has a row too."""
+    checked = [measured.backend for measured in accuracy_checks(results)]
+    return benchmark_rows(results, default_epochs(results), checked)
+
+
+def same_plan_rows(results: ResultSet) -> list[BenchmarkRow]:
+    """On the plan that is the same for all."""
+    return benchmark_rows(results, same_plan_epochs(results))
 
 
 def same_plan_name(results: ResultSet) -> str:
@@ -148,16 +149,25 @@ def same_plan_name(results: ResultSet) -> str:
     return f"{SAME_PLAN} of {' or '.join(map(str, batches))}" if batches else SAME_PLAN
 
 
-def _table(title: str, results: ResultSet, backends: list[str], epochs: dict[str, Measurement]) -> BenchmarkTable:
+def benchmark_rows(
+    results: ResultSet, measurements: Sequence[Measurement], others: Sequence[str] = ()
+) -> list[BenchmarkRow]:
+    """A row for each backend with an epoch among these, and for these others."""
+    epochs = {measured.backend: measured for measured in measurements}
     checks = {measured.backend: measured for measured in accuracy_checks(results)}
+    backends = [backend for backend in ladder(results) if backend in epochs or backend in others]
     reference, lowest = epochs.get(REFERENCE), floor(results)
-    rows = [_row(epochs.get(backend), checks.get(backend), reference, lowest) for backend in backends]
+    return [_row(epochs.get(backend), checks.get(backend), reference, lowest) for backend in backends]
+
+
+def benchmark_table(title: str, rows: Sequence[BenchmarkRow], epochs: Sequence[Measurement]) -> Table:
+    """The rows as text, and how scaled times and preparation came about."""
     notes = [f"{DAGGER} {row.backend}: {row.scaled}" for row in rows if row.scaled]
     notes += [f"{DAGGER} {row.backend}, accuracy check: {row.check_scaled}" for row in rows if row.check_scaled]
     if epochs:
-        prepared = (f"{name} {number(measured.prepare_seconds)} s" for name, measured in epochs.items())
-        notes.append(f"Off the clock, bringing the training images into the backend's own form: {', '.join(prepared)}")
-    return BenchmarkTable(title, rows, notes)
+        prepared = ", ".join(f"{measured.backend} {duration(measured.prepare_seconds)}" for measured in epochs)
+        notes.append(f"Preparation of the training images, not in these times: {prepared}")
+    return Table(title, HEADERS, [benchmark_cells(row) for row in rows], notes, 2)
 
 
 def _row(
@@ -196,26 +206,26 @@ def _ratio_range(slow: Measurement, fast: Measurement) -> RatioRange:
 
 
 def scaling(measured: Measurement) -> str | None:
-    """How a measurement of fewer images was scaled, and beside it the one true round where there was one."""
+    """How a measurement of fewer images was scaled, and the one true epoch where there was one."""
     if measured.images == measured.of_images:
         return None
     note = f"scaled from {measured.images:,} of {measured.of_images:,} images"
     curve = measured.curve
     if curve is None or len(curve.seconds) < 2:
         return note
-    return f"{note}; one true round of all took {number(curve.seconds[1] - curve.seconds[0])} s"
+    return f"{note}; one true epoch of all took {duration(curve.seconds[1] - curve.seconds[0])}"
 
 
 def benchmark_cells(row: BenchmarkRow) -> list[str]:
     """A row as text, a cell for each of HEADERS, with line breaks as there."""
-    of_round = f" {DAGGER}" if row.scaled else ""
+    of_epoch = f" {DAGGER}" if row.scaled else ""
     of_check = f" {DAGGER}" if row.check_scaled else ""
     return [
         printable(row.backend),
         or_dash(row.plan, lambda plan: printable(plan) + ("" if row.batch is None else f"\n({row.batch:,})")),
-        or_dash(row.wall, lambda seconds: f"{number(seconds)}{of_round}"),
-        or_dash(row.cpu, lambda seconds: f"{number(seconds)}{of_round}"),
-        or_dash(row.check, lambda seconds: f"{number(seconds)}{of_check}"),
+        or_dash(row.wall, lambda seconds: f"{duration(seconds)}{of_epoch}"),
+        or_dash(row.cpu, lambda seconds: f"{duration(seconds)}{of_epoch}"),
+        or_dash(row.check, lambda seconds: f"{duration(seconds)}{of_check}"),
         correct(row),
         f"{row.error:.1f}",
         f"{row.lines:,}",
@@ -228,7 +238,7 @@ def correct(row: BenchmarkRow) -> str:
     """Per cent correct, after how much training, and how that ended if badly."""
     if row.correct is None or row.epochs is None:
         return NONE
-    words = f"{100 * row.correct:.2f} %\nafter {row.epochs}\nround{'s' * (row.epochs != 1)}"
+    words = f"{100 * row.correct:.2f} %\nafter {plural(row.epochs, 'epoch')}"
     return f"{words},\ndiverged" if row.diverged else words
 
 
@@ -238,24 +248,26 @@ def with_range(ratio: RatioRange) -> str:
 
 
 def benchmarks_headline(results: ResultSet) -> str:
-    """The report in one sentence: the shortest round at home, and on the same plan."""
-    conditions = {
-        "with each backend at home": default_batch(results),
-        f"with all on the same plan ({same_plan_name(results)})": on_same_plan(results),
+    """The report in one sentence: the shortest epoch at the default batch size, and on the same plan."""
+    rows = {
+        "with each backend at its default batch size": default_rows(results),
+        f"with all on the same plan ({same_plan_name(results)})": same_plan_rows(results),
     }
-    shortest = [f"{condition} {words}" for condition, table in conditions.items() if (words := _shortest(table))]
+    shortest = [f"{condition} {words}" for condition, several in rows.items() if (words := shortest_epoch(several))]
     if not shortest:
-        return "No round of training was measured."
-    images = max(measured.of_images for measured in results.measurements if measured.quantity == "epoch")
-    return f"A round of {images:,} images on this machine: {'; '.join(shortest)}."
+        return "No epoch of training was measured."
+    images = max(measured.of_images for measured in epochs_of(results))
+    return f"An epoch of {images:,} images on this machine: {'; '.join(shortest)}."
 
 
-def _shortest(table: BenchmarkTable) -> str | None:
-    walls = {row.wall: row for row in table.rows if row.wall is not None}
+def shortest_epoch(rows: Sequence[BenchmarkRow]) -> str | None:
+    """The row with the shortest epoch, in words."""
+    walls = [(row.wall, i) for i, row in enumerate(rows) if row.wall is not None]
     if not walls:
         return None
-    row = walls[min(walls)]
-    words = f"the shortest is that of {row.backend}, {number(min(walls))} s"
+    wall, i = min(walls)
+    row = rows[i]
+    words = f"the shortest is that of {row.backend}, {duration(wall)}"
     if row.scaled:
         words += f", {row.scaled}"
     if row.ratio and row.backend != REFERENCE:
@@ -264,7 +276,7 @@ def _shortest(table: BenchmarkTable) -> str | None:
 
 
 def left_out_of(results: ResultSet) -> list[str]:
-    """Who is in no table and no figure: a line each, with the reason."""
+    """The backends in no table and no figure: a line each, with the reason."""
     unavailable = (f"{backend}: {reason}" for backend, reason in results.unavailable.items())
     return [*results.disagreements, *unavailable]
 

@@ -1,24 +1,35 @@
-"""How far verdicts can be trusted, as a table."""
+"""How often the verdicts of `compare` are right."""
 
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from bench.analysis import statistics
-from bench.analysis.calibrate import Verdicts, comparison_length, verdicts_of
-from bench.records.files import ResultSet
-from bench.tables.race import backends_of, begun_each, disturbed, race_setting
-from bench.tables.table import Section, Sheet, percent, table_of
+from bench.analysis.calibrate import comparison_length, verdicts
+from bench.records.races import RaceResult
+from bench.tables.race import backends_of, disturbed, race_setting, started_by
+from bench.tables.table import Section, Table, percent
 
-WHAT_TRUST_IS = (
+CALIBRATION_EXPLANATION = (
     "A backend raced against itself, and against itself with a known share of its work done once more. Every run of "
-    "consecutive generations as long as a comparison is one comparison, as python -m bench compare makes them; they "
-    "overlap, and counted is how many do not. The first row is called slower by mistake."
+    "consecutive generations as long as a comparison is one comparison, as python -m bench compare makes them. They "
+    "overlap; the count is of those that do not. The first row is called slower by mistake. Several backends together "
+    "are compared more strictly: fewer mistakes, and fewer slowdowns found."
 )
 
 
-def trust(calibrations: Sequence[ResultSet]) -> Sheet:
-    """The verdicts of the calibrations."""
+def calibration_sections(races: Sequence[RaceResult]) -> list[Section]:
+    """One, over all calibrations of one case, the oldest first."""
+    lines = [
+        f"{backends_of(races[-1])} against itself: {race_setting(races[-1])}.",
+        started_by(*races),
+        *disturbed(races),
+    ]
+    title = "Reliability of `compare`"
+    return [Section(title, lines, [verdict_table(races)], CALIBRATION_EXPLANATION, ["calibration"])]
+
+
+def verdict_table(races: Sequence[RaceResult]) -> Table:
+    """How often comparisons called slower what had so much more work."""
+    generations = comparison_length(races)
     rows = [
         [
             "the same, twice" if row.work == 1 else f"{percent(row.work - 1)} more work",
@@ -26,32 +37,8 @@ def trust(calibrations: Sequence[ResultSet]) -> Sheet:
             f"{percent(row.interval.low, 1)} to {percent(row.interval.high, 1)}",
             str(row.comparisons),
         ]
-        for row in verdicts_of(calibrations)
+        for row in verdicts(races, generations)
     ]
-    notes = [
-        f"Comparisons of {comparison_length(calibrations)} generations, with a margin of {percent(statistics.MARGIN)}"
-    ]
-    heads = ("what ran", "called\nslower", "95 % interval", "comparisons")
-    return Sheet("Called slower, by how much more was done", heads, rows, notes)
-
-
-def print_calibration(console: Console, found: Sequence[Verdicts], generations: int) -> None:
-    """The table."""
-    table = table_of("", "work", "called slower", "95 % interval", "comparisons")
-    for row in found:
-        interval = f"{row.interval.low:.1%} to {row.interval.high:.1%}"
-        table.add_row(row.against, f"{row.work:.3f}", f"{row.share:.1%}", interval, str(row.comparisons))
-    console.print(table)
-    console.print(
-        f"Comparisons of one backend in {generations} generations, with a margin of {statistics.MARGIN:.0%}; they "
-        "overlap, and counted is how many do not. Called slower: of the first row, by mistake. Several backends "
-        "together are compared more strictly: fewer mistakes, and less is found."
-    )
-
-
-def calibration_section(several: list[ResultSet]) -> Section:
-    """How far verdicts can be trusted."""
-    every = [race for results in several for race in results.races]
-    lines = [f"{backends_of(every[-1])} against itself: {race_setting(every[-1])}."]
-    lines += [begun_each(every), *disturbed(every)]
-    return Section("Can verdicts be trusted?", lines, [trust(several)], WHAT_TRUST_IS, ["calibration"])
+    notes = [f"Comparisons of {generations} generations, with a margin of {percent(statistics.MARGIN)}"]
+    heads = ("work", "called\nslower", "95 % interval", "comparisons")
+    return Table("Called slower, by how much more was done", heads, rows, notes)

@@ -1,38 +1,28 @@
-"""A trained network -> a section and figures: what it says to images, what it mistakes, what its weights look like."""
-
-from typing import TYPE_CHECKING
+"""A trained network: which digit it takes for which."""
 
 from bench.records.files import ResultSet
-from bench.records.inspection import Inspection
-from bench.tables.table import Section, Sheet, printable, share
-
-if TYPE_CHECKING:
-    pass
+from bench.tables.table import Section, Table, printable, share
 
 INSPECTION_FIGURES = ["first-images", "confusion", "mistakes", "first-layer"]
-WHAT_IT_IS = (
-    "A row is the digit that is there, a column the digit that the network says: the one with the largest output. All "
-    "are test images, which it was not trained on."
+INSPECTION_EXPLANATION = (
+    "A row is the label, a column the digit that the network predicts: the one with the largest output. All are test "
+    "images, on which it was not trained."
 )
 
 
 def inspection_sections(results: ResultSet) -> list[Section]:
     """One, with the confusion matrix as a table."""
-    found = results.inspection
-    assert found is not None
+    inspection = results.inspection
+    assert inspection is not None
+    images = sum(map(sum, inspection.confusion))
     lines = [
-        f"{printable(found.source)}: {found.network}; {share(found.correct)} of {images_shown(found):,} test images "
+        f"{printable(inspection.source)}: {inspection.network}; {share(inspection.correct)} of {images:,} test images "
         f"correct, {results.data_name}.",
-        f"Begun {results.when} by {found.command}",
+        f"Started {results.when} by {inspection.command}",
     ]
-    rows = [[str(label), *map(str, row)] for label, row in enumerate(found.confusion)]
-    sheet = Sheet("Which digit is taken for which", ("digit", *map(str, range(len(rows)))), rows, [])
-    return [Section("A trained network", lines, [sheet], WHAT_IT_IS, INSPECTION_FIGURES)]
-
-
-def images_shown(found: Inspection) -> int:
-    """How many it was shown."""
-    return sum(map(sum, found.confusion))
+    rows = [[str(label), *map(str, row)] for label, row in enumerate(inspection.confusion)]
+    table = Table("Confusion matrix", ("digit", *map(str, range(len(rows)))), rows)
+    return [Section("A trained network", lines, [table], INSPECTION_EXPLANATION, INSPECTION_FIGURES)]
 
 
 def inspection_setting(results: ResultSet) -> str:

@@ -1,87 +1,93 @@
-"""Tables as text, and how numbers, ratios, intervals and sizes are written."""
+"""Tables and sections; how numbers, times, ratios and intervals are written; and how the terminal shows them."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TypeVar
 
-from rich.box import SIMPLE
-from rich.table import Table
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
 
 from bench.analysis import statistics
-
-if TYPE_CHECKING:
-    from rich.table import Table as RichTable
 
 Value = TypeVar("Value")
 NONE = "–"
 DAGGER = "†"
+INTERVAL = "95 %\ninterval"  # a head that many tables have
 
 
-class Sheet(NamedTuple):
+class Table(NamedTuple):
     """A table as text. Line breaks in heads and cells are the terminal's; Markdown and HTML take them as spaces."""
 
     title: str
     heads: Sequence[str]
     rows: list[list[str]]  # a cell for each head
-    notes: list[str]  # to be said below
+    notes: Sequence[str] = ()  # below the table
     columns_of_text: int = 1  # the first ones; the others hold numbers
 
 
 class Section(NamedTuple):
-    """A part of the report."""
+    """A part of a report, or what a command prints at its end."""
 
     title: str
-    lines: list[str]  # before the tables
-    sheets: list[Sheet]
-    explanation: str  # after the tables
-    figures: list[str]  # their names; those that were not drawn are passed over
+    lines: Sequence[str]  # before the tables
+    tables: Sequence[Table]
+    explanation: str = ""  # after the tables
+    figures: Sequence[str] = ()  # their names; those that were not drawn are passed over
 
 
-COMFORTABLE = 100  # columns of a terminal that leave room between those of the table
+# --- the terminal ----------------------------------------------------------------------------------------
+
+COMFORTABLE = 100  # columns of a terminal that leave room between those of a table
 NARROWEST = 80
-# Where the terminal is narrower than is comfortable.
-HYPHENS = {
+HYPHENS = {  # where the terminal is narrower than is comfortable
     "accuracy\n": "accu-\nracy\n",
+    "break-even": "break-\neven",
     "mini-": "mini-\n",
     "outliers": "out-\nliers",
-    "prepared": "pre-\npared",
+    "included": "in-\ncluded",
+    "preparation": "prepa-\nration",
+    "reproduced": "repro-\nduced",
     "shuffled": "shuf-\nfled",
 }
 
 
-def printable(text: str) -> str:
-    """The text on one line, without what a terminal, an XML parser or a file's encoding would stumble over."""
-    return "".join(character if character.isprintable() else " " for character in text)
+def print_sections(console: Console, sections: Iterable[Section]) -> None:
+    """Titles, lines, tables, notes and explanations, as a page has them, without the figures."""
+    for section in sections:
+        console.print()
+        print_line(console, section.title, "bold")
+        for line in section.lines:
+            print_line(console, line)
+        for table in section.tables:
+            console.print()
+            if table.rows:
+                console.print(for_terminal(table, console.width))
+            else:
+                print_line(console, f"{table.title}: nothing of this was measured.")
+            for note in table.notes:
+                print_line(console, f"{note.rstrip('.')}.")
+        if section.explanation:
+            print_line(console, section.explanation, "dim")
 
 
-def number(value: float) -> str:
-    """Three significant digits; 1,234 and not 1.23e+03."""
-    return f"{value:,.0f}" if abs(value) >= 99.95 else f"{value:#.3g}"
+def print_left_out(console: Console, reasons: Iterable[str]) -> None:
+    """What is in no table because of a failure, each once and on one line."""
+    for reason in dict.fromkeys(reasons):
+        print_line(console, f"left out: {reason}", "red", soft_wrap=True)
 
 
-def times(value: float) -> str:
-    """Two significant digits, more only before the point: the ranges show that more would say nothing."""
-    return f"{value:,.0f}" if abs(value) >= 9.95 else f"{value:#.2g}"
+def print_line(console: Console, words: str, style: str = "", soft_wrap: bool = False) -> None:
+    """Text that is no markup; long lines are wrapped, or with `soft_wrap` left to the terminal."""
+    console.print(Text(printable(words)), style=style, soft_wrap=soft_wrap)
 
 
-def or_dash(value: Value | None, text: Callable[[Value], str]) -> str:
-    """The text of a value, or a dash where there is none."""
-    return NONE if value is None else text(value)
-
-
-def for_terminal(sheet: Sheet, columns: int = COMFORTABLE) -> "RichTable":
-    """The table for rich in so many columns, NARROWEST or more; long names go on in the next line."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
+def for_terminal(table: Table, columns: int = COMFORTABLE) -> RichTable:
+    """The table for rich in so many columns, NARROWEST or more; long names continue in the next line."""
     comfortable = columns >= COMFORTABLE
     drawn = RichTable(
-        title=Text(printable(sheet.title), "bold"),
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        show_edge=False,
-        leading=1,
+        title=Text(printable(table.title), "bold"), title_justify="left", box=SIMPLE_HEAD, show_edge=False, leading=1
     )
     drawn.padding = (0, 1 if comfortable else 0, 0, 0)
 
@@ -90,63 +96,27 @@ def for_terminal(sheet: Sheet, columns: int = COMFORTABLE) -> "RichTable":
             cell = cell.replace(word, hyphenated)
         return Text("\n".join(map(printable, cell.split("\n"))))
 
-    for i, head in enumerate(sheet.heads):
-        if i < sheet.columns_of_text:
+    for i, head in enumerate(table.heads):
+        if i < table.columns_of_text:
             drawn.add_column(text(head), overflow="fold")
         else:
             drawn.add_column(text(head), justify="right", no_wrap=True)
-    for name, *others in sheet.rows:
+    for name, *others in table.rows:
         drawn.add_row(Text(printable(name)), *map(text, others))
     return drawn
 
 
-def table_of(*heads: str) -> Table:
-    """An empty table with these columns, the first to the left."""
-    table = Table(box=SIMPLE, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for i, head in enumerate(heads):  # where all do not fit, a long name goes over two lines
-        table.add_column(head, no_wrap=i > 0, overflow="fold", justify="right" if i else "left")
-    return table
+def printable(text: str) -> str:
+    """The text on one line, without what a terminal, an XML parser or a file's encoding would stumble over."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
-def in_short(ratio: float) -> str:
-    """Three decimals, or three digits where it is large or small."""
-    return f"{ratio:.3f}" if 0.1 <= ratio < 100 else f"{ratio:.3g}"
+# --- words -----------------------------------------------------------------------------------------------
 
 
-def interval_in_words(interval: statistics.Interval) -> str:
-    """From one end to the other."""
-    return " to ".join(map(in_short, interval))
-
-
-def epochs_in_words(number: float) -> str:
-    """A number of rounds; "never" for infinity."""
-    return "never" if math.isinf(number) else f"{number:,.0f}"
-
-
-def mebibytes(size: int | None) -> str:
-    """A size; "unknown" where the system does not say."""
-    return "unknown" if size is None else f"{size / 2**20:.0f} MiB"
-
-
-def interval_of(ratio: statistics.Ratio | None) -> str:
-    """From one end to the other, or a dash."""
-    return interval_in_words(ratio.interval).replace(" to ", " to\n") if ratio and ratio.interval else NONE
-
-
-def with_interval(ratio: statistics.Ratio) -> str:
-    """A ratio, e.g. "0.521 [0.510, 0.532]"."""
-    words = in_short(ratio.estimate)
-    return f"{words} [{interval_in_words(ratio.interval).replace(' to ', ', ')}]" if ratio.interval else words
-
-
-def power(exponent: float) -> str:
-    """An exponent, without a minus before 0.00."""
-    return f"{round(exponent, 2) + 0.0:.2f}"
-
-
-def percent(share: float | None, decimals: int = 0) -> str:
-    """A share, or a dash."""
-    return NONE if share is None else f"{100 * share:.{decimals}f} %"
+def plural(n: int, word: str) -> str:
+    """E.g. "1 seed", "1,000 seeds"."""
+    return f"{n:,} {word}" if n == 1 else f"{n:,} {word}s"
 
 
 def enumerated(names: Sequence[str]) -> str:
@@ -160,6 +130,52 @@ def capitalised(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
+def or_dash(value: Value | None, text: Callable[[Value], str]) -> str:
+    """The text of a value, or a dash where there is none."""
+    return NONE if value is None else text(value)
+
+
+# --- numbers ---------------------------------------------------------------------------------------------
+
+
+def number(value: float) -> str:
+    """Three significant digits; 1,234 and not 1.23e+03."""
+    return f"{value:,.0f}" if abs(value) >= 99.95 else f"{value:#.3g}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in three digits, below 0.1 s in ms or µs: "6.37 ms"."""
+    if 0 < seconds < 0.99995e-4:
+        return f"{number(1e6 * seconds)} µs"
+    return f"{number(1e3 * seconds)} ms" if 0 < seconds < 0.09995 else f"{number(seconds)} s"
+
+
+def times(value: float) -> str:
+    """Two significant digits, more only before the point, where a range follows that is wider anyway."""
+    return f"{value:,.0f}" if abs(value) >= 9.95 else f"{value:#.2g}"
+
+
+def in_short(ratio: float) -> str:
+    """Three decimals, or three digits where it is large or small."""
+    return f"{ratio:.3f}" if 0.1 <= ratio < 100 else f"{ratio:.3g}"
+
+
+def interval_of(ratio: statistics.Ratio | None) -> str:
+    """From one end to the other, or a dash."""
+    return " to\n".join(map(in_short, ratio.interval)) if ratio and ratio.interval else NONE
+
+
+def with_interval(ratio: statistics.Ratio) -> str:
+    """A ratio, e.g. "0.521 [0.510, 0.532]"."""
+    words = in_short(ratio.estimate)
+    return f"{words} [{', '.join(map(in_short, ratio.interval))}]" if ratio.interval else words
+
+
+def ratio_cells(name: str, baseline: str, ratio: statistics.Ratio | None) -> list[str]:
+    """A ratio to the baseline and its interval: "1" for the baseline itself, dashes where it is not known."""
+    return [in_short(ratio.estimate) if ratio else "1" if name == baseline else NONE, interval_of(ratio)]
+
+
 def faster(ratio: statistics.Ratio) -> str:
     """A ratio the other way round, in three digits: "5.10 [4.93, 5.31] times as fast"."""
     words = number(1 / ratio.estimate)
@@ -167,6 +183,26 @@ def faster(ratio: statistics.Ratio) -> str:
         low, high = (number(1 / end) if end else "∞" for end in reversed(ratio.interval))
         words += f" [{low}, {high}]"
     return f"{words} times as fast"
+
+
+def epochs_in_words(number: float) -> str:
+    """A number of epochs; "never" for infinity."""
+    return "never" if math.isinf(number) else f"{number:,.0f}"
+
+
+def mebibytes(size: int | None) -> str:
+    """A size; "unknown" where the system does not say."""
+    return "unknown" if size is None else f"{size / 2**20:.0f} MiB"
+
+
+def power(exponent: float) -> str:
+    """An exponent, without a minus before 0.00."""
+    return f"{round(exponent, 2) + 0.0:.2f}"
+
+
+def percent(share: float | None, decimals: int = 0) -> str:
+    """A share, or a dash."""
+    return NONE if share is None else f"{100 * share:.{decimals}f} %"
 
 
 def share(value: float | None) -> str:

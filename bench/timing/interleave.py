@@ -1,11 +1,10 @@
-"""`python -m bench race`: backends measured against one another, in turns, each in a process of its own.
+"""One generation of a race: a fresh process per participant, measured in turns.
 
-A generation is a fresh process for each entrant. All stay alive and take turns in the order of a randomised Latin
-square, so that a round holds one measurement of each, close in time, and nobody always follows the same one; who waits
-is stopped. Processes differ among themselves, by where memory lies and how threads are placed; so there are several
-generations, and intervals are taken across them. Who starts first can be better off for good: on one machine, five
-processes of the same backend, the first was faster by 3 %, in every generation. So that place goes round as well;
-and where a backend is compared with itself, its effect is told apart, see `bench.statistics`.
+Participants take turns in the order of a randomised Latin square: a round holds one measurement of each, close in time,
+and none always follows the same one; those that wait are paused. Processes of the same code differ, by where memory
+lies and how threads are placed; so there are several generations, and intervals are taken across them. The process
+that starts first can be faster throughout (by 3 % on one machine, of five processes of one backend); so the order of
+starting rotates as well, and where a backend is compared with itself, `analysis.statistics` estimates that effect.
 """
 
 import tempfile
@@ -26,14 +25,14 @@ GENERATIONS_A_RATE = 8  # the machine's rates can take half as long as a whole g
 
 
 def run_generation(race: Session, generation: int) -> None:
-    """Start everybody, warm up, measure in turns. Who fails is left out from then on, by name."""
+    """Start all participants, warm up, measure in turns. One that fails is left out from then on."""
     begin, before = time.monotonic(), noise()
     with ExitStack() as stack:
         participants = [
             Participant(name, stack.enter_context(Child(serve, n_threads=task.n_threads, source=task.source)))
             for name, task in starting_order(race, generation)
         ]
-        # Imports are off every clock, so they may overlap; from the first thing that is timed on, one works at a time.
+        # Imports are not timed, so they may overlap; afterwards only one process works at a time.
         for participant in participants:
             attempt(race, generation, send, participant, "import", race.tasks[participant.name])
         for participant in participants:
@@ -44,22 +43,16 @@ def run_generation(race: Session, generation: int) -> None:
         for number, order in enumerate(latin_squares(len(participants), race.rounds, rng)):
             for position, index in enumerate(order):
                 attempt(race, generation, sample, participants[index], generation, number, position)
-    after = noise()
+    after, seconds = noise(), time.monotonic() - begin
     stolen = None if before.stolen is None or after.stolen is None else after.stolen - before.stolen
-    race.tell(
-        Generation,
-        generation=generation,
-        seconds=time.monotonic() - begin,
-        stolen=stolen,
-        load_before=before.load,
-        load_after=after.load,
-    )
+    loads = {"load_before": before.load, "load_after": after.load}
+    race.tell(Generation, generation=generation, seconds=seconds, stolen=stolen, **loads)
 
 
 def starting_order(race: Session, generation: int) -> list[tuple[str, TimingTask]]:
-    """Who has not failed, and what it does, in the order in which they start: rows of Latin squares, a generation each.
+    """The participants that have not failed, and their tasks, in starting order: a row of a Latin square.
 
-    As many generations as entrants in a row make a square, in which everybody is once at each place.
+    In as many consecutive generations as there are participants each starts once at each place.
     """
     names = race.left()
     if not names:
@@ -70,12 +63,12 @@ def starting_order(race: Session, generation: int) -> list[tuple[str, TimingTask
 
 
 def rates_are_due(generation: int) -> bool:
-    """Whether the floor of this generation measures what the machine reaches."""
+    """Whether the floor of this generation also measures the rates of the machine."""
     return generation % GENERATIONS_A_RATE == 0
 
 
 def warm_up(race: Session, participant: Participant, generation: int) -> None:
-    """Load, call once for the first time and once warm, and note what is known by then."""
+    """Load, call for the first time and once more, record both, and choose the repeats of a sample."""
     task = race.tasks[participant.name]
     loaded = ask(race, participant, "load")
     first = ask(race, participant, "measure", 1)
@@ -101,7 +94,7 @@ def sample(race: Session, participant: Participant, generation: int, number: int
 
 
 def latin_squares(n: int, rounds: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """The order of each round: n at a time the rows of a Latin square, in which everybody is once at each position."""
+    """The order of each round: n at a time the rows of a Latin square, in which each is once at each position."""
     for first in range(0, rounds, n):
         square = (np.arange(n)[:, None] + rng.permutation(n)) % n
         relabelled = rng.permutation(n)[square]
@@ -112,9 +105,9 @@ CACHES = ("NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "JAX_COMPILATION_CACHE_D
 
 
 def first_call(race: Session, name: str) -> None:
-    """Measure it once, in a process of its own whose compilers find empty folders, and record it.
+    """Record a first call in a process of its own whose compilers find empty caches.
 
-    Compiling takes so much longer than chance that once is enough to tell. Who fails is left out of the race.
+    One measurement is enough, as compiling takes far longer than noise. A participant that fails is left out.
     """
     task = race.tasks[name]
     with (
@@ -125,7 +118,7 @@ def first_call(race: Session, name: str) -> None:
 
 
 def measure_first_call(race: Session, participant: Participant) -> None:
-    """The call, on the clock as every other."""
+    """Import, load, and call once."""
     ask(race, participant, "import", race.tasks[participant.name])
     loaded = ask(race, participant, "load")
     first = ask(race, participant, "measure", 1)

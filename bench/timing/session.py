@@ -1,4 +1,4 @@
-"""Participants alive beside each other: ask, wait; one that fails is left out by name."""
+"""Participants of a race, each in a process of its own: requests, answers, failures, records."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ TIME_LIMIT = 300.0  # seconds for one request
 
 @dataclass
 class Participant:
-    """One entrant in one generation."""
+    """One participant in one generation."""
 
     name: str
     child: Child
@@ -27,33 +27,32 @@ class Participant:
 
 @dataclass
 class Session:
-    """Who runs and how; `failures` grows while it is run."""
+    """A race while it is measured; `failures` grows meanwhile."""
 
-    tasks: dict[str, TimingTask]  # by entrant
+    tasks: dict[str, TimingTask]  # by participant
     rounds: int  # of a generation
-    record: Callable[[Record], None]  # is called with everything that is measured, as it comes
+    record: Callable[[Record], None]  # called with every record as it is made
     number: int = 0  # among the races of a file
-    run: int = 0  # of the command: 1 where it goes on for the first time
+    run: int = 0  # of the command: 1 where it continues a file for the first time
     seed: int = 0
-    time_limit: float = TIME_LIMIT  # seconds that one request may take
+    time_limit: float = TIME_LIMIT  # seconds for one request
     failures: dict[str, str] = field(default_factory=dict)
 
     def left(self) -> list[str]:
-        """Who has not failed."""
+        """The participants that have not failed."""
         return [name for name in self.tasks if name not in self.failures]
 
     def tell(self, kind: type[Record], **fields: Any) -> None:
-        """Record something of this kind. Raises msgspec.ValidationError for fields that are not as its type says."""
-        tag = kind.__struct_config__.tag
-        self.record(msgspec.convert({"kind": tag, "race": self.number, "run": self.run, **fields}, kind))
+        """Record something of this kind. Raises msgspec.ValidationError for fields that its type does not allow."""
+        self.record(msgspec.convert({"race": self.number, "run": self.run, **fields}, kind))
 
 
 def attempt(
     race: Session, generation: int | None, action: Callable[..., object], participant: Participant, *arguments: Any
 ) -> None:
-    """Do something with an entrant that has not failed yet; note its failure, by name, where it fails now.
+    """Do something with a participant that has not failed; record its failure where it fails now, and end its process.
 
-    generation: that it belongs to; None: to the race.
+    generation: that this belongs to; None: it belongs to the race.
     """
     if participant.name in race.failures:
         return
@@ -62,23 +61,23 @@ def attempt(
     except (ChildFailed, msgspec.ValidationError) as failure:
         race.failures[participant.name] = f"{participant.name}: {failure}"
         race.tell(Failure, participant=participant.name, reason=str(failure), generation=generation)
-        participant.child.kill()  # one that hangs would take time from the others
+        participant.child.kill()  # one that hangs would slow the others
 
 
 def ask(race: Session, participant: Participant, *request: Any) -> Any:
-    """Let it go on, have it do something, stop it again. Raises ChildFailed for whatever goes wrong."""
+    """Resume it, send a request, return its answer, pause it. Raises ChildFailed for whatever goes wrong."""
     send(race, participant, *request)
     return wait(race, participant)
 
 
 def send(race: Session, participant: Participant, *request: Any) -> None:
-    """Let it go on and tell it what to do. Raises ChildFailed if it is dead."""
+    """Resume it and send a request. Raises ChildFailed if it is dead."""
     participant.child.resume()
     participant.child.send(request)
 
 
 def wait(race: Session, participant: Participant) -> Any:
-    """What it answers; then it is stopped. Raises ChildFailed for whatever goes wrong."""
+    """Return its answer and pause it. Raises ChildFailed for whatever goes wrong."""
     kind, answer = participant.child.answer(race.time_limit)
     participant.child.pause()
     if kind == "failed":
@@ -87,7 +86,7 @@ def wait(race: Session, participant: Participant) -> Any:
 
 
 def stored(digits: Digits, folder: Path) -> Path:
-    """The digits as files that every process can map into memory; those that are there already are taken."""
+    """Write the digits, unless the folder exists, as files that processes can map into memory; return the folder."""
     if not folder.exists():
         folder.mkdir()
         np.save(folder / "images.npy", digits.images)

@@ -58,8 +58,8 @@ class Worker:
         """Prepare the work to be measured; return the seconds that took, and what is known about the backend."""
         import numpy as np
 
-        from bench.records.fingerprint import lines_of_code
         from bench.timing.floor import floor_products
+        from bench.timing.source import lines_of_code
 
         task, case, backend = self.task, self.task.case, self.backend
         images = np.load(task.digits / "images.npy", mmap_mode="r")[: task.images]

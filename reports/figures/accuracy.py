@@ -1,23 +1,22 @@
-"""Ways of training to one accuracy -> rows, tables and figures: the waterfall, and batches of several sizes."""
+"""Time to target accuracy: the waterfall, batch sizes, and the trainings of each backend over seeds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bench.analysis.accuracy import TimeToAccuracy, by_target, factor, method_results, times_to_accuracy
-from bench.records.files import ResultSet
 from bench.records.races import RaceResult
 from bench.records.trainings import LearningCurve
-from bench.tables.accuracy import seconds_of, steps_setting
-from bench.tables.table import number, printable, share
+from bench.tables.accuracy import steps_setting, time_or_brackets
+from bench.tables.table import printable, share
 from reports.figures.style import (
     COLOURS,
     GREY,
     STRETCHED,
-    Drawn,
-    Look,
+    Figure,
+    Looks,
     add_legend,
     drawable,
     framed,
@@ -27,38 +26,39 @@ from reports.figures.style import (
     stretched_to_100,
     text,
     wrapped,
+    write_right,
 )
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Drawing
 
 MOST_TICKS = 8  # of batch sizes beside each other
 BLACK, BLUE, GREEN, RED = (COLOURS[i] for i in (0, 2, 3, 4))
-NO_TRAINING = "No training was finished in these results."
+EMPTY = "No training was finished in these results."
 OF_WATERFALL = (
     "A bar goes from the time of the step above to that of its own; equal lengths are equal factors, which stand at "
     "the right. Dots are seeds."
 )
 OF_BATCHES = (
-    "On the left what a round costs; on the right what it takes to reach the target: where the line is lowest, "
+    "On the left what an epoch costs; on the right what it takes to reach the target: where the line is lowest, "
     "that batch is first to reach the target. Dots are seeds; hollow marks did not all reach it."
 )
 
 
-def waterfall(results: ResultSet) -> "Figure":
+def waterfall(races: Sequence[RaceResult]) -> "Drawing":
     """Seconds to the target, step by step: a bar from each time to the next, with its factor."""
-    found = method_results(results.races)
-    first = results.races[0]
+    found = method_results(races)
+    first = races[0]
     title = f"Seconds to {share(first.target)} of the test images, step by step"
     notes = [
         "A bar goes from the step above to this one, green where it is faster, orange where it is slower. Dots, below: "
         "seeds. Hollow, and in brackets: not reached.",
     ]
-    with framed(first.notice, steps_setting(results), title, max(2.4, 0.9 + 0.5 * len(found)), notes) as figure:
+    with framed(first.notice, steps_setting(races), title, max(2.4, 0.9 + 0.5 * len(found)), notes) as figure:
         axes = figure.subplots()
         if not found:
-            say(axes, NO_TRAINING)
+            say(axes, EMPTY)
             return figure
         logarithmic(axes, "x", np.array([wall for row in found for wall in row.walls.values()]))
         for y, row in enumerate(found):
@@ -71,8 +71,8 @@ def waterfall(results: ResultSet) -> "Figure":
             fill = BLACK if row.counts else "white"
             axes.plot(row.seconds, y, "D", color=BLACK, markersize=7, markerfacecolor=fill)
             times_faster = factor(before, row) if before else ""
-            label = f"{seconds_of(row)} s" + (f"   × {times_faster}" if times_faster else "")
-            axes.text(1.01, y, label, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
+            label = time_or_brackets(row.seconds, row.counts) + (f"   × {times_faster}" if times_faster else "")
+            write_right(axes, y, label)
         axes.set_yticks(range(len(found)), [f"{wrapped(row.name)}\n{wrapped(row.backend)}" for row in found])
         axes.tick_params(axis="y", length=0, labelsize=9)
         axes.set_ylim(len(found) - 0.5, -0.5)
@@ -81,23 +81,23 @@ def waterfall(results: ResultSet) -> "Figure":
     return figure
 
 
-def batches(results: ResultSet) -> "Figure":
-    """Batch size against seconds a round, and against seconds to the target, in two panels."""
-    found = sorted(method_results(results.races), key=lambda row: int(row.case["batch"]))
-    first = results.races[0]
-    title = f"Batch size: seconds a round, and seconds to {share(first.target)} of the test images"
+def batches(races: Sequence[RaceResult]) -> "Drawing":
+    """Batch size against seconds an epoch, and against seconds to the target, in two panels."""
+    found = sorted(method_results(races), key=lambda row: int(row.case["batch"]))
+    first = races[0]
+    title = f"Batch size: seconds an epoch, and seconds to {share(first.target)} of the test images"
     notes = ["Lines: medians over seeds. Dots: seeds. Hollow: not every seed reached the target."]
-    with framed(first.notice, steps_setting(results), title, 3.8, notes) as figure:
+    with framed(first.notice, steps_setting(races), title, 3.8, notes) as figure:
         panels = figure.subplots(1, 2)
         if not found:
             for axes in panels:
-                say(axes, NO_TRAINING)
+                say(axes, EMPTY)
             return figure
         sizes = np.array([float(row.case["batch"]) for row in found])
         a_round, to_it = [row.an_epoch for row in found], [row.seconds for row in found]
         walls = [wall for row in found for wall in row.walls.values()]
         for axes, values, name, colour in (
-            (panels[0], a_round, "seconds a round, wall", BLUE),
+            (panels[0], a_round, "seconds an epoch, wall", BLUE),
             (panels[1], to_it, f"seconds to {share(first.target)}, wall", RED),
         ):
             axes.plot(sizes, values, color=colour, linewidth=2)
@@ -115,14 +115,16 @@ def batches(results: ResultSet) -> "Figure":
     return figure
 
 
-def step_figures(of_steps: ResultSet | None, of_sizes: ResultSet | None) -> list[Drawn]:
-    """The figures for which there are results."""
-    found = [Drawn("waterfall", "The waterfall", OF_WATERFALL, waterfall(of_steps))] if of_steps else []
-    return found + ([Drawn("batches", "Batch sizes", OF_BATCHES, batches(of_sizes))] if of_sizes else [])
+def waterfall_figures(races: Sequence[RaceResult]) -> list[Figure]:
+    """The one figure."""
+    return [Figure("waterfall", "The waterfall", OF_WATERFALL, waterfall(races))]
 
 
-Looks = Mapping[str, Look]
-EMPTY = "No training was finished in these results."
+def batches_figures(races: Sequence[RaceResult]) -> list[Figure]:
+    """The one figure."""
+    return [Figure("batches", "Batch sizes", OF_BATCHES, batches(races))]
+
+
 ROW = 0.28  # inches
 
 
@@ -131,7 +133,7 @@ def training_setting(races: Sequence[RaceResult]) -> str:
     return f"{races[0].data_name} · {races[0].key['dtype']} · threads: {races[0].key['threads']}"
 
 
-def time_to_accuracy(races: Sequence[RaceResult], look: Looks) -> "Figure":
+def time_to_accuracy(races: Sequence[RaceResult], look: Looks) -> "Drawing":
     """A row a target and backend: every seed a mark, the median a bar; hollow where the target was not reached."""
     rows: list[tuple[RaceResult, TimeToAccuracy | None]] = []
     for race in races:
@@ -141,7 +143,7 @@ def time_to_accuracy(races: Sequence[RaceResult], look: Looks) -> "Figure":
         "A mark is the training of one seed, the bar their median. Filled: the target is reached, by the mean of all "
         "seeds, with 99 % confidence; hollow, and in brackets: it is not.",
     ]
-    title = "Time to accuracy: training by recipes of fixed length that are to reach a target"
+    title = "Time to target accuracy"
     with framed(races[0].notice, training_setting(races), title, max(2.4, 0.8 + ROW * len(rows)), notes) as figure:
         axes = figure.subplots()
         if not times:
@@ -150,16 +152,9 @@ def time_to_accuracy(races: Sequence[RaceResult], look: Looks) -> "Figure":
         logarithmic(axes, "x", np.array(times))
         for y, (race, row) in enumerate(rows):
             if row is None:
-                said = f" {share(race.target)}, recipe {text(printable(race.recipe))}"
-                axes.text(
-                    0,
-                    y,
-                    said,
-                    transform=axes.get_yaxis_transform(),
-                    va="center",
-                    weight="bold",
-                    backgroundcolor="white",
-                )
+                heading = f" {share(race.target)}, recipe {text(printable(race.recipe))}"
+                place = axes.get_yaxis_transform()
+                axes.text(0, y, heading, transform=place, va="center", weight="bold", backgroundcolor="white")
                 continue
             colour, marker, *_ = look[row.name]
             fill = colour if row.reached.counts else "none"
@@ -173,8 +168,7 @@ def time_to_accuracy(races: Sequence[RaceResult], look: Looks) -> "Figure":
                 alpha=0.6,
             )
             axes.plot([row.seconds] * 2, [y - 0.35, y + 0.35], color=colour, linewidth=2)
-            said = f"{number(row.seconds)} s" if row.reached.counts else f"({number(row.seconds)} s)"
-            axes.text(1.01, y, said, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
+            write_right(axes, y, time_or_brackets(row.seconds, row.reached.counts))
         axes.set_yticks(range(len(rows)), [wrapped(row.name) if row else "" for _, row in rows])
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(len(rows) - 0.4, -0.6)
@@ -183,8 +177,8 @@ def time_to_accuracy(races: Sequence[RaceResult], look: Looks) -> "Figure":
     return figure
 
 
-def accuracy_over_training(race: RaceResult, look: Looks) -> "Figure":
-    """Per cent correct over seconds and over passes, for the trainings of one recipe; every seed's end a mark."""
+def accuracy_over_training(race: RaceResult, look: Looks) -> "Drawing":
+    """Per cent correct over seconds and over epochs, for the trainings of one recipe; every seed's end a mark."""
     found = sorted(times_to_accuracy(race), key=lambda row: list(look).index(row.name))  # the later is thinner
     names = [row.name for row in found]
     courses = {name: race.participants[name].curves for name in names}
@@ -223,15 +217,15 @@ def accuracy_over_training(race: RaceResult, look: Looks) -> "Figure":
         seconds += [one.wall for row in found for one in row.trainings]
         logarithmic(panels[0], "x", np.array(seconds))
         panels[0].set(xlabel="seconds of training, wall", ylabel="per cent of the test images correct")
-        panels[1].set_xlabel("passes over the training images")
+        panels[1].set_xlabel("epochs")
         if not any(courses.values()):
             say(panels[1], "No training was followed in these results.")
         add_legend(figure, lines)
     return figure
 
 
-def cost_over_training(race: RaceResult, look: Looks) -> "Figure":
-    """Cost of the test images over seconds and over passes, of those trainings that tell it."""
+def cost_over_training(race: RaceResult, look: Looks) -> "Drawing":
+    """Cost of the test images over seconds and over epochs, of those trainings that have it."""
     costs = costs_of(race)
     names = [name for name in look if name in costs]  # the later is thinner
     every = np.array([cost for name in names for several in costs[name][1] for cost in several[1:]])
@@ -240,7 +234,8 @@ def cost_over_training(race: RaceResult, look: Looks) -> "Figure":
         "A faint mark is the end of one seed's uninterrupted training.",
     ]
     missing = int((~drawable(every)).sum())
-    notes += [f"Not drawn: costs that are 0 or not finite, {missing} of {every.size}."] * bool(missing)
+    if missing:
+        notes.append(f"Not drawn: costs that are 0 or not finite, {missing} of {every.size}.")
     title = f"Cost over training, recipe {race.recipe}"
     about, height = f"{training_setting([race])} · {race.key['plan']}", max(4.4, legend_height(names))
     with framed(race.notice, about, title, height, notes) as figure:
@@ -260,7 +255,7 @@ def cost_over_training(race: RaceResult, look: Looks) -> "Figure":
         logarithmic(panels[0], "x", np.array(seconds))
         logarithmic(panels[0], "y", every)
         panels[0].set(xlabel="seconds of training, wall", ylabel="mean cost of the test images")
-        panels[1].set_xlabel("passes over the training images")
+        panels[1].set_xlabel("epochs")
         for axes in panels:
             axes.grid(True)
         add_legend(figure, lines)
@@ -271,9 +266,9 @@ def costs_of(race: RaceResult) -> dict[str, tuple[list[LearningCurve], list[list
     """By backend its learning curves, and their costs."""
     found = {}
     for row in times_to_accuracy(race):
-        courses = race.participants[row.name].curves
-        if courses:
-            found[row.name] = courses, [one.costs for one in courses]
+        curves = race.participants[row.name].curves
+        if curves:
+            found[row.name] = curves, [one.costs for one in curves]
     return found
 
 
@@ -290,8 +285,8 @@ def followed(
     return line
 
 
-def frontier(races: Sequence[RaceResult], look: Looks) -> "Figure":
-    """Median seconds against mean accuracy, a point a backend and recipe; grey: nobody was sooner and better."""
+def frontier(races: Sequence[RaceResult], look: Looks) -> "Drawing":
+    """Median seconds against mean accuracy, a point a backend and recipe; grey: nothing was sooner and better."""
     points = [(race, row) for race in races for row in times_to_accuracy(race)]
     names = [name for name in look if any(row.name == name for _, row in points)]
     notes = [
@@ -342,25 +337,25 @@ CAPTIONS = {
     "they train the same recipe from the same seeds. Hollow marks promise nothing.",
     "accuracy-over-training": "On the left, further left is sooner. On the right time plays no part: backends that "
     "compute the same lie on each other; where they part, rounding has grown.",
-    "cost-over-training": "Lower is better: the cost falls on where the accuracy hardly moves any more. It rises where "
-    "a network learns the training images by heart. On the right backends that compute the same lie on each other.",
-    "frontier": "Up and left is better. Whoever touches the grey steps is the best choice for some accuracy; the "
+    "cost-over-training": "Lower is better: the cost still falls where the accuracy hardly changes. It rises where a "
+    "network memorises the training images. On the right backends that compute the same lie on each other.",
+    "frontier": "Up and left is better. A mark on the grey steps is the best choice for some accuracy; the "
     "others are beaten at every one. Dotted: targets.",
 }
 
 
-def accuracy_figures(results: ResultSet, look: Looks) -> list[Drawn]:
+def accuracy_figures(races: Sequence[RaceResult], look: Looks) -> list[Figure]:
     """All figures of these trainings."""
-    ordered = by_target(results)
+    ordered = by_target(races)
     longest = max(ordered, key=lambda race: (is_followed(race), typical(race), race.target or 0))
-    figures = {
-        "time-to-accuracy": ("Time to accuracy", time_to_accuracy(ordered, look)),
+    drawings = {
+        "time-to-accuracy": ("Time to target accuracy", time_to_accuracy(ordered, look)),
         "accuracy-over-training": ("Accuracy over training", accuracy_over_training(longest, look)),
     }
     if costs_of(longest):
-        figures["cost-over-training"] = ("Cost over training", cost_over_training(longest, look))
-    figures["frontier"] = ("The frontier of speed and accuracy", frontier(ordered, look))
-    return [Drawn(name, title, CAPTIONS[name], figure) for name, (title, figure) in figures.items()]
+        drawings["cost-over-training"] = ("Cost over training", cost_over_training(longest, look))
+    drawings["frontier"] = ("The frontier of speed and accuracy", frontier(ordered, look))
+    return [Figure(name, title, CAPTIONS[name], drawing) for name, (title, drawing) in drawings.items()]
 
 
 def typical(race: RaceResult) -> float:

@@ -1,60 +1,61 @@
-"""What stands side by side: two revisions that raced against each other, and races of several files."""
+"""Two revisions that raced against each other."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from bench.analysis import statistics
 from bench.analysis.compare import changes, verdict
-from bench.records.files import ResultSet
+from bench.records.races import RaceResult
 from bench.tables.race import race_setting
 from bench.tables.table import percent, with_interval
-from reports.figures.style import GREY, Drawn, Look, framed, say, wrapped
+from reports.figures.style import (
+    GREY,
+    Figure,
+    Looks,
+    draw_interval,
+    framed,
+    name_rows,
+    rows_height,
+    say,
+    write_right,
+)
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Drawing
 
 NEAR, FARTHEST = (0.93, 1.07), 4.0  # after over before that the axis shows: always, and at most
 COMPARE_CAPTION = (
-    "Left of the dashed line it has become faster. An interval that reaches the dashed line tells no difference; "
-    "dotted: the margin within which a slowdown does not count."
+    "Left of the dashed line it has become faster. An interval that reaches the dashed line shows no significant "
+    "difference; dotted: the margin within which a slowdown does not count."
 )
 
 
-def comparison(results: ResultSet, look: Mapping[str, Look]) -> "Figure":
+def comparison(races: Sequence[RaceResult], look: Looks) -> "Drawing":
     """After over before, with intervals, a row a backend."""
-    found = {name: ratio for name, ratio in changes(results).items() if ratio}
-    race = results.races[0]
+    ratios = {name: ratio for name, ratio in changes(races).items() if ratio}
+    race = races[0]
     notes = [f"A mark is the estimate, the bar its interval. Dotted: a margin of {percent(statistics.MARGIN)}."]
-    height = 1.0 + sum(0.2 * wrapped(name).count("\n") + 0.34 for name in found)
     title = "Has it become slower? Time after over time before"
-    with framed(race.notice, race_setting(race), title, max(2.2, height), notes) as figure:
+    with framed(race.notice, race_setting(race), title, rows_height(ratios), notes) as figure:
         axes = figure.subplots()
-        if not found:
-            say(axes, "Nobody was measured on both sides.")
+        if not ratios:
+            say(axes, "No backend was measured on both sides.")
             return figure
-        for y, (name, ratio) in enumerate(found.items()):
-            colour, marker = (look[name].colour, look[name].marker) if name in look else ("#0072B2", "o")
-            if ratio.interval:
-                axes.plot(
-                    np.clip(ratio.interval, 0, 10 * FARTHEST), [y, y], color=colour, linewidth=2, solid_capstyle="butt"
-                )
-            axes.plot(ratio.estimate, y, marker, color=colour, markersize=8)
-            said = f"{with_interval(ratio)}: {verdict(ratio)}"
-            axes.text(1.02, y, said, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
-        axes.axvline(1, color=GREY, linestyle="--", linewidth=1.2, zorder=1)
-        axes.axvline(1 + statistics.MARGIN, color=GREY, linestyle=":", linewidth=1.2, zorder=1)
-        axes.set_yticks(range(len(found)), list(map(wrapped, found)))
-        axes.set_ylim(len(found) - 0.5, -0.5)
-        axes.set_xlabel("time after over time before")
-        axes.grid(True, axis="x")
-        ends = [end for ratio in found.values() for end in (*(ratio.interval or ()), ratio.estimate)]
+        ends = [end for ratio in ratios.values() for end in (*(ratio.interval or ()), ratio.estimate)]
         low, high = (min(NEAR[0], *ends), max(NEAR[1], *ends))
         axes.set_xlim(max(low - 0.02, 0), min(high + 0.02, FARTHEST))
+        for y, (name, ratio) in enumerate(ratios.items()):
+            colour, marker = (look[name].colour, look[name].marker) if name in look else ("#0072B2", "o")
+            draw_interval(axes, y, ratio.interval, colour)
+            axes.plot(ratio.estimate, y, marker, color=colour, markersize=8)
+            write_right(axes, y, f"{with_interval(ratio)}: {verdict(ratio)}")
+        axes.axvline(1, color=GREY, linestyle="--", linewidth=1.2, zorder=1)
+        axes.axvline(1 + statistics.MARGIN, color=GREY, linestyle=":", linewidth=1.2, zorder=1)
+        name_rows(axes, list(ratios))
+        axes.set_xlabel("time after over time before")
     return figure
 
 
-def compare_figures(results: ResultSet, look: Mapping[str, Look]) -> list[Drawn]:
+def compare_figures(races: Sequence[RaceResult], look: Looks) -> list[Figure]:
     """The one figure."""
-    return [Drawn("comparison", "Before and after", COMPARE_CAPTION, comparison(results, look))]
+    return [Figure("comparison", "After over before", COMPARE_CAPTION, comparison(races, look))]

@@ -1,4 +1,4 @@
-"""A trained network -> a section and figures: what it says to images, what it mistakes, what its weights look like."""
+"""A trained network: what it predicts, its mistakes, and its weights."""
 
 import math
 from typing import TYPE_CHECKING
@@ -9,16 +9,16 @@ from bench.records.files import ResultSet
 from bench.records.inspection import Examined
 from bench.tables.inspection import inspection_setting
 from bench.tables.table import number
-from reports.figures.style import Drawn, framed, say
+from reports.figures.style import Figure, framed, say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Drawing
 
 RIGHT, WRONG = "#0072B2", "#D55E00"
 
 
-def first_images(results: ResultSet) -> "Figure":
+def first_images(results: ResultSet) -> "Drawing":
     """The first images, with the real and the predicted label and the outputs as bars."""
     assert results.inspection is not None
     shown = results.inspection.first
@@ -63,7 +63,7 @@ def draw_outputs(axes: "Axes", shown: Examined, i: int) -> None:
     axes.locator_params(axis="y", nbins=3)
 
 
-def confusion(results: ResultSet) -> "Figure":
+def confusion(results: ResultSet) -> "Drawing":
     """How often each digit is taken for which; colour counts mistakes only."""
     assert results.inspection is not None
     counts = np.array(results.inspection.confusion)
@@ -85,7 +85,7 @@ def confusion(results: ResultSet) -> "Figure":
     return figure
 
 
-def worst_mistakes(results: ResultSet) -> "Figure":
+def worst_mistakes(results: ResultSet) -> "Drawing":
     """The wrong images with the largest outputs."""
     assert results.inspection is not None
     shown = results.inspection.mistakes
@@ -108,7 +108,7 @@ def worst_mistakes(results: ResultSet) -> "Figure":
     return figure
 
 
-def first_layer(results: ResultSet) -> "Figure":
+def first_layer(results: ResultSet) -> "Drawing":
     """The weights of the first layer, an image a hidden unit, each with a scale of its own."""
     assert results.inspection is not None
     weights = results.inspection.weights
@@ -140,7 +140,7 @@ INSPECTION_CAPTIONS = {
 }
 
 
-def inspection_figures(results: ResultSet) -> list[Drawn]:
+def inspection_figures(results: ResultSet) -> list[Figure]:
     """All four figures."""
     figures = {
         "first-images": ("The first images", first_images(results)),
@@ -148,4 +148,4 @@ def inspection_figures(results: ResultSet) -> list[Drawn]:
         "mistakes": ("Mistakes", worst_mistakes(results)),
         "first-layer": ("Weights of the first layer", first_layer(results)),
     }
-    return [Drawn(name, title, INSPECTION_CAPTIONS[name], figure) for name, (title, figure) in figures.items()]
+    return [Figure(name, title, INSPECTION_CAPTIONS[name], figure) for name, (title, figure) in figures.items()]

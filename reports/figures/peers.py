@@ -1,95 +1,100 @@
-"""One of ours against other libraries -> rows, a table and a figure: each ratio in four ways, by batch size."""
+"""One of our backends against other libraries: each ratio under four conditions, by batch size."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from bench.analysis import statistics
-from bench.analysis.peers import PeerRatios, ordered_rows
-from bench.records.files import ResultSet
-from bench.tables.peers import WAYS, peers_setting, told_of
+from bench.analysis.peers import peer_ratios_of
+from bench.records.races import RaceResult
+from bench.tables.peers import CONDITIONS, baseline_and_zeros, peers_setting
 from bench.tables.race import work
 from bench.tables.table import capitalised
 from bench.timing.worker import FLOOR
 from reports.figures.race import spanned
-from reports.figures.style import COLOURS, GREY, LARGEST, MARKERS, Drawn, add_legend, framed, logarithmic, say, wrapped
+from reports.figures.style import (
+    COLOURS,
+    GREY,
+    MARKERS,
+    Figure,
+    add_legend,
+    draw_interval,
+    framed,
+    logarithmic,
+    say,
+    wrapped,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Drawing
 
 PEERS_CAPTION = (
-    "Right of the dashed line they take longer than the baseline. What the lowest mark of a row does not show is owed "
+    "Right of the dashed line they take longer than the baseline. What the lowest mark of a row does not show is due "
     "to pixels that are zero; what the second does not show, to images that were prepared before."
 )
-GAP = 0.19  # between two ways of a row, of which one takes 1
+GAP = 0.19  # between two conditions of a row, of which one takes 1
+HEADING = 0.57  # what the heading of a batch size takes
 
 
-def peer_ratios(results: ResultSet) -> "Figure":
-    """A row a batch size and backend, with a mark and an interval for each of the four ways."""
-    lines: list[PeerRatios | int] = []  # a number: the batch size of those below it
-    for row in ordered_rows(results):
-        if not any(isinstance(one, PeerRatios) and one.batch == row.batch for one in lines):
-            lines.append(row.batch)
-        lines.append(row)
-    found = [ratio for row in lines if isinstance(row, PeerRatios) for ratio in row.ways.values()]
-    first = results.races[0]
+def peer_ratios(races: Sequence[RaceResult]) -> "Drawing":
+    """A row a batch size and backend, with a mark and an interval for each of the four conditions."""
+    rows = peer_ratios_of(races)
+    ratios = [ratio for row in rows for ratio in row.ways.values()]
+    batches = list(dict.fromkeys(row.batch for row in rows))
+    first = races[0]
     notes = [
         "A mark is the estimate, the bar its interval, from top to bottom in the order of the legend. The axis follows "
-        "an interval three times as far as the outermost mark.",
-        told_of(results.races),
+        "an interval three times as far as the outermost mark; an arrow head continues it.",
+        baseline_and_zeros(first),
     ]
-    if any(ratio.interval is None for ratio in found):
+    if any(ratio.interval is None for ratio in ratios):
         notes.append("Without an interval: of a single generation of processes.")
-    title = f"{capitalised(work(first))}: how many times as long as {first.baseline}, in four ways"
-    height = max(2.4, 0.8 + sum(0.6 if isinstance(row, PeerRatios) else 0.34 for row in lines))
-    with framed(first.notice, peers_setting(results), title, height, notes) as figure:
+    title = f"{capitalised(work(first))}: how many times as long as {first.baseline}, under four conditions"
+    height = max(2.4, 0.8 + 0.6 * len(rows) + 0.34 * len(batches))
+    with framed(first.notice, peers_setting(races), title, height, notes) as figure:
         axes = figure.subplots()
-        if not lines:
+        if not rows:
             say(axes, "There is no ratio in these results.")
             return figure
-        shown = spanned([1.0, *(ratio.estimate for ratio in found)], intervals=[ratio.interval for ratio in found])
-        logarithmic(axes, "x", shown)
+        logarithmic(
+            axes, "x", spanned([1.0, *(one.estimate for one in ratios)], intervals=[one.interval for one in ratios])
+        )
         marks: dict[str, object] = {}
         y, names = 0.0, {}
-        for one in lines:
-            if isinstance(one, PeerRatios):
-                names[y + 0.5] = "floor" if one.backend == FLOOR else wrapped(one.backend)
-                marks |= four_marks(axes, y + 0.5, one.ways)
+        for batch in batches:
+            axes.text(
+                0.005, y + 0.3, f"batches of {batch:,}", transform=axes.get_yaxis_transform(), va="center",
+                weight="bold", backgroundcolor="white",
+            )  # fmt: skip
+            y += HEADING
+            for row in (row for row in rows if row.batch == batch):
+                names[y + 0.5] = "floor" if row.backend == FLOOR else wrapped(row.backend)
+                marks |= four_marks(axes, y + 0.5, row.ways)
                 y += 1
-            else:
-                place = axes.get_yaxis_transform()
-                axes.text(
-                    0.005, y + 0.3, f"batches of {one:,}", transform=place, va="center", weight="bold",
-                    backgroundcolor="white",
-                )  # fmt: skip
-                y += 0.57
-        axes.axvline(1, color=GREY, linestyle="--", linewidth=1.2, zorder=1)
+        axes.vlines(1, HEADING, y, color=GREY, linestyle="--", linewidth=1.2, zorder=1)
         axes.set_yticks(list(names), list(names.values()))
         axes.tick_params(axis="y", length=0)
+        axes.spines.left.set_visible(False)  # which the headings would cut into pieces
         axes.set_ylim(y + 0.1, 0)
         axes.set_xlabel(f"time over that of {wrapped(first.baseline)}")
         axes.grid(True, axis="x")
-        add_legend(figure, {way: marks[way] for way in WAYS if way in marks})
+        add_legend(figure, {condition: marks[condition] for condition in CONDITIONS if condition in marks})
     return figure
 
 
 def four_marks(axes: "Axes", y: float, ways: Mapping[str, statistics.Ratio]) -> dict[str, object]:
-    """The ratios of one row, one below the other; the marks by way, for the legend."""
+    """The ratios of one row, one below the other; the marks by condition, for the legend."""
     marks: dict[str, object] = {}
-    for number, way in enumerate(WAYS):
-        if way in ways:
-            ratio, here, colour = ways[way], y + GAP * (number - 1.5), COLOURS[number]
-            if ratio.interval:
-                ends = np.clip(ratio.interval, 1 / LARGEST, LARGEST)  # they may be 0 and infinite
-                axes.plot(ends, [here] * 2, color=colour, linewidth=1.8, solid_capstyle="butt")
-            (marks[way],) = axes.plot(
-                ratio.estimate, here, MARKERS[number], color=colour, markersize=6, linestyle="none"
+    for i, condition in enumerate(CONDITIONS):
+        if condition in ways:
+            ratio, here, colour = ways[condition], y + GAP * (i - 1.5), COLOURS[i]
+            draw_interval(axes, here, ratio.interval, colour)
+            (marks[condition],) = axes.plot(
+                ratio.estimate, here, MARKERS[i], color=colour, markersize=6, linestyle="none"
             )
     return marks
 
 
-def peers_figures(results: ResultSet) -> list[Drawn]:
+def peers_figures(races: Sequence[RaceResult]) -> list[Figure]:
     """The one figure."""
-    return [Drawn("peers", "Against other libraries", PEERS_CAPTION, peer_ratios(results))]
+    return [Figure("peers", "Against other libraries", PEERS_CAPTION, peer_ratios(races))]

@@ -1,92 +1,89 @@
-"""Races -> figures, each a function of races that needs no file.
+"""Races, sweeps and calibrations; with the looks of a report the same backend is drawn alike in all figures."""
 
-A look is what `figures.looks` gives: the same backend is drawn alike in all figures of a report.
-"""
-
-import math
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bench.analysis import statistics
-from bench.analysis.calibrate import comparison_length, verdicts_of
-from bench.analysis.race import GROWING, Growth, growths, machine_rate, ratios_of_race, resources, swept, times_of
-from bench.records.files import ResultSet
+from bench.analysis.calibrate import comparison_length, verdicts
+from bench.analysis.race import (
+    GROWING,
+    Growth,
+    growths,
+    intensity,
+    machine_rate,
+    ratios_of_race,
+    resources,
+    swept,
+    times_of,
+)
 from bench.records.races import Checked, RaceResult
 from bench.tables.race import backends_of, race_setting, races_setting, work
-from bench.tables.table import capitalised, number, percent, power, printable, with_interval
-from bench.timing.floor import flop_of
+from bench.tables.table import capitalised, duration, number, percent, power, printable, with_interval
 from bench.timing.worker import FLOOR
 from reports.figures.style import (
     DASHES,
     GREY,
-    LARGEST,
-    Drawn,
+    Figure,
     Floats,
     Look,
+    Looks,
     add_legend,
+    draw_interval,
     drawable,
     framed,
     legend_height,
     logarithmic,
-    looks_of,
+    name_rows,
+    rows_height,
     say,
     text,
     wrapped,
+    write_right,
 )
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Drawing
 
 OF_FLOOR = Look(GREY, "|", DASHES[1], 1.5, 7.0)
 BEYOND = 3.0  # times the outermost mark: so far the axis follows an interval
-Looks = Mapping[str, Look]
 
 
-def race_ratios(race: RaceResult, look: Looks) -> "Figure":
-    """How many times as long as the baseline everybody takes, with intervals: a row each, fastest first."""
-    found = ratios_of_race(race)
-    generations = {name: of_generations(race, name) for name in found}
-    names = list(found)
+def race_ratios(race: RaceResult, look: Looks) -> "Drawing":
+    """How many times as long as the baseline each backend takes, with intervals: a row each, fastest first."""
+    ratios = ratios_of_race(race)
+    generations = {name: of_generations(race, name) for name in ratios}
     title = f"{capitalised(work(race))}: how many times as long as {race.baseline}"
     notes = [
-        "A filled mark is the estimate, the bar its interval, a faint mark what one generation of processes says.",
+        "A filled mark is the estimate, the bar its interval, a faint mark that of one generation of processes.",
         "Numbers at the right: estimate and interval; all intervals hold together with 95 %.",
     ]
-    if any(found[name].interval is None for name in names):
+    if any(ratio.interval is None for ratio in ratios.values()):
         notes.append("Without an interval: of a single generation of processes.")
-    height = 1.0 + sum(0.2 * wrapped(name).count("\n") + 0.34 for name in names)
-    with framed(race.notice, race_setting(race), title, max(2.2, height), notes) as figure:
+    with framed(race.notice, race_setting(race), title, rows_height(ratios), notes) as figure:
         axes = figure.subplots()
-        if not names:
+        if not ratios:
             say(axes, f"There is no ratio to {text(race.baseline)} in these results.")
             return figure
-        for y, name in enumerate(names):
-            colour, marker, *_ = OF_FLOOR if name == FLOOR else look[name]
-            ratio = found[name]
+        intervals = [ratio.interval for ratio in ratios.values()]
+        logarithmic(axes, "x", spanned([1.0], *generations.values(), intervals=intervals))
+        for y, (name, ratio) in enumerate(ratios.items()):
+            colour, marker, *_ = look_of(name, look)
             below = [y + 0.24] * len(generations[name])  # where the bar does not hide them
             axes.plot(generations[name], below, marker, color=colour, alpha=0.4, markersize=5)
-            if ratio.interval:
-                ends = np.clip(ratio.interval, 1 / LARGEST, LARGEST)  # they may be 0 and infinite
-                axes.plot(ends, [y, y], color=colour, linewidth=2, solid_capstyle="butt")
+            draw_interval(axes, y, ratio.interval, colour)
             axes.plot(ratio.estimate, y, marker, color=colour, markersize=8)
-            said = with_interval(ratio)
-            axes.text(1.02, y, said, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
+            write_right(axes, y, with_interval(ratio))
         axes.axvline(1, color=GREY, linestyle="--", linewidth=1.2, zorder=1)
-        axes.set_yticks(range(len(names)), list(map(wrapped, names)))
-        axes.set_ylim(len(names) - 0.5, -0.5)
+        name_rows(axes, list(ratios))
         axes.set_xlabel(f"times {wrapped(race.baseline)}; left of 1 is faster")
-        axes.grid(True, axis="x")
-        logarithmic(
-            axes, "x", spanned([1.0], *generations.values(), intervals=[found[name].interval for name in names])
-        )
     return figure
 
 
-def growth_figure(races: Sequence[RaceResult], look: Looks) -> "Figure":
-    """Seconds over what was swept, on logarithmic axes, a line an entrant with its fitted power."""
+def growth_figure(races: Sequence[RaceResult], look: Looks) -> "Drawing":
+    """Seconds over what was swept, on logarithmic axes, a line a participant with its fitted power."""
     what = GROWING[swept(races)]
     found = growths(races)
     notes = [
@@ -98,7 +95,7 @@ def growth_figure(races: Sequence[RaceResult], look: Looks) -> "Figure":
     with framed(races[0].notice, races_setting(races), f"Time over {what}", height, notes) as figure:
         axes = figure.subplots()
         if not found:
-            say(axes, "Nobody was left to be measured in these results.")
+            say(axes, "No backend was measured in these results.")
             return figure
         lines = {
             label: axes.plot(grown.sizes, grown.seconds, **look_of(grown.name, look).line())[0]
@@ -115,7 +112,7 @@ def growth_figure(races: Sequence[RaceResult], look: Looks) -> "Figure":
     return figure
 
 
-def roofline(races: Sequence[RaceResult], look: Looks) -> "Figure":
+def roofline(races: Sequence[RaceResult], look: Looks) -> "Drawing":
     """GFLOP/s over FLOP per byte, a point a backend and race, below what the machine reached."""
     points: dict[str, list[tuple[float, float]]] = {}
     for race in sorted(races, key=intensity):
@@ -140,7 +137,7 @@ def roofline(races: Sequence[RaceResult], look: Looks) -> "Figure":
     with framed(races[0].notice, races_setting(races), title, height, notes) as figure:
         axes = figure.subplots()
         if not points:
-            say(axes, "Nobody was left to be measured in these results.")
+            say(axes, "No backend was measured in these results.")
             return figure
         lines = {}
         for name, found in points.items():
@@ -166,16 +163,16 @@ def roofline(races: Sequence[RaceResult], look: Looks) -> "Figure":
     return figure
 
 
-def calibration_figure(calibrations: Sequence[ResultSet]) -> "Figure":
+def calibration_figure(races: Sequence[RaceResult]) -> "Drawing":
     """The share of comparisons that called slower what had so much more work."""
-    found = verdicts_of(calibrations)
-    race = calibrations[-1].races[0]
+    generations = comparison_length(races)
+    found, race = verdicts(races, generations), races[-1]
     notes = [
         "The bar is the 95 % interval of the share. At 0 % both did the same: being called slower is a false alarm.",
-        f"Comparisons of {comparison_length(calibrations)} generations; slower is an interval wholly above 1 with an "
+        f"Comparisons of {generations} generations; slower is an interval wholly above 1 with an "
         f"estimate beyond {percent(statistics.MARGIN)}.",
     ]
-    title = f"How often is a slowdown found, and how often one that is none? ({backends_of(race)})"
+    title = f"How often is a slowdown found, and how often a false one? ({backends_of(race)})"
     with framed(race.notice, race_setting(race), title, 3.6, notes) as figure:
         axes = figure.subplots()
         if not found:
@@ -199,7 +196,7 @@ def calibration_figure(calibrations: Sequence[ResultSet]) -> "Figure":
     return figure
 
 
-def memory(race: RaceResult, look: Looks) -> "Figure":
+def memory(race: RaceResult, look: Looks) -> "Drawing":
     """What each process held at most, and what a call adds to that before it."""
     rows = resources(race)
     found = {name: rows[name] for name in look if name in rows}
@@ -211,9 +208,8 @@ def memory(race: RaceResult, look: Looks) -> "Figure":
         for name in names
         if race.participants[name].images < race.key["images"]
     ]
-    height = 1.0 + sum(0.2 * wrapped(name).count("\n") + 0.34 for name in names)
     title = f"Memory: {work(race)}"
-    with framed(race.notice, race_setting(race), title, max(2.2, height), notes) as figure:
+    with framed(race.notice, race_setting(race), title, rows_height(names), notes) as figure:
         for axes, (panel, part) in zip(figure.subplots(1, 2, sharey=True), panels.items(), strict=True):
             axes.set_title(panel)
             sizes = {name: getattr(found[name], part) for name in names}
@@ -227,43 +223,41 @@ def memory(race: RaceResult, look: Looks) -> "Figure":
                 axes.hlines(y, 0, size, color=colour, linewidth=2, alpha=0.4)
                 axes.plot(size, y, marker, color=colour, markersize=8, clip_on=False)
                 said = f"{number(size)} MiB" if size >= 1 else f"{1024 * size:.0f} KiB" if size else "0"
-                axes.text(1.02, y, said, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
+                write_right(axes, y, said)
             axes.set_xlim(0, 1.05 * max(max(known.values()), 1.0))
-            axes.set_yticks(range(len(names)), list(map(wrapped, names)))
-            axes.set_ylim(len(names) - 0.5, -0.5)
+            name_rows(axes, names)
             axes.set_xlabel("MiB")
-            axes.grid(True, axis="x")
     return figure
 
 
-def break_even(race: RaceResult, look: Looks) -> "Figure":
-    """Seconds in total over rounds, with preparation and first call: where lines cross, both cost the same."""
+def break_even(race: RaceResult, look: Looks) -> "Drawing":
+    """Seconds in total over epochs, with preparation and first call: where lines cross, both cost the same."""
     rows = resources(race)
     found = {name: rows[name] for name in look if name in rows}
     times = times_of(race)
     notes = [
-        "Preparation, first call and rounds together, as measured in this race and continued. Thick: with compiled "
+        "Preparation, first call and epochs together, as measured in this race and continued. Thick: with compiled "
         "code on disk; thin: with nothing compiled, where that was measured (race --cold).",
     ]
-    rounds = np.unique(np.geomspace(1, 1000, 100).round())
+    calls = np.unique(np.geomspace(1, 1000, 100).round())
     height = max(4.2, legend_height(found))
     title = f"When does a compilation pay? Seconds in total: {work(race)}, again and again"
     with framed(race.notice, race_setting(race), title, height, notes) as figure:
         axes = figure.subplots()
         if not found:
-            say(axes, "Nobody was left to be measured in these results.")
+            say(axes, "No backend was measured in these results.")
             return figure
         lines: dict[str, Any] = {}
         every = []
         for i, (name, row) in enumerate(found.items()):
             for first, width in ((row.first, 2.0), (row.cold, 0.8)):
                 if first is not None:
-                    total = row.prepare + first + (rounds - 1) * times[name]
+                    total = row.prepare + first + (calls - 1) * times[name]
                     every.append(total)
                     style = look[name].line() | {"linewidth": width, "markevery": (4 + 3 * i % 20, 25), "markersize": 7}
-                    (line,) = axes.plot(rounds, total, **style)
+                    (line,) = axes.plot(calls, total, **style)
                     lines.setdefault(name, line)
-        logarithmic(axes, "x", rounds)
+        logarithmic(axes, "x", calls)
         logarithmic(axes, "y", np.concatenate(every))
         axes.set(xlabel="times that this is done", ylabel="seconds in total")
         axes.grid(True)
@@ -271,7 +265,7 @@ def break_even(race: RaceResult, look: Looks) -> "Figure":
     return figure
 
 
-def agreement(race: RaceResult) -> "Figure":
+def agreement(race: RaceResult) -> "Drawing":
     """How far each backend is from the reference, in eps, for each quantity; and which share of what is allowed."""
     worst: dict[tuple[str, str], Checked] = {}
     for one in race.checks:
@@ -282,11 +276,10 @@ def agreement(race: RaceResult) -> "Figure":
     quantities = list(dict.fromkeys(one.quantity for one in race.checks))
     notes = [
         "Numbers: the worst error against the reference in float64, in eps of the dtype, norm-wise. Empty: it does not "
-        "compute that. Colour: the share of what rounding may explain; who is beyond all of that is left out.",
+        "compute that. Colour: the share of what rounding may explain; a backend beyond all of that is left out.",
     ]
-    height = 1.6 + sum(0.2 * wrapped(name).count("\n") + 0.34 for name in backends)
-    title = "Agreement with the reference"
-    with framed(race.notice, race_setting(race), title, max(2.6, height), notes) as figure:
+    height = rows_height(backends, least=2.6, besides=1.6)
+    with framed(race.notice, race_setting(race), "Agreement with the reference", height, notes) as figure:
         axes = figure.subplots()
         if not worst:
             say(axes, "No comparison with the reference is kept in these results.")
@@ -307,19 +300,19 @@ def agreement(race: RaceResult) -> "Figure":
     return figure
 
 
-def lines_of_code(race: RaceResult, look: Looks) -> "Figure":
-    """Seconds over lines of code: what speed costs whoever has to read it."""
+def lines_of_code(race: RaceResult, look: Looks) -> "Drawing":
+    """Seconds over lines of code."""
     times = times_of(race)
     found = {name: race.participants[name].lines_of_code for name in look if name in times and name != FLOOR}
     found = {name: lines for name, lines in found.items() if lines}
     notes = ["Lines that hold code, without blank lines, comments and docstrings; those of libraries do not count."]
-    legend = {name: f"{printable(name)}\n{lines:,} lines, {number(times[name])} s" for name, lines in found.items()}
+    legend = {name: f"{printable(name)}\n{lines:,} lines, {duration(times[name])}" for name, lines in found.items()}
     height = max(4.2, 1.05 * legend_height(legend.values()))  # all are of two lines or more
     title = f"Lines of code against speed: {work(race)}"
     with framed(race.notice, race_setting(race), title, height, notes) as figure:
         axes = figure.subplots()
         if not found:
-            say(axes, "How long backends are is not in these results.")
+            say(axes, "The lengths of backends are not in these results.")
             return figure
         marks = {}
         for name, lines in found.items():
@@ -334,52 +327,51 @@ def lines_of_code(race: RaceResult, look: Looks) -> "Figure":
 
 
 CAPTIONS = {
-    "memory": "Further left is less. What a backend holds for the images, and what an update needs beside them.",
+    "memory": "Further left is less. What a backend holds for the images, and what an update needs in addition.",
     "break-even": "Lower is sooner done. A line that begins high paid for a compilation; where it crosses another, "
     "it has earned that back.",
     "agreement": "Pale is well within what rounding explains. A dark cell would be a backend that is nearly wrong.",
     "lines-of-code": "Down and left is better: fast, and soon read. To the right, what each factor of speed costs in "
     "code.",
     "ratios": "Further left is faster; equal steps are equal factors. An interval that does not reach the dashed line "
-    "tells who is faster than the baseline. Faint marks far from each other: generations differ, and more would help.",
+    "shows which is faster. Faint marks far from each other: generations differ, and more would help.",
     "growth": "Both axes are logarithmic: a straight line is a power, the steeper the larger. Where a line bends, "
     "something else begins to limit.",
     "roofline": "The grey line is what this machine reached: on its slope memory limits, on its flat arithmetic. Bytes "
     "are at least the images in the case's dtype once a pass and the first layer's weights, read and written each "
-    "update; caches may hold them. Who skips zeros does less than dense arithmetic, and may be above the line.",
+    "update; caches may hold them. A backend that skips zeros does less than dense arithmetic, and may lie above "
+    "the line.",
     "calibration": "Low at 0 % is few false alarms, high elsewhere is few slowdowns missed. Left of the dotted line a "
-    "slowdown is within the margin, and not to be found.",
+    "slowdown is within the margin, and is not meant to be found.",
 }
 
 
-def race_figures(
-    race: ResultSet | None, sweeps: Mapping[str, ResultSet], calibrations: Sequence[ResultSet], names: Sequence[str]
-) -> list[Drawn]:
-    """All figures for which there are results. names: of everybody, in the order of their looks."""
-    look = looks_of([name for name in names if name != FLOOR])
-    found = []
-    if race:
-        found.append(Drawn("ratios", "Ratios in a race", CAPTIONS["ratios"], race_ratios(race.races[0], look)))
-        found.append(Drawn("roofline", "Roofline", CAPTIONS["roofline"], roofline(race.races, look)))
-        (one,) = race.races
-        for name, title, figure in (
-            ("memory", "Memory", memory(one, look)),
-            ("break-even", "When compilation pays", break_even(one, look)),
-            ("agreement", "Agreement", agreement(one)),
-            ("lines-of-code", "Lines of code against speed", lines_of_code(one, look)),
-        ):
-            found.append(Drawn(name, title, CAPTIONS[name], figure))
-    for what, results in sweeps.items():
-        over = GROWING[what]
-        caption = CAPTIONS["roofline"]
-        found.append(
-            Drawn(f"growth-{what}", f"Time over {over}", CAPTIONS["growth"], growth_figure(results.races, look))
-        )
-        if what == "batch":
-            found.append(Drawn(f"roofline-{what}", f"Roofline over {over}", caption, roofline(results.races, look)))
-    if calibrations:
-        found.append(Drawn("calibration", "Calibration", CAPTIONS["calibration"], calibration_figure(calibrations)))
-    return found
+def race_figures(race: RaceResult, look: Looks) -> list[Figure]:
+    """All figures of one race."""
+    return [
+        Figure("ratios", "Ratios in a race", CAPTIONS["ratios"], race_ratios(race, look)),
+        Figure("roofline", "Roofline", CAPTIONS["roofline"], roofline([race], look)),
+        Figure("memory", "Memory", CAPTIONS["memory"], memory(race, look)),
+        Figure("break-even", "When compilation pays", CAPTIONS["break-even"], break_even(race, look)),
+        Figure("agreement", "Agreement", CAPTIONS["agreement"], agreement(race)),
+        Figure("lines-of-code", "Lines of code against speed", CAPTIONS["lines-of-code"], lines_of_code(race, look)),
+    ]
+
+
+def sweep_figures(races: Sequence[RaceResult], look: Looks) -> list[Figure]:
+    """Time over what was swept, and over batch sizes the roofline."""
+    what = swept(races)
+    over = GROWING[what]
+    figures = [Figure(f"growth-{what}", f"Time over {over}", CAPTIONS["growth"], growth_figure(races, look))]
+    if what == "batch":
+        title = f"Roofline over {over}"
+        figures.append(Figure(f"roofline-{what}", title, CAPTIONS["roofline"], roofline(races, look)))
+    return figures
+
+
+def calibration_figures(races: Sequence[RaceResult]) -> list[Figure]:
+    """The one figure."""
+    return [Figure("calibration", "Calibration", CAPTIONS["calibration"], calibration_figure(races))]
 
 
 def of_generations(race: RaceResult, name: str) -> Floats:
@@ -407,17 +399,6 @@ def power_of(grown: Growth) -> str:
     words = power(grown.exponent.estimate)
     interval = grown.exponent.interval
     return f"{words} [{power(interval.low)}, {power(interval.high)}]" if interval else f"power {words}"
-
-
-def intensity(race: RaceResult) -> float:
-    """FLOP per byte of dense arithmetic, if every byte came from memory no more often than it has to."""
-    key = race.key
-    images, (first, second) = key["images"], key["sizes"][:2]
-    size = np.dtype(key["dtype"]).itemsize
-    backward = key["measure"] != "outputs"
-    updates = math.ceil(images / (key["batch"] or images)) if key["measure"] == "epoch" else 1
-    weights = updates * (2 if backward else 1) * first * second
-    return flop_of(key["sizes"], images, backward) / (size * (images * first + weights))
 
 
 def middle(values: Iterable[float | None]) -> float | None:

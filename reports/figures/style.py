@@ -6,7 +6,6 @@ Figures are made without pyplot, so nothing here is global. What depends on matp
 
 import io
 import math
-import re
 import textwrap
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from bench.tables.table import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Drawing
 
 Floats = NDArray[np.float64]
 Shown = TypeVar("Shown")
@@ -86,27 +85,24 @@ def looks_of(backends: Sequence[str]) -> dict[str, Look]:
     }
 
 
-class Drawn(NamedTuple):
+Looks = Mapping[str, Look]
+
+
+class Figure(NamedTuple):
     """A figure of the report."""
 
     name: str  # of its files
     title: str
     caption: str  # how to read it
-    figure: "Figure"
+    drawing: "Drawing"
 
-
-class Picture(NamedTuple):
-    """A figure of the report as files have it."""
-
-    name: str  # of its files
-    title: str
-    caption: str  # how to read it
-    svg: str
-    png: bytes
+    def files(self) -> dict[str, bytes]:
+        """The figure as an SVG and as a PNG file, by name."""
+        return {f"{self.name}.svg": svg(self.drawing), f"{self.name}.png": png(self.drawing)}
 
 
 def side_by_side(
-    figure: "Figure", panels: Mapping[str, Sequence[Shown]], sharex: bool = False
+    figure: "Drawing", panels: Mapping[str, Sequence[Shown]], sharex: bool = False
 ) -> list[tuple["Axes", Sequence[Shown]]]:
     """Axes beside each other with one scale of y: those that have something to show; the others say what they lack."""
     all_axes = figure.subplots(1, len(panels), sharex=sharex, sharey=True, squeeze=False)[0]
@@ -151,7 +147,7 @@ def say(axes: "Axes", words: str) -> None:
     axes.tick_params(left=False, bottom=False, labelleft=False, labelbottom=False, which="both")
 
 
-def add_legend(figure: "Figure", lines: Mapping[str, Any]) -> None:
+def add_legend(figure: "Drawing", lines: Mapping[str, Any]) -> None:
     """Names to the right, in the order of the lines; the axes get the rest of the width."""
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -162,6 +158,38 @@ def add_legend(figure: "Figure", lines: Mapping[str, Any]) -> None:
     legend = figure.legend(lines.values(), map(each_wrapped, lines), loc="upper right", bbox_to_anchor=corner)
     legend.set_in_layout(False)
     layout.set(rect=(left, bottom, width - legend.get_window_extent().width / figure.bbox.width, height))
+
+
+def rows_height(labels: Iterable[str], least: float = 2.2, besides: float = 1.0) -> float:
+    """Inches that a row for each label takes, and what is needed besides them."""
+    return max(least, besides + sum(0.34 + 0.2 * wrapped(label).count("\n") for label in labels))
+
+
+def name_rows(axes: "Axes", labels: Sequence[str]) -> None:
+    """A row for each label, from the top, with a grid across them."""
+    axes.set_yticks(range(len(labels)), list(map(wrapped, labels)))
+    axes.set_ylim(max(len(labels), 1) - 0.5, -0.5)
+    axes.grid(True, axis="x")
+
+
+def write_right(axes: "Axes", y: float, words: str) -> None:
+    """What stands at the right end of a row."""
+    axes.text(1.02, y, words, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
+
+
+def draw_interval(axes: "Axes", y: float, interval: Sequence[float] | None, colour: str) -> None:
+    """The bar of an interval, whose ends may be 0 and infinite; where the axis cuts it, an arrow head.
+
+    The limits of the axis have to be set before.
+    """
+    if not interval:
+        return
+    low, high = np.clip(interval, 1 / LARGEST if axes.get_xscale() == "log" else -LARGEST, LARGEST)
+    axes.plot([low, high], [y, y], color=colour, linewidth=2, solid_capstyle="butt")
+    left, right = axes.get_xlim()
+    for end, marker, cut in ((left, 4, low < left), (right, 5, high > right)):  # matplotlib's numbers of arrow heads
+        if cut:
+            axes.plot(end, y, marker=marker, color=colour, markersize=7, clip_on=False)
 
 
 def legend_height(names: Iterable[str]) -> float:
@@ -236,10 +264,10 @@ def style() -> Iterator[None]:
 
 
 @contextmanager
-def framed(notice: str | None, setting: str, title: str, height: float, notes: Iterable[str]) -> Iterator["Figure"]:
+def framed(notice: str | None, setting: str, title: str, height: float, notes: Iterable[str]) -> Iterator["Drawing"]:
     """A white sheet with `height` inches for axes; above the title and any notice, below the notes and the setting."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Drawing
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     heading = textwrap.wrap(printable(title), 95)
@@ -250,7 +278,7 @@ def framed(notice: str | None, setting: str, title: str, height: float, notes: I
     total = above + height + below
     with style():
         layout = ConstrainedLayoutEngine(rect=(0, below / total, 1, height / total), w_pad=0.1, h_pad=0.05)
-        figure = Figure(figsize=(WIDTH, total), facecolor="white", layout=layout)
+        figure = Drawing(figsize=(WIDTH, total), facecolor="white", layout=layout)
         FigureCanvasAgg(figure)
         left, top = 0.1 / WIDTH, 1 - 0.12 / total
         figure.text(left, top, text("\n".join(heading)), va="top", fontsize=13, fontweight="bold")
@@ -264,29 +292,17 @@ def framed(notice: str | None, setting: str, title: str, height: float, notes: I
         figure.set_layout_engine(None)  # what is laid out stays so, in every format; after "none" each is drawn twice
 
 
-def picture_of(drawn: Drawn) -> Picture:
-    """The figure as an SVG and as a PNG file."""
-    return Picture(drawn.name, drawn.title, drawn.caption, svg(drawn.figure), png(drawn.figure))
-
-
-def svg(figure: "Figure") -> str:
+def svg(figure: "Drawing") -> bytes:
     """The figure as an SVG file, the same for the same figure."""
     buffer = io.StringIO()
     with style():
         figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    return re.sub(r"[ \t]+$", "", buffer.getvalue(), flags=re.MULTILINE)
+    return "".join(f"{line.rstrip()}\n" for line in buffer.getvalue().splitlines()).encode()
 
 
-def png(figure: "Figure") -> bytes:
+def png(figure: "Drawing") -> bytes:
     """The figure as a PNG file."""
-    import PIL.Image
-
-    raw, file = io.BytesIO(), io.BytesIO()
+    buffer = io.BytesIO()
     with style():
-        figure.savefig(raw, format="rgba", dpi=DPI)
-    width, height = (int(inches * DPI) for inches in figure.get_size_inches())
-    # Opaque, and packed fast: matplotlib's own takes twice as long for a larger file.
-    PIL.Image.frombytes("RGBA", (width, height), raw.getvalue()).convert("RGB").save(
-        file, "png", compress_level=3, dpi=(DPI, DPI)
-    )
-    return file.getvalue()
+        figure.savefig(buffer, format="png", dpi=DPI)
+    return buffer.getvalue()

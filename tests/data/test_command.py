@@ -166,7 +166,7 @@ def test_fetch_with_a_file_that_cannot_be_read(
     assert output == ""
     assert error == (
         f"error: {download / 'train-images-idx3-ubyte'}: cannot be read (Permission denied); "
-        f"permit it, or let {data.VARIABLE} name another folder\n"
+        f"permit it, or set {data.VARIABLE} to another folder\n"
     )
 
 
@@ -233,7 +233,7 @@ def test_a_reader_that_stops_early(folder: Path) -> None:
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == b""
-    assert process.returncode == 141
+    assert process.returncode == 141  # 128 + SIGPIPE
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.records.kinds import SCHEMA
-from bench.tables.table import Sheet
+from bench.tables.table import Table
 
 MACHINE = {"id": "0a1b2c3d", "cpu": "a processor", "cores": 2}
 WHEN = "2026-02-03T04:05:06+00:00"
@@ -76,6 +76,13 @@ def written(folder: Path, name: str, *several: list[dict[str, Any]]) -> Path:
     return folder / name
 
 
-def rows_of(sheet: Sheet) -> dict[str, list[str]]:
-    assert {len(row) for row in sheet.rows} <= {len(sheet.heads)}
-    return {name: [" ".join(cell.split()) for cell in cells] for name, *cells in sheet.rows}
+def rows_of(table: Table) -> dict[str, list[str]]:
+    """The cells of each row on one line, by its name."""
+    assert {len(row) for row in table.rows} <= {len(table.heads)}
+    return {name: [" ".join(cell.split()) for cell in cells] for name, *cells in table.rows}
+
+
+def seconds_in(cell: str) -> float:
+    """A time as tables have it."""
+    value, unit = cell.split()
+    return float(value) * {"s": 1.0, "ms": 1e-3, "µs": 1e-6}[unit]

@@ -131,16 +131,16 @@ BUGS = (
     Bug(
         "what starting first does stays in a ratio",
         STATISTICS,
-        "centre, half = without_place(medians, np.array([place for _, place in told]), error)",
+        "centre, half = without_place(medians, np.array([place for _, place in with_places]), error)",
         "centre, half = student(medians, error)",
-        (OF_STATISTICS + "test_the_first_place_by_hand",),
+        (OF_STATISTICS + "test_the_effect_of_starting_first_by_hand",),
     ),
     Bug(
         "what starting first does is added instead of removed",
         STATISTICS,
         "return medians.mean() - effect * places.mean(),",
         "return medians.mean() + effect * places.mean(),",
-        (OF_STATISTICS + "test_the_interval_without_the_first_place_by_hand",),
+        (OF_STATISTICS + "test_the_interval_without_that_effect_by_hand",),
     ),
     Bug(
         "an interval that ends at 1 separates",
@@ -152,16 +152,16 @@ BUGS = (
     Bug(
         "a slowdown has no margin",
         STATISTICS,
-        "found.estimate > 1 + margin",
-        "found.estimate > 1",
-        (OF_STATISTICS + "test_a_slowdown_is_sure_and_beyond_the_margin",),
+        "ratio.estimate > 1 + margin",
+        "ratio.estimate > 1",
+        (OF_STATISTICS + "test_a_slowdown_is_certain_and_beyond_the_margin",),
     ),
     Bug(
         "a slowdown may be chance",
         STATISTICS,
-        "return found.interval is not None and found.interval.low > 1 and found.estimate",
-        "return found.interval is not None and found.estimate",
-        (OF_STATISTICS + "test_a_slowdown_is_sure_and_beyond_the_margin",),
+        "return ratio.interval is not None and ratio.interval.low > 1 and ratio.estimate",
+        "return ratio.interval is not None and ratio.estimate",
+        (OF_STATISTICS + "test_a_slowdown_is_certain_and_beyond_the_margin",),
     ),
     Bug(
         "the slower of two has the better rank",
@@ -175,7 +175,7 @@ BUGS = (
         STATISTICS,
         "error_of_each(math.comb(len(names), 2), confidence, looked)",
         "error_of_each(len(names) - 1, confidence, looked)",
-        (OF_STATISTICS + "test_who_is_unranked_has_no_rank_but_is_part_of_the_comparisons",),
+        (OF_STATISTICS + "test_ranks_pay_for_every_pair",),
     ),
     Bug(
         "two races are compared the wrong way round",
@@ -203,7 +203,7 @@ BUGS = (
         STATISTICS,
         "~(np.isfinite(array) & (array > 0))",
         "~(array > 0)",
-        (OF_STATISTICS + "test_times_that_are_none_are_refused",),
+        (OF_STATISTICS + "test_invalid_times_are_refused",),
     ),
     Bug(
         "an exponent is that of sizes in seconds",
@@ -287,8 +287,8 @@ BUGS = (
     Bug(
         "files of races that may have stopped early are compared as if they had not",
         COMPARE,
-        "error_of_each(len(found), statistics.CONFIDENCE, looked=True)",
-        "error_of_each(len(found), statistics.CONFIDENCE, looked=False)",
+        "error_of_each(len(compared), statistics.CONFIDENCE, looked=True)",
+        "error_of_each(len(compared), statistics.CONFIDENCE, looked=False)",
         (OF_COMPARE + "test_files_are_compared_as_races_that_may_have_stopped_early",),
     ),
     Bug(
@@ -324,7 +324,7 @@ BUGS = (
         RACE,
         "return 1 + max(0, math.ceil(",
         "return max(1, math.ceil(",
-        (OF_RACE + "test_break_even_is_the_round_after_which_all_together_took_less",),
+        (OF_RACE + "test_break_even_is_the_epoch_after_which_the_total_is_less",),
     ),
     # --- turns ---------------------------------------------------------------------------------------------------
     Bug(
@@ -332,7 +332,7 @@ BUGS = (
         INTERLEAVE,
         "square = (np.arange(n)[:, None] + rng.permutation(n)) % n",
         "square = np.array([rng.permutation(n) for _ in range(n)])",
-        (OF_INTERLEAVE + "test_in_n_rounds_everybody_is_once_at_each_position",),
+        (OF_INTERLEAVE + "test_in_n_rounds_each_backend_is_once_at_each_position",),
     ),
     Bug(
         "everybody always follows the same one",
@@ -346,14 +346,14 @@ BUGS = (
         INTERLEAVE,
         "yield from rng.permutation(relabelled)[: rounds - first]",
         "yield from np.tile(relabelled[0], (n, 1))[: rounds - first]",
-        (OF_INTERLEAVE + "test_in_n_rounds_everybody_is_once_at_each_position",),
+        (OF_INTERLEAVE + "test_in_n_rounds_each_backend_is_once_at_each_position",),
     ),
     Bug(
         "the starting place is not rotated",
         INTERLEAVE,
         "np.random.default_rng([race.seed, 1, square])))[row]",
         "np.random.default_rng([race.seed, 1, square])))[0]",
-        (OF_INTERLEAVE + "test_in_n_generations_everybody_starts_once_at_each_place",),
+        (OF_INTERLEAVE + "test_in_n_generations_each_backend_starts_once_at_each_position",),
     ),
     Bug(
         "turns are taken in the order of the starts",
@@ -417,7 +417,7 @@ BUGS = (
         PROCESS,
         "if not self.connection.poll(seconds):",
         "if not self.connection.poll(None):",
-        (OF_PROCESS + "test_what_dies_or_hangs_is_told_apart",),
+        (OF_PROCESS + "test_a_child_that_dies_is_distinguished_from_one_that_hangs",),
     ),
     Bug(
         "threads are not requested before the import",
@@ -431,21 +431,21 @@ BUGS = (
         PROCESS,
         "        threads.keep_to(n_threads)\n",
         "        pass\n",
-        (OF_PROCESS + "test_it_has_as_many_cores_as_threads_for_whoever_reads_no_variable[1]",),
+        (OF_PROCESS + "test_it_has_as_many_cores_as_threads_for_libraries_that_read_no_variable[1]",),
     ),
     Bug(
         "threads may be requested when it is too late",
         THREADS,
         'if environment is os.environ and "numpy" in sys.modules:',
         "if not environment:",
-        (OF_THREADS + "test_too_late",),
+        (OF_THREADS + "test_a_request_after_numpy_is_imported_fails",),
     ),
     Bug(
         "what one process was asked for stays in the environment of the next",
         THREADS,
         "                os.environ.pop(variable, None)\n",
         "                pass\n",
-        (OF_PROCESS + "test_it_has_as_many_cores_as_threads_for_whoever_reads_no_variable[1]",),
+        (OF_PROCESS + "test_it_has_as_many_cores_as_threads_for_libraries_that_read_no_variable[1]",),
     ),
     Bug(
         "calls that are repeated count as one",
@@ -608,7 +608,7 @@ BUGS = (
         JOURNAL,
         "self.records = whole_generations(there)",
         "self.records = there",
-        (OF_JOURNAL + "test_it_goes_on_after_the_whole_generations",),
+        (OF_JOURNAL + "test_it_continues_after_the_whole_generations",),
     ),
     Bug(
         "a file of another race is continued",
@@ -643,7 +643,7 @@ BUGS = (
         FINGERPRINT,
         'digest.update(name.encode() + b"\\0" + path',
         "digest.update(path",
-        (OF_FINGERPRINT + "test_a_file_that_moves_to_another_folder_changes_the_hash",),
+        (OF_FINGERPRINT + "test_a_file_of_another_name_changes_the_hash",),
     ),
     Bug(
         "a hash ignores the contract",

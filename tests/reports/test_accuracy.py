@@ -25,8 +25,9 @@ from reports.figures.accuracy import (
     cost_over_training,
     time_to_accuracy,
 )
-from reports.figures.style import Look, looks_of, picture_of
+from reports.figures.style import Look, looks_of
 from reports.page import page
+from reports.sections import report_of
 from reports.selection import Chosen, choose
 from tests.helpers.benchmark_files import NAIVE, NOTICE, SWIFT, USUAL, curve, measured, without_ours, words_of
 from tests.helpers.race_files import EVIL, MACHINE, race_records, rows_of, written
@@ -54,7 +55,7 @@ def test_a_target_in_a_table(tmp_path: Path) -> None:
     assert swift.ratio == ratio
     assert rows["swift"][:3] == [f"{100 * expected.mean:.2f} %", f"{100 * expected.lower:.2f} %", "10 of 10"]
     assert rows["swift"][4] == f"{ratio.estimate:.3f}"
-    assert rows["swift"][6:] == ["0.250", "1.00"]
+    assert rows["swift"][6:] == ["0.250 s", "1.00 s"]
     assert rows["slow"][4:6] == ["1", "–"]
     assert "97 % of the test images" in target_table(race).title
 
@@ -69,10 +70,10 @@ def test_a_target_in_a_table(tmp_path: Path) -> None:
 )
 def test_a_target_that_is_not_reached(more: dict[str, Any], said: str, tmp_path: Path) -> None:
     of = results(tmp_path, trained(**more))
-    sheet = target_table(of.races[0])
-    assert any(note.startswith(said) for note in sheet.notes)
-    assert all(row[3].startswith("(") for row in rows_of(sheet).values())
-    assert accuracy_headline(of).startswith("No backend reached a target")
+    table = target_table(of.races[0])
+    assert any(note.startswith(said) for note in table.notes)
+    assert all(row[3].startswith("(") for row in rows_of(table).values())
+    assert accuracy_headline(of.races).startswith("No backend reached a target")
 
 
 def test_a_diverged_seed_is_said(tmp_path: Path) -> None:
@@ -87,7 +88,7 @@ def test_the_headline_is_of_the_highest_target_that_was_reached(tmp_path: Path) 
     ratio = next(row.ratio for row in times_to_accuracy(of.races[1]) if row.ratio)
     assert ratio is not None
     assert ratio.interval is not None
-    said = accuracy_headline(of)
+    said = accuracy_headline(of.races)
     low, high = 1 / ratio.interval.high, 1 / ratio.interval.low
     assert said.startswith("On this machine swift trains to 97 % of the test images in 0.")
     assert said.endswith(f" s, {1 / ratio.estimate:.2f} [{low:.2f}, {high:.2f}] times as fast as slow.")
@@ -110,17 +111,19 @@ ODD: dict[str, list[list[dict[str, Any]]]] = {
 @pytest.mark.parametrize("case", ODD)
 def test_odd_results_give_a_page(case: str, tmp_path: Path) -> None:
     chosen = choose([written(tmp_path, "a.jsonl", *ODD[case])])
-    assert chosen.accuracy is not None
-    drawn = accuracy_figures(chosen.accuracy, look(chosen.accuracy))
+    newest = chosen.newest("accuracy")
+    assert newest is not None
+    drawn = accuracy_figures(newest.races, look(newest))
     followed = any(entry["kind"] == "curve" for entry in ODD[case][0]) and case != "nobody left"
     assert [one.name for one in drawn] == [
         name for name in ACCURACY_FIGURES if followed or name != "cost-over-training"
     ]
-    html = page(chosen, [picture_of(one) for one in drawn[:1]])
+    report = report_of(chosen)
+    html = page(report, drawn[:1], drawn[0].files())
     ET.fromstring(html)
     assert "<script" not in without_ours(html)
-    assert "<script" not in markdown_summary(chosen)
-    assert csv_files(chosen)["samples.csv"].count("\n") > len(ODD[case][0]) / 10
+    assert "<script" not in markdown_summary(report)
+    assert csv_files(report)["samples.csv"].count("\n") > len(ODD[case][0]) / 10
 
 
 @pytest.mark.parametrize(
@@ -139,7 +142,7 @@ def test_values_that_cannot_be_are_one_line(change: dict[str, Any], tmp_path: Pa
 
 def test_every_seed_is_a_mark_hollow_where_the_target_is_not_reached(tmp_path: Path) -> None:
     of = results(tmp_path, trained(), trained(number=1, target=0.98))
-    figure = time_to_accuracy(by_target(of), look(of))
+    figure = time_to_accuracy(by_target(of.races), look(of))
     marks = [line for line in figure.axes[0].lines if line.get_linestyle() == "None"]
     assert [np.size(line.get_xdata()) for line in marks] == [10] * 4
     assert [line.get_markerfacecolor() == "none" for line in marks] == [False, False, True, True]
@@ -197,8 +200,7 @@ def test_answers_without_results_say_what_to_run() -> None:
 def test_answers_of_a_race(tmp_path: Path) -> None:
     seconds = {"naive": 4.0, "vectorized": 0.4, "minibatch": 0.2, "numba": 0.25, "numba_sparse": 0.1, "torch": 0.3}
     chosen = choose([written(tmp_path, "r.jsonl", race_records(seconds))])
-    assert chosen.race is not None
-    race = chosen.race.races[0]
+    (race,) = chosen.races("race")
     loop, _, _, libraries = (one.answer for one in answers(chosen))
     found = statistics.ratio(race.rounds(), "vectorized", "naive")
     assert found is not None
@@ -214,13 +216,14 @@ def test_answers_of_a_race(tmp_path: Path) -> None:
 def test_answers_of_benchmarks() -> None:
     full = measured("epoch", "vectorized", [0.25], "full batch", curve=curve(20, 0.25, 0.6))
     small = measured("epoch", "vectorized", [0.5], "mini-batches", default_batch=False, curve=curve(5, 0.5))
-    chosen = Chosen(replace(USUAL, measurements=[*NAIVE, *SWIFT, replace(full, batch=None), small]))
+    results = replace(USUAL, measurements=[*NAIVE, *SWIFT, replace(full, batch=None), small])
+    chosen = Chosen({"benchmarks": [results]})
     loop, batches, *_ = (one.answer for one in answers(chosen))
     assert "vectorised NumPy is 30 times as fast" in loop
     assert "no confidence interval" in loop
-    assert "a round in batches of 128 takes 2.000 times as long" in batches
-    assert "60 % of the test images after 20 rounds and 5.00 s" in batches
-    assert "mini-batches were after 0.500 s at the latest" in batches
+    assert "an epoch in batches of 128 takes 2.000 times as long" in batches
+    assert "60 % of the test images after 20 epochs and 5.00 s" in batches
+    assert "Mini-batches reached the final accuracy of the full batch after 0.500 s at the latest" in batches
 
 
 def test_results_of_an_unknown_kind_hide_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -228,12 +231,11 @@ def test_results_of_an_unknown_kind_hide_nothing(tmp_path: Path, capsys: pytest.
     written(tmp_path, "b.jsonl", trained(machine=MACHINE, purpose="something new"))
     (tmp_path / "c.jsonl").write_text(json.dumps({"kind": "race", "schema": 99}) + "\n")
     chosen = choose([tmp_path])
-    assert chosen.accuracy is not None
-    assert chosen.accuracy.path.name == "a.jsonl"
+    assert [results.path.name for results in chosen.files] == ["a.jsonl"]
     assert "update digitbench" in capsys.readouterr().err
 
 
 def test_a_headline_of_two_that_are_not_told_apart_says_so(tmp_path: Path) -> None:
-    said = accuracy_headline(results(tmp_path, trained({"slow": 0.5, "twin": 0.499})))
+    said = accuracy_headline(results(tmp_path, trained({"slow": 0.5, "twin": 0.499})).races)
     assert "trains to 97 % of the test images" in said
-    assert said.startswith("On this machine slow") or said.endswith("which does not tell them apart.")
+    assert said.startswith("On this machine slow") or said.endswith("no significant difference.")

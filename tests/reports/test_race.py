@@ -16,21 +16,38 @@ from bench.analysis.compare import changes
 from bench.analysis.race import growths
 from bench.records.files import ResultSet, read
 from bench.records.races import RaceResult
-from bench.tables.calibrate import trust
-from bench.tables.compare import beside_each_other, compare_sections
-from bench.tables.race import begun_each, beside, disturbed, growth, race_headline, race_lines, races_setting, standings
+from bench.tables.calibrate import verdict_table
+from bench.tables.compare import compare_sections, races_in_columns
+from bench.tables.race import (
+    disturbed,
+    growth,
+    race_headline,
+    race_lines,
+    races_setting,
+    resource_table,
+    speed,
+    started_by,
+)
 from bench.tables.table import with_interval
 from reports.__main__ import main
 from reports.export import markdown_summary
 from reports.figures.compare import compare_figures
-from reports.figures.race import calibration_figure, growth_figure, race_figures, race_ratios, roofline
-from reports.figures.style import Drawn, Look, looks_of, picture_of, svg
+from reports.figures.race import (
+    calibration_figure,
+    calibration_figures,
+    growth_figure,
+    race_figures,
+    race_ratios,
+    roofline,
+    sweep_figures,
+)
+from reports.figures.style import Figure, Look, looks_of, svg
 from reports.page import page
-from reports.sections import NO_BENCHMARKS, sections
-from reports.selection import Chosen, against, choose
+from reports.sections import NO_BENCHMARKS, figures_of, report_of
+from reports.selection import Chosen, choose, with_baseline
 from tests.helpers.benchmark_files import AWKWARD, NOTICE, SMALL, without_ours, words_of
 from tests.helpers.benchmark_files import written as benchmarks_written
-from tests.helpers.race_files import EVIL, MACHINE, WHEN, race_records, rows_of, written
+from tests.helpers.race_files import EVIL, MACHINE, WHEN, race_records, rows_of, seconds_in, written
 from tests.helpers.records import agreement
 
 SWEPT = {"batch": [32, 128, 1000], "hidden": [16, 128], "images": [1000, 6000], "threads": [1, 2]}
@@ -70,17 +87,18 @@ def look_of(*several: ResultSet) -> dict[str, Look]:
     return looks_of(list(dict.fromkeys(name for one in several for race in one.races for name in race.participants)))
 
 
+def with_files(figures: list[Figure]) -> tuple[list[Figure], dict[str, bytes]]:
+    """Figures and their files."""
+    return figures, {name: content for figure in figures for name, content in figure.files().items()}
+
+
 def lines_of(figure: Any) -> list[Any]:
     return list(figure.axes[0].lines)
 
 
-def drawn_of(chosen: Chosen) -> list[Drawn]:
-    return race_figures(chosen.race, chosen.sweeps, chosen.calibrations, chosen.names)
-
-
 def words_on_the_page(chosen: Chosen) -> str:
     """Its text; raises where it is not well-formed, or a script could run."""
-    html = page(chosen, [])
+    html = page(report_of(chosen), [], {})
     assert "<script" not in without_ours(html)
     return " ".join(" ".join(ET.fromstring(html).itertext()).split())
 
@@ -90,24 +108,24 @@ def words_on_the_page(chosen: Chosen) -> str:
 
 def test_a_race_in_a_table(tmp_path: Path) -> None:
     (race,) = raced(tmp_path).races
-    rows = rows_of(standings(race))
+    rows = rows_of(speed(race))
     assert next(iter(rows)) == "floor"
     assert list(rows)[-1] == "slow"
     ratio = {row.backend: row for row in statistics.ratios(race.rounds(), "slow", looked=True)}["swift"]
     assert ratio.interval is not None
     rank, seconds, times, interval, outliers, gflops, gemm, floor = rows["swift"]
     assert (rank, rows["twin"][0], rows["slow"][0], rows["floor"][0]) == ("1", "1", "3", "–")
-    assert float(seconds) == pytest.approx(0.1, rel=0.02)
+    assert seconds_in(seconds) == pytest.approx(0.1, rel=0.02)
     assert times == f"{ratio.estimate:.3f}"
     assert interval == f"{ratio.interval.low:.3f} to {ratio.interval.high:.3f}"
     assert outliers == f"{ratio.outliers} of 12"
     flop = 2 * 6000 * (3 * (784 * 128 + 128 * 10) - 784 * 128)
-    assert float(gflops) == pytest.approx(flop / float(seconds) / 1e9, rel=0.01)
+    assert float(gflops) == pytest.approx(flop / seconds_in(seconds) / 1e9, rel=0.01)
     assert gemm == f"{float(gflops):.0f} %"  # of 100 GFLOP/s
     assert floor == "50 %"
     assert rows["slow"][2:5] == ["1", "–", "–"]
     assert rows["floor"][5:] == ["–", "–", "–"]
-    assert "reached 100 GFLOP/s in float32" in standings(race).notes[0]
+    assert "reached 100 GFLOP/s in float32" in speed(race).notes[0]
 
 
 def test_what_stands_beside_the_time(tmp_path: Path) -> None:
@@ -124,28 +142,28 @@ def test_what_stands_beside_the_time(tmp_path: Path) -> None:
         },
     )
     (race,) = raced(tmp_path, records).races
-    rows = rows_of(beside(race))
-    assert rows["swift"] == ["175 %", "0.0312 s", "9.00 s", "0.200 s", "1", "64 MiB", "2 MiB"]
+    rows = rows_of(resource_table(race))
+    assert rows["swift"] == ["175 %", "31.2 ms", "9.00 s", "0.200 s", "1", "64 MiB", "2 MiB"]
     assert rows["twin"][2] == "–"
     assert rows["slow"][4] == "–"
-    assert list(rows) == list(rows_of(standings(race)))
+    assert list(rows) == list(rows_of(speed(race)))
 
 
 def test_a_race_in_words(tmp_path: Path) -> None:
     (race,) = raced(tmp_path).races
     assert re.fullmatch(
-        r"In a race, taking turns, a round of 6,000 images took (swift|twin) 0\.\d+ s, 0\.2\d+ \[0\.2\d+, 0\.2\d+\] "
-        r"times as long as slow; it is not told apart from (swift|twin)\.",
+        r"In an interleaved race, an epoch of 6,000 images took (swift|twin) [\d.]+ m?s, 0\.2\d+ \[0\.2\d+, 0\.2\d+\] "
+        r"times as long as slow; it cannot be distinguished from (swift|twin)\.",
         race_headline(race),
     )
     said = race_lines(race)
     assert said[0] == (
-        "A round of 6,000 images: MNIST · 784-128-10 relu, softmax with cross_entropy · batches of 128 · float32 · "
+        "An epoch of 6,000 images: MNIST · 784-128-10 relu, softmax with cross_entropy · batches of 128 · float32 · "
         "6,000 images · threads: 2."
     )
     assert said[1:] == [
-        "4 generations of processes, 12 rounds; it ended as the budget of 10 s is spent. The baseline is slow.",
-        f"Begun {WHEN} by python -m bench race",
+        "4 generations of processes, 12 rounds; ended because the budget of 10 s is spent. The baseline is slow.",
+        f"Started {WHEN} by python -m bench race",
     ]
 
 
@@ -160,7 +178,7 @@ def test_what_disturbed_is_said(tmp_path: Path) -> None:
 
 def test_one_generation_has_no_interval(tmp_path: Path) -> None:
     results = raced(tmp_path, race_records(generations=1))
-    rows = rows_of(standings(results.races[0]))
+    rows = rows_of(speed(results.races[0]))
     assert rows["swift"][3] == "–"
     assert "There are no intervals" in race_lines(results.races[0])[3]
     assert "Without an interval" in words_of(race_ratios(results.races[0], look_of(results)))
@@ -168,21 +186,21 @@ def test_one_generation_has_no_interval(tmp_path: Path) -> None:
 
 def test_one_alone_and_nobody(tmp_path: Path) -> None:
     (alone,) = raced(tmp_path, race_records({"swift": 0.25}, noise=0)).races
-    assert race_headline(alone).endswith("took swift 0.250 s; nobody ran against it.")
+    assert race_headline(alone).endswith("took swift 0.250 s; no other backend took part.")
     (nobody,) = raced(tmp_path, race_records({"swift": 0.1}, failing=("swift",))).races
-    assert race_headline(nobody) == "In the race nobody was left to be measured."
-    assert race_lines(nobody)[3] == "Nobody was left to be measured."
+    assert race_headline(nobody) == "In the race no backend was measured."
+    assert race_lines(nobody)[3] == "No backend was measured."
     (without,) = raced(tmp_path, race_records(failing=("slow",))).races
     assert race_lines(without)[3] == "There are no ratios, as slow, the baseline, has no times."
-    assert rows_of(standings(without))["swift"][2] == "–"
+    assert rows_of(speed(without))["swift"][2] == "–"
 
 
 def test_growth_in_a_table(tmp_path: Path) -> None:
     results = raced(tmp_path, *sweep_of("batch", 0.5))
-    sheet = growth(results.races)
-    assert list(sheet.heads)[:4] == ["images per update", "32", "128", "1,000"]
-    rows = rows_of(sheet)
-    assert rows["swift"] == ["5.66e-05", "0.000113", "0.000316", "0.50", "0.50 to 0.50"]
+    table = growth(results.races)
+    assert list(table.heads)[:4] == ["images per update", "32", "128", "1,000"]
+    rows = rows_of(table)
+    assert rows["swift"] == ["56.6 µs", "0.113 ms", "0.316 ms", "0.50", "0.50 to 0.50"]
     assert rows["floor"][3] == "0.00"
     assert races_setting(results.races).split(" · ")[2] == "images per update: 32, 128, 1,000"
 
@@ -201,21 +219,21 @@ def test_a_size_that_is_there_twice_and_one_that_is_missing(tmp_path: Path) -> N
 def test_several_calibrations_in_words(tmp_path: Path) -> None:
     (one,) = raced(tmp_path, calibration(when="yesterday")).races
     (other,) = raced(tmp_path, calibration(when="today", command="the command")).races
-    assert begun_each([other]) == "Begun today by the command"
-    assert begun_each([one, other]) == "Begun yesterday, and today by the command"
+    assert started_by(other) == "Started today by the command"
+    assert started_by(one, other) == "Started yesterday and today by the command"
 
 
 def test_verdicts_in_a_table(tmp_path: Path) -> None:
-    several = [raced(tmp_path, calibration()), raced(tmp_path, calibration(8))]
+    several = [*raced(tmp_path, calibration()).races, *raced(tmp_path, calibration(8)).races]
     assert comparison_length(several) == 4
-    rows = rows_of(trust(several))
+    rows = rows_of(verdict_table(several))
     assert [*rows] == ["the same, twice", "3 % more work", "5 % more work", "10 % more work"]
     low, high = statistics.share(5, 5)
     assert rows["5 % more work"] == ["100.0 %", f"{100 * low:.1f} % to {100 * high:.1f} %", "5"]
     assert rows["the same, twice"][0] == "0.0 %"
-    assert "Comparisons of 4 generations" in trust(several).notes[0]
+    assert "Comparisons of 4 generations" in verdict_table(several).notes[0]
     older = raced(tmp_path, calibration(comparison=None))
-    assert comparison_length([older]) == GENERATIONS
+    assert comparison_length(older.races) == GENERATIONS
 
 
 # --- figures ---------------------------------------------------------------------------------------------
@@ -265,7 +283,7 @@ def test_growth_is_drawn_with_its_power(tmp_path: Path) -> None:
 @pytest.mark.parametrize("what", SWEPT)
 def test_every_sweep_has_a_figure(what: str, tmp_path: Path) -> None:
     results = raced(tmp_path, *sweep_of(what))
-    names = [one.name for one in race_figures(None, {what: results}, [], ["slow", "swift"])]
+    names = [one.name for one in sweep_figures(results.races, look_of(results))]
     assert names == [f"growth-{what}", *(["roofline-batch"] if what == "batch" else [])]
 
 
@@ -298,7 +316,7 @@ def test_roofline_without_rates_has_no_roof(tmp_path: Path) -> None:
 def test_calibration_is_drawn_as_computed(tmp_path: Path) -> None:
     results = raced(tmp_path, calibration(noise=0.02))
     found = verdicts(results.races, 4)
-    figure: Any = calibration_figure([results])
+    figure: Any = calibration_figure(results.races)
     marks = lines_of(figure)[0]
     assert list(marks.get_xdata()) == pytest.approx([0, 3, 5, 10])
     assert list(marks.get_ydata()) == pytest.approx([100 * row.share for row in found])
@@ -310,25 +328,28 @@ def test_calibration_is_drawn_as_computed(tmp_path: Path) -> None:
 
 def test_a_calibration_that_is_too_short_is_said(tmp_path: Path) -> None:
     short = raced(tmp_path, calibration(3))
-    assert "shorter than one comparison" in words_of(calibration_figure([short]))
-    assert trust([short]).rows == []
+    assert "shorter than one comparison" in words_of(calibration_figure(short.races))
+    assert verdict_table(short.races).rows == []
 
 
 def test_figures_carry_notice_and_setting(tmp_path: Path) -> None:
     several = sweep_of("batch", notice=NOTICE)
     sweep, race = raced(tmp_path, *several), raced(tmp_path, race_records(notice=NOTICE))
     calibrated = raced(tmp_path, calibration(notice=NOTICE))
-    for one in race_figures(race, {"batch": sweep}, [calibrated], ["slow", "swift", "twin"]):
-        words = words_of(one.figure)
+    look = look_of(race, sweep)
+    several_kinds = race_figures(race.races[0], look), sweep_figures(sweep.races, look)
+    for one in itertools.chain(*several_kinds, calibration_figures(calibrated.races)):
+        words = words_of(one.drawing)
         assert NOTICE in words
         assert "MNIST · 784-128-10 relu, softmax with cross_entropy" in words
 
 
 def test_the_same_backend_looks_the_same_everywhere(tmp_path: Path) -> None:
     race, sweep = raced(tmp_path), raced(tmp_path, *sweep_of("batch"))
-    drawn = race_figures(race, {"batch": sweep}, [], ["naive", "swift", "twin", "slow"])
+    look = looks_of(["naive", "swift", "twin", "slow"])
+    drawn = [*race_figures(race.races[0], look), *sweep_figures(sweep.races, look)]
     expected = looks_of(["naive", "swift"])["swift"]
-    by_name = {one.name: one.figure for one in drawn}
+    by_name = {one.name: one.drawing for one in drawn}
     rows = [label.get_text() for label in by_name["ratios"].axes[0].get_yticklabels()]
     estimates = [line for line in lines_of(by_name["ratios"]) if line.get_markersize() == 8]
     for line in (estimates[rows.index("swift")], lines_of(by_name["growth-batch"])[1]):
@@ -342,11 +363,11 @@ def test_forty_entrants_have_room(tmp_path: Path) -> None:
         race_records(seconds, number=number, generations=2, rounds=2, key={"batch": batch}, sweep="batch")
         for number, batch in enumerate([32, 128])
     ]
-    several = {"batch": raced(tmp_path, *sweep)}
-    for one in race_figures(raced(tmp_path, sweep[0]), several, [], names):
+    swept, look = raced(tmp_path, *sweep).races, looks_of(names)
+    for one in [*race_figures(swept[0], look), *sweep_figures(swept, look)]:
         if one.name == "agreement":  # no comparison with the reference is in these
             continue
-        figure: Any = one.figure
+        figure: Any = one.drawing
         figure.draw_without_rendering()  # from here on it is known where things are
         labels = figure.legends[0].get_texts() if figure.legends else figure.axes[0].get_yticklabels()
         assert len(labels) >= 39
@@ -389,13 +410,13 @@ ODD: dict[str, list[list[dict[str, Any]]]] = {
 @pytest.mark.parametrize("case", ODD)
 def test_odd_results_give_a_page(case: str, tmp_path: Path) -> None:
     chosen = choose([written(tmp_path, "r.jsonl", *ODD[case])])
-    for one in drawn_of(chosen):
-        assert svg(one.figure)
+    for one in figures_of(chosen):
+        assert svg(one.drawing)
     words = words_on_the_page(chosen)
     assert NO_BENCHMARKS in words
-    for sheet in (sheet for section in sections(chosen) for sheet in section.sheets):
-        assert {len(row) for row in sheet.rows} <= {len(sheet.heads)}
-    for line in markdown_summary(chosen).splitlines():
+    for table in (table for section in report_of(chosen).sections for table in section.tables):
+        assert {len(row) for row in table.rows} <= {len(table.heads)}
+    for line in markdown_summary(report_of(chosen)).splitlines():
         if line.startswith("|"):
             assert len(re.findall(r"(?<!\\)\|", line)) > 3
 
@@ -412,12 +433,11 @@ def test_what_results_contain_is_escaped(tmp_path: Path) -> None:
     records.append(agreement(EVIL, failure=EVIL))
     records.append(agreement(EVIL, unsupported=EVIL, quantity=EVIL))
     chosen = choose([written(tmp_path, "a<script>.jsonl", records)])
-    drawn = [picture_of(one) for one in drawn_of(chosen)]
-    html = page(chosen, drawn)
+    html = page(report_of(chosen), *with_files(figures_of(chosen)))
     assert "<script" not in without_ours(html)
     assert html.encode()
     assert " ".join(ET.fromstring(html).itertext()).count("<script>alert('$1$')</script>") >= 8
-    assert "<script" not in markdown_summary(chosen)
+    assert "<script" not in markdown_summary(report_of(chosen))
 
 
 def test_names_are_no_formulae(tmp_path: Path) -> None:
@@ -476,7 +496,7 @@ def test_a_folder_gives_the_newest_of_each_kind_and_all_calibrations(tmp_path: P
         "calibrate-1.jsonl",
         "calibrate-2.jsonl",
     ]
-    assert list(chosen.sweeps) == ["batch", "hidden"]
+    assert list(chosen.of_kind)[3:5] == ["sweep of batch", "sweep of hidden"]
     assert chosen.notes == []
     assert chosen.names[:3] == ["naive", "swift", "wild"]
 
@@ -498,16 +518,17 @@ def test_files_are_named_one_by_one(tmp_path: Path) -> None:
     chosen = choose([race, calibrated])
     assert [results.path for results in chosen.files] == [race, calibrated]
     chosen = choose([race, tmp_path / "in"])
-    assert [results.path for results in chosen.files] == [newer, race]
-    assert chosen.race is not None
-    assert chosen.race.path == newer
+    assert [results.path for results in chosen.files] == [race, newer]
+    newest = chosen.newest("race")
+    assert newest is not None
+    assert newest.path == newer
 
 
 def test_calibrations_of_another_case_do_not_count(tmp_path: Path) -> None:
     written(tmp_path, "a.jsonl", calibration(when=at(1)))
     written(tmp_path, "b.jsonl", calibration(when=at(2), key={"images": 500}))
     chosen = choose([tmp_path])
-    assert [results.path.name for results in chosen.calibrations] == ["b.jsonl"]
+    assert [results.path.name for results in chosen.of_kind["calibrate"]] == ["b.jsonl"]
     assert chosen.notes == ["Not shown, as of another case or code than the newest calibration: a.jsonl"]
 
 
@@ -515,8 +536,9 @@ def test_a_race_without_a_whole_generation_hides_no_other(tmp_path: Path) -> Non
     written(tmp_path, "a.jsonl", race_records(when=at(1)))
     left = written(tmp_path, "b.jsonl", race_records(when=at(2))[:3])
     chosen = choose([tmp_path])
-    assert chosen.race is not None
-    assert chosen.race.path.name == "a.jsonl"
+    newest = chosen.newest("race")
+    assert newest is not None
+    assert newest.path.name == "a.jsonl"
     assert chosen.notes == ["Not shown, as without a whole generation of processes: b.jsonl"]
     with pytest.raises(UserError, match=r"without a whole generation of processes: b\.jsonl; nothing is left to show"):
         choose([left])
@@ -533,10 +555,10 @@ def test_a_comparison_is_shown_with_its_verdicts(tmp_path: Path) -> None:
     several = [comparison(0.11), comparison(0.09, 1, "wild"), comparison(0.101, 2, "same"), comparison(0.101, 3, EVIL)]
     several.append(comparison(0.1, 4, "gone", failing=("after",)))
     chosen = choose([written(tmp_path, "compare.jsonl", *several)])
-    assert chosen.comparison is not None
+    assert chosen.races("compare")
     assert chosen.names == []
-    (section,) = compare_sections(chosen.comparison)
-    rows = rows_of(section.sheets[0])
+    (section,) = compare_sections(chosen.races("compare"))
+    rows = rows_of(section.tables[0])
     assert [row[-1] for row in rows.values()] == [
         "slower",
         "faster",
@@ -544,30 +566,31 @@ def test_a_comparison_is_shown_with_its_verdicts(tmp_path: Path) -> None:
         "no slowdown found",
         "not measured on both sides",
     ]
-    races_of_file = chosen.comparison.races
+    races_of_file = chosen.races("compare")
     error = statistics.error_of_each(5, 0.95, looked=False)
     ratio = statistics.ratio(races_of_file[0].rounds(), "after", "before", error, races_of_file[0].started())
-    assert changes(chosen.comparison)["swift"] == ratio
-    (one,) = compare_figures(chosen.comparison, {})
-    assert len(one.figure.axes[0].get_yticklabels()) == 4
+    assert changes(chosen.races("compare"))["swift"] == ratio
+    (one,) = compare_figures(chosen.races("compare"), {})
+    assert len(one.drawing.axes[0].get_yticklabels()) == 4
     assert "Has it become slower?" in words_on_the_page(chosen)
 
 
 def test_a_comparison_of_which_nothing_is_left(tmp_path: Path) -> None:
     chosen = choose([written(tmp_path, "compare.jsonl", comparison(0.1, failing=("before", "after")))])
-    assert chosen.comparison is not None
-    (one,) = compare_figures(chosen.comparison, {})
-    assert "Nobody was measured" in words_of(one.figure)
+    assert chosen.races("compare")
+    (one,) = compare_figures(chosen.races("compare"), {})
+    assert "No backend was measured" in words_of(one.drawing)
 
 
 def test_races_of_several_files_stand_side_by_side(tmp_path: Path) -> None:
     older = written(tmp_path, "older.jsonl", race_records(when=at(1)))
     newer = written(tmp_path, "newer.jsonl", race_records({"slow": 0.8, "new": 0.2, "floor": 0.05}, when=at(2)))
     chosen = choose([newer, older])
-    assert chosen.race is not None
-    assert chosen.race.path == newer
-    section = beside_each_other(chosen.side_by_side)
-    rows = rows_of(section.sheets[0])
+    newest = chosen.newest("race")
+    assert newest is not None
+    assert newest.path == newer
+    section = races_in_columns(chosen.of_kind["race"])
+    rows = rows_of(section.tables[0])
     assert list(rows) == ["floor", "twin", "swift", "slow", "new"] or list(rows) == [
         "floor",
         "swift",
@@ -575,47 +598,47 @@ def test_races_of_several_files_stand_side_by_side(tmp_path: Path) -> None:
         "slow",
         "new",
     ]
-    assert float(rows["slow"][0]) == pytest.approx(0.4, rel=0.03)
-    assert float(rows["slow"][1]) == pytest.approx(0.8, rel=0.03)
+    assert seconds_in(rows["slow"][0]) == pytest.approx(0.4, rel=0.03)
+    assert seconds_in(rows["slow"][1]) == pytest.approx(0.8, rel=0.03)
     assert rows["new"][0] == rows["swift"][1] == "–"
     assert int(rows["slow"][2].removesuffix(" %")) == pytest.approx(12.5, abs=1)
     assert section.lines[0].startswith("A: older.jsonl")
-    assert "Side by side" in markdown_summary(chosen)
+    assert "Side by side" in markdown_summary(report_of(chosen))
 
 
 def test_another_baseline_is_computed_from_the_samples(tmp_path: Path) -> None:
     written(tmp_path, "r.jsonl", race_records(when=at(1)))
     written(tmp_path, "s.jsonl", *sweep_of("batch", when=at(2)))
-    chosen = against(choose([tmp_path]), "twin")
-    assert chosen.race is not None
-    (race,) = chosen.race.races
+    chosen = with_baseline(choose([tmp_path]), "twin")
+    newest = chosen.newest("race")
+    assert newest is not None
+    (race,) = newest.races
     expected = {row.backend: row for row in statistics.ratios(race.rounds(), "twin", looked=True)}
-    rows = rows_of(standings(race))
+    rows = rows_of(speed(race))
     assert rows["twin"][2] == "1"
     assert rows["slow"][2] == f"{expected['slow'].estimate:.3f}"
     assert expected["slow"].estimate == pytest.approx(4, rel=0.05)
     assert rows["slow"][3] == " to ".join(f"{end:.3f}" for end in expected["slow"].interval or ())
-    figure = race_ratios(race, look_of(chosen.race))
+    figure = race_ratios(race, look_of(newest))
     assert "how many times as long as twin" in words_of(figure)
     assert with_interval(expected["slow"]) in words_of(figure)
-    assert "The baseline is twin." in markdown_summary(chosen)
-    assert chosen.notes == ["Against the baseline of before, as twin did not run in all of it: s.jsonl"]
-    assert chosen.sweeps["batch"].races[0].baseline == "slow"
+    assert "The baseline is twin." in markdown_summary(report_of(chosen))
+    assert chosen.notes == ["With the baseline of the measurement, as twin did not run in all of it: s.jsonl"]
+    assert chosen.races("sweep of batch")[0].baseline == "slow"
 
 
 def test_another_baseline_of_races_side_by_side_shows_each_once(tmp_path: Path) -> None:
     paths = [written(tmp_path, f"{hour}.jsonl", race_records(when=at(hour))) for hour in (1, 2)]
-    chosen = against(choose(paths), "swift")
-    assert [results.path for results in chosen.files] == [paths[1], paths[0]]
+    chosen = with_baseline(choose(paths), "swift")
+    assert [results.path for results in chosen.files] == paths
     assert {results.races[0].baseline for results in chosen.files} == {"swift"}
 
 
 def test_a_baseline_that_did_not_run_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     race = written(tmp_path, "r.jsonl", race_records())
     assert main(["--results", str(race), "--out", str(tmp_path / "out"), "--baseline", "nobody"]) == 1
-    assert capsys.readouterr().err == (
-        "error: --baseline nobody: expected one who ran in a race among these results, found slow, swift, twin, floor\n"
-    )
+    said = "error: --baseline nobody: expected a participant of a race among these results, found"
+    assert capsys.readouterr().err == f"{said} slow, swift, twin, floor\n"
     assert not (tmp_path / "out").exists()
 
 
@@ -623,8 +646,9 @@ def test_a_file_that_is_cut_is_shown_as_far_as_it_goes_and_that_is_said(tmp_path
     path = written(tmp_path, "r.jsonl", race_records())
     path.write_text(path.read_text()[:-20])
     chosen = choose([path])
-    assert chosen.race is not None
-    assert len(chosen.race.races[0].generations) == 4
+    newest = chosen.newest("race")
+    assert newest is not None
+    assert len(newest.races[0].generations) == 4
     assert "r.jsonl ends in the middle of a record; all before it is shown" in words_on_the_page(chosen)
 
 
@@ -656,14 +680,14 @@ def test_a_whole_report_of_races_alone(
     }
     there = {path.name for path in (tmp_path / "out").iterdir()}
     assert {name for name in there if not name.endswith(".csv")} == expected
-    assert {"who-is-faster.csv", "what-stands-beside-the-time.csv", "samples.csv"} <= there
+    assert {"speed.csv", "resources.csv", "samples.csv"} <= there
     root = ET.fromstring((tmp_path / "out" / "index.html").read_text(encoding="utf-8"))
     assert len([element for element in root.iter() if element.tag == "img"]) == len(names)
     said = capsys.readouterr()
     assert said.err.startswith(f"passed over: {folder / 'broken.jsonl'}: has schema 99, this version reads")
     assert max(len(line) for line in said.out.splitlines() if str(tmp_path) not in line) <= 80
     summary = (tmp_path / "out" / "summary.md").read_text(encoding="utf-8")
-    for words in ("Who is faster", "What stands beside the time", "Called slower", "twin: ended with exit code 3"):
+    for words in ("Speed", "Resources", "Called slower", "twin: ended with exit code 3"):
         assert words in said.out
         assert words in summary
     for words in (NOTICE, NO_BENCHMARKS):
@@ -677,12 +701,12 @@ def test_the_order_of_records_means_nothing(tmp_path: Path) -> None:
     others = [entry for entry in rest if entry["kind"] != "process"]
     there = choose([written(tmp_path, "r.jsonl", records)])
     here = choose([written(tmp_path, "r.jsonl", head + processes[::-1] + others[::-1])])
-    assert markdown_summary(there) == markdown_summary(here)
-    for a, b in zip(drawn_of(there), drawn_of(here), strict=True):
-        assert svg(a.figure) == svg(b.figure)
+    assert markdown_summary(report_of(there)) == markdown_summary(report_of(here))
+    for a, b in zip(figures_of(there), figures_of(here), strict=True):
+        assert svg(a.drawing) == svg(b.drawing)
 
 
 def test_a_raced_needs_no_file() -> None:
     race = RaceResult(0, "race", WHEN, "", race_records()[0]["key"], MACHINE, "slow", "MNIST", None)
     assert "There is no ratio to slow" in words_of(race_ratios(race, {}))
-    assert "Nobody was left" in words_of(roofline([race], {}))
+    assert "No backend was measured" in words_of(roofline([race], {}))

@@ -8,22 +8,32 @@ import numpy as np
 import pytest
 
 from bench import UserError
+from bench.analysis.article import experiment_results
 from bench.experiments.peers import WAYS
 from bench.records.files import read
-from bench.tables.accuracy import accuracy_headline, batches_section, waterfall_section
-from bench.tables.article import figures_of, relu_section, times_table
+from bench.tables.accuracy import accuracy_headline, batches_sections, waterfall_sections
+from bench.tables.article import figures_table, relu_sections, times_table
 from bench.tables.peers import peers_setting, peers_table
 from reports.answers import answers
 from reports.export import csv_files, markdown_summary
-from reports.figures.accuracy import batches, step_figures, waterfall
-from reports.figures.article import article_figures, effects_figure
-from reports.figures.peers import peer_ratios, peers_figures
-from reports.figures.style import picture_of
+from reports.figures.accuracy import batches, waterfall
+from reports.figures.article import effects_figure
+from reports.figures.peers import peer_ratios
 from reports.page import page
-from reports.selection import choose
+from reports.sections import figures_of, report_of
+from reports.selection import Chosen, choose
 from tests.helpers.article_records import LABELS, course, figure
 from tests.helpers.race_files import EVIL, race_records, rows_of, written
 from tests.helpers.training_files import trained
+
+
+def whole_page(chosen: Chosen) -> str:
+    """With all figures; raises where it is not well-formed."""
+    figures = figures_of(chosen)
+    html = page(report_of(chosen), figures, {k: v for figure in figures for k, v in figure.files().items()})
+    ET.fromstring(html)
+    return html
+
 
 # --- peers -----------------------------------------------------------------------------------------------
 
@@ -32,7 +42,7 @@ def raced_peers(generations: int = 3, torch: str = "torch", zeros: bool = True) 
     """Races as `bench peers` writes them: the other library takes 4 times as long, 2 times where nothing is zero."""
     found = []
     for number, (batch, way) in enumerate((batch, way) for batch in (32, 128) for way in WAYS):
-        seconds = {"numba_sparse": 0.5, torch: 1.0 if way == "no zeros" else 2.0, "floor": 0.25}
+        seconds = {"numba_sparse": 0.5, torch: 1.0 if way == "all pixels non-zero" else 2.0, "floor": 0.25}
         about = {"way": way} | ({"zeros": 0.8} if zeros else {})
         key = {"batch": batch, "plan": f"batches of {batch}, Nesterov 0.9"}
         found.append(
@@ -45,17 +55,17 @@ def raced_peers(generations: int = 3, torch: str = "torch", zeros: bool = True) 
 
 def test_four_ratios_side_by_side(tmp_path: Path) -> None:
     chosen = choose([written(tmp_path, "p.jsonl", *raced_peers())])
-    assert chosen.peers is not None
-    sheet = peers_table(chosen.peers)
-    assert [row[:2] for row in sheet.rows] == [[n, b] for b in ("32", "128") for n in ("torch", "floor")]
-    row = rows_of(sheet)["torch"]
+    races = chosen.races("peers")
+    table = peers_table(races)
+    assert [row[:2] for row in table.rows] == [[n, b] for b in ("32", "128") for n in ("torch", "floor")]
+    row = rows_of(table)["torch"]
     prepared = (2 + 0.03125) / (0.5 + 0.03125)
     assert [float(row[i]) for i in (1, 3, 5, 7)] == pytest.approx([4, prepared, 4, 2], rel=3e-3)
     assert all(" to " in row[i] for i in (2, 4, 6, 8))
-    assert "80 % of the pixels are zero" in markdown_summary(chosen)
-    assert "batches of 32, 128, Nesterov 0.9" in peers_setting(chosen.peers)
-    assert "batches of 128, Nesterov 0.9, shuffled" in csv_files(chosen)["samples.csv"]
-    (marks,) = {np.size(line.get_xdata()) for line in peer_ratios(chosen.peers).axes[0].lines} - {2}
+    assert "80 % of the pixels are zero" in markdown_summary(report_of(chosen))
+    assert "batches of 32, 128, Nesterov 0.9" in peers_setting(races)
+    assert "batches of 128, Nesterov 0.9, shuffled" in csv_files(report_of(chosen))["samples.csv"]
+    (marks,) = {np.size(line.get_xdata()) for line in peer_ratios(races).axes[0].lines} - {2}
     assert marks == 1
 
 
@@ -69,11 +79,7 @@ PEERS = {
 @pytest.mark.parametrize("case", PEERS)
 def test_odd_peers_give_a_page(case: str, tmp_path: Path) -> None:
     chosen = choose([written(tmp_path, "p.jsonl", *PEERS[case])])
-    assert chosen.peers is not None
-    (drawn,) = peers_figures(chosen.peers)
-    html = page(chosen, [picture_of(drawn)])
-    ET.fromstring(html)
-    assert "Against other libraries, a figure" in html
+    assert "Against other libraries, a figure" in whole_page(chosen)
 
 
 @pytest.mark.parametrize("purpose", ["peers", "waterfall", "batches", "article", "article-grid", "article-relu"])
@@ -103,13 +109,13 @@ def stepped(purpose: str, seconds: dict[str, float], until: tuple[str, ...] = ()
 def test_a_waterfall_goes_down_by_factors(tmp_path: Path) -> None:
     several = stepped("waterfall", {"loops": 8.0, "better": 2.0, "best": 0.5}, until=("loops",))
     chosen = choose([written(tmp_path, "w.jsonl", *several)])
-    assert chosen.waterfall is not None
-    (section,) = waterfall_section(chosen.waterfall)
-    rows = rows_of(section.sheets[0])
+    races = chosen.races("waterfall")
+    (section,) = waterfall_sections(races)
+    rows = rows_of(section.tables[0])
     assert [row[5] for row in rows.values()] == ["10 of 10", "97.50 %", "97.50 %"]
     assert float(rows["better"][6]) == pytest.approx(4, rel=0.1)
     assert float(rows["best"][7]) == pytest.approx(16, rel=0.1)
-    bars = [line for line in waterfall(chosen.waterfall).axes[0].lines if line.get_linewidth() == 13]
+    bars = [line for line in waterfall(races).axes[0].lines if line.get_linewidth() == 13]
     ends = [np.asarray(line.get_xdata(), float).tolist() for line in bars]
     assert ends[0][1] == ends[1][0]
     assert ends[0][0] == pytest.approx(8, rel=0.1)
@@ -119,14 +125,14 @@ def test_a_waterfall_goes_down_by_factors(tmp_path: Path) -> None:
 def test_batches_by_the_round_and_to_the_target(tmp_path: Path) -> None:
     several = stepped("batches", {"a": 0.5, "b": 0.25, "c": 1.0}, until=("a", "b", "c"), seeds=3)
     chosen = choose([written(tmp_path, "b.jsonl", *several)])
-    assert chosen.batches is not None
-    (section,) = batches_section(chosen.batches)
-    rows = rows_of(section.sheets[0])
+    races = chosen.races("batches")
+    (section,) = batches_sections(races)
+    rows = rows_of(section.tables[0])
     assert list(rows) == ["10", "100", "1,000"]
     assert rows["100"][2:5] == ["3 of 3", "30", "0.500"]
     assert float(rows["100"][8]) == pytest.approx(4, rel=0.2)
-    axes = batches(chosen.batches).axes
-    assert [one.get_ylabel() for one in axes] == ["seconds a round, wall", "seconds to 97 %, wall"]
+    axes = batches(races).axes
+    assert [one.get_ylabel() for one in axes] == ["seconds an epoch, wall", "seconds to 97 %, wall"]
     a_round, to_it = (np.asarray(one.lines[0].get_ydata(), float) for one in axes)
     np.testing.assert_allclose(a_round, 2 * to_it)
 
@@ -142,11 +148,9 @@ STEPS: dict[str, list[Any]] = {
 @pytest.mark.parametrize("case", STEPS)
 def test_odd_steps_give_a_page(case: str, tmp_path: Path) -> None:
     chosen = choose([written(tmp_path, "s.jsonl", *STEPS[case])])
-    (drawn,) = step_figures(chosen.waterfall, chosen.batches)
-    html = page(chosen, [picture_of(drawn)])
-    ET.fromstring(html)
-    assert f"{drawn.title}, a figure" in html
-    assert csv_files(chosen)["samples.csv"].count("3000") == 10 * len(STEPS[case]) or case == "one batch"
+    title = {"waterfall": "The waterfall", "batches": "Batch sizes"}[next(iter(chosen.of_kind))]
+    assert f"{title}, a figure" in whole_page(chosen)
+    assert csv_files(report_of(chosen))["samples.csv"].count("3000") == 10 * len(STEPS[case]) or case == "one batch"
 
 
 # --- the article -----------------------------------------------------------------------------------------
@@ -178,17 +182,16 @@ def test_the_articles_figures_beside_ours(tmp_path: Path) -> None:
     theirs = [course(seed, 0.1, 0.9, participant="slow", wall=4.0) for seed in (0, 1)]
     printed = [figure("accuracy", "92.86", 1), figure("accuracy", "95.00", 1)]
     chosen = choose([written(tmp_path, "a.jsonl", experiment("article", *ours, *theirs, figures=printed))])
-    assert chosen.article is not None
-    sheet = figures_of(chosen.article)
-    assert sheet.rows == [
-        ["row", "accuracy, test, after round 1", "92.86 %", "90 %", "91.50 %", "93 %", "yes"],
-        ["row", "accuracy, test, after round 1", "95.00 %", "90 %", "91.50 %", "93 %", "no"],
+    results = experiment_results(chosen.races("article"))
+    assert figures_table(results).rows == [
+        ["row", "accuracy, test, after 1 epoch", "92.86 %", "90 %", "91.50 %", "93 %", "yes"],
+        ["row", "accuracy, test, after 1 epoch", "95.00 %", "90 %", "91.50 %", "93 %", "no"],
     ]
-    times = rows_of(times_table(chosen.article))["row"]
-    assert times[:2] == ["9", "40.0"]
+    times = rows_of(times_table(results))["row"]
+    assert times[:2] == ["9 s", "40.0 s"]
     assert float(times[6]) == pytest.approx(0.25)
-    assert "row: it learns." in markdown_summary(chosen)
-    assert csv_files(chosen)["samples.csv"].count("a.jsonl,training") == 4
+    assert "row: it learns." in markdown_summary(report_of(chosen))
+    assert csv_files(report_of(chosen))["samples.csv"].count("a.jsonl,training") == 4
 
 
 CHANGES = {"base": ["none", "as it was"], "sigmoid": ["hidden", "sigmoid"], EVIL: ["<b>", "$\\frac$"]}
@@ -207,14 +210,14 @@ def relu(*sigmoid: float, **about: Any) -> list[dict[str, Any]]:
 
 def test_effects_with_their_intervals(tmp_path: Path) -> None:
     chosen = choose([written(tmp_path, "r.jsonl", relu(0.70, 0.72))])
-    assert chosen.relu is not None
-    (section,) = relu_section(chosen.relu)
-    rows = rows_of(section.sheets[0])
+    races = chosen.races("article-relu")
+    (section,) = relu_sections(races)
+    rows = rows_of(section.tables[0])
     assert rows["hidden: sigmoid"][:5] == ["2", "70 %", "71 %", "72 %", "-19.5"]
     assert rows["hidden: sigmoid"][5] == "-25.9 to -13.1"  # 12.706 is Student's quantile of one degree of freedom
     assert rows["as it was"][4:6] == ["–", "–"]
-    assert section.sheets[0].notes == ["<b>: $\\frac$: 2 of 2 seeds diverged"]
-    right = effects_figure(chosen.relu).axes[1]
+    assert section.tables[0].notes == ["<b>: $\\frac$: 2 of 2 seeds diverged"]
+    right = effects_figure(races).axes[1]
     assert [float(np.asarray(line.get_xdata())[0]) for line in right.lines][:2] == pytest.approx(
         [-25.853, -19.5], abs=1e-3
     )
@@ -225,9 +228,9 @@ def test_a_grid_says_what_holds(tmp_path: Path) -> None:
     courses = [course(0, 0.1, 0.92, setting="a"), course(1, 0.1, 0.93, setting="a")]
     courses.append(course(0, 0.1, 0.5, setting="b", generation=10, stopped_early=True))
     chosen = choose([written(tmp_path, "g.jsonl", experiment("article-grid", *courses, figures=printed))])
-    summary = markdown_summary(chosen)
-    assert "row: 2 of 2 settings tried, 1 of them left; 1 hold 1 of 1 figures." in summary
-    assert "| a | accuracy, test, after round 1 | 92.86 | 92 % | 92.50 % | 93 % | yes |" in summary
+    summary = markdown_summary(report_of(chosen))
+    assert "row: 2 of 2 settings tried, 1 of them stopped early; 1 reproduce 1 of 1 figure." in summary
+    assert "| a; 2 seeds | accuracy, test, after 1 epoch | 92.86 | 92 % | 92.50 % | 93 % | yes |" in summary
 
 
 ARTICLES: dict[str, list[dict[str, Any]]] = {
@@ -241,11 +244,8 @@ ARTICLES: dict[str, list[dict[str, Any]]] = {
 @pytest.mark.parametrize("case", ARTICLES)
 def test_odd_articles_give_a_page(case: str, tmp_path: Path) -> None:
     chosen = choose([written(tmp_path, "s.jsonl", ARTICLES[case])])
-    drawn = article_figures(chosen.relu)
-    html = page(chosen, [picture_of(one) for one in drawn])
-    ET.fromstring(html)
-    assert ("One factor at a time" in html) == bool(drawn)
-    assert "<script" not in markdown_summary(chosen)
+    assert ("One factor at a time" in whole_page(chosen)) == ("article-relu" in chosen.of_kind)
+    assert "<script" not in markdown_summary(report_of(chosen))
 
 
 # --- answers ---------------------------------------------------------------------------------------------
@@ -261,7 +261,7 @@ def test_mini_batches_by_the_time_to_an_accuracy(tmp_path: Path) -> None:
     said = answers_of(tmp_path, sizes)[1]
     assert "in batches of 100 takes 0.2" in said
     assert "reach 97 % of the test images first, in 0.2" in said
-    assert "as the largest (seed by seed, 3 seeds). Smaller ones pay less again: batches of 10 take 0." in said
+    assert "as the largest (seed by seed, 3 seeds). Smaller batches are slower again: those of 10 take 0." in said
     largest = answers_of(tmp_path, stepped("batches", {"a": 0.5, "b": 0.25}, until=("a", "b")))[1]
     assert "no: batches of 100, the largest, are first to reach 97 % of the test images" in largest
     nobody = answers_of(tmp_path, stepped("batches", {"a": 0.5, "b": 0.25}, until=("a", "b"), mean=0.96))[1]
@@ -270,11 +270,15 @@ def test_mini_batches_by_the_time_to_an_accuracy(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("sigmoid", "verdict"),
-    [((0.70, 0.72), "ReLU is better"), ((0.97, 0.985), "sigmoid is better"), ((0.85, 0.95), "they are not told apart")],
+    [
+        ((0.70, 0.72), "ReLU is better"),
+        ((0.97, 0.985), "sigmoid is better"),
+        ((0.85, 0.95), "there is no significant difference"),
+    ],
 )
 def test_relu_against_sigmoid(sigmoid: tuple[float, ...], verdict: str, tmp_path: Path) -> None:
     said = answers_of(tmp_path, [relu(*sigmoid)])[2]
-    assert f"(s; 10 rounds, MNIST) {verdict}: it gets 90 % to 91 % of the test images right over 2 seeds" in said
+    assert f"(s; 10 epochs, MNIST) {verdict}: it gets 90 % to 91 % of the test images right over 2 seeds" in said
 
 
 def test_what_single_changes_do_to_relu(tmp_path: Path) -> None:
@@ -302,7 +306,7 @@ def test_what_single_changes_do_to_relu(tmp_path: Path) -> None:
     said = answers_of(tmp_path, [experiment("article-relu", *courses, changes=changes)])[2]
     assert (
         "Of other single changes, those that help: “updates: more” (+5.0 [+5.0, +5.0]); those that harm: "
-        "“rate: a third” (-5.0 [-5.0, -5.0]); those not told from nothing: “init: other” (+2.0 [-23.4, +27.4]). "
+        "“rate: a third” (-5.0 [-5.0, -5.0]); those with no significant effect: “init: other” (+2.0 [-23.4, +27.4]). "
         "Together: “several: more of all” (+7.0 [+7.0, +7.0])."
     ) in said
 
@@ -329,6 +333,6 @@ def test_libraries_by_peers_and_by_steps(tmp_path: Path) -> None:
 
 def test_a_headline_names_torch_beside_the_baseline(tmp_path: Path) -> None:
     three = read(written(tmp_path, "a.jsonl", trained({"vectorized": 2.0, "swift": 0.5, "torch": 1.0})))
-    said = accuracy_headline(three)
+    said = accuracy_headline(three.races)
     assert "times as fast as vectorized; 2." in said or "times as fast as vectorized; 1.9" in said
     assert said.endswith("times as fast as torch.")

@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 from impls.contract import Array, DType, Layer, Network, Parameters, Plan, Quantity, State
-from tests.suite.conformance import SOME
+from tests.suite.conformance import SOME, WIDE
 
 SIGMOID, RELU, SOFTMAX = SOME  # with one, three and two hidden layers
 
@@ -359,6 +359,16 @@ class Transposed(Right):
     def layer_gradient(self, a: Array, delta: Array, number: int) -> Layer:
         weights, biases = super().layer_gradient(a, delta, number)
         return Layer(weights.T.reshape(weights.shape), biases)
+
+
+@rejected_by("wide_layers", gate=True, network=WIDE)
+class RestOfATileForgotten(Right):
+    """The gradient is computed for 16 rows at a time, and those that do not fill 16 are left out."""
+
+    def layer_gradient(self, a: Array, delta: Array, number: int) -> Layer:
+        weights, biases = super().layer_gradient(a, delta, number)
+        weights[len(weights) // 16 * 16 :] = 0
+        return Layer(weights, biases)
 
 
 @rejected_by("gradients_agree", gate=True, network=SOFTMAX)

@@ -115,6 +115,7 @@ SOME = (  # every activation, every output, one to three hidden layers
 SOFTMAX = tuple(network for network in EVERY if network.output == "softmax")
 RELU = tuple(network for network in EVERY if "relu" in (network.output, network.hidden))
 SHALLOW = Network((12, 4), "sigmoid", "softmax", "cross_entropy")
+WIDE = Network((270, 70, 66, 4), "tanh", "softmax", "cross_entropy")
 assert {*SOME, *SOFTMAX, SHALLOW} <= {*EVERY}
 
 
@@ -141,10 +142,10 @@ class Case(NamedTuple):
 
 
 @functools.cache
-def pool() -> Digits:
+def pool(n_inputs: int = 12) -> Digits:
     """Images, half of whose pixels are not zero, and labels."""
     rng = np.random.default_rng(SEED)
-    n, n_inputs, n_classes = 4000, 12, 4
+    n, n_classes = 4000, 4
     images = (rng.integers(1, 256, (n, n_inputs)) * (rng.random((n, n_inputs)) < 0.5)).astype(np.uint8)
     return Digits(images, rng.integers(0, n_classes, n))
 
@@ -188,7 +189,8 @@ def _made(
 ) -> Case:
     parameters = parameters_of(network, dtype, logits)
     eps = float(np.finfo(dtype).eps)
-    digits = pool()._replace(images=pixels_of(pool().images, pixels))
+    digits = pool(network.sizes[0])
+    digits = digits._replace(images=pixels_of(digits.images, pixels))
     candidates = np.arange(len(digits.labels))
     if order != "file":
         candidates = np.random.default_rng(4).permutation(candidates)
@@ -492,6 +494,15 @@ def many_times(network: Network, dtype: DType, times: int) -> Case:
     case = Case(problem, expected)
     insist_on_sharpness(case, 1.0)
     return case
+
+
+@promise(WIDE)
+def wide_layers(backend: Backend, network: Network, dtype: DType) -> None:
+    """Layers of more units than a backend may take at a time, to the last one; updates of more images, too."""
+    case = case_of(network, dtype, (7,))
+    hold(backend, case, answered(backend, case.problem))
+    hold_training(backend, network, dtype, 5, 150, 3)
+    hold_training(backend, network, dtype, 5, 150, 3, order="shuffled", momentum=0.9)
 
 
 # --- results ---------------------------------------------------------------------------------------------------

@@ -58,7 +58,9 @@ def test_every_check_rejects_a_backend() -> None:
 @functools.cache
 def gate(network: Network, dtype: DType) -> list[Case]:
     """The problems of `python -m bench agree`, but small."""
-    timed = [problem_of(replace(case, network=network, dtype=dtype), pool()) for case in (*CASES, SHUFFLED)]
+    timed = [
+        problem_of(replace(case, network=network, dtype=dtype), pool(network.sizes[0])) for case in (*CASES, SHUFFLED)
+    ]
     return [Case(problem, reference(problem)) for problem in timed]
 
 

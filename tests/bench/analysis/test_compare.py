@@ -53,7 +53,7 @@ def test_verdicts(estimate: float, interval: tuple[float, float] | None, said: s
 
 def test_a_change_is_after_over_before_and_all_of_them_share_the_error(tmp_path: Path) -> None:
     results = of_two_sides(tmp_path, (0.1, 0.2), (0.4, 0.1), (0.1, 0.1))
-    found = changes(results)
+    found = changes(results.races)
     assert list(found) == ["backend 0", "backend 1", "backend 2"]
     for ratio, race, factor in zip(found.values(), results.races, (2.0, 0.25, 1.0), strict=True):
         assert ratio is not None

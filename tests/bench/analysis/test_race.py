@@ -7,7 +7,7 @@ import pytest
 
 from bench.analysis.race import machine_rate, resources, times_of
 from bench.records.races import ParticipantResult, RaceResult
-from bench.tables.race import print_machine
+from bench.tables.race import machine_reached
 from bench.timing.floor import flop_of
 from bench.timing.records import Rates
 from tests.helpers.records import typed_process, typed_sample
@@ -76,10 +76,10 @@ def test_arithmetic_is_compared_with_the_rates_of_the_machine() -> None:
     assert of_each["floor"].flop_rate is None
     assert of_each["floor"].floors is None
     assert machine_rate(race_of(FLOOR), "gemm") == 2e11
-    line = print_machine(race_of(FLOOR))
-    assert "200 GFLOP/s" in line
-    assert "30 GB/s" in line
-    assert print_machine(race_of(BASELINE)) == ""
+    (said,) = machine_reached(race_of(FLOOR))
+    assert "200 GFLOP/s" in said
+    assert "30.0 GB/s" in said
+    assert machine_reached(race_of(BASELINE)) == []
 
 
 def test_outputs_go_forward_only_and_have_no_break_even() -> None:

@@ -71,7 +71,7 @@ def test_a_disagreement_is_named_and_the_others_go_on(folder: Path, capsys: pyte
     assert "disagrees: hanging: gave no answer within 4 s" in out
     assert re.search(r"^vectorized agrees: at most \d+% of a tolerance, \d+\.\d s$", out, re.MULTILINE)
     assert re.search(r"^wrong_sign disagrees: wrong_sign, full batch, float64: outputs is", out, re.MULTILINE)
-    assert "denied: denying, full batch, float64: has no train: no need" in out
+    assert "unsupported: denying, full batch, float64: has no train: no need" in out
     assert "disagrees: denying" not in out
     assert [line.split()[0] for line in out.splitlines() if line.count("%") > 1] == [
         "wrong_sign",

@@ -13,14 +13,14 @@ from bench.__main__ import main
 from bench.records.files import read
 from bench.records.inspection import Inspection, inspection, write
 from bench.records.kinds import SCHEMA
-from bench.tables.inspection import INSPECTION_FIGURES, images_shown
+from bench.tables.inspection import INSPECTION_FIGURES
 from bench.training.saved import save_network
 from impls.contract import Layer, Network, Parameters
 from impls.initialisation import initial_parameters
 from reports.export import markdown_summary
 from reports.figures.inspection import inspection_figures, worst_mistakes
-from reports.figures.style import picture_of
 from reports.page import page
+from reports.sections import report_of
 from reports.selection import choose
 from tests.helpers.benchmark_files import NOTICE, without_ours, words_of
 from tests.helpers.race_files import EVIL, MACHINE, WHEN
@@ -114,17 +114,17 @@ def test_a_file_of_a_newer_version(tmp_path: Path) -> None:
 
 def test_the_figures_and_the_page(tmp_path: Path) -> None:
     chosen = choose([written(tmp_path, notice=NOTICE, source=EVIL, network=EVIL)])
-    assert chosen.network is not None
-    drawn = inspection_figures(chosen.network)
+    (results,) = chosen.files
+    drawn = inspection_figures(results)
     assert [one.name for one in drawn] == INSPECTION_FIGURES
-    html = page(chosen, [picture_of(one) for one in drawn])
+    html = page(report_of(chosen), drawn, {k: v for one in drawn for k, v in one.files().items()})
     assert "<script" not in without_ours(html)
     assert html.count("<img ") == 4
     assert "92.50 % of 40 test images correct" in html
-    assert "| 0 | 3 | 1 | 0 |" in markdown_summary(chosen)
-    titles = [title for axes in drawn[0].figure.axes if (title := axes.get_title("left"))]
+    assert "| 0 | 3 | 1 | 0 |" in markdown_summary(report_of(chosen))
+    titles = [title for axes in drawn[0].drawing.axes if (title := axes.get_title("left"))]
     assert titles[2:4] == ["is 2, says 3: wrong", "is 3, says 3: right"]
-    assert "is 2, says 3" in drawn[2].figure.axes[0].get_title()
+    assert "is 2, says 3" in drawn[2].drawing.axes[0].get_title()
 
 
 def test_a_network_without_mistakes(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main(arguments) == 0
     said = capsys.readouterr().out
     there = portrait_in(out)
-    assert f"{there.correct:.2%} of {images_shown(there):,} test images correct" in said
+    assert f"{there.correct:.2%} of {sum(map(sum, there.confusion)):,} test images correct" in said
     assert there.weights.shape == (4, 28, 28)
     assert len(there.mistakes.labels) == 20
     assert json.loads(out.read_text())["notice"]

@@ -192,7 +192,7 @@ SHORT = ("--epochs", 2, "--batch", 100)
         *(("--init", name) for name in INITIALISATIONS if name != "lecun_normal"),
         ("--batch", "60"),
         ("--batch", "all"),
-        ("--batch", "batch_size"),
+        ("--batch", "default"),
         ("--order", "shuffled"),
         ("--epochs", "3"),
         ("--learning-rate", "0.5"),

@@ -160,3 +160,10 @@ def test_where_files_lie_leaves_their_hash(tmp_path: Path) -> None:
         for other in ("a", "b", "c")
     }
     assert len(hashes) == 1
+
+
+def test_a_file_of_another_name_changes_the_hash(tmp_path: Path) -> None:
+    (tmp_path / "worker.py").write_text("x = 1\n")
+    before = fingerprint.hash_of(tmp_path, tmp_path.rglob("*.py"))
+    (tmp_path / "worker.py").rename(tmp_path / "working.py")
+    assert fingerprint.hash_of(tmp_path, tmp_path.rglob("*.py")) != before

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import impls
-from bench.records import fingerprint
+from bench.timing.source import count, lines_of_code
 
 SOURCE = '''"""A docstring
 over three lines.
@@ -44,7 +44,7 @@ thirteen, as a string's blank line is part of it"""
 
 
 def test_what_counts() -> None:
-    assert fingerprint.count(SOURCE) == 13
+    assert count(SOURCE) == 13
 
 
 @pytest.mark.parametrize(
@@ -62,15 +62,15 @@ def test_what_counts() -> None:
     ],
 )
 def test_small_sources(source: str, lines: int) -> None:
-    assert fingerprint.count(source) == lines
+    assert count(source) == lines
 
 
 @pytest.mark.parametrize("name", ["naive", "vectorized", "minibatch", "numba", "scipy_sparse"])
 def test_of_a_backend(name: str) -> None:
     backend = impls.load(name)
     source = Path(str(backend.__file__)).read_text()  # type: ignore[attr-defined]
-    assert fingerprint.lines_of_code(backend) == fingerprint.count(source)  # type: ignore[arg-type]
-    assert 20 < fingerprint.lines_of_code(backend) < len(source.splitlines())  # type: ignore[arg-type]
+    assert lines_of_code(backend) == count(source)  # type: ignore[arg-type]
+    assert 20 < lines_of_code(backend) < len(source.splitlines())  # type: ignore[arg-type]
 
 
 def test_of_a_backend_in_several_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,10 +81,10 @@ def test_of_a_backend_in_several_files(tmp_path: Path, monkeypatch: pytest.Monke
         path.write_text('"""A docstring."""\n\n' + "x = 1  # code\n" * lines)
     (tmp_path / "elsewhere.py").write_text("x = 1\n")
     monkeypatch.syspath_prepend(tmp_path)
-    assert fingerprint.lines_of_code(importlib.import_module("backend_in_files")) == 6
+    assert lines_of_code(importlib.import_module("backend_in_files")) == 6
 
 
 def test_of_the_backend_in_two_files() -> None:
-    found = fingerprint.lines_of_code(impls.load("numba_sparse"))  # type: ignore[arg-type]
+    found = lines_of_code(impls.load("numba_sparse"))  # type: ignore[arg-type]
     folder = Path(impls.__file__).parent / "numba_sparse"
-    assert found == sum(fingerprint.count((folder / name).read_text()) for name in ("__init__.py", "kernels.py"))
+    assert found == sum(count((folder / name).read_text()) for name in ("__init__.py", "kernels.py"))
