@@ -60,7 +60,7 @@ class Training(Record, frozen=True):
     system: Time
     accuracy: Share  # of the test images
     cost: float | None  # of the test images; None: not finite
-    evaluation: Elapsed
+    evaluation: Elapsed  # in the end: of the test images, but with points of the training images
     stopped_early: bool = False
     curve: LearningCurve | None = None
     points: list[Point] = field(default_factory=list)  # of the article's trainings, one at least

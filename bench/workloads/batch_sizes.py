@@ -10,7 +10,6 @@ from pathlib import Path
 from bench.workloads.recipes import WIDER, Recipe
 
 TARGET = 0.9286
-BATCHES = (1, 4, 16, 64, 128, 512, 2048, 10_000, 60_000)  # that --choose chooses for
 RATES = (
     0.8,
     1.6,

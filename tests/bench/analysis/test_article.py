@@ -30,14 +30,13 @@ def race(*courses: dict[str, Any], purpose: str = "article", settings: Any = Non
         {n: ParticipantResult(n, n) for n in ("quick", "slow")},
         about=usual | about,
     )
-    for one in courses:
-        participant = found.participants[one["participant"]]
-        participant.trainings.append(msgspec.convert(one, Training))
+    for one in trainings(*courses):
+        found.participants[one.participant].trainings.append(one)
     return found
 
 
 def trainings(*courses: dict[str, Any]) -> list[Training]:
-    return [msgspec.convert(one, Training) for one in courses]
+    return [msgspec.convert({"kind": "training", "race": 0} | one, Training) for one in courses]
 
 
 def test_a_printed_number_is_all_that_is_rounded_to_it() -> None:

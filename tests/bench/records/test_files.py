@@ -216,7 +216,7 @@ def test_a_record_that_lacks_a_field(field: str, tmp_path: Path) -> None:
         ((*OURS, "quantity"), "round"),
         ((*OURS, "curve"), [1, 2]),
         ((*OURS, "curve"), {"seconds": [0.0]}),
-        ((*OURS, "curve"), CURVE | {"train_cost": [1.0]}),
+        ((*OURS, "curve"), CURVE | {"cost": [1.0]}),
         (("digitbench", "data"), ...),
         (("digitbench", "notice"), ...),
         (("digitbench", "agreement"), ...),
