@@ -25,6 +25,7 @@ from bench.commands.parser import make_parser
 from bench.experiments import race
 from bench.experiments.race import begin_race, header_of_race, rounds_per_generation
 from bench.records.journal import Journal
+from bench.records.kinds import SCHEMA
 from bench.records.races import ParticipantResult, RaceResult
 from bench.tables.race import left_out_of_races, race_section
 from bench.tables.table import print_left_out, print_sections
@@ -95,7 +96,7 @@ def test_everything_is_written_down_and_the_table_shows_it(folder: Path, capsys:
     assert code == 0
     assert [entry["kind"] for entry in records[:1] + records[-1:]] == ["race", "end"]
     header, key = records[0], records[0]["key"]
-    assert (key["batch"], key["dtype"], header["baseline"], header["schema"]) == (10, "float32", "vectorized", 2)
+    assert (key["batch"], key["dtype"], header["baseline"], header["schema"]) == (10, "float32", "vectorized", SCHEMA)
     assert header["machine"]["libraries"]["numpy"] == key["machine"]["libraries"]["numpy"] == np.__version__
     assert set(key["backends"]) == {"minibatch", "vectorized"}
     assert {entry["backend"] for entry in of_kind(records, "agreement")} == {"minibatch", "vectorized"}
