@@ -26,7 +26,7 @@ LOOP, VECTORIZED = "naive", "vectorized"
 NUMPY = (VECTORIZED, "minibatch")
 LIBRARIES = {"numba": "numba", "PyTorch": "torch", "JAX": "jax", "scikit-learn": "sklearn", "SciPy": "scipy"}
 
-SIGMOID_AND_RELU = ("80, 100 rounds", "80, ReLU")  # of the article's experiments, by name
+SIGMOID_AND_RELU = ("80-sigmoid", "80-relu")  # of the article's experiments, by name
 
 
 class Answer(NamedTuple):

@@ -258,7 +258,7 @@ class MiniBatches(NamedTuple):
 def mini_batches(races: Iterable[RaceResult]) -> MiniBatches | None:
     """What mini-batches bring; None where the two rows that this takes are not there."""
     named = {race.about["name"]: race for race in races if race.purpose == "article" and of_backend(race)}
-    many, few = named.get("80, mini-batches"), named.get("80, 100 rounds")
+    many, few = named.get("80-mini-batches"), named.get("80-sigmoid")
     if many is None or few is None:
         return None
     times = [experiment_result(race).method_times for race in (many, few)]

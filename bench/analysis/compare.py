@@ -11,7 +11,7 @@ from bench.timing.worker import FLOOR
 
 def changes(races: Sequence[RaceResult]) -> dict[str, statistics.Ratio | None]:
     """How many times as long each backend takes as before, in the order of the races; None: it did not run in both."""
-    error = statistics.error_of_each(len(races), statistics.CONFIDENCE, looked=False)
+    error = statistics.error_of_each(len(races), statistics.CONFIDENCE, may_stop_early=False)
     return {
         backend_of(race): statistics.ratio(race.rounds(), after(race), race.baseline, error, race.started())
         for race in races
@@ -76,7 +76,7 @@ def of_files(
     if missing or not compared:
         names = ", ".join(sorted(missing)) or "a backend"
         raise UserError(f"the files: expected {names} in both, found none; race again")
-    error = statistics.error_of_each(len(compared), statistics.CONFIDENCE, looked=True)
+    error = statistics.error_of_each(len(compared), statistics.CONFIDENCE, may_stop_early=True)
     ratios = [
         (f"{name}, {new.key['plan']}", statistics.change(old.rounds(), new.rounds(), name, FLOOR, error))
         for old, new, name in compared

@@ -156,7 +156,7 @@ def fastest_first(race: RaceResult) -> list[str]:
 
 def ratios_of_race(race: RaceResult) -> dict[str, statistics.Ratio]:
     """Return the ratio of each other participant to the baseline, fastest first; empty if the baseline failed."""
-    return {row.backend: row for row in statistics.ratios(race.rounds(), race.baseline, looked=True)}
+    return {row.backend: row for row in statistics.ratios(race.rounds(), race.baseline, may_stop_early=True)}
 
 
 class Growth(NamedTuple):

@@ -91,20 +91,22 @@ class Exponent(NamedTuple):
     farthest: float  # the largest ratio between a time and the fitted one, either way; at least 1
 
 
-def ratios(race: Samples, baseline: str, confidence: float = CONFIDENCE, looked: bool = False) -> list[Ratio]:
+def ratios(race: Samples, baseline: str, confidence: float = CONFIDENCE, may_stop_early: bool = False) -> list[Ratio]:
     """Return the ratio of every other backend to the baseline, fastest first; none where they share no round.
 
     All intervals hold at once with the given confidence, however they depend on one another: each has its share of the
-    error (Bonferroni). looked: whether the race might have stopped early because it was precise enough, see `precise`.
+    error (Bonferroni). may_stop_early: whether the race might have stopped as it was precise enough, see `precise`.
     Raises ValueError for times that are not finite and above 0.
     """
     others = [backend for backend in backends(race) if backend != baseline]
-    error = error_of_each(len(others), confidence, looked)
+    error = error_of_each(len(others), confidence, may_stop_early)
     rows = [ratio(race, backend, baseline, error) for backend in others]
     return sorted((row for row in rows if row is not None), key=lambda row: (row.estimate, row.backend))
 
 
-def ranks(race: Samples, unranked: str = "", confidence: float = CONFIDENCE, looked: bool = False) -> dict[str, int]:
+def ranks(
+    race: Samples, unranked: str = "", confidence: float = CONFIDENCE, may_stop_early: bool = False
+) -> dict[str, int]:
     """Return each backend's rank: 1 + the number of backends that are faster, that is with an interval without 1.
 
     All pairs are compared, and their intervals hold at once with the given confidence (Bonferroni). Equal ranks do not
@@ -113,7 +115,7 @@ def ranks(race: Samples, unranked: str = "", confidence: float = CONFIDENCE, loo
     floor; its comparisons, which are shown in the same table, take their share of the error as well.
     """
     names = backends(race)
-    error = error_of_each(math.comb(len(names), 2), confidence, looked)
+    error = error_of_each(math.comb(len(names), 2), confidence, may_stop_early)
     faster = {name: 0 for name in names if name != unranked}
     for backend, other in combinations(faster, 2):
         pair = ratio(race, backend, other, error)
@@ -172,11 +174,11 @@ def precise(race: Samples, baseline: str, target: float, confidence: float = CON
     when an interval is narrow stops when it is too narrow by chance: checked after every generation from the third,
     95 % intervals hold 90 % of the time (Anscombe 1953; Chow and Robbins 1965 show that this vanishes only with many
     generations). So LEAST_GENERATIONS are required, and checking costs as much error as one more comparison, here and,
-    by `looked`, in the ratios that are reported, even if the budget ended the race. Simulation shows that this suffices
-    however large the noise: 95.3 % at worst, for one to eight ratios of equal or unequal noise, checked until the 40th
-    generation.
+    by `may_stop_early`, in the ratios that are reported, even if the budget ended the race. Simulation shows that this
+    suffices however large the noise: 95.3 % at worst, for one to eight ratios of equal or unequal noise, checked until
+    the 40th generation.
     """
-    rows = ratios(race, baseline, confidence, looked=True)
+    rows = ratios(race, baseline, confidence, may_stop_early=True)
     return bool(rows) and all(
         row.half_width is not None and row.half_width <= target and row.generations >= LEAST_GENERATIONS for row in rows
     )
@@ -305,9 +307,9 @@ def without_place(medians: Array, places: Array, error: float) -> tuple[Array, A
     return medians.mean() - effect * places.mean(), stats.t.isf(error / 2, n - 2) * np.sqrt(variance)
 
 
-def error_of_each(comparisons: int, confidence: float, looked: bool) -> float:
+def error_of_each(comparisons: int, confidence: float, may_stop_early: bool) -> float:
     """Return the error of each of several intervals with which all hold at once with this confidence (Bonferroni)."""
-    return (1 - confidence) / (max(comparisons, 1) + looked)
+    return (1 - confidence) / (max(comparisons, 1) + may_stop_early)
 
 
 def outlying(generations: Sequence[Array]) -> list[Array]:

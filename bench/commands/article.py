@@ -18,6 +18,7 @@ from bench.tables.article import sections_of_article
 from bench.tables.table import print_sections
 from bench.timing import threads
 from bench.workloads.article import EXPERIMENTS, GRIDS
+from command_line import choice, several
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_grid_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `study grid`."""
+    """Add the options of `study grid`."""
     add_experiments(parser, [grid.name for grid in GRIDS])
     add_training(parser)
     parser.set_defaults(which="grid")
@@ -44,9 +45,10 @@ def add_experiments(parser: argparse.ArgumentParser, names: list[str]) -> None:
     """Add the option --experiment, one or more of these names."""
     parser.add_argument(
         "--experiment",
-        action="append",
-        metavar="NAME",
-        help=f"Repeat only this experiment, of {'; '.join(names)}; may be given several times (default: all)",
+        type=several(choice(*names)),
+        action="extend",
+        metavar="NAME,NAME",
+        help=f"Repeat only these, of {', '.join(names)} (default: all)",
     )
 
 

@@ -127,7 +127,7 @@ def work(race: RaceResult) -> str:
 
 def race_headline(race: RaceResult) -> str:
     """The race in one sentence: which backend is fastest."""
-    ranks = statistics.ranks(race.rounds(), FLOOR, looked=True)
+    ranks = statistics.ranks(race.rounds(), FLOOR, may_stop_early=True)
     first = [name for name in fastest_first(race) if ranks.get(name) == 1]
     if not first:
         return "In the race no backend was measured."
@@ -178,7 +178,7 @@ def disturbed(races: Iterable[RaceResult]) -> list[str]:
 def speed(race: RaceResult) -> Table:
     """How fast each backend is, how sure that is, and how it compares with dense arithmetic; fastest first."""
     seconds, ratios, used = times_of(race), ratios_of_race(race), resources(race)
-    ranks = statistics.ranks(race.rounds(), FLOOR, looked=True)
+    ranks = statistics.ranks(race.rounds(), FLOOR, may_stop_early=True)
     rows = []
     for name in fastest_first(race):
         row, ratio = used[name], ratios.get(name)

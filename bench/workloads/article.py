@@ -87,7 +87,7 @@ EXPERIMENTS = (
         6.0,
     ),
     Experiment(
-        "two layers of 16",
+        "two-layers-of-16",
         "11.35 % is the score of always answering 1",
         DEEP,
         (
@@ -100,7 +100,7 @@ EXPERIMENTS = (
         111.5,
     ),
     Experiment(
-        "80, 20 rounds",
+        "80-after-20-epochs",
         "one wider layer learns",
         varied(SETTING, epochs=20),
         (
@@ -113,7 +113,7 @@ EXPERIMENTS = (
         47.6,
     ),
     Experiment(
-        "80, 100 rounds",
+        "80-sigmoid",
         "the same, for longer",
         SETTING,
         (
@@ -125,14 +125,14 @@ EXPERIMENTS = (
         250.9,
     ),
     Experiment(
-        "80, ReLU",
-        "why did it lose? See --relu",
+        "80-relu",
+        "why did it lose? See `study relu`",
         RELU,
         (printed("accuracy", "92.46", 100, splits=EITHER), printed("cost", "0.0724", 100, splits=COSTS)),
         "vectorized",
     ),
     Experiment(
-        "80, mini-batches",
+        "80-mini-batches",
         "an epoch costs the same and brings more",
         varied(SETTING, updates=600, learning_rate=0.1, epochs=5),
         (),
@@ -140,7 +140,7 @@ EXPERIMENTS = (
         said="not much speedup",
     ),
     Experiment(
-        "128, 100 rounds",
+        "128-sigmoid",
         "the article's best",
         varied(SETTING, sizes=(784, 128, 10)),
         (printed("accuracy", "94.17", 100, splits=EITHER),),
@@ -206,17 +206,17 @@ GRIDS = (
         _figures("naive"),
     ),
     Grid(
-        "two layers of 16",
+        "two-layers-of-16",
         DEEP,
         {"pixel_scale": PIXELS, "initialisation": DRAWN, "updates": (1, 5), "learning_rate": (0.1, 1.0)},
-        _figures("two layers of 16"),
+        _figures("two-layers-of-16"),
         (Screen(20, "test", "accuracy", 0.05, 0.25), Screen(100, "train", "cost", 0.43, 0.47)),
     ),
     Grid(
-        "80, 100 rounds",
+        "80-sigmoid",
         SETTING,
         {"pixel_scale": PIXELS, "initialisation": DRAWN, "updates": (1, 2, 5, 10), "learning_rate": (0.5, 1.0, 2.0)},
-        _figures("80, 20 rounds", "80, 100 rounds"),
+        _figures("80-after-20-epochs", "80-sigmoid"),
         (
             Screen(20, "test", "accuracy", 0.8717, 0.9117),
             Screen(20, "train", "cost", 0.11, 0.155),
@@ -225,10 +225,10 @@ GRIDS = (
         ),
     ),
     Grid(
-        "80, ReLU",
+        "80-relu",
         RELU,
         {"initialisation": ("lecun_normal", "glorot_uniform"), "learning_rate": (0.03, 0.1, 0.3)},
-        _figures("80, ReLU"),
+        _figures("80-relu"),
     ),
 )
 

@@ -75,21 +75,21 @@ BUGS = (
     Bug(
         "Bonferroni is forgotten",
         STATISTICS,
-        "/ (max(comparisons, 1) + looked)",
-        "/ (1 + looked)",
+        "/ (max(comparisons, 1) + may_stop_early)",
+        "/ (1 + may_stop_early)",
         (OF_STATISTICS + "test_several_comparisons_share_the_error",),
     ),
     Bug(
         "looking early is not paid for",
         STATISTICS,
-        "/ (max(comparisons, 1) + looked)",
+        "/ (max(comparisons, 1) + may_stop_early)",
         "/ max(comparisons, 1)",
         (OF_STATISTICS + "test_several_comparisons_share_the_error",),
     ),
     Bug(
         "a race stops by intervals that do not pay for looking",
         STATISTICS,
-        "rows = ratios(race, baseline, confidence, looked=True)",
+        "rows = ratios(race, baseline, confidence, may_stop_early=True)",
         "rows = ratios(race, baseline, confidence)",
         (OF_STATISTICS + "test_a_race_is_precise_when_the_widest_ratio_is",),
     ),
@@ -173,8 +173,8 @@ BUGS = (
     Bug(
         "ranks compare all pairs and pay for those with one",
         STATISTICS,
-        "error_of_each(math.comb(len(names), 2), confidence, looked)",
-        "error_of_each(len(names) - 1, confidence, looked)",
+        "error_of_each(math.comb(len(names), 2), confidence, may_stop_early)",
+        "error_of_each(len(names) - 1, confidence, may_stop_early)",
         (OF_STATISTICS + "test_ranks_pay_for_every_pair",),
     ),
     Bug(
@@ -280,15 +280,15 @@ BUGS = (
     Bug(
         "several backends compared do not share the error",
         COMPARE,
-        "error_of_each(len(races), statistics.CONFIDENCE, looked=False)",
-        "error_of_each(1, statistics.CONFIDENCE, looked=False)",
+        "error_of_each(len(races), statistics.CONFIDENCE, may_stop_early=False)",
+        "error_of_each(1, statistics.CONFIDENCE, may_stop_early=False)",
         (OF_COMPARE + "test_a_change_is_after_over_before_and_all_of_them_share_the_error",),
     ),
     Bug(
         "files of races that may have stopped early are compared as if they had not",
         COMPARE,
-        "error_of_each(len(compared), statistics.CONFIDENCE, looked=True)",
-        "error_of_each(len(compared), statistics.CONFIDENCE, looked=False)",
+        "error_of_each(len(compared), statistics.CONFIDENCE, may_stop_early=True)",
+        "error_of_each(len(compared), statistics.CONFIDENCE, may_stop_early=False)",
         (OF_COMPARE + "test_files_are_compared_as_races_that_may_have_stopped_early",),
     ),
     Bug(
@@ -308,7 +308,7 @@ BUGS = (
     Bug(
         "the table of a race does not pay for looking",
         RACE,
-        "race.baseline, looked=True)",
+        "race.baseline, may_stop_early=True)",
         "race.baseline)",
         (OF_COMPARE + "test_ratios_of_a_race_are_wider_as_it_may_have_stopped_early",),
     ),

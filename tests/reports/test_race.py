@@ -111,7 +111,7 @@ def test_a_race_in_a_table(tmp_path: Path) -> None:
     rows = rows_of(speed(race))
     assert next(iter(rows)) == "floor"
     assert list(rows)[-1] == "slow"
-    ratio = {row.backend: row for row in statistics.ratios(race.rounds(), "slow", looked=True)}["swift"]
+    ratio = {row.backend: row for row in statistics.ratios(race.rounds(), "slow", may_stop_early=True)}["swift"]
     assert ratio.interval is not None
     rank, seconds, times, interval, outliers, gflops, gemm, floor = rows["swift"]
     assert (rank, rows["twin"][0], rows["slow"][0], rows["floor"][0]) == ("1", "1", "3", "–")
@@ -243,7 +243,7 @@ def test_ratios_are_drawn_as_computed(tmp_path: Path) -> None:
     results = raced(tmp_path)
     (race,) = results.races
     figure: Any = race_ratios(race, look_of(results))
-    rows = sorted(statistics.ratios(race.rounds(), "slow", looked=True), key=lambda row: row.estimate)
+    rows = sorted(statistics.ratios(race.rounds(), "slow", may_stop_early=True), key=lambda row: row.estimate)
     lines = lines_of(figure)
     assert [*lines[-1].get_xdata()] == [1, 1]
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [row.backend for row in rows]
@@ -567,7 +567,7 @@ def test_a_comparison_is_shown_with_its_verdicts(tmp_path: Path) -> None:
         "not measured on both sides",
     ]
     races_of_file = chosen.races("compare")
-    error = statistics.error_of_each(5, 0.95, looked=False)
+    error = statistics.error_of_each(5, 0.95, may_stop_early=False)
     ratio = statistics.ratio(races_of_file[0].rounds(), "after", "before", error, races_of_file[0].started())
     assert changes(chosen.races("compare"))["swift"] == ratio
     (one,) = compare_figures(chosen.races("compare"), {})
@@ -613,7 +613,7 @@ def test_another_baseline_is_computed_from_the_samples(tmp_path: Path) -> None:
     newest = chosen.newest("race")
     assert newest is not None
     (race,) = newest.races
-    expected = {row.backend: row for row in statistics.ratios(race.rounds(), "twin", looked=True)}
+    expected = {row.backend: row for row in statistics.ratios(race.rounds(), "twin", may_stop_early=True)}
     rows = rows_of(speed(race))
     assert rows["twin"][2] == "1"
     assert rows["slow"][2] == f"{expected['slow'].estimate:.3f}"

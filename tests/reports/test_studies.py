@@ -313,10 +313,8 @@ def test_what_single_changes_do_to_relu(tmp_path: Path) -> None:
 
 def test_the_articles_two_networks(tmp_path: Path) -> None:
     printed = [figure("accuracy", "92.86", 1)]
-    several = [
-        experiment("article", course(0, 0.1, 0.93), course(1, 0.1, 0.92), figures=printed, name="80, 100 rounds")
-    ]
-    several.append(experiment("article", course(0, 0.1, 0.82), figures=printed, name="80, ReLU"))
+    several = [experiment("article", course(0, 0.1, 0.93), course(1, 0.1, 0.92), figures=printed, name="80-sigmoid")]
+    several.append(experiment("article", course(0, 0.1, 0.82), figures=printed, name="80-relu"))
     for entry in several[1]:
         entry["race"] = 1
     said = answers_of(tmp_path, several)[2]

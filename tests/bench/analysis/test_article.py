@@ -110,9 +110,9 @@ def test_effects_are_of_the_same_seeds() -> None:
 
 def test_mini_batches_a_round_and_to_the_same_accuracy() -> None:
     slow = course(0, 0, 0, participant="slow", wall=4.0)
-    few = race(course(0, 0.1, 0.5, 0.9), course(1, 0.1, 0.5, 0.7), slow, name="80, 100 rounds", epochs=100)
+    few = race(course(0, 0.1, 0.5, 0.9), course(1, 0.1, 0.5, 0.7), slow, name="80-sigmoid", epochs=100)
     many = race(
-        course(0, 0.1, 0.7, 0.9), course(1, 0.1, 0.7, 0.8), slow | {"wall": 6.0}, name="80, mini-batches", epochs=5
+        course(0, 0.1, 0.7, 0.9), course(1, 0.1, 0.7, 0.8), slow | {"wall": 6.0}, name="80-mini-batches", epochs=5
     )
     found = mini_batches([few, many])
     assert found

@@ -121,11 +121,11 @@ def test_an_interval_from_rounds_alone_would_not_hold() -> None:
 
 
 @pytest.mark.parametrize("n_backends", [4, 9])
-@pytest.mark.parametrize("looked", [False, True])
-def test_all_intervals_hold_at_once(n_backends: int, looked: bool) -> None:
+@pytest.mark.parametrize("may_stop_early", [False, True])
+def test_all_intervals_hold_at_once(n_backends: int, may_stop_early: bool) -> None:
     speeds = np.linspace(1, 3, n_backends)
     generations = simulated(3, 1500, [8, 6, 7, 8, 10, 8], tuple(speeds), ALL)
-    error = statistics.error_of_each(n_backends - 1, statistics.CONFIDENCE, looked)
+    error = statistics.error_of_each(n_backends - 1, statistics.CONFIDENCE, may_stop_early)
     assert kept(covered(against_first(generations), np.log(speeds[1:]), error), 0.95)
 
 
@@ -133,7 +133,7 @@ def test_all_intervals_hold_at_once(n_backends: int, looked: bool) -> None:
 def test_no_backend_is_ranked_behind_an_equal(n_backends: int) -> None:
     first, second = np.triu_indices(n_backends, 1)
     generations = simulated(4, 1000, [8] * 6, [1.0] * n_backends, ALL)
-    error = statistics.error_of_each(len(first), statistics.CONFIDENCE, looked=False)
+    error = statistics.error_of_each(len(first), statistics.CONFIDENCE, may_stop_early=False)
     assert kept(covered(medians(generations, first.tolist(), second.tolist()), 0.0, error), 0.95)
 
 
@@ -157,7 +157,7 @@ def test_intervals_hold_where_the_race_stops_early(n_backends: int, target: floa
         centres,
         target,
         statistics.LEAST_GENERATIONS,
-        statistics.error_of_each(n_backends - 1, statistics.CONFIDENCE, looked=True),
+        statistics.error_of_each(n_backends - 1, statistics.CONFIDENCE, may_stop_early=True),
     )
     assert kept(held, 0.95)
     assert stops.min() >= statistics.LEAST_GENERATIONS
@@ -167,9 +167,12 @@ def test_checking_whether_to_stop_costs_confidence() -> None:
     """Without that, and from the third generation on, the promise is broken: the simulation above can fail."""
     rng = np.random.default_rng(6)
     centres = rng.normal(0, 0.02, (20, 3000, 1))
-    naive, _ = stopped(centres, 0.012, 3, statistics.error_of_each(1, statistics.CONFIDENCE, looked=False))
+    naive, _ = stopped(centres, 0.012, 3, statistics.error_of_each(1, statistics.CONFIDENCE, may_stop_early=False))
     honest, stops = stopped(
-        centres, 0.012, statistics.LEAST_GENERATIONS, statistics.error_of_each(1, statistics.CONFIDENCE, looked=True)
+        centres,
+        0.012,
+        statistics.LEAST_GENERATIONS,
+        statistics.error_of_each(1, statistics.CONFIDENCE, may_stop_early=True),
     )
     assert naive.mean() < 0.92
     assert kept(honest, 0.95)
@@ -182,7 +185,7 @@ def test_precise_stops_where_the_simulation_does() -> None:
         against_first(generations),
         0.06,
         statistics.LEAST_GENERATIONS,
-        statistics.error_of_each(2, statistics.CONFIDENCE, looked=True),
+        statistics.error_of_each(2, statistics.CONFIDENCE, may_stop_early=True),
     )
     assert len(set(stops.tolist())) > 2
     for number, expected in enumerate(stops):
@@ -261,7 +264,7 @@ def test_an_effect_of_starting_first_hides_slowdowns_unless_it_is_removed() -> N
 def test_ratios_are_computed_as_in_the_simulations() -> None:
     speeds = (1.0, 1.02, 1.1, 2.0)
     generations = simulated(11, 20, [5, 9, 8, 6, 7], speeds, ALL)
-    error = statistics.error_of_each(3, statistics.CONFIDENCE, looked=False)
+    error = statistics.error_of_each(3, statistics.CONFIDENCE, may_stop_early=False)
     centre, half = statistics.student(against_first(generations), error)
     for number in range(20):
         rows = {row.backend: row for row in statistics.ratios(race_of(generations, number), "a")}
@@ -358,7 +361,7 @@ def test_several_comparisons_share_the_error() -> None:
     assert [row.backend for row in rows] == ["d", "b", "c"]  # fastest first
     for found, error in [
         (rows, 0.05 / 3),
-        (statistics.ratios(race, "a", looked=True), 0.05 / 4),  # costs as much as one more comparison
+        (statistics.ratios(race, "a", may_stop_early=True), 0.05 / 4),  # costs as much as one more comparison
         (statistics.ratios(race, "a", confidence=0.9), 0.1 / 3),
     ]:
         for row in found:
@@ -421,7 +424,7 @@ def test_ranks_are_stricter_where_the_race_could_stop_early() -> None:
     _, half = statistics.student(np.array(logs), 0.05)
     assert half < np.mean(logs) < half * stats.t.isf(0.0125, 4) / stats.t.isf(0.025, 4)
     assert statistics.ranks(race) == {"a": 1, "b": 2}
-    assert statistics.ranks(race, looked=True) == {"a": 1, "b": 1}
+    assert statistics.ranks(race, may_stop_early=True) == {"a": 1, "b": 1}
     assert statistics.ranks(race, confidence=0.99) == {"a": 1, "b": 1}
 
 

@@ -230,7 +230,7 @@ def test_who_fails_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch, capsy
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--experiment", "none"], "--experiment 'none': expected one of 'chance', 'naive'"),
+        (["--experiment", "none"], "argument --experiment: 'none': expected one of chance, naive"),
         (["--seeds", "0"], "expected a whole number from 1"),
         (["--seeds", "1001"], "--seeds 1001: expected at most 1000"),
         (["--backend", "nubma"], "did you mean 'numba'?"),

@@ -148,7 +148,7 @@ def test_an_interrupted_comparison_goes_on_but_only_as_long_as_it_was_meant(
     assert main(asked) == 0
     ended = [json.loads(line) for line in path.read_text().splitlines()]
     assert [entry["generation"] for entry in ended if entry["kind"] == "generation"] == [0, 2]
-    assert main([*asked, "--generations", "5"]) == 2  # who has looked may not add to it
+    assert main([*asked, "--generations", "5"]) == 2  # a finished race may not be prolonged
     assert "key generations 2 there, 5 here" in capsys.readouterr().err
     assert main(["compare", "right", "right", *QUICK[2:], "--backend", "vectorized", "--output", str(path)]) == 2
     assert "participants before minibatch there, vectorized here" in capsys.readouterr().err
