@@ -109,7 +109,7 @@ def agreed(
 ) -> float:
     """The backend's worst error in eps over all cases.
 
-    One that disagrees is not timed, nor one that denies what the benchmark's mark `needs` lists.
+    One that disagrees is not timed, nor one that does not support what the benchmark's mark `needs` lists.
     """
     if backend_name not in verdicts:
         verdicts[backend_name] = check_isolated(backend_name, cases)
@@ -120,8 +120,8 @@ def agreed(
     if failures:
         pytest.fail(f"not timed, as it disagrees: {failures[0]}", pytrace=False)
     needed = request.node.get_closest_marker("needs")
-    if denials := lacks(results, *needed.args):
-        pytest.skip(f"not timed: {denials[0]}")
+    if missing := lacks(results, *needed.args):
+        pytest.skip(f"not timed: {missing[0]}")
     return max(result.error for result in results)
 
 

@@ -130,7 +130,7 @@ def check(backend: Backend, name: str, problem: Problem, expected: dict[str, Exp
 
 
 def computed(backend: Backend, problem: Problem) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
-    """Everything that a backend computes in a trial: tensors by name; what went wrong; what it denies."""
+    """Everything that a backend computes in a trial: tensors by name; what went wrong; what it does not support."""
     found: dict[str, Any] = {}
     faults: dict[str, str] = {}
     unsupported: dict[str, str] = {}

@@ -32,7 +32,7 @@ from impls.contract import Quantity
 # processes there are. On a machine of two busy cores intervals were half as wide as with all 60,000.
 IMAGES = 12_000
 
-Verdict = Literal["agrees", "denies", "disagrees"]
+Verdict = Literal["agrees", "unsupported", "disagrees"]
 
 
 class RaceSetup(NamedTuple):
@@ -86,13 +86,13 @@ def verdict_on(
     with console.status(f"{escape(name)}: agreement (the first time it may have to compile)"):
         results = check_isolated(name, expected, TIME_LIMIT, setting.n_threads, source)
     failures = [result.failure for result in results if result.failure]
-    denials = lacks(results, cast(Quantity, NEEDED[setting.measure]))
+    missing = lacks(results, cast(Quantity, NEEDED[setting.measure]))
     for result in results:
         race.tell(Agreement, **plain(result), side=side or None)
-    if failures or denials:
+    if failures or missing:
         of = f"{side}: " if side else ""
-        console.print(f"[red]left out:[/] {escape(of + (failures + denials)[0])}", soft_wrap=True)
-    return "disagrees" if failures else "denies" if denials else "agrees"
+        console.print(f"[red]left out:[/] {escape(of + (failures + missing)[0])}", soft_wrap=True)
+    return "disagrees" if failures else "unsupported" if missing else "agrees"
 
 
 def run_generations(
@@ -173,7 +173,7 @@ def admit(
     """The race of the backends that agree, and the floor."""
     case = setting.case
     console.print(
-        f"{case.network}, {case.dtype}, {case.name}, {setting.images:,} images, {setting.n_threads} threads. "
+        f"{case.network}, {case.dtype}, {case.name}, {setting.images:,} images, threads: {setting.n_threads}. "
         f"{setting.dataset.notice or setting.dataset.name}"
     )
     rounds = arguments.rounds or rounds_per_generation(len(names) + 1, setting.images)

@@ -86,8 +86,13 @@ def print_line(console: Console, words: str, style: str = "", soft_wrap: bool = 
 def for_terminal(table: Table, columns: int = COMFORTABLE) -> RichTable:
     """The table for rich in so many columns, NARROWEST or more; long names continue in the next line."""
     comfortable = columns >= COMFORTABLE
+    spaced = any("\n" in cell for row in table.rows for cell in row)  # then a blank line separates the rows
     drawn = RichTable(
-        title=Text(printable(table.title), "bold"), title_justify="left", box=SIMPLE_HEAD, show_edge=False, leading=1
+        title=Text(printable(table.title), "bold"),
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        leading=spaced,
     )
     drawn.padding = (0, 1 if comfortable else 0, 0, 0)
 

@@ -56,8 +56,8 @@ class Training(NamedTuple):
 
     @property
     def has_end(self) -> bool:
-        """Whether there is a time and an accuracy to show at its end."""
-        return bool(drawable(self.seconds[-1:]).all() and np.isfinite(self.percent[-1]))
+        """Whether there is a time to show at its end."""
+        return bool(drawable(self.seconds[-1:]).all())
 
 
 def trainings(measurements: Iterable[Measurement]) -> list[Training]:
@@ -147,7 +147,11 @@ def speed_against_accuracy(results: ResultSet) -> "Drawing":
     notes = [
         "Filled: at the default batch size; hollow: on the same plan as all; filled in a ring: both.",
         STRETCHED,
-        *(f"Not drawn: {training.name}, without an epoch or a number." for training in trained if not training.has_end),
+        *(
+            f"Not drawn: {training.name}, without an epoch that took time."
+            for training in trained
+            if not training.has_end
+        ),
     ]
     look = looks_of(benchmarks.ladder(results))
     numbered = {backend: f"{i}: {backend}" for i, backend in enumerate(look, start=1)}

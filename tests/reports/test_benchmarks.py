@@ -90,8 +90,8 @@ ODD = {
     "accuracy check alone": result_set(NAIVE[2], SWIFT[2]),
     "gradient alone": result_set(GRADIENT),
     "no curve": result_set(*(replace(measurement, curve=None) for measurement in NAIVE + SWIFT)),
-    "no round in the curve": result_set(replace(SWIFT[0], curve=curve_of([0.0], [0.1], [2.4]))),
-    "nobody at home": result_set(NAIVE[1], replace(SWIFT[0], default_batch=False)),
+    "no epoch in the curve": result_set(replace(SWIFT[0], curve=curve_of([0.0], [0.1], [2.4]))),
+    "none at its default batch size": result_set(NAIVE[1], replace(SWIFT[0], default_batch=False)),
     "diverged": result_set(*NAIVE, DIVERGED),
     "diverged alone": result_set(replace(DIVERGED, curve=curve_of([0, 1], [0.1] * 2, [math.nan, -math.inf]))),
     "all right": result_set(replace(SWIFT[0], curve=curve_of([0, 1], [1.0, 1.0], [0.0, 0.0]))),
@@ -424,7 +424,11 @@ def test_diverged_costs_are_named() -> None:
     figure = cost_over_epochs(ODD["diverged"])
     assert "Not drawn: wild, mini-batches, 3 of 4 costs" in words_of(figure)
     assert all(0 < limit < 1e3 for limit in figure.axes[0].get_ylim())
-    assert "Not drawn: wild, mini-batches, without" in words_of(speed_against_accuracy(ODD["diverged alone"]))
+
+
+def test_a_training_without_an_epoch_is_named() -> None:
+    words = words_of(speed_against_accuracy(ODD["no epoch in the curve"]))
+    assert re.search("Not drawn: .*, without an epoch that took time", words)
 
 
 def test_looks_differ_and_follow_the_ladder() -> None:

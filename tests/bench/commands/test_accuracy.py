@@ -232,14 +232,14 @@ def test_tuning_looks_at_held_out_training_images_only(
     assert main(tried) == 0
     out = capsys.readouterr().out
     rows = re.findall(
-        r"^([\d.]+) +20 +([\d.e-]+) +linear +0.9 +0.0 +([\d.]+)% +([\d.]+)% +4 +[\d.e-]+$", out, re.MULTILINE
+        r"^([\d.]+) +20 +([\d.e-]+) +linear +0.9 +0.0 +([\d.]+) % +([\d.]+) % +4 +[\d.]+ m?s$", out, re.MULTILINE
     )
     assert [row[:2] for row in rows] == [("0.5", "0.05"), ("2.0", "0.05")]  # the better rate of each length
     assert float(rows[1][2]) > float(rows[0][2])
     mnist.write_folder(folder / "other", digits_of(600, 1), digits_of(200, 3))  # another test set
     assert main([*tried[:-1], str(folder / "other")]) == 0
     again = capsys.readouterr().out
-    found, before = ([line.split()[:-1] for line in text.splitlines() if "%" in line] for text in (again, out))
+    found, before = ([line.split()[:-2] for line in text.splitlines() if "%" in line] for text in (again, out))
     assert found == before
     monkeypatch.setattr(tune, "HELD_OUT", 600)
     assert main(tried) == 2

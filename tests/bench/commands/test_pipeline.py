@@ -115,7 +115,7 @@ def test_a_network_is_portrayed_for_the_report(small: Dataset, tmp_path: Path) -
     inspect_one(small, tmp_path / "network.json")
     found = read(tmp_path / "network.json").inspection
     assert found is not None
-    assert found.source == "minibatch, 5 rounds of mini-batches of 128"
+    assert found.source == "minibatch, 5 epochs of mini-batches of 128"
     assert sum(map(sum, found.confusion)) == len(small.test.labels)
 
 

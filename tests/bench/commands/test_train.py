@@ -482,6 +482,6 @@ def test_an_interrupted_training(bench: Bench, folder: Path, tmp_path: Path, mon
 
 def test_bad_input_in_a_process_of_its_own(tmp_path: Path) -> None:
     done = run_alone(tmp_path, "train", "--backend", "nunba")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stdout == ""
     assert re.fullmatch(r"error: backend 'nunba' is unknown: did you mean 'numba'\? There are: .*\n", done.stderr)

@@ -24,7 +24,17 @@ from tests.helpers.race_files import race_records, written
 def race_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A race with all that its tables can hold: cold calls, a sampled backend, one that failed."""
     records = race_records(failing=("twin",))
-    records.insert(1, {"kind": "cold", "race": 0, "participant": "swift", "first": {"wall": 9.0}})
+    records.insert(
+        1,
+        {
+            "kind": "cold",
+            "race": 0,
+            "participant": "swift",
+            "images": 6000,
+            "prepare": {"wall": 0.25},
+            "first": {"wall": 9.0},
+        },
+    )
     for entry in records:
         if entry["kind"] == "process" and entry["participant"] == "slow":
             entry["images"] = 600
