@@ -188,14 +188,14 @@ def speed(race: RaceResult) -> Table:
                 str(ranks.get(name, NONE)),
                 duration(seconds[name]),
                 *ratio_cells(name, race.baseline, ratio),
-                f"{ratio.outliers}\nof {ratio.pairs}" if ratio else NONE,
+                f"{ratio.outliers} of {ratio.pairs}" if ratio else NONE,
                 or_dash(row.flop_rate, lambda rate: number(rate / 1e9)),
                 percent(row.share_of_gemm),
                 percent(row.floors),
             ]
         )
     heads = ("backend", "rank", "time", "times the\nbaseline", INTERVAL, "outliers", "GFLOP/s")
-    return Table("Speed", (*heads, "of\nGEMM", "floor\nover its\ntime"), rows, [*machine_reached(race), *sampled(race)])
+    return Table("Speed", (*heads, "of\nGEMM", "floor\nover\ntime"), rows, [*machine_reached(race), *sampled(race)])
 
 
 def machine_reached(race: RaceResult) -> list[str]:

@@ -162,12 +162,13 @@ def times(value: float) -> str:
 
 def in_short(ratio: float) -> str:
     """Three decimals, or three digits where it is large or small."""
-    return f"{ratio:.3f}" if 0.1 <= ratio < 100 else f"{ratio:.3g}"
+    return f"{ratio:.3f}" if 0.1 <= ratio < 10 else f"{ratio:#.3g}" if 10 <= ratio < 99.95 else f"{ratio:.3g}"
 
 
 def interval_of(ratio: statistics.Ratio | None) -> str:
-    """From one end to the other, or a dash."""
-    return " to\n".join(map(in_short, ratio.interval)) if ratio and ratio.interval else NONE
+    """From one end to the other, or a dash; on two lines where one would be long."""
+    words = " to ".join(map(in_short, ratio.interval)) if ratio and ratio.interval else NONE
+    return words if len(words) <= len("0.188 to 0.202") else words.replace(" to ", " to\n")
 
 
 def with_interval(ratio: statistics.Ratio) -> str:
