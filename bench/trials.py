@@ -11,7 +11,7 @@ import numpy as np
 from bench.agreement import Trial, widened
 from bench.cases import Case
 from bench.plans import updates_per_round
-from bench.rounding import evaluate, flat, layers, updated
+from bench.rounding import evaluate, flat, forward, layers, scaled, updated
 from data import Digits
 from impls.contract import Array, Layer, Network, Parameters, Plan
 
@@ -85,7 +85,7 @@ def clear_of_kinks(
         window = candidates[position : position + 2 * size]
         if not window.size:
             break
-        near = evaluate(network, layers(p), digits.images[window], digits.labels[window], MARGIN * eps).kinks
+        near = forward(network, layers(p), scaled(network, digits.images[window]), MARGIN * eps).kinks
         clear = np.flatnonzero(~near)[:size]
         if not clear.size:
             clear = np.arange(1)  # nothing else is left: rounding's bounds allow for the kink
