@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.agreement.check import Problem, widened
-from bench.agreement.rounding import evaluate, flat, layers, updated
+from bench.agreement.rounding import evaluate, flat, forward, layers, scaled, updated
 from bench.workloads.plans import updates_per_epoch
 from bench.workloads.recipes import Recipe
 from data import Digits
@@ -85,7 +85,7 @@ def clear_of_kinks(
         window = candidates[position : position + 2 * size]
         if not window.size:
             break
-        near = evaluate(network, layers(p), digits.images[window], digits.labels[window], MARGIN * eps).kinks
+        near = forward(network, layers(p), scaled(network, digits.images[window]), MARGIN * eps).kinks
         clear = np.flatnonzero(~near)[:size]
         if not clear.size:
             clear = np.arange(1)  # nothing else is left: rounding's bounds allow for the kink

@@ -15,6 +15,8 @@ the two trainings part is what rounding explains.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -26,11 +28,45 @@ SAFETY = 4.0  # 2, as the reference rounds too; and as much again
 DRAWS = 2  # of random signs; the farthest counts
 
 
-class Rounded(NamedTuple):
-    """Float64 values and, of the same shape, bounds of their errors in eps."""
+@dataclass(frozen=True)
+class Rounded:
+    """Float64 values and, of the same shape, bounds of their errors in eps.
+
+    What products need of a factor is kept: the images of a batch are a factor in every evaluation on it.
+    """
 
     value: Array
     error: Array
+
+    @cached_property
+    def size(self) -> Array:
+        """The magnitudes."""
+        return np.abs(self.value)
+
+    @cached_property
+    def square(self) -> Array:
+        """The squares of the values."""
+        return self.value**2
+
+    @cached_property
+    def terms(self) -> tuple[Array, Array]:
+        """How many values are not zero, by row (n, 1) and by column (m, 1)."""
+        used = self.value != 0
+        return used.sum(axis=1)[:, None], used.sum(axis=0)[:, None]
+
+    @cached_property
+    def spread(self) -> Array:
+        """The squares of what a value adds to the error of a sum over its row: its own error, and a term's rounding."""
+        return self.error**2 + self.terms[0] * self.square
+
+
+class Forward(NamedTuple):
+    """What every layer makes of some images, layer by layer."""
+
+    activations: list[Rounded]  # (n, fan_out), the scaled images first
+    slopes: list[Rounded]
+    pre_activations: list[Rounded]
+    kinks: Array  # (n,) bool: images with a pre-activation of ReLU that may lie on either side of 0
 
 
 class Evaluation(NamedTuple):
@@ -40,7 +76,7 @@ class Evaluation(NamedTuple):
     cost: Rounded
     gradient: tuple[tuple[Rounded, Rounded], ...]  # weights and biases, layer by layer
     pre_activations: list[Array]  # layer by layer
-    kinks: Array  # (n,) bool: images with a pre-activation of ReLU that may lie on either side of 0
+    kinks: Array  # as in Forward
 
 
 class Drift(NamedTuple):
@@ -59,29 +95,20 @@ def exact(value: Array) -> Rounded:
 def product(x: Rounded, weights: Array) -> Rounded:
     """x @ weights, which are exact. The errors of different inputs or units are independent: their squares add up."""
     value = x.value @ weights
-    terms = (x.value != 0).sum(axis=1, keepdims=True)
-    squares = (x.error**2 + terms * x.value**2) @ weights**2
-    return Rounded(value, np.sqrt(squares + terms * value**2))
+    return Rounded(value, np.sqrt(x.spread @ weights**2 + x.terms[0] * value**2))
 
 
 def product_over_images(x: Rounded, y: Rounded) -> Rounded:
-    """x @ y, where the sum goes over images. A function that is off may be off alike in all images: errors add up."""
-    value = x.value @ y.value
-    x_size, y_size = np.abs(x.value), np.abs(y.value)
-    terms = (x.value != 0).sum(axis=1, keepdims=True)
-    summing = np.sqrt(terms * (x_size**2 @ y_size**2 + value**2))
-    return Rounded(value, x.error @ y_size + x_size @ y.error + summing)
+    """x transposed @ y, a sum over images. A function that is off may be off alike in all of them: errors add up."""
+    value = x.value.T @ y.value
+    summing = np.sqrt(x.terms[1] * (x.square.T @ y.square + value**2))
+    return Rounded(value, x.error.T @ y.size + x.size.T @ y.error + summing)
 
 
 def times(x: Rounded, y: Rounded) -> Rounded:
     """x * y, element by element."""
     value = x.value * y.value
     return Rounded(value, x.error * np.abs(y.value) + np.abs(x.value) * y.error + np.abs(value))
-
-
-def transposed(x: Rounded) -> Rounded:
-    """The transpose."""
-    return Rounded(x.value.T, x.error.T)
 
 
 def activate(name: str, z: Rounded) -> tuple[Rounded, Rounded]:
@@ -109,23 +136,18 @@ def kinked(z: Rounded, a: Rounded, slope: Rounded, at_kink: Array, eps: float) -
     return Rounded(a.value, np.where(at_kink, z.error, a.error)), Rounded(slope.value, at_kink / eps)
 
 
-def evaluate(
-    network: Network,
-    parameters: Parameters,
-    images: Array,
-    labels: Array,
-    eps: float,
-    beside: list[Array] | None = None,
-) -> Evaluation:
-    """Outputs, mean cost and its gradient, with their errors.
-
-    parameters: float64. images: (n, n_inputs), not yet scaled. eps: the machine epsilon of the dtype that is judged.
-    beside: every layer's pre-activations in a training that has drifted apart, (n, fan_out) each.
-    """
-    n = len(images)
+def scaled(network: Network, images: Array) -> Rounded:
+    """The images as the first layer has them, for any number of evaluations on them."""
     x = images * network.pixel_scale
-    activations, slopes, pre_activations = [Rounded(x, 2 * np.abs(x))], [], []
-    kinks = np.zeros(n, bool)
+    return Rounded(x, 2 * np.abs(x))
+
+
+def forward(
+    network: Network, parameters: Parameters, x: Rounded, eps: float, beside: list[Array] | None = None
+) -> Forward:
+    """All layers, with their errors; the arguments are those of `evaluate`."""
+    activations, slopes, pre_activations = [x], [], []
+    kinks = np.zeros(len(x.value), bool)
     names = [network.hidden] * (len(parameters) - 1) + [network.output]
     for number, (name, (weights, biases)) in enumerate(zip(names, parameters, strict=True)):
         summed = product(activations[-1], weights)
@@ -137,19 +159,40 @@ def evaluate(
             at_kink = (np.abs(z.value) <= reach) & (reach > 0)
             kinks |= at_kink.any(axis=1)
             a, slope = kinked(z, a, slope, at_kink, eps)
-        pre_activations.append(z.value)
+        pre_activations.append(z)
         activations.append(a)
         slopes.append(slope)
-    cost, delta = cost_and_delta(network, z, a, slope, np.eye(network.sizes[-1])[labels], eps)
+    return Forward(activations, slopes, pre_activations, kinks)
+
+
+def evaluate(
+    network: Network,
+    parameters: Parameters,
+    images: Array | Rounded,
+    labels: Array,
+    eps: float,
+    beside: list[Array] | None = None,
+) -> Evaluation:
+    """Outputs, mean cost and its gradient, with their errors.
+
+    parameters: float64. images: (n, n_inputs), not yet scaled, or what `scaled` made of them. eps: the machine epsilon
+    of the dtype that is judged. beside: every layer's pre-activations in a training that has drifted apart, (n,
+    fan_out) each.
+    """
+    x = images if isinstance(images, Rounded) else scaled(network, images)
+    n = len(x.value)
+    activations, slopes, pre_activations, kinks = forward(network, parameters, x, eps, beside)
+    targets = np.eye(network.sizes[-1])[labels]
+    cost, delta = cost_and_delta(network, pre_activations[-1], activations[-1], slopes[-1], targets, eps)
     gradient: list[tuple[Rounded, Rounded]] = []
     for number in range(len(parameters) - 1, -1, -1):
-        of_weights = product_over_images(transposed(activations[number]), delta)
-        of_biases = product_over_images(exact(np.ones((1, n))), delta)
+        of_weights = product_over_images(activations[number], delta)
+        of_biases = product_over_images(exact(np.ones((n, 1))), delta)
         gradient.insert(0, (mean(of_weights, n), mean(Rounded(of_biases.value[0], of_biases.error[0]), n)))
         if number > 0:
             passed = product(delta, parameters[number].weights.T)
             delta = times(passed, slopes[number - 1])
-    return Evaluation(a, cost, tuple(gradient), pre_activations, kinks)
+    return Evaluation(activations[-1], cost, tuple(gradient), [z.value for z in pre_activations], kinks)
 
 
 def mean(total: Rounded, n: int) -> Rounded:
@@ -191,11 +234,13 @@ def drift_of_training(
     costs = np.zeros(len(plan.starts))
     for u, (start, stop, rate) in enumerate(zip(plan.starts, plan.stops, plan.learning_rates, strict=True)):
         chosen = slice(start, stop) if plan.order is None else plan.order[start:stop]
-        batch = images[chosen], labels[chosen]
+        batch = scaled(network, images[chosen]), labels[chosen]
         here = evaluate(network, layers(p), *batch, eps)
         p, v = updated(p, v, [part.value for part in flat(here.gradient)], rate, mu)
         for draw, (p_moved, v_moved) in enumerate(moved):
-            there = evaluate(network, layers(p_moved), *batch, eps, beside=here.pre_activations)
+            there = here  # all begin at the same parameters
+            if u > 0:
+                there = evaluate(network, layers(p_moved), *batch, eps, beside=here.pre_activations)
             costs[u] = max(costs[u], np.abs(there.cost.value - here.cost.value) / eps + there.cost.error)
             gradient = flat(there.gradient)
             v_error = [(part.error + np.abs(a)) * (mu > 0) for part, a in zip(gradient, v_moved, strict=True)]
