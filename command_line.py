@@ -14,7 +14,6 @@ from typing import NoReturn, TypeVar
 
 Value = TypeVar("Value")
 
-FOUND = 1  # a slowdown, a disagreement, a backend that failed
 COULD_NOT = 2  # usage, bad input, something that is not installed, any unexpected error
 INTERRUPTED = 130  # 128 + SIGINT
 BROKEN_PIPE = 141  # 128 + SIGPIPE

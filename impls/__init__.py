@@ -83,7 +83,9 @@ def entry(name: str) -> Entry:
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise UnknownBackend(f"backend {name!r} is unknown: {hint}There are: {', '.join(known)}")
+        raise UnknownBackend(
+            f"backend {name!r} is unknown: {hint}There are: {', '.join(known)}; or give a module's dotted path"
+        )
     return known[name]
 
 

@@ -144,7 +144,7 @@ class Backend(Protocol):
 
     @property
     def NAME(self) -> str:
-        """The name in the registry, on the command line and in every table."""
+        """What the harness calls it. Commands and tables use the name it is registered under, or its module's path."""
 
     @property
     def SUMMARY(self) -> str:

@@ -77,12 +77,12 @@ def looping_of_benchmarks(results: ResultSet | None) -> str | None:
     return (
         f"On {benchmarks.same_plan_name(results)}, vectorised NumPy is {times(ratio.value)} times as fast "
         f"as the loop over images; over samples the ratio was {times(ratio.low)} to {times(ratio.high)}, "
-        "which is no confidence interval: python -m bench race --backend naive --backend vectorized gives one."
+        "which is no confidence interval: python -m bench race --backend naive,vectorized gives one."
     )
 
 
 def mini_batches(chosen: Chosen) -> str | None:
-    """Does mini-batch SGD pay, by the round and by what it reaches?"""
+    """Does mini-batch SGD pay, by the epoch and by what it reaches?"""
     return mini_batches_of_sizes(chosen.races("batches")) or mini_batches_of_benchmarks(chosen.newest("benchmarks"))
 
 
@@ -207,10 +207,11 @@ def listed(rows: Sequence[Effect]) -> str:
 
 
 def libraries(chosen: Chosen) -> str | None:
-    """What do numba, PyTorch, JAX and others buy, by the round and by the time to an accuracy?"""
+    """What do numba, PyTorch, JAX and others buy, by the epoch and by the time to an accuracy?"""
     waterfall, peers = chosen.races("waterfall"), chosen.races("peers")
     answers = libraries_of_a_race(chosen), libraries_of_peers(peers), libraries_of_steps(waterfall)
-    return " ".join(filter(None, answers)) or None
+    words = " ".join(filter(None, answers))
+    return f"{words} No backend here computes on a GPU." if words else None
 
 
 def libraries_of_a_race(chosen: Chosen) -> str | None:
@@ -270,10 +271,10 @@ QUESTIONS: Sequence[tuple[str, Callable[[Chosen], str | None], str]] = (
     (
         "How much does it cost to loop over images in Python, and how much does vectorising win?",
         looping,
-        "python -m bench race --backend naive --backend vectorized --backend numba",
+        "python -m bench race --backend naive,vectorized,numba",
     ),
-    ("Does mini-batch SGD pay?", mini_batches, "python -m bench batches"),
-    ("Is ReLU better than sigmoid?", relu, "python -m bench article --relu"),
+    ("Does mini-batch SGD pay?", mini_batches, "python -m bench study batches"),
+    ("Is ReLU better than sigmoid?", relu, "python -m bench study relu"),
     ("What do numba, PyTorch, JAX or a GPU buy for a network this small?", libraries, "python -m bench race"),
 )
 

@@ -38,7 +38,6 @@ from reports.selection import SWEEPS, Chosen
 ABOUT_ALL = [
     "They are times of one machine on one occasion. On another machine, or on this one while it does other work, both "
     "the times and their ratios differ.",
-    "No backend here computes on a GPU.",
 ]
 ABOUT_BENCHMARKS = [
     "All backends of the benchmarks ran in one process, one after another. Their samples were not interleaved, so "

@@ -27,7 +27,7 @@ EARLY = ("clock", "process", "threads", "worker")  # of bench/timing: imported b
 
 
 def modules() -> list[Path]:
-    """Every module of the four rooms."""
+    """Every module of the four packages."""
     return sorted(path for room in ("data", "impls", "bench", "reports") for path in (bench.ROOT / room).rglob("*.py"))
 
 

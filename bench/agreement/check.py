@@ -2,8 +2,8 @@
 
 The reference is `naive` in float64, on the same parameters widened. Errors are taken norm-wise, per tensor:
 max|a - ref| / max|ref|, in units of the machine epsilon of the backend's dtype. An element-wise relative error would
-say little, as sums cancel. What is allowed is SAFETY times what rounding explains (`bench.rounding`), worked out anew
-for each tensor of each trial: it depends on the network, the images, the size of the pre-activations, and for a
+say little, as sums cancel. What is allowed is SAFETY times what rounding explains (`rounding.py`), worked out anew
+for each tensor of each problem: it depends on the network, the images, the size of the pre-activations, and for a
 training on how far the errors of early updates grow until the last.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 import impls
 from bench import UserError
 from bench.agreement.rounding import SAFETY, drift_of_training, evaluate, flat
-from impls.contract import Array, Backend, Layer, Network, Parameters, Plan, Quantity, dtype_of, zero_velocities
+from impls.contract import Array, Backend, Layer, Network, Parameters, Plan, Quantity, State, dtype_of, zero_velocities
 
 QUANTITIES: tuple[Quantity, ...] = ("outputs", "gradients", "costs", "train")
 TELLING = 0.01  # a training in which rounding alone may move parameters by more of their size tells nothing
@@ -28,7 +28,7 @@ class Problem(NamedTuple):
 
     name: str
     network: Network
-    parameters: Parameters  # in the dtype of the trial
+    parameters: Parameters  # in the dtype of the problem
     images: Array
     labels: Array
     plan: Plan
@@ -65,7 +65,7 @@ def plain(result: Result) -> dict[str, Any]:
 
 
 class Disagreement(Exception):
-    """What came back has not even the form that the contract asks for; the message goes on after the quantity."""
+    """What came back has not even the form that the contract asks for; the message continues after the quantity."""
 
 
 def widened(parameters: Parameters) -> Parameters:
@@ -76,7 +76,7 @@ def widened(parameters: Parameters) -> Parameters:
 def reference(problem: Problem) -> dict[str, Expected]:
     """What the backends have to compute, and how far they may be off, tensor by tensor.
 
-    Raises UserError for a training so sensitive to rounding that right and wrong could not be told apart.
+    Raises UserError for a training so sensitive to rounding that right and wrong could not be distinguished.
     """
     name, network, parameters, images, labels, plan = problem
     eps = float(np.finfo(dtype_of(parameters)).eps)
@@ -111,9 +111,9 @@ def scale_of(value: Array) -> float:
 
 
 def check(backend: Backend, name: str, problem: Problem, expected: dict[str, Expected]) -> list[Result]:
-    """Hold a backend, called `name`, against the reference in one trial. Whatever it does wrong is a result."""
+    """Hold a backend, called `name`, against the reference in one problem. Whatever it does wrong is a result."""
     dtype = dtype_of(problem.parameters)
-    who = f"{name}, {problem.name}, {dtype}"
+    what = f"{name}, {problem.name}, {dtype}"
 
     def result(quantity: str, failure: str | None, unsupported: str | None = None) -> Result:
         return Result(name, problem.name, dtype, quantity, np.inf if failure else 0.0, 0.0, failure, unsupported)
@@ -122,15 +122,15 @@ def check(backend: Backend, name: str, problem: Problem, expected: dict[str, Exp
     found, faults, unsupported = computed(backend, given)
     # Compared when all calls are done: a result that a later call overwrites is none.
     results = [compare(name, problem, quantity, actual, expected[quantity]) for quantity, actual in found.items()]
-    results += [result(quantity, f"{who}: {reason}") for quantity, reason in faults.items()]
-    results += [result(quantity, None, f"{who}: has no {quantity}: {why}") for quantity, why in unsupported.items()]
+    results += [result(quantity, f"{what}: {reason}") for quantity, reason in faults.items()]
+    results += [result(quantity, None, f"{what}: has no {quantity}: {why}") for quantity, why in unsupported.items()]
     if changed := differing(problem, given):
-        results.append(result("inputs", f"{who}: modified its inputs: {', '.join(changed)}"))
+        results.append(result("inputs", f"{what}: modified its inputs: {', '.join(changed)}"))
     return results
 
 
 def computed(backend: Backend, problem: Problem) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
-    """Everything that a backend computes in a trial: tensors by name; what went wrong; what it does not support."""
+    """Everything that a backend computes for a problem: tensors by name; what went wrong; what it does not support."""
     found: dict[str, Any] = {}
     faults: dict[str, str] = {}
     unsupported: dict[str, str] = {}
@@ -140,7 +140,9 @@ def computed(backend: Backend, problem: Problem) -> tuple[dict[str, Any], dict[s
         quantity = "prepare"
         if not unsupported.keys() >= CALLS.keys():
             prepared = backend.prepare(problem.network, problem.images, problem.labels, dtype_of(problem.parameters))
-    except Exception as error:  # whatever a backend raises is a result of the check, and the others go on
+    except (
+        Exception
+    ) as error:  # whatever a backend raises is a result of the check, and the others are checked all the same
         return found, {quantity: fault(quantity, error)}, unsupported
     for quantity in [q for q in CALLS if q not in unsupported]:
         try:
@@ -193,11 +195,15 @@ def training_of(backend: Backend, problem: Problem, prepared: Any) -> dict[str, 
     """The costs of the updates, and the state after them."""
     start = zero_velocities(problem.parameters)
     state, costs = pair(backend.train(problem.network, start, prepared, problem.plan), "state and costs of updates")
-    parameters, velocities = pair(state, "parameters and velocities")
+    if not isinstance(state, State):
+        raise Disagreement(
+            f"the state after training should be a State, found {form_of(state)}; "
+            "return state._replace(parameters=..., velocities=...)"
+        )
     return (
         {"costs of updates": costs}
-        | tensors("parameters", parameters, problem.network)
-        | tensors("velocities", velocities, problem.network)
+        | tensors("parameters", state.parameters, problem.network)
+        | tensors("velocities", state.velocities, problem.network)
     )
 
 
@@ -238,14 +244,14 @@ def form_of(found: Any) -> str:
 def compare(name: str, problem: Problem, quantity: str, actual: Any, expected: Expected) -> Result:
     """Hold one tensor against the reference: type, shape, dtype, then values. NaN fails."""
     dtype = np.dtype(dtype_of(problem.parameters))
-    who = f"{name}, {problem.name}, {dtype}: {quantity}"
+    what = f"{name}, {problem.name}, {dtype}: {quantity}"
     unit = scale_of(expected.value) * float(np.finfo(dtype).eps)
     result = Result(name, problem.name, str(dtype), quantity, np.inf, expected.allowed / unit, None)
     if quantity != "cost" and (
         not isinstance(actual, np.ndarray) or actual.shape != expected.value.shape or actual.dtype != dtype
     ):
         return result._replace(
-            failure=f"{who} should be {dtype} of shape {expected.value.shape}, found {form_of(actual)}"
+            failure=f"{what} should be {dtype} of shape {expected.value.shape}, found {form_of(actual)}"
         )
     difference = np.abs(np.asarray(actual, np.float64) - expected.value)
     error = float(difference.max()) / unit
@@ -253,7 +259,7 @@ def compare(name: str, problem: Problem, quantity: str, actual: Any, expected: E
         return result._replace(error=error)
     worst = np.unravel_index(np.argmax(np.where(np.isnan(difference), np.inf, difference)), difference.shape)
     failure = (
-        f"{who} is {error:.3g} eps from {impls.REFERENCE} in float64, allowed are {result.allowed:.3g} eps; "
+        f"{what} is {error:.3g} eps from {impls.REFERENCE} in float64, allowed are {result.allowed:.3g} eps; "
         f"worst at {[int(i) for i in worst]}"
     )
     return result._replace(error=error, failure=failure)

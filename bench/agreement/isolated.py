@@ -1,6 +1,6 @@
 """Judging a backend where it can do no harm: in a process of its own, for a limited time.
 
-What a backend does wrong is a result, also if it hangs, kills its process or cannot be imported; the others go on.
+What a backend does wrong is a result, also if it hangs, kills its process or cannot be imported; others are checked.
 """
 
 import time
@@ -20,7 +20,7 @@ from impls.contract import dtype_of
 
 AT_ONCE = 2
 SLOWEST = ("torch_compile", "numba_sparse", "jax", "numba_dense", "numba")
-TIME_LIMIT = 300.0  # seconds for all trials of a backend, its imports and compilation included
+TIME_LIMIT = 300.0  # seconds for all problems of a backend, its imports and compilation included
 
 PosedProblem = tuple[Problem, dict[str, Expected]]
 
@@ -32,7 +32,7 @@ def check_isolated(
     n_threads: int | None = None,
     source: Path | None = None,
 ) -> list[Result]:
-    """Check one backend in all trials. name: of a backend, or a module's dotted path.
+    """Check one backend in all problems. name: of a backend, or a module's dotted path.
 
     n_threads: that it may use; None: as many as this process. source: a folder whose `impls` is meant instead of this
     checkout's. Never raises for what the backend does: one that hangs, dies or cannot be imported has one failed

@@ -1,4 +1,4 @@
-"""The trials in which a backend has to agree before it is timed: its cases on the first images, for some updates.
+"""The problems in which a backend has to agree before it is timed: its cases on the first images, for some updates.
 
 ReLU has a kink, at which float32 may take either side, and one image on the other side is as large an error as a wrong
 formula. So images that come near a kink are left out, at every update anew where each has images of its own.
@@ -18,7 +18,7 @@ from impls.contract import Array, Layer, Network, Parameters, Plan
 MOST_IMAGES = 1100  # two blocks of the backends that work in blocks; `vectorized` has smaller ones in tests only
 MOST_UPDATES = 4
 FULL_BATCH_UPDATES = 2
-CANDIDATES = 2000  # images among which those of a trial are chosen
+CANDIDATES = 2000  # images among which those of a problem are chosen
 MARGIN = 100.0  # times as far from kinks as rounding reaches in one evaluation: in a training it reaches farther
 
 

@@ -1,4 +1,4 @@
-"""How far rounding may move what a network computes: an error analysis that runs beside the values.
+"""How far rounding may move what a network computes: an error analysis that accompanies the values.
 
 Every number here goes with a bound of its error, in units of the machine epsilon of the dtype that is judged. The
 rules are those of a running error analysis to first order (Higham, Accuracy and Stability of Numerical Algorithms, 2nd
@@ -7,7 +7,7 @@ products adds sqrt(m) roundings, as independent roundings do (Higham and Mary 20
 rounding error analysis"), each of the size that its partial sums have; the worst case, m, does not happen.
 
 Where a pre-activation of ReLU may lie on either side of 0, either derivative is right: it may be off by 1. Such kinks
-are all that makes float32 coarse, so `bench.trials` chooses images that keep away from them.
+are all that makes float32 coarse, so `agreement.problems` chooses images that keep away from them.
 
 Over a training the errors of the updates add up and grow. How much, is measured: the network is trained a second time,
 and every update moves the parameters, at random signs, by what rounding may have done to them in this update. How far
@@ -88,7 +88,7 @@ class Drift(NamedTuple):
 
 
 def exact(value: Array) -> Rounded:
-    """Values that everybody starts from."""
+    """Values that every backend starts from."""
     return Rounded(value, np.zeros_like(value))
 
 

@@ -17,7 +17,7 @@ from bench.records.trainings import Seen, Training
 
 
 class Compared(NamedTuple):
-    """A figure of the article beside ours; accuracies are shares."""
+    """A figure of the article next to ours; accuracies are shares."""
 
     what: str  # see `workloads.article.Figure`
     text: str  # as the article prints it

@@ -15,7 +15,7 @@ independent normal values have unequal variances, t is conservative, at levels o
 2010).
 
 Where two sides of one backend are compared, the effect of starting first in a generation is estimated and removed: such
-a process can be slower than an equal one for as long as it lives, which hides slowdowns of the same size.
+a process can differ from an equal one for as long as it lives, which hides slowdowns of the same size.
 
 What this does not see: what favours one backend for longer than a generation; and where a backend's processes are of
 two kinds, few generations may all be of one kind (a fifth of the processes 3 % slower: 95 % intervals of 3 to 12
@@ -42,8 +42,8 @@ Samples = Sequence[Generation]
 CONFIDENCE = 0.95
 MARGIN = 0.02  # a slowdown is more than that
 OUTLYING = 5.0  # robust standard deviations from the generation's median
-LEAST_GENERATIONS = 5  # that a race needs before it may stop because it is precise enough
-LEAST_TO_TELL = 6  # generations needed to separate the effect of starting first from the backend's
+LEAST_TO_STOP = 5  # generations that a race needs before it may stop because it is precise enough
+LEAST_TO_SEPARATE = 6  # generations needed to separate the effect of starting first from the backend's
 
 
 class Interval(NamedTuple):
@@ -173,14 +173,14 @@ def precise(race: Samples, baseline: str, target: float, confidence: float = CON
     To be called after whole generations, with all samples so far except those of backends that died. A race that stops
     when an interval is narrow stops when it is too narrow by chance: checked after every generation from the third,
     95 % intervals hold 90 % of the time (Anscombe 1953; Chow and Robbins 1965 show that this vanishes only with many
-    generations). So LEAST_GENERATIONS are required, and checking costs as much error as one more comparison, here and,
+    generations). So LEAST_TO_STOP are required, and checking costs as much error as one more comparison, here and,
     by `may_stop_early`, in the ratios that are reported, even if the budget ended the race. Simulation shows that this
     suffices however large the noise: 95.3 % at worst, for one to eight ratios of equal or unequal noise, checked until
     the 40th generation.
     """
     rows = ratios(race, baseline, confidence, may_stop_early=True)
     return bool(rows) and all(
-        row.half_width is not None and row.half_width <= target and row.generations >= LEAST_GENERATIONS for row in rows
+        row.half_width is not None and row.half_width <= target and row.generations >= LEAST_TO_STOP for row in rows
     )
 
 
@@ -293,13 +293,13 @@ def student(medians: Array, error: float) -> tuple[Array, Array]:
 def without_place(medians: Array, places: Array, error: float) -> tuple[Array, Array]:
     """Return mean and half-width as `student` does, after removing the effect of starting first.
 
-    A process that starts first in its generation can be slower than its equals for as long as it lives. places: 1 where
+    A process that starts first in its generation can differ from its equals for as long as it lives. places: 1 where
     the backend started first, -1 where its baseline did, 0 where neither. Least squares of medians = mean + effect *
     place, and Student's t with n - 2 degrees of freedom. Where all places are the same, mean and effect cannot
     be separated; with few generations the degree of freedom is worth more. Then the effect is not removed.
     """
     n, off = len(medians), places - places.mean()
-    if n < LEAST_TO_TELL or not off.any():
+    if n < LEAST_TO_SEPARATE or not off.any():
         return student(medians, error)
     effect = off @ medians / (off @ off)
     rest = medians - medians.mean() - effect * off

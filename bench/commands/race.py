@@ -34,7 +34,7 @@ from command_line import number
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     add = parser.add_argument
-    options.add_backends(parser, "Race these backends")
+    options.add_backends(parser, "Race these backends, by name or a module's dotted path")
     add(
         "--baseline",
         default=BASELINE,

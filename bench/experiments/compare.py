@@ -1,12 +1,4 @@
-"""`python -m bench compare A B`: has it become slower? Two git revisions, or two results files, against one another.
-
-Of revisions, only the backends (`impls/`) differ: the measuring code is this checkout's. They take turns as in a race,
-each in processes of its own, for a fixed number of generations, so that no look on the way can mislead. Of two files,
-what is compared is how many times as long as the floor a backend took in each.
-
-A slowdown is an interval wholly above 1 and an estimate beyond the margin. Exit code 1: something is slower, or a
-backend of B fails or disagrees; 0: nothing of that; 2: something could not be compared.
-"""
+"""What `compare` measures: the backends of two git revisions, timed interleaved; and the races of two results files."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
 """`python -m bench peers`: one of ours against other libraries, each ratio in four ways, at several batch sizes.
 
 A backend that skips zero pixels, or takes images as they are, might owe its lead to these images or to that order. So
-nobody is shown one ratio without the other three: the images as they are; with what it takes to prepare them charged to
+no ratio is shown without the other three: the images as they are; with what it takes to prepare them charged to
 a single pass; in shuffled order; and with no pixel zero.
 """
 

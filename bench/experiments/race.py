@@ -29,7 +29,7 @@ from data import Dataset, Digits
 from impls.contract import Quantity
 
 # A fifth of MNIST's: the shorter a round, the closer in time are those that are compared, and the more generations of
-# processes there are. On a machine of two busy cores intervals were half as wide as with all 60,000.
+# processes there are.
 IMAGES = 12_000
 
 Verdict = Literal["agrees", "unsupported", "disagrees"]
@@ -181,7 +181,7 @@ def admit(
     expected = expected_of(setting)
     verdicts = {name: verdict_on(console, race, name, setting, expected) for name in names}
     if verdicts[arguments.baseline] != "agrees":
-        raise UserError(f"{arguments.baseline}, with whom to compare, is left out; give another --baseline")
+        raise UserError(f"{arguments.baseline}, the baseline, is left out; give another --baseline")
     digits = stored(
         setting.digits, folder / f"{len(setting.digits.labels)} images, non-zero {arguments.nonzero_pixels}"
     )
@@ -198,7 +198,7 @@ def admit(
 
 
 def rounds_per_generation(participants: int, images: int) -> int:
-    """Rounds of a generation, unless said: as many as come to TURNS, more if short and fewer if long, within limits."""
+    """Rounds of a generation: as many as come to MEASUREMENTS, more if short and fewer if long, within limits."""
     return min(max(LEAST_ROUNDS, MEASUREMENTS * IMAGES // (participants * images)), MOST_ROUNDS)
 
 

@@ -81,7 +81,7 @@ def unfinished(folder: Path) -> Iterator[Path]:
         try:
             whole.rename(folder)
         except OSError:
-            if not folder.exists():  # else somebody was faster
+            if not folder.exists():  # else another process was faster
                 raise
 
 

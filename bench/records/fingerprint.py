@@ -30,7 +30,7 @@ def key(
 ) -> dict[str, Any]:
     """The key of a measurement, for JSON.
 
-    case: `Recipe.described()`; sources: by participant, see `source_of`; machine: `machine.describe()`.
+    case: `Recipe.described()`; sources: by participant, see `source_of`; machine: `environment.describe()`.
     """
     return {
         "measure": measure,

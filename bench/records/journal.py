@@ -121,7 +121,7 @@ def differences(old: dict[str, Any], new: dict[str, Any], within: str = "") -> l
 def read_records(path: Path) -> tuple[list[Record], bool]:
     """All whole records of a file, and whether it ends in the middle of one.
 
-    Raises UserError for a file that is absent, of another schema, or no such file, and for a damaged record.
+    Raises UserError for a file that is absent, of another schema, or no results file, and for a damaged record.
     """
     try:
         *lines, rest = path.read_bytes().split(b"\n")

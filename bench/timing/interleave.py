@@ -3,7 +3,7 @@
 Participants take turns in the order of a randomised Latin square: a round holds one measurement of each, close in time,
 and none always follows the same one; those that wait are paused. Processes of the same code differ, by where memory
 lies and how threads are placed; so there are several generations, and intervals are taken across them. The process
-that starts first can be faster throughout (by 3 % on one machine, of five processes of one backend); so the order of
+that starts first can differ throughout; so the order of
 starting rotates as well, and where a backend is compared with itself, `analysis.statistics` estimates that effect.
 """
 

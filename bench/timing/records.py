@@ -70,7 +70,7 @@ class Cold(Record, frozen=True):
 
 
 class Generation(Record, frozen=True):
-    """That a generation is whole; what disturbed it, None where the system does not say, or nobody looked."""
+    """That a generation is whole; what disturbed it, None where the system does not say, or it was not read."""
 
     generation: Number
     seconds: Time

@@ -28,7 +28,7 @@ def lines_of_code(module: ModuleType) -> int:
 
 
 def count(source: str) -> int:
-    """The same for the source text of one file."""
+    """Return the lines of code in the source text of one file."""
     lines: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type not in NO_CODE:

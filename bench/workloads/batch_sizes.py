@@ -1,7 +1,7 @@
-"""Plain SGD by batch size: the recipes of `python -m bench batches`, and the learning rates chosen for them.
+"""Plain SGD by batch size: the recipes of `python -m bench study batches`, and the learning rates chosen for them.
 
 784-128-10, ReLU and softmax, shuffled, one learning rate throughout. Each batch size has the rate of a grid with which
-it reached the target after the fewest images, judged on held-out training images by `--choose`, which writes
+it reached the target after the fewest images, as `tune --rates-by-batch` found on held-out training images; it writes
 workloads/batch_sizes.json.
 """
 

@@ -2,7 +2,7 @@
 
 A recipe has a fixed length and looks at no test image. For each target it is the fastest of a grid that reached it on
 training images held out, by the lower bound of its seeds; those called best are what was most accurate there.
-`python -m bench tune` found them, see bench/README.md.
+`python -m bench tune` found them, see bench/workloads/README.md.
 """
 
 from collections.abc import Iterator, Sequence

@@ -96,7 +96,7 @@ BUGS = (
     Bug(
         "a race stops after too few generations",
         STATISTICS,
-        "row.generations >= LEAST_GENERATIONS for",
+        "row.generations >= LEAST_TO_STOP for",
         "row.generations > 1 for",
         (OF_STATISTICS + "test_a_race_is_not_precise_before_the_least_generations",),
     ),
@@ -185,7 +185,7 @@ BUGS = (
         (OF_STATISTICS + "test_a_change_is_a_ratio_of_ratios",),
     ),
     Bug(
-        "two races are compared without their yardstick's noise",
+        "two races are compared without the noise of what both are compared with",
         STATISTICS,
         "of_means = np.array([sample.var(ddof=1) / len(sample) for sample in samples])",
         "of_means = np.array([sample.var(ddof=1) / len(sample) for sample in samples[:1]])",
@@ -486,15 +486,15 @@ BUGS = (
     Bug(
         "rounding grows with the number of terms instead of its root",
         ROUNDING,
-        "return Rounded(value, np.sqrt(squares + terms * value**2))",
-        "return Rounded(value, np.sqrt(terms * squares + terms**2 * value**2))",
+        "return Rounded(value, np.sqrt(x.spread @ weights**2 + x.terms[0] * value**2))",
+        "return Rounded(value, np.sqrt(x.terms[0] * (x.spread @ weights**2) + x.terms[0] ** 2 * value**2))",
         (OF_ROUNDING + "test_tolerances_are_those_of_a_product_by_hand",),
     ),
     Bug(
         "the roundings of a sum are forgotten",
         ROUNDING,
-        "squares = (x.error**2 + terms * x.value**2) @ weights**2",
-        "squares = x.error**2 @ weights**2",
+        "return self.error**2 + self.terms[0] * self.square",
+        "return self.error**2",
         (OF_ROUNDING + "test_tolerances_are_those_of_a_product_by_hand",),
     ),
     Bug(
@@ -587,14 +587,14 @@ BUGS = (
         RACES,
         'return float(self.key["images"]) / self.participants[name].images',
         "return 1.0",
-        (OF_RACES + "test_who_ran_and_how",),
+        (OF_RACES + "test_what_ran_and_how",),
     ),
     Bug(
         "a failed participant stays in the ratios",
         RACES,
         "            if participant.failure is None:\n",
         "            if participant.samples:\n",
-        (OF_RACES + "test_who_failed_has_no_times",),
+        (OF_RACES + "test_a_failed_participant_has_no_times",),
     ),
     Bug(
         "an unfinished generation counts in a file that is read",
@@ -750,7 +750,7 @@ BUGS = (
         COMMANDS + "race.py",
         "return 1 if any(race.left_out for race in raced) else 0",
         "return 0",
-        (OF_COMMANDS + "test_race.py::test_who_disagrees_is_not_timed_and_the_exit_code_says_so",),
+        (OF_COMMANDS + "test_race.py::test_a_backend_that_disagrees_is_not_timed_and_the_exit_code_says_so",),
     ),
     Bug(
         "a slowdown leaves exit code 0",

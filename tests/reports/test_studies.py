@@ -265,7 +265,7 @@ def test_mini_batches_by_the_time_to_an_accuracy(tmp_path: Path) -> None:
     largest = answers_of(tmp_path, stepped("batches", {"a": 0.5, "b": 0.25}, until=("a", "b")))[1]
     assert "no: batches of 100, the largest, are first to reach 97 % of the test images" in largest
     nobody = answers_of(tmp_path, stepped("batches", {"a": 0.5, "b": 0.25}, until=("a", "b"), mean=0.96))[1]
-    assert nobody.startswith("Not measured yet: run python -m bench batches")
+    assert nobody.startswith("Not measured yet: run python -m bench study batches")
 
 
 @pytest.mark.parametrize(

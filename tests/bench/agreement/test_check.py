@@ -1,6 +1,6 @@
 """How one comparison is made and worded, and what the gate makes of a backend. Which faults it sees: see broken.py."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -98,9 +98,23 @@ def test_plain_tuples_and_lists_are_right() -> None:
 
         def train(self, network: Network, state: State, prepared: Any, plan: Plan) -> Any:
             after, costs = super().train(network, state, prepared, plan)
-            return [list(map(list, part)) for part in after], costs
+            parameters, velocities = (cast(Any, list(map(list, part))) for part in after)
+            return state._replace(parameters=parameters, velocities=velocities), costs
 
     assert [result.failure for result in outcome(Foreign()) if result.failure] == []
+
+
+def test_a_state_that_a_training_cannot_continue_from_is_refused() -> None:
+    """The next plan's training, and whatever evaluates the network, read `state.parameters`."""
+
+    class Pairs(Right):
+        def train(self, network: Network, state: State, prepared: Any, plan: Plan) -> Any:
+            after, costs = super().train(network, state, prepared, plan)
+            return tuple(after), costs
+
+    (failure,) = {result.failure for result in outcome(Pairs()) if result.failure}
+    assert failure.startswith("somebody, a case, float32: the state after training should be a State, found ")
+    assert failure.endswith("return state._replace(parameters=..., velocities=...)")
 
 
 @pytest.mark.parametrize(

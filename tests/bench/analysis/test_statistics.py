@@ -156,11 +156,11 @@ def test_intervals_hold_where_the_race_stops_early(n_backends: int, target: floa
     held, stops = stopped(
         centres,
         target,
-        statistics.LEAST_GENERATIONS,
+        statistics.LEAST_TO_STOP,
         statistics.error_of_each(n_backends - 1, statistics.CONFIDENCE, may_stop_early=True),
     )
     assert kept(held, 0.95)
-    assert stops.min() >= statistics.LEAST_GENERATIONS
+    assert stops.min() >= statistics.LEAST_TO_STOP
 
 
 def test_checking_whether_to_stop_costs_confidence() -> None:
@@ -171,7 +171,7 @@ def test_checking_whether_to_stop_costs_confidence() -> None:
     honest, stops = stopped(
         centres,
         0.012,
-        statistics.LEAST_GENERATIONS,
+        statistics.LEAST_TO_STOP,
         statistics.error_of_each(1, statistics.CONFIDENCE, may_stop_early=True),
     )
     assert naive.mean() < 0.92
@@ -184,7 +184,7 @@ def test_precise_stops_where_the_simulation_does() -> None:
     _, stops = stopped(
         against_first(generations),
         0.06,
-        statistics.LEAST_GENERATIONS,
+        statistics.LEAST_TO_STOP,
         statistics.error_of_each(2, statistics.CONFIDENCE, may_stop_early=True),
     )
     assert len(set(stops.tolist())) > 2
@@ -587,7 +587,7 @@ def test_two_generations_that_differ_much_give_an_interval_without_bounds() -> N
 def test_a_race_is_not_precise_before_the_least_generations() -> None:
     logs = [[0.1], [0.1001], [0.1], [0.1001], [0.1]]
     assert [statistics.precise(of_logs(*logs[:n]), "a", 0.01) for n in range(1, 6)] == [False] * 4 + [True]
-    assert statistics.LEAST_GENERATIONS == 5
+    assert statistics.LEAST_TO_STOP == 5
 
 
 def test_a_race_is_precise_when_the_widest_ratio_is() -> None:

@@ -151,7 +151,7 @@ def test_a_target_that_is_not_reached_is_no_number(folder: Path, capsys: pytest.
     assert re.search(r"minibatch: not reached; mean [\d.]+ %, best seed [\d.]+ %\.", out)
 
 
-def test_who_fails_is_named_and_the_others_go_on(
+def test_a_backend_that_fails_is_named_and_the_others_go_on(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "failing_backend.py").write_text(FAILING)

@@ -218,7 +218,9 @@ def test_one_factor_at_a_time(
     assert re.search(r"^rate: too.* 2 +([\d.]+ % +){3}[+-]\d", capsys.readouterr().out, re.MULTILINE)
 
 
-def test_who_fails_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_backend_that_fails_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(article, "EXPERIMENTS", (row("learns", SMALL, method="vectorized"), row("dies", DEAD)))
     (folder / "failing.py").write_text(FAILING)
     monkeypatch.syspath_prepend(folder)

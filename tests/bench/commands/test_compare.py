@@ -117,7 +117,9 @@ def test_a_backend_that_went_wrong_fails_the_comparison_and_the_others_go_on(
     assert re.search(r"^vectorized .* (no slowdown found|faster) *$", out, re.MULTILINE), out
 
 
-def test_who_was_wrong_before_or_denies_cannot_be_compared(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_backend_wrong_before_or_unsupported_cannot_be_compared(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["compare", "wrong", "right", *QUICK]) == 2
     captured = capsys.readouterr()
     assert "left out: before: minibatch, batches of 10, float32: outputs is" in captured.out
@@ -296,7 +298,7 @@ def test_files_that_cannot_be_compared_end_with_2(tmp_path: Path, capsys: pytest
     assert "expected a second results file" in capsys.readouterr().err
 
 
-def test_of_two_files_only_who_is_wanted_is_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_of_two_files_only_what_is_asked_for_is_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before, after = file_of(tmp_path / "before", 1.0), file_of(tmp_path / "after", 2.0)
     assert main(["compare", str(before), str(after), "--backend", "vectorized"]) == 1
     assert main(["compare", str(before), str(after), "--backend", "naive"]) == 2

@@ -440,7 +440,7 @@ def test_ctrl_c_ends_it_and_leaves_nobody_behind(folder: Path) -> None:
     assert "Every measurement" in out
 
 
-def test_who_disagrees_is_not_timed_and_the_exit_code_says_so(
+def test_a_backend_that_disagrees_is_not_timed_and_the_exit_code_says_so(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "wrong_outputs.py").write_text(WRONG)
@@ -451,7 +451,7 @@ def test_who_disagrees_is_not_timed_and_the_exit_code_says_so(
     assert {entry["participant"] for entry in of_kind(records, "sample")} == {"minibatch", "vectorized", "floor"}
 
 
-def test_a_baseline_that_disagrees_ends_it_and_one_who_denies_does_not(
+def test_a_baseline_that_disagrees_ends_it_and_an_unsupported_backend_does_not(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "wrong_baseline.py").write_text(WRONG)
@@ -460,7 +460,7 @@ def test_a_baseline_that_disagrees_ends_it_and_one_who_denies_does_not(
     )
     monkeypatch.syspath_prepend(folder)
     assert main(["race", *QUICK, "--baseline", "wrong_baseline"]) == 2
-    assert "wrong_baseline, with whom to compare, is left out; give another --baseline" in capsys.readouterr().err
+    assert "wrong_baseline, the baseline, is left out; give another --baseline" in capsys.readouterr().err
     code, _ = run(folder, "--backend", "denying_all")
     assert code == 0
     assert "left out: denying_all, batches of 10, float32: has no train: not today" in capsys.readouterr().out

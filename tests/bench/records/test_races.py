@@ -43,7 +43,7 @@ def raced(*more: dict[str, Any]) -> RaceResult:
     return found
 
 
-def test_who_ran_and_how() -> None:
+def test_what_ran_and_how() -> None:
     found = raced()
     naive, floor = found.participants["naive"], found.participants["floor"]
     assert (naive.backend, naive.images, naive.summary, naive.lines_of_code) == ("naive", 20, "what naive is", 7)
@@ -59,7 +59,7 @@ def test_who_ran_and_how() -> None:
     assert not raced(process("naive", batch_size=64)).participants["naive"].default_batch
 
 
-def test_who_started_first_is_known_of_each_generation() -> None:
+def test_the_first_to_start_is_known_of_each_generation() -> None:
     first, second = (
         raced().started(),
         raced(process("vectorized", 1), process("naive", 1), sample("naive", 5.0, 1), end_of(1)),
@@ -74,7 +74,7 @@ def test_a_generation_without_its_end_does_not_count() -> None:
     assert raced(*cut, end_of(1)).rounds()[1] == [{"naive": 15.0}]
 
 
-def test_who_failed_has_no_times() -> None:
+def test_a_failed_participant_has_no_times() -> None:
     failure = {"kind": "failure", "race": 0, "generation": 0, "participant": "naive", "reason": "ended its process"}
     found = raced(failure, {"kind": "end", "race": 0, "reason": "the budget is spent"})
     assert found.rounds() == [[{"vectorized": 0.5, "floor": 0.25}]]
@@ -82,7 +82,7 @@ def test_who_failed_has_no_times() -> None:
     assert found.reason == "the budget is spent"
 
 
-def test_who_disagreed_or_denied_is_named() -> None:
+def test_what_disagreed_or_is_unsupported_is_named() -> None:
     wrong, not_it = agreement("b", failure="b is off"), agreement("c", unsupported="c cannot")
     found = raced(wrong, not_it | {"quantity": "train"}, not_it | {"quantity": "costs", "backend": "d"})
     assert found.left_out == {"b": "b is off"}
