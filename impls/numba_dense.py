@@ -36,9 +36,13 @@ CODES: Final = {"sigmoid": SIGMOID, "relu": RELU, "tanh": TANH, "softmax": SOFTM
 BLOCK: Final = 500  # images at a time: enough that BLAS reaches full speed, few enough that they stay in the cache
 
 intrinsic: Any = numba.extending.intrinsic
+njit: Any = numba.njit
 # "contract" lets a * b + c be one fused instruction, which rounds once instead of twice; nothing else is relaxed.
-jit: Any = numba.njit(cache=True, fastmath={"contract"}, error_model="numpy")
-parallel_jit: Any = numba.njit(cache=True, fastmath={"contract"}, error_model="numpy", parallel=True)
+# Arrays are copied in loops: to assign to a slice would compile the error message for a wrong shape into every caller,
+# which takes as long as all else.
+OPTIONS: Final = {"cache": True, "fastmath": {"contract"}, "error_model": "numpy"}
+jit: Any = njit(**OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)  # called by compiled code only
+parallel_jit: Any = njit(**OPTIONS, parallel=True)
 blas: Any = threadpoolctl.ThreadpoolController().select(user_api="blas")
 
 
@@ -302,8 +306,10 @@ def sum_of_run(
         if len(order):
             block, right = x[:n], y[:n]
             for k in range(n):
-                block[k] = images[order[first + k]]
-                right[k] = labels[order[first + k]]
+                image = order[first + k]
+                right[k] = labels[image]
+                for i in range(images.shape[1]):
+                    block[k, i] = images[image, i]
         forward(network, parameters, block, a)
         outputs, errors = values_of(sizes, len(sizes) - 1, n, a), values_of(sizes, len(sizes) - 1, n, delta)
         cost += cost_and_delta(network.output, right, biases, outputs, errors)
@@ -371,8 +377,11 @@ def all_outputs(network: Architecture, parameters: Array, images: Array, buffers
         for first in range(len(images) * t // threads, stop, BLOCK):
             n = min(BLOCK, stop - first)
             forward(network, parameters, images[first : first + n], a[t])
-            result[first : first + n] = values_of(sizes, len(sizes) - 1, n, a[t])
-            activate(network.output, biases, result[first : first + n])
+            outputs = values_of(sizes, len(sizes) - 1, n, a[t])
+            activate(network.output, biases, outputs)
+            for k in range(n):
+                for j in range(outputs.shape[1]):
+                    result[first + k, j] = outputs[k, j]
 
 
 def architecture(network: Network) -> Architecture:

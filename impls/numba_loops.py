@@ -35,9 +35,14 @@ os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 
 BLOCK: Final = 64  # images at a time; their 128 activations in float32 take 32 KiB
 
+njit: Any = numba.njit
 # "contract" lets a * b + c be one fused instruction, which rounds once instead of twice; nothing else is relaxed.
-jit: Any = numba.njit(cache=True, fastmath={"contract"}, error_model="numpy")
-parallel_jit: Any = numba.njit(cache=True, fastmath={"contract"}, error_model="numpy", parallel=True)
+# Arrays are copied in loops: to assign to a slice would compile the error message for a wrong shape into every caller,
+# which takes longer than all else.
+OPTIONS: Final = {"cache": True, "fastmath": {"contract"}, "error_model": "numpy"}
+inner_jit: Any = njit(**OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)  # called by compiled code only
+jit: Any = njit(**OPTIONS)
+parallel_jit: Any = njit(**OPTIONS, parallel=True)
 
 
 class Architecture(NamedTuple):
@@ -90,7 +95,7 @@ def unpack(sizes: tuple[int, ...], vector: Array) -> Parameters:
     return tuple(layers)
 
 
-@jit
+@inner_jit
 def activate(kind: int, z: Array, a: Array) -> None:
     """a = activation(z), for one layer of one image; no exponential can overflow.
 
@@ -118,7 +123,7 @@ def activate(kind: int, z: Array, a: Array) -> None:
         a /= a.sum()
 
 
-@jit
+@inner_jit
 def times_derivative(kind: int, a: Array, delta: Array) -> None:
     """delta *= activation'(z), from a = activation(z)."""
     if kind == SIGMOID:
@@ -132,10 +137,11 @@ def times_derivative(kind: int, a: Array, delta: Array) -> None:
             delta[j] = 0 if a[j] <= 0 else delta[j]
 
 
-@jit
+@inner_jit
 def cost_and_delta(output: int, label: int, z: Array, a: Array, delta: Array) -> float:
     """The cost of one image, from its last layer; delta becomes dCost/dz there."""
-    delta[:] = a
+    for j in range(len(a)):
+        delta[j] = a[j]
     delta[label] -= 1
     if output == SOFTMAX:
         return z.max() - z[label] - np.log(a.max())  # the largest a is 1 / sum(exp(z - max z))
@@ -144,14 +150,14 @@ def cost_and_delta(output: int, label: int, z: Array, a: Array, delta: Array) ->
     return cost
 
 
-@jit
+@inner_jit
 def values_of(sizes: Array, layer: int, n: int, buffer: Array) -> Array:
     """The part of a buffer with this layer's values of n images, (n, fan_out); layer 1 comes first."""
     first = BLOCK * sizes[1:layer].sum()
     return buffer[first : first + n * sizes[layer]].reshape(n, sizes[layer])
 
 
-@jit
+@inner_jit
 def add_products(x: Array, weights: Array, z: Array) -> None:
     """z += x @ weights, eight inputs at a time."""
     fan_in, fan_out = weights.shape
@@ -170,7 +176,7 @@ def add_products(x: Array, weights: Array, z: Array) -> None:
                 z[k, j] += x[k, i] * weights[i, j]
 
 
-@jit
+@inner_jit
 def add_outer_products(x: Array, delta: Array, gradient: Array) -> None:
     """gradient += x.T @ delta, eight images at a time."""
     n, fan_out = delta.shape
@@ -189,7 +195,7 @@ def add_outer_products(x: Array, delta: Array, gradient: Array) -> None:
                 gradient[i, j] += x[k, i] * delta[k, j]
 
 
-@jit
+@inner_jit
 def propagate_back(delta: Array, weights: Array, delta_previous: Array) -> None:
     """delta_previous = delta @ weights.T"""
     for k in range(len(delta)):
@@ -200,7 +206,7 @@ def propagate_back(delta: Array, weights: Array, delta_previous: Array) -> None:
             delta_previous[k, i] = total
 
 
-@jit
+@inner_jit
 def forward(network: Architecture, parameters: Array, x: Array, z: Array, a: Array) -> None:
     """Fill z and a, all layers, for a block of images x."""
     sizes, n = network.sizes, len(x)
@@ -210,7 +216,10 @@ def forward(network: Architecture, parameters: Array, x: Array, z: Array, a: Arr
         fan_in, fan_out = sizes[layer - 1], sizes[layer]
         middle, last = first + fan_in * fan_out, first + (fan_in + 1) * fan_out
         z_layer, a_layer = values_of(sizes, layer, n, z), values_of(sizes, layer, n, a)
-        z_layer[:] = parameters[middle:last]
+        biases = parameters[middle:last]
+        for k in range(n):
+            for j in range(fan_out):
+                z_layer[k, j] = biases[j]
         add_products(previous, parameters[first:middle].reshape(fan_in, fan_out), z_layer)
         for k in range(n):
             activate(network.hidden if layer < len(sizes) - 1 else network.output, z_layer[k], a_layer[k])
@@ -218,7 +227,7 @@ def forward(network: Architecture, parameters: Array, x: Array, z: Array, a: Arr
         first = last
 
 
-@jit
+@inner_jit
 def backward(network: Architecture, parameters: Array, x: Array, a: Array, delta: Array, gradient: Array) -> None:
     """Add the gradients of a block of images x to `gradient`; needs delta of the last layer."""
     sizes, n = network.sizes, len(x)
@@ -229,7 +238,10 @@ def backward(network: Architecture, parameters: Array, x: Array, a: Array, delta
         delta_layer = values_of(sizes, layer, n, delta)
         previous = x if layer == 1 else values_of(sizes, layer - 1, n, a)
         add_outer_products(previous, delta_layer, gradient[first:middle].reshape(fan_in, fan_out))
-        gradient[middle:last] += delta_layer.sum(axis=0)
+        biases = gradient[middle:last]
+        for k in range(n):
+            for j in range(fan_out):
+                biases[j] += delta_layer[k, j]
         if layer > 1:
             delta_previous = values_of(sizes, layer - 1, n, delta)
             propagate_back(delta_layer, parameters[first:middle].reshape(fan_in, fan_out), delta_previous)
@@ -238,7 +250,7 @@ def backward(network: Architecture, parameters: Array, x: Array, a: Array, delta
         last = first
 
 
-@jit
+@inner_jit
 def sum_of_run(
     network: Architecture, parameters: Array, sequence: Sequence, start: int, stop: int, gradient: Array
 ) -> float:
@@ -253,7 +265,9 @@ def sum_of_run(
     for first in range(start, stop, BLOCK):
         n = min(BLOCK, stop - first)
         for k in range(n):
-            x[k] = images[order[first + k] if len(order) else first + k]
+            image = images[order[first + k] if len(order) else first + k]
+            for i in range(len(image)):
+                x[k, i] = image[i]
         forward(network, parameters, x[:n], z, a)
         z_out, a_out = values_of(sizes, len(sizes) - 1, n, z), values_of(sizes, len(sizes) - 1, n, a)
         delta_out = values_of(sizes, len(sizes) - 1, n, delta)
@@ -275,7 +289,7 @@ def sum_gradients(
         costs[t] = sum_of_run(network, parameters, sequence, first, last, gradients[t])
 
 
-@jit
+@inner_jit
 def update(parameters: Array, velocities: Array, rate: float, mu: float, n: float, gradients: Array) -> None:
     """One update, from the threads' sums of gradients over n images, added up in a fixed order."""
     total = gradients[0]
@@ -325,7 +339,10 @@ def all_outputs(network: Architecture, parameters: Array, images: Array, threads
         for first in range(len(images) * t // threads, stop, BLOCK):
             x = images[first : min(first + BLOCK, stop)]
             forward(network, parameters, x, z, a)
-            result[first : first + len(x)] = values_of(sizes, len(sizes) - 1, len(x), a)
+            outputs = values_of(sizes, len(sizes) - 1, len(x), a)
+            for k in range(len(x)):
+                for j in range(outputs.shape[1]):
+                    result[first + k, j] = outputs[k, j]
 
 
 def architecture(network: Network) -> Architecture:
