@@ -29,6 +29,9 @@ COMPILER: Final = os.environ.get("CXX", "clang++" if sys.platform == "darwin" el
 # There may be many programs, one for each network, dtype and batch size; by default torch raises an error at 256.
 torch._dynamo.config.accumulated_recompile_limit = 1_000_000
 torch._inductor.config.compile_threads = 1  # start no compiler processes that would outlive this one
+# Accept the vector instructions that the processor names. Compiling and loading a program for each kind, to see whether
+# they work, takes ten seconds the first time and one at every start, and comes to the same.
+torch._inductor.config.cpp.vec_isa_ok = True
 
 
 class Prepared(NamedTuple):
