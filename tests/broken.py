@@ -361,7 +361,7 @@ class Transposed(Right):
         return Layer(weights.T.reshape(weights.shape), biases)
 
 
-@rejected_by("wide_layers", gate=True, network=WIDE)
+@rejected_by("wide_layers", gate=True, network=WIDE[0])
 class RestOfATileForgotten(Right):
     """The gradient is computed for 16 rows at a time, and those that do not fill 16 are left out."""
 

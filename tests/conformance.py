@@ -115,7 +115,10 @@ SOME = (  # every activation, every output, one to three hidden layers
 SOFTMAX = tuple(network for network in EVERY if network.output == "softmax")
 RELU = tuple(network for network in EVERY if "relu" in (network.output, network.hidden))
 SHALLOW = Network((12, 4), "sigmoid", "softmax", "cross_entropy")
-WIDE = Network((270, 70, 66, 4), "tanh", "softmax", "cross_entropy")
+WIDE = (
+    Network((270, 150, 4), "tanh", "softmax", "cross_entropy"),
+    Network((150, 70, 66, 4), "sigmoid", "sigmoid", "quadratic"),
+)
 assert {*SOME, *SOFTMAX, SHALLOW} <= {*EVERY}
 
 
@@ -494,7 +497,7 @@ def many_times(network: Network, dtype: DType, times: int) -> Case:
     return case
 
 
-@promise(WIDE)
+@promise(*WIDE)
 def wide_layers(backend: Backend, network: Network, dtype: DType) -> None:
     """Layers of more units than a backend may take at a time, to the last one; updates of more images, too."""
     case = case_of(network, dtype, (7,))
