@@ -76,6 +76,16 @@ def test_one_thread_may_do_the_work_of_two(name: str, monkeypatch: pytest.Monkey
         np.testing.assert_array_equal(actual, expected)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_more_threads_than_there_is_work(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine of 40 cores some have no image of an update, and no columns of a layer."""
+    images, labels = images_and_labels(300, 0.8)
+    expected = arrays_after("vectorized", images, labels)
+    monkeypatch.setattr(numba, "get_num_threads", lambda: 40)
+    for right, found in zip(expected, arrays_after(name, images, labels), strict=True):
+        np.testing.assert_allclose(found, right, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("module", [numba_loops, numba_dense, kernels])
 def test_all_that_numba_compiles_for_a_backend_stands_in_one_file(module: ModuleType) -> None:
     """What numba keeps on disk does not notice a change in another file."""

@@ -1,7 +1,8 @@
 """Which mutants a module has: what Cosmic Ray's operators find in it, as far as it means something for arithmetic."""
 
+import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 from cosmic_ray.ast import ast_nodes, get_ast
@@ -36,8 +37,9 @@ AUGMENTED = {"+=": ("-=", "="), "-=": ("+=", "="), "*=": ("/=", "="), "/=": ("*=
 
 # What is left out: operator, place in the source with ¦ before what would be changed. The README says why.
 EXCLUDED = (
-    (r".*", r"^[A-Z]+: Final = "),
-    (r"ReplaceTrueWithFalse", r"numba\.njit\(.*¦"),
+    (r".*", r"^[A-Z_]+: Final = "),
+    (r"ReplaceTrueWithFalse", r"(njit\(|^options: ).*¦"),
+    (r".*", r"os\.name ¦"),
     (r"ReplaceTrueWithFalse", r"strict=¦"),
     (r"ReplaceBinaryOperator_Div_.*", r"^def .*¦/\)"),
     (r"AddNot", r"¦[^:]*(==|!=|<|>|\bis\b)"),
@@ -80,18 +82,29 @@ class Mutant(NamedTuple):
     function: str  # "module" outside of all functions
 
 
-def mutants_of(source: str) -> list[Mutant]:
-    """All mutants of a module, line by line, those that are excluded left out."""
-    tree, lines = get_ast(source), source.splitlines()
+def mutants_of(source: str, not_mutated: Collection[str] = ()) -> list[Mutant]:
+    """All mutants of a module, line by line, those that are excluded and those of some functions left out."""
+    tree, lines, left_out = get_ast(source), source.splitlines(), lines_of(source, not_mutated)
     found = []
     for name, operator in OPERATORS.items():
         positions = ((node, begin) for node in ast_nodes(tree) for begin, _ in operator.mutation_positions(node))
         for occurrence, (node, (line, column)) in enumerate(positions):
             place = f"{lines[line - 1][:column]}¦{lines[line - 1][column:]}"
-            if not any(re.fullmatch(o, name) and re.search(p, place) for o, p in EXCLUDED):
+            if line not in left_out and not any(re.fullmatch(o, name) and re.search(p, place) for o, p in EXCLUDED):
                 function = ASTQuery(node).get_definition_name() or "module"
                 found.append(Mutant(name, occurrence, line, function))
     return sorted(found, key=lambda mutant: mutant.line)
+
+
+def lines_of(source: str, functions: Collection[str]) -> set[int]:
+    """The lines of these functions of a module, decorators included. Raises KeyError for one that is not there."""
+    there = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
+    lines: set[int] = set()
+    for name in functions:
+        node = there[name]
+        first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+        lines.update(range(first, (node.end_lineno or node.lineno) + 1))
+    return lines
 
 
 def mutated(source: str, mutant: Mutant) -> str:

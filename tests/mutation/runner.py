@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib
-import importlib.util
 import io
 import os
 import re
@@ -13,14 +12,17 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from multiprocessing import connection, get_context
 from pathlib import Path
+from types import CodeType, ModuleType
 from typing import Any, NamedTuple
 
 from tests.mutation.mutants import Mutant, mutated
+from tests.mutation.plain import stand_ins
 
 # Read by the libraries when they are imported. One thread each for BLAS, as the mutants share the cores. The numba
-# backend runs as plain Python, so that a mutant need not be compiled; three threads' shares, so that they are uneven.
+# backends run as plain Python, so that a mutant need not be compiled; three threads' shares, so that they are uneven.
 SETTINGS = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -77,14 +79,39 @@ def judge(target: Target, mutant: Mutant | None, log: Path) -> None:
         code = compile(source, f"mutant of {target.module}", "exec")
     except SyntaxError:
         sys.exit(NO_PROGRAM)
-    spec = importlib.util.find_spec(target.module)
-    assert spec is not None
-    sys.modules[target.module] = module = importlib.util.module_from_spec(spec)
-    exec(code, module.__dict__)
-    package, _, name = target.module.rpartition(".")
-    setattr(sys.modules[package], name, module)
+    sys.meta_path.insert(0, Finder(target.module, code))
     pytest = importlib.import_module("pytest")
     sys.exit(int(pytest.main(target.arguments)))
+
+
+class Finder:
+    """Finds the modules of impls: one has other code, and any may have stand-ins for what only compiled code can do."""
+
+    def __init__(self, module: str, code: CodeType) -> None:
+        self.module, self.code = module, code
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """Where a module is, and how it is loaded; None for those of others."""
+        spec = PathFinder.find_spec(name, path) if name.startswith("impls.") else None
+        if spec is not None and spec.origin is not None:
+            spec.loader = Loader(name, spec.origin)
+            spec.loader.mutant = self.code if name == self.module else None
+        return spec
+
+
+class Loader(SourceFileLoader):
+    """Loads a module for `Finder`."""
+
+    mutant: CodeType | None = None
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        """The mutant's, or that of the file."""
+        return self.mutant or super().get_code(fullname)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run it, and put stand-ins into it."""
+        super().exec_module(module)
+        vars(module).update(stand_ins(module))
 
 
 def run(
