@@ -29,7 +29,8 @@ test: $(VENV)/ready
 	$(PY) -m pytest -n auto --dist worksteal
 
 mutation: $(VENV)/mutation
-	$(PY) -m tests.mutation
+	$(PY) -m tests.mutation naive vectorized minibatch numba
+	$(PY) -m tests.mutation numba_dense --sample 10
 	$(PY) -m tests.mutation.harness
 
 data: $(VENV)/ready
