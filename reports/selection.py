@@ -11,6 +11,7 @@ from bench.analysis.race import GROWING
 from bench.records.files import ResultSet, read
 from bench.records.races import RaceResult
 from bench.tables import benchmarks
+from bench.tables.peers import CONDITIONS
 from bench.tables.table import printable
 
 SWEEPS = tuple(f"sweep of {what}" for what in sorted(GROWING))
@@ -22,7 +23,6 @@ KINDS = (
     *(*SWEEPS, "calibrate", *ARTICLE, "network"),
 )  # in the order of the report
 NEEDED = {  # in `about`, for a table of this kind
-    "peers": {"way"},
     "article": {"name", "backend", "figures"},
     "article-grid": {"name", "backend", "figures"},
     "article-relu": {"name", "backend", "changes"},
@@ -135,6 +135,8 @@ def is_shown(results: ResultSet) -> bool:
         return all(len(race.participants) == 1 and race.target for race in races)
     if kind in SWEEPS:
         return len({race.sweep for race in races}) == 1
+    if kind == "peers":
+        return all(race.about.get("way") in CONDITIONS for race in races)
     return kind in KINDS and all(NEEDED.get(kind, set()) <= set(race.about) for race in races)
 
 

@@ -76,6 +76,13 @@ PEERS = {
 }
 
 
+def test_an_unknown_condition_is_not_dropped_without_a_word(tmp_path: Path) -> None:
+    races = raced_peers()
+    races[0][0]["about"]["way"] = "on Mondays"
+    with pytest.raises(UserError, match=r"of no kind that is shown.*p\.jsonl; nothing is left to show"):
+        choose([written(tmp_path, "p.jsonl", *races)])
+
+
 @pytest.mark.parametrize("case", PEERS)
 def test_odd_peers_give_a_page(case: str, tmp_path: Path) -> None:
     chosen = choose([written(tmp_path, "p.jsonl", *PEERS[case])])
