@@ -51,7 +51,8 @@ def of_row(row: Experiment, backend: str, seeds: int, dataset: Dataset) -> Train
 def of_grid(grid: Grid, backend: str, seeds: int, dataset: Dataset) -> Trainings:
     """The settings tried for one of them."""
     figures = [figure.described() for figure in grid.figures]
-    about = {"name": grid.name, "levels": grid.levels, "figures": figures, "screens": grid.screens}
+    screens = [screen._asdict() for screen in grid.screens]
+    about = {"name": grid.name, "levels": grid.levels, "figures": figures, "screens": screens}
     recipes = {str(setting): setting for setting in grid.settings()}
     return trainings("article-grid", recipes, about, backend, seeds, dataset, grid.screens)
 

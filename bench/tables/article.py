@@ -165,7 +165,7 @@ def grid_sections(races: Sequence[RaceResult]) -> list[Section]:
         results = setting_results(race)
         if results:
             lines.append(f"{race.about['name']}: {tried(race, results)}.")
-            lines += [stopping_rule(*screen) for screen in race.about["screens"]]
+            lines += [stopping_rule(**screen) for screen in race.about["screens"]]
         if best(results):
             tables.append(grid_table(race, results))
     return [Section("Which settings could be the article's?", lines, tables, GRID_EXPLANATION)]
@@ -185,10 +185,10 @@ def tried(race: RaceResult, results: Sequence[SettingResult]) -> str:
     return f"{words}{len(best(results))} reproduce {results[0].held} of {plural(n, 'figure')}"
 
 
-def stopping_rule(after: int, split: str, what: str, least: float, most: float) -> str:
+def stopping_rule(epoch: int, split: str, what: str, least: float, most: float) -> str:
     """When a setting was stopped early."""
     return (
-        f"Stopped early where the {split} {what} of the first seed was not {least:g} to {most:g} after epoch {after}."
+        f"Stopped early where the {split} {what} of the first seed was not {least:g} to {most:g} after epoch {epoch}."
     )
 
 

@@ -51,16 +51,17 @@ class Recipe:
         scale = self.network.pixel_scale
         epochs = "epoch" if self.epochs == 1 else "epochs"
         size = "all images" if self.batch is None else f"{self.batch:,}"
-        how = f"of {self.updates} update{'s' * (self.updates > 1)}" if self.updates else f"in batches of {size}"
+        how = f"of {self.updates} update{'' if self.updates == 1 else 's'}" if self.updates else f"in batches of {size}"
+        members = f"each of {self.members} members " if self.members > 1 else ""
+        in_order = " in file order" if self.order == "file" else ""
         parts = (
             str(self.network),
             "raw pixels" if scale == 1 else f"pixels / {1 / scale:.3g}" if scale != 1 / 255 else "",
             self.initialisation,
-            f"{f'each of {self.members} members ' * (self.members > 1)}{self.epochs:g} {epochs} {how}"
-            f"{' in file order' * (self.order == 'file')}",
+            f"{members}{self.epochs:g} {epochs} {how}{in_order}",
             f"rate {self.learning_rate:g} {self.schedule}",
-            f"Nesterov {self.momentum:g}" * (self.momentum > 0),
-            f"input dropout {self.input_dropout:.0%}" * (self.input_dropout > 0),
+            f"Nesterov {self.momentum:g}" if self.momentum else "",
+            f"input dropout {self.input_dropout:.0%}" if self.input_dropout else "",
         )
         return ", ".join(filter(None, parts))
 
