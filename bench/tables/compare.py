@@ -11,6 +11,7 @@ from bench.tables.race import disturbed, race_setting, started_by, work
 from bench.tables.table import (
     INTERVAL,
     NONE,
+    ROOM,
     Section,
     Table,
     capitalised,
@@ -47,7 +48,7 @@ def comparison_section(
 ) -> Section:
     """Ratios of after to before, by what was compared, and their verdicts."""
     rows = [
-        [name, or_dash(ratio, lambda known: in_short(known.estimate)), interval_of(ratio), verdict(ratio, margin)]
+        [name, or_dash(ratio, lambda known: in_short(known.estimate)), interval_of(ratio, ROOM), verdict(ratio, margin)]
         for name, ratio in ratios
     ]
     table = Table(

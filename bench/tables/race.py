@@ -19,6 +19,7 @@ from bench.records.races import RaceResult
 from bench.tables.table import (
     INTERVAL,
     NONE,
+    ROOM,
     Section,
     Table,
     capitalised,
@@ -187,7 +188,7 @@ def speed(race: RaceResult) -> Table:
                 name,
                 str(ranks.get(name, NONE)),
                 duration(seconds[name]),
-                *ratio_cells(name, race.baseline, ratio),
+                *ratio_cells(name, race.baseline, ratio, ROOM),
                 f"{ratio.outliers} of {ratio.pairs}" if ratio else NONE,
                 or_dash(row.flop_rate, lambda rate: number(rate / 1e9)),
                 percent(row.share_of_gemm),

@@ -165,10 +165,13 @@ def in_short(ratio: float) -> str:
     return f"{ratio:.3f}" if 0.1 <= ratio < 10 else f"{ratio:#.3g}" if 10 <= ratio < 99.95 else f"{ratio:.3g}"
 
 
-def interval_of(ratio: statistics.Ratio | None) -> str:
-    """From one end to the other, or a dash; on two lines where one would be long."""
+ROOM = len("0.188 to 0.202")  # for an interval on one line, in tables that have the room
+
+
+def interval_of(ratio: statistics.Ratio | None, room: int = 0) -> str:
+    """From one end to the other, or a dash; on two lines where it is longer than `room`."""
     words = " to ".join(map(in_short, ratio.interval)) if ratio and ratio.interval else NONE
-    return words if len(words) <= len("0.188 to 0.202") else words.replace(" to ", " to\n")
+    return words if len(words) <= room else words.replace(" to ", " to\n")
 
 
 def with_interval(ratio: statistics.Ratio) -> str:
@@ -177,9 +180,9 @@ def with_interval(ratio: statistics.Ratio) -> str:
     return f"{words} [{', '.join(map(in_short, ratio.interval))}]" if ratio.interval else words
 
 
-def ratio_cells(name: str, baseline: str, ratio: statistics.Ratio | None) -> list[str]:
+def ratio_cells(name: str, baseline: str, ratio: statistics.Ratio | None, room: int = 0) -> list[str]:
     """A ratio to the baseline and its interval: "1" for the baseline itself, dashes where it is not known."""
-    return [in_short(ratio.estimate) if ratio else "1" if name == baseline else NONE, interval_of(ratio)]
+    return [in_short(ratio.estimate) if ratio else "1" if name == baseline else NONE, interval_of(ratio, room)]
 
 
 def faster(ratio: statistics.Ratio) -> str:
