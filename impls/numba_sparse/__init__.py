@@ -14,6 +14,10 @@ the sums are written in LLVM's terms, and four images that differ much share man
 This file has what a backend has, and lays parameters and buffers out in memory; kernels.py has all that is compiled.
 """
 
+import functools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any, Final
 
@@ -37,8 +41,8 @@ from impls.numba_sparse.kernels import (
     Shape,
     Values,
     Weights,
-    run_blocks,
     run_outputs,
+    run_phases,
 )
 
 NAME: Final = "numba_sparse"
@@ -58,9 +62,15 @@ def unsupported(quantity: Quantity, network: Network, dtype: DType, /) -> str | 
 
 def prepare(network: Network, images: Array, labels: Array | None, dtype: DType, /) -> tuple[Array, Array | None]:
     """The images as they are; floats in the dtype. Seen as read-only, as one memory layout is compiled."""
-    view = np.asarray(images, images.dtype if images.dtype == np.uint8 else dtype, order="C").view()
+    kept = read_only(np.asarray(images, images.dtype if images.dtype == np.uint8 else dtype, order="C"))
+    return kept, None if labels is None else labels.copy()
+
+
+def read_only(array: Array) -> Array:
+    """The same numbers, not to be written."""
+    view = array.view()
     view.flags.writeable = False
-    return view, None if labels is None else labels.copy()
+    return view
 
 
 def outputs(network: Network, parameters: Parameters, prepared: Any, /) -> Array:
@@ -68,15 +78,10 @@ def outputs(network: Network, parameters: Parameters, prepared: Any, /) -> Array
     dtype = parameters[0].weights.dtype
     shape, blocks, width = shape_of(network, dtype)
     weights = pack(shape, blocks, width, parameters)
+    data = in_order(network, (prepared[0], None), None, dtype)
+    lists, values = allocate_lists(network, dtype), allocate_values(shape, weights)
     result = np.empty((len(prepared[0]), network.sizes[-1]), dtype)
-    run_outputs(
-        shape,
-        weights,
-        in_order(network, (prepared[0], None), None, dtype),
-        allocate_lists(network, prepared[0], dtype),
-        allocate_values(shape, weights),
-        result,
-    )
+    in_threads(lambda t: run_outputs(shape, weights, data, lists, values, result, t))
     return result
 
 
@@ -91,11 +96,13 @@ def learn(
     gradient = Weights(*(aligned(*array.shape, dtype=dtype) for array in weights))
     data = in_order(network, prepared, plan.order, dtype)
     rates, mu = plan.learning_rates.astype(dtype), dtype.type(plan.momentum)
-    lists = allocate_lists(network, prepared[0], dtype)
-    values = allocate_values(shape, weights)
+    lists, values = allocate_lists(network, dtype), allocate_values(shape, weights)
+    parts, costs = blocks_of(plan, keep), np.zeros_like(rates)
     progress = np.zeros(1 + len(values.costs), np.int64)  # shares done; phases that each share has begun
-    costs = run_blocks(
-        shape, weights, velocities, gradient, data, blocks_of(plan, keep), rates, mu, lists, values, progress
+    in_threads(
+        lambda t: run_phases(
+            shape, weights, velocities, gradient, data, parts, rates, mu, lists, values, costs, progress, t
+        )
     )
     return shape, weights, velocities, gradient, costs / (plan.stops - plan.starts).astype(dtype)
 
@@ -111,6 +118,24 @@ def train(network: Network, state: State, prepared: Any, plan: Plan, /) -> tuple
     """The state after the plan's updates, and the cost before each."""
     shape, weights, velocities, _, costs = learn(network, state, prepared, plan, False)
     return State(unpack(shape, weights), unpack(shape, velocities)), costs
+
+
+@functools.cache
+def pool() -> ThreadPoolExecutor:
+    """This process's threads besides the calling one. They start when first needed, and sleep in between."""
+    return ThreadPoolExecutor(os.cpu_count())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=pool.cache_clear)  # a forked process has none of its parent's threads
+
+
+def in_threads(work: Callable[[int], None]) -> None:
+    """Call work(t) for every t below numba's number of threads, at the same time: 0 here, the others in the pool."""
+    others = [pool().submit(work, t) for t in range(1, numba.get_num_threads())]
+    work(0)
+    for other in others:
+        other.result()  # raises what was raised there
 
 
 # --- memory layout ---------------------------------------------------------------------------------------------------
@@ -188,8 +213,8 @@ def unpack(shape: Shape, packed: Weights) -> Parameters:
     return tuple(Layer(m[:-1, :n].copy(), m[-1, :n].copy()) for m, n in zip(matrices, sizes, strict=True))
 
 
-def allocate_lists(network: Network, images: Array, dtype: Any) -> NonzeroLists:
-    """Room for the lists of a block of such images, for each thread."""
+def allocate_lists(network: Network, dtype: Any) -> NonzeroLists:
+    """Room for the lists of a block of images, for each thread."""
     threads, n_inputs = numba.get_num_threads(), network.sizes[0]
     groups = BLOCK // GROUP
     capacity = int(padded(n_inputs + 1, VECTOR)) + VECTOR  # beyond the end of a list a whole vector is written
@@ -199,8 +224,8 @@ def allocate_lists(network: Network, images: Array, dtype: Any) -> NonzeroLists:
         ends=aligned(threads, groups, -(-n_inputs // STRIP), dtype=np.int64),
         pixels=aligned(threads, groups, capacity, dtype=np.uint16),
         values=aligned(threads, groups, GROUP, capacity, dtype=dtype),
-        rows=aligned(threads, GROUP, capacity, dtype=images.dtype),
-        kept=aligned(threads, GROUP, capacity, dtype=images.dtype),
+        rows=aligned(threads, GROUP, capacity * dtype.itemsize, dtype=np.uint8),
+        kept=aligned(threads, GROUP, capacity * dtype.itemsize, dtype=np.uint8),
     )
 
 
@@ -237,9 +262,11 @@ def blocks_of(plan: Plan, keep: bool) -> Array:
 def in_order(network: Network, prepared: Any, order: Array | None, dtype: Any) -> Data:
     """Prepared images and labels in the order of a plan."""
     images, labels = prepared
-    nothing = np.empty(0, np.int64)
+    nothing, of_bytes = np.empty(0, np.int64), images.dtype == np.uint8
+    no_images = read_only(np.empty((0, network.sizes[0]), dtype if of_bytes else np.uint8))
     return Data(
-        images,
+        images if of_bytes else no_images,
+        no_images if of_bytes else images,
         nothing if labels is None else labels,
         nothing if order is None else order.copy(),
         dtype.type(network.pixel_scale),

@@ -36,7 +36,9 @@ intrinsic: Any = numba.extending.intrinsic
 options: dict[str, Any] = {"cache": True, "fastmath": {"contract"}, "error_model": "numpy"}
 njit: Any = numba.njit
 jit: Any = njit(**options, no_cpython_wrapper=True, no_cfunc_wrapper=True)  # called by compiled code only
-parallel_jit: Any = njit(**options, parallel=True)
+# Called from Python, by several threads at once. With numba's own threads (parallel=True), LLVM would optimise all that
+# such a function calls three times more, so that the first call would take twice as long.
+threaded_jit: Any = njit(**options, nogil=True)
 yield_core: Any = numba.types.ExternalFunction(
     "SwitchToThread" if os.name == "nt" else "sched_yield", numba.int32()
 )  # of the operating system: gives the core to a thread that is ready
@@ -93,8 +95,8 @@ class NonzeroLists(NamedTuple):
     ends: Array  # (threads, groups, strips) int64: where the pixels of a strip end in a group's list
     pixels: Array  # (threads, groups, capacity) uint16
     values: Array  # (threads, groups, GROUP, capacity) in the dtype: scaled
-    rows: Array  # (threads, GROUP, capacity) as the images: a group's, followed by zeros
-    kept: Array  # (threads, GROUP, capacity) as the images: those of their pixels that the list names
+    rows: Array  # (threads, GROUP, bytes) uint8: a group's images in their dtype, followed by zeros
+    kept: Array  # (threads, GROUP, bytes) uint8: those of their pixels that the list names, in the same dtype
 
 
 class Values(NamedTuple):
@@ -109,9 +111,13 @@ class Values(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Images as they are, labels, and the order of a plan; an empty order means as they lie."""
+    """Images as they are, labels, and the order of a plan; an empty order means as they lie.
 
-    images: Array
+    One of the two arrays of images is empty: so both kinds are of the same type, and compiled once.
+    """
+
+    bytes: Array  # (n, n_inputs) uint8
+    floats: Array  # (n, n_inputs) in the dtype
     labels: Array
     order: Array
     scale: Any
@@ -492,17 +498,26 @@ def sort_block_by_label(data: Data, start: int, n: int, lists: NonzeroLists, t: 
 
 @jit
 def make_lists(data: Data, n: int, lists: NonzeroLists, t: int) -> None:
-    """The lists of the n images in a thread's sequence. The last group repeats its last image until it is full."""
-    rows, kept, n_inputs = lists.rows[t], lists.kept[t], data.images.shape[1]
+    """The lists of the n images in a thread's sequence."""
+    if len(data.bytes):
+        make_lists_of(data.bytes, data.scale, n, lists, t)
+    else:
+        make_lists_of(data.floats, data.scale, n, lists, t)
+
+
+@jit
+def make_lists_of(images: Array, scale: Any, n: int, lists: NonzeroLists, t: int) -> None:
+    """The same for images of either dtype. The last group repeats its last image until it is full."""
+    rows, kept, n_inputs = lists.rows[t].view(images.dtype), lists.kept[t].view(images.dtype), images.shape[1]
     lanes, capacity, number = VECTOR // rows.itemsize, rows.shape[1], lists.values.dtype.type
     for group in range(groups_of(n)):
         for g in range(GROUP):
             image = lists.sequence[t, min(GROUP * group + g, n - 1)]
             for pixel in range(n_inputs):
-                rows[g, pixel] = data.images[image, pixel]
+                rows[g, pixel] = images[image, pixel]
         for k in range(GROUP * (group + 1), min(GROUP * (group + 2), n)):  # while this group is worked on
             for pixel in range(0, n_inputs, lanes):
-                prefetch(pointer(data.images, lists.sequence[t, k] * n_inputs + pixel))
+                prefetch(pointer(images, lists.sequence[t, k] * n_inputs + pixel))
         pixels, values, ends, end = lists.pixels[t, group], lists.values[t, group], lists.ends[t, group], 0
         for strip in range(len(ends)):
             for pixel in range(strip * STRIP, min((strip + 1) * STRIP, n_inputs), lanes):
@@ -510,7 +525,7 @@ def make_lists(data: Data, n: int, lists: NonzeroLists, t: int) -> None:
             ends[strip] = end
         for g in range(GROUP):
             for entry in range(end):
-                values[g, entry] = number(kept[g, entry]) * data.scale
+                values[g, entry] = number(kept[g, entry]) * scale
             values[g, end] = 1
         pixels[end] = n_inputs
         ends[-1] += 1
@@ -750,12 +765,17 @@ def all_done(progress: Array, target: int, patience: int) -> bool:
     return True
 
 
-@jit
+@threaded_jit
 def run_phases(
     shape: Shape, weights: Weights, velocities: Weights, gradient: Weights, data: Data, blocks: Array, rates: Array,
     mu: float, lists: NonzeroLists, values: Values, costs: Array, progress: Array, t: int,
 ) -> None:  # fmt: skip
-    """Thread t's part in all phases: by columns, by images, by columns and so on, each done by all before the next."""
+    """Thread t's part in training over a plan in blocks: weights in place, and `costs` summed over images by update.
+
+    The phases are by columns, by images, by columns and so on, each done by all threads before the next. The last
+    gradient is left in `gradient`, unless it went straight into the weights. Which columns and images belong to a share
+    is fixed, whoever does it: the same number of threads gives the same bits every time.
+    """
     threads = len(values.costs)
     for phase in range(2 * len(blocks) + 1):
         target = (phase + 1) * threads
@@ -774,42 +794,25 @@ def run_phases(
         all_done(progress, target, -1)
 
 
-@parallel_jit
-def run_blocks(
-    shape: Shape, weights: Weights, velocities: Weights, gradient: Weights, data: Data, blocks: Array, rates: Array,
-    mu: float, lists: NonzeroLists, values: Values, progress: Array,
-) -> Array:  # fmt: skip
-    """Train in place over a plan in blocks, and return the summed costs of its updates.
-
-    The last gradient is left in `gradient`, unless it went straight into the weights. Which columns and images belong
-    to a share is fixed, whoever does it: the same number of threads gives the same bits every time.
-    """
-    costs = np.zeros_like(rates)
-    for thread in numba.prange(len(values.costs)):
-        t = np.int64(thread)  # the number that prange gives has no sign, for which `run_phases` would be compiled again
-        run_phases(shape, weights, velocities, gradient, data, blocks, rates, mu, lists, values, costs, progress, t)
-    return costs
-
-
-@parallel_jit
-def run_outputs(shape: Shape, weights: Weights, data: Data, lists: NonzeroLists, values: Values, result: Array) -> None:
-    """Fill `result` with the last activations of all images; here each thread has its own images in all layers."""
-    threads, n = len(lists.ends), len(data.images)
+@threaded_jit
+def run_outputs(
+    shape: Shape, weights: Weights, data: Data, lists: NonzeroLists, values: Values, result: Array, t: int
+) -> None:
+    """Thread t's part in filling `result` with the last activations; each has its own images in all layers."""
+    threads, n = len(lists.ends), len(result)
     capacity = max(1, BLOCK // threads // GROUP) * GROUP
-    for t in numba.prange(threads):
-        stop = n * (t + 1) // threads
-        mine = slice(capacity * t, capacity * (t + 1))
-        z, a = values.first[:, mine], values.a[mine]
-        last, n_outputs = shape.layers[-1].column, shape.layers[-1].units
-        for first in range(n * t // threads, stop, capacity):
-            count = min(capacity, stop - first)
-            sort_block_by_label(data, first, count, lists, t)
-            make_lists(data, count, lists, t)
-            for block in range(len(weights.first)):
-                forward_first(weights.first[block], count, lists, t, z[block])
-            gather_first_layer(z, 0, a[:count])
-            forward_rest(shape, weights.rest, a[:count])
-            for k in range(count):
-                activate(shape.output, pointer(a, k * a.shape[1] + last), n_outputs)
-                for j in range(n_outputs):
-                    result[first + k, j] = a[k, last + j]
+    part = slice(capacity * t, capacity * (t + 1))
+    z, a = values.first[:, part], values.a[part]
+    last, n_outputs, stop = shape.layers[-1].column, shape.layers[-1].units, n * (t + 1) // threads
+    for first in range(n * t // threads, stop, capacity):
+        count = min(capacity, stop - first)
+        sort_block_by_label(data, first, count, lists, t)
+        make_lists(data, count, lists, t)
+        for block in range(len(weights.first)):
+            forward_first(weights.first[block], count, lists, t, z[block])
+        gather_first_layer(z, 0, a[:count])
+        forward_rest(shape, weights.rest, a[:count])
+        for k in range(count):
+            activate(shape.output, pointer(a, k * a.shape[1] + last), n_outputs)
+            for j in range(n_outputs):
+                result[first + k, j] = a[k, last + j]

@@ -1,6 +1,9 @@
 """What the compiled backends promise beyond the contract: the same bits every time, and no copy of the images."""
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
@@ -15,6 +18,7 @@ from impls.contract import Array, Cost, DType, Layer, Network, Output, Plan, zer
 from impls.initialisation import initial_parameters
 from impls.numba_sparse import kernels
 
+ROOT = Path(__file__).parents[2]
 NAMES = ("numba", "numba_dense", "numba_sparse")
 NETWORK = Network((100, 40, 10), "relu", "softmax", "cross_entropy")
 
@@ -68,12 +72,36 @@ def test_one_thread_may_do_the_work_of_two(name: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
     dealt_to_all = arrays_after(name, images, labels)
     numba.set_num_threads(1)
+    monkeypatch.setattr(numba_sparse, "in_threads", lambda work: [work(t) for t in range(2)])
     try:
         dealt_to_one = arrays_after(name, images, labels)
     finally:
         numba.set_num_threads(threads)
     for expected, actual in zip(dealt_to_all, dealt_to_one, strict=True):
         np.testing.assert_array_equal(actual, expected)
+
+
+def test_what_a_thread_raises_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    def work(t: int) -> None:
+        done.add(t)
+        if t == 2:
+            raise MemoryError("thread 2")
+
+    done: set[int] = set()
+    monkeypatch.setattr(numba, "get_num_threads", lambda: 3)
+    with pytest.raises(MemoryError, match="thread 2"):
+        numba_sparse.in_threads(work)
+    assert done == {0, 1, 2}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    code = (
+        "import os, numba; from impls import numba_sparse; numba.get_num_threads = lambda: 2; done = []\n"
+        "numba_sparse.in_threads(done.append); child = os.fork(); numba_sparse.in_threads(done.append)\n"
+        "child or os._exit(len(done)); assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 4 == len(done)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
 
 
 @pytest.mark.parametrize("name", NAMES)
