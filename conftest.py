@@ -109,12 +109,16 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if collection_path.is_relative_to(ROOT / ("tests" if benchmarks else "bench")) else None
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """`checked` is the backend of --backend, or each in ladder order, peers only where required."""
+    """`checked` is the backend of --backend, or each in ladder order, peers only where required.
+
+    It is the last parameter, so that all backends follow each other in a case, whose expected values are made once.
+    """
     if "checked" in metafunc.fixturenames:
         chosen, required = (metafunc.config.getoption(option) for option in ("backend", "require_backends"))
         names = [name for name in impls.names() if impls.entry(name).extra != PEERS or name in required]
-        metafunc.parametrize("checked", names if chosen is None else [chosen], scope="session")
+        metafunc.parametrize("checked", names if chosen is None else [chosen])
 
 
 @pytest.fixture

@@ -6,13 +6,12 @@ the summary.
 
 import contextlib
 import functools
-import itertools
 import pickle
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given, reject, settings
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.special import stdtrit
@@ -43,7 +42,7 @@ FATAL = ("hangs", "dies", "cannot be loaded")
 DTYPES = conformance.DTYPES
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def backend(checked: str, request: pytest.FixtureRequest) -> Backend:
     """A backend that is available and, in a process of its own, neither hangs nor dies.
 
@@ -53,16 +52,20 @@ def backend(checked: str, request: pytest.FixtureRequest) -> Backend:
     if checked in impls.names() and (reason := impls.unavailable_reason(checked)):
         needed = checked in config.getoption("require_backends") or not impls.entry(checked).extra
         (pytest.fail if needed else pytest.skip)(f"backend {checked} {reason}")
-    made = [case_of(network, dtype, (5, 5, 3), momentum=0.9) for network in SOME for dtype in DTYPES]
-    for result in check_isolated(
-        checked, [(case.problem, case.expected) for case in made], config.getoption("time_limit")
-    ):
-        if result.quantity in FATAL:
-            message = result.failure or result.quantity
-            if config.getoption("backend"):
-                pytest.exit(f"error: {message}", returncode=1)
-            pytest.fail(message, pytrace=False)
+    message = why_not_here(checked, config.getoption("time_limit"))
+    if message is not None:
+        if config.getoption("backend"):
+            pytest.exit(f"error: {message}", returncode=1)
+        pytest.fail(message, pytrace=False)
     return impls.find(checked)
+
+
+@functools.cache
+def why_not_here(checked: str, time_limit: float) -> str | None:
+    """Why a backend cannot be checked in this process; None where it can."""
+    made = [case_of(network, dtype, (5, 5, 3), momentum=0.9) for network in SOME for dtype in DTYPES]
+    results = check_isolated(checked, [(case.problem, case.expected) for case in made], time_limit)
+    return next((result.failure or result.quantity for result in results if result.quantity in FATAL), None)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -75,10 +78,12 @@ def blocks_that_problems_fill() -> Iterator[None]:
 
 # --- promise by promise -----------------------------------------------------------------------------------
 
-PROMISES = [
+PROMISES = [  # network by network, as many checks have the same cases
     pytest.param(name, network, dtype, id=f"{name}-{label_of(network)}-{dtype}")
+    for network in dict.fromkeys(network for check in CHECKS.values() for network in check.networks)
+    for dtype in DTYPES
     for name, check in CHECKS.items()
-    for network, dtype in itertools.product(check.networks, check.dtypes)
+    if network in check.networks and dtype in check.dtypes
 ]
 
 
@@ -105,7 +110,14 @@ def test_a_backend_has_the_name_under_which_it_is_listed(backend: Backend, check
 
 # --- in randomly generated cases ------------------------------------------------------------------------------
 
-QUIETLY = settings(max_examples=25, deadline=None, derandomize=True, database=None)
+# The fixture `backend` is the same for all examples.
+QUIETLY = settings(
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 DTYPE = st.sampled_from(DTYPES)
 
 
