@@ -70,7 +70,7 @@ def image(figure: Figure, files: Mapping[str, bytes]) -> Image:
     """A figure within the page: as SVG or as PNG, whichever is shorter, so that the page stays below 3 MB."""
     svg, png = files[f"{figure.name}.svg"], files[f"{figure.name}.png"]
     source = min(svg_address(svg), f"data:image/png;base64,{base64.b64encode(png).decode()}", key=len)
-    width, height = (round(96 * inches) for inches in figure.drawing.get_size_inches())
+    width, height = (round(96 * inches) for inches in figure.get_size_inches())
     return Image(figure.title, figure.caption, source, width, height)
 
 

@@ -25,14 +25,14 @@ from bench.tables.race import race_headline, race_section, race_setting, races_s
 from bench.tables.table import Section
 from bench.timing.worker import FLOOR
 from reports.answers import Answer, answers
-from reports.figures.accuracy import accuracy_figures, batches_figures, waterfall_figures
-from reports.figures.article import article_figures
+from reports.figures.accuracy import accuracy_figures, batches, waterfall
+from reports.figures.article import relu
 from reports.figures.benchmarks import benchmark_figures
-from reports.figures.compare import compare_figures
+from reports.figures.compare import comparison
 from reports.figures.inspection import inspection_figures
-from reports.figures.peers import peers_figures
-from reports.figures.race import calibration_figures, race_figures, sweep_figures
-from reports.figures.style import Figure, Looks, looks_of
+from reports.figures.peers import peers
+from reports.figures.race import calibration, race_figures, sweep_figures
+from reports.figures.style import Figure, Looks
 from reports.selection import SWEEPS, Chosen
 
 ABOUT_ALL = [
@@ -101,16 +101,14 @@ def sections_of_race_files(files: Files) -> list[Section]:
 
 def relu_figures(races: Races) -> list[Figure]:
     """Of the three experiments of the article only this has a figure."""
-    return article_figures(races) if races[0].purpose == "article-relu" else []
+    return [relu(races)] if races[0].purpose == "article-relu" else []
 
 
 ARTICLE = kind_of_races(sections_of_article, article_setting, lambda races, look: relu_figures(races), ARTICLE_LIMITS)
 KINDS = {
     "accuracy": kind_of_races(accuracy_sections, accuracy_setting, accuracy_figures, ACCURACY_LIMITS),
-    "waterfall": kind_of_races(
-        waterfall_sections, steps_setting, lambda races, look: waterfall_figures(races), STEP_LIMITS
-    ),
-    "batches": kind_of_races(batches_sections, steps_setting, lambda races, look: batches_figures(races), STEP_LIMITS),
+    "waterfall": kind_of_races(waterfall_sections, steps_setting, lambda races, look: [waterfall(races)], STEP_LIMITS),
+    "batches": kind_of_races(batches_sections, steps_setting, lambda races, look: [batches(races)], STEP_LIMITS),
     "benchmarks": Kind(
         lambda files: [benchmarks.benchmarks_section(files[-1])],
         benchmarks.benchmarks_setting,
@@ -123,10 +121,10 @@ KINDS = {
         lambda files, look: race_figures(files[-1].races[0], look),
         ABOUT_RACES,
     ),
-    "peers": kind_of_races(peers_sections, peers_setting, lambda races, look: peers_figures(races)),
-    "compare": kind_of_races(compare_sections, comparison_setting, compare_figures),
+    "peers": kind_of_races(peers_sections, peers_setting, lambda races, look: [peers(races)]),
+    "compare": kind_of_races(compare_sections, comparison_setting, lambda races, look: [comparison(races, look)]),
     **dict.fromkeys(SWEEPS, kind_of_races(lambda races: [sweep_section(races)], races_setting, sweep_figures)),
-    "calibrate": kind_of_races(calibration_sections, races_setting, lambda races, look: calibration_figures(races)),
+    "calibrate": kind_of_races(calibration_sections, races_setting, lambda races, look: [calibration(races)]),
     **dict.fromkeys(("article", "article-grid", "article-relu"), ARTICLE),
     "network": Kind(
         lambda files: inspection_sections(files[-1]),
@@ -168,7 +166,7 @@ def report_of(chosen: Chosen) -> Report:
 
 def figures_of(chosen: Chosen) -> list[Figure]:
     """All figures, one kind of results after the other."""
-    look = looks_of([name for name in chosen.names if name != FLOOR])
+    look = Looks([name for name in chosen.names if name != FLOOR])
     return [figure for kind, files in chosen.of_kind.items() for figure in KINDS[kind].figures(files, look)]
 
 
