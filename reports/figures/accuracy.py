@@ -68,9 +68,7 @@ def batches(figure: Figure, races: Sequence[RaceResult]) -> None:
     target = share(races[0].target)
     figure.about(races[0], steps_setting(races))
     figure.heading = f"Batch size: seconds an epoch, and seconds to {target} of the test images"
-    figure.notes = [
-        "Lines: medians over seeds. Dots: seeds. Hollow: not every seed reached the target.",
-    ]
+    figure.notes = ["Lines: medians over seeds. Dots: seeds. Hollow: not every seed reached the target."]
     left, right = figure.panels(rows, EMPTY, 2)
     sizes = [row.case["batch"] for row in rows]
     of_an_epoch, to_target = [row.an_epoch for row in rows], [row.seconds for row in rows]

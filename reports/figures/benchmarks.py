@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from statistics import median
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from bench.records.files import Measurement, ResultSet
+from bench.records.trainings import LearningCurve
 from bench.tables import benchmarks
 from bench.tables.table import DAGGER, duration
 from reports.figures import style
@@ -18,31 +19,18 @@ Shown = TypeVar("Shown")
 NO_MEASUREMENT = "There is no measurement\nfor this in these results."
 
 
-class Training(NamedTuple):
-    """The training curve of a measurement, as arrays by epoch, from before the first."""
-
-    backend: str
-    name: str  # of the backend and its plan
-    measured: Measurement
-    seconds: Floats  # so far, wall
-    percent: Floats  # of the test images correct
-    cost: Floats  # over all training images
+Trained = tuple[Measurement, LearningCurve]
 
 
-def trainings(measurements: Iterable[Measurement]) -> list[Training]:
-    """Those that have a training curve, each once."""
-    return [
-        Training(
-            measured.backend,
-            f"{measured.backend}, {measured.plan}",
-            measured,
-            np.array(measured.curve.seconds, float),
-            100 * np.array(measured.curve.accuracy, float),
-            np.array(measured.curve.costs, float),
-        )
-        for measured in {id(measured): measured for measured in measurements}.values()
-        if measured.curve is not None
-    ]
+def trainings(*several: Iterable[Measurement]) -> list[Trained]:
+    """Those that have a training curve, each once, with that."""
+    each = {id(measured): measured for measured in chain(*several)}
+    return [(measured, measured.curve) for measured in each.values() if measured.curve is not None]
+
+
+def percent_correct(curve: LearningCurve) -> Floats:
+    """Of the test images, from before the first epoch."""
+    return 100 * np.array(curve.accuracy)
 
 
 def on_both_plans(results: ResultSet) -> dict[str, list[Measurement]]:
@@ -89,8 +77,7 @@ def time_per_epoch(figure: Figure, results: ResultSet) -> None:
 
 
 @drawn(
-    "Accuracy check",
-    "What the per cent correct cost: the outputs of all test images. Read it like the figure above.",
+    "Accuracy check", "What the per cent correct cost: the outputs of all test images. Read it like the figure above."
 )
 def accuracy_check(figure: Figure, results: ResultSet) -> None:
     """Seconds of the outputs of all test images."""
@@ -149,7 +136,7 @@ def samples_in_row(axes: Axes, y: float, measured: Measurement, look: Look, plan
 )
 def accuracy_over_time(figure: Figure, results: ResultSet) -> None:
     """Per cent of the test images correct over the seconds of training, a line a backend at its default batch size."""
-    trained = [training for training in trainings(benchmarks.default_epochs(results)) if training.seconds.size > 1]
+    trained = [(one, curve) for one, curve in trainings(benchmarks.default_epochs(results)) if curve.seconds[1:]]
     figure.about(results, benchmarks.benchmarks_setting(results))
     figure.heading = f"Accuracy over training time, on the {count_of(benchmarks.accuracy_checks(results))}test images"
     figure.notes = [
@@ -158,17 +145,16 @@ def accuracy_over_time(figure: Figure, results: ResultSet) -> None:
     ]
     (axes,) = figure.panels(trained, "There is no training curve at a default batch size in these results.")
     look = Looks(benchmarks.ladder(results))
-    before = {f"before training: {training.percent[0]:.4g} %": training.percent[0] for training in trained}
-    for training in trained:
+    percent = {one.backend: percent_correct(curve) for one, curve in trained}
+    for one, curve in trained:
         # Before training no time has passed: a place that a logarithmic axis does not have.
-        line = look[training.backend].line()
-        (figure.in_legend[training.name],) = axes.plot(training.seconds[1:], training.percent[1:], **line)
-    for label, percent in before.items():
-        figure.in_legend[label] = axes.axhline(percent, color=GREY, linestyle=":", zorder=0)
-    seconds = np.concatenate([training.seconds[1:] for training in trained])
-    logarithmic(axes, "x", "seconds of training, wall", seconds)
-    percent = np.concatenate([training.percent for training in trained])
-    style.stretched_to_100(axes, "per cent of the test images correct", percent)
+        line = axes.plot(curve.seconds[1:], percent[one.backend][1:], **look[one.backend].line())
+        (figure.in_legend[f"{one.backend}, {one.plan}"],) = line
+    for before in dict.fromkeys(several[0] for several in percent.values()):
+        label = f"before training: {before:.4g} %"
+        figure.in_legend[label] = axes.axhline(before, color=GREY, linestyle=":", zorder=0)
+    logarithmic(axes, "x", "seconds of training, wall", [s for _, curve in trained for s in curve.seconds[1:]])
+    style.stretched_to_100(axes, "per cent of the test images correct", np.concatenate([*percent.values()]))
 
 
 @drawn(
@@ -179,7 +165,7 @@ def accuracy_over_time(figure: Figure, results: ResultSet) -> None:
 def cost_over_epochs(figure: Figure, results: ResultSet) -> None:
     """Cost over all training images by epoch: each backend at its default batch size, and all on the same plan."""
     panels = {title: trainings(measurements) for title, measurements in on_both_plans(results).items()}
-    trained = trainings(measured for measurements in on_both_plans(results).values() for measured in measurements)
+    trained = trainings(*on_both_plans(results).values())
     figure.about(results, benchmarks.benchmarks_setting(results))
     figure.heading = "Cost over epochs of training"
     figure.notes = [
@@ -188,24 +174,25 @@ def cost_over_epochs(figure: Figure, results: ResultSet) -> None:
     ]
     look = Looks(benchmarks.ladder(results))
     for i, (axes, panel) in enumerate(side_by_side(figure, panels)):
-        for training in panel:
-            cost = np.where(style.drawable(training.cost), training.cost, np.nan)
-            (figure.in_legend[training.backend],) = axes.plot(cost, **look[training.backend].line())
-        longest = max(1, *(training.seconds.size - 1 for training in panel))
+        for one, curve in panel:
+            cost = np.where(style.drawable(np.array(curve.costs)), curve.costs, np.nan)
+            (figure.in_legend[one.backend],) = axes.plot(cost, **look[one.backend].line())
+        longest = max(1, *(len(curve.costs) - 1 for _, curve in panel))
         axes.set(xlabel="epoch", xlim=(-0.04 * longest, 1.04 * longest))
         axes.locator_params(axis="x", integer=True)
-        costs = np.concatenate([training.cost for training in trained])
+        costs = [cost for _, curve in trained for cost in curve.costs]
         logarithmic(axes, "y", "" if i else "mean cost over all training images", costs)
 
 
-def not_drawn(training: Training) -> str:
+def not_drawn(trained: Trained) -> str:
     """A note on the costs that a logarithmic axis cannot show, "" if it shows all."""
-    missing = np.flatnonzero(~style.drawable(training.cost))
+    measured, curve = trained
+    missing = np.flatnonzero(~style.drawable(np.array(curve.costs)))
     if not missing.size:
         return ""
     return (
-        f"Not drawn: {training.name}, {missing.size} of {training.cost.size} costs, which are 0 or below, "
-        f"not finite or beyond {LARGEST:g}, the first after epoch {missing[0]}."
+        f"Not drawn: {measured.backend}, {measured.plan}, {missing.size} of {len(curve.costs)} costs, which are 0 or "
+        f"below, not finite or beyond {LARGEST:g}, the first after epoch {missing[0]}."
     )
 
 
@@ -216,30 +203,32 @@ def not_drawn(training: Training) -> str:
 )
 def speed_against_accuracy(figure: Figure, results: ResultSet) -> None:
     """Seconds of a whole training against per cent correct at its end, by number; hollow: on the same plan."""
-    trained = trainings(measured for panel in on_both_plans(results).values() for measured in panel)
-    ends = {training.name: style.drawable(training.seconds)[-1] for training in trained}
+    trained = trainings(*on_both_plans(results).values())
+    ends = [(one, curve.seconds[-1], 100 * curve.accuracy[-1]) for one, curve in trained if curve.seconds[-1] > 0]
     figure.about(results, benchmarks.benchmarks_setting(results))
     figure.heading = f"Speed against accuracy on the {count_of(benchmarks.accuracy_checks(results))}test images"
     figure.notes = [
         "Filled: at the default batch size; hollow: on the same plan as all; filled in a ring: both.",
         STRETCHED,
-        *(f"Not drawn: {name}, without an epoch that took time." for name, has_end in ends.items() if not has_end),
+        *(
+            f"Not drawn: {one.backend}, {one.plan}, without an epoch that took time."
+            for one, curve in trained
+            if not curve.seconds[-1]
+        ),
     ]
-    trained = [training for training in trained if ends[training.name]]
-    (axes,) = figure.panels(trained, "There is no training curve in these results.")
-    numbered = {name: (i, look) for i, (name, look) in enumerate(Looks(benchmarks.ladder(results)).items(), start=1)}
-    for training in trained:
-        i, (colour, marker, *_) = numbered[training.backend]
-        end = training.seconds[-1], training.percent[-1]
-        if training.measured.default_batch:
-            axes.plot(*end, marker, color=colour, markersize=7)
-        if training.measured.plan == benchmarks.SAME_PLAN:
-            axes.plot(*end, marker, color=colour, markersize=12, markerfacecolor="none")
-        figure.in_legend[f"{i}: {training.backend}"] = axes.lines[-1]
-        axes.annotate(str(i), end, (8, 0), textcoords="offset points", va="center", fontsize=9)
-    logarithmic(axes, "x", "seconds of training in total, wall", [training.seconds[-1] for training in trained])
+    (axes,) = figure.panels(ends, "There is no training curve in these results.")
+    look = Looks(benchmarks.ladder(results))
+    for one, seconds, percent in ends:
+        i, (colour, marker, *_) = 1 + list(look).index(one.backend), look[one.backend]
+        if one.default_batch:
+            axes.plot(seconds, percent, marker, color=colour, markersize=7)
+        if one.plan == benchmarks.SAME_PLAN:
+            axes.plot(seconds, percent, marker, color=colour, markersize=12, markerfacecolor="none")
+        figure.in_legend[f"{i}: {one.backend}"] = axes.lines[-1]
+        axes.annotate(f"{i}", (seconds, percent), (8, 0), textcoords="offset points", va="center", fontsize=9)
+    logarithmic(axes, "x", "seconds of training in total, wall", [seconds for _, seconds, _ in ends])
     label = "per cent of the test images correct at the end"
-    style.stretched_to_100(axes, label, [training.percent[-1] for training in trained])
+    style.stretched_to_100(axes, label, [percent for *_, percent in ends])
 
 
 FIGURES = {

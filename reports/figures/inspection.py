@@ -14,10 +14,7 @@ from reports.figures.style import BLUE, RED, Figure, drawn
 FIRST_COLUMNS, MISTAKES_COLUMNS, UNITS_COLUMNS = 5, 10, 20
 
 
-@drawn(
-    "The first images",
-    "One tall bar is a network that is sure; several of one height, one that wavers.",
-)
+@drawn("The first images", "One tall bar is a network that is sure; several of one height, one that wavers.")
 def first_images(figure: Figure, results: ResultSet) -> None:
     """The first images, with the real and the predicted label and the outputs as bars."""
     assert results.inspection is not None
@@ -79,10 +76,7 @@ def confusion(figure: Figure, results: ResultSet) -> None:
     axes.grid(False)
 
 
-@drawn(
-    "Mistakes",
-    "Some of these a human would not read either; the others are what is left to learn.",
-)
+@drawn("Mistakes", "Some of these a human would not read either; the others are what is left to learn.")
 def mistakes(figure: Figure, results: ResultSet) -> None:
     """The wrong images with the largest outputs."""
     assert results.inspection is not None

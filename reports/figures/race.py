@@ -181,10 +181,7 @@ def calibration(figure: Figure, races: Sequence[RaceResult]) -> None:
     axes.grid(False, axis="x")
 
 
-@drawn(
-    "Memory",
-    "Further left is less. What a backend holds for the images, and what an update needs in addition.",
-)
+@drawn("Memory", "Further left is less. What a backend holds for the images, and what an update needs in addition.")
 def memory(figure: Figure, race: RaceResult, look: Looks) -> None:
     """What each process held at most, and what a call adds to that before it."""
     used = resources(race)
@@ -243,10 +240,7 @@ def break_even(figure: Figure, race: RaceResult, look: Looks) -> None:
     logarithmic(axes, "y", "seconds in total", np.concatenate(totals))
 
 
-@drawn(
-    "Agreement",
-    "Pale is well within what rounding explains. A dark cell would be a backend that is nearly wrong.",
-)
+@drawn("Agreement", "Pale is well within what rounding explains. A dark cell would be a backend that is nearly wrong.")
 def agreement(figure: Figure, race: RaceResult) -> None:
     """How far each backend is from the reference, in eps, for each quantity; and which share of what is allowed."""
     worst: dict[tuple[str, str], Checked] = {}

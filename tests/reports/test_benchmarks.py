@@ -37,7 +37,7 @@ from reports.figures.benchmarks import (
     time_per_epoch,
 )
 from reports.figures.style import DPI, Figure, Looks, wrapped
-from reports.page import described, image, svg_address
+from reports.page import described, source, svg_address
 from reports.page import page as page_of
 from reports.sections import Report, left_out, report_of
 from reports.selection import Chosen
@@ -539,6 +539,9 @@ def test_page_says_it_all() -> None:
     assert len(images) == len(FIGURES)
     titles = [drawn_once(name).title for name in FIGURES]
     assert all(title in (image.get("alt") or "") for title, image in zip(titles, images, strict=True))
+    for name, image in zip(FIGURES, images, strict=True):
+        width, height = drawn_once(name).get_size_inches()
+        assert (image.get("width"), image.get("height")) == (f"{96 * width:.0f}", f"{96 * height:.0f}")
 
 
 @pytest.mark.parametrize("case", ODD)
@@ -593,13 +596,8 @@ def test_a_figure_is_drawn_once_for_each_of_its_files(monkeypatch: pytest.Monkey
 
 
 def test_a_figure_on_the_page_is_the_shorter_of_its_files() -> None:
-    figure = accuracy_check(USUAL)
-    as_svg = image(figure, {"accuracy-check.svg": b"<svg/>", "accuracy-check.png": bytes(1000)})
-    as_png = image(figure, {"accuracy-check.svg": b"<svg>" + bytes(1000), "accuracy-check.png": b"png"})
-    assert (as_svg.source, as_png.source) == ("data:image/svg+xml,%3Csvg/>", "data:image/png;base64,cG5n")
-    width, height = figure.get_size_inches()
-    assert (as_svg.width, as_svg.height) == (round(width * 96), round(height * 96))
-    assert (as_svg.title, as_svg.caption) == (figure.title, figure.caption)
+    assert source("a", {"a.svg": b"<svg/>", "a.png": bytes(1000)}) == "data:image/svg+xml,%3Csvg/>"
+    assert source("a", {"a.svg": b"<svg>" + bytes(1000), "a.png": b"png"}) == "data:image/png;base64,cG5n"
 
 
 def test_described() -> None:
