@@ -31,8 +31,8 @@ OF_TRAININGS = (
 def waterfall(figure: Figure, races: Sequence[RaceResult]) -> None:
     """Seconds to the target, step by step: a bar from each time to the next, with its factor."""
     rows = method_results(races)
-    figure.about(races[0], steps_setting(races))
-    figure.heading = f"Seconds to {share(races[0].target)} of the test images, step by step"
+    heading = f"Seconds to {share(races[0].target)} of the test images, step by step"
+    figure.about(races[0], steps_setting(races), heading)
     figure.notes = [
         "A bar goes from the step above to this one, green where it is faster, orange where it is slower. Dots, below: "
         "seeds. Hollow, and in brackets: not reached.",
@@ -66,8 +66,8 @@ def batches(figure: Figure, races: Sequence[RaceResult]) -> None:
     """Batch size against seconds an epoch, and against seconds to the target, in two panels."""
     rows = sorted(method_results(races), key=lambda row: int(row.case["batch"]))
     target = share(races[0].target)
-    figure.about(races[0], steps_setting(races))
-    figure.heading = f"Batch size: seconds an epoch, and seconds to {target} of the test images"
+    heading = f"Batch size: seconds an epoch, and seconds to {target} of the test images"
+    figure.about(races[0], steps_setting(races), heading)
     figure.notes = ["Lines: medians over seeds. Dots: seeds. Hollow: not every seed reached the target."]
     left, right = figure.panels(rows, EMPTY, 2)
     sizes = [row.case["batch"] for row in rows]
@@ -101,7 +101,6 @@ def training_setting(races: Sequence[RaceResult]) -> str:
 def time_to_accuracy(figure: Figure, races: Sequence[RaceResult], look: Looks) -> None:
     """A row a target and backend: every seed a mark, the median a bar; hollow where the target was not reached."""
     figure.about(races[0], training_setting(races))
-    figure.heading = "Time to target accuracy"
     figure.notes = [
         "A mark is the training of one seed, the bar their median. Filled: the target is reached, by the mean of all "
         "seeds, with 99 % confidence; hollow, and in brackets: it is not.",
@@ -168,8 +167,7 @@ def draw_trainings(
 
     Returns the two panels, and all values, of which an axis can be made.
     """
-    figure.about(race, f"{training_setting([race])} · {race.key['plan']}")
-    figure.heading = f"{figure.title}, recipe {race.recipe}"
+    figure.about(race, f"{training_setting([race])} · {race.key['plan']}", f"{figure.title}, recipe {race.recipe}")
     left, right = figure.panels(rows, EMPTY, 2, sharey=True)
     seconds, values = [], []
     for row in sorted(rows, key=lambda row: list(look).index(row.name)):  # the later is thinner
@@ -215,8 +213,7 @@ def curves_of(race: RaceResult) -> dict[str, list[LearningCurve]]:
 )
 def frontier(figure: Figure, races: Sequence[RaceResult], look: Looks) -> None:
     """Median seconds against mean accuracy, a point a backend and recipe; grey: nothing was sooner and better."""
-    figure.about(races[0], training_setting(races))
-    figure.heading = "Speed against accuracy, over seeds"
+    figure.about(races[0], training_setting(races), "Speed against accuracy, over seeds")
     figure.notes = [
         "A mark is a recipe: median seconds, mean accuracy over seeds, the upright line from its worst seed to its "
         "best. Marks of one backend are joined. The grey steps are the frontier: no mark is further left and higher.",

@@ -21,8 +21,8 @@ def relu(figure: Figure, races: Sequence[RaceResult]) -> None:
     """A row a change: the accuracy of every seed, and the difference to the article's setting with its interval."""
     (race,) = races
     rows = effects(race)
-    figure.about(race, article_setting(races))
-    figure.heading = "The article's ReLU network with one thing changed: per cent of the test images correct"
+    heading = "The article's ReLU network with one thing changed: per cent of the test images correct"
+    figure.about(race, article_setting(races), heading)
     figure.notes = [
         "Left: a mark is a seed, the bar their mean. Right: relative to the article's setting "
         f"({race.about['setting']}), seed by seed: mean, and Student's 95 % interval across seeds. The axis follows an "

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from statistics import median
-from typing import TypeVar
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,7 +14,6 @@ from bench.tables.table import DAGGER, duration
 from reports.figures import style
 from reports.figures.style import GREY, LARGEST, OF_FLOOR, STRETCHED, Figure, Floats, Look, Looks, drawn, logarithmic
 
-Shown = TypeVar("Shown")
 NO_MEASUREMENT = "There is no measurement\nfor this in these results."
 
 
@@ -45,20 +43,6 @@ def count_of(measurements: Iterable[Measurement]) -> str:
     """How many images a title speaks of, with a space behind; "" where that is not known."""
     counts = sorted({measured.of_images for measured in measurements})
     return f"{' or '.join(f'{count:,}' for count in counts)} " if counts else ""
-
-
-def side_by_side(figure: Figure, panels: Mapping[str, Sequence[Shown]]) -> list[tuple[Axes, Sequence[Shown]]]:
-    """Axes side by side with one scale of y: those that have something to show; the others say what they lack."""
-    shown: list[tuple[Axes, Sequence[Shown]]] = []
-    all_axes = figure.panels([*chain(*panels.values())], NO_MEASUREMENT, len(panels), sharey=True)
-    for axes, (title, panel) in zip(all_axes, panels.items(), strict=True):
-        axes.set_title(style.text(title))
-        if panel:
-            axes.tick_params(labelleft=not shown)
-            shown.append((axes, panel))
-        else:
-            style.say(axes, NO_MEASUREMENT)
-    return shown
 
 
 # --- times -----------------------------------------------------------------------------------------------
@@ -104,11 +88,11 @@ def dot_plot(
         if (how := benchmarks.scaling(measured))
     )
     note = f"A mark is a sample, the bar their median.{of_floor if floor else ''}"
-    figure.about(results, benchmarks.benchmarks_setting(results))
-    figure.heading, figure.notes = title, [note, *scaled]
+    figure.about(results, benchmarks.benchmarks_setting(results), title)
+    figure.notes = [note, *scaled]
     look = Looks(ladder)
     seconds = [second for one in (*measurements, *([floor] if floor else [])) for second in one.seconds]
-    for axes, panel in side_by_side(figure, panels):
+    for axes, panel in figure.side_by_side(panels, NO_MEASUREMENT):
         for measured in panel:
             plan = "" if measured.plan in axes.get_title("left") else measured.plan
             samples_in_row(axes, names.index(measured.backend), measured, look[measured.backend], plan)
@@ -137,8 +121,8 @@ def samples_in_row(axes: Axes, y: float, measured: Measurement, look: Look, plan
 def accuracy_over_time(figure: Figure, results: ResultSet) -> None:
     """Per cent of the test images correct over the seconds of training, a line a backend at its default batch size."""
     trained = [(one, curve) for one, curve in trainings(benchmarks.default_epochs(results)) if curve.seconds[1:]]
-    figure.about(results, benchmarks.benchmarks_setting(results))
-    figure.heading = f"Accuracy over training time, on the {count_of(benchmarks.accuracy_checks(results))}test images"
+    heading = f"Accuracy over training time, on the {count_of(benchmarks.accuracy_checks(results))}test images"
+    figure.about(results, benchmarks.benchmarks_setting(results), heading)
     figure.notes = [
         "A mark is an epoch of training; each backend at its default batch size.",
         STRETCHED,
@@ -166,14 +150,13 @@ def cost_over_epochs(figure: Figure, results: ResultSet) -> None:
     """Cost over all training images by epoch: each backend at its default batch size, and all on the same plan."""
     panels = {title: trainings(measurements) for title, measurements in on_both_plans(results).items()}
     trained = trainings(*on_both_plans(results).values())
-    figure.about(results, benchmarks.benchmarks_setting(results))
-    figure.heading = "Cost over epochs of training"
+    figure.about(results, benchmarks.benchmarks_setting(results), "Cost over epochs of training")
     figure.notes = [
         "Lines of backends that compute the same lie on each other, the later and thinner on the earlier.",
         *map(not_drawn, trained),
     ]
     look = Looks(benchmarks.ladder(results))
-    for i, (axes, panel) in enumerate(side_by_side(figure, panels)):
+    for i, (axes, panel) in enumerate(figure.side_by_side(panels, NO_MEASUREMENT)):
         for one, curve in panel:
             cost = np.where(style.drawable(np.array(curve.costs)), curve.costs, np.nan)
             (figure.in_legend[one.backend],) = axes.plot(cost, **look[one.backend].line())
@@ -205,8 +188,8 @@ def speed_against_accuracy(figure: Figure, results: ResultSet) -> None:
     """Seconds of a whole training against per cent correct at its end, by number; hollow: on the same plan."""
     trained = trainings(*on_both_plans(results).values())
     ends = [(one, curve.seconds[-1], 100 * curve.accuracy[-1]) for one, curve in trained if curve.seconds[-1] > 0]
-    figure.about(results, benchmarks.benchmarks_setting(results))
-    figure.heading = f"Speed against accuracy on the {count_of(benchmarks.accuracy_checks(results))}test images"
+    heading = f"Speed against accuracy on the {count_of(benchmarks.accuracy_checks(results))}test images"
+    figure.about(results, benchmarks.benchmarks_setting(results), heading)
     figure.notes = [
         "Filled: at the default batch size; hollow: on the same plan as all; filled in a ring: both.",
         STRETCHED,

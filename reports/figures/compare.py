@@ -21,8 +21,7 @@ NEAR, FARTHEST = (0.93, 1.07), 4.0  # after over before that the axis shows: alw
 def comparison(figure: Figure, races: Sequence[RaceResult], look: Looks) -> None:
     """After over before, with intervals, a row a backend."""
     ratios = {name: ratio for name, ratio in changes(races).items() if ratio}
-    figure.about(races[0], race_setting(races[0]))
-    figure.heading = "Has it become slower? Time after over time before"
+    figure.about(races[0], race_setting(races[0]), "Has it become slower? Time after over time before")
     figure.notes = [
         f"A mark is the estimate, the bar its interval. Dotted: a margin of {percent(statistics.MARGIN)}.",
     ]

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from bench.records.files import ResultSet
 from bench.tables.inspection import inspection_setting
 from bench.tables.table import number
-from reports.figures.style import BLUE, RED, Figure, drawn
+from reports.figures.style import BLUE, RED, Figure, draw_cells, drawn
 
 FIRST_COLUMNS, MISTAKES_COLUMNS, UNITS_COLUMNS = 5, 10, 20
 
@@ -20,8 +20,7 @@ def first_images(figure: Figure, results: ResultSet) -> None:
     assert results.inspection is not None
     first = results.inspection.first
     rows = max(1, math.ceil(len(first.labels) / FIRST_COLUMNS))
-    figure.about(results, inspection_setting(results))
-    figure.heading = "The first test images, and what the network says"
+    figure.about(results, inspection_setting(results), "The first test images, and what the network says")
     figure.notes = [
         "Bars: the network's output for each digit. Blue: the digit it says, and right; orange, hatched: wrong."
     ]
@@ -58,8 +57,8 @@ def confusion(figure: Figure, results: ResultSet) -> None:
     assert results.inspection is not None
     counts = np.array(results.inspection.confusion)
     n = len(counts)
-    figure.about(results, inspection_setting(results))
-    figure.heading = f"Which digit is taken for which, of {counts.sum():,} test images"
+    heading = f"Which digit is taken for which, of {counts.sum():,} test images"
+    figure.about(results, inspection_setting(results), heading)
     figure.notes = [
         "Numbers are images. The darker, the more mistakes; the diagonal, in bold, is right and has no colour."
     ]
@@ -67,13 +66,8 @@ def confusion(figure: Figure, results: ResultSet) -> None:
     off_diagonal = np.where(np.eye(n, dtype=bool), np.nan, counts)
     most = max(1.0, np.nan_to_num(off_diagonal).max())
     axes = figure.subplots()
-    axes.imshow(off_diagonal, cmap="Oranges", vmin=0, vmax=most, aspect="auto")
-    for (y, x), count in np.ndenumerate(counts):
-        weight, colour = ("bold" if y == x else "normal"), ("white" if off_diagonal[y, x] > 0.6 * most else "black")
-        axes.text(x, y, f"{count:,}", ha="center", va="center", fontsize=9, weight=weight, color=colour)
+    draw_cells(axes, off_diagonal, most, "Oranges", [[f"{count:,}" for count in row] for row in counts])
     axes.set(xlabel="digit that the network says", ylabel="digit that is there", xticks=range(n), yticks=range(n))
-    axes.spines[:].set_visible(False)
-    axes.grid(False)
 
 
 @drawn("Mistakes", "Some of these a human would not read either; the others are what is left to learn.")
@@ -81,9 +75,8 @@ def mistakes(figure: Figure, results: ResultSet) -> None:
     """The wrong images with the largest outputs."""
     assert results.inspection is not None
     worst = results.inspection.mistakes
-    rows = max(1, math.ceil(len(worst.labels) / MISTAKES_COLUMNS))
-    figure.about(results, inspection_setting(results))
-    figure.heading = "The mistakes of which the network was surest"
+    rows = math.ceil(len(worst.labels) / MISTAKES_COLUMNS)
+    figure.about(results, inspection_setting(results), "The mistakes of which the network was surest")
     figure.notes = ["Above each: the digit that is there, the digit that is said, and the output for that."]
     figure.height = 1.3 * rows
     grid = figure.panels(worst.labels, "It makes no mistake.", MISTAKES_COLUMNS, rows)
@@ -105,8 +98,7 @@ def first_layer(figure: Figure, results: ResultSet) -> None:
     weights = results.inspection.weights
     n = len(weights)
     rows = max(1, math.ceil(n / UNITS_COLUMNS))
-    figure.about(results, inspection_setting(results))
-    figure.heading = f"The weights of {n} units of the first layer"
+    figure.about(results, inspection_setting(results), f"The weights of {n} units of the first layer")
     figure.notes = ["An image a unit. Orange: ink there speaks for the unit; violet: against it; white: neither."]
     figure.height = 0.5 * rows + 0.3
     (axes,) = figure.panels(weights, "It has none.")

@@ -29,10 +29,8 @@ def peers(figure: Figure, races: Sequence[RaceResult]) -> None:
     ratios = [ratio for row in rows for ratio in row.ways.values()]
     intervals = [ratio.interval for ratio in ratios]
     batches = dict.fromkeys(row.batch for row in rows)
-    figure.about(races[0], peers_setting(races))
-    figure.heading = (
-        f"{capitalised(work(races[0]))}: how many times as long as {races[0].baseline}, under four conditions"
-    )
+    how = f"how many times as long as {races[0].baseline}, under four conditions"
+    figure.about(races[0], peers_setting(races), f"{capitalised(work(races[0]))}: {how}")
     figure.height = 0.8 + 0.6 * len(rows) + 0.34 * len(batches)
     figure.notes = [
         "A mark is the estimate, the bar its interval, from top to bottom in the order of the legend. The axis follows "

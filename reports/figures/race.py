@@ -8,17 +8,7 @@ import numpy as np
 
 from bench.analysis import statistics
 from bench.analysis.calibrate import comparison_length, verdicts
-from bench.analysis.race import (
-    GROWING,
-    Growth,
-    growths,
-    intensity,
-    machine_rate,
-    ratios_of_race,
-    resources,
-    swept,
-    times_of,
-)
+from bench.analysis.race import GROWING, Growth, growths, intensity, machine_rate, ratios_of_race, resources, times_of
 from bench.records.races import Checked, RaceResult
 from bench.tables.race import backends_of, race_setting, races_setting, work
 from bench.tables.table import capitalised, duration, number, percent, power, printable, with_interval
@@ -38,8 +28,7 @@ def ratios(figure: Figure, race: RaceResult, look: Looks) -> None:
     """How many times as long as the baseline each backend takes, with intervals: a row each, fastest first."""
     rows = ratios_of_race(race)
     intervals = [ratio.interval for ratio in rows.values()]
-    figure.about(race, race_setting(race))
-    figure.heading = f"{capitalised(work(race))}: how many times as long as {race.baseline}"
+    figure.about(race, race_setting(race), f"{capitalised(work(race))}: how many times as long as {race.baseline}")
     figure.notes = [
         "A filled mark is the estimate, the bar its interval, a faint mark that of one generation of processes.",
         "Numbers at the right: estimate and interval; all intervals hold together with 95 %.",
@@ -66,11 +55,10 @@ def ratios(figure: Figure, race: RaceResult, look: Looks) -> None:
 )
 def growth(figure: Figure, races: Sequence[RaceResult], look: Looks) -> None:
     """Seconds over what was swept, on logarithmic axes, a line a participant with its fitted power."""
-    what = swept(races)
-    rows = growths(races)
+    rows, what = growths(races), races[0].sweep
+    assert what is not None
     figure.name, figure.title = f"growth-{what}", f"Time over {GROWING[what]}"
     figure.about(races[0], races_setting(races))
-    figure.heading = figure.title
     figure.notes = [
         "Below each name the fitted power: 1 is growth in proportion, 0 none; a line that bends has no one power.",
         "In brackets the fit's 95 % interval, from three sizes on: how far the points are from a straight line.",
@@ -109,8 +97,7 @@ def roofline(figure: Figure, races: Sequence[RaceResult], look: Looks) -> None:
         for name, row in resources(race).items():
             if row.flop_rate is not None:
                 points.setdefault(name, []).append((intensity(race), row.flop_rate / 1e9))
-    figure.about(races[0], races_setting(races))
-    figure.heading = "Roofline: arithmetic per byte, and per second"
+    figure.about(races[0], races_setting(races), "Roofline: arithmetic per byte, and per second")
     figure.notes = [
         "Dense arithmetic, over the least that has to come from memory: the images once an epoch, the first layer's "
         "weights read and written each update.",
@@ -159,8 +146,8 @@ def calibration(figure: Figure, races: Sequence[RaceResult]) -> None:
     """The share of comparisons that called slower what had so much more work."""
     generations = comparison_length(races)
     rows, race = verdicts(races, generations), races[-1]
-    figure.about(race, race_setting(race))
-    figure.heading = f"How often is a slowdown found, and how often a false one? ({backends_of(race)})"
+    heading = f"How often is a slowdown found, and how often a false one? ({backends_of(race)})"
+    figure.about(race, race_setting(race), heading)
     figure.notes = [
         "The bar is the 95 % interval of the share. At 0 % both did the same: being called slower is a false alarm.",
         f"Comparisons of {generations} generations; slower is an interval wholly above 1 with an estimate beyond "
@@ -188,27 +175,25 @@ def memory(figure: Figure, race: RaceResult, look: Looks) -> None:
     names = [name for name in look if name in used and (used[name].process_peak or used[name].call_peak)]
     images = {name: race.participants[name].images for name in names}
     everything = race.key["images"]
-    figure.about(race, race_setting(race))
-    figure.heading = f"Memory: {work(race)}"
+    figure.about(race, race_setting(race), f"Memory: {work(race)}")
     figure.notes = [
         "Of the process: Python, the libraries and the images among it.",
         *(f"{name}: on {n:,} of {everything:,} images." for name, n in images.items() if n < everything),
     ]
-    panels = {"the process, at most": "process_peak", "beyond what was held before, a call": "call_peak"}
-    for axes, (title, part) in zip(figure.panels(names, NOBODY, 2, sharey=True), panels.items(), strict=True):
-        axes.set_title(title)
-        sizes = {y: size for y, name in enumerate(names) if (size := getattr(used[name], part)) is not None}
-        if not sizes:
-            style.say(axes, "This system does not say.")
-            continue
-        for y, size in sizes.items():
+    panels = {
+        "the process, at most": {y: used[name].process_peak for y, name in enumerate(names)},
+        "beyond what was held before, a call": {y: used[name].call_peak for y, name in enumerate(names)},
+    }
+    known = {title: [(y, n / 2**20) for y, n in sizes.items() if n is not None] for title, sizes in panels.items()}
+    for axes, sizes in figure.side_by_side(known, "This system does not say."):
+        for y, size in sizes:
             colour, marker, *_ = look[names[y]]
-            mebibytes = size / 2**20
-            axes.hlines(y, 0, mebibytes, color=colour, linewidth=2, alpha=0.4)
-            axes.plot(mebibytes, y, marker, color=colour, markersize=8, clip_on=False)
-            words = f"{number(mebibytes)} MiB" if mebibytes >= 1 else f"{size / 2**10:.0f} KiB" if size else "0"
-            style.write_right(axes, y, words)
-        axes.set(xlim=(0, 1.05 * max(*sizes.values(), 2**20) / 2**20), xlabel="MiB")
+            axes.hlines(y, 0, size, color=colour, linewidth=2, alpha=0.4)
+            axes.plot(size, y, marker, color=colour, markersize=8, clip_on=False)
+            style.write_right(
+                axes, y, f"{number(size)} MiB" if size >= 1 else f"{1024 * size:.0f} KiB" if size else "0"
+            )
+        axes.set(xlim=(0, 1.05 * max(1.0, *(size for _, size in sizes))), xlabel="MiB")
         figure.name_rows(axes, names)
 
 
@@ -221,8 +206,8 @@ def break_even(figure: Figure, race: RaceResult, look: Looks) -> None:
     """Seconds in total over epochs, with preparation and first call: where lines cross, both cost the same."""
     used, times = resources(race), times_of(race)
     names = [name for name in look if name in used]
-    figure.about(race, race_setting(race))
-    figure.heading = f"When does a compilation pay? Seconds in total: {work(race)}, again and again"
+    heading = f"When does a compilation pay? Seconds in total: {work(race)}, again and again"
+    figure.about(race, race_setting(race), heading)
     figure.notes = [
         "Preparation, first call and epochs together, as measured in this race and continued. Thick: with compiled "
         "code on disk; thin: with nothing compiled, where that was measured (race --cold).",
@@ -248,26 +233,20 @@ def agreement(figure: Figure, race: RaceResult) -> None:
         worst.setdefault((one.backend, one.quantity), one)
     backends = list(dict.fromkeys(one.backend for one in race.checks))
     quantities = list(dict.fromkeys(one.quantity for one in race.checks))
-    figure.about(race, race_setting(race))
-    figure.heading = "Agreement with the reference"
+    figure.about(race, race_setting(race), "Agreement with the reference")
     figure.notes = [
         "Numbers: the worst error against the reference in float64, in eps of the dtype, norm-wise. Empty: it does not "
         "compute that. Colour: the share of what rounding may explain; a backend beyond all of that is left out.",
     ]
     (axes,) = figure.panels(worst, "No comparison with the reference is kept in these results.")
-    shares = np.full((len(backends), len(quantities)), np.nan)
-    for (backend, quantity), one in worst.items():
-        y, x = backends.index(backend), quantities.index(quantity)
-        shares[y, x] = 100 * one.error / one.allowed
-        colour = "white" if shares[y, x] > 65 else "black"
-        axes.text(x, y, number(one.error), ha="center", va="center", fontsize=8, color=colour)
-    mesh = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
+    cells = [[worst.get((backend, quantity)) for quantity in quantities] for backend in backends]
+    shares = np.array([[100 * one.error / one.allowed if one else np.nan for one in row] for row in cells])
+    words = [[number(one.error) if one else "" for one in row] for row in cells]
+    mesh = style.draw_cells(axes, shares, 100, "Blues", words)
     figure.name_rows(axes, backends)
     figure.height += 0.6  # for the names of the quantities
     labels = [style.text(textwrap.fill(printable(quantity), 12)) for quantity in quantities]
     axes.set_xticks(range(len(quantities)), labels, fontsize=7.5)
-    axes.spines[:].set_visible(False)
-    axes.grid(False)
     figure.colorbar(mesh, ax=axes, label="% of what is allowed", pad=0.01)
 
 
@@ -279,8 +258,7 @@ def lines_of_code(figure: Figure, race: RaceResult, look: Looks) -> None:
     """Seconds over lines of code."""
     times = times_of(race)
     known = {name: n for name in look if name in times and (n := race.participants[name].lines_of_code)}
-    figure.about(race, race_setting(race))
-    figure.heading = f"Lines of code against speed: {work(race)}"
+    figure.about(race, race_setting(race), f"Lines of code against speed: {work(race)}")
     figure.notes = [
         "Lines that hold code, without blank lines, comments and docstrings; those of libraries do not count.",
     ]

@@ -8,10 +8,10 @@ import io
 import math
 import textwrap
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager, suppress
 from functools import wraps
-from typing import Any, Concatenate, Literal, NamedTuple, ParamSpec
+from typing import Any, Concatenate, Literal, NamedTuple, ParamSpec, TypeVar
 
 import matplotlib.style
 import numpy as np
@@ -19,6 +19,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Drawing
+from matplotlib.image import AxesImage
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import AutoLocator, FixedLocator, LogLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ from bench.tables.table import printable
 
 Floats = NDArray[np.float64]
 Arguments = ParamSpec("Arguments")
+Shown = TypeVar("Shown", bound=Sized)
 
 WIDTH = 10.0  # inches, of every figure
 DPI = 150  # of PNG files
@@ -113,14 +115,13 @@ class Figure(Drawing):
         self.name = name  # of its files
         self.title = title
         self.caption = caption  # how to read it
-        self.heading = title
         self.notes: Sequence[str] = ()  # "" is none
         self.height = 4.4  # inches for the axes
         self.in_legend: dict[str, Artist] = {}  # by label
 
-    def about(self, results: RaceResult | ResultSet, setting: str) -> None:
-        """Set the notice of the results, and the line below that says what they are of."""
-        self.notice, self.setting = results.notice or "", setting
+    def about(self, results: RaceResult | ResultSet, setting: str, heading: str = "") -> None:
+        """Set the notice, the line below that says what the results are of, and a heading other than the title."""
+        self.notice, self.setting, self.heading = results.notice or "", setting, heading or self.title
 
     def panels(self, shown: Sized, otherwise: str, columns: int = 1, rows: int = 1, **options: Any) -> list[Axes]:
         """Axes, row by row, for what is shown. If that is nothing, says `otherwise`, and raises NothingToShow."""
@@ -129,6 +130,19 @@ class Figure(Drawing):
         say(self.subplots(), otherwise)
         self.height = 2.2
         raise NothingToShow
+
+    def side_by_side(self, panels: Mapping[str, Shown], otherwise: str) -> list[tuple[Axes, Shown]]:
+        """Axes by title, with one scale of y: those that have something to show; the others say what they lack."""
+        shown: list[tuple[Axes, Shown]] = []
+        all_axes = self.panels([*filter(None, panels.values())], otherwise, len(panels), sharey=True)
+        for axes, (title, panel) in zip(all_axes, panels.items(), strict=True):
+            axes.set_title(text(title))
+            if panel:
+                axes.tick_params(labelleft=not shown)
+                shown.append((axes, panel))
+            else:
+                say(axes, otherwise)
+        return shown
 
     def name_rows(self, axes: Axes, labels: Iterable[str], inches: float = 0.34) -> None:
         """Rows with these labels, from the top, with a grid across them; inches: of a row whose label is one line."""
@@ -301,6 +315,17 @@ def draw_estimate(
     write_right(axes, y, words)
     (mark,) = axes.plot(estimate, y, marker, color=colour, markersize=size, linestyle="none")
     return mark
+
+
+def draw_cells(axes: Axes, shades: Floats, most: float, colours: str, words: Sequence[Sequence[str]]) -> AxesImage:
+    """A matrix as cells with words, the darker the nearer to `most`; nan has no colour and bold words."""
+    image = axes.imshow(shades, cmap=colours, vmin=0, vmax=most, aspect="auto")
+    for (y, x), shade in np.ndenumerate(shades):
+        weight, colour = ("bold" if np.isnan(shade) else "normal"), ("white" if shade > 0.63 * most else "black")
+        axes.text(x, y, words[y][x], ha="center", va="center", fontsize=9, weight=weight, color=colour)
+    axes.spines[:].set_visible(False)
+    axes.grid(False)
+    return image
 
 
 # --- axes ------------------------------------------------------------------------------------------------
