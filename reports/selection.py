@@ -75,15 +75,8 @@ def choose(paths: Sequence[Path]) -> Chosen:
     Files in a folder that are no results are named on stderr and passed over. Raises UserError for a file that was
     asked for by name and is none, and where there is nothing to show.
     """
-    for path in paths:
-        if not path.exists():
-            raise UserError(f"{path}: expected a results file or a folder of them, found nothing; {HOW_TO_MAKE}")
-    asked_for = {path.resolve(): read(path) for path in paths if not path.is_dir()}
-    there = {results.path.resolve(): results for path in paths if path.is_dir() for results in within(path)}
-    everything = sorted((there | asked_for).values(), key=lambda results: (moment(results), results.path))
-    if not everything:
-        folders = ", ".join(map(str, paths))
-        raise UserError(f"{folders}: expected results (*.json, *.jsonl), found none; {HOW_TO_MAKE}")
+    everything = read_all(paths)
+    asked_for = {path.resolve() for path in paths if not path.is_dir()}
     newest = everything[-1]
     notes: list[str] = []
 
@@ -118,6 +111,19 @@ def choose(paths: Sequence[Path]) -> Chosen:
     cut = [results.path.name for results in chosen.files if results.cut]
     notes.extend(f"{name} ends in the middle of a record; all before it is shown" for name in cut)
     return chosen
+
+
+def read_all(paths: Sequence[Path]) -> list[ResultSet]:
+    """All results in these files and folders, the newest last. Raises UserError where there are none."""
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"{path}: expected a results file or a folder of them, found nothing; {HOW_TO_MAKE}")
+    named = {path.resolve(): read(path) for path in paths if not path.is_dir()}
+    there = {results.path.resolve(): results for path in paths if path.is_dir() for results in within(path)}
+    if not there | named:
+        folders = ", ".join(map(str, paths))
+        raise UserError(f"{folders}: expected results (*.json, *.jsonl), found none; {HOW_TO_MAKE}")
+    return sorted((there | named).values(), key=lambda results: (moment(results), results.path))
 
 
 def is_shown(results: ResultSet) -> bool:

@@ -224,5 +224,5 @@ FIGURES = {
 
 
 def benchmark_figures(results: ResultSet) -> list[Figure]:
-    """All figures."""
+    """All figures of the benchmarks."""
     return [draw(results) for draw in FIGURES.values()]

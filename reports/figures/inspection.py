@@ -113,5 +113,5 @@ def first_layer(figure: Figure, results: ResultSet) -> None:
 
 
 def inspection_figures(results: ResultSet) -> list[Figure]:
-    """All four figures."""
+    """All figures of a trained network."""
     return [draw(results) for draw in (first_images, confusion, mistakes, first_layer)]
