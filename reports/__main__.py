@@ -67,9 +67,6 @@ def make_parser() -> Parser:
     return parser
 
 
-# --- what is made of them --------------------------------------------------------------------------------
-
-
 def render(report: "Report") -> dict[str, bytes]:
     """Every file of the report, by name; nothing is written."""
     from reports import export, sections
@@ -77,13 +74,10 @@ def render(report: "Report") -> dict[str, bytes]:
 
     figures = sections.figures_of(report.chosen)
     files = {name: content for figure in figures for name, content in figure.files().items()}
-    return {
-        **files,
-        **{name: text.encode() for name, text in export.csv_files(report).items()},
-        "summary.md": export.markdown_summary(report).encode(),
-        "ANSWERS.md": export.answers_as_markdown(report).encode(),
-        "index.html": page(report, figures, files).encode(),
-    }
+    texts = export.csv_files(report)
+    texts |= {"summary.md": export.markdown_summary(report), "ANSWERS.md": export.answers_as_markdown(report)}
+    texts["index.html"] = page(report, figures, files)
+    return files | {name: text.encode() for name, text in texts.items()}
 
 
 def write(files: Mapping[str, bytes], folder: Path) -> None:

@@ -13,8 +13,9 @@ from bench.analysis.accuracy import factor, method_results, paired
 from bench.analysis.article import Effect, effects, experiment_results
 from bench.analysis.peers import AS_IT_IS, peer_ratios_of
 from bench.analysis.race import fastest_first, times_of
-from bench.records.files import Measurement, ResultSet
+from bench.records.files import ResultSet
 from bench.records.races import RaceResult
+from bench.records.trainings import LearningCurve
 from bench.tables import benchmarks
 from bench.tables.article import effect_in_words, effect_name
 from bench.tables.race import work
@@ -26,6 +27,7 @@ LOOP, VECTORIZED = "naive", "vectorized"
 NUMPY = (VECTORIZED, "minibatch")
 LIBRARIES = {"numba": "numba", "PyTorch": "torch", "JAX": "jax", "scikit-learn": "sklearn", "SciPy": "scipy"}
 
+NOT_REACHED = "which the largest did not reach"
 SIGMOID_AND_RELU = ("80-sigmoid", "80-relu")  # of the article's experiments, by name
 
 
@@ -49,20 +51,19 @@ def looping(chosen: Chosen) -> str | None:
     race = race_with(chosen, LOOP, VECTORIZED)
     if race is None:
         return looping_of_benchmarks(chosen.newest("benchmarks"))
-    compiled = [name for name in race.participants if name != FLOOR and name not in (LOOP, VECTORIZED)]
-    found = {name: faster_than(race, name, LOOP) for name in (VECTORIZED, *compiled)}
-    known = {name: words for name, words in found.items() if words}
-    if VECTORIZED not in known:
+    words = {name: faster_than(race, name, LOOP) for name in fastest_first(race) if name not in (FLOOR, LOOP)}
+    vectorized = words.pop(VECTORIZED)
+    others = [name for name, known in words.items() if known]
+    if not vectorized:
         return None
     answer = (
-        f"For {work(race)} ({race.key['plan']}, {race.data_name}), vectorised NumPy is {known.pop(VECTORIZED)} "
-        "as the loop over images."
+        f"For {work(race)} ({race.key['plan']}, {race.data_name}), vectorised NumPy is {vectorized} as the loop over "
+        "images."
     )
-    if "numba" in known:
-        answer += f" The same loops, compiled by numba, are {known['numba']}."
-    fastest = next((name for name in fastest_first(race) if name in known), None)
-    if fastest and fastest != "numba":
-        answer += f" The fastest way to compute the same, {fastest}, is {known[fastest]}."
+    if "numba" in others:
+        answer += f" The same loops, compiled by numba, are {words['numba']}."
+    if others and others[0] != "numba":
+        answer += f" The fastest way to compute the same, {others[0]}, is {words[others[0]]}."
     return answer
 
 
@@ -83,30 +84,22 @@ def looping_of_benchmarks(results: ResultSet | None) -> str | None:
 
 def mini_batches(chosen: Chosen) -> str | None:
     """Does mini-batch SGD pay, by the epoch and by what it reaches?"""
-    return mini_batches_of_sizes(chosen.races("batches")) or mini_batches_of_benchmarks(chosen.newest("benchmarks"))
-
-
-def mini_batches_of_sizes(races: Sequence[RaceResult]) -> str | None:
-    """From trainings in batches of several sizes to one accuracy."""
-    found = sorted(method_results(races), key=lambda row: int(row.case["batch"]))
-    there = [row for row in found if row.counts]
-    if len(found) < 2 or not there:
-        return None
-    best, largest = min(there, key=lambda row: row.seconds), found[-1]
+    rows = sorted(method_results(chosen.races("batches")), key=lambda row: int(row.case["batch"]))
+    reached = [row for row in rows if row.counts]
+    if len(rows) < 2 or not reached:
+        return mini_batches_of_benchmarks(chosen.newest("benchmarks"))
+    best, smallest, largest = min(reached, key=lambda row: row.seconds), rows[0], rows[-1]
     target = f"{share(best.target)} of the test images"
     begun = f"By plain SGD of {best.case['network']} with {best.backend}, each batch size at a learning rate of its own"
     if best is largest:
         return f"{begun}, no: batches of {largest.case['batch']:,}, the largest, are first to reach {target}."
-    ratio = paired(best, largest)
-    sooner = "which the largest did not reach"
-    if largest.counts and ratio:
-        sooner = f"{faster(ratio)} as the largest (seed by seed, {len(best.walls)} seeds)"
+    ratio = paired(best, largest) if largest.counts else None
+    sooner = f"{faster(ratio)} as the largest (seed by seed, {len(best.walls)} seeds)" if ratio else NOT_REACHED
     answer = (
         f"{begun}: an epoch in batches of {best.case['batch']:,} takes {in_short(best.an_epoch / largest.an_epoch)} "
         f"times as long as in batches of {largest.case['batch']:,}, the largest; but they reach {target} first, in "
         f"{duration(best.seconds)}, {sooner}."
     )
-    smallest = found[0]
     if smallest is best:
         return answer
     took = f"take {duration(smallest.seconds)}" if smallest.counts else "do not reach it"
@@ -116,36 +109,28 @@ def mini_batches_of_sizes(races: Sequence[RaceResult]) -> str | None:
 def mini_batches_of_benchmarks(results: ResultSet | None) -> str | None:
     """From the benchmarks, with one update an epoch and with many, each at its own rate."""
     epochs = [one for one in benchmarks.epochs_of(results) if one.backend == VECTORIZED] if results else []
-    full = next((one for one in epochs if one.batch is None and one.curve), None)
-    small = next((one for one in epochs if one.batch is not None and one.curve), None)
-    if full is None or small is None:
+    trained = [(one, one.curve) for one in epochs if one.curve]
+    full, full_curve = next(((one, curve) for one, curve in trained if one.batch is None), (None, None))
+    small, curve = next(((one, curve) for one, curve in trained if one.batch is not None), (None, None))
+    if not (full and full_curve and small and curve):
         return None
-    times = median(small.seconds) / median(full.seconds)
-    ends = f"{ended(full)} with one update an epoch, {ended(small)} with batches of {small.batch}"
+    slower = in_short(median(small.seconds) / median(full.seconds))
+    goal = full_curve.accuracy[-1]
+    after = next((s for s, accuracy in zip(curve.seconds, curve.accuracy, strict=True) if accuracy >= goal), None)
+    how = "did not reach" if after is None else "reached"
+    when = "" if after is None else f" after {duration(after)} at the latest"
     return (
-        f"With {VECTORIZED}, an epoch in batches of {small.batch} takes {in_short(times)} times as long as one update "
-        f"of all images. By what is reached: {ends}. {sooner(full, small)} Each is one training at its own rate, "
-        "without an interval."
+        f"With {VECTORIZED}, an epoch in batches of {small.batch} takes {slower} times as long as one update of all "
+        f"images. By what is reached: {end_of(full_curve)} with one update an epoch, {end_of(curve)} with batches of "
+        f"{small.batch}. Mini-batches {how} the final accuracy of the full batch{when}. Each is one training at its "
+        "own rate, without an interval."
     )
 
 
-def ended(measured: Measurement) -> str:
+def end_of(curve: LearningCurve) -> str:
     """The accuracy at the end of a training, and when that was."""
-    curve = measured.curve
-    assert curve is not None
     epochs = plural(len(curve.seconds) - 1, "epoch")
     return f"{share(curve.accuracy[-1])} of the test images after {epochs} and {duration(curve.seconds[-1])}"
-
-
-def sooner(full: Measurement, small: Measurement) -> str:
-    """When mini-batches reached the accuracy of the full batch."""
-    assert full.curve is not None
-    assert small.curve is not None
-    goal = full.curve.accuracy[-1]
-    there = [s for s, a in zip(small.curve.seconds, small.curve.accuracy, strict=True) if a >= goal]
-    if not there:
-        return "Mini-batches did not reach the final accuracy of the full batch."
-    return f"Mini-batches reached the final accuracy of the full batch after {duration(there[0])} at the latest."
 
 
 def relu(chosen: Chosen) -> str | None:
@@ -156,9 +141,9 @@ def relu(chosen: Chosen) -> str | None:
 
 def relu_of_article(races: Sequence[RaceResult]) -> str | None:
     """The article's two networks, which differ in more than that."""
-    found = {row.name: row.figures for row in experiment_results(races)}
+    figures = {row.name: row.figures for row in experiment_results(races)}
     values = [
-        [value for figure in found.get(name, ()) if figure.what == "accuracy" for value in figure.values]
+        [value for figure in figures.get(name, ()) if figure.what == "accuracy" for value in figure.values]
         for name in SIGMOID_AND_RELU
     ]
     if not all(values):
@@ -175,64 +160,56 @@ def relu_alone(races: Sequence[RaceResult]) -> str | None:
     if not races:
         return None
     (race,) = races
-    found = effects(race)
-    base, changes = next(iter(found), None), found[1:]
-    sigmoid = next((row for row in changes if (row.factor, row.to) == ("hidden", "sigmoid")), None)
-    if base is None or sigmoid is None or sigmoid.difference is None:
+    rows = effects(race)
+    sigmoid = next((row for row in rows[1:] if (row.factor, row.to) == ("hidden", "sigmoid")), None)
+    if sigmoid is None or sigmoid.difference is None:
         return None
-    low, high = sigmoid.interval or (-math.inf, math.inf)
-    verdict = "ReLU is better" if high < 0 else "sigmoid is better" if low > 0 else "there is no significant difference"
+    base = rows[0]
+    verdict = sign(sigmoid, "sigmoid is better", "ReLU is better", "there is no significant difference")
     answer = (
         f"In the article's ReLU network ({race.about['setting']}; {race.about['epochs']} epochs, {race.data_name}) "
         f"{verdict}: it gets {share(min(base.accuracies))} to {share(max(base.accuracies))} of the "
         f"test images right over {len(base.accuracies)} seeds, and sigmoid in the hidden layer, with everything else "
         f"as it is, changes that by {effect_in_words(sigmoid)} points."
     )
-    others = [row for row in changes if row is not sigmoid and row.interval]
-    verdicts: dict[str, list[Effect]] = {"that help": [], "that harm": [], "with no significant effect": []}
-    for row in others:
-        low, high = row.interval or (-math.inf, math.inf)
-        if row.factor != "several":
-            verdicts["that help" if low > 0 else "that harm" if high < 0 else "with no significant effect"].append(row)
-    parts = [f"those {verdict}: {listed(rows)}" for verdict, rows in verdicts.items() if rows]
+    together: list[str] = []
+    verdicts: dict[str, list[str]] = {"that help": [], "that harm": [], "with no significant effect": []}
+    for row in sorted(rows[1:], key=lambda row: -abs(row.difference or 0)):  # the largest first
+        if row is not sigmoid and row.interval:
+            several = together if row.factor == "several" else verdicts[sign(row, *verdicts)]
+            several.append(f"“{effect_name(row)}” ({effect_in_words(row)})")
+    parts = [f"those {verdict}: {', '.join(changes)}" for verdict, changes in verdicts.items() if changes]
     answer += f" Of other single changes, {'; '.join(parts)}." if parts else ""
-    together = [row for row in others if row.factor == "several"]
-    return answer + (f" Together: {listed(together)}." if together else "")
+    return answer + (f" Together: {', '.join(together)}." if together else "")
 
 
-def listed(rows: Sequence[Effect]) -> str:
-    """Changes with what they do, the largest first."""
-    rows = sorted(rows, key=lambda row: -abs(row.difference or 0))
-    return ", ".join(f"“{effect_name(row)}” ({effect_in_words(row)})" for row in rows)
+def sign(row: Effect, better: str, worse: str, unknown: str) -> str:
+    """One of three words for an effect, by its interval."""
+    low, high = row.interval or (-math.inf, math.inf)
+    return better if low > 0 else worse if high < 0 else unknown
 
 
 def libraries(chosen: Chosen) -> str | None:
     """What do numba, PyTorch, JAX and others buy, by the epoch and by the time to an accuracy?"""
-    waterfall, peers = chosen.races("waterfall"), chosen.races("peers")
-    answers = libraries_of_a_race(chosen), libraries_of_peers(peers), libraries_of_steps(waterfall)
+    race, peers, waterfall = race_with(chosen, VECTORIZED), chosen.races("peers"), chosen.races("waterfall")
+    answers = libraries_of_race(race) if race else None, libraries_of_peers(peers), libraries_of_steps(waterfall)
     words = " ".join(filter(None, answers))
     return f"{words} No backend here computes on a GPU." if words else None
 
 
-def libraries_of_a_race(chosen: Chosen) -> str | None:
-    """The best of each library against the better of NumPy's two."""
-    race = race_with(chosen, *NUMPY[:1])
-    if race is None:
-        return None
+def libraries_of_race(race: RaceResult) -> str | None:
+    """The best of each library against the better of NumPy's two, of which one has times."""
     order = fastest_first(race)
-    numpy = next((name for name in order if name in NUMPY), None)
-    if numpy is None:
+    numpy = next(name for name in order if name in NUMPY)
+    best = {
+        library: next((name for name in order if name.startswith(LIBRARIES[library])), None) for library in LIBRARIES
+    }
+    ratios = {library: faster_than(race, name, numpy) for library, name in best.items() if name}
+    parts = [f"{library} ({best[library]}) {words}" for library, words in ratios.items() if words]
+    missing = [library for library, name in best.items() if not name]
+    if not parts:
         return None
-    said = []
-    for library, prefix in LIBRARIES.items():
-        best = next((name for name in order if name.startswith(prefix)), None)
-        words = faster_than(race, best, numpy) if best else None
-        if words:
-            said.append(f"{library} ({best}) {words}")
-    missing = [library for library, prefix in LIBRARIES.items() if not any(name.startswith(prefix) for name in order)]
-    if not said:
-        return None
-    answer = f"Against {numpy}, the faster of NumPy's, for {work(race)} ({race.key['plan']}): {'; '.join(said)}."
+    answer = f"Against {numpy}, the faster of NumPy's, for {work(race)} ({race.key['plan']}): {'; '.join(parts)}."
     return answer + (f" Not in this race: {', '.join(missing)}." if missing else "")
 
 
@@ -243,28 +220,28 @@ def libraries_of_peers(races: Sequence[RaceResult]) -> str | None:
         return None
     batches = sorted({row.batch for row in rows})
     middle = batches[len(batches) // 2]
-    said = []
+    parts = []
     for row in rows:
         if row.batch == middle and AS_IT_IS in row.ways:
             words = f"{row.backend} takes {with_interval(row.ways[AS_IT_IS])} times as long"
             dense = row.ways.get("all pixels non-zero")
-            said.append(words + (f" ({with_interval(dense)} where no pixel is zero)" if dense else ""))
-    return f"Against {races[0].baseline}, in batches of {middle:,}: {'; '.join(said)}." if said else None
+            parts.append(words + (f" ({with_interval(dense)} where no pixel is zero)" if dense else ""))
+    return f"Against {races[0].baseline}, in batches of {middle:,}: {'; '.join(parts)}." if parts else None
 
 
 def libraries_of_steps(races: Sequence[RaceResult]) -> str | None:
     """The time to one accuracy, by the same recipe with NumPy and with the last of the steps; and all the way."""
-    found = method_results(races)
-    if len(found) < 2 or not found[-1].counts:
+    rows = method_results(races)
+    if len(rows) < 2 or not rows[-1].counts:
         return None
-    last = found[-1]
-    first = next(row for row in found if row.case["plan"] == last.case["plan"])
-    ratio = paired(last, first) if first is not last and first.counts else None
-    said = f"{last.backend} trains to {share(last.target)} of the test images in {duration(last.seconds)}"
-    if ratio:
-        said += f", {faster(ratio)} as {first.backend} by the same recipe"
-    times = factor(found[0], last)
-    return f"{said}; from {found[0].name}, all steps together, that is {times} times as fast." if times else f"{said}."
+    last = rows[-1]
+    first = next(row for row in rows if row.case["plan"] == last.case["plan"])
+    answer = f"{last.backend} trains to {share(last.target)} of the test images in {duration(last.seconds)}"
+    if first is not last and first.counts and (ratio := paired(last, first)):
+        answer += f", {faster(ratio)} as {first.backend} by the same recipe"
+    if all_steps := factor(rows[0], last):
+        answer += f"; from {rows[0].name}, all steps together, that is {all_steps} times as fast"
+    return f"{answer}."
 
 
 QUESTIONS: Sequence[tuple[str, Callable[[Chosen], str | None], str]] = (
@@ -288,6 +265,4 @@ def race_with(chosen: Chosen, *names: str) -> RaceResult | None:
 def faster_than(race: RaceResult, name: str, baseline: str) -> str | None:
     """ "24.1 [23.2, 25.0] times as fast"; None where there are no times of both."""
     ratio = statistics.ratio(race.rounds(), name, baseline)
-    if ratio is None or not math.isfinite(ratio.estimate):
-        return None
-    return faster(ratio)
+    return faster(ratio) if ratio and math.isfinite(ratio.estimate) else None

@@ -29,14 +29,11 @@ def for_csv(rows: Sequence[Sequence[str]]) -> str:
     formula gets an apostrophe before it.
     """
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([literal(printable(" ".join(cell.split()))) for cell in row] for row in rows)
+    literal = [[printable(" ".join(cell.split())) for cell in row] for row in rows]
+    formula = re.compile(r"[=+@]|-(?![\d.])")  # a negative number is none
+    quoted = [[f"'{cell}" if formula.match(cell) else cell for cell in row] for row in literal]
+    csv.writer(text, lineterminator="\n").writerows(quoted)
     return text.getvalue()
-
-
-def literal(cell: str) -> str:
-    """No formula, whatever a name begins with; a negative number is none."""
-    return f"'{cell}" if re.match(r"[=+@]|-(?![\d.])", cell) else cell
 
 
 def file_name(title: str) -> str:
@@ -93,9 +90,9 @@ def samples(files: list[ResultSet]) -> list[list[str]]:
     rows = [heads]
     for results in files:
         for measured in results.measurements:
-            what = [results.path.name, measured.quantity, measured.backend, measured.plan]
+            what = [results.path.name, measured.quantity, measured.backend, measured.plan, ""]
             times = zip(measured.samples, measured.user_samples, measured.system_samples, strict=True)
-            rows += [[*what, "", str(i), str(measured.images), *map(repr, time)] for i, time in enumerate(times)]
+            rows += [[*what, str(i), str(measured.images), *map(repr, time)] for i, time in enumerate(times)]
         for race in results.races:
             for name, participant in race.participants.items():
                 plan = ", ".join(filter(None, [race.key["plan"], str(race.about.get("way", ""))]))

@@ -9,8 +9,11 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from bench.tables.table import printable
 from reports.figures.style import Figure
@@ -19,36 +22,17 @@ from reports.sections import Report
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-class Image(NamedTuple):
-    """A figure as the page shows it."""
-
-    title: str
-    caption: str
-    source: str  # a data: address, so that the page needs no other file; nothing in it needs escaping
-    width: int  # CSS pixels
-    height: int
-
-
 def page(report: Report, figures: Sequence[Figure], files: Mapping[str, bytes]) -> str:
     """The page with these figures; files: theirs, by name."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        finalize=finalized,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = Environment(trim_blocks=True, lstrip_blocks=True, autoescape=True, finalize=finalized)
+    environment.loader, environment.undefined = FileSystemLoader(TEMPLATES), StrictUndefined
     script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
     newest = report.chosen.files[0]
     return environment.get_template("page.html.j2").render(
         title=f"{newest.data_name}, {newest.when}",
         report=report,
         notices=report.chosen.notices,
-        images={figure.name: image(figure, files) for figure in figures},
+        figures={figure.name: (figure, source(figure.name, files)) for figure in figures},
         script=Markup(script),
         policy=policy(script),
         machine={name.replace("_", " "): described(value) for name, value in newest.machine.items()},
@@ -66,12 +50,13 @@ def finalized(value: Any) -> Any:
     return printable(value) if type(value) is str else value
 
 
-def image(figure: Figure, files: Mapping[str, bytes]) -> Image:
-    """A figure within the page: as SVG or as PNG, whichever is shorter, so that the page stays below 3 MB."""
-    svg, png = files[f"{figure.name}.svg"], files[f"{figure.name}.png"]
-    source = min(svg_address(svg), f"data:image/png;base64,{base64.b64encode(png).decode()}", key=len)
-    width, height = (round(96 * inches) for inches in figure.drawing.get_size_inches())
-    return Image(figure.title, figure.caption, source, width, height)
+def source(name: str, files: Mapping[str, bytes]) -> str:
+    """A figure as a data: address that needs no escaping: of its SVG or PNG file, whichever is shorter.
+
+    So the page needs no other file, and stays below 3 MB.
+    """
+    png = base64.b64encode(files[f"{name}.png"]).decode()
+    return min(svg_address(files[f"{name}.svg"]), f"data:image/png;base64,{png}", key=len)
 
 
 def svg_address(svg: bytes) -> str:

@@ -1,38 +1,22 @@
 """What a report holds: its sections, figures and sentences, each made once, for terminal, Markdown, CSV and page."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bench.records.files import ResultSet
 from bench.records.races import RaceResult
-from bench.tables import benchmarks
-from bench.tables.accuracy import (
-    ACCURACY_LIMITS,
-    STEP_LIMITS,
-    accuracy_headline,
-    accuracy_sections,
-    accuracy_setting,
-    batches_sections,
-    steps_setting,
-    waterfall_sections,
-)
-from bench.tables.article import ARTICLE_LIMITS, article_setting, sections_of_article
-from bench.tables.calibrate import calibration_sections
-from bench.tables.compare import compare_sections, comparison_setting, races_in_columns
-from bench.tables.inspection import inspection_sections, inspection_setting
-from bench.tables.peers import peers_sections, peers_setting
-from bench.tables.race import race_headline, race_section, race_setting, races_setting, sweep_section
+from bench.tables import accuracy, article, benchmarks, calibrate, compare, inspection, peers, race
 from bench.tables.table import Section
 from bench.timing.worker import FLOOR
 from reports.answers import Answer, answers
-from reports.figures.accuracy import accuracy_figures, batches_figures, waterfall_figures
-from reports.figures.article import article_figures
+from reports.figures.accuracy import accuracy_figures, batches, waterfall
+from reports.figures.article import relu
 from reports.figures.benchmarks import benchmark_figures
-from reports.figures.compare import compare_figures
+from reports.figures.compare import comparison
 from reports.figures.inspection import inspection_figures
-from reports.figures.peers import peers_figures
-from reports.figures.race import calibration_figures, race_figures, sweep_figures
-from reports.figures.style import Figure, Looks, looks_of
+from reports.figures.peers import peers as peers_figure
+from reports.figures.race import calibration, race_figures, sweep_figures
+from reports.figures.style import Figure, Looks
 from reports.selection import SWEEPS, Chosen
 
 ABOUT_ALL = [
@@ -60,78 +44,52 @@ NO_BENCHMARKS = (
     "are among these."
 )
 
-Races = Sequence[RaceResult]
-Files = Sequence[ResultSet]
-
 
 class Kind(NamedTuple):
-    """How results of one kind are shown."""
+    """How results of one kind are shown. The functions take their races, or results that hold none."""
 
-    sections: Callable[[Files], list[Section]]
-    setting: Callable[[ResultSet], str]  # of one file, in a line
-    figures: Callable[[Files, Looks], list[Figure]]
-    limits: Sequence[str]  # what the numbers do not say
-
-
-def kind_of_races(
-    sections: Callable[[Races], list[Section]],
-    setting: Callable[[Races], str],
-    figures: Callable[[Races, Looks], list[Figure]],
-    limits: Sequence[str] = ABOUT_RACES,
-) -> Kind:
-    """A kind whose files hold races."""
-    return Kind(
-        lambda files: sections(races_in(files)),
-        lambda results: setting(results.races),
-        lambda files, look: figures(races_in(files), look),
-        limits,
-    )
+    sections: Callable[[Any], list[Section]]
+    setting: Callable[[Any], str]  # of one file, in a line
+    figures: Callable[[Any, Looks], list[Figure]]
+    limits: Sequence[str] = ABOUT_RACES  # what the numbers do not say
 
 
-def races_in(files: Files) -> list[RaceResult]:
-    """The races of all these files."""
-    return [race for results in files for race in results.races]
-
-
-def sections_of_race_files(files: Files) -> list[Section]:
-    """The newest race, and where there are several all of them in columns."""
-    newest = race_section(files[-1].races[0])
-    return [newest, races_in_columns(files)] if len(files) > 1 else [newest]
-
-
-def relu_figures(races: Races) -> list[Figure]:
-    """Of the three experiments of the article only this has a figure."""
-    return article_figures(races) if races[0].purpose == "article-relu" else []
-
-
-ARTICLE = kind_of_races(sections_of_article, article_setting, lambda races, look: relu_figures(races), ARTICLE_LIMITS)
 KINDS = {
-    "accuracy": kind_of_races(accuracy_sections, accuracy_setting, accuracy_figures, ACCURACY_LIMITS),
-    "waterfall": kind_of_races(
-        waterfall_sections, steps_setting, lambda races, look: waterfall_figures(races), STEP_LIMITS
+    "accuracy": Kind(accuracy.accuracy_sections, accuracy.accuracy_setting, accuracy_figures, accuracy.ACCURACY_LIMITS),
+    "waterfall": Kind(
+        accuracy.waterfall_sections, accuracy.steps_setting, lambda races, _: [waterfall(races)], accuracy.STEP_LIMITS
     ),
-    "batches": kind_of_races(batches_sections, steps_setting, lambda races, look: batches_figures(races), STEP_LIMITS),
+    "batches": Kind(
+        accuracy.batches_sections, accuracy.steps_setting, lambda races, _: [batches(races)], accuracy.STEP_LIMITS
+    ),
     "benchmarks": Kind(
-        lambda files: [benchmarks.benchmarks_section(files[-1])],
+        lambda results: [benchmarks.benchmarks_section(results)],
         benchmarks.benchmarks_setting,
-        lambda files, look: benchmark_figures(files[-1]),
+        lambda results, _: benchmark_figures(results),
         ABOUT_BENCHMARKS,
     ),
     "race": Kind(
-        sections_of_race_files,
-        lambda results: race_setting(results.races[0]),
-        lambda files, look: race_figures(files[-1].races[0], look),
-        ABOUT_RACES,
+        lambda races: [race.race_section(races[0])],
+        lambda races: race.race_setting(races[0]),
+        lambda races, look: race_figures(races[0], look),
     ),
-    "peers": kind_of_races(peers_sections, peers_setting, lambda races, look: peers_figures(races)),
-    "compare": kind_of_races(compare_sections, comparison_setting, compare_figures),
-    **dict.fromkeys(SWEEPS, kind_of_races(lambda races: [sweep_section(races)], races_setting, sweep_figures)),
-    "calibrate": kind_of_races(calibration_sections, races_setting, lambda races, look: calibration_figures(races)),
-    **dict.fromkeys(("article", "article-grid", "article-relu"), ARTICLE),
+    "peers": Kind(peers.peers_sections, peers.peers_setting, lambda races, _: [peers_figure(races)]),
+    "compare": Kind(
+        compare.compare_sections, compare.comparison_setting, lambda races, look: [comparison(races, look)]
+    ),
+    **dict.fromkeys(SWEEPS, Kind(lambda races: [race.sweep_section(races)], race.races_setting, sweep_figures)),
+    "calibrate": Kind(calibrate.calibration_sections, race.races_setting, lambda races, _: [calibration(races)]),
+    **dict.fromkeys(
+        ("article", "article-grid"),
+        Kind(article.sections_of_article, article.article_setting, lambda races, _: [], article.ARTICLE_LIMITS),
+    ),
+    "article-relu": Kind(
+        article.sections_of_article, article.article_setting, lambda races, _: [relu(races)], article.ARTICLE_LIMITS
+    ),
     "network": Kind(
-        lambda files: inspection_sections(files[-1]),
-        inspection_setting,
-        lambda files, look: inspection_figures(files[-1]),
+        inspection.inspection_sections,
+        inspection.inspection_setting,
+        lambda results, _: inspection_figures(results),
         (),
     ),
 }
@@ -152,45 +110,54 @@ class Report(NamedTuple):
 
 def report_of(chosen: Chosen) -> Report:
     """The report of these results."""
-    of_kind = chosen.of_kind.items()
-    limits = [limit for kind in chosen.of_kind for limit in KINDS[kind].limits]
+    sections: list[Section] = []
+    for kind, files in chosen.of_kind.items():
+        sections += KINDS[kind].sections(shown(chosen, kind))
+        if kind == "race" and len(files) > 1:
+            sections.append(compare.races_in_columns(files))
     return Report(
         chosen,
         headlines(chosen),
         answers(chosen),
-        [section for kind, files in of_kind for section in KINDS[kind].sections(files)],
+        sections,
         left_out(chosen),
-        list(dict.fromkeys([*ABOUT_ALL, *limits])),
-        [(results.path.name, origin(kind, results)) for kind, files in of_kind for results in files],
+        list(dict.fromkeys([*ABOUT_ALL, *(limit for kind in chosen.of_kind for limit in KINDS[kind].limits)])),
+        [(results.path.name, origin(kind, results)) for kind, files in chosen.of_kind.items() for results in files],
         remarks(chosen),
     )
 
 
+def shown(chosen: Chosen, kind: str) -> list[RaceResult] | ResultSet | None:
+    """What sections and figures of a kind are made of."""
+    return chosen.races(kind) or chosen.newest(kind)
+
+
 def figures_of(chosen: Chosen) -> list[Figure]:
     """All figures, one kind of results after the other."""
-    look = looks_of([name for name in chosen.names if name != FLOOR])
-    return [figure for kind, files in chosen.of_kind.items() for figure in KINDS[kind].figures(files, look)]
+    look = Looks([name for name in chosen.names if name != FLOOR])
+    return [figure for kind in chosen.of_kind for figure in KINDS[kind].figures(shown(chosen, kind), look)]
 
 
 def headlines(chosen: Chosen) -> list[str]:
     """The report in a sentence or two."""
-    found = [accuracy_headline(chosen.races("accuracy"))] if chosen.races("accuracy") else []
+    sentences = [accuracy.accuracy_headline(chosen.races("accuracy"))] if chosen.races("accuracy") else []
     if results := chosen.newest("benchmarks"):
-        found.append(benchmarks.benchmarks_headline(results))
-    return found + [race_headline(race) for race in chosen.races("race")]
+        sentences.append(benchmarks.benchmarks_headline(results))
+    return sentences + [race.race_headline(one) for one in chosen.races("race")]
 
 
 def left_out(chosen: Chosen) -> list[str]:
     """The backends in no table and no figure: a line each, with the reason."""
     lines = [line for results in chosen.files for line in benchmarks.left_out_of(results)]
-    lines += [f"{name}: {why}" for race in races_in(chosen.files) for name, why in race.unsupported.items()]
+    races = [one for results in chosen.files for one in results.races]
+    lines += [f"{name}: {why}" for one in races for name, why in one.unsupported.items()]
     return list(dict.fromkeys(lines))
 
 
 def origin(kind: str, results: ResultSet) -> str:
     """When a file was started, at which commit, and of what it is."""
     commit = results.machine.get("commit", "unknown")
-    return f"{results.when} · commit {commit} · {KINDS[kind].setting(results)}"
+    return f"{results.when} · commit {commit} · {KINDS[kind].setting(results.races or results)}"
 
 
 def remarks(chosen: Chosen) -> list[str]:

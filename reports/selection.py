@@ -1,7 +1,7 @@
 """Which results a report shows: the newest of each kind, and all calibrations; all of one machine."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,14 +18,14 @@ SWEEPS = tuple(f"sweep of {what}" for what in sorted(GROWING))
 STEPS = ("waterfall", "batches")
 ARTICLE = ("article", "article-grid", "article-relu")
 BY_BACKEND = ("accuracy", "race", "peers", *SWEEPS)  # whose participants are backends, with ratios to a baseline
-KINDS = (
-    *("accuracy", *STEPS, "benchmarks", "race", "peers", "compare"),
-    *(*SWEEPS, "calibrate", *ARTICLE, "network"),
-)  # in the order of the report
-NEEDED = {  # in `about`, for a table of this kind
-    "article": {"name", "backend", "figures"},
-    "article-grid": {"name", "backend", "figures"},
-    "article-relu": {"name", "backend", "changes"},
+# In the order of the report.
+KINDS = ("accuracy", *STEPS, "benchmarks", "race", "peers", "compare", *SWEEPS, "calibrate", *ARTICLE, "network")
+NEEDED: dict[str, Callable[[RaceResult], bool]] = {  # of each race, for the tables of its kind
+    "accuracy": lambda race: race.target is not None,
+    **dict.fromkeys(STEPS, lambda race: len(race.participants) == 1 and bool(race.target)),
+    "peers": lambda race: race.about.get("way") in CONDITIONS,
+    **dict.fromkeys(ARTICLE[:2], lambda race: {"name", "backend", "figures"} <= set(race.about)),
+    ARTICLE[2]: lambda race: {"name", "backend", "changes"} <= set(race.about),
 }
 HOW_TO_MAKE = "`make bench` or `python -m bench` makes results"
 
@@ -54,23 +54,19 @@ class Chosen:
     @property
     def notices(self) -> list[str]:
         """What is to be shown with everything, each once; of which files, where it is not of all."""
-        of: dict[str, list[str]] = {}
-        for results in self.files:
-            if results.notice:
-                of.setdefault(results.notice, []).append(results.path.name)
-        count = len(self.files)
-        return [notice if len(names) == count else f"{', '.join(names)}: {notice}" for notice, names in of.items()]
+        lines = []
+        for notice in dict.fromkeys(results.notice for results in self.files if results.notice):
+            names = [results.path.name for results in self.files if results.notice == notice]
+            lines.append(notice if len(names) == len(self.files) else f"{', '.join(names)}: {notice}")
+        return lines
 
     @property
     def names(self) -> list[str]:
         """All names in the figures: the backends of the benchmarks, in their order, then others of races."""
         first = self.newest("benchmarks")
-        names = benchmarks.ladder(first) if first else []
-        for kind in (*BY_BACKEND, "calibrate"):
-            names += [
-                name for results in self.of_kind.get(kind, []) for race in results.races for name in race.participants
-            ]
-        return list(dict.fromkeys(names))
+        files = [results for kind in (*BY_BACKEND, "calibrate") for results in self.of_kind.get(kind, [])]
+        others = [name for results in files for race in results.races for name in race.participants]
+        return list(dict.fromkeys([*(benchmarks.ladder(first) if first else []), *others]))
 
 
 def choose(paths: Sequence[Path]) -> Chosen:
@@ -79,31 +75,22 @@ def choose(paths: Sequence[Path]) -> Chosen:
     Files in a folder that are no results are named on stderr and passed over. Raises UserError for a file that was
     asked for by name and is none, and where there is nothing to show.
     """
-    asked_for = {path.resolve(): read_existing(path) for path in paths if not path.is_dir()}
-    there = {results.path.resolve(): results for path in paths if path.is_dir() for results in within(path)}
-    everything = sorted((there | asked_for).values(), key=lambda results: (moment(results), results.path))
-    if not everything:
-        folders = ", ".join(map(str, paths))
-        raise UserError(f"{folders}: expected results (*.json, *.jsonl), found none; {HOW_TO_MAKE}")
+    everything = read_all(paths)
+    asked_for = {path.resolve() for path in paths if not path.is_dir()}
     newest = everything[-1]
     notes: list[str] = []
 
-    def keep(
-        several: Iterable[ResultSet], kept: Iterable[ResultSet], why: str, by_name: bool = False
-    ) -> list[ResultSet]:
+    def keep(several: list[ResultSet], kept: list[ResultSet], why: str, *, by_name: bool = False) -> list[ResultSet]:
         """The kept ones; the others get a note, with `by_name` only those that were asked for by name."""
-        kept = list(kept)
         others = [one for one in several if not any(one is other for other in kept)]
-        others = [one for one in others if not by_name or one.path.resolve() in asked_for]
-        if others:
-            notes.append(f"Not shown, as {why}: {', '.join(one.path.name for one in others)}")
+        if names := [one.path.name for one in others if not by_name or one.path.resolve() in asked_for]:
+            notes.append(f"Not shown, as {why}: {', '.join(names)}")
         return kept
 
-    ours = [one for one in everything if machine_of(one) == machine_of(newest)]
-    keep(everything, ours, f"of another machine than {newest.path.name}, the newest")
-    known = keep(
-        ours, filter(is_shown, ours), "of no kind that is shown: what python -m bench writes, but for tune", True
-    )
+    of_machine = [one for one in everything if machine_of(one) == machine_of(newest)]
+    keep(everything, of_machine, f"of another machine than {newest.path.name}, the newest")
+    unknown = "of no kind that is shown: what python -m bench writes, but for tune"
+    known = keep(of_machine, [one for one in of_machine if is_shown(one)], unknown, by_name=True)
     begun = [one for one in known if not one.races or any(race.generations for race in one.races)]
     keep(known, begun, "without a whole generation of processes")
     of_kind: dict[str, list[ResultSet]] = {}
@@ -115,7 +102,7 @@ def choose(paths: Sequence[Path]) -> Chosen:
         elif kind == "race":
             several = [one for one in several if one is several[-1] or one.path.resolve() in asked_for]
         else:
-            several = keep(several, several[-1:], "older than another of its kind", True)
+            several = keep(several, several[-1:], "older than another of its kind", by_name=True)
         if several:
             of_kind[kind] = several
     if not of_kind:
@@ -126,18 +113,25 @@ def choose(paths: Sequence[Path]) -> Chosen:
     return chosen
 
 
+def read_all(paths: Sequence[Path]) -> list[ResultSet]:
+    """All results in these files and folders, the newest last. Raises UserError where there are none."""
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"{path}: expected a results file or a folder of them, found nothing; {HOW_TO_MAKE}")
+    named = {path.resolve(): read(path) for path in paths if not path.is_dir()}
+    there = {results.path.resolve(): results for path in paths if path.is_dir() for results in within(path)}
+    if not there | named:
+        folders = ", ".join(map(str, paths))
+        raise UserError(f"{folders}: expected results (*.json, *.jsonl), found none; {HOW_TO_MAKE}")
+    return sorted((there | named).values(), key=lambda results: (moment(results), results.path))
+
+
 def is_shown(results: ResultSet) -> bool:
     """Whether it is of a kind that is shown, with all that its tables need."""
-    kind, races = results.kind, results.races
-    if kind == "accuracy":
-        return all(race.target is not None for race in races)
-    if kind in STEPS:
-        return all(len(race.participants) == 1 and race.target for race in races)
-    if kind in SWEEPS:
-        return len({race.sweep for race in races}) == 1
-    if kind == "peers":
-        return all(race.about.get("way") in CONDITIONS for race in races)
-    return kind in KINDS and all(NEEDED.get(kind, set()) <= set(race.about) for race in races)
+    if results.kind in SWEEPS and len({race.sweep for race in results.races}) > 1:
+        return False
+    needed = NEEDED.get(results.kind)
+    return results.kind in KINDS and (not needed or all(map(needed, results.races)))
 
 
 def with_baseline(chosen: Chosen, baseline: str) -> Chosen:
@@ -145,36 +139,22 @@ def with_baseline(chosen: Chosen, baseline: str) -> Chosen:
 
     Raises UserError where it took part in none.
     """
-    several = [results for kind in BY_BACKEND for results in chosen.of_kind.get(kind, [])]
-    participants = dict.fromkeys(name for one in several for race in one.races for name in race.participants)
+    files = [results for kind in BY_BACKEND for results in chosen.of_kind.get(kind, [])]
+    participants = dict.fromkeys(name for one in files for race in one.races for name in race.participants)
     if baseline not in participants:
         known = ", ".join(participants) or "none"
         raise UserError(f"--baseline {baseline}: expected a participant of a race among these results, found {known}")
-    others: list[str] = []
-
-    def changed(results: ResultSet) -> ResultSet:
-        if all(baseline in race.participants for race in results.races):
-            return replace(results, races=[replace(race, baseline=baseline) for race in results.races])
-        others.append(results.path.name)
-        return results
-
-    of_kind = {
-        kind: [changed(one) for one in several] if kind in BY_BACKEND else several
-        for kind, several in chosen.of_kind.items()
-    }
-    notes = [*chosen.notes]
-    if others:
-        notes.append(
-            f"With the baseline of the measurement, as {baseline} did not run in all of it: {', '.join(others)}"
-        )
-    return Chosen(of_kind, notes)
-
-
-def read_existing(path: Path) -> ResultSet:
-    """A file that was asked for by name."""
-    if not path.exists():
-        raise UserError(f"{path}: expected a results file or a folder of them, found nothing; {HOW_TO_MAKE}")
-    return read(path)
+    of_kind, others = {}, []
+    for kind, several in chosen.of_kind.items():
+        of_kind[kind] = [*several]
+        for i, results in enumerate(several if kind in BY_BACKEND else ()):
+            if all(baseline in race.participants for race in results.races):
+                races = [replace(race, baseline=baseline) for race in results.races]
+                of_kind[kind][i] = replace(results, races=races)
+            else:
+                others.append(results.path.name)
+    why = f"With the baseline of the measurement, as {baseline} did not run in all of it: {', '.join(others)}"
+    return Chosen(of_kind, [*chosen.notes, why] if others else chosen.notes)
 
 
 def within(folder: Path) -> Iterator[ResultSet]:

@@ -1,39 +1,48 @@
-"""How figures are made and written.
+"""How figures are made, laid out and written, and how backends and axes look in all of them.
 
 Figures are made without pyplot, so nothing here is global. What depends on matplotlib's settings happens inside
-`style()`, so that a user's own settings change nothing.
+`settings()`, so that a user's own change nothing.
 """
 
 import io
 import math
 import textwrap
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager, suppress
+from functools import wraps
+from typing import Any, Concatenate, Literal, NamedTuple, ParamSpec, TypeVar
 
+import matplotlib.style
 import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure as Drawing
+from matplotlib.image import AxesImage
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import AutoLocator, FixedLocator, LogLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
+from bench.records.files import ResultSet
+from bench.records.races import RaceResult
 from bench.tables.table import printable
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure as Drawing
-
 Floats = NDArray[np.float64]
-Shown = TypeVar("Shown")
+Arguments = ParamSpec("Arguments")
+Shown = TypeVar("Shown", bound=Sized)
 
 WIDTH = 10.0  # inches, of every figure
 DPI = 150  # of PNG files
 SMALL = 8  # points, the text below a figure
-SMALL_LINE = 0.17  # inches
-LETTERS = 150  # small ones across a figure
+HEADING_LINE, SMALL_LINE = 0.24, 0.17  # inches
+HEADING_LETTERS, LETTERS = 95, 150  # across a figure; small ones
 NAME_LETTERS, NAME_LINES = 24, 3  # a longer name ends in "…"
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; without their yellow, faint on white. Seven
 # colours and eight markers: a pair comes back after 56 backends.
 COLOURS = ("#000000", "#E69F00", "#0072B2", "#009E73", "#D55E00", "#56B4E9", "#CC79A7")
+BLACK, BLUE, GREEN, RED = COLOURS[0], *COLOURS[2:5]
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)))
 # From the first backend to the last, in points: where lines coincide, the earlier one shows around the later.
@@ -43,6 +52,7 @@ GREY = "#666666"
 NOTICE_COLOUR = "#A33B00"
 
 LARGEST = 1e30  # that a logarithmic axis shows; a cost beyond it has diverged
+BEYOND = 3.0  # times the outermost mark: so far a logarithmic axis follows an interval
 LEAST_WRONG = 0.01  # per cent, where the axis of accuracies ends
 ACCURACY_TICKS = (0, 50, 70, 80, 90, 93, 95, 97, 98, 99, 99.3, 99.5, 99.7, 99.9)
 STRETCHED = "The axis is stretched towards 100 %: equal steps are equal factors in the share that is wrong."
@@ -53,12 +63,12 @@ class Look(NamedTuple):
 
     colour: str
     marker: str
-    dashes: Any
-    line_width: float
-    marker_size: float
+    dashes: Any = "-"
+    line_width: float = 2.0
+    marker_size: float = 8.0
 
-    def line(self) -> dict[str, Any]:
-        """A line with hollow markers, in matplotlib's words."""
+    def line(self, **others: Any) -> dict[str, Any]:
+        """A line with hollow markers, in matplotlib's words; `others` replace some of them."""
         return {
             "color": self.colour,
             "linestyle": self.dashes,
@@ -67,59 +77,169 @@ class Look(NamedTuple):
             "markersize": self.marker_size,
             "markerfacecolor": "white",
             "markeredgewidth": 1.3,
+            **others,
         }
 
 
-def looks_of(backends: Sequence[str]) -> dict[str, Look]:
-    """The look of each backend, by its place on the ladder."""
-    steps = max(len(backends), len(DASHES))
-    return {
-        backend: Look(
-            COLOURS[i % len(COLOURS)],
-            MARKERS[i % len(MARKERS)],
-            DASHES[i % len(DASHES)],
-            np.linspace(*LINE_WIDTHS, steps)[i],
-            np.linspace(*MARKER_SIZES, steps)[i],
-        )
-        for i, backend in enumerate(backends)
-    }
+OF_FLOOR = Look(GREY, "|", DASHES[1], 1.5, 7.0)
 
 
-Looks = Mapping[str, Look]
+class Looks(dict[str, Look]):
+    """The look of each backend, by its place on the ladder; what is no backend is grey: the floor."""
+
+    def __init__(self, backends: Sequence[str]) -> None:
+        steps = max(len(backends), len(DASHES))
+        widths, sizes = np.linspace(*LINE_WIDTHS, steps), np.linspace(*MARKER_SIZES, steps)
+        for i, name in enumerate(backends):
+            colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
+            self[name] = Look(colour, marker, DASHES[i % len(DASHES)], widths[i], sizes[i])
+
+    def __missing__(self, name: str) -> Look:
+        return OF_FLOOR
 
 
-class Figure(NamedTuple):
-    """A figure of the report."""
+class NothingToShow(Exception):
+    """There are no axes to draw in; the sheet says why."""
 
-    name: str  # of its files
-    title: str
-    caption: str  # how to read it
-    drawing: "Drawing"
+
+class Figure(Drawing):
+    """A figure of the report: a white sheet with axes, above them a heading and any notice, below them notes.
+
+    A function under `drawn` says what it is about, sets heading and notes, takes axes from `panels`, and draws.
+    """
+
+    def __init__(self, name: str, title: str, caption: str) -> None:
+        self.layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.05)
+        super().__init__(facecolor="white", layout=self.layout)
+        FigureCanvasAgg(self)
+        self.name = name  # of its files
+        self.title = title
+        self.caption = caption  # how to read it
+        self.notes: Sequence[str] = ()  # "" is none
+        self.height = 4.4  # inches for the axes
+        self.in_legend: dict[str, Artist] = {}  # by label
+
+    def about(self, results: RaceResult | ResultSet, setting: str, heading: str = "") -> None:
+        """Set the notice, the line below that says what the results are of, and a heading other than the title."""
+        self.notice, self.setting, self.heading = results.notice or "", setting, heading or self.title
+
+    def panels(self, shown: Sized, otherwise: str, columns: int = 1, rows: int = 1, **options: Any) -> list[Axes]:
+        """Axes, row by row, for what is shown. If that is nothing, says `otherwise`, and raises NothingToShow."""
+        if len(shown):
+            return list(self.subplots(rows, columns, squeeze=False, **options).flat)
+        say(self.subplots(), otherwise)
+        self.height = 2.2
+        raise NothingToShow
+
+    def side_by_side(self, panels: Mapping[str, Shown], otherwise: str) -> list[tuple[Axes, Shown]]:
+        """Axes by title, with one scale of y: those that have something to show; the others say what they lack."""
+        shown: list[tuple[Axes, Shown]] = []
+        all_axes = self.panels([*filter(None, panels.values())], otherwise, len(panels), sharey=True)
+        for axes, (title, panel) in zip(all_axes, panels.items(), strict=True):
+            axes.set_title(text(title))
+            if panel:
+                axes.tick_params(labelleft=not shown)
+                shown.append((axes, panel))
+            else:
+                say(axes, otherwise)
+        return shown
+
+    def name_rows(self, axes: Axes, labels: Iterable[str], inches: float = 0.34) -> None:
+        """Rows with these labels, from the top, with a grid across them; inches: of a row whose label is one line."""
+        lines = list(map(wrapped, labels))
+        axes.set_yticks(range(len(lines)), lines)
+        axes.set_ylim(max(len(lines), 1) - 0.5, -0.5)
+        axes.grid(False, axis="y")
+        self.height = max(2.2, 1.0 + sum(inches + 0.2 * line.count("\n") for line in lines))
+
+    def lay_out(self) -> None:
+        """Give the sheet its size, and everything its place; it stays so in every format."""
+        heading = textwrap.wrap(printable(self.heading), HEADING_LETTERS)
+        warning = textwrap.wrap(printable(self.notice), LETTERS)
+        footer = [line for note in (*self.notes, self.setting) for line in textwrap.wrap(printable(note), LETTERS)]
+        right = 1.0
+        if self.in_legend:
+            legend = self.legend(self.in_legend.values(), map(wrapped, self.in_legend), loc="upper right")
+            legend.set_in_layout(False)
+            extent = legend.get_window_extent()
+            right -= extent.width / self.dpi / WIDTH
+            self.height = max(self.height, extent.height / self.dpi + 0.2)
+        below = 0.2 + SMALL_LINE * len(footer)
+        top = below + self.height
+        total = top + 0.25 + HEADING_LINE * len(heading) + SMALL_LINE * len(warning)
+        self.set_size_inches(WIDTH, total)
+        if self.in_legend:
+            legend.set_bbox_to_anchor((1, top / total))
+        under_heading = total - 0.17 - HEADING_LINE * len(heading)
+        places: list[tuple[float, list[str], dict[str, Any]]] = [
+            (total - 0.12, heading, {"va": "top", "fontsize": 13, "fontweight": "bold"}),
+            (under_heading, warning, {"va": "top", "fontsize": SMALL, "fontweight": "bold", "color": NOTICE_COLOUR}),
+            (0.1, footer, {"va": "bottom", "fontsize": SMALL, "color": GREY}),
+        ]
+        for y, lines, looks in places:
+            self.text(0.1 / WIDTH, y / total, text("\n".join(lines)), **looks)
+        self.layout.set(rect=(0, below / total, right, self.height / total))
+        self.layout.execute(self)
+        self.set_layout_engine(None)  # after "none" each is drawn twice
+
+    def file(self, form: Literal["svg", "png"]) -> bytes:
+        """The figure as a file of this format, the same for the same figure."""
+        buffer = io.BytesIO()
+        dated = dict.fromkeys(("Date", "Creator", "Format", "Type")) if form == "svg" else None
+        with settings():
+            self.savefig(buffer, format=form, dpi=DPI, metadata=dated)
+        return buffer.getvalue()
 
     def files(self) -> dict[str, bytes]:
         """The figure as an SVG and as a PNG file, by name."""
-        return {f"{self.name}.svg": svg(self.drawing), f"{self.name}.png": png(self.drawing)}
+        return {f"{self.name}.svg": self.file("svg"), f"{self.name}.png": self.file("png")}
 
 
-def side_by_side(
-    figure: "Drawing", panels: Mapping[str, Sequence[Shown]], sharex: bool = False
-) -> list[tuple["Axes", Sequence[Shown]]]:
-    """Axes side by side with one scale of y: those that have something to show; the others say what they lack."""
-    all_axes = figure.subplots(1, len(panels), sharex=sharex, sharey=True, squeeze=False)[0]
-    shown: list[tuple[Axes, Sequence[Shown]]] = []
-    for axes, (title, panel) in zip(all_axes, panels.items(), strict=True):
-        axes.set_title(text(title))
-        if panel:
-            axes.tick_params(labelleft=not shown)
-            shown.append((axes, panel))
-        else:
-            say(axes, "There is no measurement\nfor this in these results.")
-    return shown
+def drawn(
+    title: str, caption: str
+) -> Callable[[Callable[Concatenate[Figure, Arguments], None]], Callable[Arguments, Figure]]:
+    """Make a function that draws on a new figure one that returns it, laid out; its files are named after it."""
+
+    def decorate(draw: Callable[Concatenate[Figure, Arguments], None]) -> Callable[Arguments, Figure]:
+        @wraps(draw)
+        def figure_of(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
+            with settings():
+                figure = Figure(draw.__name__.replace("_", "-"), title, caption)
+                with suppress(NothingToShow):
+                    draw(figure, *args, **kwargs)
+                figure.lay_out()
+            return figure
+
+        return figure_of
+
+    return decorate
 
 
-def drawable(values: Floats) -> NDArray[np.bool_]:
-    """Which values a logarithmic axis can show so that they can be read."""
-    return (values > 1 / LARGEST) & (values < LARGEST)
+@contextmanager
+def settings() -> Iterator[None]:
+    """matplotlib's own settings and ours, whatever the user's are."""
+    ours = {
+        "font.size": 10,
+        "axes.titlesize": 10.5,
+        "axes.titlelocation": "left",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.axisbelow": True,
+        "axes.grid": True,
+        "grid.color": "#E2E2E2",
+        "legend.frameon": False,
+        "legend.fontsize": 9,
+        "legend.handlelength": 3.5,
+        "svg.fonttype": "path",  # looks the same wherever it is opened
+        "svg.hashsalt": "digitbench",  # the same figure is the same file
+    }
+    with warnings.catch_warnings(), matplotlib.style.context(["default", ours]):
+        # A name in letters that the font lacks is drawn as boxes; the tables have it as it is.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        yield
+
+
+# --- words -----------------------------------------------------------------------------------------------
 
 
 def text(words: str) -> str:
@@ -127,84 +247,113 @@ def text(words: str) -> str:
     return words.replace("$", r"\$")
 
 
-def wrapped(name: str) -> str:
-    """A name on few short lines."""
-    return text(
-        "\n".join(
-            textwrap.wrap(printable(name), NAME_LETTERS, max_lines=NAME_LINES, placeholder="…", break_on_hyphens=False)
-        )
-    )
-
-
-def each_wrapped(label: str) -> str:
+def wrapped(label: str) -> str:
     """Each line of a label on few short lines."""
-    return "\n".join(map(wrapped, label.split("\n")))
+    options: dict[str, Any] = {"max_lines": NAME_LINES, "placeholder": "…", "break_on_hyphens": False}
+    lines = (textwrap.fill(printable(line), NAME_LETTERS, **options) for line in label.split("\n"))
+    return text("\n".join(lines))
 
 
-def say(axes: "Axes", words: str) -> None:
+def say(axes: Axes, words: str) -> None:
     """Say in an empty panel what is missing."""
     axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=GREY, fontsize=11)
     axes.tick_params(left=False, bottom=False, labelleft=False, labelbottom=False, which="both")
+    axes.grid(False)
 
 
-def add_legend(figure: "Drawing", lines: Mapping[str, Any]) -> None:
-    """Names to the right, in the order of the lines; the axes get the rest of the width."""
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    layout = figure.get_layout_engine()
-    assert isinstance(layout, ConstrainedLayoutEngine)
-    left, bottom, width, height = layout.get()["rect"]
-    corner = (left + width, bottom + height)
-    legend = figure.legend(lines.values(), map(each_wrapped, lines), loc="upper right", bbox_to_anchor=corner)
-    legend.set_in_layout(False)
-    layout.set(rect=(left, bottom, width - legend.get_window_extent().width / figure.bbox.width, height))
+def write_headings(axes: Axes, headings: dict[float, str]) -> None:
+    """Headings between rows, by their y."""
+    for y, words in headings.items():
+        place = axes.get_yaxis_transform()
+        axes.text(0.005, y, text(words), transform=place, va="center", weight="bold", backgroundcolor="white")
+    axes.spines.left.set_visible(False)  # which the headings would cut into pieces
+    axes.tick_params(axis="y", length=0)
 
 
-def rows_height(labels: Iterable[str], least: float = 2.2, besides: float = 1.0) -> float:
-    """Inches that a row for each label takes, and what is needed besides them."""
-    return max(least, besides + sum(0.34 + 0.2 * wrapped(label).count("\n") for label in labels))
+# --- marks in a row --------------------------------------------------------------------------------------
 
 
-def name_rows(axes: "Axes", labels: Sequence[str]) -> None:
-    """A row for each label, from the top, with a grid across them."""
-    axes.set_yticks(range(len(labels)), list(map(wrapped, labels)))
-    axes.set_ylim(max(len(labels), 1) - 0.5, -0.5)
-    axes.grid(True, axis="x")
-
-
-def write_right(axes: "Axes", y: float, words: str) -> None:
-    """What stands at the right end of a row."""
+def write_right(axes: Axes, y: float, words: str) -> None:
+    """Write at the right end of a row."""
     axes.text(1.02, y, words, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
 
 
-def draw_interval(axes: "Axes", y: float, interval: Sequence[float] | None, colour: str) -> None:
-    """The bar of an interval, whose ends may be 0 and infinite; where the axis cuts it, an arrow head.
+def draw_samples(
+    axes: Axes, y: float, samples: Sequence[float], middle: float, look: Look, words: str = "", *, filled: bool = False
+) -> None:
+    """Every sample as a mark, and their median or mean as an upright bar and in words."""
+    fill = look.colour if filled else "none"
+    axes.plot(
+        samples, [y] * len(samples), look.marker, color=look.colour, markersize=6, markerfacecolor=fill, alpha=0.7
+    )
+    axes.plot([middle, middle], [y - 0.3, y + 0.3], color=look.colour, linewidth=2)
+    write_right(axes, y, words)
 
-    The limits of the axis have to be set before.
+
+def draw_estimate(
+    axes: Axes,
+    y: float,
+    estimate: float,
+    interval: Sequence[float] | None,
+    look: Look,
+    words: str = "",
+    *,
+    size: float = 8,
+) -> Artist:
+    """A mark, also in words, and its interval as a bar, whose ends may be 0 and infinite.
+
+    Where the axis cuts it, there is an arrow head; its limits have to be set before. Returns the mark.
     """
-    if not interval:
-        return
-    low, high = np.clip(interval, 1 / LARGEST if axes.get_xscale() == "log" else -LARGEST, LARGEST)
-    axes.plot([low, high], [y, y], color=colour, linewidth=2, solid_capstyle="butt")
-    left, right = axes.get_xlim()
-    for end, marker, cut in ((left, 4, low < left), (right, 5, high > right)):  # matplotlib's numbers of arrow heads
-        if cut:
-            axes.plot(end, y, marker=marker, color=colour, markersize=7, clip_on=False)
+    colour, marker, *_ = look
+    if interval:
+        low, high = np.clip(interval, 1 / LARGEST if axes.get_xscale() == "log" else -LARGEST, LARGEST)
+        axes.plot([low, high], [y, y], color=colour, linewidth=2, solid_capstyle="butt")
+        left, right = axes.get_xlim()
+        for end, head, cut in ((left, 4, low < left), (right, 5, high > right)):  # matplotlib's numbers of arrow heads
+            if cut:
+                axes.plot(end, y, marker=head, color=colour, markersize=7, clip_on=False)
+    write_right(axes, y, words)
+    (mark,) = axes.plot(estimate, y, marker, color=colour, markersize=size, linestyle="none")
+    return mark
 
 
-def legend_height(names: Iterable[str]) -> float:
-    """Inches that a legend takes."""
-    return 0.6 + sum(0.16 * (1 + each_wrapped(name).count("\n")) + 0.07 for name in names)
+def draw_cells(axes: Axes, shades: Floats, most: float, colours: str, words: Sequence[Sequence[str]]) -> AxesImage:
+    """A matrix as cells with words, the darker the nearer to `most`; nan has no colour and bold words."""
+    image = axes.imshow(shades, cmap=colours, vmin=0, vmax=most, aspect="auto")
+    for (y, x), shade in np.ndenumerate(shades):
+        weight, colour = ("bold" if np.isnan(shade) else "normal"), ("white" if shade > 0.63 * most else "black")
+        axes.text(x, y, words[y][x], ha="center", va="center", fontsize=9, weight=weight, color=colour)
+    axes.spines[:].set_visible(False)
+    axes.grid(False)
+    return image
 
 
-def logarithmic(axes: "Axes", which: Literal["x", "y"], values: Floats) -> None:
-    """A logarithmic axis around the values, with plain numbers; values that it cannot show do not count."""
-    from matplotlib.ticker import LogLocator, NullFormatter
+# --- axes ------------------------------------------------------------------------------------------------
 
-    shown = values[drawable(values)]
+
+def drawable(values: Floats) -> NDArray[np.bool_]:
+    """Which values a logarithmic axis can show so that they can be read."""
+    return (values > 1 / LARGEST) & (values < LARGEST)
+
+
+def logarithmic(
+    axes: Axes,
+    which: Literal["x", "y"],
+    label: str,
+    values: Iterable[float],
+    intervals: Iterable[Sequence[float] | None] = (),
+) -> None:
+    """A logarithmic axis around the values, with plain numbers; values that it cannot show do not count.
+
+    It also shows the intervals, as far as they are not much beyond the values.
+    """
+    every = np.fromiter(values, float)
+    shown = every[drawable(every)]
     low, high = (shown.min(), shown.max()) if shown.size else (0.1, 10.0)
+    ends = np.clip([end for interval in intervals for end in interval or ()], low / BEYOND, high * BEYOND)
+    low, high = min([low, *ends]), max([high, *ends])
     margin = max(1.25, (high / low) ** 0.05, 2 / math.sqrt(high / low))  # the axis spans a factor of 4 at least
-    axes.set(**{f"{which}scale": "log", f"{which}lim": (low / margin, high * margin)})
+    axes.set(**{f"{which}scale": "log", f"{which}lim": (low / margin, high * margin), f"{which}label": label})
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_locator(
         LogLocator(subs=(1, 2, 3, 5) if high / low < 20 else (1, 2, 5) if high / low < 200 else (1,))
@@ -213,16 +362,15 @@ def logarithmic(axes: "Axes", which: Literal["x", "y"], values: Floats) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def stretched_to_100(axes: "Axes", percent: Floats) -> None:
+def stretched_to_100(axes: Axes, label: str, percent: Iterable[float]) -> None:
     """A vertical axis of per cent correct that is logarithmic in the per cent wrong, around the values."""
-    from matplotlib.ticker import AutoLocator, FixedLocator, NullLocator
-
-    wrong = 100 - percent[np.isfinite(percent)]
+    correct = np.fromiter(percent, float)
+    wrong = 100 - correct[np.isfinite(correct)]
     most, least = (wrong.max(), wrong.min()) if wrong.size else (100.0, 10.0)
-    axes.set_yscale("function", functions=(stretch, shrink))
     low, high = 100 - min(100, max(most * 1.4, 4 * LEAST_WRONG)), 100 - max(LEAST_WRONG, least / 1.4)
+    axes.set_yscale("function", functions=(stretch, unstretch))
+    axes.set(ylim=(low, high), ylabel=label)
     ticks = [tick for tick in ACCURACY_TICKS if low <= tick <= high]
-    axes.set_ylim(low, high)
     axes.yaxis.set_major_locator(FixedLocator(ticks) if len(ticks) > 2 else AutoLocator())
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter("{x:g} %")
@@ -233,76 +381,6 @@ def stretch(correct: Floats) -> Floats:
     return -np.log10(np.maximum(100 - correct, LEAST_WRONG))
 
 
-def shrink(stretched: Floats) -> Floats:
-    """The inverse."""
-    return 100 - 10**-stretched
-
-
-@contextmanager
-def style() -> Iterator[None]:
-    """matplotlib's own settings and ours, whatever the user's are."""
-    import matplotlib.style
-
-    settings = {
-        "font.size": 10,
-        "axes.titlesize": 10.5,
-        "axes.titlelocation": "left",
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.axisbelow": True,
-        "grid.color": "#E2E2E2",
-        "legend.frameon": False,
-        "legend.fontsize": 9,
-        "legend.handlelength": 3.5,
-        "svg.fonttype": "path",  # looks the same wherever it is opened
-        "svg.hashsalt": "digitbench",  # the same figure is the same file
-    }
-    with warnings.catch_warnings(), matplotlib.style.context(["default", settings]):
-        # A name in letters that the font lacks is drawn as boxes; the tables have it as it is.
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        yield
-
-
-@contextmanager
-def framed(notice: str | None, setting: str, title: str, height: float, notes: Iterable[str]) -> Iterator["Drawing"]:
-    """A white sheet with `height` inches for axes; above the title and any notice, below the notes and the setting."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure as Drawing
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    heading = textwrap.wrap(printable(title), 95)
-    warning = textwrap.wrap(printable(notice or ""), LETTERS)
-    footer = [line for note in [*notes, setting] for line in textwrap.wrap(printable(note), LETTERS)]
-    above = 0.25 + 0.24 * len(heading) + SMALL_LINE * len(warning)
-    below = 0.2 + SMALL_LINE * len(footer)
-    total = above + height + below
-    with style():
-        layout = ConstrainedLayoutEngine(rect=(0, below / total, 1, height / total), w_pad=0.1, h_pad=0.05)
-        figure = Drawing(figsize=(WIDTH, total), facecolor="white", layout=layout)
-        FigureCanvasAgg(figure)
-        left, top = 0.1 / WIDTH, 1 - 0.12 / total
-        figure.text(left, top, text("\n".join(heading)), va="top", fontsize=13, fontweight="bold")
-        top -= (0.05 + 0.24 * len(heading)) / total
-        figure.text(
-            left, top, text("\n".join(warning)), va="top", fontsize=SMALL, color=NOTICE_COLOUR, fontweight="bold"
-        )
-        figure.text(left, 0.1 / total, text("\n".join(footer)), va="bottom", fontsize=SMALL, color=GREY)
-        yield figure
-        layout.execute(figure)
-        figure.set_layout_engine(None)  # what is laid out stays so, in every format; after "none" each is drawn twice
-
-
-def svg(figure: "Drawing") -> bytes:
-    """The figure as an SVG file, the same for the same figure."""
-    buffer = io.StringIO()
-    with style():
-        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    return "".join(f"{line.rstrip()}\n" for line in buffer.getvalue().splitlines()).encode()
-
-
-def png(figure: "Drawing") -> bytes:
-    """The figure as a PNG file."""
-    buffer = io.BytesIO()
-    with style():
-        figure.savefig(buffer, format="png", dpi=DPI)
-    return buffer.getvalue()
+def unstretch(place: Floats) -> Floats:
+    """Which per cent correct stand at a place on such an axis."""
+    return 100 - 10**-place

@@ -25,7 +25,7 @@ from reports.figures.accuracy import (
     cost_over_training,
     time_to_accuracy,
 )
-from reports.figures.style import Look, looks_of
+from reports.figures.style import Looks
 from reports.page import page
 from reports.sections import report_of
 from reports.selection import Chosen, choose
@@ -38,8 +38,8 @@ def results(folder: Path, *several: list[dict[str, Any]]) -> ResultSet:
     return read(written(folder, "accuracy.jsonl", *(several or [trained()])))
 
 
-def look(of: ResultSet) -> dict[str, Look]:
-    return looks_of(list(dict.fromkeys(name for race in of.races for name in race.participants)))
+def look(of: ResultSet) -> Looks:
+    return Looks(list(dict.fromkeys(name for race in of.races for name in race.participants)))
 
 
 def test_a_target_in_a_table(tmp_path: Path) -> None:

@@ -36,8 +36,8 @@ from reports.figures.benchmarks import (
     speed_against_accuracy,
     time_per_epoch,
 )
-from reports.figures.style import DPI, Figure, looks_of, png, svg, wrapped
-from reports.page import described, image, svg_address
+from reports.figures.style import DPI, Figure, Looks, wrapped
+from reports.page import described, source, svg_address
 from reports.page import page as page_of
 from reports.sections import Report, left_out, report_of
 from reports.selection import Chosen
@@ -118,14 +118,14 @@ def summary(results: ResultSet) -> str:
 
 def page(results: ResultSet, svgs: dict[str, bytes]) -> str:
     """The page with these figures; as PNG they would be longer."""
-    figures = [Figure(name, FIGURES[name][0], FIGURES[name][2], drawing()) for name in svgs]
+    figures = [drawn_once(name) for name in svgs]
     files = {f"{name}.svg": svg for name, svg in svgs.items()} | {f"{name}.png": bytes(10**6) for name in svgs}
     return page_of(report_of(chosen(results)), figures, files)
 
 
 @functools.cache
-def drawing() -> Any:
-    return accuracy_check(USUAL)
+def drawn_once(name: str) -> Figure:
+    return FIGURES[name](USUAL)
 
 
 # --- rows ------------------------------------------------------------------------------------------------
@@ -353,7 +353,7 @@ def shown_in(name: str, results: ResultSet) -> set[str]:
 @pytest.mark.parametrize("name", FIGURES)
 @pytest.mark.parametrize("case", [case for case in ODD if case not in SAME_TO_FIGURES])
 def test_every_figure_of_every_subset(case: str, name: str) -> None:
-    words = words_of(FIGURES[name][1](ODD[case]))  # laid out, so that what cannot be drawn raises
+    words = words_of(FIGURES[name](ODD[case]))  # laid out, so that what cannot be drawn raises
     shown = shown_in(name, ODD[case])
     for backend in shown:
         name_in_figure = "".join(wrapped(backend).split())  # wherever it was broken into lines
@@ -363,7 +363,7 @@ def test_every_figure_of_every_subset(case: str, name: str) -> None:
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_carries_notice_and_setting(name: str) -> None:
-    words = words_of(FIGURES[name][1](replace(USUAL, notice=NOTICE)))
+    words = words_of(FIGURES[name](replace(USUAL, notice=NOTICE)))
     assert NOTICE in words
     assert f"MNIST · {NETWORK} · float32 · threads: openblas 2" in words
 
@@ -432,15 +432,15 @@ def test_a_training_without_an_epoch_is_named() -> None:
 
 
 def test_looks_differ_and_follow_the_ladder() -> None:
-    looks = looks_of(benchmarks.ladder(many()))
+    looks = Looks(benchmarks.ladder(many()))
     assert len({(look.colour, look.marker) for look in looks.values()}) == 40
-    few = looks_of(benchmarks.ladder(USUAL)).values()
+    few = Looks(benchmarks.ladder(USUAL)).values()
     assert [look[:3] for look in few] == [look[:3] for look in looks.values()][:2]
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_forty_backends_have_room(name: str) -> None:
-    figure: Any = FIGURES[name][1](many())
+    figure: Any = FIGURES[name](many())
     figure.draw_without_rendering()  # then it is known where letters are
     axes = figure.axes[0]
     labels = figure.legends[0].get_texts() if figure.legends else axes.get_yticklabels()
@@ -468,11 +468,11 @@ def test_names_with_an_underscore_first_are_in_the_legend() -> None:
 def test_files_are_deterministic_whatever_the_users_settings() -> None:
     import matplotlib
 
-    before = svg(accuracy_check(USUAL))
+    before = accuracy_check(USUAL).file("svg")
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "black", "svg.hashsalt": None}):
         figure = accuracy_check(USUAL)
-        assert svg(figure) == before
-        assert png(figure).startswith(b"\x89PNG")
+        assert figure.file("svg") == before
+        assert figure.file("png").startswith(b"\x89PNG")
     assert b"<dc:date>" not in before
 
 
@@ -481,7 +481,7 @@ def test_files_are_deterministic_whatever_the_users_settings() -> None:
 
 @functools.cache
 def drawn_usual() -> dict[str, bytes]:
-    return {name: svg(draw(replace(USUAL, notice=NOTICE))) for name, (_, draw, _) in FIGURES.items()}
+    return {name: draw(replace(USUAL, notice=NOTICE)).file("svg") for name, draw in FIGURES.items()}
 
 
 def tree(html: str) -> ET.Element:
@@ -534,11 +534,14 @@ def test_page_says_it_all() -> None:
         assert said in words
     for limit in ("in one process, one after another", "not interleaved", "not confidence intervals"):
         assert limit in words
-    assert [caption for _, _, caption in FIGURES.values() if caption not in words] == []
+    assert [name for name in FIGURES if drawn_once(name).caption not in words] == []
     images = [element for element in root.iter() if element.tag == "img"]
     assert len(images) == len(FIGURES)
-    titles = [title for title, _, _ in FIGURES.values()]
+    titles = [drawn_once(name).title for name in FIGURES]
     assert all(title in (image.get("alt") or "") for title, image in zip(titles, images, strict=True))
+    for name, image in zip(FIGURES, images, strict=True):
+        width, height = drawn_once(name).get_size_inches()
+        assert (image.get("width"), image.get("height")) == (f"{96 * width:.0f}", f"{96 * height:.0f}")
 
 
 @pytest.mark.parametrize("case", ODD)
@@ -559,7 +562,7 @@ def test_page_escapes_what_results_contain() -> None:
         unavailable={evil: evil},
         path=Path("a<script>.json"),
     )
-    html = page(results, EMPTY | {"cost-over-epochs": svg(cost_over_epochs(results))})
+    html = page(results, EMPTY | {"cost-over-epochs": cost_over_epochs(results).file("svg")})
     assert "<script" not in without_ours(html)
     assert html.encode()
     assert " ".join(tree(html).itertext()).count(evil) >= 10
@@ -576,7 +579,7 @@ def test_an_svg_is_the_same_as_an_address() -> None:
 def test_a_figure_is_drawn_once_for_each_of_its_files(monkeypatch: pytest.MonkeyPatch) -> None:
     from matplotlib.figure import Figure as Drawing
 
-    figure, draw = Figure("a", "A", "", accuracy_check(USUAL)), Drawing.draw
+    figure, draw = accuracy_check(USUAL), Drawing.draw
     draws = []
 
     def counted(self: Drawing, renderer: Any) -> None:
@@ -585,21 +588,16 @@ def test_a_figure_is_drawn_once_for_each_of_its_files(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(Drawing, "draw", counted)
     files = figure.files()
-    assert list(files) == ["a.svg", "a.png"]
+    assert list(files) == ["accuracy-check.svg", "accuracy-check.png"]
     assert len(draws) == 2
-    width, height = figure.drawing.get_size_inches()
-    with PIL.Image.open(io.BytesIO(files["a.png"])) as picture:
+    width, height = figure.get_size_inches()
+    with PIL.Image.open(io.BytesIO(files["accuracy-check.png"])) as picture:
         assert picture.size == (int(DPI * width), int(DPI * height))
 
 
 def test_a_figure_on_the_page_is_the_shorter_of_its_files() -> None:
-    figure = Figure("a", "A", "how to read it", accuracy_check(USUAL))
-    as_svg = image(figure, {"a.svg": b"<svg/>", "a.png": bytes(1000)})
-    as_png = image(figure, {"a.svg": b"<svg>" + bytes(1000), "a.png": b"png"})
-    assert (as_svg.source, as_png.source) == ("data:image/svg+xml,%3Csvg/>", "data:image/png;base64,cG5n")
-    width, height = figure.drawing.get_size_inches()
-    assert (as_svg.width, as_svg.height) == (round(width * 96), round(height * 96))
-    assert (as_svg.title, as_svg.caption) == ("A", "how to read it")
+    assert source("a", {"a.svg": b"<svg/>", "a.png": bytes(1000)}) == "data:image/svg+xml,%3Csvg/>"
+    assert source("a", {"a.svg": b"<svg>" + bytes(1000), "a.png": b"png"}) == "data:image/png;base64,cG5n"
 
 
 def test_described() -> None:

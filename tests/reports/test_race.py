@@ -31,17 +31,11 @@ from bench.tables.race import (
 from bench.tables.table import with_interval
 from reports.__main__ import main
 from reports.export import markdown_summary
-from reports.figures.compare import compare_figures
-from reports.figures.race import (
-    calibration_figure,
-    calibration_figures,
-    growth_figure,
-    race_figures,
-    race_ratios,
-    roofline,
-    sweep_figures,
-)
-from reports.figures.style import Figure, Look, looks_of, svg
+from reports.figures.compare import comparison as comparison_figure
+from reports.figures.race import calibration as calibration_figure
+from reports.figures.race import growth as growth_figure
+from reports.figures.race import race_figures, ratios, roofline, sweep_figures
+from reports.figures.style import Figure, Looks
 from reports.page import page
 from reports.sections import NO_BENCHMARKS, figures_of, report_of
 from reports.selection import Chosen, choose, with_baseline
@@ -83,8 +77,8 @@ def calibration(generations: int = 12, noise: float = 0.001, **header: Any) -> l
     return race_records(seconds, generations=generations, noise=noise, **known)
 
 
-def look_of(*several: ResultSet) -> dict[str, Look]:
-    return looks_of(list(dict.fromkeys(name for one in several for race in one.races for name in race.participants)))
+def look_of(*several: ResultSet) -> Looks:
+    return Looks(list(dict.fromkeys(name for one in several for race in one.races for name in race.participants)))
 
 
 def with_files(figures: list[Figure]) -> tuple[list[Figure], dict[str, bytes]]:
@@ -181,7 +175,7 @@ def test_one_generation_has_no_interval(tmp_path: Path) -> None:
     rows = rows_of(speed(results.races[0]))
     assert rows["swift"][3] == "–"
     assert "There are no intervals" in race_lines(results.races[0])[3]
-    assert "Without an interval" in words_of(race_ratios(results.races[0], look_of(results)))
+    assert "Without an interval" in words_of(ratios(results.races[0], look_of(results)))
 
 
 def test_one_alone_and_nobody(tmp_path: Path) -> None:
@@ -242,7 +236,7 @@ def test_verdicts_in_a_table(tmp_path: Path) -> None:
 def test_ratios_are_drawn_as_computed(tmp_path: Path) -> None:
     results = raced(tmp_path)
     (race,) = results.races
-    figure: Any = race_ratios(race, look_of(results))
+    figure: Any = ratios(race, look_of(results))
     rows = sorted(statistics.ratios(race.rounds(), "slow", may_stop_early=True), key=lambda row: row.estimate)
     lines = lines_of(figure)
     assert [*lines[-1].get_xdata()] == [1, 1]
@@ -258,7 +252,7 @@ def test_ratios_are_drawn_as_computed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("noise", [4, 40])
 def test_a_wide_interval_is_drawn_but_does_not_widen_the_axis_without_end(noise: float, tmp_path: Path) -> None:
     (race,) = raced(tmp_path, race_records({"slow": 0.4, "swift": 0.1}, generations=2, noise=noise)).races
-    figure = race_ratios(race, looks_of(["slow", "swift"]))
+    figure = ratios(race, Looks(["slow", "swift"]))
     generations, interval, *_ = lines_of(figure)
     low, high = figure.axes[0].get_xlim()
     marks = [1, *generations.get_xdata()]
@@ -338,18 +332,18 @@ def test_figures_carry_notice_and_setting(tmp_path: Path) -> None:
     calibrated = raced(tmp_path, calibration(notice=NOTICE))
     look = look_of(race, sweep)
     several_kinds = race_figures(race.races[0], look), sweep_figures(sweep.races, look)
-    for one in itertools.chain(*several_kinds, calibration_figures(calibrated.races)):
-        words = words_of(one.drawing)
+    for one in itertools.chain(*several_kinds, [calibration_figure(calibrated.races)]):
+        words = words_of(one)
         assert NOTICE in words
         assert "MNIST · 784-128-10 relu, softmax with cross_entropy" in words
 
 
 def test_the_same_backend_looks_the_same_everywhere(tmp_path: Path) -> None:
     race, sweep = raced(tmp_path), raced(tmp_path, *sweep_of("batch"))
-    look = looks_of(["naive", "swift", "twin", "slow"])
+    look = Looks(["naive", "swift", "twin", "slow"])
     drawn = [*race_figures(race.races[0], look), *sweep_figures(sweep.races, look)]
-    expected = looks_of(["naive", "swift"])["swift"]
-    by_name = {one.name: one.drawing for one in drawn}
+    expected = Looks(["naive", "swift"])["swift"]
+    by_name = {one.name: one for one in drawn}
     rows = [label.get_text() for label in by_name["ratios"].axes[0].get_yticklabels()]
     estimates = [line for line in lines_of(by_name["ratios"]) if line.get_markersize() == 8]
     for line in (estimates[rows.index("swift")], lines_of(by_name["growth-batch"])[1]):
@@ -363,11 +357,11 @@ def test_forty_entrants_have_room(tmp_path: Path) -> None:
         race_records(seconds, number=number, generations=2, rounds=2, key={"batch": batch}, sweep="batch")
         for number, batch in enumerate([32, 128])
     ]
-    swept, look = raced(tmp_path, *sweep).races, looks_of(names)
+    swept, look = raced(tmp_path, *sweep).races, Looks(names)
     for one in [*race_figures(swept[0], look), *sweep_figures(swept, look)]:
         if one.name == "agreement":  # no comparison with the reference is in these
             continue
-        figure: Any = one.drawing
+        figure: Any = one
         figure.draw_without_rendering()  # from here on it is known where things are
         labels = figure.legends[0].get_texts() if figure.legends else figure.axes[0].get_yticklabels()
         assert len(labels) >= 39
@@ -411,7 +405,7 @@ ODD: dict[str, list[list[dict[str, Any]]]] = {
 def test_odd_results_give_a_page(case: str, tmp_path: Path) -> None:
     chosen = choose([written(tmp_path, "r.jsonl", *ODD[case])])
     for one in figures_of(chosen):
-        assert svg(one.drawing)
+        assert one.file("svg")
     words = words_on_the_page(chosen)
     assert NO_BENCHMARKS in words
     for table in (table for section in report_of(chosen).sections for table in section.tables):
@@ -442,7 +436,7 @@ def test_what_results_contain_is_escaped(tmp_path: Path) -> None:
 
 def test_names_are_no_formulae(tmp_path: Path) -> None:
     results = raced(tmp_path, race_records({"slow": 0.4, r"$\alpha_1$": 0.1}))
-    figure = race_ratios(results.races[0], look_of(results))
+    figure = ratios(results.races[0], look_of(results))
     (label,) = figure.axes[0].get_yticklabels()
     assert label._preprocess_math(label.get_text()) == (r"$\alpha_1$", False)  # type: ignore[attr-defined]
 
@@ -570,16 +564,16 @@ def test_a_comparison_is_shown_with_its_verdicts(tmp_path: Path) -> None:
     error = statistics.error_of_each(5, 0.95, may_stop_early=False)
     ratio = statistics.ratio(races_of_file[0].rounds(), "after", "before", error, races_of_file[0].started())
     assert changes(chosen.races("compare"))["swift"] == ratio
-    (one,) = compare_figures(chosen.races("compare"), {})
-    assert len(one.drawing.axes[0].get_yticklabels()) == 4
+    one = comparison_figure(chosen.races("compare"), Looks([]))
+    assert len(one.axes[0].get_yticklabels()) == 4
     assert "Has it become slower?" in words_on_the_page(chosen)
 
 
 def test_a_comparison_of_which_nothing_is_left(tmp_path: Path) -> None:
     chosen = choose([written(tmp_path, "compare.jsonl", comparison(0.1, failing=("before", "after")))])
     assert chosen.races("compare")
-    (one,) = compare_figures(chosen.races("compare"), {})
-    assert "No backend was measured" in words_of(one.drawing)
+    one = comparison_figure(chosen.races("compare"), Looks([]))
+    assert "No backend was measured" in words_of(one)
 
 
 def test_races_of_several_files_stand_side_by_side(tmp_path: Path) -> None:
@@ -619,7 +613,7 @@ def test_another_baseline_is_computed_from_the_samples(tmp_path: Path) -> None:
     assert rows["slow"][2] == f"{expected['slow'].estimate:.3f}"
     assert expected["slow"].estimate == pytest.approx(4, rel=0.05)
     assert rows["slow"][3] == " to ".join(f"{end:.3f}" for end in expected["slow"].interval or ())
-    figure = race_ratios(race, look_of(newest))
+    figure = ratios(race, look_of(newest))
     assert "how many times as long as twin" in words_of(figure)
     assert with_interval(expected["slow"]) in words_of(figure)
     assert "The baseline is twin." in markdown_summary(report_of(chosen))
@@ -703,10 +697,10 @@ def test_the_order_of_records_means_nothing(tmp_path: Path) -> None:
     here = choose([written(tmp_path, "r.jsonl", head + processes[::-1] + others[::-1])])
     assert markdown_summary(report_of(there)) == markdown_summary(report_of(here))
     for a, b in zip(figures_of(there), figures_of(here), strict=True):
-        assert svg(a.drawing) == svg(b.drawing)
+        assert a.file("svg") == b.file("svg")
 
 
 def test_a_raced_needs_no_file() -> None:
     race = RaceResult(0, "race", WHEN, "", race_records()[0]["key"], MACHINE, "slow", "MNIST", None)
-    assert "There is no ratio to slow" in words_of(race_ratios(race, {}))
-    assert "No backend was measured" in words_of(roofline([race], {}))
+    assert "There is no ratio to slow" in words_of(ratios(race, Looks([])))
+    assert "No backend was measured" in words_of(roofline([race], Looks([])))

@@ -17,8 +17,8 @@ from bench.tables.peers import peers_setting, peers_table
 from reports.answers import answers
 from reports.export import csv_files, markdown_summary
 from reports.figures.accuracy import batches, waterfall
-from reports.figures.article import effects_figure
-from reports.figures.peers import peer_ratios
+from reports.figures.article import relu as relu_figure
+from reports.figures.peers import peers
 from reports.page import page
 from reports.sections import figures_of, report_of
 from reports.selection import Chosen, choose
@@ -65,7 +65,7 @@ def test_four_ratios_side_by_side(tmp_path: Path) -> None:
     assert "80 % of the pixels are zero" in markdown_summary(report_of(chosen))
     assert "batches of 32, 128, Nesterov 0.9" in peers_setting(races)
     assert "batches of 128, Nesterov 0.9, shuffled" in csv_files(report_of(chosen))["samples.csv"]
-    (marks,) = {np.size(line.get_xdata()) for line in peer_ratios(races).axes[0].lines} - {2}
+    (marks,) = {np.size(line.get_xdata()) for line in peers(races).axes[0].lines} - {2}
     assert marks == 1
 
 
@@ -224,7 +224,7 @@ def test_effects_with_their_intervals(tmp_path: Path) -> None:
     assert rows["hidden: sigmoid"][5] == "-25.9 to -13.1"  # 12.706 is Student's quantile of one degree of freedom
     assert rows["as it was"][4:6] == ["–", "–"]
     assert section.tables[0].notes == ["<b>: $\\frac$: 2 of 2 seeds diverged"]
-    right = effects_figure(races).axes[1]
+    right = relu_figure(races).axes[1]
     assert [float(np.asarray(line.get_xdata())[0]) for line in right.lines][:2] == pytest.approx(
         [-25.853, -19.5], abs=1e-3
     )

@@ -18,7 +18,7 @@ from bench.training.saved import save_network
 from impls.contract import Layer, Network, Parameters
 from impls.initialisation import initial_parameters
 from reports.export import markdown_summary
-from reports.figures.inspection import inspection_figures, worst_mistakes
+from reports.figures.inspection import inspection_figures, mistakes
 from reports.page import page
 from reports.sections import report_of
 from reports.selection import choose
@@ -122,14 +122,14 @@ def test_the_figures_and_the_page(tmp_path: Path) -> None:
     assert html.count("<img ") == 4
     assert "92.50 % of 40 test images correct" in html
     assert "| 0 | 3 | 1 | 0 |" in markdown_summary(report_of(chosen))
-    titles = [title for axes in drawn[0].drawing.axes if (title := axes.get_title("left"))]
+    titles = [title for axes in drawn[0].axes if (title := axes.get_title("left"))]
     assert titles[2:4] == ["is 2, says 3: wrong", "is 3, says 3: right"]
-    assert "is 2, says 3" in drawn[2].drawing.axes[0].get_title()
+    assert "is 2, says 3" in drawn[2].axes[0].get_title()
 
 
 def test_a_network_without_mistakes(tmp_path: Path) -> None:
     write(tmp_path / "n.json", found(wrong=0)[0])
-    assert "It makes no mistake" in words_of(worst_mistakes(read(tmp_path / "n.json")))
+    assert "It makes no mistake" in words_of(mistakes(read(tmp_path / "n.json")))
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
