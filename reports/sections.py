@@ -13,7 +13,6 @@ from bench.tables.accuracy import (
     accuracy_sections,
     accuracy_setting,
     batches_sections,
-    steps_setting,
     waterfall_sections,
 )
 from bench.tables.article import ARTICLE_LIMITS, article_setting, sections_of_article
@@ -108,9 +107,11 @@ ARTICLE = kind_of_races(sections_of_article, article_setting, lambda races, look
 KINDS = {
     "accuracy": kind_of_races(accuracy_sections, accuracy_setting, accuracy_figures, ACCURACY_LIMITS),
     "waterfall": kind_of_races(
-        waterfall_sections, steps_setting, lambda races, look: waterfall_figures(races), STEP_LIMITS
+        waterfall_sections, accuracy_setting, lambda races, look: waterfall_figures(races), STEP_LIMITS
     ),
-    "batches": kind_of_races(batches_sections, steps_setting, lambda races, look: batches_figures(races), STEP_LIMITS),
+    "batches": kind_of_races(
+        batches_sections, accuracy_setting, lambda races, look: batches_figures(races), STEP_LIMITS
+    ),
     "benchmarks": Kind(
         lambda files: [benchmarks.benchmarks_section(files[-1])],
         benchmarks.benchmarks_setting,

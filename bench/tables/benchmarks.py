@@ -2,13 +2,25 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from operator import itemgetter
 from statistics import median
 from typing import NamedTuple
 
 from bench import UserError
 from bench.records.files import Measurement, ResultSet
-from bench.tables.table import DAGGER, NONE, Section, Table, duration, or_dash, plural, printable, times
+from bench.tables.table import (
+    DAGGER,
+    NONE,
+    Columns,
+    Section,
+    Table,
+    duration,
+    in_brackets,
+    or_dash,
+    plural,
+    table_of,
+    times,
+)
 
 REFERENCE = "naive"  # ratios are to this backend
 SAME_PLAN = "mini-batches"  # the plan on which all backends are compared
@@ -22,41 +34,26 @@ class RatioRange(NamedTuple):
     high: float
 
 
-@dataclass(frozen=True)
-class BenchmarkRow:
-    """One backend on one plan; seconds are medians over samples, for all images. None: not measured."""
+class BenchmarkRow(NamedTuple):
+    """One backend on one plan; in a table, epoch or check is there. None: not measured."""
 
     backend: str
-    plan: str | None
-    batch: int | None  # images per update; None: all
-    wall: float | None  # seconds of an epoch of training
-    cpu: float | None  # the same, user and system
-    check: float | None  # seconds for the outputs of all test images
-    correct: float | None  # share of the test images after the last epoch, 0 to 1
-    epochs: int | None  # that were trained for it
-    diverged: bool  # whether the cost was not finite at its end
-    error: float  # worst disagreement with the reference, in eps
-    lines: int
+    epoch: Measurement | None  # of training on this plan
+    check: Measurement | None  # the outputs of all test images
     ratio: RatioRange | None  # times faster than the reference
-    floors: float | None  # times the floor
-    scaled: str | None  # how the seconds of the epoch came about if not from all images
-    check_scaled: str | None
+    floors: float | None  # median time of the epoch over that of the floor
+
+    @property
+    def either(self) -> Measurement:
+        """The measurement that knows what is known of the backend."""
+        measured = self.epoch or self.check
+        assert measured is not None
+        return measured
 
 
-HEADERS = (
-    "backend",
-    "plan\n(batch)",
-    "epoch:\nwall",
-    "epoch:\nCPU",
-    "accuracy\ncheck",
-    "test\nimages\ncorrect",
-    "agrees\nto,\neps",
-    "lines\nof\ncode",
-    f"times\nfaster\nthan\n{REFERENCE}",
-    "times\nthe\nfloor",
-)
-BENCHMARK_FIGURES = ["time-per-epoch", "accuracy-check", "accuracy-over-time", "cost-over-epochs"]
-BENCHMARK_FIGURES.append("speed-against-accuracy")
+BENCHMARK_FIGURES = [
+    *("time-per-epoch", "accuracy-check", "accuracy-over-time", "cost-over-epochs", "speed-against-accuracy")
+]
 BENCHMARK_EXPLANATION = (
     "Times are medians over samples, CPU is user and system time. Accuracy check: the outputs of all test images. "
     f"Agrees to: the worst error against {REFERENCE} in float64, in eps of the dtype. Times faster: ratio of "
@@ -73,20 +70,21 @@ def check_benchmarks(results: ResultSet) -> None:
             f"{results.path}: expected one network and dtype, found {len(cases)}: {'; '.join(cases)}; "
             "their times cannot stand in one table, write a results file for each"
         )
-    seen = set()
-    for measured in results.measurements:
-        thing = (measured.quantity, measured.backend, measured.plan)
-        if thing in seen:
+    things = [(measured.quantity, measured.backend, measured.plan) for measured in results.measurements]
+    for i, thing in enumerate(things):
+        if thing in things[:i]:
             raise UserError(
                 f"{results.path}: expected each measurement once, found a second {' of '.join(filter(None, thing))}; "
                 "write a results file for each run"
             )
-        seen.add(thing)
 
 
 def benchmarks_section(results: ResultSet) -> Section:
     """The two tables: each backend at its default batch size, and all on the same plan."""
-    tables = [default_batch(results), on_same_plan(results)]
+    tables = [
+        benchmark_table("Each backend at its default batch size", default_rows(results)),
+        benchmark_table(f"All on the same plan: {same_plan_name(results)}", same_plan_rows(results)),
+    ]
     return Section("Benchmarks, one backend after the other", [], tables, BENCHMARK_EXPLANATION, BENCHMARK_FIGURES)
 
 
@@ -121,26 +119,14 @@ def ladder(results: ResultSet) -> list[str]:
     return list(dict.fromkeys(backends))
 
 
-def default_batch(results: ResultSet) -> Table:
-    """Each backend at its default batch size."""
-    return benchmark_table("Each backend at its default batch size", default_rows(results), default_epochs(results))
-
-
-def on_same_plan(results: ResultSet) -> Table:
-    """All backends on the same plan."""
-    title = f"All on the same plan: {same_plan_name(results)}"
-    return benchmark_table(title, same_plan_rows(results), same_plan_epochs(results))
-
-
 def default_rows(results: ResultSet) -> list[BenchmarkRow]:
     """At the default batch size; a backend whose accuracy check alone was measured has a row too."""
-    checked = [measured.backend for measured in accuracy_checks(results)]
-    return benchmark_rows(results, default_epochs(results), checked)
+    return [row for row in benchmark_rows(results, default_epochs(results)) if row.epoch or row.check]
 
 
 def same_plan_rows(results: ResultSet) -> list[BenchmarkRow]:
     """On the plan that is the same for all."""
-    return benchmark_rows(results, same_plan_epochs(results))
+    return [row for row in benchmark_rows(results, same_plan_epochs(results)) if row.epoch]
 
 
 def same_plan_name(results: ResultSet) -> str:
@@ -149,53 +135,22 @@ def same_plan_name(results: ResultSet) -> str:
     return f"{SAME_PLAN} of {' or '.join(map(str, batches))}" if batches else SAME_PLAN
 
 
-def benchmark_rows(
-    results: ResultSet, measurements: Sequence[Measurement], others: Sequence[str] = ()
-) -> list[BenchmarkRow]:
-    """A row for each backend with an epoch among these, and for these others."""
+def benchmark_rows(results: ResultSet, measurements: Sequence[Measurement]) -> list[BenchmarkRow]:
+    """A row for each backend, with its epoch if one is among these measurements."""
     epochs = {measured.backend: measured for measured in measurements}
     checks = {measured.backend: measured for measured in accuracy_checks(results)}
-    backends = [backend for backend in ladder(results) if backend in epochs or backend in others]
     reference, lowest = epochs.get(REFERENCE), floor(results)
-    return [_row(epochs.get(backend), checks.get(backend), reference, lowest) for backend in backends]
+    rows = []
+    for backend in ladder(results):
+        epoch = epochs.get(backend)
+        ratio = times_faster(reference, epoch) if reference and epoch else None
+        floors = median(epoch.seconds) / median(lowest.seconds) if epoch and lowest else None
+        rows.append(BenchmarkRow(backend, epoch, checks.get(backend), ratio, floors))
+    return rows
 
 
-def benchmark_table(title: str, rows: Sequence[BenchmarkRow], epochs: Sequence[Measurement]) -> Table:
-    """The rows as text, and how scaled times and preparation came about."""
-    notes = [f"{DAGGER} {row.backend}: {row.scaled}" for row in rows if row.scaled]
-    notes += [f"{DAGGER} {row.backend}, accuracy check: {row.check_scaled}" for row in rows if row.check_scaled]
-    if epochs:
-        prepared = ", ".join(f"{measured.backend} {duration(measured.prepare_seconds)}" for measured in epochs)
-        notes.append(f"Preparation of the training images, not in these times: {prepared}")
-    return Table(title, HEADERS, [benchmark_cells(row) for row in rows], notes, 2)
-
-
-def _row(
-    trained: Measurement | None, checked: Measurement | None, reference: Measurement | None, floor: Measurement | None
-) -> BenchmarkRow:
-    either = trained or checked
-    assert either is not None
-    curve = trained.curve if trained else None
-    return BenchmarkRow(
-        backend=either.backend,
-        plan=trained.plan if trained else None,
-        batch=trained.batch if trained else None,
-        wall=median(trained.seconds) if trained else None,
-        cpu=median(trained.cpu_seconds) if trained else None,
-        check=median(checked.seconds) if checked else None,
-        correct=curve.accuracy[-1] if curve else None,
-        epochs=len(curve.accuracy) - 1 if curve else None,
-        diverged=curve is not None and not math.isfinite(curve.costs[-1]),
-        error=either.agreement_error,
-        lines=either.lines_of_code,
-        ratio=_ratio_range(reference, trained) if reference and trained else None,
-        floors=median(trained.seconds) / median(floor.seconds) if trained and floor else None,
-        scaled=scaling(trained) if trained else None,
-        check_scaled=scaling(checked) if checked else None,
-    )
-
-
-def _ratio_range(slow: Measurement, fast: Measurement) -> RatioRange:
+def times_faster(slow: Measurement, fast: Measurement) -> RatioRange:
+    """How many times faster than another a measurement is."""
     if slow is fast:
         return RatioRange(1, 1, 1)
     return RatioRange(
@@ -203,6 +158,31 @@ def _ratio_range(slow: Measurement, fast: Measurement) -> RatioRange:
         min(slow.seconds) / max(fast.seconds),
         max(slow.seconds) / min(fast.seconds),
     )
+
+
+def benchmark_table(title: str, rows: Sequence[BenchmarkRow]) -> Table:
+    """The rows as text, and how scaled times and preparation came about."""
+    columns: Columns[BenchmarkRow] = {
+        "backend": lambda row: row.backend,
+        "plan\n(batch)": lambda row: or_dash(row.epoch, plan_and_batch),
+        "epoch:\nwall": lambda row: or_dash(row.epoch, lambda epoch: median_time(epoch, epoch.seconds)),
+        "epoch:\nCPU": lambda row: or_dash(row.epoch, lambda epoch: median_time(epoch, epoch.cpu_seconds)),
+        "accuracy\ncheck": lambda row: or_dash(row.check, lambda check: median_time(check, check.seconds)),
+        "test\nimages\ncorrect": lambda row: or_dash(row.epoch, correct),
+        "agrees\nto,\neps": lambda row: f"{row.either.agreement_error:.1f}",
+        "lines\nof\ncode": lambda row: f"{row.either.lines_of_code:,}",
+        f"times\nfaster\nthan\n{REFERENCE}": lambda row: (
+            "1" if row.ratio and row.backend == REFERENCE else or_dash(row.ratio, with_range).replace(" ", "\n", 1)
+        ),
+        "times\nthe\nfloor": lambda row: or_dash(row.floors, times),
+    }
+    epochs = [(row.backend, row.epoch) for row in rows if row.epoch]
+    checks = [(f"{row.backend}, accuracy check", row.check) for row in rows if row.check]
+    notes = [f"{DAGGER} {name}: {note}" for name, measured in epochs + checks if (note := scaling(measured))]
+    if epochs:
+        prepared = ", ".join(f"{name} {duration(epoch.prepare_seconds)}" for name, epoch in epochs)
+        notes.append(f"Preparation of the training images, not in these times: {prepared}")
+    return table_of(title, rows, columns, notes, 2)
 
 
 def scaling(measured: Measurement) -> str | None:
@@ -216,35 +196,27 @@ def scaling(measured: Measurement) -> str | None:
     return f"{note}; one true epoch of all took {duration(curve.seconds[1] - curve.seconds[0])}"
 
 
-def benchmark_cells(row: BenchmarkRow) -> list[str]:
-    """A row as text, a cell for each of HEADERS, with line breaks as there."""
-    of_epoch = f" {DAGGER}" if row.scaled else ""
-    of_check = f" {DAGGER}" if row.check_scaled else ""
-    return [
-        printable(row.backend),
-        or_dash(row.plan, lambda plan: printable(plan) + ("" if row.batch is None else f"\n({row.batch:,})")),
-        or_dash(row.wall, lambda seconds: f"{duration(seconds)}{of_epoch}"),
-        or_dash(row.cpu, lambda seconds: f"{duration(seconds)}{of_epoch}"),
-        or_dash(row.check, lambda seconds: f"{duration(seconds)}{of_check}"),
-        correct(row),
-        f"{row.error:.1f}",
-        f"{row.lines:,}",
-        "1" if row.ratio and row.backend == REFERENCE else or_dash(row.ratio, with_range),
-        or_dash(row.floors, times),
-    ]
+def plan_and_batch(epoch: Measurement) -> str:
+    """The plan, with the images per update unless that is all."""
+    return epoch.plan if epoch.batch is None else f"{epoch.plan}\n({epoch.batch:,})"
 
 
-def correct(row: BenchmarkRow) -> str:
-    """Per cent correct, after how much training, and how that ended if badly."""
-    if row.correct is None or row.epochs is None:
+def median_time(measured: Measurement, seconds: Sequence[float]) -> str:
+    """The median of its wall or CPU seconds, with a dagger where they are scaled from fewer images."""
+    return f"{duration(median(seconds))} {DAGGER if scaling(measured) else ''}".rstrip()
+
+
+def correct(epoch: Measurement) -> str:
+    """Per cent of the test images correct, after how much training, and how that ended if badly."""
+    if epoch.curve is None:
         return NONE
-    words = f"{100 * row.correct:.2f} %\nafter {plural(row.epochs, 'epoch')}"
-    return f"{words},\ndiverged" if row.diverged else words
+    words = f"{100 * epoch.curve.accuracy[-1]:.2f} %\nafter {plural(len(epoch.curve.accuracy) - 1, 'epoch')}"
+    return words if math.isfinite(epoch.curve.costs[-1]) else f"{words},\ndiverged"
 
 
 def with_range(ratio: RatioRange) -> str:
     """A ratio with its bounds, e.g. 38 [36, 40]."""
-    return f"{times(ratio.value)}\n[{times(ratio.low)}, {times(ratio.high)}]"
+    return in_brackets(ratio.value, (ratio.low, ratio.high), times)
 
 
 def benchmarks_headline(results: ResultSet) -> str:
@@ -262,23 +234,21 @@ def benchmarks_headline(results: ResultSet) -> str:
 
 def shortest_epoch(rows: Sequence[BenchmarkRow]) -> str | None:
     """The row with the shortest epoch, in words."""
-    walls = [(row.wall, i) for i, row in enumerate(rows) if row.wall is not None]
-    if not walls:
+    timed = [(median(row.epoch.seconds), row.epoch, row.ratio) for row in rows if row.epoch]
+    if not timed:
         return None
-    wall, i = min(walls)
-    row = rows[i]
-    words = f"the shortest is that of {row.backend}, {duration(wall)}"
-    if row.scaled:
-        words += f", {row.scaled}"
-    if row.ratio and row.backend != REFERENCE:
-        words += f", {with_range(row.ratio)} times faster than {REFERENCE}".replace("\n", " ")
+    wall, epoch, ratio = min(timed, key=itemgetter(0))
+    words = f"the shortest is that of {epoch.backend}, {duration(wall)}"
+    if scaled := scaling(epoch):
+        words += f", {scaled}"
+    if ratio and epoch.backend != REFERENCE:
+        words += f", {with_range(ratio)} times faster than {REFERENCE}"
     return words
 
 
 def left_out_of(results: ResultSet) -> list[str]:
     """The backends in no table and no figure: a line each, with the reason."""
-    unavailable = (f"{backend}: {reason}" for backend, reason in results.unavailable.items())
-    return [*results.disagreements, *unavailable]
+    return [*results.disagreements, *(f"{backend}: {reason}" for backend, reason in results.unavailable.items())]
 
 
 def benchmarks_setting(results: ResultSet) -> str:
@@ -288,10 +258,7 @@ def benchmarks_setting(results: ResultSet) -> str:
         for pool, count in measured.threads.items():
             pools.setdefault(pool, set()).add(count)
     threads = ", ".join(f"{pool} {' or '.join(map(str, sorted(counts)))}" for pool, counts in pools.items())
-    parts = [
-        results.data_name,
-        *dict.fromkeys(measured.network for measured in results.measurements),
-        *dict.fromkeys(measured.dtype for measured in results.measurements),
-        f"threads: {threads}" if threads else "",
-    ]
+    networks = dict.fromkeys(measured.network for measured in results.measurements)
+    dtypes = dict.fromkeys(measured.dtype for measured in results.measurements)
+    parts = [results.data_name, *networks, *dtypes, f"threads: {threads}" if threads else ""]
     return " · ".join(filter(None, parts))

@@ -12,6 +12,7 @@ from bench.tables.table import (
     INTERVAL,
     NONE,
     ROOM,
+    Columns,
     Section,
     Table,
     capitalised,
@@ -20,6 +21,7 @@ from bench.tables.table import (
     interval_of,
     or_dash,
     percent,
+    table_of,
 )
 
 COMPARISON_EXPLANATION = (
@@ -47,13 +49,13 @@ def comparison_section(
     ratios: Iterable[tuple[str, statistics.Ratio | None]], margin: float, lines: Sequence[str] = ()
 ) -> Section:
     """Ratios of after to before, by what was compared, and their verdicts."""
-    rows = [
-        [name, or_dash(ratio, lambda known: in_short(known.estimate)), interval_of(ratio, ROOM), verdict(ratio, margin)]
-        for name, ratio in ratios
-    ]
-    table = Table(
-        "After over before", ("backend", "after /\nbefore", INTERVAL, "verdict"), rows, [f"Margin: {margin:g}"]
-    )
+    columns: Columns[tuple[str, statistics.Ratio | None]] = {
+        "backend": lambda row: row[0],
+        "after /\nbefore": lambda row: or_dash(row[1], lambda ratio: in_short(ratio.estimate)),
+        INTERVAL: lambda row: interval_of(row[1] and row[1].interval, room=ROOM),
+        "verdict": lambda row: verdict(row[1], margin),
+    }
+    table = table_of("After over before", ratios, columns, [f"Margin: {margin:g}"])
     return Section("Has it become slower?", lines, [table], COMPARISON_EXPLANATION, ["comparison"])
 
 

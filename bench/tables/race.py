@@ -1,38 +1,30 @@
 """A race, or a sweep of races: speed, resources, how time grows, and what disturbed the measurement."""
 
+import math
 from collections.abc import Iterable, Sequence
 
+from bench.analysis import race as analysis
 from bench.analysis import statistics
-from bench.analysis.race import (
-    GROWING,
-    disturbances,
-    fastest_first,
-    growths,
-    machine_rate,
-    ratios_of_race,
-    resources,
-    size_of,
-    swept,
-    times_of,
-)
 from bench.records.races import RaceResult
 from bench.tables.table import (
     INTERVAL,
     NONE,
     ROOM,
+    Columns,
     Section,
     Table,
     capitalised,
     duration,
     enumerated,
-    epochs_in_words,
+    interval_of,
     mebibytes,
     number,
     or_dash,
     percent,
     plural,
     power,
-    ratio_cells,
+    ratio_of,
+    table_of,
     with_interval,
 )
 from bench.timing.worker import FLOOR
@@ -67,17 +59,16 @@ def race_section(race: RaceResult) -> Section:
 def sweep_section(races: Sequence[RaceResult]) -> Section:
     """Races that differ in one thing."""
     lines = [f"{races_setting(races)}.", started_by(races[0]), *disturbed(races)]
-    what = swept(races)
+    what = analysis.swept(races)
     figures = [f"growth-{what}", f"roofline-{what}"]
-    return Section(f"Sweep: {GROWING[what]}", lines, [growth(races)], GROWTH_EXPLANATION, figures)
+    return Section(f"Sweep: {analysis.GROWING[what]}", lines, [growth(races)], GROWTH_EXPLANATION, figures)
 
 
 def sections_of_races(races: Sequence[RaceResult]) -> list[Section]:
     """All that was measured so far: a section a race, and the growth over a sweep."""
     measured = [race for race in races if race.rounds()]
-    found = [race_section(race) for race in measured]
-    swept_races = [race for race in measured if race.sweep]
-    return [*found, sweep_section(swept_races)] if len(swept_races) > 1 else found
+    swept = [race for race in measured if race.sweep]
+    return [*map(race_section, measured), *([sweep_section(swept)] if len(swept) > 1 else [])]
 
 
 def left_out_of_races(races: Iterable[RaceResult]) -> list[str]:
@@ -91,23 +82,18 @@ def left_out_of_races(races: Iterable[RaceResult]) -> list[str]:
 def parts_of(race: RaceResult) -> dict[str, str]:
     """The parts of a setting; those that can be swept by that name."""
     key = race.key
-    return {
-        "data": race.data_name,
-        "hidden": key["network"],
-        "batch": key["plan"],
-        "dtype": key["dtype"],
-        "images": f"{key['images']:,} images",
-        "threads": f"threads: {key['threads'] or 'as the libraries choose'}",
-    }
+    parts = {"data": race.data_name, "hidden": key["network"], "batch": key["plan"], "dtype": key["dtype"]}
+    threads = key["threads"] or "as the libraries choose"
+    return parts | {"images": f"{key['images']:,} images", "threads": f"threads: {threads}"}
 
 
 def races_setting(races: Sequence[RaceResult]) -> str:
     """Data, network, plan, dtype, images and threads, in a line; of a sweep with all sizes."""
     parts = parts_of(races[0])
     if len(races) > 1:
-        what = swept(races)
-        sizes = ", ".join(f"{size:,}" for size in sorted({size_of(race.key, what) for race in races}))
-        parts[what] = f"{GROWING[what]}: {sizes}"
+        what = analysis.swept(races)
+        sizes = ", ".join(f"{size:,}" for size in sorted({analysis.size_of(race.key, what) for race in races}))
+        parts[what] = f"{analysis.GROWING[what]}: {sizes}"
     return " · ".join(parts.values())
 
 
@@ -122,17 +108,17 @@ def backends_of(race: RaceResult) -> str:
 
 
 def work(race: RaceResult) -> str:
-    """What one measurement is of."""
+    """What is timed in one measurement, e.g. "an epoch of 12,000 images"."""
     return WORK.get(race.key["measure"], "{:,} images").format(race.key["images"])
 
 
 def race_headline(race: RaceResult) -> str:
     """The race in one sentence: which backend is fastest."""
     ranks = statistics.ranks(race.rounds(), FLOOR, may_stop_early=True)
-    first = [name for name in fastest_first(race) if ranks.get(name) == 1]
+    first = [name for name in analysis.fastest_first(race) if ranks.get(name) == 1]
     if not first:
         return "In the race no backend was measured."
-    seconds, ratios = times_of(race), ratios_of_race(race)
+    seconds, ratios = analysis.times_of(race), analysis.ratios_of_race(race)
     words = f"In an interleaved race, {work(race)} took {first[0]} {duration(seconds[first[0]])}"
     if first[0] in ratios:
         words += f", {with_interval(ratios[first[0]])} times as long as {race.baseline}"
@@ -146,16 +132,15 @@ def race_lines(race: RaceResult) -> list[str]:
     """What was measured, how, how long, and what disturbed; a line each."""
     rounds = race.rounds()
     reason = f"ended because {race.reason}" if race.reason else "stopped before its end"
-    generations = plural(len(race.generations), "generation")
+    length = f"{plural(len(race.generations), 'generation')} of processes, {plural(sum(map(len, rounds)), 'round')}"
     lines = [
         f"{capitalised(work(race))}: {race_setting(race)}.",
-        f"{generations} of processes, {plural(sum(map(len, rounds)), 'round')}; {reason}. The baseline is "
-        f"{race.baseline}.",
+        f"{length}; {reason}. The baseline is {race.baseline}.",
         started_by(race),
     ]
     if not rounds:
         lines.append("No backend was measured.")
-    elif race.baseline not in times_of(race):
+    elif race.baseline not in analysis.times_of(race):
         lines.append(f"There are no ratios, as {race.baseline}, the baseline, has no times.")
     elif len(rounds) == 1:
         lines.append("There are no intervals, as a single generation does not show how much generations differ.")
@@ -169,8 +154,10 @@ def started_by(*races: RaceResult) -> str:
 
 def disturbed(races: Iterable[RaceResult]) -> list[str]:
     """What was seen of other work on the machine: the first line for each remedy."""
-    lines = {line.rpartition("; ")[2]: line for race in reversed(list(races)) for line in reversed(disturbances(race))}
-    return [f"The machine was not quiet: {line}." for line in reversed(lines.values())]
+    lines: dict[str, str] = {}
+    for line in (line for race in races for line in analysis.disturbances(race)):
+        lines.setdefault(line.rpartition("; ")[2], line)
+    return [f"The machine was not quiet: {line}." for line in lines.values()]
 
 
 # --- tables ----------------------------------------------------------------------------------------------
@@ -178,30 +165,25 @@ def disturbed(races: Iterable[RaceResult]) -> list[str]:
 
 def speed(race: RaceResult) -> Table:
     """How fast each backend is, how sure that is, and how it compares with dense arithmetic; fastest first."""
-    seconds, ratios, used = times_of(race), ratios_of_race(race), resources(race)
+    seconds, ratios, used = analysis.times_of(race), analysis.ratios_of_race(race), analysis.resources(race)
     ranks = statistics.ranks(race.rounds(), FLOOR, may_stop_early=True)
-    rows = []
-    for name in fastest_first(race):
-        row, ratio = used[name], ratios.get(name)
-        rows.append(
-            [
-                name,
-                str(ranks.get(name, NONE)),
-                duration(seconds[name]),
-                *ratio_cells(name, race.baseline, ratio, ROOM),
-                f"{ratio.outliers} of {ratio.pairs}" if ratio else NONE,
-                or_dash(row.flop_rate, lambda rate: number(rate / 1e9)),
-                percent(row.share_of_gemm),
-                percent(row.floors),
-            ]
-        )
-    heads = ("backend", "rank", "time", "times the\nbaseline", INTERVAL, "outliers", "GFLOP/s")
-    return Table("Speed", (*heads, "of\nGEMM", "floor\nover\ntime"), rows, [*machine_reached(race), *sampled(race)])
+    columns: Columns[str] = {
+        "backend": str,
+        "rank": lambda name: str(ranks.get(name, NONE)),
+        "time": lambda name: duration(seconds[name]),
+        "times the\nbaseline": lambda name: ratio_of(name, race.baseline, ratios.get(name)),
+        INTERVAL: lambda name: or_dash(ratios.get(name), lambda ratio: interval_of(ratio.interval, room=ROOM)),
+        "outliers": lambda name: or_dash(ratios.get(name), lambda ratio: f"{ratio.outliers} of {ratio.pairs}"),
+        "GFLOP/s": lambda name: or_dash(used[name].flop_rate, lambda rate: number(rate / 1e9)),
+        "of\nGEMM": lambda name: percent(used[name].share_of_gemm),
+        "floor\nover\ntime": lambda name: percent(used[name].floors),
+    }
+    return table_of("Speed", analysis.fastest_first(race), columns, [*machine_reached(race), *sampled(race)])
 
 
 def machine_reached(race: RaceResult) -> list[str]:
     """What the shares are of; nothing where that was not measured."""
-    gemm, bandwidth = machine_rate(race, "gemm"), machine_rate(race, "bandwidth")
+    gemm, bandwidth = analysis.machine_rate(race, "gemm"), analysis.machine_rate(race, "bandwidth")
     if gemm is None or bandwidth is None:
         return []
     return [
@@ -212,7 +194,7 @@ def machine_reached(race: RaceResult) -> list[str]:
 
 def sampled(race: RaceResult) -> list[str]:
     """The backends that were measured on fewer images."""
-    measured = times_of(race)
+    measured = analysis.times_of(race)
     return [
         f"{name}: measured on {participant.images:,} of {race.key['images']:,} images; its time is scaled to all, its "
         "memory is not"
@@ -223,35 +205,35 @@ def sampled(race: RaceResult) -> list[str]:
 
 def resource_table(race: RaceResult) -> Table:
     """What each backend uses besides the time of an epoch, in the same order."""
-    used = resources(race)
-    rows = [
-        [
-            name,
-            percent(row.cpu),
-            duration(row.prepare),
-            or_dash(row.cold, duration),
-            duration(row.first),
-            " /\n".join(epochs_in_words(n) for n in (row.break_even, row.break_even_cold) if n is not None) or NONE,
-            mebibytes(row.process_peak),
-            mebibytes(row.call_peak),
-        ]
-        for name in fastest_first(race)
-        for row in (used[name],)
-    ]
-    heads = ("backend", "CPU", "prepare", "cold\ncall", "first\ncall", "break-even,\nepochs")
-    return Table("Resources", (*heads, "memory,\nprocess", "memory,\na call"), rows)
+    used = analysis.resources(race)
+    columns: Columns[str] = {
+        "backend": str,
+        "CPU": lambda name: percent(used[name].cpu),
+        "prepare": lambda name: duration(used[name].prepare),
+        "cold\ncall": lambda name: or_dash(used[name].cold, duration),
+        "first\ncall": lambda name: duration(used[name].first),
+        "break-even,\nepochs": lambda name: epochs_to_break_even(used[name]),
+        "memory,\nprocess": lambda name: mebibytes(used[name].process_peak),
+        "memory,\na call": lambda name: mebibytes(used[name].call_peak),
+    }
+    return table_of("Resources", analysis.fastest_first(race), columns)
+
+
+def epochs_to_break_even(used: analysis.Resources) -> str:
+    """With compiled code on disk / with nothing compiled; a dash where neither is known."""
+    known = [epochs for epochs in (used.break_even, used.break_even_cold) if epochs is not None]
+    return " /\n".join("never" if math.isinf(epochs) else f"{epochs:,.0f}" for epochs in known) or NONE
 
 
 def growth(races: Sequence[RaceResult]) -> Table:
     """Time by what was swept, and the power of it with which time grows."""
-    what, grown_all = swept(races), growths(races)
+    what, grown_all = analysis.GROWING[analysis.swept(races)], analysis.growths(races)
     sizes = sorted({size for grown in grown_all for size in grown.sizes})
     rows = []
     for grown in grown_all:
-        known = dict(zip(grown.sizes, grown.seconds, strict=True))
-        cells = [or_dash(known.get(size), duration) for size in sizes]
-        interval = grown.exponent.interval if grown.exponent else None
-        cells.append(or_dash(grown.exponent, lambda exponent: power(exponent.estimate)))
-        rows.append([grown.name, *cells, or_dash(interval, lambda ends: " to\n".join(map(power, ends)))])
-    heads = (GROWING[what], *(f"{size:,}" for size in sizes), "power", INTERVAL)
-    return Table(f"Time by {GROWING[what]}, and the power with which it grows", heads, rows)
+        seconds = dict(zip(grown.sizes, grown.seconds, strict=True))
+        times = [or_dash(seconds.get(size), duration) for size in sizes]
+        estimate = or_dash(grown.exponent, lambda exponent: power(exponent.estimate))
+        rows.append([grown.name, *times, estimate, interval_of(grown.exponent and grown.exponent.interval, power)])
+    heads = (what, *(f"{size:,}" for size in sizes), "power", INTERVAL)
+    return Table(f"Time by {what}, and the power with which it grows", heads, rows)

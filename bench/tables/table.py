@@ -1,7 +1,7 @@
 """Tables and sections; how numbers, times, ratios and intervals are written; and how the terminal shows them."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from rich.box import SIMPLE_HEAD
@@ -25,6 +25,17 @@ class Table(NamedTuple):
     rows: list[list[str]]  # a cell for each head
     notes: Sequence[str] = ()  # below the table
     columns_of_text: int = 1  # the first ones; the others hold numbers
+
+
+Columns = Mapping[str, Callable[[Value], str]]  # by head: the cell of an item
+
+
+def table_of(
+    title: str, items: Iterable[Value], columns: Columns[Value], notes: Sequence[str] = (), columns_of_text: int = 1
+) -> Table:
+    """A table with a row for each item."""
+    rows = [[cell(item) for cell in columns.values()] for item in items]
+    return Table(title, list(columns), rows, notes, columns_of_text)
 
 
 class Section(NamedTuple):
@@ -87,14 +98,10 @@ def for_terminal(table: Table, columns: int = COMFORTABLE) -> RichTable:
     """The table for rich in so many columns, NARROWEST or more; long names continue in the next line."""
     comfortable = columns >= COMFORTABLE
     spaced = any("\n" in cell for row in table.rows for cell in row)  # then a blank line separates the rows
+    title, padding = Text(printable(table.title), "bold"), (0, 1 if comfortable else 0, 0, 0)
     drawn = RichTable(
-        title=Text(printable(table.title), "bold"),
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        show_edge=False,
-        leading=spaced,
+        title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, leading=spaced, padding=padding
     )
-    drawn.padding = (0, 1 if comfortable else 0, 0, 0)
 
     def text(cell: str) -> Text:
         for word, hyphenated in ({} if comfortable else HYPHENS).items():
@@ -168,35 +175,31 @@ def in_short(ratio: float) -> str:
 ROOM = len("0.188 to 0.202")  # for an interval on one line, in tables that have the room
 
 
-def interval_of(ratio: statistics.Ratio | None, room: int = 0) -> str:
+def interval_of(ends: Sequence[float] | None, text: Callable[[float], str] = in_short, room: int = 0) -> str:
     """From one end to the other, or a dash; on two lines where it is longer than `room`."""
-    words = " to ".join(map(in_short, ratio.interval)) if ratio and ratio.interval else NONE
+    words = " to ".join(map(text, ends)) if ends else NONE
     return words if len(words) <= room else words.replace(" to ", " to\n")
+
+
+def in_brackets(value: float, ends: Sequence[float] | None, text: Callable[[float], str]) -> str:
+    """A value and its interval, if it has one, e.g. "0.521 [0.510, 0.532]"."""
+    return f"{text(value)} [{', '.join(map(text, ends))}]" if ends else text(value)
+
+
+def ratio_of(name: str, baseline: str, ratio: statistics.Ratio | None) -> str:
+    """A ratio to the baseline: "1" for the baseline itself, a dash where it is not known."""
+    return in_short(ratio.estimate) if ratio else "1" if name == baseline else NONE
 
 
 def with_interval(ratio: statistics.Ratio) -> str:
     """A ratio, e.g. "0.521 [0.510, 0.532]"."""
-    words = in_short(ratio.estimate)
-    return f"{words} [{', '.join(map(in_short, ratio.interval))}]" if ratio.interval else words
-
-
-def ratio_cells(name: str, baseline: str, ratio: statistics.Ratio | None, room: int = 0) -> list[str]:
-    """A ratio to the baseline and its interval: "1" for the baseline itself, dashes where it is not known."""
-    return [in_short(ratio.estimate) if ratio else "1" if name == baseline else NONE, interval_of(ratio, room)]
+    return in_brackets(ratio.estimate, ratio.interval, in_short)
 
 
 def faster(ratio: statistics.Ratio) -> str:
     """A ratio the other way round, in three digits: "5.10 [4.93, 5.31] times as fast"."""
-    words = number(1 / ratio.estimate)
-    if ratio.interval:
-        low, high = (number(1 / end) if end else "∞" for end in reversed(ratio.interval))
-        words += f" [{low}, {high}]"
-    return f"{words} times as fast"
-
-
-def epochs_in_words(number: float) -> str:
-    """A number of epochs; "never" for infinity."""
-    return "never" if math.isinf(number) else f"{number:,.0f}"
+    ends = [1 / end if end else math.inf for end in reversed(ratio.interval)] if ratio.interval else None
+    return f"{in_brackets(1 / ratio.estimate, ends, number).replace('inf', '∞')} times as fast"
 
 
 def mebibytes(size: int | None) -> str:
@@ -216,4 +219,4 @@ def percent(share: float | None, decimals: int = 0) -> str:
 
 def share(value: float | None) -> str:
     """A share in per cent, two decimals where there are any."""
-    return NONE if value is None else f"{100 * value:.2f} %".replace(".00 %", " %")
+    return percent(value, 2).replace(".00 %", " %")

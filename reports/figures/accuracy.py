@@ -9,7 +9,7 @@ import numpy as np
 from bench.analysis.accuracy import TimeToAccuracy, by_target, factor, method_results, times_to_accuracy
 from bench.records.races import RaceResult
 from bench.records.trainings import LearningCurve
-from bench.tables.accuracy import steps_setting, time_or_brackets
+from bench.tables.accuracy import accuracy_setting, time_or_brackets
 from bench.tables.table import printable, share
 from reports.figures.style import (
     COLOURS,
@@ -55,7 +55,7 @@ def waterfall(races: Sequence[RaceResult]) -> "Drawing":
         "A bar goes from the step above to this one, green where it is faster, orange where it is slower. Dots, below: "
         "seeds. Hollow, and in brackets: not reached.",
     ]
-    with framed(first.notice, steps_setting(races), title, max(2.4, 0.9 + 0.5 * len(found)), notes) as figure:
+    with framed(first.notice, accuracy_setting(races), title, max(2.4, 0.9 + 0.5 * len(found)), notes) as figure:
         axes = figure.subplots()
         if not found:
             say(axes, EMPTY)
@@ -87,7 +87,7 @@ def batches(races: Sequence[RaceResult]) -> "Drawing":
     first = races[0]
     title = f"Batch size: seconds an epoch, and seconds to {share(first.target)} of the test images"
     notes = ["Lines: medians over seeds. Dots: seeds. Hollow: not every seed reached the target."]
-    with framed(first.notice, steps_setting(races), title, 3.8, notes) as figure:
+    with framed(first.notice, accuracy_setting(races), title, 3.8, notes) as figure:
         panels = figure.subplots(1, 2)
         if not found:
             for axes in panels:
