@@ -7,25 +7,9 @@ from bench.analysis import accuracy as analysis
 from bench.analysis import statistics
 from bench.analysis.target import CONFIDENCE, LEAST_SEEDS, Reached
 from bench.records.races import RaceResult
+from bench.tables import table as text
 from bench.tables.race import backends_of, parts_of, started_by
-from bench.tables.table import (
-    INTERVAL,
-    NONE,
-    Columns,
-    Section,
-    Table,
-    duration,
-    faster,
-    interval_of,
-    number,
-    or_dash,
-    plural,
-    ratio_of,
-    share,
-    table_of,
-    times,
-    with_interval,
-)
+from bench.tables.table import INTERVAL, NONE, Columns, Section, Table, table_of
 from bench.workloads.recipes import RECIPES
 
 PEER = "torch"  # a headline compares with it, besides the baseline
@@ -64,13 +48,13 @@ STEP_LIMITS = [
 def accuracy_setting(races: Sequence[RaceResult]) -> str:
     """Data, targets, dtypes and threads, in a line."""
     ordered = analysis.by_target(races)
-    parts, targets = parts_of(ordered[0]), ", ".join(dict.fromkeys(share(race.target) for race in ordered))
+    parts, targets = parts_of(ordered[0]), ", ".join(dict.fromkeys(text.share(race.target) for race in ordered))
     dtypes = " and ".join(dict.fromkeys(race.key["dtype"] for race in races))
     return " · ".join([parts["data"], f"to {targets} of the test images", dtypes, parts["threads"]])
 
 
 def accuracy_lines(races: Sequence[RaceResult]) -> list[str]:
-    """What stands before a table."""
+    """What stands before a text."""
     return [f"{accuracy_setting(races)}.", started_by(analysis.by_target(races)[0])]
 
 
@@ -84,23 +68,23 @@ def target_table(race: RaceResult) -> Table:
     """Which backends reach one target, how surely, and how soon."""
     columns: Columns[analysis.TimeToAccuracy] = {
         "backend": lambda row: row.name,
-        "mean\ncorrect": lambda row: share(row.reached.mean),
-        "99 %\nabove": lambda row: share(row.reached.lower) if math.isfinite(row.reached.lower) else NONE,
+        "mean\ncorrect": lambda row: text.share(row.reached.mean),
+        "99 %\nabove": lambda row: text.share(row.reached.lower) if math.isfinite(row.reached.lower) else NONE,
         "seeds\nabove": lambda row: seeds_above(row.reached),
         "time": lambda row: time_or_brackets(row.seconds, row.reached.counts),
-        "times the\nbaseline": lambda row: ratio_of(row.name, race.baseline, row.ratio),
-        INTERVAL: lambda row: interval_of(row.ratio and row.ratio.interval),
-        "prepare": lambda row: or_dash(row.prepare, duration),
-        "first\ntraining": lambda row: or_dash(row.first, duration),
+        "times the\nbaseline": lambda row: text.ratio_of(row.ratio, row.name == race.baseline),
+        INTERVAL: lambda row: text.interval_of(row.ratio and row.ratio.interval),
+        "prepare": lambda row: text.duration(row.prepare),
+        "first\ntraining": lambda row: text.duration(row.first),
     }
     results = analysis.times_to_accuracy(race)
     reason = f"; {RECIPES[race.recipe].reason}" if race.recipe in RECIPES else ""
     notes = [f"The recipe: {race.key['plan']}{reason}. The baseline is {race.baseline}"]
     notes += [note for row in results for note in target_notes(row)]
     if results:
-        evaluation = ", ".join(f"{row.name} {duration(row.evaluation)}" for row in results)
+        evaluation = ", ".join(f"{row.name} {text.duration(row.evaluation)}" for row in results)
         notes.append(f"Evaluation of the test images, not in these times: {evaluation}")
-    return table_of(f"{share(race.target)} of the test images, by recipe {race.recipe}", results, columns, notes)
+    return table_of(f"{text.share(race.target)} of the test images, by recipe {race.recipe}", results, columns, notes)
 
 
 def seeds_above(reached: Reached) -> str:
@@ -110,7 +94,7 @@ def seeds_above(reached: Reached) -> str:
 
 def time_or_brackets(seconds: float, reached: bool) -> str:
     """A time, in brackets where the target was not reached."""
-    return duration(seconds) if reached else f"({duration(seconds)})"
+    return text.duration(seconds) if reached else f"({text.duration(seconds)})"
 
 
 def target_notes(row: analysis.TimeToAccuracy) -> list[str]:
@@ -118,9 +102,11 @@ def target_notes(row: analysis.TimeToAccuracy) -> list[str]:
     reached = row.reached
     lines = [f"{row.name}: {reached.diverged} of {reached.seeds} seeds diverged"] if reached.diverged else []
     if reached.seeds < LEAST_SEEDS:
-        lines.append(f"{row.name}: {plural(reached.seeds, 'seed')}; a target counts as reached from {LEAST_SEEDS} on")
+        lines.append(
+            f"{row.name}: {text.plural(reached.seeds, 'seed')}; a target counts as reached from {LEAST_SEEDS} on"
+        )
     elif not reached.counts:
-        lines.append(f"{row.name}: not reached; mean {share(reached.mean)}, best seed {share(reached.best)}")
+        lines.append(f"{row.name}: not reached; mean {text.share(reached.mean)}, best seed {text.share(reached.best)}")
     return lines
 
 
@@ -136,15 +122,15 @@ def accuracy_headline(races: Sequence[RaceResult]) -> str:
 def fastest_in_words(there: list[analysis.TimeToAccuracy], race: RaceResult) -> str:
     """The fastest backend of those that reached the target."""
     first, last = there[0], there[-1]
-    words = f"{first.name} trains to {share(race.target)} of the test images in {duration(first.seconds)}"
+    words = f"{first.name} trains to {text.share(race.target)} of the test images in {text.duration(first.seconds)}"
     if first.ratio:
-        words += f", {faster(first.ratio)} as {race.baseline}"
+        words += f", {text.faster(first.ratio)} as {race.baseline}"
         words += "" if first.ratio.separated else ", no significant difference"
     elif last.ratio and last is not first and last.name != PEER:
-        words += f"; {last.name} takes {with_interval(last.ratio)} times as long"
+        words += f"; {last.name} takes {text.with_interval(last.ratio)} times as long"
     if PEER in (row.name for row in there) and PEER not in (first.name, race.baseline):
         ratio = statistics.ratio(analysis.seconds_by_seed(race), first.name, PEER)
-        words += f"; {faster(ratio)} as {PEER}" if ratio else ""
+        words += f"; {text.faster(ratio)} as {PEER}" if ratio else ""
     return words
 
 
@@ -161,7 +147,7 @@ def waterfall_sections(races: Sequence[RaceResult]) -> list[Section]:
             time_or_brackets(row.seconds, row.counts),
             range_over_seeds(row),
             str(len(row.walls)),
-            number(row.epochs),
+            text.number(row.epochs),
             seeds_or_mean(row),
             (i and analysis.factor(results[i - 1], row)) or NONE,
             (i and analysis.factor(results[0], row)) or NONE,
@@ -174,9 +160,9 @@ def waterfall_sections(races: Sequence[RaceResult]) -> list[Section]:
         by_recipe.setdefault(race.key["plan"], []).extend(race.participants)
     notes = [f"{'; '.join(names)}: by {plan}" for plan, names in by_recipe.items()]
     notes.append("Reached: by how many seeds, or their mean")
-    table = Table("Step by step", heads, rows, notes, 2)
-    title = f"From the article's method to the fastest, to {share(races[0].target)}"
-    return [Section(title, accuracy_lines(races), [table], WATERFALL_EXPLANATION, ["waterfall"])]
+    tables = [Table("Step by step", heads, rows, notes, 2)]
+    title = f"From the article's method to the fastest, to {text.share(races[0].target)}"
+    return [Section(title, accuracy_lines(races), tables, WATERFALL_EXPLANATION, ["waterfall"])]
 
 
 def batches_sections(races: Sequence[RaceResult]) -> list[Section]:
@@ -185,28 +171,28 @@ def batches_sections(races: Sequence[RaceResult]) -> list[Section]:
     columns: Columns[analysis.MethodResult] = {
         "batch": lambda row: f"{row.case['batch']:,}",
         "rate": lambda row: f"{row.case['learning_rate']:g}",
-        "time of\nan epoch": lambda row: duration(row.an_epoch),
+        "time of\nan epoch": lambda row: text.duration(row.an_epoch),
         "reached": seeds_or_mean,
         "updates": lambda row: f"{row.epochs * row.case['images'] / row.case['batch']:,.0f}",
-        "epochs": lambda row: number(row.epochs),
+        "epochs": lambda row: text.number(row.epochs),
         "time to\ntarget": lambda row: time_or_brackets(row.seconds, row.counts),
         "over\nseeds": range_over_seeds,
-        "times\nfaster\nan epoch": lambda row: times(results[-1].an_epoch / row.an_epoch),
+        "times\nfaster\nan epoch": lambda row: text.times(results[-1].an_epoch / row.an_epoch),
         "times\nfaster\nto target": lambda row: (
-            times(results[-1].seconds / row.seconds) if row.counts and results[-1].counts else NONE
+            text.times(results[-1].seconds / row.seconds) if row.counts and results[-1].counts else NONE
         ),
     }
     lines = [f"{races[0].key['network']}, trained by {backends_of(races[0])}.", *accuracy_lines(races)]
-    title = f"Do mini-batches pay? By the epoch, and to {share(races[0].target)}"
-    table = table_of("By batch size", results, columns)
-    return [Section(title, lines, [table], BATCHES_EXPLANATION, ["batches"])]
+    title = f"Do mini-batches pay? By the epoch, and to {text.share(races[0].target)}"
+    tables = [table_of("By batch size", results, columns)]
+    return [Section(title, lines, tables, BATCHES_EXPLANATION, ["batches"])]
 
 
 def range_over_seeds(row: analysis.MethodResult) -> str:
     """The shortest and the longest time of a training."""
-    return f"{duration(min(row.walls.values()))} to\n{duration(max(row.walls.values()))}"
+    return f"{text.duration(min(row.walls.values()))} to\n{text.duration(max(row.walls.values()))}"
 
 
 def seeds_or_mean(row: analysis.MethodResult) -> str:
     """How many seeds reached the target, or the mean of all."""
-    return seeds_above(row.reached) if row.until else share(row.reached.mean)
+    return seeds_above(row.reached) if row.until else text.share(row.reached.mean)

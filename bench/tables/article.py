@@ -5,24 +5,9 @@ from statistics import fmean, median
 
 from bench.analysis import article as analysis
 from bench.records.races import RaceResult
+from bench.tables import table as text
 from bench.tables.race import parts_of, started_by
-from bench.tables.table import (
-    INTERVAL,
-    NONE,
-    Columns,
-    Section,
-    Table,
-    duration,
-    in_brackets,
-    in_short,
-    interval_of,
-    number,
-    or_dash,
-    percent,
-    plural,
-    share,
-    table_of,
-)
+from bench.tables.table import INTERVAL, NONE, Columns, Section, Table, table_of
 
 EXPERIMENTS_EXPLANATION = (
     "Reproduced: the article's figure, with what was rounded away, lies in the range of our seeds. Where the article "
@@ -58,7 +43,7 @@ def article_setting(races: Sequence[RaceResult]) -> str:
 
 
 def article_lines(races: Sequence[RaceResult]) -> list[str]:
-    """What stands before a table."""
+    """What stands before a text."""
     return [f"{article_setting(races)}.", started_by(races[0])]
 
 
@@ -82,7 +67,9 @@ def experiments_sections(races: Sequence[RaceResult]) -> list[Section]:
 
 def figures_table(results: Sequence[analysis.ExperimentResult]) -> Table:
     """A row a figure that the article prints."""
-    notes = [f"{row.name}: {row.shows}. {row.setting}; {plural(row.seeds, 'seed')}.{incidents(row)}" for row in results]
+    notes = [
+        f"{row.name}: {row.shows}. {row.setting}; {text.plural(row.seeds, 'seed')}.{incidents(row)}" for row in results
+    ]
     figures = [(row.name, figure) for row in results for figure in row.figures]
     return table_of_figures("The article's figures and ours", "experiment", figures, notes)
 
@@ -105,14 +92,14 @@ def table_of_figures(
 
 def figure_name(figure: analysis.Compared) -> str:
     """What was measured, of which images, and after how much training."""
-    after = f"after {plural(figure.epoch, 'epoch')}" if figure.epoch else "before training"
+    after = f"after {text.plural(figure.epoch, 'epoch')}" if figure.epoch else "before training"
     return f"{figure.what}, {figure.split}, {after}"
 
 
 def figure_value(figure: analysis.Compared, of_values: Callable[[list[float]], float]) -> str:
     """The least, median or largest of our values; a dash where there are none."""
-    text = share if figure.what in ("accuracy", "overflow") else number
-    return text(of_values(figure.values)) if figure.values else NONE
+    write = text.share if figure.what in ("accuracy", "overflow") else text.number
+    return write(of_values(figure.values)) if figure.values else NONE
 
 
 def incidents(row: analysis.ExperimentResult) -> str:
@@ -126,7 +113,7 @@ def incidents(row: analysis.ExperimentResult) -> str:
         words += f" {seeds} collapsed: always {digit}."
     if row.zeros > 0.5:
         dead = ", ".join(map(str, row.dead))
-        words += f" {percent(row.zeros)} of the outputs are exactly 0; for every test image, by seed: {dead}."
+        words += f" {text.percent(row.zeros)} of the outputs are exactly 0; for every test image, by seed: {dead}."
     return words
 
 
@@ -135,10 +122,10 @@ def times_table(results: Sequence[analysis.ExperimentResult]) -> Table:
     rows = [
         [
             row.name,
-            or_dash(row.article, lambda seconds: f"{seconds:g} s"),
-            *map(duration, (*row.method_times, row.times.wall, row.times.cpu)),
-            or_dash(row.ratio, lambda ratio: in_short(ratio.estimate)),
-            interval_of(row.ratio and row.ratio.interval),
+            text.or_dash(row.article, lambda seconds: f"{seconds:g} s"),
+            *map(text.duration, (*row.method_times, row.times.wall, row.times.cpu)),
+            text.ratio_of(row.ratio),
+            text.interval_of(row.ratio and row.ratio.interval),
         ]
         for row in results
         if row.times and row.method_times
@@ -152,11 +139,12 @@ def times_table(results: Sequence[analysis.ExperimentResult]) -> Table:
 
 def mini_batches_in_words(comparison: analysis.MiniBatches) -> str:
     """What mini-batches bring, in the article's own setting."""
-    epoch, epochs = comparison.epochs_needed, plural(comparison.epochs, "epoch")
+    epoch, epochs = comparison.epochs_needed, text.plural(comparison.epochs, "epoch")
+    needed = "never in these epochs" if epoch is None else f"after epoch {epoch}"
     return (
         f"Epochs of 600 updates instead of five, by the article's method: one takes {comparison.epoch_ratio:.2f} times "
-        f"as long; after one, {share(comparison.first)} of the test images are right; {share(comparison.target)}, what "
-        f"the others reach in {epochs}, {'never in these epochs' if epoch is None else f'after epoch {epoch}'}."
+        f"as long; after one, {text.share(comparison.first)} of the test images are right; "
+        f"{text.share(comparison.target)}, what the others reach in {epochs}, {needed}."
     )
 
 
@@ -187,13 +175,13 @@ def tried(race: RaceResult, results: Sequence[analysis.SettingResult]) -> str:
     words = f"{len(results)} of {len(race.key['settings'])} settings tried, {stopped} of them stopped early; "
     if not best(results):
         return f"{words}none reproduces a figure"
-    return f"{words}{len(best(results))} reproduce {results[0].held} of {plural(n, 'figure')}"
+    return f"{words}{len(best(results))} reproduce {results[0].held} of {text.plural(n, 'figure')}"
 
 
 def grid_table(race: RaceResult, results: Sequence[analysis.SettingResult]) -> Table:
     """The settings that reproduce most figures, with what they give."""
     shown = best(results)[:MOST_SETTINGS]
-    figures = [(f"{one.name}; {plural(one.seeds, 'seed')}", figure) for one in shown for figure in one.figures]
+    figures = [(f"{one.name}; {text.plural(one.seeds, 'seed')}", figure) for one in shown for figure in one.figures]
     notes = [f"{len(shown)} of {len(best(results))} are shown"] if len(shown) < len(best(results)) else []
     return table_of_figures(f"{race.about['name']}: settings that reproduce most", "setting", figures, notes)
 
@@ -207,23 +195,23 @@ def relu_sections(races: Sequence[RaceResult]) -> list[Section]:
     columns: Columns[analysis.Effect] = {
         "changed": effect_name,
         "seeds": lambda row: str(len(row.accuracies)),
-        "least": lambda row: share(min(row.accuracies)),
-        "mean": lambda row: share(fmean(row.accuracies)),
-        "most": lambda row: share(max(row.accuracies)),
-        "points": lambda row: or_dash(row.difference, points),
-        INTERVAL: lambda row: interval_of(row.interval, points),
-        "cost": lambda row: number(fmean(row.costs)) if row.costs else NONE,
-        "outputs\nthat are\n0": lambda row: percent(row.zeros),
+        "least": lambda row: text.share(min(row.accuracies)),
+        "mean": lambda row: text.share(fmean(row.accuracies)),
+        "most": lambda row: text.share(max(row.accuracies)),
+        "points": lambda row: text.or_dash(row.difference, points),
+        INTERVAL: lambda row: text.interval_of(row.interval, points),
+        "cost": lambda row: text.number(fmean(row.costs)) if row.costs else NONE,
+        "outputs\nthat are\n0": lambda row: text.percent(row.zeros),
         "dead": lambda row: " ".join(map(str, row.dead)),
     }
     results = analysis.effects(race)
     notes = [
         f"{effect_name(row)}: {row.diverged} of {len(row.accuracies)} seeds diverged" for row in results if row.diverged
     ]
-    epochs = plural(race.about["epochs"], "epoch")
+    epochs = text.plural(race.about["epochs"], "epoch")
     lines = [f"The article's setting: {race.about['setting']}, {epochs}.", *article_lines(races)]
-    table = table_of("One factor at a time", results, columns, notes)
-    return [Section("Why did ReLU lose?", lines, [table], EFFECTS_EXPLANATION, ["relu"])]
+    tables = [table_of("One factor at a time", results, columns, notes)]
+    return [Section("Why did ReLU lose?", lines, tables, EFFECTS_EXPLANATION, ["relu"])]
 
 
 def effect_name(row: analysis.Effect) -> str:
@@ -239,4 +227,4 @@ def points(difference: float) -> str:
 def effect_in_words(row: analysis.Effect) -> str:
     """An effect with its interval."""
     assert row.difference is not None
-    return in_brackets(row.difference, row.interval, points)
+    return text.in_brackets(row.difference, row.interval, points)

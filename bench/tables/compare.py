@@ -7,22 +7,9 @@ from bench.analysis.compare import changes, verdict
 from bench.analysis.race import fastest_first, resources, times_of
 from bench.records.files import ResultSet
 from bench.records.races import RaceResult
+from bench.tables import table as text
 from bench.tables.race import disturbed, race_setting, started_by, work
-from bench.tables.table import (
-    INTERVAL,
-    NONE,
-    ROOM,
-    Columns,
-    Section,
-    Table,
-    capitalised,
-    duration,
-    in_short,
-    interval_of,
-    or_dash,
-    percent,
-    table_of,
-)
+from bench.tables.table import INTERVAL, NONE, Columns, Section, Table, table_of
 
 COMPARISON_EXPLANATION = (
     "Slower: the interval lies wholly above 1, and the estimate is beyond the margin. All intervals hold together with "
@@ -36,7 +23,7 @@ COLUMNS_EXPLANATION = (
 
 def compare_sections(races: Sequence[RaceResult], margin: float = statistics.MARGIN) -> list[Section]:
     """One for two revisions, with a row a backend."""
-    lines = [f"{capitalised(comparison_setting(races))}.", started_by(races[0]), *disturbed(races)]
+    lines = [f"{work(races[0]).capitalize()}: {race_setting(races[0])}.", started_by(races[0]), *disturbed(races)]
     return [comparison_section(changes(races).items(), margin, lines)]
 
 
@@ -51,8 +38,8 @@ def comparison_section(
     """Ratios of after to before, by what was compared, and their verdicts."""
     columns: Columns[tuple[str, statistics.Ratio | None]] = {
         "backend": lambda row: row[0],
-        "after /\nbefore": lambda row: or_dash(row[1], lambda ratio: in_short(ratio.estimate)),
-        INTERVAL: lambda row: interval_of(row[1] and row[1].interval, room=ROOM),
+        "after /\nbefore": lambda row: text.ratio_of(row[1]),
+        INTERVAL: lambda row: text.interval_of(row[1] and row[1].interval, room=text.ROOM),
         "verdict": lambda row: verdict(row[1], margin),
     }
     table = table_of("After over before", ratios, columns, [f"Margin: {margin:g}"])
@@ -72,8 +59,8 @@ def races_in_columns(several: Sequence[ResultSet]) -> Section:
     rows = [
         [
             name,
-            *(duration(one[name]) if name in one else NONE for one in seconds),
-            *(percent(one.get(name)) for one in floors),
+            *(text.duration(one[name]) if name in one else NONE for one in seconds),
+            *(text.percent(one.get(name)) for one in floors),
         ]
         for name in dict.fromkeys(name for race in races for name in fastest_first(race))
     ]

@@ -6,7 +6,7 @@ from bench.analysis import statistics
 from bench.analysis.peers import peer_ratios_of
 from bench.records.races import RaceResult
 from bench.tables.race import disturbed, parts_of, started_by, work
-from bench.tables.table import INTERVAL, NONE, Section, Table, capitalised, percent, plural
+from bench.tables.table import INTERVAL, NONE, Section, Table, interval_of, percent, plural
 
 CONDITIONS = {  # of the ratios, with their heads
     "MNIST as it is": "MNIST\nas it is",
@@ -28,7 +28,7 @@ def peers_sections(races: Sequence[RaceResult]) -> list[Section]:
     if not measured:
         return []
     lines = [
-        f"{capitalised(work(measured[0]))}: {peers_setting(races)}.",
+        f"{work(measured[0]).capitalize()}: {peers_setting(races)}.",
         baseline_and_zeros(measured[0]),
         f"{plural(min(len(race.generations) for race in measured), 'generation')} of processes.",
         started_by(measured[0]),
@@ -67,5 +67,4 @@ def condition_cells(ratio: statistics.Ratio | None) -> tuple[str, str]:
     """An estimate and its interval in three digits, as four of them share a row."""
     if ratio is None:
         return NONE, NONE
-    interval = " to\n".join(f"{end:.3g}" for end in ratio.interval) if ratio.interval else NONE
-    return f"{ratio.estimate:#.3g}", interval
+    return f"{ratio.estimate:#.3g}", interval_of(ratio.interval, "{:.3g}".format)

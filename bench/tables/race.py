@@ -6,27 +6,8 @@ from collections.abc import Iterable, Sequence
 from bench.analysis import race as analysis
 from bench.analysis import statistics
 from bench.records.races import RaceResult
-from bench.tables.table import (
-    INTERVAL,
-    NONE,
-    ROOM,
-    Columns,
-    Section,
-    Table,
-    capitalised,
-    duration,
-    enumerated,
-    interval_of,
-    mebibytes,
-    number,
-    or_dash,
-    percent,
-    plural,
-    power,
-    ratio_of,
-    table_of,
-    with_interval,
-)
+from bench.tables import table as text
+from bench.tables.table import INTERVAL, NONE, Columns, Section, Table, table_of
 from bench.timing.worker import FLOOR
 
 WORK = {
@@ -119,12 +100,12 @@ def race_headline(race: RaceResult) -> str:
     if not first:
         return "In the race no backend was measured."
     seconds, ratios = analysis.times_of(race), analysis.ratios_of_race(race)
-    words = f"In an interleaved race, {work(race)} took {first[0]} {duration(seconds[first[0]])}"
+    words = f"In an interleaved race, {work(race)} took {first[0]} {text.duration(seconds[first[0]])}"
     if first[0] in ratios:
-        words += f", {with_interval(ratios[first[0]])} times as long as {race.baseline}"
+        words += f", {text.with_interval(ratios[first[0]])} times as long as {race.baseline}"
     if len(ranks) == 1:
         return f"{words}; no other backend took part."
-    rest = f"it cannot be distinguished from {enumerated(first[1:])}" if first[1:] else "it is the fastest"
+    rest = f"it cannot be distinguished from {text.enumerated(first[1:])}" if first[1:] else "it is the fastest"
     return f"{words}; {rest}."
 
 
@@ -132,10 +113,10 @@ def race_lines(race: RaceResult) -> list[str]:
     """What was measured, how, how long, and what disturbed; a line each."""
     rounds = race.rounds()
     reason = f"ended because {race.reason}" if race.reason else "stopped before its end"
-    length = f"{plural(len(race.generations), 'generation')} of processes, {plural(sum(map(len, rounds)), 'round')}"
+    generations, n = text.plural(len(race.generations), "generation"), text.plural(sum(map(len, rounds)), "round")
     lines = [
-        f"{capitalised(work(race))}: {race_setting(race)}.",
-        f"{length}; {reason}. The baseline is {race.baseline}.",
+        f"{work(race).capitalize()}: {race_setting(race)}.",
+        f"{generations} of processes, {n}; {reason}. The baseline is {race.baseline}.",
         started_by(race),
     ]
     if not rounds:
@@ -149,7 +130,7 @@ def race_lines(race: RaceResult) -> list[str]:
 
 def started_by(*races: RaceResult) -> str:
     """When each was started, and the command of the last, which can be copied."""
-    return f"Started {enumerated([race.when for race in races])} by {races[-1].command}"
+    return f"Started {text.enumerated([race.when for race in races])} by {races[-1].command}"
 
 
 def disturbed(races: Iterable[RaceResult]) -> list[str]:
@@ -167,16 +148,17 @@ def speed(race: RaceResult) -> Table:
     """How fast each backend is, how sure that is, and how it compares with dense arithmetic; fastest first."""
     seconds, ratios, used = analysis.times_of(race), analysis.ratios_of_race(race), analysis.resources(race)
     ranks = statistics.ranks(race.rounds(), FLOOR, may_stop_early=True)
+    intervals = {name: ratio.interval for name, ratio in ratios.items()}
     columns: Columns[str] = {
         "backend": str,
         "rank": lambda name: str(ranks.get(name, NONE)),
-        "time": lambda name: duration(seconds[name]),
-        "times the\nbaseline": lambda name: ratio_of(name, race.baseline, ratios.get(name)),
-        INTERVAL: lambda name: or_dash(ratios.get(name), lambda ratio: interval_of(ratio.interval, room=ROOM)),
-        "outliers": lambda name: or_dash(ratios.get(name), lambda ratio: f"{ratio.outliers} of {ratio.pairs}"),
-        "GFLOP/s": lambda name: or_dash(used[name].flop_rate, lambda rate: number(rate / 1e9)),
-        "of\nGEMM": lambda name: percent(used[name].share_of_gemm),
-        "floor\nover\ntime": lambda name: percent(used[name].floors),
+        "time": lambda name: text.duration(seconds[name]),
+        "times the\nbaseline": lambda name: text.ratio_of(ratios.get(name), name == race.baseline),
+        INTERVAL: lambda name: text.interval_of(intervals.get(name), room=text.ROOM),
+        "outliers": lambda name: text.or_dash(ratios.get(name), lambda ratio: f"{ratio.outliers} of {ratio.pairs}"),
+        "GFLOP/s": lambda name: text.or_dash(used[name].flop_rate, lambda rate: text.number(rate / 1e9)),
+        "of\nGEMM": lambda name: text.percent(used[name].share_of_gemm),
+        "floor\nover\ntime": lambda name: text.percent(used[name].floors),
     }
     return table_of("Speed", analysis.fastest_first(race), columns, [*machine_reached(race), *sampled(race)])
 
@@ -187,8 +169,8 @@ def machine_reached(race: RaceResult) -> list[str]:
     if gemm is None or bandwidth is None:
         return []
     return [
-        f"GEMM, a product of two large matrices, reached {number(gemm / 1e9)} GFLOP/s in {race.key['dtype']}; copying "
-        f"in memory {number(bandwidth / 1e9)} GB/s, read and written"
+        f"GEMM, a product of two large matrices, reached {text.number(gemm / 1e9)} GFLOP/s in {race.key['dtype']}; "
+        f"copying in memory {text.number(bandwidth / 1e9)} GB/s, read and written"
     ]
 
 
@@ -208,13 +190,13 @@ def resource_table(race: RaceResult) -> Table:
     used = analysis.resources(race)
     columns: Columns[str] = {
         "backend": str,
-        "CPU": lambda name: percent(used[name].cpu),
-        "prepare": lambda name: duration(used[name].prepare),
-        "cold\ncall": lambda name: or_dash(used[name].cold, duration),
-        "first\ncall": lambda name: duration(used[name].first),
+        "CPU": lambda name: text.percent(used[name].cpu),
+        "prepare": lambda name: text.duration(used[name].prepare),
+        "cold\ncall": lambda name: text.duration(used[name].cold),
+        "first\ncall": lambda name: text.duration(used[name].first),
         "break-even,\nepochs": lambda name: epochs_to_break_even(used[name]),
-        "memory,\nprocess": lambda name: mebibytes(used[name].process_peak),
-        "memory,\na call": lambda name: mebibytes(used[name].call_peak),
+        "memory,\nprocess": lambda name: text.mebibytes(used[name].process_peak),
+        "memory,\na call": lambda name: text.mebibytes(used[name].call_peak),
     }
     return table_of("Resources", analysis.fastest_first(race), columns)
 
@@ -232,8 +214,8 @@ def growth(races: Sequence[RaceResult]) -> Table:
     rows = []
     for grown in grown_all:
         seconds = dict(zip(grown.sizes, grown.seconds, strict=True))
-        times = [or_dash(seconds.get(size), duration) for size in sizes]
-        estimate = or_dash(grown.exponent, lambda exponent: power(exponent.estimate))
-        rows.append([grown.name, *times, estimate, interval_of(grown.exponent and grown.exponent.interval, power)])
+        power = text.or_dash(grown.exponent, lambda exponent: text.power(exponent.estimate))
+        interval = text.interval_of(grown.exponent and grown.exponent.interval, text.power)
+        rows.append([grown.name, *(text.duration(seconds.get(size)) for size in sizes), power, interval])
     heads = (what, *(f"{size:,}" for size in sizes), "power", INTERVAL)
     return Table(f"Time by {what}, and the power with which it grows", heads, rows)

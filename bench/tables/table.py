@@ -137,11 +137,6 @@ def enumerated(names: Sequence[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def capitalised(words: str) -> str:
-    """As it stands at the beginning of a sentence."""
-    return words[:1].upper() + words[1:]
-
-
 def or_dash(value: Value | None, text: Callable[[Value], str]) -> str:
     """The text of a value, or a dash where there is none."""
     return NONE if value is None else text(value)
@@ -155,8 +150,10 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 99.95 else f"{value:#.3g}"
 
 
-def duration(seconds: float) -> str:
-    """Seconds in three digits, below 0.1 s in ms or µs: "6.37 ms"."""
+def duration(seconds: float | None) -> str:
+    """Seconds in three digits, below 0.1 s in ms or µs: "6.37 ms"; or a dash."""
+    if seconds is None:
+        return NONE
     if 0 < seconds < 0.99995e-4:
         return f"{number(1e6 * seconds)} µs"
     return f"{number(1e3 * seconds)} ms" if 0 < seconds < 0.09995 else f"{number(seconds)} s"
@@ -186,9 +183,9 @@ def in_brackets(value: float, ends: Sequence[float] | None, text: Callable[[floa
     return f"{text(value)} [{', '.join(map(text, ends))}]" if ends else text(value)
 
 
-def ratio_of(name: str, baseline: str, ratio: statistics.Ratio | None) -> str:
-    """A ratio to the baseline: "1" for the baseline itself, a dash where it is not known."""
-    return in_short(ratio.estimate) if ratio else "1" if name == baseline else NONE
+def ratio_of(ratio: statistics.Ratio | None, of_baseline: bool = False) -> str:
+    """The estimate of a ratio; "1" for that of the baseline to itself, a dash where it is not known."""
+    return in_short(ratio.estimate) if ratio else "1" if of_baseline else NONE
 
 
 def with_interval(ratio: statistics.Ratio) -> str:
@@ -209,7 +206,7 @@ def mebibytes(size: int | None) -> str:
 
 def power(exponent: float) -> str:
     """An exponent, without a minus before 0.00."""
-    return f"{round(exponent, 2) + 0.0:.2f}"
+    return f"{exponent:z.2f}"
 
 
 def percent(share: float | None, decimals: int = 0) -> str:

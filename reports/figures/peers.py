@@ -8,7 +8,6 @@ from bench.analysis.peers import peer_ratios_of
 from bench.records.races import RaceResult
 from bench.tables.peers import CONDITIONS, baseline_and_zeros, peers_setting
 from bench.tables.race import work
-from bench.tables.table import capitalised
 from bench.timing.worker import FLOOR
 from reports.figures.race import spanned
 from reports.figures.style import (
@@ -49,7 +48,7 @@ def peer_ratios(races: Sequence[RaceResult]) -> "Drawing":
     ]
     if any(ratio.interval is None for ratio in ratios):
         notes.append("Without an interval: of a single generation of processes.")
-    title = f"{capitalised(work(first))}: how many times as long as {first.baseline}, under four conditions"
+    title = f"{work(first).capitalize()}: how many times as long as {first.baseline}, under four conditions"
     height = max(2.4, 0.8 + 0.6 * len(rows) + 0.34 * len(batches))
     with framed(first.notice, peers_setting(races), title, height, notes) as figure:
         axes = figure.subplots()

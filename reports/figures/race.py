@@ -21,7 +21,7 @@ from bench.analysis.race import (
 )
 from bench.records.races import Checked, RaceResult
 from bench.tables.race import backends_of, race_setting, races_setting, work
-from bench.tables.table import capitalised, duration, number, percent, power, printable, with_interval
+from bench.tables.table import duration, number, percent, power, printable, with_interval
 from bench.timing.worker import FLOOR
 from reports.figures.style import (
     DASHES,
@@ -55,7 +55,7 @@ def race_ratios(race: RaceResult, look: Looks) -> "Drawing":
     """How many times as long as the baseline each backend takes, with intervals: a row each, fastest first."""
     ratios = ratios_of_race(race)
     generations = {name: of_generations(race, name) for name in ratios}
-    title = f"{capitalised(work(race))}: how many times as long as {race.baseline}"
+    title = f"{work(race).capitalize()}: how many times as long as {race.baseline}"
     notes = [
         "A filled mark is the estimate, the bar its interval, a faint mark that of one generation of processes.",
         "Numbers at the right: estimate and interval; all intervals hold together with 95 %.",
