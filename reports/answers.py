@@ -70,9 +70,8 @@ def looping_of_benchmarks(results: ResultSet | None) -> str | None:
     """The same from the benchmarks, whose ranges are no intervals."""
     if results is None:
         return None
-    rows = {row.backend: row for row in benchmarks.same_plan_rows(results)}
-    ratio = rows[VECTORIZED].ratio if VECTORIZED in rows else None
-    if ratio is None or LOOP not in rows:
+    ratio = benchmarks.ratio_range(benchmarks.same_plan_epochs(results), VECTORIZED)
+    if ratio is None:
         return None
     return (
         f"On {benchmarks.same_plan_name(results)}, vectorised NumPy is {times(ratio.value)} times as fast "

@@ -2,25 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from operator import itemgetter
 from statistics import median
 from typing import NamedTuple
 
 from bench import UserError
 from bench.records.files import Measurement, ResultSet
-from bench.tables.table import (
-    DAGGER,
-    NONE,
-    Columns,
-    Section,
-    Table,
-    duration,
-    in_brackets,
-    or_dash,
-    plural,
-    table_of,
-    times,
-)
+from bench.tables import table as text
+from bench.tables.table import DAGGER, NONE, Columns, Section, Table, table_of
 
 REFERENCE = "naive"  # ratios are to this backend
 SAME_PLAN = "mini-batches"  # the plan on which all backends are compared
@@ -32,23 +20,6 @@ class RatioRange(NamedTuple):
     value: float
     low: float
     high: float
-
-
-class BenchmarkRow(NamedTuple):
-    """One backend on one plan; in a table, epoch or check is there. None: not measured."""
-
-    backend: str
-    epoch: Measurement | None  # of training on this plan
-    check: Measurement | None  # the outputs of all test images
-    ratio: RatioRange | None  # times faster than the reference
-    floors: float | None  # median time of the epoch over that of the floor
-
-    @property
-    def either(self) -> Measurement:
-        """The measurement that knows what is known of the backend."""
-        measured = self.epoch or self.check
-        assert measured is not None
-        return measured
 
 
 BENCHMARK_FIGURES = [
@@ -81,9 +52,10 @@ def check_benchmarks(results: ResultSet) -> None:
 
 def benchmarks_section(results: ResultSet) -> Section:
     """The two tables: each backend at its default batch size, and all on the same plan."""
+    checks, default, same = accuracy_checks(results), default_epochs(results), same_plan_epochs(results)
     tables = [
-        benchmark_table("Each backend at its default batch size", default_rows(results)),
-        benchmark_table(f"All on the same plan: {same_plan_name(results)}", same_plan_rows(results)),
+        benchmark_table("Each backend at its default batch size", results, default, [*checks, *default]),
+        benchmark_table(f"All on the same plan: {same_plan_name(results)}", results, same, same),
     ]
     return Section("Benchmarks, one backend after the other", [], tables, BENCHMARK_EXPLANATION, BENCHMARK_FIGURES)
 
@@ -119,70 +91,58 @@ def ladder(results: ResultSet) -> list[str]:
     return list(dict.fromkeys(backends))
 
 
-def default_rows(results: ResultSet) -> list[BenchmarkRow]:
-    """At the default batch size; a backend whose accuracy check alone was measured has a row too."""
-    return [row for row in benchmark_rows(results, default_epochs(results)) if row.epoch or row.check]
-
-
-def same_plan_rows(results: ResultSet) -> list[BenchmarkRow]:
-    """On the plan that is the same for all."""
-    return [row for row in benchmark_rows(results, same_plan_epochs(results)) if row.epoch]
-
-
 def same_plan_name(results: ResultSet) -> str:
     """The plan that is the same for all, with its batch size where it was measured."""
     batches = sorted({measured.batch for measured in same_plan_epochs(results) if measured.batch is not None})
     return f"{SAME_PLAN} of {' or '.join(map(str, batches))}" if batches else SAME_PLAN
 
 
-def benchmark_rows(results: ResultSet, measurements: Sequence[Measurement]) -> list[BenchmarkRow]:
-    """A row for each backend, with its epoch if one is among these measurements."""
-    epochs = {measured.backend: measured for measured in measurements}
-    checks = {measured.backend: measured for measured in accuracy_checks(results)}
-    reference, lowest = epochs.get(REFERENCE), floor(results)
-    rows = []
-    for backend in ladder(results):
-        epoch = epochs.get(backend)
-        ratio = times_faster(reference, epoch) if reference and epoch else None
-        floors = median(epoch.seconds) / median(lowest.seconds) if epoch and lowest else None
-        rows.append(BenchmarkRow(backend, epoch, checks.get(backend), ratio, floors))
-    return rows
-
-
-def times_faster(slow: Measurement, fast: Measurement) -> RatioRange:
-    """How many times faster than another a measurement is."""
-    if slow is fast:
-        return RatioRange(1, 1, 1)
-    return RatioRange(
-        median(slow.seconds) / median(fast.seconds),
-        min(slow.seconds) / max(fast.seconds),
-        max(slow.seconds) / min(fast.seconds),
-    )
-
-
-def benchmark_table(title: str, rows: Sequence[BenchmarkRow]) -> Table:
-    """The rows as text, and how scaled times and preparation came about."""
-    columns: Columns[BenchmarkRow] = {
-        "backend": lambda row: row.backend,
-        "plan\n(batch)": lambda row: or_dash(row.epoch, plan_and_batch),
-        "epoch:\nwall": lambda row: or_dash(row.epoch, lambda epoch: median_time(epoch, epoch.seconds)),
-        "epoch:\nCPU": lambda row: or_dash(row.epoch, lambda epoch: median_time(epoch, epoch.cpu_seconds)),
-        "accuracy\ncheck": lambda row: or_dash(row.check, lambda check: median_time(check, check.seconds)),
-        "test\nimages\ncorrect": lambda row: or_dash(row.epoch, correct),
-        "agrees\nto,\neps": lambda row: f"{row.either.agreement_error:.1f}",
-        "lines\nof\ncode": lambda row: f"{row.either.lines_of_code:,}",
-        f"times\nfaster\nthan\n{REFERENCE}": lambda row: (
-            "1" if row.ratio and row.backend == REFERENCE else or_dash(row.ratio, with_range).replace(" ", "\n", 1)
+def benchmark_table(
+    title: str, results: ResultSet, epochs: Sequence[Measurement], shown: Sequence[Measurement]
+) -> Table:
+    """A row for each backend with one of the measurements shown, and how scaled times and preparation came about."""
+    epoch = {measured.backend: measured for measured in epochs}
+    check = {measured.backend: measured for measured in accuracy_checks(results)}
+    known, lowest = {measured.backend: measured for measured in shown}, floor(results)
+    columns: Columns[str] = {
+        "backend": str,
+        "plan\n(batch)": lambda name: text.or_dash(epoch.get(name), plan_and_batch),
+        "epoch:\nwall": lambda name: median_time(epoch.get(name)),
+        "epoch:\nCPU": lambda name: median_time(epoch.get(name), cpu=True),
+        "accuracy\ncheck": lambda name: median_time(check.get(name)),
+        "test\nimages\ncorrect": lambda name: text.or_dash(epoch.get(name), correct),
+        "agrees\nto,\neps": lambda name: f"{known[name].agreement_error:.1f}",
+        "lines\nof\ncode": lambda name: f"{known[name].lines_of_code:,}",
+        f"times\nfaster\nthan\n{REFERENCE}": lambda name: (
+            "1" if name == REFERENCE and name in epoch else times_faster(epochs, name).replace(" ", "\n", 1) or NONE
         ),
-        "times\nthe\nfloor": lambda row: or_dash(row.floors, times),
+        "times\nthe\nfloor": lambda name: (
+            text.times(median(epoch[name].seconds) / median(lowest.seconds)) if lowest and name in epoch else NONE
+        ),
     }
-    epochs = [(row.backend, row.epoch) for row in rows if row.epoch]
-    checks = [(f"{row.backend}, accuracy check", row.check) for row in rows if row.check]
-    notes = [f"{DAGGER} {name}: {note}" for name, measured in epochs + checks if (note := scaling(measured))]
-    if epochs:
-        prepared = ", ".join(f"{name} {duration(epoch.prepare_seconds)}" for name, epoch in epochs)
+    names = [name for name in ladder(results) if name in known]
+    trained = {name: epoch[name] for name in names if name in epoch}
+    checked = {f"{name}, accuracy check": check[name] for name in names if name in check}
+    notes = [f"{DAGGER} {name}: {note}" for name, one in (trained | checked).items() if (note := scaling(one))]
+    if trained:
+        prepared = ", ".join(f"{name} {text.duration(one.prepare_seconds)}" for name, one in trained.items())
         notes.append(f"Preparation of the training images, not in these times: {prepared}")
-    return table_of(title, rows, columns, notes, 2)
+    return table_of(title, names, columns, notes, 2)
+
+
+def ratio_range(epochs: Sequence[Measurement], backend: str) -> RatioRange | None:
+    """How many times faster than the reference a backend is; None where one of them is not among these epochs."""
+    seconds = {measured.backend: measured.seconds for measured in epochs}
+    if not {REFERENCE, backend} <= seconds.keys():
+        return None
+    slow, fast = seconds[REFERENCE], seconds[backend]
+    return RatioRange(median(slow) / median(fast), min(slow) / max(fast), max(slow) / min(fast))
+
+
+def times_faster(epochs: Sequence[Measurement], backend: str) -> str:
+    """The same with its bounds, e.g. 38 [36, 40]; "" where there is none."""
+    ratio = ratio_range(epochs, backend)
+    return text.in_brackets(ratio.value, (ratio.low, ratio.high), text.times) if ratio else ""
 
 
 def scaling(measured: Measurement) -> str | None:
@@ -193,7 +153,7 @@ def scaling(measured: Measurement) -> str | None:
     curve = measured.curve
     if curve is None or len(curve.seconds) < 2:
         return note
-    return f"{note}; one true epoch of all took {duration(curve.seconds[1] - curve.seconds[0])}"
+    return f"{note}; one true epoch of all took {text.duration(curve.seconds[1] - curve.seconds[0])}"
 
 
 def plan_and_batch(epoch: Measurement) -> str:
@@ -201,49 +161,43 @@ def plan_and_batch(epoch: Measurement) -> str:
     return epoch.plan if epoch.batch is None else f"{epoch.plan}\n({epoch.batch:,})"
 
 
-def median_time(measured: Measurement, seconds: Sequence[float]) -> str:
-    """The median of its wall or CPU seconds, with a dagger where they are scaled from fewer images."""
-    return f"{duration(median(seconds))} {DAGGER if scaling(measured) else ''}".rstrip()
+def median_time(measured: Measurement | None, cpu: bool = False) -> str:
+    """The median over samples, with a dagger where it is scaled from fewer images; or a dash."""
+    if measured is None:
+        return NONE
+    seconds = text.duration(median(measured.cpu_seconds if cpu else measured.seconds))
+    return f"{seconds} {DAGGER}" if scaling(measured) else seconds
 
 
 def correct(epoch: Measurement) -> str:
     """Per cent of the test images correct, after how much training, and how that ended if badly."""
     if epoch.curve is None:
         return NONE
-    words = f"{100 * epoch.curve.accuracy[-1]:.2f} %\nafter {plural(len(epoch.curve.accuracy) - 1, 'epoch')}"
+    words = f"{100 * epoch.curve.accuracy[-1]:.2f} %\nafter {text.plural(len(epoch.curve.accuracy) - 1, 'epoch')}"
     return words if math.isfinite(epoch.curve.costs[-1]) else f"{words},\ndiverged"
-
-
-def with_range(ratio: RatioRange) -> str:
-    """A ratio with its bounds, e.g. 38 [36, 40]."""
-    return in_brackets(ratio.value, (ratio.low, ratio.high), times)
 
 
 def benchmarks_headline(results: ResultSet) -> str:
     """The report in one sentence: the shortest epoch at the default batch size, and on the same plan."""
-    rows = {
-        "with each backend at its default batch size": default_rows(results),
-        f"with all on the same plan ({same_plan_name(results)})": same_plan_rows(results),
+    epochs = {
+        "with each backend at its default batch size": default_epochs(results),
+        f"with all on the same plan ({same_plan_name(results)})": same_plan_epochs(results),
     }
-    shortest = [f"{condition} {words}" for condition, several in rows.items() if (words := shortest_epoch(several))]
+    shortest = [f"{condition} {shortest_epoch(several)}" for condition, several in epochs.items() if several]
     if not shortest:
         return "No epoch of training was measured."
     images = max(measured.of_images for measured in epochs_of(results))
     return f"An epoch of {images:,} images on this machine: {'; '.join(shortest)}."
 
 
-def shortest_epoch(rows: Sequence[BenchmarkRow]) -> str | None:
-    """The row with the shortest epoch, in words."""
-    timed = [(median(row.epoch.seconds), row.epoch, row.ratio) for row in rows if row.epoch]
-    if not timed:
-        return None
-    wall, epoch, ratio = min(timed, key=itemgetter(0))
-    words = f"the shortest is that of {epoch.backend}, {duration(wall)}"
-    if scaled := scaling(epoch):
-        words += f", {scaled}"
+def shortest_epoch(epochs: Sequence[Measurement]) -> str:
+    """The shortest of these, in words."""
+    epoch = min(epochs, key=lambda measured: median(measured.seconds))
+    parts = [f"the shortest is that of {epoch.backend}, {text.duration(median(epoch.seconds))}", scaling(epoch)]
+    ratio = times_faster(epochs, epoch.backend)
     if ratio and epoch.backend != REFERENCE:
-        words += f", {with_range(ratio)} times faster than {REFERENCE}"
-    return words
+        parts.append(f"{ratio} times faster than {REFERENCE}")
+    return ", ".join(filter(None, parts))
 
 
 def left_out_of(results: ResultSet) -> list[str]:

@@ -139,11 +139,6 @@ def on_same_plan(results: ResultSet) -> Table:
     return benchmarks.benchmarks_section(results).tables[1]
 
 
-def row_of(backend: str, rows: list[benchmarks.BenchmarkRow]) -> benchmarks.BenchmarkRow:
-    (row,) = [row for row in rows if row.backend == backend]
-    return row
-
-
 def test_medians_and_scaling() -> None:
     naive, swift = default_batch(USUAL).rows
     assert naive[:5] == ["naive", "full batch", "9.00 s †", "22.5 s †", "0.200 s"]  # 0.3 * 30, 2.5 times that
@@ -153,15 +148,16 @@ def test_medians_and_scaling() -> None:
 
 
 def test_ratio_is_of_medians_with_its_range_over_samples() -> None:
-    home, same = row_of("swift", benchmarks.default_rows(USUAL)), row_of("swift", benchmarks.same_plan_rows(USUAL))
-    assert home.ratio == pytest.approx((9 / 0.5, 7.5 / 0.9, 10.5 / 0.4))
-    assert same.ratio == pytest.approx((15 / 0.5, 15 / 0.9, 15 / 0.4))
+    home = benchmarks.ratio_range(benchmarks.default_epochs(USUAL), "swift")
+    same = benchmarks.ratio_range(benchmarks.same_plan_epochs(USUAL), "swift")
+    assert home == pytest.approx((9 / 0.5, 7.5 / 0.9, 10.5 / 0.4))
+    assert same == pytest.approx((15 / 0.5, 15 / 0.9, 15 / 0.4))
     assert [row[8] for row in default_batch(USUAL).rows] == ["1", "18\n[8.3, 26]"]
 
 
 def test_times_the_floor() -> None:
-    assert row_of("swift", benchmarks.default_rows(USUAL)).floors == pytest.approx(0.5 / 0.25)
-    assert row_of("naive", benchmarks.same_plan_rows(USUAL)).floors == pytest.approx(15 / 0.25)
+    assert default_batch(USUAL).rows[1][9] == "2.0"  # 0.5 / 0.25
+    assert on_same_plan(USUAL).rows[0][9] == "60"  # 15 / 0.25
 
 
 def test_dagger_and_what_it_stands_for() -> None:
@@ -184,8 +180,8 @@ def test_order_is_that_of_the_file() -> None:
     rounds = [replace(SWIFT[0], backend=name) for name in names]
     checks = [replace(SWIFT[2], backend=name) for name in reversed(names)]
     results = result_set(*rounds, *checks)
-    assert [row.backend for row in benchmarks.default_rows(results)] == names
-    assert [row.backend for row in benchmarks.same_plan_rows(results)] == names
+    assert [row[0] for row in default_batch(results).rows] == names
+    assert [row[0] for row in on_same_plan(results).rows] == names
 
 
 def test_same_plan_takes_the_rounds_on_that_plan_alone() -> None:
@@ -207,7 +203,7 @@ def test_dash_where_nothing_is_known(case: str, column: int) -> None:
 
 def test_no_row_for_a_gradient_or_the_floor_alone() -> None:
     for case in ("nothing", "gradient alone", "floor alone"):
-        assert benchmarks.default_rows(ODD[case]) == benchmarks.same_plan_rows(ODD[case]) == []
+        assert default_batch(ODD[case]).rows == on_same_plan(ODD[case]).rows == []
 
 
 def test_diverged_is_said() -> None:
