@@ -9,7 +9,7 @@ from bench.records.files import ResultSet
 from bench.records.races import RaceResult
 from bench.tables import table as text
 from bench.tables.race import disturbed, race_setting, started_by, work
-from bench.tables.table import INTERVAL, NONE, Columns, Section, Table, table_of
+from bench.tables.table import INTERVAL, Columns, Section, Table, table_of
 
 COMPARISON_EXPLANATION = (
     "Slower: the interval lies wholly above 1, and the estimate is beyond the margin. All intervals hold together with "
@@ -28,7 +28,7 @@ def compare_sections(races: Sequence[RaceResult], margin: float = statistics.MAR
 
 
 def comparison_setting(races: Sequence[RaceResult]) -> str:
-    """What was measured, in a line."""
+    """What was compared, in a line."""
     return f"{work(races[0])}: {race_setting(races[0])}"
 
 
@@ -57,13 +57,12 @@ def races_in_columns(several: Sequence[ResultSet]) -> Section:
     seconds = [times_of(race) for race in races]
     floors = [{name: row.floors for name, row in resources(race).items()} for race in races]
     rows = [
-        [
-            name,
-            *(text.duration(one[name]) if name in one else NONE for one in seconds),
-            *(text.percent(one.get(name)) for one in floors),
-        ]
+        [name, *(text.duration(one.get(name)) for one in seconds), *(text.percent(one.get(name)) for one in floors)]
         for name in dict.fromkeys(name for race in races for name in fastest_first(race))
     ]
-    heads = ["backend", *(f"{letter}:\ntime" for letter in letters)]
-    heads += [f"{letter}: floor\nover its time" for letter in letters]
+    heads = (
+        "backend",
+        *(f"{letter}:\ntime" for letter in letters),
+        *(f"{letter}: floor\nover its time" for letter in letters),
+    )
     return Section("Several races", lines, [Table("Side by side", heads, rows)], COLUMNS_EXPLANATION)
