@@ -73,9 +73,10 @@ def looping_of_benchmarks(results: ResultSet | None) -> str | None:
     ratio = benchmarks.ratio_range(benchmarks.same_plan_epochs(results), VECTORIZED)
     if ratio is None:
         return None
+    value, low, high = map(times, ratio)
     return (
-        f"On {benchmarks.same_plan_name(results)}, vectorised NumPy is {times(ratio.value)} times as fast "
-        f"as the loop over images; over samples the ratio was {times(ratio.low)} to {times(ratio.high)}, "
+        f"On {benchmarks.same_plan_name(results)}, vectorised NumPy is {value} times as fast "
+        f"as the loop over images; over samples the ratio was {low} to {high}, "
         "which is no confidence interval: python -m bench race --backend naive,vectorized gives one."
     )
 

@@ -183,7 +183,9 @@ def headlines(chosen: Chosen) -> list[str]:
 
 def left_out(chosen: Chosen) -> list[str]:
     """The backends in no table and no figure: a line each, with the reason."""
-    lines = [line for results in chosen.files for line in benchmarks.left_out_of(results)]
+    lines = []
+    for results in chosen.files:
+        lines += [*results.disagreements, *(f"{name}: {why}" for name, why in results.unavailable.items())]
     lines += [f"{name}: {why}" for race in races_in(chosen.files) for name, why in race.unsupported.items()]
     return list(dict.fromkeys(lines))
 

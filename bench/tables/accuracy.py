@@ -42,9 +42,6 @@ STEP_LIMITS = [
 ]
 
 
-# --- by backend ------------------------------------------------------------------------------------------
-
-
 def accuracy_setting(races: Sequence[RaceResult]) -> str:
     """Data, targets, dtypes and threads, in a line."""
     ordered = analysis.by_target(races)
@@ -54,7 +51,7 @@ def accuracy_setting(races: Sequence[RaceResult]) -> str:
 
 
 def accuracy_lines(races: Sequence[RaceResult]) -> list[str]:
-    """What stands before a text."""
+    """The setting, and when and by which command the first was started."""
     return [f"{accuracy_setting(races)}.", started_by(analysis.by_target(races)[0])]
 
 
@@ -115,12 +112,9 @@ def accuracy_headline(races: Sequence[RaceResult]) -> str:
     for race in reversed(analysis.by_target(races)):
         there = [row for row in analysis.times_to_accuracy(race) if row.reached.counts]
         if there:
-            return f"On this machine {fastest_in_words(there, race)}."
-    return "No backend reached a target for sure: see the table for how far each came."
-
-
-def fastest_in_words(there: list[analysis.TimeToAccuracy], race: RaceResult) -> str:
-    """The fastest backend of those that reached the target."""
+            break
+    else:
+        return "No backend reached a target for sure: see the table for how far each came."
     first, last = there[0], there[-1]
     words = f"{first.name} trains to {text.share(race.target)} of the test images in {text.duration(first.seconds)}"
     if first.ratio:
@@ -131,10 +125,7 @@ def fastest_in_words(there: list[analysis.TimeToAccuracy], race: RaceResult) -> 
     if PEER in (row.name for row in there) and PEER not in (first.name, race.baseline):
         ratio = statistics.ratio(analysis.seconds_by_seed(race), first.name, PEER)
         words += f"; {text.faster(ratio)} as {PEER}" if ratio else ""
-    return words
-
-
-# --- by method -------------------------------------------------------------------------------------------
+    return f"On this machine {words}."
 
 
 def waterfall_sections(races: Sequence[RaceResult]) -> list[Section]:

@@ -43,7 +43,7 @@ def article_setting(races: Sequence[RaceResult]) -> str:
 
 
 def article_lines(races: Sequence[RaceResult]) -> list[str]:
-    """What stands before a text."""
+    """The setting, and when and by which command the first was started."""
     return [f"{article_setting(races)}.", started_by(races[0])]
 
 
@@ -53,14 +53,16 @@ def sections_of_article(races: Sequence[RaceResult]) -> list[Section]:
     return by_purpose[races[0].purpose](races)
 
 
-# --- experiments -----------------------------------------------------------------------------------------
-
-
 def experiments_sections(races: Sequence[RaceResult]) -> list[Section]:
-    """One, with a table of figures and one of times."""
+    """One, with a table of figures and one of times, and what mini-batches bring in the article's own setting."""
     results, lines = analysis.experiment_results(races), article_lines(races)
-    if comparison := analysis.mini_batches(races):
-        lines.append(mini_batches_in_words(comparison))
+    if pays := analysis.mini_batches(races):
+        needed = "never in these epochs" if pays.epochs_needed is None else f"after epoch {pays.epochs_needed}"
+        lines.append(
+            f"Epochs of 600 updates instead of five, by the article's method: one takes {pays.epoch_ratio:.2f} times "
+            f"as long; after one, {text.share(pays.first)} of the test images are right; {text.share(pays.target)}, "
+            f"what the others reach in {text.plural(pays.epochs, 'epoch')}, {needed}."
+        )
     tables = [figures_table(results), times_table(results)]
     return [Section("The article's experiments again", lines, tables, EXPERIMENTS_EXPLANATION)]
 
@@ -137,56 +139,29 @@ def times_table(results: Sequence[analysis.ExperimentResult]) -> Table:
     return Table("Time of a training", heads, rows, [note] if methods else [])
 
 
-def mini_batches_in_words(comparison: analysis.MiniBatches) -> str:
-    """What mini-batches bring, in the article's own setting."""
-    epoch, epochs = comparison.epochs_needed, text.plural(comparison.epochs, "epoch")
-    needed = "never in these epochs" if epoch is None else f"after epoch {epoch}"
-    return (
-        f"Epochs of 600 updates instead of five, by the article's method: one takes {comparison.epoch_ratio:.2f} times "
-        f"as long; after one, {text.share(comparison.first)} of the test images are right; "
-        f"{text.share(comparison.target)}, what the others reach in {epochs}, {needed}."
-    )
-
-
-# --- grids -----------------------------------------------------------------------------------------------
-
-
 def grid_sections(races: Sequence[RaceResult]) -> list[Section]:
     """One, with a table for each experiment of which a setting reproduces a figure."""
     lines, tables = article_lines(races), []
     for race in races:
-        results = analysis.setting_results(race)
-        if results:
-            lines.append(f"{race.about['name']}: {tried(race, results)}.")
+        if results := analysis.setting_results(race):
+            most, stopped = results[0].held, sum(one.left for one in results)
+            best = [one for one in results if one.held == most > 0]
+            held = f"{len(best)} reproduce {most} of {text.plural(len(results[0].figures), 'figure')}"
+            lines.append(
+                f"{race.about['name']}: {len(results)} of {len(race.key['settings'])} settings tried, {stopped} of "
+                f"them stopped early; {held if best else 'none reproduces a figure'}."
+            )
             lines += [STOPPING_RULE.format(**screen) for screen in race.about["screens"]]
-        if best(results):
-            tables.append(grid_table(race, results))
+            tables += [grid_table(race.about["name"], best)] if best else []
     return [Section("Which settings could be the article's?", lines, tables, GRID_EXPLANATION)]
 
 
-def best(results: Sequence[analysis.SettingResult]) -> list[analysis.SettingResult]:
-    """The settings that reproduce most figures; none where no setting reproduces any."""
-    return [one for one in results if one.held == results[0].held > 0]
-
-
-def tried(race: RaceResult, results: Sequence[analysis.SettingResult]) -> str:
-    """How many settings were tried, and how many reproduce most."""
-    n, stopped = len(results[0].figures), sum(one.left for one in results)
-    words = f"{len(results)} of {len(race.key['settings'])} settings tried, {stopped} of them stopped early; "
-    if not best(results):
-        return f"{words}none reproduces a figure"
-    return f"{words}{len(best(results))} reproduce {results[0].held} of {text.plural(n, 'figure')}"
-
-
-def grid_table(race: RaceResult, results: Sequence[analysis.SettingResult]) -> Table:
-    """The settings that reproduce most figures, with what they give."""
-    shown = best(results)[:MOST_SETTINGS]
+def grid_table(name: str, best: Sequence[analysis.SettingResult]) -> Table:
+    """The settings of one experiment that reproduce most figures, with what they give."""
+    shown = best[:MOST_SETTINGS]
     figures = [(f"{one.name}; {text.plural(one.seeds, 'seed')}", figure) for one in shown for figure in one.figures]
-    notes = [f"{len(shown)} of {len(best(results))} are shown"] if len(shown) < len(best(results)) else []
-    return table_of_figures(f"{race.about['name']}: settings that reproduce most", "setting", figures, notes)
-
-
-# --- ReLU ------------------------------------------------------------------------------------------------
+    notes = [f"{len(shown)} of {len(best)} are shown"] if len(shown) < len(best) else []
+    return table_of_figures(f"{name}: settings that reproduce most", "setting", figures, notes)
 
 
 def relu_sections(races: Sequence[RaceResult]) -> list[Section]:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from statistics import median
-from typing import NamedTuple
 
 from bench import UserError
 from bench.records.files import Measurement, ResultSet
@@ -12,14 +11,6 @@ from bench.tables.table import DAGGER, NONE, Columns, Section, Table, table_of
 
 REFERENCE = "naive"  # ratios are to this backend
 SAME_PLAN = "mini-batches"  # the plan on which all backends are compared
-
-
-class RatioRange(NamedTuple):
-    """Median over median, and the bounds between which it lies whichever samples are taken."""
-
-    value: float
-    low: float
-    high: float
 
 
 BENCHMARK_FIGURES = [
@@ -130,19 +121,22 @@ def benchmark_table(
     return table_of(title, names, columns, notes, 2)
 
 
-def ratio_range(epochs: Sequence[Measurement], backend: str) -> RatioRange | None:
-    """How many times faster than the reference a backend is; None where one of them is not among these epochs."""
+def ratio_range(epochs: Sequence[Measurement], backend: str) -> tuple[float, float, float] | None:
+    """How many times faster than the reference a backend is; None where one of them is not among these epochs.
+
+    Median over median, and the bounds between which it lies whichever samples are taken.
+    """
     seconds = {measured.backend: measured.seconds for measured in epochs}
     if not {REFERENCE, backend} <= seconds.keys():
         return None
     slow, fast = seconds[REFERENCE], seconds[backend]
-    return RatioRange(median(slow) / median(fast), min(slow) / max(fast), max(slow) / min(fast))
+    return median(slow) / median(fast), min(slow) / max(fast), max(slow) / min(fast)
 
 
 def times_faster(epochs: Sequence[Measurement], backend: str) -> str:
     """The same with its bounds, e.g. 38 [36, 40]; "" where there is none."""
     ratio = ratio_range(epochs, backend)
-    return text.in_brackets(ratio.value, (ratio.low, ratio.high), text.times) if ratio else ""
+    return text.in_brackets(ratio[0], ratio[1:], text.times) if ratio else ""
 
 
 def scaling(measured: Measurement) -> str | None:
@@ -198,11 +192,6 @@ def shortest_epoch(epochs: Sequence[Measurement]) -> str:
     if ratio and epoch.backend != REFERENCE:
         parts.append(f"{ratio} times faster than {REFERENCE}")
     return ", ".join(filter(None, parts))
-
-
-def left_out_of(results: ResultSet) -> list[str]:
-    """The backends in no table and no figure: a line each, with the reason."""
-    return [*results.disagreements, *(f"{backend}: {reason}" for backend, reason in results.unavailable.items())]
 
 
 def benchmarks_setting(results: ResultSet) -> str:

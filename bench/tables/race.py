@@ -10,11 +10,7 @@ from bench.tables import table as text
 from bench.tables.table import INTERVAL, NONE, Columns, Section, Table, table_of
 from bench.timing.worker import FLOOR
 
-WORK = {
-    "epoch": "an epoch of {:,} images",
-    "gradient": "one gradient of {:,} images",
-    "outputs": "the outputs of {:,} images",
-}
+WORK = {"epoch": "an epoch of ", "gradient": "one gradient of ", "outputs": "the outputs of "}  # so many images
 RACE_EXPLANATION = (
     "Each backend runs in processes of its own, and their measurements are interleaved. A ratio is that of two times "
     "in the same round. Intervals are across generations of processes, and hold for all ratios together with 95 %. "
@@ -57,9 +53,6 @@ def left_out_of_races(races: Iterable[RaceResult]) -> list[str]:
     return [reason for race in races for reason in race.left_out.values()]
 
 
-# --- sentences -------------------------------------------------------------------------------------------
-
-
 def parts_of(race: RaceResult) -> dict[str, str]:
     """The parts of a setting; those that can be swept by that name."""
     key = race.key
@@ -90,7 +83,7 @@ def backends_of(race: RaceResult) -> str:
 
 def work(race: RaceResult) -> str:
     """What is timed in one measurement, e.g. "an epoch of 12,000 images"."""
-    return WORK.get(race.key["measure"], "{:,} images").format(race.key["images"])
+    return f"{WORK.get(race.key['measure'], '')}{race.key['images']:,} images"
 
 
 def race_headline(race: RaceResult) -> str:
@@ -141,9 +134,6 @@ def disturbed(races: Iterable[RaceResult]) -> list[str]:
     return [f"The machine was not quiet: {line}." for line in lines.values()]
 
 
-# --- tables ----------------------------------------------------------------------------------------------
-
-
 def speed(race: RaceResult) -> Table:
     """How fast each backend is, how sure that is, and how it compares with dense arithmetic; fastest first."""
     seconds, ratios, used = analysis.times_of(race), analysis.ratios_of_race(race), analysis.resources(race)
@@ -160,7 +150,13 @@ def speed(race: RaceResult) -> Table:
         "of\nGEMM": lambda name: text.percent(used[name].share_of_gemm),
         "floor\nover\ntime": lambda name: text.percent(used[name].floors),
     }
-    return table_of("Speed", analysis.fastest_first(race), columns, [*machine_reached(race), *sampled(race)])
+    notes = machine_reached(race) + [
+        f"{name}: measured on {participant.images:,} of {race.key['images']:,} images; its time is scaled to all, its "
+        "memory is not"
+        for name, participant in race.participants.items()
+        if name in seconds and participant.images < race.key["images"]
+    ]
+    return table_of("Speed", analysis.fastest_first(race), columns, notes)
 
 
 def machine_reached(race: RaceResult) -> list[str]:
@@ -171,17 +167,6 @@ def machine_reached(race: RaceResult) -> list[str]:
     return [
         f"GEMM, a product of two large matrices, reached {text.number(gemm / 1e9)} GFLOP/s in {race.key['dtype']}; "
         f"copying in memory {text.number(bandwidth / 1e9)} GB/s, read and written"
-    ]
-
-
-def sampled(race: RaceResult) -> list[str]:
-    """The backends that were measured on fewer images."""
-    measured = analysis.times_of(race)
-    return [
-        f"{name}: measured on {participant.images:,} of {race.key['images']:,} images; its time is scaled to all, its "
-        "memory is not"
-        for name, participant in race.participants.items()
-        if name in measured and participant.images < race.key["images"]
     ]
 
 

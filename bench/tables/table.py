@@ -123,7 +123,7 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-# --- words -----------------------------------------------------------------------------------------------
+# --- words and numbers -----------------------------------------------------------------------------------
 
 
 def plural(n: int, word: str) -> str:
@@ -140,9 +140,6 @@ def enumerated(names: Sequence[str]) -> str:
 def or_dash(value: Value | None, text: Callable[[Value], str]) -> str:
     """The text of a value, or a dash where there is none."""
     return NONE if value is None else text(value)
-
-
-# --- numbers ---------------------------------------------------------------------------------------------
 
 
 def number(value: float) -> str:
