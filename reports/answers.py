@@ -115,7 +115,7 @@ def mini_batches_of_sizes(races: Sequence[RaceResult]) -> str | None:
 
 def mini_batches_of_benchmarks(results: ResultSet | None) -> str | None:
     """From the benchmarks, with one update an epoch and with many, each at its own rate."""
-    epochs = [one for one in benchmarks.epochs_of(results) if one.backend == VECTORIZED] if results else []
+    epochs = [one for one in results.of("epoch") if one.backend == VECTORIZED] if results else []
     full = next((one for one in epochs if one.batch is None and one.curve), None)
     small = next((one for one in epochs if one.batch is not None and one.curve), None)
     if full is None or small is None:

@@ -16,8 +16,7 @@ from bench.tables.accuracy import (
     waterfall_sections,
 )
 from bench.tables.article import ARTICLE_LIMITS, article_setting, sections_of_article
-from bench.tables.calibrate import calibration_sections
-from bench.tables.compare import compare_sections, comparison_setting, races_in_columns
+from bench.tables.compare import calibration_sections, compare_sections, comparison_setting, races_in_columns
 from bench.tables.inspection import inspection_sections, inspection_setting
 from bench.tables.peers import peers_sections, peers_setting
 from bench.tables.race import race_headline, race_section, race_setting, races_setting, sweep_section

@@ -50,15 +50,11 @@ def accuracy_setting(races: Sequence[RaceResult]) -> str:
     return " · ".join([parts["data"], f"to {targets} of the test images", dtypes, parts["threads"]])
 
 
-def accuracy_lines(races: Sequence[RaceResult]) -> list[str]:
-    """The setting, and when and by which command the first was started."""
-    return [f"{accuracy_setting(races)}.", started_by(analysis.by_target(races)[0])]
-
-
 def accuracy_sections(races: Sequence[RaceResult]) -> list[Section]:
     """One, with a table for each target."""
-    tables = [target_table(race) for race in analysis.by_target(races)]
-    return [Section("Time to target accuracy", accuracy_lines(races), tables, ACCURACY_EXPLANATION, ACCURACY_FIGURES)]
+    ordered = analysis.by_target(races)
+    lines, tables = [f"{accuracy_setting(races)}.", started_by(ordered[0])], [target_table(race) for race in ordered]
+    return [Section("Time to target accuracy", lines, tables, ACCURACY_EXPLANATION, ACCURACY_FIGURES)]
 
 
 def target_table(race: RaceResult) -> Table:
@@ -67,7 +63,7 @@ def target_table(race: RaceResult) -> Table:
         "backend": lambda row: row.name,
         "mean\ncorrect": lambda row: text.share(row.reached.mean),
         "99 %\nabove": lambda row: text.share(row.reached.lower) if math.isfinite(row.reached.lower) else NONE,
-        "seeds\nabove": lambda row: seeds_above(row.reached),
+        "seeds\nabove": lambda row: seeds_or_mean(row.reached, count=True),
         "time": lambda row: time_or_brackets(row.seconds, row.reached.counts),
         "times the\nbaseline": lambda row: text.ratio_of(row.ratio, row.name == race.baseline),
         INTERVAL: lambda row: text.interval_of(row.ratio and row.ratio.interval),
@@ -77,16 +73,23 @@ def target_table(race: RaceResult) -> Table:
     results = analysis.times_to_accuracy(race)
     reason = f"; {RECIPES[race.recipe].reason}" if race.recipe in RECIPES else ""
     notes = [f"The recipe: {race.key['plan']}{reason}. The baseline is {race.baseline}"]
-    notes += [note for row in results for note in target_notes(row)]
+    for name, reached in ((row.name, row.reached) for row in results):
+        if reached.diverged:
+            notes.append(f"{name}: {reached.diverged} of {reached.seeds} seeds diverged")
+        if reached.seeds < LEAST_SEEDS:
+            seeds = text.plural(reached.seeds, "seed")
+            notes.append(f"{name}: {seeds}; a target counts as reached from {LEAST_SEEDS} on")
+        elif not reached.counts:
+            notes.append(f"{name}: not reached; mean {text.share(reached.mean)}, best seed {text.share(reached.best)}")
     if results:
         evaluation = ", ".join(f"{row.name} {text.duration(row.evaluation)}" for row in results)
         notes.append(f"Evaluation of the test images, not in these times: {evaluation}")
     return table_of(f"{text.share(race.target)} of the test images, by recipe {race.recipe}", results, columns, notes)
 
 
-def seeds_above(reached: Reached) -> str:
-    """How many seeds reached the target."""
-    return f"{round(reached.above * reached.seeds)} of {reached.seeds}"
+def seeds_or_mean(reached: Reached, count: bool) -> str:
+    """How many seeds reached the target, or the mean of all."""
+    return f"{round(reached.above * reached.seeds)} of {reached.seeds}" if count else text.share(reached.mean)
 
 
 def time_or_brackets(seconds: float, reached: bool) -> str:
@@ -94,24 +97,10 @@ def time_or_brackets(seconds: float, reached: bool) -> str:
     return text.duration(seconds) if reached else f"({text.duration(seconds)})"
 
 
-def target_notes(row: analysis.TimeToAccuracy) -> list[str]:
-    """Why a target does not count as reached, and what diverged."""
-    reached = row.reached
-    lines = [f"{row.name}: {reached.diverged} of {reached.seeds} seeds diverged"] if reached.diverged else []
-    if reached.seeds < LEAST_SEEDS:
-        lines.append(
-            f"{row.name}: {text.plural(reached.seeds, 'seed')}; a target counts as reached from {LEAST_SEEDS} on"
-        )
-    elif not reached.counts:
-        lines.append(f"{row.name}: not reached; mean {text.share(reached.mean)}, best seed {text.share(reached.best)}")
-    return lines
-
-
 def accuracy_headline(races: Sequence[RaceResult]) -> str:
     """The highest target that was reached, the backend that was first, and how much sooner than the baseline."""
     for race in reversed(analysis.by_target(races)):
-        there = [row for row in analysis.times_to_accuracy(race) if row.reached.counts]
-        if there:
+        if there := [row for row in analysis.times_to_accuracy(race) if row.reached.counts]:
             break
     else:
         return "No backend reached a target for sure: see the table for how far each came."
@@ -139,7 +128,7 @@ def waterfall_sections(races: Sequence[RaceResult]) -> list[Section]:
             range_over_seeds(row),
             str(len(row.walls)),
             text.number(row.epochs),
-            seeds_or_mean(row),
+            seeds_or_mean(row.reached, row.until),
             (i and analysis.factor(results[i - 1], row)) or NONE,
             (i and analysis.factor(results[0], row)) or NONE,
         ]
@@ -149,11 +138,12 @@ def waterfall_sections(races: Sequence[RaceResult]) -> list[Section]:
     by_recipe: dict[str, list[str]] = {}
     for race in races:
         by_recipe.setdefault(race.key["plan"], []).extend(race.participants)
-    notes = [f"{'; '.join(names)}: by {plan}" for plan, names in by_recipe.items()]
-    notes.append("Reached: by how many seeds, or their mean")
+    recipes = [f"{'; '.join(names)}: by {plan}" for plan, names in by_recipe.items()]
+    notes = [*recipes, "Reached: by how many seeds, or their mean"]
     tables = [Table("Step by step", heads, rows, notes, 2)]
     title = f"From the article's method to the fastest, to {text.share(races[0].target)}"
-    return [Section(title, accuracy_lines(races), tables, WATERFALL_EXPLANATION, ["waterfall"])]
+    lines = [f"{accuracy_setting(races)}.", started_by(races[0])]
+    return [Section(title, lines, tables, WATERFALL_EXPLANATION, ["waterfall"])]
 
 
 def batches_sections(races: Sequence[RaceResult]) -> list[Section]:
@@ -163,7 +153,7 @@ def batches_sections(races: Sequence[RaceResult]) -> list[Section]:
         "batch": lambda row: f"{row.case['batch']:,}",
         "rate": lambda row: f"{row.case['learning_rate']:g}",
         "time of\nan epoch": lambda row: text.duration(row.an_epoch),
-        "reached": seeds_or_mean,
+        "reached": lambda row: seeds_or_mean(row.reached, row.until),
         "updates": lambda row: f"{row.epochs * row.case['images'] / row.case['batch']:,.0f}",
         "epochs": lambda row: text.number(row.epochs),
         "time to\ntarget": lambda row: time_or_brackets(row.seconds, row.counts),
@@ -173,7 +163,8 @@ def batches_sections(races: Sequence[RaceResult]) -> list[Section]:
             text.times(results[-1].seconds / row.seconds) if row.counts and results[-1].counts else NONE
         ),
     }
-    lines = [f"{races[0].key['network']}, trained by {backends_of(races[0])}.", *accuracy_lines(races)]
+    first = f"{races[0].key['network']}, trained by {backends_of(races[0])}."
+    lines = [first, f"{accuracy_setting(races)}.", started_by(races[0])]
     title = f"Do mini-batches pay? By the epoch, and to {text.share(races[0].target)}"
     tables = [table_of("By batch size", results, columns)]
     return [Section(title, lines, tables, BATCHES_EXPLANATION, ["batches"])]
@@ -182,8 +173,3 @@ def batches_sections(races: Sequence[RaceResult]) -> list[Section]:
 def range_over_seeds(row: analysis.MethodResult) -> str:
     """The shortest and the longest time of a training."""
     return f"{text.duration(min(row.walls.values()))} to\n{text.duration(max(row.walls.values()))}"
-
-
-def seeds_or_mean(row: analysis.MethodResult) -> str:
-    """How many seeds reached the target, or the mean of all."""
-    return seeds_above(row.reached) if row.until else text.share(row.reached.mean)

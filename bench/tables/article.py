@@ -42,11 +42,6 @@ def article_setting(races: Sequence[RaceResult]) -> str:
     return " · ".join([first.data_name, experiments, backend, first.key["dtype"], parts_of(first)["threads"]])
 
 
-def article_lines(races: Sequence[RaceResult]) -> list[str]:
-    """The setting, and when and by which command the first was started."""
-    return [f"{article_setting(races)}.", started_by(races[0])]
-
-
 def sections_of_article(races: Sequence[RaceResult]) -> list[Section]:
     """Of whichever of the three experiments these races are."""
     by_purpose = {"article": experiments_sections, "article-grid": grid_sections, "article-relu": relu_sections}
@@ -55,7 +50,7 @@ def sections_of_article(races: Sequence[RaceResult]) -> list[Section]:
 
 def experiments_sections(races: Sequence[RaceResult]) -> list[Section]:
     """One, with a table of figures and one of times, and what mini-batches bring in the article's own setting."""
-    results, lines = analysis.experiment_results(races), article_lines(races)
+    results, lines = analysis.experiment_results(races), [f"{article_setting(races)}.", started_by(races[0])]
     if pays := analysis.mini_batches(races):
         needed = "never in these epochs" if pays.epochs_needed is None else f"after epoch {pays.epochs_needed}"
         lines.append(
@@ -69,16 +64,12 @@ def experiments_sections(races: Sequence[RaceResult]) -> list[Section]:
 
 def figures_table(results: Sequence[analysis.ExperimentResult]) -> Table:
     """A row a figure that the article prints."""
-    notes = [
-        f"{row.name}: {row.shows}. {row.setting}; {text.plural(row.seeds, 'seed')}.{incidents(row)}" for row in results
-    ]
     figures = [(row.name, figure) for row in results for figure in row.figures]
+    notes = [experiment_in_words(row) for row in results]
     return table_of_figures("The article's figures and ours", "experiment", figures, notes)
 
 
-def table_of_figures(
-    title: str, head: str, figures: Sequence[tuple[str, analysis.Compared]], notes: Sequence[str]
-) -> Table:
+def table_of_figures(title: str, head: str, figures: list[tuple[str, analysis.Compared]], notes: list[str]) -> Table:
     """The article's figures next to ours, each with what it is of, under this head; ours from least to most."""
     columns: Columns[tuple[str, analysis.Compared]] = {
         head: lambda row: row[0],
@@ -104,15 +95,15 @@ def figure_value(figure: analysis.Compared, of_values: Callable[[list[float]], f
     return write(of_values(figure.values)) if figure.values else NONE
 
 
-def incidents(row: analysis.ExperimentResult) -> str:
-    """What went wrong in some seeds, in words."""
-    words = f" The article: {row.said}." if row.said else ""
+def experiment_in_words(row: analysis.ExperimentResult) -> str:
+    """What an experiment shows, its setting, and what went wrong in some seeds."""
+    words = f"{row.name}: {row.shows}. {row.setting}; {text.plural(row.seeds, 'seed')}."
+    words += f" The article: {row.said}." if row.said else ""
     words += f" Its check of accuracy took {row.article_check:g} s." if row.article_check else ""
-    for figure in row.figures:
-        words += f" {figure.text} % is the score of {figure.constant}." if figure.constant else ""
+    scored = [figure for figure in row.figures if figure.constant]
+    words += "".join(f" {figure.text} % is the score of {figure.constant}." for figure in scored)
     words += f" {row.diverged} diverged." if row.diverged else ""
-    for digit, seeds in sorted(row.collapsed.items()):
-        words += f" {seeds} collapsed: always {digit}."
+    words += "".join(f" {seeds} collapsed: always {digit}." for digit, seeds in sorted(row.collapsed.items()))
     if row.zeros > 0.5:
         dead = ", ".join(map(str, row.dead))
         words += f" {text.percent(row.zeros)} of the outputs are exactly 0; for every test image, by seed: {dead}."
@@ -141,7 +132,7 @@ def times_table(results: Sequence[analysis.ExperimentResult]) -> Table:
 
 def grid_sections(races: Sequence[RaceResult]) -> list[Section]:
     """One, with a table for each experiment of which a setting reproduces a figure."""
-    lines, tables = article_lines(races), []
+    lines, tables = [f"{article_setting(races)}.", started_by(races[0])], []
     for race in races:
         if results := analysis.setting_results(race):
             most, stopped = results[0].held, sum(one.left for one in results)
@@ -180,11 +171,10 @@ def relu_sections(races: Sequence[RaceResult]) -> list[Section]:
         "dead": lambda row: " ".join(map(str, row.dead)),
     }
     results = analysis.effects(race)
-    notes = [
-        f"{effect_name(row)}: {row.diverged} of {len(row.accuracies)} seeds diverged" for row in results if row.diverged
-    ]
-    epochs = text.plural(race.about["epochs"], "epoch")
-    lines = [f"The article's setting: {race.about['setting']}, {epochs}.", *article_lines(races)]
+    diverged = [row for row in results if row.diverged]
+    notes = [f"{effect_name(row)}: {row.diverged} of {len(row.accuracies)} seeds diverged" for row in diverged]
+    setting = f"The article's setting: {race.about['setting']}, {text.plural(race.about['epochs'], 'epoch')}."
+    lines = [setting, f"{article_setting(races)}.", started_by(race)]
     tables = [table_of("One factor at a time", results, columns, notes)]
     return [Section("Why did ReLU lose?", lines, tables, EFFECTS_EXPLANATION, ["relu"])]
 

@@ -11,11 +11,7 @@ from bench.tables.table import DAGGER, NONE, Columns, Section, Table, table_of
 
 REFERENCE = "naive"  # ratios are to this backend
 SAME_PLAN = "mini-batches"  # the plan on which all backends are compared
-
-
-BENCHMARK_FIGURES = [
-    *("time-per-epoch", "accuracy-check", "accuracy-over-time", "cost-over-epochs", "speed-against-accuracy")
-]
+FIGURES = ("time-per-epoch", "accuracy-check", "accuracy-over-time", "cost-over-epochs", "speed-against-accuracy")
 BENCHMARK_EXPLANATION = (
     "Times are medians over samples, CPU is user and system time. Accuracy check: the outputs of all test images. "
     f"Agrees to: the worst error against {REFERENCE} in float64, in eps of the dtype. Times faster: ratio of "
@@ -43,37 +39,22 @@ def check_benchmarks(results: ResultSet) -> None:
 
 def benchmarks_section(results: ResultSet) -> Section:
     """The two tables: each backend at its default batch size, and all on the same plan."""
-    checks, default, same = accuracy_checks(results), default_epochs(results), same_plan_epochs(results)
+    default, same = default_epochs(results), same_plan_epochs(results)
     tables = [
-        benchmark_table("Each backend at its default batch size", results, default, [*checks, *default]),
+        benchmark_table("Each backend at its default batch size", results, default, [*results.of("outputs"), *default]),
         benchmark_table(f"All on the same plan: {same_plan_name(results)}", results, same, same),
     ]
-    return Section("Benchmarks, one backend after the other", [], tables, BENCHMARK_EXPLANATION, BENCHMARK_FIGURES)
-
-
-def epochs_of(results: ResultSet) -> list[Measurement]:
-    """Epochs of training."""
-    return [measured for measured in results.measurements if measured.quantity == "epoch"]
+    return Section("Benchmarks, one backend after the other", [], tables, BENCHMARK_EXPLANATION, FIGURES)
 
 
 def default_epochs(results: ResultSet) -> list[Measurement]:
     """An epoch of training of each backend at its default batch size."""
-    return [measured for measured in epochs_of(results) if measured.default_batch]
+    return [measured for measured in results.of("epoch") if measured.default_batch]
 
 
 def same_plan_epochs(results: ResultSet) -> list[Measurement]:
     """An epoch of training of each backend on the plan that is the same for all."""
-    return [measured for measured in epochs_of(results) if measured.plan == SAME_PLAN]
-
-
-def accuracy_checks(results: ResultSet) -> list[Measurement]:
-    """The outputs of all test images, of each backend."""
-    return [measured for measured in results.measurements if measured.quantity == "outputs"]
-
-
-def floor(results: ResultSet) -> Measurement | None:
-    """The two products of the first layer over all training images."""
-    return next((measured for measured in results.measurements if measured.quantity == "floor"), None)
+    return [measured for measured in results.of("epoch") if measured.plan == SAME_PLAN]
 
 
 def ladder(results: ResultSet) -> list[str]:
@@ -88,16 +69,17 @@ def same_plan_name(results: ResultSet) -> str:
     return f"{SAME_PLAN} of {' or '.join(map(str, batches))}" if batches else SAME_PLAN
 
 
-def benchmark_table(
-    title: str, results: ResultSet, epochs: Sequence[Measurement], shown: Sequence[Measurement]
-) -> Table:
+def benchmark_table(title: str, results: ResultSet, epochs: list[Measurement], shown: list[Measurement]) -> Table:
     """A row for each backend with one of the measurements shown, and how scaled times and preparation came about."""
     epoch = {measured.backend: measured for measured in epochs}
-    check = {measured.backend: measured for measured in accuracy_checks(results)}
-    known, lowest = {measured.backend: measured for measured in shown}, floor(results)
+    check = {measured.backend: measured for measured in results.of("outputs")}
+    known = {measured.backend: measured for measured in shown}
+    floor = next(iter(results.of("floor")), None)
     columns: Columns[str] = {
         "backend": str,
-        "plan\n(batch)": lambda name: text.or_dash(epoch.get(name), plan_and_batch),
+        "plan\n(batch)": lambda name: text.or_dash(
+            epoch.get(name), lambda one: one.plan + (f"\n({one.batch:,})" if one.batch else "")
+        ),
         "epoch:\nwall": lambda name: median_time(epoch.get(name)),
         "epoch:\nCPU": lambda name: median_time(epoch.get(name), cpu=True),
         "accuracy\ncheck": lambda name: median_time(check.get(name)),
@@ -108,7 +90,7 @@ def benchmark_table(
             "1" if name == REFERENCE and name in epoch else times_faster(epochs, name).replace(" ", "\n", 1) or NONE
         ),
         "times\nthe\nfloor": lambda name: (
-            text.times(median(epoch[name].seconds) / median(lowest.seconds)) if lowest and name in epoch else NONE
+            text.times(median(epoch[name].seconds) / median(floor.seconds)) if floor and name in epoch else NONE
         ),
     }
     names = [name for name in ladder(results) if name in known]
@@ -134,7 +116,7 @@ def ratio_range(epochs: Sequence[Measurement], backend: str) -> tuple[float, flo
 
 
 def times_faster(epochs: Sequence[Measurement], backend: str) -> str:
-    """The same with its bounds, e.g. 38 [36, 40]; "" where there is none."""
+    """That ratio with its bounds, e.g. 38 [36, 40]; "" where there is none."""
     ratio = ratio_range(epochs, backend)
     return text.in_brackets(ratio[0], ratio[1:], text.times) if ratio else ""
 
@@ -148,11 +130,6 @@ def scaling(measured: Measurement) -> str | None:
     if curve is None or len(curve.seconds) < 2:
         return note
     return f"{note}; one true epoch of all took {text.duration(curve.seconds[1] - curve.seconds[0])}"
-
-
-def plan_and_batch(epoch: Measurement) -> str:
-    """The plan, with the images per update unless that is all."""
-    return epoch.plan if epoch.batch is None else f"{epoch.plan}\n({epoch.batch:,})"
 
 
 def median_time(measured: Measurement | None, cpu: bool = False) -> str:
@@ -173,25 +150,23 @@ def correct(epoch: Measurement) -> str:
 
 def benchmarks_headline(results: ResultSet) -> str:
     """The report in one sentence: the shortest epoch at the default batch size, and on the same plan."""
-    epochs = {
+    conditions = {
         "with each backend at its default batch size": default_epochs(results),
         f"with all on the same plan ({same_plan_name(results)})": same_plan_epochs(results),
     }
-    shortest = [f"{condition} {shortest_epoch(several)}" for condition, several in epochs.items() if several]
+    shortest = []
+    for condition, epochs in conditions.items():
+        if epochs:
+            epoch = min(epochs, key=lambda measured: median(measured.seconds))
+            words = f"{condition} the shortest is that of {epoch.backend}, {text.duration(median(epoch.seconds))}"
+            words += f", {scaled}" if (scaled := scaling(epoch)) else ""
+            if epoch.backend != REFERENCE and (ratio := times_faster(epochs, epoch.backend)):
+                words += f", {ratio} times faster than {REFERENCE}"
+            shortest.append(words)
     if not shortest:
         return "No epoch of training was measured."
-    images = max(measured.of_images for measured in epochs_of(results))
+    images = max(measured.of_images for measured in results.of("epoch"))
     return f"An epoch of {images:,} images on this machine: {'; '.join(shortest)}."
-
-
-def shortest_epoch(epochs: Sequence[Measurement]) -> str:
-    """The shortest of these, in words."""
-    epoch = min(epochs, key=lambda measured: median(measured.seconds))
-    parts = [f"the shortest is that of {epoch.backend}, {text.duration(median(epoch.seconds))}", scaling(epoch)]
-    ratio = times_faster(epochs, epoch.backend)
-    if ratio and epoch.backend != REFERENCE:
-        parts.append(f"{ratio} times faster than {REFERENCE}")
-    return ", ".join(filter(None, parts))
 
 
 def benchmarks_setting(results: ResultSet) -> str:
@@ -201,7 +176,6 @@ def benchmarks_setting(results: ResultSet) -> str:
         for pool, count in measured.threads.items():
             pools.setdefault(pool, set()).add(count)
     threads = ", ".join(f"{pool} {' or '.join(map(str, sorted(counts)))}" for pool, counts in pools.items())
-    networks = dict.fromkeys(measured.network for measured in results.measurements)
-    dtypes = dict.fromkeys(measured.dtype for measured in results.measurements)
-    parts = [results.data_name, *networks, *dtypes, f"threads: {threads}" if threads else ""]
+    case = dict.fromkeys(part for measured in results.measurements for part in (measured.network, measured.dtype))
+    parts = [results.data_name, *case, f"threads: {threads}" if threads else ""]
     return " · ".join(filter(None, parts))

@@ -1,14 +1,15 @@
-"""Before against after: two revisions, or two files; and races of several files in columns."""
+"""Before against after, of two revisions or two files; several races in columns; how often verdicts are right."""
 
 from collections.abc import Iterable, Sequence
 
 from bench.analysis import statistics
+from bench.analysis.calibrate import Verdicts, comparison_length, verdicts
 from bench.analysis.compare import changes, verdict
 from bench.analysis.race import fastest_first, resources, times_of
 from bench.records.files import ResultSet
 from bench.records.races import RaceResult
 from bench.tables import table as text
-from bench.tables.race import disturbed, race_setting, started_by, work
+from bench.tables.race import backends_of, disturbed, race_setting, started_by, work
 from bench.tables.table import INTERVAL, Columns, Section, Table, table_of
 
 COMPARISON_EXPLANATION = (
@@ -18,6 +19,12 @@ COMPARISON_EXPLANATION = (
 COLUMNS_EXPLANATION = (
     "The machine may have changed between races. Compare them by how often the floor fits into a measurement; ratios "
     "within one race say more."
+)
+CALIBRATION_EXPLANATION = (
+    "A backend raced against itself, and against itself with a known share of its work done once more. Every run of "
+    "consecutive generations as long as a comparison is one comparison, as python -m bench compare makes them. They "
+    "overlap; the count is of those that do not. The first row is called slower by mistake. Several backends together "
+    "are compared more strictly: fewer mistakes, and fewer slowdowns found."
 )
 
 
@@ -60,9 +67,22 @@ def races_in_columns(several: Sequence[ResultSet]) -> Section:
         [name, *(text.duration(one.get(name)) for one in seconds), *(text.percent(one.get(name)) for one in floors)]
         for name in dict.fromkeys(name for race in races for name in fastest_first(race))
     ]
-    heads = (
-        "backend",
-        *(f"{letter}:\ntime" for letter in letters),
-        *(f"{letter}: floor\nover its time" for letter in letters),
-    )
-    return Section("Several races", lines, [Table("Side by side", heads, rows)], COLUMNS_EXPLANATION)
+    heads = [f"{letter}:\ntime" for letter in letters] + [f"{letter}: floor\nover its time" for letter in letters]
+    table = Table("Side by side", ["backend", *heads], rows)
+    return Section("Several races", lines, [table], COLUMNS_EXPLANATION)
+
+
+def calibration_sections(races: Sequence[RaceResult]) -> list[Section]:
+    """One, over all calibrations of one case, the oldest first: how often what had more work was called slower."""
+    setting = f"{backends_of(races[-1])} against itself: {race_setting(races[-1])}."
+    lines = [setting, started_by(*races), *disturbed(races)]
+    generations = comparison_length(races)
+    columns: Columns[Verdicts] = {
+        "work": lambda row: "the same, twice" if row.work == 1 else f"{text.percent(row.work - 1)} more work",
+        "called\nslower": lambda row: text.percent(row.share, 1),
+        "95 % interval": lambda row: f"{text.percent(row.interval.low, 1)} to {text.percent(row.interval.high, 1)}",
+        "comparisons": lambda row: str(row.comparisons),
+    }
+    notes = [f"Comparisons of {generations} generations, with a margin of {text.percent(statistics.MARGIN)}"]
+    tables = [table_of("Called slower, by how much more was done", verdicts(races, generations), columns, notes)]
+    return [Section("Reliability of `compare`", lines, tables, CALIBRATION_EXPLANATION, ["calibration"])]

@@ -31,7 +31,8 @@ def peers_sections(races: Sequence[RaceResult]) -> list[Section]:
         f"{work(first).capitalize()}: {peers_setting(races)}.",
         baseline_and_zeros(first),
         f"{plural(generations, 'generation')} of processes.",
-        *(started_by(first), *disturbed(measured)),
+        started_by(first),
+        *disturbed(measured),
     ]
     title = "Against other libraries, under four conditions"
     return [Section(title, lines, [peers_table(measured)], PEERS_EXPLANATION, ["peers"])]

@@ -37,8 +37,8 @@ def sweep_section(races: Sequence[RaceResult]) -> Section:
     """Races that differ in one thing."""
     lines = [f"{races_setting(races)}.", started_by(races[0]), *disturbed(races)]
     what = analysis.swept(races)
-    figures = [f"growth-{what}", f"roofline-{what}"]
-    return Section(f"Sweep: {analysis.GROWING[what]}", lines, [growth(races)], GROWTH_EXPLANATION, figures)
+    title, figures = f"Sweep: {analysis.GROWING[what]}", [f"growth-{what}", f"roofline-{what}"]
+    return Section(title, lines, [growth(races)], GROWTH_EXPLANATION, figures)
 
 
 def sections_of_races(races: Sequence[RaceResult]) -> list[Section]:
@@ -46,11 +46,6 @@ def sections_of_races(races: Sequence[RaceResult]) -> list[Section]:
     measured = [race for race in races if race.rounds()]
     swept = [race for race in measured if race.sweep]
     return [*map(race_section, measured), *([sweep_section(swept)] if len(swept) > 1 else [])]
-
-
-def left_out_of_races(races: Iterable[RaceResult]) -> list[str]:
-    """Why participants are in no table, where that is a fault."""
-    return [reason for race in races for reason in race.left_out.values()]
 
 
 def parts_of(race: RaceResult) -> dict[str, str]:
@@ -138,13 +133,12 @@ def speed(race: RaceResult) -> Table:
     """How fast each backend is, how sure that is, and how it compares with dense arithmetic; fastest first."""
     seconds, ratios, used = analysis.times_of(race), analysis.ratios_of_race(race), analysis.resources(race)
     ranks = statistics.ranks(race.rounds(), FLOOR, may_stop_early=True)
-    intervals = {name: ratio.interval for name, ratio in ratios.items()}
     columns: Columns[str] = {
         "backend": str,
         "rank": lambda name: str(ranks.get(name, NONE)),
         "time": lambda name: text.duration(seconds[name]),
         "times the\nbaseline": lambda name: text.ratio_of(ratios.get(name), name == race.baseline),
-        INTERVAL: lambda name: text.interval_of(intervals.get(name), room=text.ROOM),
+        INTERVAL: lambda name: text.interval_of(ratios[name].interval if name in ratios else None, room=text.ROOM),
         "outliers": lambda name: text.or_dash(ratios.get(name), lambda ratio: f"{ratio.outliers} of {ratio.pairs}"),
         "GFLOP/s": lambda name: text.or_dash(used[name].flop_rate, lambda rate: text.number(rate / 1e9)),
         "of\nGEMM": lambda name: text.percent(used[name].share_of_gemm),

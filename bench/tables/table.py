@@ -48,8 +48,6 @@ class Section(NamedTuple):
     figures: Sequence[str] = ()  # their names; those that were not drawn are passed over
 
 
-# --- the terminal ----------------------------------------------------------------------------------------
-
 COMFORTABLE = 100  # columns of a terminal that leave room between those of a table
 NARROWEST = 80
 HYPHENS = {  # where the terminal is narrower than is comfortable
@@ -108,11 +106,10 @@ def for_terminal(table: Table, columns: int = COMFORTABLE) -> RichTable:
             cell = cell.replace(word, hyphenated)
         return Text("\n".join(map(printable, cell.split("\n"))))
 
-    for i, head in enumerate(table.heads):
-        if i < table.columns_of_text:
-            drawn.add_column(text(head), overflow="fold")
-        else:
-            drawn.add_column(text(head), justify="right", no_wrap=True)
+    for head in table.heads[: table.columns_of_text]:
+        drawn.add_column(text(head), overflow="fold")
+    for head in table.heads[table.columns_of_text :]:
+        drawn.add_column(text(head), justify="right", no_wrap=True)
     for name, *others in table.rows:
         drawn.add_row(Text(printable(name)), *map(text, others))
     return drawn
@@ -121,9 +118,6 @@ def for_terminal(table: Table, columns: int = COMFORTABLE) -> RichTable:
 def printable(text: str) -> str:
     """The text on one line, without what a terminal, an XML parser or a file's encoding would stumble over."""
     return "".join(character if character.isprintable() else " " for character in text)
-
-
-# --- words and numbers -----------------------------------------------------------------------------------
 
 
 def plural(n: int, word: str) -> str:
@@ -166,6 +160,7 @@ def in_short(ratio: float) -> str:
     return f"{ratio:.3f}" if 0.1 <= ratio < 10 else f"{ratio:#.3g}" if 10 <= ratio < 99.95 else f"{ratio:.3g}"
 
 
+power = "{:z.2f}".format  # of an exponent, without a minus before 0.00
 ROOM = len("0.188 to 0.202")  # for an interval on one line, in tables that have the room
 
 
@@ -199,11 +194,6 @@ def faster(ratio: statistics.Ratio) -> str:
 def mebibytes(size: int | None) -> str:
     """A size; "unknown" where the system does not say."""
     return "unknown" if size is None else f"{size / 2**20:.0f} MiB"
-
-
-def power(exponent: float) -> str:
-    """An exponent, without a minus before 0.00."""
-    return f"{exponent:z.2f}"
 
 
 def percent(share: float | None, decimals: int = 0) -> str:

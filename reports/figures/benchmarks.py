@@ -78,12 +78,14 @@ def time_per_epoch(results: ResultSet) -> "Drawing":
     """Seconds of an epoch of training: each backend at its default batch size, and all on the same plan."""
     panels = on_both_plans(results)
     images = count_of(measured for panel in panels.values() for measured in panel)
-    return dot_plot(results, f"Time of one epoch of training over {images}images", panels, benchmarks.floor(results))
+    return dot_plot(
+        results, f"Time of one epoch of training over {images}images", panels, next(iter(results.of("floor")), None)
+    )
 
 
 def accuracy_check(results: ResultSet) -> "Drawing":
     """Seconds of the outputs of all test images."""
-    checks = benchmarks.accuracy_checks(results)
+    checks = results.of("outputs")
     title = f"Time of one accuracy check: the outputs of the {count_of(checks)}test images"
     return dot_plot(results, title, {"": checks})
 
@@ -92,7 +94,7 @@ def accuracy_over_time(results: ResultSet) -> "Drawing":
     """Per cent of the test images correct over the seconds of training, a line a backend at its default batch size."""
     trained = [training for training in trainings(benchmarks.default_epochs(results)) if training.epochs > 0]
     notes = ["A mark is an epoch of training; each backend at its default batch size.", STRETCHED]
-    title = f"Accuracy over training time, on the {count_of(benchmarks.accuracy_checks(results))}test images"
+    title = f"Accuracy over training time, on the {count_of(results.of('outputs'))}test images"
     look = looks_of(benchmarks.ladder(results))
     with framed(
         *about(results), title, max(4.2, legend_height(training.name for training in trained)), notes
@@ -155,7 +157,7 @@ def speed_against_accuracy(results: ResultSet) -> "Drawing":
     ]
     look = looks_of(benchmarks.ladder(results))
     numbered = {backend: f"{i}: {backend}" for i, backend in enumerate(look, start=1)}
-    title = f"Speed against accuracy on the {count_of(benchmarks.accuracy_checks(results))}test images"
+    title = f"Speed against accuracy on the {count_of(results.of('outputs'))}test images"
     with framed(*about(results), title, max(4.6, legend_height(numbered.values())), notes) as figure:
         axes = figure.subplots()
         if not drawn:

@@ -338,7 +338,7 @@ def shown_in(name: str, results: ResultSet) -> set[str]:
     trained = [measurement for measurement in home + same if measurement.curve]
     shown = {
         "time-per-epoch": home + same,
-        "accuracy-check": benchmarks.accuracy_checks(results),
+        "accuracy-check": results.of("outputs"),
         "accuracy-over-time": [of_home for of_home in home if of_home.curve and of_home.curve.seconds[1:]],
         "cost-over-epochs": trained,
         "speed-against-accuracy": trained,

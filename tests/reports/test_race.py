@@ -16,8 +16,7 @@ from bench.analysis.compare import changes
 from bench.analysis.race import growths
 from bench.records.files import ResultSet, read
 from bench.records.races import RaceResult
-from bench.tables.calibrate import calibration_sections
-from bench.tables.compare import compare_sections, races_in_columns
+from bench.tables.compare import calibration_sections, compare_sections, races_in_columns
 from bench.tables.race import (
     disturbed,
     growth,
