@@ -51,12 +51,12 @@ def sections_of_article(races: Sequence[RaceResult]) -> list[Section]:
 def experiments_sections(races: Sequence[RaceResult]) -> list[Section]:
     """One, with a table of figures and one of times, and what mini-batches bring in the article's own setting."""
     results, lines = analysis.experiment_results(races), [f"{article_setting(races)}.", started_by(races[0])]
-    if pays := analysis.mini_batches(races):
-        needed = "never in these epochs" if pays.epochs_needed is None else f"after epoch {pays.epochs_needed}"
+    if gain := analysis.mini_batches(races):
+        needed = "never in these epochs" if gain.epochs_needed is None else f"after epoch {gain.epochs_needed}"
         lines.append(
-            f"Epochs of 600 updates instead of five, by the article's method: one takes {pays.epoch_ratio:.2f} times "
-            f"as long; after one, {text.share(pays.first)} of the test images are right; {text.share(pays.target)}, "
-            f"what the others reach in {text.plural(pays.epochs, 'epoch')}, {needed}."
+            f"Epochs of 600 updates instead of five, by the article's method: one takes {gain.epoch_ratio:.2f} times "
+            f"as long; after one, {text.share(gain.first)} of the test images are right; {text.share(gain.target)}, "
+            f"what the others reach in {text.plural(gain.epochs, 'epoch')}, {needed}."
         )
     tables = [figures_table(results), times_table(results)]
     return [Section("The article's experiments again", lines, tables, EXPERIMENTS_EXPLANATION)]

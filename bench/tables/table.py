@@ -27,13 +27,13 @@ class Table(NamedTuple):
     columns_of_text: int = 1  # the first ones; the others hold numbers
 
 
-Columns = Mapping[str, Callable[[Value], str]]  # by head: the cell of an item
+Columns = Mapping[str, Callable[[Value], str]]  # by head: the function that gives the cell of an item
 
 
 def table_of(
     title: str, items: Iterable[Value], columns: Columns[Value], notes: Sequence[str] = (), columns_of_text: int = 1
 ) -> Table:
-    """A table with a row for each item."""
+    """A table with a row for each item, and a column for each head with its cells."""
     rows = [[cell(item) for cell in columns.values()] for item in items]
     return Table(title, list(columns), rows, notes, columns_of_text)
 

@@ -78,9 +78,8 @@ def time_per_epoch(results: ResultSet) -> "Drawing":
     """Seconds of an epoch of training: each backend at its default batch size, and all on the same plan."""
     panels = on_both_plans(results)
     images = count_of(measured for panel in panels.values() for measured in panel)
-    return dot_plot(
-        results, f"Time of one epoch of training over {images}images", panels, next(iter(results.of("floor")), None)
-    )
+    floor = next(iter(results.of("floor")), None)
+    return dot_plot(results, f"Time of one epoch of training over {images}images", panels, floor)
 
 
 def accuracy_check(results: ResultSet) -> "Drawing":
