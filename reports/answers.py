@@ -71,13 +71,13 @@ def looping_of_benchmarks(results: ResultSet | None) -> str | None:
     """The same from the benchmarks, whose ranges are no intervals."""
     if results is None:
         return None
-    rows = {row.backend: row for row in benchmarks.same_plan_rows(results)}
-    ratio = rows[VECTORIZED].ratio if VECTORIZED in rows else None
-    if ratio is None or LOOP not in rows:
+    ratio = benchmarks.ratio_range(benchmarks.same_plan_epochs(results), VECTORIZED)
+    if ratio is None:
         return None
+    value, low, high = map(times, ratio)
     return (
-        f"On {benchmarks.same_plan_name(results)}, vectorised NumPy is {times(ratio.value)} times as fast "
-        f"as the loop over images; over samples the ratio was {times(ratio.low)} to {times(ratio.high)}, "
+        f"On {benchmarks.same_plan_name(results)}, vectorised NumPy is {value} times as fast "
+        f"as the loop over images; over samples the ratio was {low} to {high}, "
         "which is no confidence interval: python -m bench race --backend naive,vectorized gives one."
     )
 
@@ -108,7 +108,7 @@ def mini_batches(chosen: Chosen) -> str | None:
 
 def mini_batches_of_benchmarks(results: ResultSet | None) -> str | None:
     """From the benchmarks, with one update an epoch and with many, each at its own rate."""
-    epochs = [one for one in benchmarks.epochs_of(results) if one.backend == VECTORIZED] if results else []
+    epochs = [one for one in results.of("epoch") if one.backend == VECTORIZED] if results else []
     trained = [(one, one.curve) for one in epochs if one.curve]
     full, full_curve = next(((one, curve) for one, curve in trained if one.batch is None), (None, None))
     small, curve = next(((one, curve) for one, curve in trained if one.batch is not None), (None, None))

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from bench.records.files import ResultSet
 from bench.records.races import RaceResult
-from bench.tables import accuracy, article, benchmarks, calibrate, compare, inspection, peers, race
+from bench.tables import accuracy, article, benchmarks, compare, inspection, peers, race
 from bench.tables.table import Section
 from bench.timing.worker import FLOOR
 from reports.answers import Answer, answers
@@ -57,10 +57,13 @@ class Kind(NamedTuple):
 KINDS = {
     "accuracy": Kind(accuracy.accuracy_sections, accuracy.accuracy_setting, accuracy_figures, accuracy.ACCURACY_LIMITS),
     "waterfall": Kind(
-        accuracy.waterfall_sections, accuracy.steps_setting, lambda races, _: [waterfall(races)], accuracy.STEP_LIMITS
+        accuracy.waterfall_sections,
+        accuracy.accuracy_setting,
+        lambda races, _: [waterfall(races)],
+        accuracy.STEP_LIMITS,
     ),
     "batches": Kind(
-        accuracy.batches_sections, accuracy.steps_setting, lambda races, _: [batches(races)], accuracy.STEP_LIMITS
+        accuracy.batches_sections, accuracy.accuracy_setting, lambda races, _: [batches(races)], accuracy.STEP_LIMITS
     ),
     "benchmarks": Kind(
         lambda results: [benchmarks.benchmarks_section(results)],
@@ -78,7 +81,7 @@ KINDS = {
         compare.compare_sections, compare.comparison_setting, lambda races, look: [comparison(races, look)]
     ),
     **dict.fromkeys(SWEEPS, Kind(lambda races: [race.sweep_section(races)], race.races_setting, sweep_figures)),
-    "calibrate": Kind(calibrate.calibration_sections, race.races_setting, lambda races, _: [calibration(races)]),
+    "calibrate": Kind(compare.calibration_sections, race.races_setting, lambda races, _: [calibration(races)]),
     **dict.fromkeys(
         ("article", "article-grid"),
         Kind(article.sections_of_article, article.article_setting, lambda races, _: [], article.ARTICLE_LIMITS),
@@ -148,7 +151,9 @@ def headlines(chosen: Chosen) -> list[str]:
 
 def left_out(chosen: Chosen) -> list[str]:
     """The backends in no table and no figure: a line each, with the reason."""
-    lines = [line for results in chosen.files for line in benchmarks.left_out_of(results)]
+    lines = []
+    for results in chosen.files:
+        lines += [*results.disagreements, *(f"{name}: {why}" for name, why in results.unavailable.items())]
     races = [one for results in chosen.files for one in results.races]
     lines += [f"{name}: {why}" for one in races for name, why in one.unsupported.items()]
     return list(dict.fromkeys(lines))

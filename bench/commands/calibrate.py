@@ -23,7 +23,7 @@ from bench.experiments.race import begin_race, expected_of, run_generations, ver
 from bench.records.journal import Journal, results_file
 from bench.records.kinds import End
 from bench.records.races import races_of
-from bench.tables.calibrate import calibration_sections
+from bench.tables.compare import calibration_sections
 from bench.tables.table import print_sections
 from bench.timing.session import stored
 

@@ -21,7 +21,6 @@ from bench.records.journal import Journal, results_file
 from bench.records.kinds import End
 from bench.records.races import races_of
 from bench.tables.peers import peers_sections
-from bench.tables.race import left_out_of_races
 from bench.tables.table import print_left_out, print_sections
 from command_line import several, whole_number
 
@@ -100,6 +99,6 @@ def run(arguments: argparse.Namespace) -> int:
         finally:  # an interruption loses only the generation in progress
             raced = races_of(journal.records)
             print_sections(console, peers_sections(raced))
-            print_left_out(console, left_out_of_races(raced))
+            print_left_out(console, (line for race in raced for line in race.left_out.values()))
             console.print(f"Every measurement: {path}", soft_wrap=True, markup=False)
     return 1 if any(one.left_out for one in raced) else 0

@@ -95,6 +95,10 @@ class ResultSet:
     inspection: Inspection | None = None  # of a trained network
     cut: bool = False  # whether the file ends in the middle of a record, which is passed over
 
+    def of(self, quantity: Quantity) -> list[Measurement]:
+        """The measurements of one quantity, in the order of the file."""
+        return [measured for measured in self.measurements if measured.quantity == quantity]
+
     @property
     def kind(self) -> str:
         """ "benchmarks", "network", "sweep of batch" and the like, or the purpose of its races, "race" among them."""

@@ -3,34 +3,13 @@
 import math
 from collections.abc import Sequence
 
+from bench.analysis import accuracy as analysis
 from bench.analysis import statistics
-from bench.analysis.accuracy import (
-    MethodResult,
-    TimeToAccuracy,
-    by_target,
-    factor,
-    method_results,
-    seconds_by_seed,
-    times_to_accuracy,
-)
-from bench.analysis.target import CONFIDENCE, LEAST_SEEDS
+from bench.analysis.target import CONFIDENCE, LEAST_SEEDS, Reached
 from bench.records.races import RaceResult
+from bench.tables import table as text
 from bench.tables.race import backends_of, parts_of, started_by
-from bench.tables.table import (
-    INTERVAL,
-    NONE,
-    Section,
-    Table,
-    duration,
-    faster,
-    number,
-    or_dash,
-    plural,
-    ratio_cells,
-    share,
-    times,
-    with_interval,
-)
+from bench.tables.table import INTERVAL, NONE, Columns, Section, Table, table_of
 from bench.workloads.recipes import RECIPES
 
 PEER = "torch"  # a headline compares with it, besides the baseline
@@ -63,165 +42,134 @@ STEP_LIMITS = [
 ]
 
 
-# --- by backend ------------------------------------------------------------------------------------------
-
-
 def accuracy_setting(races: Sequence[RaceResult]) -> str:
-    """Data, targets, dtype and threads, in a line."""
-    ordered = by_target(races)
-    parts = parts_of(ordered[0])
-    targets = f"to {', '.join(share(race.target) for race in ordered)} of the test images"
-    return " · ".join([parts["data"], targets, parts["dtype"], parts["threads"]])
+    """Data, targets, dtypes and threads, in a line."""
+    ordered = analysis.by_target(races)
+    parts, targets = parts_of(ordered[0]), ", ".join(dict.fromkeys(text.share(race.target) for race in ordered))
+    dtypes = " and ".join(dict.fromkeys(race.key["dtype"] for race in races))
+    return " · ".join([parts["data"], f"to {targets} of the test images", dtypes, parts["threads"]])
 
 
 def accuracy_sections(races: Sequence[RaceResult]) -> list[Section]:
     """One, with a table for each target."""
-    ordered = by_target(races)
-    lines = [f"{accuracy_setting(races)}.", started_by(ordered[0])]
-    tables = [target_table(race) for race in ordered]
+    ordered = analysis.by_target(races)
+    lines, tables = [f"{accuracy_setting(races)}.", started_by(ordered[0])], [target_table(race) for race in ordered]
     return [Section("Time to target accuracy", lines, tables, ACCURACY_EXPLANATION, ACCURACY_FIGURES)]
 
 
 def target_table(race: RaceResult) -> Table:
     """Which backends reach one target, how surely, and how soon."""
-    results = times_to_accuracy(race)
-    rows = [
-        [
-            row.name,
-            share(row.reached.mean),
-            share(row.reached.lower) if math.isfinite(row.reached.lower) else NONE,
-            f"{round(row.reached.above * row.reached.seeds)} of {row.reached.seeds}",
-            time_or_brackets(row.seconds, row.reached.counts),
-            *ratio_cells(row.name, race.baseline, row.ratio),
-            or_dash(row.prepare, duration),
-            or_dash(row.first, duration),
-        ]
-        for row in results
-    ]
-    heads = ("backend", "mean\ncorrect", "99 %\nabove", "seeds\nabove", "time", "times the\nbaseline", INTERVAL)
-    recipe = RECIPES.get(race.recipe)
-    reason = f"; {recipe.reason}" if recipe else ""
-    evaluation = ", ".join(f"{row.name} {duration(row.evaluation)}" for row in results)
+    columns: Columns[analysis.TimeToAccuracy] = {
+        "backend": lambda row: row.name,
+        "mean\ncorrect": lambda row: text.share(row.reached.mean),
+        "99 %\nabove": lambda row: text.share(row.reached.lower) if math.isfinite(row.reached.lower) else NONE,
+        "seeds\nabove": lambda row: seeds_or_mean(row.reached, count=True),
+        "time": lambda row: time_or_brackets(row.seconds, row.reached.counts),
+        "times the\nbaseline": lambda row: text.ratio_of(row.ratio, row.name == race.baseline),
+        INTERVAL: lambda row: text.interval_of(row.ratio and row.ratio.interval),
+        "prepare": lambda row: text.duration(row.prepare),
+        "first\ntraining": lambda row: text.duration(row.first),
+    }
+    results = analysis.times_to_accuracy(race)
+    reason = f"; {RECIPES[race.recipe].reason}" if race.recipe in RECIPES else ""
     notes = [f"The recipe: {race.key['plan']}{reason}. The baseline is {race.baseline}"]
-    notes += [note for row in results for note in target_notes(row)]
+    for name, reached in ((row.name, row.reached) for row in results):
+        if reached.diverged:
+            notes.append(f"{name}: {reached.diverged} of {reached.seeds} seeds diverged")
+        if reached.seeds < LEAST_SEEDS:
+            seeds = text.plural(reached.seeds, "seed")
+            notes.append(f"{name}: {seeds}; a target counts as reached from {LEAST_SEEDS} on")
+        elif not reached.counts:
+            notes.append(f"{name}: not reached; mean {text.share(reached.mean)}, best seed {text.share(reached.best)}")
     if results:
+        evaluation = ", ".join(f"{row.name} {text.duration(row.evaluation)}" for row in results)
         notes.append(f"Evaluation of the test images, not in these times: {evaluation}")
-    title = f"{share(race.target)} of the test images, by recipe {race.recipe}"
-    return Table(title, (*heads, "prepare", "first\ntraining"), rows, notes)
+    return table_of(f"{text.share(race.target)} of the test images, by recipe {race.recipe}", results, columns, notes)
+
+
+def seeds_or_mean(reached: Reached, count: bool) -> str:
+    """How many seeds reached the target, or the mean of all."""
+    return f"{round(reached.above * reached.seeds)} of {reached.seeds}" if count else text.share(reached.mean)
 
 
 def time_or_brackets(seconds: float, reached: bool) -> str:
     """A time, in brackets where the target was not reached."""
-    return duration(seconds) if reached else f"({duration(seconds)})"
-
-
-def target_notes(row: TimeToAccuracy) -> list[str]:
-    """Why a target does not count as reached, and what diverged."""
-    reached = row.reached
-    lines = [f"{row.name}: {reached.diverged} of {reached.seeds} seeds diverged"] if reached.diverged else []
-    if reached.seeds < LEAST_SEEDS:
-        lines.append(f"{row.name}: {plural(reached.seeds, 'seed')}; a target counts as reached from {LEAST_SEEDS} on")
-    elif not reached.counts:
-        lines.append(f"{row.name}: not reached; mean {share(reached.mean)}, best seed {share(reached.best)}")
-    return lines
+    return text.duration(seconds) if reached else f"({text.duration(seconds)})"
 
 
 def accuracy_headline(races: Sequence[RaceResult]) -> str:
     """The highest target that was reached, the backend that was first, and how much sooner than the baseline."""
-    for race in reversed(by_target(races)):
-        there = [row for row in times_to_accuracy(race) if row.reached.counts]
-        if there:
-            return f"On this machine {fastest_in_words(there, race)}."
-    return "No backend reached a target for sure: see the table for how far each came."
-
-
-def fastest_in_words(there: list[TimeToAccuracy], race: RaceResult) -> str:
-    """The fastest backend of those that reached the target."""
+    for race in reversed(analysis.by_target(races)):
+        if there := [row for row in analysis.times_to_accuracy(race) if row.reached.counts]:
+            break
+    else:
+        return "No backend reached a target for sure: see the table for how far each came."
     first, last = there[0], there[-1]
-    words = f"{first.name} trains to {share(race.target)} of the test images in {duration(first.seconds)}"
+    words = f"{first.name} trains to {text.share(race.target)} of the test images in {text.duration(first.seconds)}"
     if first.ratio:
-        words += f", {faster(first.ratio)} as {race.baseline}"
+        words += f", {text.faster(first.ratio)} as {race.baseline}"
         words += "" if first.ratio.separated else ", no significant difference"
     elif last.ratio and last is not first and last.name != PEER:
-        words += f"; {last.name} takes {with_interval(last.ratio)} times as long"
+        words += f"; {last.name} takes {text.with_interval(last.ratio)} times as long"
     if PEER in (row.name for row in there) and PEER not in (first.name, race.baseline):
-        ratio = statistics.ratio(seconds_by_seed(race), first.name, PEER)
-        words += f"; {faster(ratio)} as {PEER}" if ratio else ""
-    return words
-
-
-# --- by method -------------------------------------------------------------------------------------------
-
-
-def steps_setting(races: Sequence[RaceResult]) -> str:
-    """Data, target, dtypes and threads, in a line."""
-    parts = parts_of(races[0])
-    dtypes = " and ".join(dict.fromkeys(race.key["dtype"] for race in races))
-    return " · ".join([parts["data"], f"to {share(races[0].target)} of the test images", dtypes, parts["threads"]])
-
-
-def steps_lines(races: Sequence[RaceResult]) -> list[str]:
-    """What stands before a table."""
-    return [f"{steps_setting(races)}.", started_by(races[0])]
+        ratio = statistics.ratio(analysis.seconds_by_seed(race), first.name, PEER)
+        words += f"; {text.faster(ratio)} as {PEER}" if ratio else ""
+    return f"On this machine {words}."
 
 
 def waterfall_sections(races: Sequence[RaceResult]) -> list[Section]:
     """One, with a row a step."""
-    results = method_results(races)
+    results = analysis.method_results(races)
     rows = [
         [
             row.name,
             row.backend,
-            *method_times(row),
+            time_or_brackets(row.seconds, row.counts),
+            range_over_seeds(row),
             str(len(row.walls)),
-            number(row.epochs),
-            seeds_or_mean(row),
-            (factor(results[i - 1], row) if i else "") or NONE,
-            (factor(results[0], row) if i else "") or NONE,
+            text.number(row.epochs),
+            seeds_or_mean(row.reached, row.until),
+            (i and analysis.factor(results[i - 1], row)) or NONE,
+            (i and analysis.factor(results[0], row)) or NONE,
         ]
         for i, row in enumerate(results)
     ]
+    heads = ("step", "backend", "time", "over\nseeds", "seeds", "epochs", "reached", "times\nfaster", "so far")
     by_recipe: dict[str, list[str]] = {}
     for race in races:
         by_recipe.setdefault(race.key["plan"], []).extend(race.participants)
-    notes = [f"{'; '.join(names)}: by {plan}" for plan, names in by_recipe.items()]
-    heads = ("step", "backend", "time", "over\nseeds", "seeds", "epochs", "reached", "times\nfaster", "so far")
-    table = Table("Step by step", heads, rows, [*notes, "Reached: by how many seeds, or their mean"], 2)
-    title = f"From the article's method to the fastest, to {share(races[0].target)}"
-    return [Section(title, steps_lines(races), [table], WATERFALL_EXPLANATION, ["waterfall"])]
+    recipes = [f"{'; '.join(names)}: by {plan}" for plan, names in by_recipe.items()]
+    notes = [*recipes, "Reached: by how many seeds, or their mean"]
+    tables = [Table("Step by step", heads, rows, notes, 2)]
+    title = f"From the article's method to the fastest, to {text.share(races[0].target)}"
+    lines = [f"{accuracy_setting(races)}.", started_by(races[0])]
+    return [Section(title, lines, tables, WATERFALL_EXPLANATION, ["waterfall"])]
 
 
 def batches_sections(races: Sequence[RaceResult]) -> list[Section]:
     """One, with a row a batch size."""
-    results = method_results(races)
-    rows = [
-        [
-            f"{row.case['batch']:,}",
-            f"{row.case['learning_rate']:g}",
-            duration(row.an_epoch),
-            seeds_or_mean(row),
-            f"{row.epochs * row.case['images'] / row.case['batch']:,.0f}",
-            number(row.epochs),
-            *method_times(row),
-            times(results[-1].an_epoch / row.an_epoch),
-            times(results[-1].seconds / row.seconds) if row.counts and results[-1].counts else NONE,
-        ]
-        for row in results
-    ]
-    heads = ("batch", "rate", "time of\nan epoch", "reached", "updates", "epochs", "time to\ntarget", "over\nseeds")
-    table = Table("By batch size", (*heads, "times\nfaster\nan epoch", "times\nfaster\nto target"), rows)
-    lines = [f"{races[0].key['network']}, trained by {backends_of(races[0])}.", *steps_lines(races)]
-    title = f"Do mini-batches pay? By the epoch, and to {share(races[0].target)}"
-    return [Section(title, lines, [table], BATCHES_EXPLANATION, ["batches"])]
+    results = analysis.method_results(races)
+    columns: Columns[analysis.MethodResult] = {
+        "batch": lambda row: f"{row.case['batch']:,}",
+        "rate": lambda row: f"{row.case['learning_rate']:g}",
+        "time of\nan epoch": lambda row: text.duration(row.an_epoch),
+        "reached": lambda row: seeds_or_mean(row.reached, row.until),
+        "updates": lambda row: f"{row.epochs * row.case['images'] / row.case['batch']:,.0f}",
+        "epochs": lambda row: text.number(row.epochs),
+        "time to\ntarget": lambda row: time_or_brackets(row.seconds, row.counts),
+        "over\nseeds": range_over_seeds,
+        "times\nfaster\nan epoch": lambda row: text.times(results[-1].an_epoch / row.an_epoch),
+        "times\nfaster\nto target": lambda row: (
+            text.times(results[-1].seconds / row.seconds) if row.counts and results[-1].counts else NONE
+        ),
+    }
+    first = f"{races[0].key['network']}, trained by {backends_of(races[0])}."
+    lines = [first, f"{accuracy_setting(races)}.", started_by(races[0])]
+    title = f"Do mini-batches pay? By the epoch, and to {text.share(races[0].target)}"
+    tables = [table_of("By batch size", results, columns)]
+    return [Section(title, lines, tables, BATCHES_EXPLANATION, ["batches"])]
 
 
-def method_times(row: MethodResult) -> list[str]:
-    """The median time of a training, and its range over seeds."""
-    walls = row.walls.values()
-    return [time_or_brackets(row.seconds, row.counts), f"{duration(min(walls))} to\n{duration(max(walls))}"]
-
-
-def seeds_or_mean(row: MethodResult) -> str:
-    """How many seeds reached the target, or the mean of all."""
-    reached = row.reached
-    return f"{round(reached.above * reached.seeds)} of {reached.seeds}" if row.until else share(reached.mean)
+def range_over_seeds(row: analysis.MethodResult) -> str:
+    """The shortest and the longest time of a training."""
+    return f"{text.duration(min(row.walls.values()))} to\n{text.duration(max(row.walls.values()))}"

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from bench.analysis import statistics
 from bench.analysis.peers import peer_ratios_of
 from bench.records.races import RaceResult
 from bench.tables.race import disturbed, parts_of, started_by, work
-from bench.tables.table import INTERVAL, NONE, Section, Table, capitalised, percent, plural
+from bench.tables.table import INTERVAL, NONE, Section, Table, interval_of, percent, plural
 
 CONDITIONS = {  # of the ratios, with their heads
     "MNIST as it is": "MNIST\nas it is",
@@ -27,11 +26,12 @@ def peers_sections(races: Sequence[RaceResult]) -> list[Section]:
     measured = [race for race in races if race.rounds()]
     if not measured:
         return []
+    first, generations = measured[0], min(len(race.generations) for race in measured)
     lines = [
-        f"{capitalised(work(measured[0]))}: {peers_setting(races)}.",
-        baseline_and_zeros(measured[0]),
-        f"{plural(min(len(race.generations) for race in measured), 'generation')} of processes.",
-        started_by(measured[0]),
+        f"{work(first).capitalize()}: {peers_setting(races)}.",
+        baseline_and_zeros(first),
+        f"{plural(generations, 'generation')} of processes.",
+        started_by(first),
         *disturbed(measured),
     ]
     title = "Against other libraries, under four conditions"
@@ -54,18 +54,13 @@ def peers_setting(races: Sequence[RaceResult]) -> str:
 
 
 def peers_table(races: Sequence[RaceResult]) -> Table:
-    """A row a batch size and backend, with four ratios and their intervals."""
-    rows = [
-        [row.backend, f"{row.batch:,}", *(cell for way in CONDITIONS for cell in condition_cells(row.ways.get(way)))]
-        for row in peer_ratios_of(races)
-    ]
+    """A row a batch size and backend, with four ratios and their intervals: in three digits, as so many share a row."""
+    rows = []
+    for peer in peer_ratios_of(races):
+        cells = [peer.backend, f"{peer.batch:,}"]
+        for ratio in map(peer.ways.get, CONDITIONS):
+            cells.append(f"{ratio.estimate:#.3g}" if ratio else NONE)
+            cells.append(interval_of(ratio and ratio.interval, "{:.3g}".format))
+        rows.append(cells)
     heads = [head for condition in CONDITIONS.values() for head in (condition, INTERVAL)]
     return Table(f"How many times as long as {races[0].baseline} they take", ("backend", "batch", *heads), rows)
-
-
-def condition_cells(ratio: statistics.Ratio | None) -> tuple[str, str]:
-    """An estimate and its interval in three digits, as four of them share a row."""
-    if ratio is None:
-        return NONE, NONE
-    interval = " to\n".join(f"{end:.3g}" for end in ratio.interval) if ratio.interval else NONE
-    return f"{ratio.estimate:#.3g}", interval

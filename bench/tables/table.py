@@ -1,7 +1,7 @@
 """Tables and sections; how numbers, times, ratios and intervals are written; and how the terminal shows them."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from rich.box import SIMPLE_HEAD
@@ -27,6 +27,17 @@ class Table(NamedTuple):
     columns_of_text: int = 1  # the first ones; the others hold numbers
 
 
+Columns = Mapping[str, Callable[[Value], str]]  # by head: the function that gives the cell of an item
+
+
+def table_of(
+    title: str, items: Iterable[Value], columns: Columns[Value], notes: Sequence[str] = (), columns_of_text: int = 1
+) -> Table:
+    """A table with a row for each item, and a column for each head with its cells."""
+    rows = [[cell(item) for cell in columns.values()] for item in items]
+    return Table(title, list(columns), rows, notes, columns_of_text)
+
+
 class Section(NamedTuple):
     """A part of a report, or what a command prints at its end."""
 
@@ -36,8 +47,6 @@ class Section(NamedTuple):
     explanation: str = ""  # after the tables
     figures: Sequence[str] = ()  # their names; those that were not drawn are passed over
 
-
-# --- the terminal ----------------------------------------------------------------------------------------
 
 COMFORTABLE = 100  # columns of a terminal that leave room between those of a table
 NARROWEST = 80
@@ -87,25 +96,20 @@ def for_terminal(table: Table, columns: int = COMFORTABLE) -> RichTable:
     """The table for rich in so many columns, NARROWEST or more; long names continue in the next line."""
     comfortable = columns >= COMFORTABLE
     spaced = any("\n" in cell for row in table.rows for cell in row)  # then a blank line separates the rows
+    title, padding = Text(printable(table.title), "bold"), (0, 1 if comfortable else 0, 0, 0)
     drawn = RichTable(
-        title=Text(printable(table.title), "bold"),
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        show_edge=False,
-        leading=spaced,
+        title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, leading=spaced, padding=padding
     )
-    drawn.padding = (0, 1 if comfortable else 0, 0, 0)
 
     def text(cell: str) -> Text:
         for word, hyphenated in ({} if comfortable else HYPHENS).items():
             cell = cell.replace(word, hyphenated)
         return Text("\n".join(map(printable, cell.split("\n"))))
 
-    for i, head in enumerate(table.heads):
-        if i < table.columns_of_text:
-            drawn.add_column(text(head), overflow="fold")
-        else:
-            drawn.add_column(text(head), justify="right", no_wrap=True)
+    for head in table.heads[: table.columns_of_text]:
+        drawn.add_column(text(head), overflow="fold")
+    for head in table.heads[table.columns_of_text :]:
+        drawn.add_column(text(head), justify="right", no_wrap=True)
     for name, *others in table.rows:
         drawn.add_row(Text(printable(name)), *map(text, others))
     return drawn
@@ -114,9 +118,6 @@ def for_terminal(table: Table, columns: int = COMFORTABLE) -> RichTable:
 def printable(text: str) -> str:
     """The text on one line, without what a terminal, an XML parser or a file's encoding would stumble over."""
     return "".join(character if character.isprintable() else " " for character in text)
-
-
-# --- words -----------------------------------------------------------------------------------------------
 
 
 def plural(n: int, word: str) -> str:
@@ -130,17 +131,9 @@ def enumerated(names: Sequence[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def capitalised(words: str) -> str:
-    """As it stands at the beginning of a sentence."""
-    return words[:1].upper() + words[1:]
-
-
 def or_dash(value: Value | None, text: Callable[[Value], str]) -> str:
     """The text of a value, or a dash where there is none."""
     return NONE if value is None else text(value)
-
-
-# --- numbers ---------------------------------------------------------------------------------------------
 
 
 def number(value: float) -> str:
@@ -148,8 +141,10 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 99.95 else f"{value:#.3g}"
 
 
-def duration(seconds: float) -> str:
-    """Seconds in three digits, below 0.1 s in ms or µs: "6.37 ms"."""
+def duration(seconds: float | None) -> str:
+    """Seconds in three digits, below 0.1 s in ms or µs: "6.37 ms"; or a dash."""
+    if seconds is None:
+        return NONE
     if 0 < seconds < 0.99995e-4:
         return f"{number(1e6 * seconds)} µs"
     return f"{number(1e3 * seconds)} ms" if 0 < seconds < 0.09995 else f"{number(seconds)} s"
@@ -165,48 +160,40 @@ def in_short(ratio: float) -> str:
     return f"{ratio:.3f}" if 0.1 <= ratio < 10 else f"{ratio:#.3g}" if 10 <= ratio < 99.95 else f"{ratio:.3g}"
 
 
+power = "{:z.2f}".format  # of an exponent, without a minus before 0.00
 ROOM = len("0.188 to 0.202")  # for an interval on one line, in tables that have the room
 
 
-def interval_of(ratio: statistics.Ratio | None, room: int = 0) -> str:
+def interval_of(ends: Sequence[float] | None, text: Callable[[float], str] = in_short, room: int = 0) -> str:
     """From one end to the other, or a dash; on two lines where it is longer than `room`."""
-    words = " to ".join(map(in_short, ratio.interval)) if ratio and ratio.interval else NONE
+    words = " to ".join(map(text, ends)) if ends else NONE
     return words if len(words) <= room else words.replace(" to ", " to\n")
+
+
+def in_brackets(value: float, ends: Sequence[float] | None, text: Callable[[float], str]) -> str:
+    """A value and its interval, if it has one, e.g. "0.521 [0.510, 0.532]"."""
+    return f"{text(value)} [{', '.join(map(text, ends))}]" if ends else text(value)
+
+
+def ratio_of(ratio: statistics.Ratio | None, of_baseline: bool = False) -> str:
+    """The estimate of a ratio; "1" for that of the baseline to itself, a dash where it is not known."""
+    return in_short(ratio.estimate) if ratio else "1" if of_baseline else NONE
 
 
 def with_interval(ratio: statistics.Ratio) -> str:
     """A ratio, e.g. "0.521 [0.510, 0.532]"."""
-    words = in_short(ratio.estimate)
-    return f"{words} [{', '.join(map(in_short, ratio.interval))}]" if ratio.interval else words
-
-
-def ratio_cells(name: str, baseline: str, ratio: statistics.Ratio | None, room: int = 0) -> list[str]:
-    """A ratio to the baseline and its interval: "1" for the baseline itself, dashes where it is not known."""
-    return [in_short(ratio.estimate) if ratio else "1" if name == baseline else NONE, interval_of(ratio, room)]
+    return in_brackets(ratio.estimate, ratio.interval, in_short)
 
 
 def faster(ratio: statistics.Ratio) -> str:
     """A ratio the other way round, in three digits: "5.10 [4.93, 5.31] times as fast"."""
-    words = number(1 / ratio.estimate)
-    if ratio.interval:
-        low, high = (number(1 / end) if end else "∞" for end in reversed(ratio.interval))
-        words += f" [{low}, {high}]"
-    return f"{words} times as fast"
-
-
-def epochs_in_words(number: float) -> str:
-    """A number of epochs; "never" for infinity."""
-    return "never" if math.isinf(number) else f"{number:,.0f}"
+    ends = [1 / end if end else math.inf for end in reversed(ratio.interval)] if ratio.interval else None
+    return f"{in_brackets(1 / ratio.estimate, ends, number).replace('inf', '∞')} times as fast"
 
 
 def mebibytes(size: int | None) -> str:
     """A size; "unknown" where the system does not say."""
     return "unknown" if size is None else f"{size / 2**20:.0f} MiB"
-
-
-def power(exponent: float) -> str:
-    """An exponent, without a minus before 0.00."""
-    return f"{round(exponent, 2) + 0.0:.2f}"
 
 
 def percent(share: float | None, decimals: int = 0) -> str:
@@ -216,4 +203,4 @@ def percent(share: float | None, decimals: int = 0) -> str:
 
 def share(value: float | None) -> str:
     """A share in per cent, two decimals where there are any."""
-    return NONE if value is None else f"{100 * value:.2f} %".replace(".00 %", " %")
+    return percent(value, 2).replace(".00 %", " %")

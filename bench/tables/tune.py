@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from bench.analysis.tune import TunedTraining, mean_accuracy, median_seconds, reaches
-from bench.tables.table import Section, Table, duration, plural, share
+from bench.tables.table import Columns, Section, duration, plural, share, table_of
 from bench.workloads.recipes import Recipe
 
 SHOWN = 10  # recipes that reach a target, the fastest first
@@ -14,31 +14,28 @@ def tuning_section(
 ) -> Section:
     """The most accurate recipe of each length; with a target the fastest that reach it."""
     tried = [recipe for recipe in recipes if trained[str(recipe)]]
-    if target is None:
-        by_length = {
-            recipe.epochs: recipe for recipe in sorted(tried, key=lambda one: mean_accuracy(trained[str(one)]))
-        }
-        best = [by_length[epochs] for epochs in sorted(by_length)]
-    else:
-        best = [recipe for recipe in tried if reaches(trained[str(recipe)], seeds, target)]
-        best = sorted(best, key=lambda recipe: median_seconds(trained[str(recipe)]))[:SHOWN]
     trainings = sum(len(trained[str(recipe)]) for recipe in recipes)
     lines = [f"{plural(len(tried), 'recipe')} tried, {plural(trainings, 'training')}."]
-    if target is not None and not best:
-        lines.append(f"None of them reaches {share(target)} of the held-out images.")
-    title = "Best of each length" if target is None else f"Fastest to {share(target)} of the held-out images"
-    heads = ("epochs", "batch", "rate", "schedule", "momentum", "input\ndropout", "mean\naccuracy", "least", "seeds")
-    table = Table(title, (*heads, "time"), [tuning_row(recipe, trained[str(recipe)]) for recipe in best])
-    return Section("Tuning", lines, [table], "Accuracies are of the held-out images, means over seeds; times, medians.")
-
-
-def tuning_row(recipe: Recipe, trainings: Sequence[TunedTraining]) -> list[str]:
-    """A recipe, and what its trainings reached."""
-    settings = (recipe.epochs, recipe.batch, recipe.learning_rate, recipe.schedule, recipe.momentum)
-    return [
-        *map(str, (*settings, recipe.input_dropout)),
-        share(mean_accuracy(trainings)),
-        share(min(one.accuracy for one in trainings)),
-        str(len(trainings)),
-        duration(median_seconds(trainings)),
-    ]
+    if target is None:
+        title, most_accurate = "Best of each length", sorted(tried, key=lambda one: mean_accuracy(trained[str(one)]))
+        by_length = {recipe.epochs: recipe for recipe in most_accurate}
+        best = [by_length[epochs] for epochs in sorted(by_length)]
+    else:
+        title = f"Fastest to {share(target)} of the held-out images"
+        best = [recipe for recipe in tried if reaches(trained[str(recipe)], seeds, target)]
+        best = sorted(best, key=lambda recipe: median_seconds(trained[str(recipe)]))[:SHOWN]
+        lines += [] if best else [f"None of them reaches {share(target)} of the held-out images."]
+    columns: Columns[Recipe] = {
+        "epochs": lambda recipe: str(recipe.epochs),
+        "batch": lambda recipe: str(recipe.batch),
+        "rate": lambda recipe: str(recipe.learning_rate),
+        "schedule": lambda recipe: recipe.schedule,
+        "momentum": lambda recipe: str(recipe.momentum),
+        "input\ndropout": lambda recipe: str(recipe.input_dropout),
+        "mean\naccuracy": lambda recipe: share(mean_accuracy(trained[str(recipe)])),
+        "least": lambda recipe: share(min(one.accuracy for one in trained[str(recipe)])),
+        "seeds": lambda recipe: str(len(trained[str(recipe)])),
+        "time": lambda recipe: duration(median_seconds(trained[str(recipe)])),
+    }
+    explanation = "Accuracies are of the held-out images, means over seeds; times, medians."
+    return Section("Tuning", lines, [table_of(title, best, columns)], explanation)

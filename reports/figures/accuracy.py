@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from bench.analysis.accuracy import TimeToAccuracy, by_target, factor, method_results, times_to_accuracy
 from bench.records.races import RaceResult
 from bench.records.trainings import LearningCurve
-from bench.tables.accuracy import steps_setting, time_or_brackets
+from bench.tables.accuracy import accuracy_setting, time_or_brackets
 from bench.tables.table import printable, share
 from reports.figures import style
 from reports.figures.style import BLACK, GREY, RED, STRETCHED, Figure, Floats, Looks, drawable, drawn, logarithmic
@@ -32,7 +32,7 @@ def waterfall(figure: Figure, races: Sequence[RaceResult]) -> None:
     """Seconds to the target, step by step: a bar from each time to the next, with its factor."""
     rows = method_results(races)
     heading = f"Seconds to {share(races[0].target)} of the test images, step by step"
-    figure.about(races[0], steps_setting(races), heading)
+    figure.about(races[0], accuracy_setting(races), heading)
     figure.notes = [
         "A bar goes from the step above to this one, green where it is faster, orange where it is slower. Dots, below: "
         "seeds. Hollow, and in brackets: not reached.",
@@ -67,7 +67,7 @@ def batches(figure: Figure, races: Sequence[RaceResult]) -> None:
     rows = sorted(method_results(races), key=lambda row: int(row.case["batch"]))
     target = share(races[0].target)
     heading = f"Batch size: seconds an epoch, and seconds to {target} of the test images"
-    figure.about(races[0], steps_setting(races), heading)
+    figure.about(races[0], accuracy_setting(races), heading)
     figure.notes = ["Lines: medians over seeds. Dots: seeds. Hollow: not every seed reached the target."]
     left, right = figure.panels(rows, EMPTY, 2)
     sizes = [row.case["batch"] for row in rows]

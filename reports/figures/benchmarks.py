@@ -57,7 +57,8 @@ def time_per_epoch(figure: Figure, results: ResultSet) -> None:
     """Seconds of an epoch of training: each backend at its default batch size, and all on the same plan."""
     panels = on_both_plans(results)
     images = count_of(measured for panel in panels.values() for measured in panel)
-    dot_plot(figure, results, f"Time of one epoch of training over {images}images", panels, benchmarks.floor(results))
+    floor = next(iter(results.of("floor")), None)
+    dot_plot(figure, results, f"Time of one epoch of training over {images}images", panels, floor)
 
 
 @drawn(
@@ -65,7 +66,7 @@ def time_per_epoch(figure: Figure, results: ResultSet) -> None:
 )
 def accuracy_check(figure: Figure, results: ResultSet) -> None:
     """Seconds of the outputs of all test images."""
-    checks = benchmarks.accuracy_checks(results)
+    checks = results.of("outputs")
     title = f"Time of one accuracy check: the outputs of the {count_of(checks)}test images"
     dot_plot(figure, results, title, {"": checks}, None)
 
@@ -121,7 +122,7 @@ def samples_in_row(axes: Axes, y: float, measured: Measurement, look: Look, plan
 def accuracy_over_time(figure: Figure, results: ResultSet) -> None:
     """Per cent of the test images correct over the seconds of training, a line a backend at its default batch size."""
     trained = [(one, curve) for one, curve in trainings(benchmarks.default_epochs(results)) if curve.seconds[1:]]
-    heading = f"Accuracy over training time, on the {count_of(benchmarks.accuracy_checks(results))}test images"
+    heading = f"Accuracy over training time, on the {count_of(results.of('outputs'))}test images"
     figure.about(results, benchmarks.benchmarks_setting(results), heading)
     figure.notes = [
         "A mark is an epoch of training; each backend at its default batch size.",
@@ -188,7 +189,7 @@ def speed_against_accuracy(figure: Figure, results: ResultSet) -> None:
     """Seconds of a whole training against per cent correct at its end, by number; hollow: on the same plan."""
     trained = trainings(*on_both_plans(results).values())
     ends = [(one, curve.seconds[-1], 100 * curve.accuracy[-1]) for one, curve in trained if curve.seconds[-1] > 0]
-    heading = f"Speed against accuracy on the {count_of(benchmarks.accuracy_checks(results))}test images"
+    heading = f"Speed against accuracy on the {count_of(results.of('outputs'))}test images"
     figure.about(results, benchmarks.benchmarks_setting(results), heading)
     figure.notes = [
         "Filled: at the default batch size; hollow: on the same plan as all; filled in a ring: both.",

@@ -8,7 +8,6 @@ from bench.analysis.peers import peer_ratios_of
 from bench.records.races import RaceResult
 from bench.tables.peers import CONDITIONS, baseline_and_zeros, peers_setting
 from bench.tables.race import work
-from bench.tables.table import capitalised
 from bench.timing.worker import FLOOR
 from reports.figures import style
 from reports.figures.race import ONE_GENERATION
@@ -30,7 +29,7 @@ def peers(figure: Figure, races: Sequence[RaceResult]) -> None:
     intervals = [ratio.interval for ratio in ratios]
     batches = dict.fromkeys(row.batch for row in rows)
     how = f"how many times as long as {races[0].baseline}, under four conditions"
-    figure.about(races[0], peers_setting(races), f"{capitalised(work(races[0]))}: {how}")
+    figure.about(races[0], peers_setting(races), f"{work(races[0]).capitalize()}: {how}")
     figure.height = 0.8 + 0.6 * len(rows) + 0.34 * len(batches)
     figure.notes = [
         "A mark is the estimate, the bar its interval, from top to bottom in the order of the legend. The axis follows "

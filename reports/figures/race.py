@@ -11,7 +11,7 @@ from bench.analysis.calibrate import comparison_length, verdicts
 from bench.analysis.race import GROWING, Growth, growths, intensity, machine_rate, ratios_of_race, resources, times_of
 from bench.records.races import Checked, RaceResult
 from bench.tables.race import backends_of, race_setting, races_setting, work
-from bench.tables.table import capitalised, duration, number, percent, power, printable, with_interval
+from bench.tables.table import duration, number, percent, power, printable, with_interval
 from reports.figures import style
 from reports.figures.style import BLUE, GREY, Figure, Looks, drawn, logarithmic, wrapped
 
@@ -28,7 +28,7 @@ def ratios(figure: Figure, race: RaceResult, look: Looks) -> None:
     """How many times as long as the baseline each backend takes, with intervals: a row each, fastest first."""
     rows = ratios_of_race(race)
     intervals = [ratio.interval for ratio in rows.values()]
-    figure.about(race, race_setting(race), f"{capitalised(work(race))}: how many times as long as {race.baseline}")
+    figure.about(race, race_setting(race), f"{work(race).capitalize()}: how many times as long as {race.baseline}")
     figure.notes = [
         "A filled mark is the estimate, the bar its interval, a faint mark that of one generation of processes.",
         "Numbers at the right: estimate and interval; all intervals hold together with 95 %.",

@@ -131,48 +131,48 @@ def drawn_once(name: str) -> Figure:
 # --- rows ------------------------------------------------------------------------------------------------
 
 
-def row_of(backend: str, rows: list[benchmarks.BenchmarkRow]) -> benchmarks.BenchmarkRow:
-    (row,) = [row for row in rows if row.backend == backend]
-    return row
+def default_batch(results: ResultSet) -> Table:
+    return benchmarks.benchmarks_section(results).tables[0]
+
+
+def on_same_plan(results: ResultSet) -> Table:
+    return benchmarks.benchmarks_section(results).tables[1]
 
 
 def test_medians_and_scaling() -> None:
-    naive, swift = benchmarks.default_rows(USUAL)
-    assert naive.wall == pytest.approx(0.3 * 30)
-    assert naive.cpu == pytest.approx(2.5 * 0.3 * 30)
-    assert (swift.wall, swift.cpu) == (0.5, 1.25)
-    assert (naive.check, swift.check) == (0.2, 0.02)
-    assert (swift.plan, swift.batch, naive.plan, naive.batch) == ("mini-batches", 128, "full batch", None)
-    assert (naive.correct, naive.epochs, swift.correct, swift.epochs) == (0.3, 1, 0.968, 5)
-    assert (swift.error, swift.lines) == (3.21, 1234)
+    naive, swift = default_batch(USUAL).rows
+    assert naive[:5] == ["naive", "full batch", "9.00 s †", "22.5 s †", "0.200 s"]  # 0.3 * 30, 2.5 times that
+    assert swift[:5] == ["swift", "mini-batches\n(128)", "0.500 s", "1.25 s", "20.0 ms"]
+    assert (naive[5], swift[5]) == ("30.00 %\nafter 1 epoch", "96.80 %\nafter 5 epochs")
+    assert swift[6:8] == ["3.2", "1,234"]
 
 
 def test_ratio_is_of_medians_with_its_range_over_samples() -> None:
-    home, same = row_of("swift", benchmarks.default_rows(USUAL)), row_of("swift", benchmarks.same_plan_rows(USUAL))
-    assert home.ratio == pytest.approx((9 / 0.5, 7.5 / 0.9, 10.5 / 0.4))
-    assert same.ratio == pytest.approx((15 / 0.5, 15 / 0.9, 15 / 0.4))
-    assert benchmarks.benchmark_cells(home)[8] == "18\n[8.3, 26]"
-    assert benchmarks.benchmark_cells(row_of("naive", benchmarks.default_rows(USUAL)))[8] == "1"
+    home = benchmarks.ratio_range(benchmarks.default_epochs(USUAL), "swift")
+    same = benchmarks.ratio_range(benchmarks.same_plan_epochs(USUAL), "swift")
+    assert home == pytest.approx((9 / 0.5, 7.5 / 0.9, 10.5 / 0.4))
+    assert same == pytest.approx((15 / 0.5, 15 / 0.9, 15 / 0.4))
+    assert [row[8] for row in default_batch(USUAL).rows] == ["1", "18\n[8.3, 26]"]
 
 
 def test_times_the_floor() -> None:
-    assert row_of("swift", benchmarks.default_rows(USUAL)).floors == pytest.approx(0.5 / 0.25)
-    assert row_of("naive", benchmarks.same_plan_rows(USUAL)).floors == pytest.approx(15 / 0.25)
+    assert default_batch(USUAL).rows[1][9] == "2.0"  # 0.5 / 0.25
+    assert on_same_plan(USUAL).rows[0][9] == "60"  # 15 / 0.25
 
 
 def test_dagger_and_what_it_stands_for() -> None:
-    table = benchmarks.default_batch(USUAL)
+    table = default_batch(USUAL)
     assert table.rows[0][2:4] == ["9.00 s †", "22.5 s †"]
     assert not any("†" in cell for cell in table.rows[1])
     assert table.notes[0] == "† naive: scaled from 2,000 of 60,000 images; one true epoch of all took 8.75 s"
     assert benchmarks.scaling(replace(NAIVE[0], curve=None)) == "scaled from 2,000 of 60,000 images"
     checked = result_set(replace(NAIVE[2], images=5_000))
-    assert benchmarks.benchmark_cells(benchmarks.default_rows(checked)[0])[4] == "0.400 s †"
-    assert benchmarks.default_batch(checked).notes == ["† naive, accuracy check: scaled from 5,000 of 10,000 images"]
+    assert default_batch(checked).rows[0][4] == "0.400 s †"
+    assert default_batch(checked).notes == ["† naive, accuracy check: scaled from 5,000 of 10,000 images"]
 
 
 def test_preparation_is_not_hidden() -> None:
-    assert benchmarks.default_batch(USUAL).notes[1].endswith("naive 62.5 ms, swift 62.5 ms")
+    assert default_batch(USUAL).notes[1].endswith("naive 62.5 ms, swift 62.5 ms")
 
 
 def test_order_is_that_of_the_file() -> None:
@@ -180,13 +180,13 @@ def test_order_is_that_of_the_file() -> None:
     rounds = [replace(SWIFT[0], backend=name) for name in names]
     checks = [replace(SWIFT[2], backend=name) for name in reversed(names)]
     results = result_set(*rounds, *checks)
-    assert [row.backend for row in benchmarks.default_rows(results)] == names
-    assert [row.backend for row in benchmarks.same_plan_rows(results)] == names
+    assert [row[0] for row in default_batch(results).rows] == names
+    assert [row[0] for row in on_same_plan(results).rows] == names
 
 
 def test_same_plan_takes_the_rounds_on_that_plan_alone() -> None:
     full = measured("epoch", "full", [1.0], "full batch")
-    table = benchmarks.on_same_plan(result_set(*NAIVE, *SWIFT, full))
+    table = on_same_plan(result_set(*NAIVE, *SWIFT, full))
     assert table.title == "All on the same plan: mini-batches of 128"
     assert [row[:3] for row in table.rows] == [
         ["naive", "mini-batches\n(128)", "15.0 s †"],
@@ -198,19 +198,17 @@ def test_same_plan_takes_the_rounds_on_that_plan_alone() -> None:
     ("case", "column"), [("one backend", 8), ("no floor", 9), ("no curve", 5), ("accuracy check alone", 2)]
 )
 def test_dash_where_nothing_is_known(case: str, column: int) -> None:
-    assert benchmarks.benchmark_cells(benchmarks.default_rows(ODD[case])[-1])[column] == "–"
+    assert default_batch(ODD[case]).rows[-1][column] == "–"
 
 
 def test_no_row_for_a_gradient_or_the_floor_alone() -> None:
     for case in ("nothing", "gradient alone", "floor alone"):
-        assert benchmarks.default_rows(ODD[case]) == benchmarks.same_plan_rows(ODD[case]) == []
+        assert default_batch(ODD[case]).rows == on_same_plan(ODD[case]).rows == []
 
 
 def test_diverged_is_said() -> None:
-    assert (
-        benchmarks.benchmark_cells(row_of("wild", benchmarks.default_rows(ODD["diverged"])))[5]
-        == "10.00 %\nafter 3 epochs,\ndiverged"
-    )
+    (cell,) = [row[5] for row in default_batch(ODD["diverged"]).rows if row[0] == "wild"]
+    assert cell == "10.00 %\nafter 3 epochs,\ndiverged"
 
 
 def test_headline() -> None:
@@ -264,7 +262,7 @@ def printed(table: Table, columns: int) -> list[str]:
 
 @pytest.mark.parametrize("columns", [80, 100, 200])
 def test_terminal_keeps_within_its_columns_and_every_number_whole(columns: int) -> None:
-    table = benchmarks.default_batch(USUAL)
+    table = default_batch(USUAL)
     lines = printed(table, columns)
     assert max(map(len, lines)) <= columns
     words = " ".join(lines).split()
@@ -274,7 +272,7 @@ def test_terminal_keeps_within_its_columns_and_every_number_whole(columns: int) 
 
 def test_terminal_folds_long_names_and_drops_nothing() -> None:
     name = "".join(f"{i:04}" for i in range(20))
-    lines = printed(benchmarks.default_batch(result_set(replace(SWIFT[0], backend=name))), 80)
+    lines = printed(default_batch(result_set(replace(SWIFT[0], backend=name))), 80)
     assert max(map(len, lines)) <= 80
     first_words = [line.split()[0] for line in lines if line.strip()]
     assert name in "".join(first_words)
@@ -282,16 +280,14 @@ def test_terminal_folds_long_names_and_drops_nothing() -> None:
 
 def test_terminal_takes_names_as_they_are() -> None:
     name = "[red]x[/]"
-    assert any(
-        name in line for line in printed(benchmarks.default_batch(result_set(replace(SWIFT[0], backend=name))), 120)
-    )
+    assert any(name in line for line in printed(default_batch(result_set(replace(SWIFT[0], backend=name))), 120))
 
 
 def test_markdown_has_one_cell_for_each_header() -> None:
     for results in ODD.values():
         for line in summary(results).splitlines():
             if line.startswith("|"):
-                assert len(re.findall(r"(?<!\\)\|", line)) == len(benchmarks.HEADERS) + 1
+                assert len(re.findall(r"(?<!\\)\|", line)) == len(default_batch(results).heads) + 1
 
 
 def test_csv_has_every_cell_and_no_formula() -> None:
@@ -342,7 +338,7 @@ def shown_in(name: str, results: ResultSet) -> set[str]:
     trained = [measurement for measurement in home + same if measurement.curve]
     shown = {
         "time-per-epoch": home + same,
-        "accuracy-check": benchmarks.accuracy_checks(results),
+        "accuracy-check": results.of("outputs"),
         "accuracy-over-time": [of_home for of_home in home if of_home.curve and of_home.curve.seconds[1:]],
         "cost-over-epochs": trained,
         "speed-against-accuracy": trained,
@@ -515,7 +511,7 @@ def test_page_says_it_all() -> None:
     results = replace(USUAL, notice=NOTICE)
     root = tree(page(results, drawn_usual()))
     words = " ".join(" ".join(root.itertext()).split())
-    for table in (benchmarks.default_batch(results), benchmarks.on_same_plan(results)):
+    for table in (default_batch(results), on_same_plan(results)):
         for said in [
             table.title,
             *table.notes,

@@ -16,8 +16,7 @@ from bench.analysis.compare import changes
 from bench.analysis.race import growths
 from bench.records.files import ResultSet, read
 from bench.records.races import RaceResult
-from bench.tables.calibrate import verdict_table
-from bench.tables.compare import compare_sections, races_in_columns
+from bench.tables.compare import calibration_sections, compare_sections, races_in_columns
 from bench.tables.race import (
     disturbed,
     growth,
@@ -220,12 +219,12 @@ def test_several_calibrations_in_words(tmp_path: Path) -> None:
 def test_verdicts_in_a_table(tmp_path: Path) -> None:
     several = [*raced(tmp_path, calibration()).races, *raced(tmp_path, calibration(8)).races]
     assert comparison_length(several) == 4
-    rows = rows_of(verdict_table(several))
+    rows = rows_of(calibration_sections(several)[0].tables[0])
     assert [*rows] == ["the same, twice", "3 % more work", "5 % more work", "10 % more work"]
     low, high = statistics.share(5, 5)
     assert rows["5 % more work"] == ["100.0 %", f"{100 * low:.1f} % to {100 * high:.1f} %", "5"]
     assert rows["the same, twice"][0] == "0.0 %"
-    assert "Comparisons of 4 generations" in verdict_table(several).notes[0]
+    assert "Comparisons of 4 generations" in calibration_sections(several)[0].tables[0].notes[0]
     older = raced(tmp_path, calibration(comparison=None))
     assert comparison_length(older.races) == GENERATIONS
 
@@ -323,7 +322,7 @@ def test_calibration_is_drawn_as_computed(tmp_path: Path) -> None:
 def test_a_calibration_that_is_too_short_is_said(tmp_path: Path) -> None:
     short = raced(tmp_path, calibration(3))
     assert "shorter than one comparison" in words_of(calibration_figure(short.races))
-    assert verdict_table(short.races).rows == []
+    assert calibration_sections(short.races)[0].tables[0].rows == []
 
 
 def test_figures_carry_notice_and_setting(tmp_path: Path) -> None:

@@ -237,7 +237,7 @@ def test_a_grid_says_what_holds(tmp_path: Path) -> None:
     chosen = choose([written(tmp_path, "g.jsonl", experiment("article-grid", *courses, figures=printed))])
     summary = markdown_summary(report_of(chosen))
     assert "row: 2 of 2 settings tried, 1 of them stopped early; 1 reproduce 1 of 1 figure." in summary
-    assert "| a; 2 seeds | accuracy, test, after 1 epoch | 92.86 | 92 % | 92.50 % | 93 % | yes |" in summary
+    assert "| a; 2 seeds | accuracy, test, after 1 epoch | 92.86 % | 92 % | 92.50 % | 93 % | yes |" in summary
 
 
 ARTICLES: dict[str, list[dict[str, Any]]] = {

@@ -18,7 +18,7 @@ from bench.analysis.article import effects, experiment_results, setting_results
 from bench.experiments import article
 from bench.records.files import read
 from bench.records.journal import Journal
-from bench.tables.article import grid_table
+from bench.tables.article import grid_sections
 from bench.timing import threads
 from bench.timing.records import Generation, Record
 from bench.training.metrics import accuracy, mean_cost
@@ -199,7 +199,7 @@ def test_a_grid_leaves_what_is_far_off_and_lists_what_holds(
     assert "learns: 2 of 2 settings tried, 2 of them stopped early; 2 reproduce 1 of 2 figures." in out
     assert "kept: 2 of 2 settings tried, 0 of them stopped early; 2 reproduce 2 of 2 figures." in out
     assert "Stopped early where the test accuracy of the first seed was not 2 to 3 after epoch 1." in out
-    (first, *_) = grid_table(strict, setting_results(strict)).rows
+    (first, *_) = grid_sections([strict])[0].tables[0].rows
     assert first[0] == f"{grid.settings()[0]}; 1 seed"
 
 

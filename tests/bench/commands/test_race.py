@@ -27,7 +27,7 @@ from bench.experiments.race import begin_race, header_of_race, rounds_per_genera
 from bench.records.journal import Journal
 from bench.records.kinds import SCHEMA
 from bench.records.races import ParticipantResult, RaceResult
-from bench.tables.race import left_out_of_races, race_section
+from bench.tables.race import race_section
 from bench.tables.table import print_left_out, print_sections
 from bench.timing import threads
 from bench.timing.records import Generation, Process, Record, Sample
@@ -239,7 +239,7 @@ def test_where_the_baseline_fails_there_are_no_ratios(capsys: pytest.CaptureFixt
     found.participants["naive"].failure = found.left_out["naive"] = "naive: died"
     console = Console(width=80)
     print_sections(console, [race_section(found)])
-    print_left_out(console, left_out_of_races([found]))
+    print_left_out(console, found.left_out.values())
     out = capsys.readouterr().out
     assert re.search(r"^numba +1 +0\.100 s +– +– +– ", out, re.MULTILINE), out
     assert "left out: naive: died" in out
