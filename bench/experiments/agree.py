@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from bench.agreement.check import Result, plain, reference
-from bench.agreement.isolated import TIME_LIMIT, Checked, PosedProblem, check_each
+from bench.agreement.isolated import TIME_LIMIT, CheckedBackend, PosedProblem, check_each
 from bench.agreement.problems import problem_of
 from bench.records.kinds import opening
 from bench.workloads.cases import CASES, MINI_BATCHES
@@ -37,9 +37,9 @@ def agreement_record(digits: Dataset, results: list[Result]) -> dict[str, Any]:
 
 def agree(
     console: Console, names: Sequence[str], cases: list[PosedProblem], seconds: float = TIME_LIMIT
-) -> list[Checked]:
+) -> list[CheckedBackend]:
     """Check these backends and print a line for each as soon as it is done; returns all, in the order of the names."""
-    done: dict[str, Checked] = {}
+    done: dict[str, CheckedBackend] = {}
     for one in check_each(names, cases, seconds):
         done[one.backend] = one
         console.print(line_of(one), soft_wrap=True, markup=False)
@@ -47,7 +47,7 @@ def agree(
     return [done[name] for name in names]
 
 
-def line_of(one: Checked) -> str:
+def line_of(one: CheckedBackend) -> str:
     """One backend in one line."""
     if one.failures:
         return f"{one.backend} disagrees: {one.failures[0]}"
