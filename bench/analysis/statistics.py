@@ -214,6 +214,12 @@ def exponent(sizes: Sequence[float], times: Sequence[float], confidence: float =
     return Exponent(float(line.slope), interval, farthest)
 
 
+def by_seed(seconds: Mapping[str, Mapping[int, float]]) -> Samples:
+    """Return samples of trainings, from their seconds by name and seed: a seed is one round of one generation."""
+    seeds = sorted({seed for of_name in seconds.values() for seed in of_name})
+    return [[{name: of_name[seed] for name, of_name in seconds.items() if seed in of_name}] for seed in seeds]
+
+
 def backends(race: Samples) -> list[str]:
     """Return the names of all backends that have a sample, sorted."""
     return sorted({backend for generation in race for one_round in generation for backend in one_round})

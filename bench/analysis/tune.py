@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from statistics import fmean, median, stdev
 from typing import NamedTuple
 
-from bench.analysis.target import reached
+from bench.analysis.accuracy import reached
 
 DOUBT = 3.0  # standard errors that a mean may be below the target before a recipe is given up
 SLOWER = 1.2  # than the fastest that reached the target; by less, times may be due to the machine

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from bench.analysis import statistics
 from bench.analysis.accuracy import (
-    MethodResult,
+    CONFIDENCE,
+    LEAST_SEEDS,
     TimeToAccuracy,
     by_target,
     factor,
@@ -13,7 +14,6 @@ from bench.analysis.accuracy import (
     seconds_by_seed,
     times_to_accuracy,
 )
-from bench.analysis.target import CONFIDENCE, LEAST_SEEDS
 from bench.records.races import RaceResult
 from bench.tables.race import backends_of, parts_of, started_by
 from bench.tables.table import (
@@ -215,13 +215,13 @@ def batches_sections(races: Sequence[RaceResult]) -> list[Section]:
     return [Section(title, lines, [table], BATCHES_EXPLANATION, ["batches"])]
 
 
-def method_times(row: MethodResult) -> list[str]:
+def method_times(row: TimeToAccuracy) -> list[str]:
     """The median time of a training, and its range over seeds."""
     walls = row.walls.values()
     return [time_or_brackets(row.seconds, row.counts), f"{duration(min(walls))} to\n{duration(max(walls))}"]
 
 
-def seeds_or_mean(row: MethodResult) -> str:
+def seeds_or_mean(row: TimeToAccuracy) -> str:
     """How many seeds reached the target, or the mean of all."""
     reached = row.reached
     return f"{round(reached.above * reached.seeds)} of {reached.seeds}" if row.until else share(reached.mean)

@@ -87,7 +87,10 @@ def experiments_sections(races: Sequence[RaceResult]) -> list[Section]:
 def figures_table(results: Sequence[ExperimentResult]) -> Table:
     """A row a figure that the article prints."""
     rows = [[row.name, *figure_cells(figure, " %")] for row in results for figure in row.figures]
-    notes = [f"{row.name}: {row.shows}. {row.setting}; {plural(row.seeds, 'seed')}.{incidents(row)}" for row in results]
+    notes = [
+        f"{row.name}: {row.about['shows']}. {row.about['setting']}; {plural(row.seeds, 'seed')}.{incidents(row)}"
+        for row in results
+    ]
     return Table("The article's figures and ours", ("experiment", *FIGURE_HEADS), rows, notes, 2)
 
 
@@ -110,8 +113,8 @@ def figure_name(figure: Compared) -> str:
 
 def incidents(row: ExperimentResult) -> str:
     """What went wrong in some seeds, in words."""
-    words = f" The article: {row.said}." if row.said else ""
-    words += f" Its check of accuracy took {row.article_check:g} s." if row.article_check else ""
+    words = f" The article: {row.about['said']}." if row.about["said"] else ""
+    words += f" Its check of accuracy took {row.about['check']:g} s." if row.about["check"] else ""
     for figure in row.figures:
         if figure.constant:
             words += f" {figure.text} % is the score of {figure.constant}."
@@ -129,16 +132,16 @@ def times_table(results: Sequence[ExperimentResult]) -> Table:
     rows = [
         [
             row.name,
-            or_dash(row.article, lambda seconds: f"{seconds:g} s"),
+            or_dash(row.about["seconds"], lambda seconds: f"{seconds:g} s"),
             *map(duration, (*row.method_times, row.times.wall, row.times.cpu)),
-            *ratio_cells("", row.method, row.ratio),
+            *ratio_cells("", row.about["method"], row.ratio),
         ]
         for row in results
         if row.times and row.method_times
     ]
     heads = ("experiment", "article", "method\nhere", "its\nCPU", "its\ncheck", "ours", "our\nCPU", "ratio", INTERVAL)
-    methods = "; ".join(dict.fromkeys(row.method for row in results if row.method))
-    backends = "; ".join(dict.fromkeys(row.backend for row in results))
+    methods = "; ".join(dict.fromkeys(row.about["method"] for row in results if row.about["method"]))
+    backends = "; ".join(dict.fromkeys(row.about["backend"] for row in results))
     notes = []
     if methods:
         notes = [f"Method: {methods}. Ours: {backends}. Check: of accuracy on the training images, by the method"]
@@ -178,7 +181,7 @@ def best(results: Sequence[SettingResult]) -> list[SettingResult]:
 
 def tried(race: RaceResult, results: Sequence[SettingResult]) -> str:
     """How many settings were tried, and how many reproduce most."""
-    n, stopped = len(results[0].figures), sum(one.left for one in results)
+    n, stopped = len(results[0].figures), sum(one.stopped_early for one in results)
     words = f"{len(results)} of {len(race.key['settings'])} settings tried, {stopped} of them stopped early; "
     if not best(results):
         return f"{words}none reproduces a figure"

@@ -27,7 +27,7 @@ class Bug(NamedTuple):
 
 
 STATISTICS, OF_STATISTICS = "bench/analysis/statistics.py", "tests/bench/analysis/test_statistics.py::"
-TARGET, OF_TARGET = "bench/analysis/target.py", "tests/bench/analysis/test_target.py::"
+ACCURACY, OF_ACCURACY = "bench/analysis/accuracy.py", "tests/bench/analysis/test_accuracy.py::"
 CALIBRATE, OF_CALIBRATE = "bench/analysis/calibrate.py", "tests/bench/commands/test_calibrate.py::"
 COMPARE, OF_COMPARE = "bench/analysis/compare.py", "tests/bench/analysis/test_compare.py::"
 RACE, OF_RACE = "bench/analysis/race.py", "tests/bench/analysis/test_race.py::"
@@ -215,32 +215,32 @@ BUGS = (
     # --- a target, calibrations, comparisons, what stands beside a time ------------------------------------------
     Bug(
         "a lower bound is two-sided",
-        TARGET,
-        "stats.t.isf(1 - CONFIDENCE, n - 1)",
-        "stats.t.isf((1 - CONFIDENCE) / 2, n - 1)",
-        (OF_TARGET + "test_the_bound_is_students_by_hand",),
+        ACCURACY,
+        "2 * (1 - CONFIDENCE))",
+        "1 - CONFIDENCE)",
+        (OF_ACCURACY + "test_the_bound_is_students_by_hand",),
     ),
     Bug(
         "a target counts by the mean of the seeds",
-        TARGET,
+        ACCURACY,
         "self.lower >= self.target",
         "self.mean >= self.target",
-        (OF_TARGET + "test_seeds_enough_and_a_bound_above_the_target",),
+        (OF_ACCURACY + "test_seeds_enough_and_a_bound_above_the_target",),
     ),
     Bug(
         "a target counts with too few seeds",
-        TARGET,
+        ACCURACY,
         "return self.seeds >= LEAST_SEEDS and self.lower",
         "return self.lower",
-        (OF_TARGET + "test_seeds_enough_and_a_bound_above_the_target",),
+        (OF_ACCURACY + "test_seeds_enough_and_a_bound_above_the_target",),
     ),
     Bug(
         "seeds that diverged are left out of the mean",
-        TARGET,
+        ACCURACY,
         "    n = len(accuracies)\n",
         "    accuracies = [a for a, cost in zip(accuracies, costs, strict=True) if math.isfinite(cost)]\n"
         "    n = len(accuracies)\n",
-        (OF_TARGET + "test_diverged_seeds_are_counted_and_kept",),
+        (OF_ACCURACY + "test_diverged_seeds_are_counted_and_kept",),
     ),
     Bug(
         "comparisons that overlap count as independent",

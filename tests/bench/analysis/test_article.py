@@ -91,8 +91,8 @@ def test_settings_that_hold_come_first() -> None:
     ]
     figures = [figure("accuracy", "85.00", 1), figure("accuracy", "10.00", 0)]
     near, far = setting_results(race(*courses, settings=settings, figures=figures))
-    assert (near.name, near.seeds, near.left, near.held) == ("near", 2, False, 1)
-    assert (far.name, far.seeds, far.left, far.held) == ("far", 1, True, 0)
+    assert (near.name, near.seeds, near.stopped_early, near.held) == ("near", 2, False, 1)
+    assert (far.name, far.seeds, far.stopped_early, far.held) == ("far", 1, True, 0)
 
 
 def test_effects_are_of_the_same_seeds() -> None:
