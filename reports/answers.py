@@ -12,7 +12,7 @@ from bench.analysis import statistics
 from bench.analysis.accuracy import factor, method_results, paired
 from bench.analysis.article import Effect, effects, experiment_results
 from bench.analysis.peers import AS_IT_IS, peer_ratios_of
-from bench.analysis.race import fastest_first, times_of
+from bench.analysis.race import times_of
 from bench.records.files import Measurement, ResultSet
 from bench.records.races import RaceResult
 from bench.tables import benchmarks
@@ -60,7 +60,7 @@ def looping(chosen: Chosen) -> str | None:
     )
     if "numba" in known:
         answer += f" The same loops, compiled by numba, are {known['numba']}."
-    fastest = next((name for name in fastest_first(race) if name in known), None)
+    fastest = next((name for name in times_of(race) if name in known), None)
     if fastest and fastest != "numba":
         answer += f" The fastest way to compute the same, {fastest}, is {known[fastest]}."
     return answer
@@ -219,7 +219,7 @@ def libraries_of_a_race(chosen: Chosen) -> str | None:
     race = race_with(chosen, *NUMPY[:1])
     if race is None:
         return None
-    order = fastest_first(race)
+    order = list(times_of(race))
     numpy = next((name for name in order if name in NUMPY), None)
     if numpy is None:
         return None

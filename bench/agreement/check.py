@@ -14,7 +14,7 @@ import numpy as np
 
 import impls
 from bench import UserError
-from bench.agreement.rounding import SAFETY, drift_of_training, evaluate, flat
+from bench.agreement.rounding import SAFETY, drift_of_training, evaluate, flat, scaled
 from impls.contract import Array, Backend, Layer, Network, Parameters, Plan, Quantity, State, dtype_of, zero_velocities
 
 QUANTITIES: tuple[Quantity, ...] = ("outputs", "gradients", "costs", "train")
@@ -85,7 +85,7 @@ def reference(problem: Problem) -> dict[str, Expected]:
     values: dict[str, Array] = {}
     for quantity in CALLS:
         values |= call(naive, quantity, problem._replace(parameters=parameters), prepared)
-    here = evaluate(network, parameters, images, labels, eps)
+    here = evaluate(network, parameters, scaled(network, images), labels, eps)
     costs, of_parameters, of_velocities = drift_of_training(network, parameters, images, labels, plan, eps)
     errors = [here.outputs.error, here.cost.error, *(part.error for part in flat(here.gradient))]
     errors += [costs, *of_parameters, *of_velocities]

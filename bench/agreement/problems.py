@@ -83,6 +83,6 @@ def clear_of_kinks(
         position += int(clear[-1]) + 1
         batches.append(batch)
         if has_kinks:
-            here = evaluate(network, layers(p), digits.images[batch], digits.labels[batch], eps)
+            here = evaluate(network, layers(p), scaled(network, digits.images[batch]), digits.labels[batch], eps)
             p, v = updated(p, v, here.gradient, rate, plan.momentum)
     return batches

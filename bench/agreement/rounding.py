@@ -39,11 +39,6 @@ class Rounded:
     error: Array
 
     @cached_property
-    def size(self) -> Array:
-        """The magnitudes."""
-        return np.abs(self.value)
-
-    @cached_property
     def square(self) -> Array:
         """The squares of the values."""
         return self.value**2
@@ -79,7 +74,6 @@ class Evaluation(NamedTuple):
     cost: Rounded
     gradient: Gradient
     pre_activations: list[Array]  # layer by layer
-    kinks: Array  # as in Forward
 
 
 def exact(value: Array) -> Rounded:
@@ -97,7 +91,7 @@ def mean_product(x: Rounded, y: Rounded) -> Rounded:
     """x transposed @ y / n, a mean over n images. A function may be off alike in all of them, so that errors add up."""
     n, total = len(x.value), x.value.T @ y.value
     summing = np.sqrt(x.terms[1] * (x.square.T @ y.square + total**2))
-    return Rounded(total / n, (x.error.T @ y.size + x.size.T @ y.error + summing) / n)
+    return Rounded(total / n, (x.error.T @ np.abs(y.value) + np.abs(x.value).T @ y.error + summing) / n)
 
 
 def times(x: Rounded, y: Rounded) -> Rounded:
@@ -133,7 +127,7 @@ def scaled(network: Network, images: Array) -> Rounded:
 
 
 def forward(
-    network: Network, parameters: Parameters, x: Rounded, eps: float, undisturbed: list[Array] | None = None
+    network: Network, parameters: Parameters, x: Rounded, eps: float, origin: list[Array] | None = None
 ) -> Forward:
     """All layers, with their errors; the arguments are those of `evaluate`."""
     result = Forward([x], [], [], np.zeros(len(x.value), bool))
@@ -143,7 +137,7 @@ def forward(
         z = Rounded(summed.value + biases, summed.error + np.abs(biases))
         a, slope = activate(name, z)
         if name == "relu":
-            drift = 0.0 if undisturbed is None else np.abs(z.value - undisturbed[number])
+            drift = 0.0 if origin is None else np.abs(z.value - origin[number])
             reach = SAFETY * (eps * z.error + drift)
             at_kink = (np.abs(z.value) <= reach) & (reach > 0)
             result.kinks[:] |= at_kink.any(axis=1)
@@ -156,21 +150,14 @@ def forward(
 
 
 def evaluate(
-    network: Network,
-    parameters: Parameters,
-    images: Array | Rounded,
-    labels: Array,
-    eps: float,
-    undisturbed: list[Array] | None = None,
+    network: Network, parameters: Parameters, x: Rounded, labels: Array, eps: float, origin: list[Array] | None = None
 ) -> Evaluation:
     """Outputs, mean cost and its gradient, with their errors.
 
-    parameters: float64. images: (n, n_inputs), not yet scaled, or what `scaled` made of them. eps: the machine epsilon
-    of the dtype that is judged. undisturbed: every layer's pre-activations, (n, fan_out) each, in the training from
-    which this one has drifted apart.
+    parameters: float64. x: the images, (n, n_inputs), from `scaled`. eps: the machine epsilon of the dtype that is
+    judged. origin: every layer's pre-activations, (n, fan_out) each, in the training from which this one drifts apart.
     """
-    x = images if isinstance(images, Rounded) else scaled(network, images)
-    activations, slopes, pre_activations, kinks = forward(network, parameters, x, eps, undisturbed)
+    activations, slopes, pre_activations, _ = forward(network, parameters, x, eps, origin)
     targets = np.eye(network.sizes[-1])[labels]
     cost, delta = cost_and_delta(network, pre_activations[-1], activations[-1], slopes[-1], targets, eps)
     ones = exact(np.ones((len(labels), 1)))
@@ -181,7 +168,7 @@ def evaluate(
         gradient.insert(0, (of_weights, Rounded(of_biases.value[0], of_biases.error[0])))
         if number > 0:
             delta = times(product(delta, parameters[number].weights.T), slopes[number - 1])
-    return Evaluation(activations[-1], cost, tuple(gradient), [z.value for z in pre_activations], kinks)
+    return Evaluation(activations[-1], cost, tuple(gradient), [z.value for z in pre_activations])
 
 
 def cost_and_delta(

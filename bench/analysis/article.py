@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.analysis import statistics
 from bench.records.races import RaceResult
-from bench.records.trainings import Seen, Training
+from bench.records.trainings import Training
 
 
 class Compared(NamedTuple):
@@ -90,6 +90,7 @@ def experiment_result(race: RaceResult) -> ExperimentResult:
     about, ours = race.about, of_backend(race)
     method = race.participants[about["method"]].trainings if about["method"] else []
     ends = [one.points[-1] for one in ours]
+    answers = [[digit for digit, images in enumerate(end.test.answers) if images] for end in ends]
     an_epoch = {
         name: {one.seed: one.wall / one.epochs for one in trainings if one.epochs}
         for name, trainings in (("ours", ours), ("method", method))
@@ -99,7 +100,7 @@ def experiment_result(race: RaceResult) -> ExperimentResult:
         about=about,
         seeds=len(ours),
         diverged=sum(end.train.cost is None for end in ends),
-        collapsed=dict(Counter(digit for end in ends if (digit := constant_answer(end.test)) is not None)),
+        collapsed=dict(Counter(digits[0] for digits in answers if len(digits) == 1)),
         zeros=median(end.test.zeros for end in ends),
         dead=[end.test.dead for end in ends],
         figures=[compared(figure, ours, about["labels"]) for figure in about["figures"]],
@@ -113,12 +114,6 @@ def of_backend(race: RaceResult, setting: str | None = None) -> list[Training]:
     """The trainings by the backend that trains every seed, of one setting where there are several; by seed."""
     found = race.participants[race.about["backend"]].trainings
     return sorted((one for one in found if one.points and setting in (None, one.setting)), key=lambda one: one.seed)
-
-
-def constant_answer(seen: Seen) -> int | None:
-    """The digit that a network gives for every image; None where it gives several."""
-    digits = [digit for digit, times in enumerate(seen.answers) if times]
-    return digits[0] if len(digits) == 1 else None
 
 
 def training_times(trainings: Sequence[Training], epochs: int) -> Times | None:

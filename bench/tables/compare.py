@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from bench.analysis import statistics
 from bench.analysis.compare import changes, verdict
-from bench.analysis.race import fastest_first, resources, times_of
+from bench.analysis.race import resources, times_of
 from bench.records.files import ResultSet
 from bench.records.races import RaceResult
 from bench.tables.race import disturbed, race_setting, started_by, work
@@ -73,7 +73,7 @@ def races_in_columns(several: Sequence[ResultSet]) -> Section:
             *(duration(one[name]) if name in one else NONE for one in seconds),
             *(percent(one.get(name)) for one in floors),
         ]
-        for name in dict.fromkeys(name for race in races for name in fastest_first(race))
+        for name in dict.fromkeys(name for times in seconds for name in times)
     ]
     heads = ["backend", *(f"{letter}:\ntime" for letter in letters)]
     heads += [f"{letter}: floor\nover its time" for letter in letters]

@@ -6,7 +6,6 @@ from bench.analysis import statistics
 from bench.analysis.race import (
     GROWING,
     disturbances,
-    fastest_first,
     growths,
     machine_rate,
     ratios_of_race,
@@ -129,10 +128,10 @@ def work(race: RaceResult) -> str:
 def race_headline(race: RaceResult) -> str:
     """The race in one sentence: which backend is fastest."""
     ranks = statistics.ranks(race.rounds(), FLOOR, may_stop_early=True)
-    first = [name for name in fastest_first(race) if ranks.get(name) == 1]
+    seconds, ratios = times_of(race), ratios_of_race(race)
+    first = [name for name in seconds if ranks.get(name) == 1]
     if not first:
         return "In the race no backend was measured."
-    seconds, ratios = times_of(race), ratios_of_race(race)
     words = f"In an interleaved race, {work(race)} took {first[0]} {duration(seconds[first[0]])}"
     if first[0] in ratios:
         words += f", {with_interval(ratios[first[0]])} times as long as {race.baseline}"
@@ -178,16 +177,16 @@ def disturbed(races: Iterable[RaceResult]) -> list[str]:
 
 def speed(race: RaceResult) -> Table:
     """How fast each backend is, how sure that is, and how it compares with dense arithmetic; fastest first."""
-    seconds, ratios, used = times_of(race), ratios_of_race(race), resources(race)
+    ratios, used = ratios_of_race(race), resources(race)
     ranks = statistics.ranks(race.rounds(), FLOOR, may_stop_early=True)
     rows = []
-    for name in fastest_first(race):
+    for name, seconds in times_of(race).items():
         row, ratio = used[name], ratios.get(name)
         rows.append(
             [
                 name,
                 str(ranks.get(name, NONE)),
-                duration(seconds[name]),
+                duration(seconds),
                 *ratio_cells(name, race.baseline, ratio, ROOM),
                 f"{ratio.outliers} of {ratio.pairs}" if ratio else NONE,
                 or_dash(row.flop_rate, lambda rate: number(rate / 1e9)),
@@ -223,7 +222,6 @@ def sampled(race: RaceResult) -> list[str]:
 
 def resource_table(race: RaceResult) -> Table:
     """What each backend uses besides the time of an epoch, in the same order."""
-    used = resources(race)
     rows = [
         [
             name,
@@ -235,8 +233,7 @@ def resource_table(race: RaceResult) -> Table:
             mebibytes(row.process_peak),
             mebibytes(row.call_peak),
         ]
-        for name in fastest_first(race)
-        for row in (used[name],)
+        for name, row in resources(race).items()
     ]
     heads = ("backend", "CPU", "prepare", "cold\ncall", "first\ncall", "break-even,\nepochs")
     return Table("Resources", (*heads, "memory,\nprocess", "memory,\na call"), rows)

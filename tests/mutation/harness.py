@@ -89,8 +89,8 @@ BUGS = (
     Bug(
         "a race stops by intervals that do not pay for looking",
         STATISTICS,
-        "rows = ratios(race, baseline, confidence, may_stop_early=True)",
-        "rows = ratios(race, baseline, confidence)",
+        "rows = ratios(race, baseline, may_stop_early=True)",
+        "rows = ratios(race, baseline)",
         (OF_STATISTICS + "test_a_race_is_precise_when_the_widest_ratio_is",),
     ),
     Bug(
@@ -173,8 +173,8 @@ BUGS = (
     Bug(
         "ranks compare all pairs and pay for those with one",
         STATISTICS,
-        "error_of_each(math.comb(len(names), 2), confidence, may_stop_early)",
-        "error_of_each(len(names) - 1, confidence, may_stop_early)",
+        "error_of_each(math.comb(len(names), 2), may_stop_early)",
+        "error_of_each(len(names) - 1, may_stop_early)",
         (OF_STATISTICS + "test_ranks_pay_for_every_pair",),
     ),
     Bug(
@@ -194,8 +194,8 @@ BUGS = (
     Bug(
         "the interval of a share has all of the error on each side",
         STATISTICS,
-        "    error = (1 - confidence) / 2\n",
-        "    error = 1 - confidence\n",
+        "    error = (1 - CONFIDENCE) / 2\n",
+        "    error = 1 - CONFIDENCE\n",
         (OF_STATISTICS + "test_a_share_has_the_interval_of_clopper_and_pearson",),
     ),
     Bug(
@@ -280,15 +280,15 @@ BUGS = (
     Bug(
         "several backends compared do not share the error",
         COMPARE,
-        "error_of_each(len(races), statistics.CONFIDENCE, may_stop_early=False)",
-        "error_of_each(1, statistics.CONFIDENCE, may_stop_early=False)",
+        "error_of_each(len(races))",
+        "error_of_each(1)",
         (OF_COMPARE + "test_a_change_is_after_over_before_and_all_of_them_share_the_error",),
     ),
     Bug(
         "files of races that may have stopped early are compared as if they had not",
         COMPARE,
-        "error_of_each(len(compared), statistics.CONFIDENCE, may_stop_early=True)",
-        "error_of_each(len(compared), statistics.CONFIDENCE, may_stop_early=False)",
+        "error_of_each(len(compared), may_stop_early=True)",
+        "error_of_each(len(compared))",
         (OF_COMPARE + "test_files_are_compared_as_races_that_may_have_stopped_early",),
     ),
     Bug(

@@ -567,7 +567,7 @@ def test_a_comparison_is_shown_with_its_verdicts(tmp_path: Path) -> None:
         "not measured on both sides",
     ]
     races_of_file = chosen.races("compare")
-    error = statistics.error_of_each(5, 0.95, may_stop_early=False)
+    error = statistics.error_of_each(5)
     ratio = statistics.ratio(races_of_file[0].rounds(), "after", "before", error, races_of_file[0].started())
     assert changes(chosen.races("compare"))["swift"] == ratio
     (one,) = compare_figures(chosen.races("compare"), {})

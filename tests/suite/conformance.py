@@ -45,7 +45,7 @@ from bench.agreement.check import (
     widened,
 )
 from bench.agreement.problems import MOST_IMAGES, clear_of_kinks, with_random_biases
-from bench.agreement.rounding import SAFETY, evaluate, flat
+from bench.agreement.rounding import SAFETY, evaluate, flat, scaled
 from bench.timing import threads
 from data import Digits
 from impls.contract import (
@@ -450,7 +450,8 @@ def large_logits(backend: Backend, network: Network, dtype: DType) -> None:
     case = case_of(network, dtype, (32,), logits=4000.0)
     eps = float(np.finfo(dtype).eps)
     problem = case.problem
-    logits = evaluate(network, widened(problem.parameters), problem.images, problem.labels, eps).pre_activations[-1]
+    x = scaled(network, problem.images)
+    logits = evaluate(network, widened(problem.parameters), x, problem.labels, eps).pre_activations[-1]
     if not logits.max() > np.log(np.finfo(np.float64).max):
         raise Blunt(f"{problem.name}: logits up to {logits.max():g} are not large")
     hold(backend, case, answered(backend, problem))
@@ -488,7 +489,7 @@ def many_times(network: Network, dtype: DType, times: int) -> Case:
     images, labels = np.tile(once.problem.images, (times, 1)), np.tile(once.problem.labels, times)
     problem = once.problem._replace(name=f"{network}, {len(labels)} images", images=images, labels=labels)
     eps = float(np.finfo(dtype).eps)
-    of_all = evaluate(network, widened(problem.parameters), images, labels, eps)
+    of_all = evaluate(network, widened(problem.parameters), scaled(network, images), labels, eps)
     quantities = [quantity for quantity in once.expected if quantity == "cost" or quantity.startswith("gradient")]
     expected = {
         quantity: once.expected[quantity]._replace(allowed=SAFETY * eps * float(part.error.max()))
