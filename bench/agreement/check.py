@@ -1,10 +1,8 @@
 """Agreement: does a backend compute what the reference computes?
 
 The reference is `naive` in float64, on the same parameters widened. Errors are taken norm-wise, per tensor:
-max|a - ref| / max|ref|, in units of the machine epsilon of the backend's dtype. An element-wise relative error would
-say little, as sums cancel. What is allowed is SAFETY times what rounding explains (`rounding.py`), worked out anew
-for each tensor of each problem: it depends on the network, the images, the size of the pre-activations, and for a
-training on how far the errors of early updates grow until the last.
+max|a - ref| / max|ref|, in units of the machine epsilon of the backend's dtype. What is allowed is SAFETY times what
+rounding explains (`rounding.py`), worked out anew for each tensor of each problem.
 """
 
 import copy

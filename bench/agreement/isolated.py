@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -46,37 +45,19 @@ def check_isolated(
     return results
 
 
-class CheckedBackend(NamedTuple):
-    """What the check of one backend gave."""
-
-    backend: str
-    results: list[Result]
-    seconds: float  # import and compilation included
-
-    @property
-    def failures(self) -> list[str]:
-        """Why it disagrees, a line each."""
-        return [result.failure for result in self.results if result.failure]
-
-    @property
-    def share(self) -> float:
-        """The largest share of a tolerance that an error takes."""
-        return max((result.share for result in self.results if not result.unsupported), default=0.0)
-
-
 def check_each(
     names: Sequence[str], cases: list[PosedProblem], seconds: float = TIME_LIMIT
-) -> Iterator[CheckedBackend]:
-    """Check backends, AT_ONCE of them at the same time, each in a process of its own; yields each when it is done.
+) -> Iterator[tuple[str, list[Result], float]]:
+    """Check backends, AT_ONCE of them at the same time, each in a process of its own.
 
     Nothing is timed here, and most of the time is imports and compilation on one core, so two take little longer than
-    one. seconds: for each backend.
+    one. seconds: for each backend. Yields each when it is done: its name, its results, and how many seconds it took,
+    import and compilation included.
     """
 
-    def checked(name: str) -> CheckedBackend:
+    def checked(name: str) -> tuple[str, list[Result], float]:
         begin = time.monotonic()
-        results = check_isolated(name, cases, seconds)
-        return CheckedBackend(name, results, time.monotonic() - begin)
+        return name, check_isolated(name, cases, seconds), time.monotonic() - begin
 
     slowest_first = sorted(names, key=lambda name: SLOWEST.index(name) if name in SLOWEST else len(SLOWEST))
     with ThreadPoolExecutor(min(AT_ONCE, threads.cores())) as pool:

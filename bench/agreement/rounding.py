@@ -6,12 +6,7 @@ ed. 2002, section 3.3): an operation hands errors on by its derivative, and adds
 products adds sqrt(m) roundings, as independent roundings do (Higham and Mary 2019, "A new approach to probabilistic
 rounding error analysis"), each of the size that its partial sums have; the worst case, m, does not happen.
 
-Where a pre-activation of ReLU may lie on either side of 0, either derivative is right: it may be off by 1. Such kinks
-are all that makes float32 coarse, so `agreement.problems` chooses images that keep away from them.
-
-Over a training the errors of the updates add up and grow. How much, is measured: the network is trained a second time,
-and every update moves the parameters, at random signs, by what rounding may have done to them in this update. How far
-the two trainings part is what rounding explains.
+README.md says how kinks of ReLU are treated, and how the drift of a training is measured.
 """
 
 from collections.abc import Iterable

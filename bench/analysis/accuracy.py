@@ -83,7 +83,9 @@ def method_results(races: Iterable[RaceResult]) -> list[TimeToAccuracy]:
     """A row for each step that has a finished training, in their order."""
     rows = []
     for race in races:
-        ratios = {ratio.backend: ratio for ratio in statistics.ratios(seconds_by_seed(race), race.baseline)}
+        sound = [participant for participant in race.participants.values() if participant.failure is None]
+        seconds = statistics.by_seed({one.name: {each.seed: each.wall for each in one.trainings} for one in sound})
+        ratios = {ratio.backend: ratio for ratio in statistics.ratios(seconds, race.baseline)}
         for name, participant in race.participants.items():
             trainings, starts = sorted(participant.trainings, key=lambda one: one.seed), participant.starts
             if not trainings or race.target is None:
@@ -108,12 +110,6 @@ def method_results(races: Iterable[RaceResult]) -> list[TimeToAccuracy]:
     return rows
 
 
-def seconds_by_seed(race: RaceResult) -> statistics.Samples:
-    """Seconds of trainings: what `statistics` takes."""
-    participants = [participant for participant in race.participants.values() if participant.failure is None]
-    return statistics.by_seed({one.name: {each.seed: each.wall for each in one.trainings} for one in participants})
-
-
 def factor(before: TimeToAccuracy, row: TimeToAccuracy) -> str:
     """How many times faster a row reached the target; at least so many, where the other did not; or nothing."""
     if not row.counts or not (before.counts or before.until):
@@ -128,5 +124,5 @@ def by_target(races: Iterable[RaceResult]) -> list[RaceResult]:
 
 
 def paired(row: TimeToAccuracy, other: TimeToAccuracy) -> statistics.Ratio | None:
-    """How many times as long a step takes as another, seed by seed; its interval is across seeds."""
+    """How many times as long a backend or step takes as another, seed by seed; its interval is across seeds."""
     return statistics.ratio(statistics.by_seed({"row": row.walls, "other": other.walls}), "row", "other")

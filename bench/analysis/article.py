@@ -47,6 +47,7 @@ class ExperimentResult(NamedTuple):
     zeros: float  # share of outputs for test images that are exactly 0 at the end, median
     dead: list[int]  # outputs that are 0 for every test image, a seed each
     figures: list[Compared]
+    trainings: list[Training]  # of the backend, by seed
     times: Times | None  # of the backend
     method_times: Times | None  # of the method, that works as the article's program did; None if there is none
     ratio: statistics.Ratio | None  # the backend's time over the method's
@@ -81,33 +82,37 @@ class Effect(NamedTuple):
 
 
 def experiment_results(races: Iterable[RaceResult]) -> list[ExperimentResult]:
-    """One for each experiment of which a seed is finished."""
-    return [experiment_result(race) for race in races if race.purpose == "article" and of_backend(race)]
+    """One for each experiment of which a seed is finished.
 
-
-def experiment_result(race: RaceResult) -> ExperimentResult:
-    """The row of one experiment; its ratio is of seconds an epoch, from the seeds that both trained, close in time."""
-    about, ours = race.about, of_backend(race)
-    method = race.participants[about["method"]].trainings if about["method"] else []
-    ends = [one.points[-1] for one in ours]
-    answers = [[digit for digit, images in enumerate(end.test.answers) if images] for end in ends]
-    an_epoch = {
-        name: {one.seed: one.wall / one.epochs for one in trainings if one.epochs}
-        for name, trainings in (("ours", ours), ("method", method))
-    }
-    return ExperimentResult(
-        name=about["name"],
-        about=about,
-        seeds=len(ours),
-        diverged=sum(end.train.cost is None for end in ends),
-        collapsed=dict(Counter(digits[0] for digits in answers if len(digits) == 1)),
-        zeros=median(end.test.zeros for end in ends),
-        dead=[end.test.dead for end in ends],
-        figures=[compared(figure, ours, about["labels"]) for figure in about["figures"]],
-        times=training_times(ours, int(about["epochs"])),
-        method_times=training_times(method, int(about["epochs"])),
-        ratio=statistics.ratio(statistics.by_seed(an_epoch), "ours", "method"),
-    )
+    Its ratio is of seconds an epoch, from the seeds that both trained, each close in time.
+    """
+    rows = []
+    for race in races:
+        if race.purpose != "article" or not (ours := of_backend(race)):
+            continue
+        about, ends = race.about, [one.points[-1] for one in ours]
+        method = race.participants[about["method"]].trainings if about["method"] else []
+        answers = [[digit for digit, images in enumerate(end.test.answers) if images] for end in ends]
+        an_epoch = {
+            name: {one.seed: one.wall / one.epochs for one in trainings if one.epochs}
+            for name, trainings in (("ours", ours), ("method", method))
+        }
+        row = ExperimentResult(
+            name=about["name"],
+            about=about,
+            seeds=len(ours),
+            diverged=sum(end.train.cost is None for end in ends),
+            collapsed=dict(Counter(digits[0] for digits in answers if len(digits) == 1)),
+            zeros=median(end.test.zeros for end in ends),
+            dead=[end.test.dead for end in ends],
+            figures=[compared(figure, ours, about["labels"]) for figure in about["figures"]],
+            trainings=ours,
+            times=training_times(ours, int(about["epochs"])),
+            method_times=training_times(method, int(about["epochs"])),
+            ratio=statistics.ratio(statistics.by_seed(an_epoch), "ours", "method"),
+        )
+        rows.append(row)
+    return rows
 
 
 def of_backend(race: RaceResult, setting: str | None = None) -> list[Training]:
@@ -203,17 +208,14 @@ class MiniBatches(NamedTuple):
 
 def mini_batches(races: Iterable[RaceResult]) -> MiniBatches | None:
     """What mini-batches bring; None where the two rows that this takes are not there."""
-    named = {race.about["name"]: race for race in races if race.purpose == "article" and of_backend(race)}
-    many, few = named.get("80-mini-batches"), named.get("80-sigmoid")
-    if many is None or few is None:
+    rows = {row.name: row for row in experiment_results(races)}
+    many, few = rows.get("80-mini-batches"), rows.get("80-sigmoid")
+    if many is None or few is None or many.method_times is None or few.method_times is None:
         return None
-    times = [experiment_result(race).method_times for race in (many, few)]
-    if times[0] is None or times[1] is None:
-        return None
-    epochs = int(few.about["epochs"])
-    target = fmean(one.points[-1].test.accuracy for one in of_backend(few))
-    trainings = of_backend(many)
-    means = {p.epoch: fmean(seen_at(trainings, p.epoch, "test", "accuracy")) for p in trainings[0].points}
-    epoch_ratio = times[0].wall / int(many.about["epochs"]) / (times[1].wall / epochs)
+    target = fmean(one.points[-1].test.accuracy for one in few.trainings)
+    epochs = [point.epoch for point in many.trainings[0].points]
+    means = {epoch: fmean(seen_at(many.trainings, epoch, "test", "accuracy")) for epoch in epochs}
     needed = next((epoch for epoch, mean in means.items() if mean >= target), None)
-    return MiniBatches(epoch_ratio, target, epochs, needed, means[1])
+    of_few = int(few.about["epochs"])
+    epoch_ratio = many.method_times.wall / int(many.about["epochs"]) / (few.method_times.wall / of_few)
+    return MiniBatches(epoch_ratio, target, of_few, needed, means[1])

@@ -150,7 +150,8 @@ class Growth(NamedTuple):
     name: str
     sizes: list[int]
     seconds: list[float]
-    exponent: statistics.Exponent | None  # None: a single size
+    power: float | None  # of the size, in a fit; None: a single size
+    interval: statistics.Interval | None  # of the power; None: fewer than three sizes
 
 
 def growths(races: Sequence[RaceResult]) -> list[Growth]:
@@ -162,7 +163,8 @@ def growths(races: Sequence[RaceResult]) -> list[Growth]:
         known = {size: points[size][name] for size in sorted(points) if name in points[size]}
         if known:
             sizes, seconds = list(known), list(known.values())
-            rows.append(Growth(name, sizes, seconds, statistics.exponent(sizes, seconds) if len(known) > 1 else None))
+            power, interval = statistics.exponent(sizes, seconds) if len(known) > 1 else (None, None)
+            rows.append(Growth(name, sizes, seconds, power, interval))
     return rows
 
 

@@ -4,13 +4,11 @@ race[generation][round][backend] is a time in seconds. A generation is a set of 
 measurement of each backend, close in time. A backend that died is absent from the rounds that it missed. The order of
 generations, rounds and backends does not matter.
 
-README.md says what an estimate is made of, and what it does not see. Processes differ for as long as they live (memory
-layout, placement of threads), and no number of rounds averages that out: the highest level of repetition counts
-(Kalibera and Jones, "Rigorous benchmarking in reasonable time", ISMM 2013). So the medians of the generations are the
-sample, their mean is the estimate, and Student's t over them gives the interval. Generations may differ in rounds and
-noise: where independent normal values have unequal variances, t is conservative, at levels of 5 % and below (Bakirov
-and Szekely 2005; Ibragimov and Müller, "t-statistic based correlation and heterogeneity robust inference", J. Bus.
-Econ. Stat. 28, 2010).
+README.md says what is estimated, how, and what that does not see. The medians of the generations are the sample, as
+processes differ for as long as they live, which no number of rounds averages out (Kalibera and Jones, "Rigorous
+benchmarking in reasonable time", ISMM 2013). They may differ in rounds and noise: where independent normal values have
+unequal variances, t is conservative, at levels of 5 % and below (Bakirov and Szekely 2005; Ibragimov and Müller,
+"t-statistic based correlation and heterogeneity robust inference", J. Bus. Econ. Stat. 28, 2010).
 
 The median was chosen by simulation, with 8 rounds in a generation: with normal noise the interval of the estimator of
 Hodges and Lehmann is 10 % narrower, but its error is larger by a seventh where 5 % of the rounds have a burst, and by
@@ -65,13 +63,6 @@ class Ratio(NamedTuple):
     def half_width(self) -> float | None:
         """The distance from the estimate to the upper end, the farther one, relative to the estimate: 0.03 is 3 %."""
         return None if self.interval is None else self.interval.high / self.estimate - 1
-
-
-class Exponent(NamedTuple):
-    """The exponent p of a fit seconds = c * size^p."""
-
-    estimate: float
-    interval: Interval | None  # None: two sizes, which a line always fits
 
 
 def ratios(race: Samples, baseline: str, may_stop_early: bool = False) -> list[Ratio]:
@@ -173,21 +164,22 @@ def log_seconds(race: Samples) -> dict[str, Array]:
     return {name: medians_of([np.log(times[:, 0]) for times in rounds_with(race, name)]) for name in backends(race)}
 
 
-def exponent(sizes: Sequence[float], times: Sequence[float]) -> Exponent:
+def exponent(sizes: Sequence[float], times: Sequence[float]) -> tuple[float, Interval | None]:
     """Fit how seconds grow with a size (images, batch, hidden units, threads): least squares of their logarithms.
 
-    times: one for each size. The interval is that of a regression's slope, t with n - 2 degrees of
-    freedom, from the residuals, which may be noise or curvature. Raises ValueError for fewer than two sizes, a size
-    that occurs twice, or a number that is not finite and above 0.
+    times: one for each size. Returns p of seconds = c * size^p, with the interval of a regression's slope, t with n - 2
+    degrees of freedom, from the residuals, which may be noise or curvature; None for two sizes, which a line always
+    fits. Raises ValueError for fewer than two sizes, a size that occurs twice, or a number that is not finite and above
+    0.
     """
     x, y = np.log(positive(sizes, "sizes")), np.log(positive(times, "times"))
     if len(x) != len(y) or len(x) < 2 or len(set(sizes)) < len(x):
         raise ValueError(f"expected at least two different sizes, with one time for each, found {len(y)} for {sizes}")
     line = stats.linregress(x, y)
     if len(x) == 2:
-        return Exponent(float(line.slope), None)
+        return float(line.slope), None
     half = stats.t.isf((1 - CONFIDENCE) / 2, len(x) - 2) * line.stderr
-    return Exponent(float(line.slope), Interval(float(line.slope - half), float(line.slope + half)))
+    return float(line.slope), Interval(float(line.slope - half), float(line.slope + half))
 
 
 def by_seed(seconds: Mapping[str, Mapping[int, float]]) -> Samples:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 
-from bench.analysis import statistics
 from bench.analysis.accuracy import (
     CONFIDENCE,
     LEAST_SEEDS,
@@ -11,7 +10,7 @@ from bench.analysis.accuracy import (
     by_target,
     factor,
     method_results,
-    seconds_by_seed,
+    paired,
     times_to_accuracy,
 )
 from bench.records.races import RaceResult
@@ -144,8 +143,9 @@ def fastest_in_words(there: list[TimeToAccuracy], race: RaceResult) -> str:
         words += "" if first.ratio.separated else ", no significant difference"
     elif last.ratio and last is not first and last.name != PEER:
         words += f"; {last.name} takes {with_interval(last.ratio)} times as long"
-    if PEER in (row.name for row in there) and PEER not in (first.name, race.baseline):
-        ratio = statistics.ratio(seconds_by_seed(race), first.name, PEER)
+    peer = next((row for row in there if row.name == PEER), None)
+    if peer and PEER not in (first.name, race.baseline):
+        ratio = paired(first, peer)
         words += f"; {faster(ratio)} as {PEER}" if ratio else ""
     return words
 

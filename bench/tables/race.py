@@ -247,8 +247,7 @@ def growth(races: Sequence[RaceResult]) -> Table:
     for grown in grown_all:
         known = dict(zip(grown.sizes, grown.seconds, strict=True))
         cells = [or_dash(known.get(size), duration) for size in sizes]
-        interval = grown.exponent.interval if grown.exponent else None
-        cells.append(or_dash(grown.exponent, lambda exponent: power(exponent.estimate)))
-        rows.append([grown.name, *cells, or_dash(interval, lambda ends: " to\n".join(map(power, ends)))])
+        cells.append(or_dash(grown.power, power))
+        rows.append([grown.name, *cells, or_dash(grown.interval, lambda ends: " to\n".join(map(power, ends)))])
     heads = (GROWING[what], *(f"{size:,}" for size in sizes), "power", INTERVAL)
     return Table(f"Time by {GROWING[what]}, and the power with which it grows", heads, rows)

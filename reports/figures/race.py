@@ -394,10 +394,9 @@ def look_of(name: str, look: Looks) -> Look:
 
 def power_of(grown: Growth) -> str:
     """The fitted power in words."""
-    if grown.exponent is None:
+    if grown.power is None:
         return "one size"
-    words = power(grown.exponent.estimate)
-    interval = grown.exponent.interval
+    words, interval = power(grown.power), grown.interval
     return f"{words} [{power(interval.low)}, {power(interval.high)}]" if interval else f"power {words}"
 
 

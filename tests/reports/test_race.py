@@ -212,7 +212,7 @@ def test_a_size_that_is_there_twice_and_one_that_is_missing(tmp_path: Path) -> N
     ]
     slow[2] = slow[2][:1]  # a header, and nothing yet
     (grown,) = growths(raced(tmp_path, *slow).races)
-    assert (grown.sizes, grown.exponent) == ([6000], None)
+    assert (grown.sizes, grown.power) == ([6000], None)
     assert rows_of(growth(raced(tmp_path, *slow).races))["slow"][1:] == ["–", "–"]
 
 
