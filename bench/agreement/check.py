@@ -154,13 +154,11 @@ def computed(backend: Backend, problem: Problem) -> tuple[dict[str, Any], dict[s
 
 def unsupported_quantities(backend: Backend, problem: Problem) -> dict[Quantity, str]:
     """The quantities that a backend says it does not have for this network and dtype, and why not."""
-    reasons = {}
-    for quantity in QUANTITIES:
-        reason = backend.unsupported(quantity, problem.network, dtype_of(problem.parameters))
-        if reason is not None:
-            if not (isinstance(reason, str) and reason):
-                raise Disagreement(f"unsupported({quantity!r}, ...) should be None or a reason, found {reason!r}")
-            reasons[quantity] = reason
+    answers = {q: backend.unsupported(q, problem.network, dtype_of(problem.parameters)) for q in QUANTITIES}
+    reasons = {quantity: reason for quantity, reason in answers.items() if reason is not None}
+    for quantity, reason in reasons.items():
+        if not (isinstance(reason, str) and reason):
+            raise Disagreement(f"unsupported({quantity!r}, ...) should be None or a reason, found {reason!r}")
     return reasons
 
 

@@ -88,28 +88,28 @@ def experiment_results(races: Iterable[RaceResult]) -> list[ExperimentResult]:
     """
     rows = []
     for race in races:
-        if race.purpose != "article" or not (ours := of_backend(race)):
+        if race.purpose != "article" or not (trainings := of_backend(race)):
             continue
-        about, ends = race.about, [one.points[-1] for one in ours]
+        about, ends = race.about, [one.points[-1] for one in trainings]
         method = race.participants[about["method"]].trainings if about["method"] else []
         answers = [[digit for digit, images in enumerate(end.test.answers) if images] for end in ends]
         an_epoch = {
-            name: {one.seed: one.wall / one.epochs for one in trainings if one.epochs}
-            for name, trainings in (("ours", ours), ("method", method))
+            name: {one.seed: one.wall / one.epochs for one in several if one.epochs}
+            for name, several in (("backend", trainings), ("method", method))
         }
         row = ExperimentResult(
             name=about["name"],
             about=about,
-            seeds=len(ours),
+            seeds=len(trainings),
             diverged=sum(end.train.cost is None for end in ends),
             collapsed=dict(Counter(digits[0] for digits in answers if len(digits) == 1)),
             zeros=median(end.test.zeros for end in ends),
             dead=[end.test.dead for end in ends],
-            figures=[compared(figure, ours, about["labels"]) for figure in about["figures"]],
-            trainings=ours,
-            times=training_times(ours, int(about["epochs"])),
+            figures=[compared(figure, trainings, about["labels"]) for figure in about["figures"]],
+            trainings=trainings,
+            times=training_times(trainings, int(about["epochs"])),
             method_times=training_times(method, int(about["epochs"])),
-            ratio=statistics.ratio(statistics.by_seed(an_epoch), "ours", "method"),
+            ratio=statistics.ratio(statistics.by_seed(an_epoch), "backend", "method"),
         )
         rows.append(row)
     return rows
@@ -117,8 +117,8 @@ def experiment_results(races: Iterable[RaceResult]) -> list[ExperimentResult]:
 
 def of_backend(race: RaceResult, setting: str | None = None) -> list[Training]:
     """The trainings by the backend that trains every seed, of one setting where there are several; by seed."""
-    found = race.participants[race.about["backend"]].trainings
-    return sorted((one for one in found if one.points and setting in (None, one.setting)), key=lambda one: one.seed)
+    trainings = race.participants[race.about["backend"]].trainings
+    return sorted((one for one in trainings if one.points and setting in (None, one.setting)), key=lambda one: one.seed)
 
 
 def training_times(trainings: Sequence[Training], epochs: int) -> Times | None:

@@ -24,7 +24,7 @@ def peer_ratios_of(races: Sequence[RaceResult]) -> list[PeerRatios]:
 
     That is of the ratios for MNIST as it is, at the smallest batch size; the floor is the last.
     """
-    found: dict[tuple[int, str], dict[str, statistics.Ratio]] = {}
+    ratios: dict[tuple[int, str], dict[str, statistics.Ratio]] = {}
     for race in races:
         ways = {race.about["way"]: race.rounds()}
         if AS_IT_IS in ways:
@@ -32,8 +32,8 @@ def peer_ratios_of(races: Sequence[RaceResult]) -> list[PeerRatios]:
         for way, rounds in ways.items():
             for ratio in statistics.ratios(rounds, race.baseline):
                 if (way, ratio.backend) != (PREPARED, FLOOR):  # its two products prepare nothing that others need
-                    found.setdefault((race.key["batch"], ratio.backend), {})[way] = ratio
-    rows = [PeerRatios(batch, backend, ways) for (batch, backend), ways in found.items()]
+                    ratios.setdefault((race.key["batch"], ratio.backend), {})[way] = ratio
+    rows = [PeerRatios(batch, backend, ways) for (batch, backend), ways in ratios.items()]
     rows.sort(key=lambda row: (row.batch, row.ways[AS_IT_IS].estimate if AS_IT_IS in row.ways else math.inf))
     names = list(dict.fromkeys(row.backend for row in rows))
     return sorted(rows, key=lambda row: (row.batch, row.backend == FLOOR, names.index(row.backend)))

@@ -14,6 +14,12 @@ from bench.records.races import RaceResult
 from bench.timing.floor import flop_of
 from bench.timing.worker import FLOOR
 
+BUSY = 1.0  # load before the race that is worth a warning
+STOLEN = 0.01  # share of the cores' time that is
+RESTLESS = 1.2  # drift between generations that is worth a warning
+LONGER = defaultdict(lambda: "more time", race="a longer --budget", compare="more --generations")
+GROWING = {"batch": "images per update", "images": "images", "threads": "threads", "hidden": "hidden units"}
+
 
 class Resources(NamedTuple):
     """Of one participant: medians over its processes and samples; of memory, maxima. None: not measured, or unknown."""
@@ -32,10 +38,7 @@ class Resources(NamedTuple):
 
 
 def times_of(race: RaceResult) -> dict[str, float]:
-    """Return each participant's seconds for all images, the floor's included, fastest first.
-
-    They are the geometric means of the generations' medians.
-    """
+    """Return each participant's seconds for all images, geometric means of its generations' medians; fastest first."""
     times = {name: math.exp(medians.mean()) for name, medians in statistics.log_seconds(race.rounds()).items()}
     return dict(sorted(times.items(), key=lambda item: (item[1], item[0])))
 
@@ -94,13 +97,6 @@ def machine_rate(race: RaceResult, what: str) -> float | None:
 def largest(sizes: Iterable[int | None]) -> int | None:
     """Return the largest of the sizes that are known; None if none is."""
     return max((size for size in sizes if size is not None), default=None)
-
-
-BUSY = 1.0  # load before the race that is worth a warning
-STOLEN = 0.01  # share of the cores' time that is
-RESTLESS = 1.2  # drift between generations that is worth a warning
-LONGER = defaultdict(lambda: "more time", race="a longer --budget", compare="more --generations")
-GROWING = {"batch": "images per update", "images": "images", "threads": "threads", "hidden": "hidden units"}
 
 
 def swept(races: Sequence[RaceResult]) -> str:

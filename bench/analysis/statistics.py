@@ -26,8 +26,7 @@ from scipy.spatial.distance import pdist
 
 from impls.contract import Array
 
-Generation = Sequence[Mapping[str, float]]  # a mapping for each round: seconds by backend
-Samples = Sequence[Generation]
+Samples = Sequence[Sequence[Mapping[str, float]]]  # generations of rounds: seconds by backend
 
 CONFIDENCE = 0.95
 MARGIN = 0.02  # a slowdown is more than that
@@ -105,7 +104,8 @@ def change(
     a ratio of ratios; the medians of their generations are two independent samples, whose variances may differ:
     Welch's interval (Biometrika 34, 1947). None if either race has no round with both.
     """
-    samples = [medians_of(log_ratios(race, backend, yardstick)) for race in (after, before)]
+    logs = [log_ratios(race, backend, yardstick) for race in (after, before)]
+    samples = [medians_of(of_race) for of_race in logs]
     if not all(len(sample) for sample in samples):
         return None
     difference = float(samples[0].mean() - samples[1].mean())
@@ -118,8 +118,8 @@ def change(
             half = float(stats.t.isf(error / 2, freedom) * np.sqrt(of_means.sum()))
         with np.errstate(over="ignore"):
             interval = Interval(float(np.exp(difference - half)), float(np.exp(difference + half)))
-    pairs = sum(map(len, log_ratios(after, backend, yardstick)))
-    return Ratio(backend, yardstick, math.exp(difference), interval, min(map(len, samples)), pairs, 0)
+    generations, pairs = min(map(len, samples)), sum(map(len, logs[0]))
+    return Ratio(backend, yardstick, math.exp(difference), interval, generations, pairs, 0)
 
 
 def share(hits: float, of: int) -> Interval:
@@ -157,10 +157,7 @@ def precise(race: Samples, baseline: str, target: float) -> bool:
 
 
 def log_seconds(race: Samples) -> dict[str, Array]:
-    """Return the logarithm of each backend's median seconds in each generation, backends in the order of names.
-
-    They are without a baseline, and show how noisy the machine is; compare speed by ratios.
-    """
+    """Return each backend's log median seconds by generation. They show how noisy it was; compare speed by ratios."""
     return {name: medians_of([np.log(times[:, 0]) for times in rounds_with(race, name)]) for name in backends(race)}
 
 
@@ -209,22 +206,19 @@ def ratio(
     ]
     if not with_places:
         return None
-    rounds = [logs for logs, _ in with_places]
+    rounds, kept_places = zip(*with_places, strict=True)
     medians = medians_of(rounds)
     centre, interval = medians.mean(), None
     if len(medians) > 1:
-        centre, half = without_place(medians, np.array([place for _, place in with_places]), error)
+        centre, half = without_place(medians, np.array(kept_places), error)
         with np.errstate(over="ignore"):  # two generations that differ much give an interval without bounds
             interval = Interval(float(np.exp(centre - half)), float(np.exp(centre + half)))
-    pairs = sum(len(logs) for logs in rounds)
+    pairs = sum(map(len, rounds))
     return Ratio(backend, baseline, math.exp(centre), interval, len(rounds), pairs, outliers(rounds))
 
 
 def log_ratios(race: Samples, backend: str, baseline: str) -> list[Array]:
-    """Return log(seconds of the backend / seconds of the baseline) of each round that has both.
-
-    One array for each generation that has such rounds.
-    """
+    """Return log(seconds / seconds of the baseline) of the rounds that have both, for each generation with any."""
     return [np.log(times[:, 0] / times[:, 1]) for times in rounds_with(race, backend, baseline)]
 
 

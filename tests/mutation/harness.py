@@ -131,7 +131,7 @@ BUGS = (
     Bug(
         "what starting first does stays in a ratio",
         STATISTICS,
-        "centre, half = without_place(medians, np.array([place for _, place in with_places]), error)",
+        "centre, half = without_place(medians, np.array(kept_places), error)",
         "centre, half = student(medians, error)",
         (OF_STATISTICS + "test_the_effect_of_starting_first_by_hand",),
     ),
