@@ -12,7 +12,7 @@ from bench.analysis import statistics
 from bench.analysis.accuracy import factor, method_results, paired
 from bench.analysis.article import Effect, effects, experiment_results
 from bench.analysis.peers import AS_IT_IS, peer_ratios_of
-from bench.analysis.race import fastest_first, times_of
+from bench.analysis.race import times_of
 from bench.records.files import ResultSet
 from bench.records.races import RaceResult
 from bench.records.trainings import LearningCurve
@@ -51,7 +51,7 @@ def looping(chosen: Chosen) -> str | None:
     race = race_with(chosen, LOOP, VECTORIZED)
     if race is None:
         return looping_of_benchmarks(chosen.newest("benchmarks"))
-    words = {name: faster_than(race, name, LOOP) for name in fastest_first(race) if name not in (FLOOR, LOOP)}
+    words = {name: faster_than(race, name, LOOP) for name in times_of(race) if name not in (FLOOR, LOOP)}
     vectorized = words.pop(VECTORIZED)
     others = [name for name, known in words.items() if known]
     if not vectorized:
@@ -199,7 +199,7 @@ def libraries(chosen: Chosen) -> str | None:
 
 def libraries_of_race(race: RaceResult) -> str | None:
     """The best of each library against the better of NumPy's two, of which one has times."""
-    order = fastest_first(race)
+    order = list(times_of(race))
     numpy = next(name for name in order if name in NUMPY)
     best = {
         library: next((name for name in order if name.startswith(LIBRARIES[library])), None) for library in LIBRARIES

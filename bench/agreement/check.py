@@ -1,25 +1,22 @@
 """Agreement: does a backend compute what the reference computes?
 
 The reference is `naive` in float64, on the same parameters widened. Errors are taken norm-wise, per tensor:
-max|a - ref| / max|ref|, in units of the machine epsilon of the backend's dtype. An element-wise relative error would
-say little, as sums cancel. What is allowed is SAFETY times what rounding explains (`rounding.py`), worked out anew
-for each tensor of each problem: it depends on the network, the images, the size of the pre-activations, and for a
-training on how far the errors of early updates grow until the last.
+max|a - ref| / max|ref|, in units of the machine epsilon of the backend's dtype. What is allowed is SAFETY times what
+rounding explains (`rounding.py`), worked out anew for each tensor of each problem.
 """
 
 import copy
-from collections.abc import Callable
-from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import impls
 from bench import UserError
-from bench.agreement.rounding import SAFETY, drift_of_training, evaluate, flat
+from bench.agreement.rounding import SAFETY, drift_of_training, evaluate, flat, scaled
 from impls.contract import Array, Backend, Layer, Network, Parameters, Plan, Quantity, State, dtype_of, zero_velocities
 
 QUANTITIES: tuple[Quantity, ...] = ("outputs", "gradients", "costs", "train")
+CALLS: tuple[Quantity, ...] = ("outputs", "gradients", "train")  # those with a function; costs come with "train"
 TELLING = 0.01  # a training in which rounding alone may move parameters by more of their size tells nothing
 
 
@@ -82,26 +79,23 @@ def reference(problem: Problem) -> dict[str, Expected]:
     eps = float(np.finfo(dtype_of(parameters)).eps)
     parameters = widened(parameters)
     naive = impls.load(impls.REFERENCE)
-    values: dict[str, Array] = {}
     prepared = naive.prepare(network, images, labels, "float64")
-    for call in CALLS.values():
-        values |= call(naive, problem._replace(parameters=parameters), prepared)
-    here = evaluate(network, parameters, images, labels, eps)
-    drift = drift_of_training(network, parameters, images, labels, plan, eps)
-    errors = chain(
-        [here.outputs.error, here.cost.error],
-        [part.error for part in flat(here.gradient)],
-        [drift.costs, *drift.parameters, *drift.velocities],
-    )
+    values: dict[str, Array] = {}
+    for quantity in CALLS:
+        values |= call(naive, quantity, problem._replace(parameters=parameters), prepared)
+    here = evaluate(network, parameters, scaled(network, images), labels, eps)
+    costs, of_parameters, of_velocities = drift_of_training(network, parameters, images, labels, plan, eps)
+    errors = [here.outputs.error, here.cost.error, *(part.error for part in flat(here.gradient))]
+    errors += [costs, *of_parameters, *of_velocities]
     expected = {}
-    for (quantity, value), error in zip(values.items(), errors, strict=True):
+    for (tensor, value), error in zip(values.items(), errors, strict=True):
         allowed = SAFETY * eps * float(error.max())
-        if quantity.startswith("parameters") and not allowed <= TELLING * scale_of(value):
+        if tensor.startswith("parameters") and not allowed <= TELLING * scale_of(value):
             raise UserError(
-                f"{name}: rounding alone may move the {quantity} by {allowed / scale_of(value):.2g} of their size, "
+                f"{name}: rounding alone may move the {tensor} by {allowed / scale_of(value):.2g} of their size, "
                 f"so nothing can be told; expected at most {TELLING:g}: lower the learning rate, or take float64"
             )
-        expected[quantity] = Expected(np.asarray(value), allowed)
+        expected[tensor] = Expected(np.asarray(value), allowed)
     return expected
 
 
@@ -114,53 +108,58 @@ def check(backend: Backend, name: str, problem: Problem, expected: dict[str, Exp
     """Hold a backend, called `name`, against the reference in one problem. Whatever it does wrong is a result."""
     dtype = dtype_of(problem.parameters)
     what = f"{name}, {problem.name}, {dtype}"
-
-    def result(quantity: str, failure: str | None, unsupported: str | None = None) -> Result:
-        return Result(name, problem.name, dtype, quantity, np.inf if failure else 0.0, 0.0, failure, unsupported)
-
     given = copy.deepcopy(problem)
-    found, faults, unsupported = computed(backend, given)
-    # Compared when all calls are done: a result that a later call overwrites is none.
-    results = [compare(name, problem, quantity, actual, expected[quantity]) for quantity, actual in found.items()]
-    results += [result(quantity, f"{what}: {reason}") for quantity, reason in faults.items()]
-    results += [result(quantity, None, f"{what}: has no {quantity}: {why}") for quantity, why in unsupported.items()]
+    tensors, faults, unsupported = computed(backend, given)
     if changed := differing(problem, given):
-        results.append(result("inputs", f"{what}: modified its inputs: {', '.join(changed)}"))
+        faults["inputs"] = f"modified its inputs: {', '.join(changed)}"
+    # Compared when all calls are done: a result that a later call overwrites is none.
+    results = [compare(name, problem, tensor, actual, expected[tensor]) for tensor, actual in tensors.items()]
+    unchecked = Result(name, problem.name, dtype, "", 0.0, 0.0, None)
+    results += [
+        unchecked._replace(quantity=quantity, unsupported=f"{what}: has no {quantity}: {reason}")
+        for quantity, reason in unsupported.items()
+    ]
+    results += [
+        unchecked._replace(quantity=step, error=np.inf, failure=f"{what}: {fault}") for step, fault in faults.items()
+    ]
     return results
 
 
-def computed(backend: Backend, problem: Problem) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
-    """Everything that a backend computes for a problem: tensors by name; what went wrong; what it does not support."""
-    found: dict[str, Any] = {}
+def computed(backend: Backend, problem: Problem) -> tuple[dict[str, Any], dict[str, str], dict[Quantity, str]]:
+    """Everything that a backend computes for a problem: tensors by name; what went wrong; what it does not support.
+
+    Whatever it raises is something that went wrong, and the other quantities are computed all the same.
+    """
+    tensors: dict[str, Any] = {}
     faults: dict[str, str] = {}
-    unsupported: dict[str, str] = {}
-    quantity: str = "unsupported"
+    unsupported: dict[Quantity, str] = {}
+    step = "unsupported"
     try:
         unsupported = unsupported_quantities(backend, problem)
-        quantity = "prepare"
-        if not unsupported.keys() >= CALLS.keys():
+        step = "prepare"
+        if not unsupported.keys() >= set(CALLS):
             prepared = backend.prepare(problem.network, problem.images, problem.labels, dtype_of(problem.parameters))
-    except (
-        Exception
-    ) as error:  # whatever a backend raises is a result of the check, and the others are checked all the same
-        return found, {quantity: fault(quantity, error)}, unsupported
-    for quantity in [q for q in CALLS if q not in unsupported]:
-        try:
-            found |= CALLS[quantity](backend, problem, prepared)
-        except Exception as error:
-            faults[quantity] = fault(quantity, error)
+    except Exception as error:
+        return tensors, {step: fault_of(step, error)}, unsupported
+    for quantity in CALLS:
+        if quantity not in unsupported:
+            try:
+                tensors |= call(backend, quantity, problem, prepared)
+            except Exception as error:
+                faults[quantity] = fault_of(quantity, error)
     if "costs" in unsupported:
-        found.pop("costs of updates", None)
-    return found, faults, unsupported
+        tensors.pop("costs of updates", None)
+    return tensors, faults, unsupported
 
 
-def unsupported_quantities(backend: Backend, problem: Problem) -> dict[str, str]:
+def unsupported_quantities(backend: Backend, problem: Problem) -> dict[Quantity, str]:
     """The quantities that a backend says it does not have for this network and dtype, and why not."""
     answers = {q: backend.unsupported(q, problem.network, dtype_of(problem.parameters)) for q in QUANTITIES}
-    for quantity, reason in answers.items():
-        if reason is not None and not (isinstance(reason, str) and reason):
+    reasons = {quantity: reason for quantity, reason in answers.items() if reason is not None}
+    for quantity, reason in reasons.items():
+        if not (isinstance(reason, str) and reason):
             raise Disagreement(f"unsupported({quantity!r}, ...) should be None or a reason, found {reason!r}")
-    return {quantity: reason for quantity, reason in answers.items() if reason is not None}
+    return reasons
 
 
 def lacks(results: list[Result], *needed: Quantity) -> list[str]:
@@ -168,77 +167,65 @@ def lacks(results: list[Result], *needed: Quantity) -> list[str]:
     return [result.unsupported for result in results if result.unsupported and result.quantity in needed]
 
 
-def fault(quantity: str, error: Exception) -> str:
+def fault_of(step: str, error: Exception) -> str:
     """What went wrong, in one line."""
-    return str(error) if isinstance(error, Disagreement) else f"{quantity} raised {said(error)}"
+    return str(error) if isinstance(error, Disagreement) else f"{step} raised {in_one_line(error)}"
 
 
-def said(error: Exception) -> str:
-    """An exception in one line."""
+def in_one_line(error: Exception) -> str:
+    """The type and message of an exception."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def outputs_of(backend: Backend, problem: Problem, prepared: Any) -> dict[str, Any]:
-    """The outputs."""
-    return {"outputs": backend.outputs(problem.network, problem.parameters, prepared)}
+def call(backend: Backend, quantity: Quantity, problem: Problem, prepared: Any) -> dict[str, Any]:
+    """The tensors, by name, that a backend returns for one of CALLS: "gradients" includes the cost.
 
-
-def gradients_of(backend: Backend, problem: Problem, prepared: Any) -> dict[str, Any]:
-    """The cost and its gradient."""
-    cost, gradient = pair(backend.gradients(problem.network, problem.parameters, prepared), "cost and gradient")
-    if not isinstance(cost, float | np.floating):
-        raise Disagreement(f"cost should be a float, found {type(cost).__name__}")
-    return {"cost": cost} | tensors("gradient", gradient, problem.network)
-
-
-def training_of(backend: Backend, problem: Problem, prepared: Any) -> dict[str, Any]:
-    """The costs of the updates, and the state after them."""
-    start = zero_velocities(problem.parameters)
-    state, costs = pair(backend.train(problem.network, start, prepared, problem.plan), "state and costs of updates")
+    Raises Disagreement where they do not have the form that the contract asks for, and what the backend raises.
+    """
+    network, parameters = problem.network, problem.parameters
+    if quantity == "outputs":
+        return {"outputs": backend.outputs(network, parameters, prepared)}
+    if quantity == "gradients":
+        cost, gradient = pair(backend.gradients(network, parameters, prepared), "cost and gradient")
+        if not isinstance(cost, float | np.floating):
+            raise Disagreement(f"cost should be a float, found {type(cost).__name__}")
+        return {"cost": cost} | tensors_of("gradient", gradient, network)
+    start = zero_velocities(parameters)
+    state, costs = pair(backend.train(network, start, prepared, problem.plan), "state and costs of updates")
     if not isinstance(state, State):
         raise Disagreement(
             f"the state after training should be a State, found {form_of(state)}; "
             "return state._replace(parameters=..., velocities=...)"
         )
-    return (
-        {"costs of updates": costs}
-        | tensors("parameters", state.parameters, problem.network)
-        | tensors("velocities", state.velocities, problem.network)
-    )
+    velocities = tensors_of("velocities", state.velocities, network)
+    return {"costs of updates": costs} | tensors_of("parameters", state.parameters, network) | velocities
 
 
-CALLS: dict[Quantity, Callable[[Backend, Problem, Any], dict[str, Any]]] = {
-    "outputs": outputs_of,
-    "gradients": gradients_of,
-    "train": training_of,
-}
-
-
-def pair(found: Any, what: str) -> tuple[Any, Any]:
+def pair(returned: Any, what: str) -> tuple[Any, Any]:
     """Two things that belong together. Raises Disagreement if they are not two."""
-    if not isinstance(found, tuple | list) or len(found) != 2:
-        raise Disagreement(f"{what} should be a pair, found {form_of(found)}")
-    return found[0], found[1]
+    if not isinstance(returned, tuple | list) or len(returned) != 2:
+        raise Disagreement(f"{what} should be a pair, found {form_of(returned)}")
+    return returned[0], returned[1]
 
 
-def tensors(quantity: str, found: Any, network: Network) -> dict[str, Any]:
+def tensors_of(quantity: str, returned: Any, network: Network) -> dict[str, Any]:
     """The layers' parts by name. Raises Disagreement unless there are as many layers as the network has."""
     n_layers = len(network.sizes) - 1
-    if not isinstance(found, tuple | list) or len(found) != n_layers:
-        raise Disagreement(f"{quantity} should be {n_layers} layers, found {form_of(found)}")
+    if not isinstance(returned, tuple | list) or len(returned) != n_layers:
+        raise Disagreement(f"{quantity} should be {n_layers} layers, found {form_of(returned)}")
     named = {}
-    for number, layer in enumerate(found, start=1):
-        weights, biases = pair(layer, f"{quantity} of layer {number}, weights and biases,")
-        named[f"{quantity} of layer {number} weights"] = weights
-        named[f"{quantity} of layer {number} biases"] = biases
+    for number, layer in enumerate(returned, start=1):
+        parts = pair(layer, f"{quantity} of layer {number}, weights and biases,")
+        named[f"{quantity} of layer {number} weights"], named[f"{quantity} of layer {number} biases"] = parts
     return named
 
 
-def form_of(found: Any) -> str:
-    """What something is, without its values."""
-    if isinstance(found, np.ndarray):
-        return f"{found.dtype} of shape {found.shape}"
-    return f"{type(found).__name__} of {len(found)}" if isinstance(found, tuple | list) else type(found).__name__
+def form_of(returned: Any) -> str:
+    """The type, and dtype and shape or length, without values."""
+    if isinstance(returned, np.ndarray):
+        return f"{returned.dtype} of shape {returned.shape}"
+    name = type(returned).__name__
+    return f"{name} of {len(returned)}" if isinstance(returned, tuple | list) else name
 
 
 def compare(name: str, problem: Problem, quantity: str, actual: Any, expected: Expected) -> Result:
@@ -250,9 +237,8 @@ def compare(name: str, problem: Problem, quantity: str, actual: Any, expected: E
     if quantity != "cost" and (
         not isinstance(actual, np.ndarray) or actual.shape != expected.value.shape or actual.dtype != dtype
     ):
-        return result._replace(
-            failure=f"{what} should be {dtype} of shape {expected.value.shape}, found {form_of(actual)}"
-        )
+        failure = f"{what} should be {dtype} of shape {expected.value.shape}, found {form_of(actual)}"
+        return result._replace(failure=failure)
     difference = np.abs(np.asarray(actual, np.float64) - expected.value)
     error = float(difference.max()) / unit
     if error <= result.allowed:
@@ -265,16 +251,12 @@ def compare(name: str, problem: Problem, quantity: str, actual: Any, expected: E
     return result._replace(error=error, failure=failure)
 
 
-def inputs_of(problem: Problem) -> dict[str, Array]:
-    """Every array that a backend is given, by name."""
-    named = {"images": problem.images, "labels": problem.labels}
-    named |= {f"plan {part}": getattr(problem.plan, part) for part in ("starts", "stops", "learning_rates")}
-    if problem.plan.order is not None:
-        named["plan order"] = problem.plan.order
-    return named | tensors("parameters", problem.parameters, problem.network)
-
-
 def differing(problem: Problem, given: Problem) -> list[str]:
-    """The inputs that are no longer what they were."""
-    now = inputs_of(given)
-    return [part for part, before in inputs_of(problem).items() if not np.array_equal(before, now[part])]
+    """The arrays that a backend was given and that are no longer what they were, by name."""
+    before, now = (
+        {"images": one.images, "labels": one.labels}
+        | {f"plan {part}": value for part, value in vars(one.plan).items()}
+        | tensors_of("parameters", one.parameters, one.network)
+        for one in (problem, given)
+    )
+    return [part for part, value in before.items() if not np.array_equal(value, now[part])]

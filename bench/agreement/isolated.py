@@ -8,18 +8,17 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 import impls
-from bench.agreement.check import Expected, Problem, Result, check, said
+from bench.agreement.check import Expected, Problem, Result, check, in_one_line
 from bench.timing import threads
 from bench.timing.process import Child, ChildFailed
 from impls.contract import dtype_of
 
 AT_ONCE = 2
-SLOWEST = ("torch_compile", "numba_sparse", "jax", "numba_dense", "numba")
+SLOWEST = ("torch_compile", "numba_sparse", "jax", "numba_dense", "numba")  # first, so that the last is not alone
 TIME_LIMIT = 300.0  # seconds for all problems of a backend, its imports and compilation included
 
 PosedProblem = tuple[Problem, dict[str, Expected]]
@@ -46,44 +45,24 @@ def check_isolated(
     return results
 
 
-class Checked(NamedTuple):
-    """One backend that was checked."""
-
-    backend: str
-    results: list[Result]
-    seconds: float  # import and compilation included
-
-    @property
-    def failures(self) -> list[str]:
-        """Why it disagrees, a line each."""
-        return [result.failure for result in self.results if result.failure]
-
-    @property
-    def share(self) -> float:
-        """The largest share of a tolerance that an error takes."""
-        return max((result.share for result in self.results if not result.unsupported), default=0.0)
-
-
-def check_each(names: Sequence[str], cases: list[PosedProblem], seconds: float = TIME_LIMIT) -> Iterator[Checked]:
-    """Check backends, AT_ONCE of them at the same time, each in a process of its own; yields each when it is done.
+def check_each(
+    names: Sequence[str], cases: list[PosedProblem], seconds: float = TIME_LIMIT
+) -> Iterator[tuple[str, list[Result], float]]:
+    """Check backends, AT_ONCE of them at the same time, each in a process of its own.
 
     Nothing is timed here, and most of the time is imports and compilation on one core, so two take little longer than
-    one. seconds: for each backend.
+    one. seconds: for each backend. Yields each when it is done: its name, its results, and how many seconds it took,
+    import and compilation included.
     """
 
-    def checked(name: str) -> Checked:
+    def checked(name: str) -> tuple[str, list[Result], float]:
         begin = time.monotonic()
-        results = check_isolated(name, cases, seconds)
-        return Checked(name, results, time.monotonic() - begin)
+        return name, check_isolated(name, cases, seconds), time.monotonic() - begin
 
+    slowest_first = sorted(names, key=lambda name: SLOWEST.index(name) if name in SLOWEST else len(SLOWEST))
     with ThreadPoolExecutor(min(AT_ONCE, threads.cores())) as pool:
-        for future in as_completed([pool.submit(checked, name) for name in slowest_first(names)]):
+        for future in as_completed([pool.submit(checked, name) for name in slowest_first]):
             yield future.result()
-
-
-def slowest_first(names: Sequence[str]) -> list[str]:
-    """Those that compile most first, so that the last one to end is not alone."""
-    return sorted(names, key=lambda name: SLOWEST.index(name) if name in SLOWEST else len(SLOWEST))
 
 
 def work(connection: Connection, name: str, cases: list[PosedProblem]) -> None:
@@ -91,7 +70,7 @@ def work(connection: Connection, name: str, cases: list[PosedProblem]) -> None:
     try:
         backend = impls.find(name)
     except Exception as error:
-        connection.send([failed(name, cases, "cannot be loaded", f"cannot be loaded: {said(error)}")])
+        connection.send([failed(name, cases, "cannot be loaded", f"cannot be loaded: {in_one_line(error)}")])
         return
     connection.send([result for problem, expected in cases for result in check(backend, name, problem, expected)])
 

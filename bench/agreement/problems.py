@@ -4,8 +4,6 @@ ReLU has a kink, at which float32 may take either side, and one image on the oth
 formula. So images that come near a kink are left out, at every update anew where each has images of its own.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from bench.agreement.check import Problem, widened
@@ -22,14 +20,6 @@ CANDIDATES = 2000  # images among which those of a problem are chosen
 MARGIN = 100.0  # times as far from kinks as rounding reaches in one evaluation: in a training it reaches farther
 
 
-class Updates(NamedTuple):
-    """Updates that are wanted: how many images each, and how far it goes."""
-
-    sizes: Array  # (n_updates,) int64
-    rates: Array  # (n_updates,) float64
-    momentum: float
-
-
 def problem_of(case: Recipe, train: Digits) -> Problem:
     """The case's first updates on the first images that keep away from kinks.
 
@@ -40,22 +30,22 @@ def problem_of(case: Recipe, train: Digits) -> Problem:
     updates_per_epoch(n, case.batch)
     size = case.batch or min(MOST_IMAGES, n)
     n_updates = 1 if case.batch is None else min(MOST_UPDATES, max(1, MOST_IMAGES // size))
-    wanted = Updates(np.full(n_updates, size), np.full(n_updates, case.learning_rate), case.momentum)
+    stops = size * np.arange(1, n_updates + 1)
+    plan = Plan(stops - size, stops, None, np.full(n_updates, case.learning_rate), case.momentum)
     parameters = with_random_biases(case.parameters())
     eps = float(np.finfo(case.dtype).eps)
     candidates = np.arange(min(CANDIDATES, n))
-    batches = clear_of_kinks(case.network, widened(parameters), train, candidates, wanted, eps)
+    batches = clear_of_kinks(case.network, widened(parameters), train, candidates, plan, eps)
     chosen = np.concatenate(batches)
     stops = np.cumsum([len(batch) for batch in batches])
     starts = np.concatenate([[0], stops[:-1]])
     if case.batch is None:
         starts, stops = np.repeat(starts, FULL_BATCH_UPDATES), np.repeat(stops, FULL_BATCH_UPDATES)
-    rates = np.full(len(starts), case.learning_rate)
     order = None
     if case.order != "file":  # the images lie scattered, and the order finds them
         order = np.random.default_rng(1).permutation(len(chosen))
         chosen = chosen[np.argsort(order)]
-    plan = Plan(starts, stops, order, rates, case.momentum)
+    plan = Plan(starts, stops, order, np.full(len(starts), case.learning_rate), case.momentum)
     return Problem(case.name, case.network, parameters, train.images[chosen], train.labels[chosen], plan)
 
 
@@ -66,32 +56,33 @@ def with_random_biases(parameters: Parameters) -> Parameters:
 
 
 def clear_of_kinks(
-    network: Network, parameters: Parameters, digits: Digits, candidates: Array, wanted: Updates, eps: float
+    network: Network, parameters: Parameters, digits: Digits, candidates: Array, plan: Plan, eps: float
 ) -> list[Array]:
     """For each update the images, by index, that it uses: the next candidates that keep away from kinks by then.
 
-    parameters: float64, at rest. eps: of the dtype that is judged. The last update may be short, and where the
-    candidates run out there are fewer updates; there is always one image at least.
+    parameters: float64, at rest. plan: without an order; says how many images, its starts and stops are not used
+    otherwise. eps: of the dtype that is judged. The last update may be short, and where the candidates run out there
+    are fewer updates; there is always one image at least.
     """
-    if "relu" not in ([network.hidden] * (len(parameters) - 1) + [network.output]):  # no kinks
-        stops = np.cumsum(wanted.sizes)
-        batches = [candidates[stop - size : stop] for size, stop in zip(wanted.sizes, stops, strict=True)]
-        return [batch for batch in batches if batch.size]
+    has_kinks = "relu" in ([network.hidden] * (len(parameters) - 1) + [network.output])
     p = flat(parameters)
     v = [np.zeros_like(array) for array in p]
     batches = []
     position = 0
-    for size, rate in zip(wanted.sizes, wanted.rates, strict=True):
+    for size, rate in zip(plan.stops - plan.starts, plan.learning_rates, strict=True):
         window = candidates[position : position + 2 * size]
         if not window.size:
             break
-        near = forward(network, layers(p), scaled(network, digits.images[window]), MARGIN * eps).kinks
+        near = np.zeros(len(window), bool)
+        if has_kinks:
+            near = forward(network, layers(p), scaled(network, digits.images[window]), MARGIN * eps).kinks
         clear = np.flatnonzero(~near)[:size]
         if not clear.size:
             clear = np.arange(1)  # nothing else is left: rounding's bounds allow for the kink
         batch = window[clear]
         position += int(clear[-1]) + 1
         batches.append(batch)
-        gradient = flat(evaluate(network, layers(p), digits.images[batch], digits.labels[batch], eps).gradient)
-        p, v = updated(p, v, [part.value for part in gradient], rate, wanted.momentum)
+        if has_kinks:
+            here = evaluate(network, layers(p), scaled(network, digits.images[batch]), digits.labels[batch], eps)
+            p, v = updated(p, v, here.gradient, rate, plan.momentum)
     return batches

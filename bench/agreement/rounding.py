@@ -6,12 +6,7 @@ ed. 2002, section 3.3): an operation hands errors on by its derivative, and adds
 products adds sqrt(m) roundings, as independent roundings do (Higham and Mary 2019, "A new approach to probabilistic
 rounding error analysis"), each of the size that its partial sums have; the worst case, m, does not happen.
 
-Where a pre-activation of ReLU may lie on either side of 0, either derivative is right: it may be off by 1. Such kinks
-are all that makes float32 coarse, so `agreement.problems` chooses images that keep away from them.
-
-Over a training the errors of the updates add up and grow. How much, is measured: the network is trained a second time,
-and every update moves the parameters, at random signs, by what rounding may have done to them in this update. How far
-the two trainings part is what rounding explains.
+README.md says how kinks of ReLU are treated, and how the drift of a training is measured.
 """
 
 from collections.abc import Iterable
@@ -39,11 +34,6 @@ class Rounded:
     error: Array
 
     @cached_property
-    def size(self) -> Array:
-        """The magnitudes."""
-        return np.abs(self.value)
-
-    @cached_property
     def square(self) -> Array:
         """The squares of the values."""
         return self.value**2
@@ -61,12 +51,15 @@ class Rounded:
 
 
 class Forward(NamedTuple):
-    """What every layer makes of some images, layer by layer."""
+    """What every layer makes of some images, (n, fan_out) each."""
 
-    activations: list[Rounded]  # (n, fan_out), the scaled images first
-    slopes: list[Rounded]
+    activations: list[Rounded]  # the scaled images first
+    slopes: list[Rounded]  # derivatives of the activations
     pre_activations: list[Rounded]
     kinks: Array  # (n,) bool: images with a pre-activation of ReLU that may lie on either side of 0
+
+
+Gradient = tuple[tuple[Rounded, Rounded], ...]  # of weights and biases, layer by layer
 
 
 class Evaluation(NamedTuple):
@@ -74,17 +67,8 @@ class Evaluation(NamedTuple):
 
     outputs: Rounded
     cost: Rounded
-    gradient: tuple[tuple[Rounded, Rounded], ...]  # weights and biases, layer by layer
+    gradient: Gradient
     pre_activations: list[Array]  # layer by layer
-    kinks: Array  # as in Forward
-
-
-class Drift(NamedTuple):
-    """How far rounding may move a training, in eps: absolute, shaped like what it belongs to."""
-
-    costs: Array
-    parameters: list[Array]  # weights and biases in turn
-    velocities: list[Array]
 
 
 def exact(value: Array) -> Rounded:
@@ -98,11 +82,11 @@ def product(x: Rounded, weights: Array) -> Rounded:
     return Rounded(value, np.sqrt(x.spread @ weights**2 + x.terms[0] * value**2))
 
 
-def product_over_images(x: Rounded, y: Rounded) -> Rounded:
-    """x transposed @ y, a sum over images. A function that is off may be off alike in all of them: errors add up."""
-    value = x.value.T @ y.value
-    summing = np.sqrt(x.terms[1] * (x.square.T @ y.square + value**2))
-    return Rounded(value, x.error.T @ y.size + x.size.T @ y.error + summing)
+def mean_product(x: Rounded, y: Rounded) -> Rounded:
+    """x transposed @ y / n, a mean over n images. A function may be off alike in all of them, so that errors add up."""
+    n, total = len(x.value), x.value.T @ y.value
+    summing = np.sqrt(x.terms[1] * (x.square.T @ y.square + total**2))
+    return Rounded(total / n, (x.error.T @ np.abs(y.value) + np.abs(x.value).T @ y.error + summing) / n)
 
 
 def times(x: Rounded, y: Rounded) -> Rounded:
@@ -131,11 +115,6 @@ def activate(name: str, z: Rounded) -> tuple[Rounded, Rounded]:
     return Rounded(a, a * (z.error + mean_error + np.abs(shifted) + 2)), exact(np.ones_like(a))
 
 
-def kinked(z: Rounded, a: Rounded, slope: Rounded, at_kink: Array, eps: float) -> tuple[Rounded, Rounded]:
-    """ReLU's activation and derivative where z may lie on either side of 0."""
-    return Rounded(a.value, np.where(at_kink, z.error, a.error)), Rounded(slope.value, at_kink / eps)
-
-
 def scaled(network: Network, images: Array) -> Rounded:
     """The images as the first layer has them, for any number of evaluations on them."""
     x = images * network.pixel_scale
@@ -143,61 +122,48 @@ def scaled(network: Network, images: Array) -> Rounded:
 
 
 def forward(
-    network: Network, parameters: Parameters, x: Rounded, eps: float, beside: list[Array] | None = None
+    network: Network, parameters: Parameters, x: Rounded, eps: float, origin: list[Array] | None = None
 ) -> Forward:
     """All layers, with their errors; the arguments are those of `evaluate`."""
-    activations, slopes, pre_activations = [x], [], []
-    kinks = np.zeros(len(x.value), bool)
+    result = Forward([x], [], [], np.zeros(len(x.value), bool))
     names = [network.hidden] * (len(parameters) - 1) + [network.output]
     for number, (name, (weights, biases)) in enumerate(zip(names, parameters, strict=True)):
-        summed = product(activations[-1], weights)
+        summed = product(result.activations[-1], weights)
         z = Rounded(summed.value + biases, summed.error + np.abs(biases))
         a, slope = activate(name, z)
         if name == "relu":
-            drift = 0.0 if beside is None else np.abs(z.value - beside[number])
+            drift = 0.0 if origin is None else np.abs(z.value - origin[number])
             reach = SAFETY * (eps * z.error + drift)
             at_kink = (np.abs(z.value) <= reach) & (reach > 0)
-            kinks |= at_kink.any(axis=1)
-            a, slope = kinked(z, a, slope, at_kink, eps)
-        pre_activations.append(z)
-        activations.append(a)
-        slopes.append(slope)
-    return Forward(activations, slopes, pre_activations, kinks)
+            result.kinks[:] |= at_kink.any(axis=1)
+            a = Rounded(a.value, np.where(at_kink, z.error, a.error))
+            slope = Rounded(slope.value, at_kink / eps)
+        result.pre_activations.append(z)
+        result.activations.append(a)
+        result.slopes.append(slope)
+    return result
 
 
 def evaluate(
-    network: Network,
-    parameters: Parameters,
-    images: Array | Rounded,
-    labels: Array,
-    eps: float,
-    beside: list[Array] | None = None,
+    network: Network, parameters: Parameters, x: Rounded, labels: Array, eps: float, origin: list[Array] | None = None
 ) -> Evaluation:
     """Outputs, mean cost and its gradient, with their errors.
 
-    parameters: float64. images: (n, n_inputs), not yet scaled, or what `scaled` made of them. eps: the machine epsilon
-    of the dtype that is judged. beside: every layer's pre-activations in a training that has drifted apart, (n,
-    fan_out) each.
+    parameters: float64. x: the images, (n, n_inputs), from `scaled`. eps: the machine epsilon of the dtype that is
+    judged. origin: every layer's pre-activations, (n, fan_out) each, in the training from which this one drifts apart.
     """
-    x = images if isinstance(images, Rounded) else scaled(network, images)
-    n = len(x.value)
-    activations, slopes, pre_activations, kinks = forward(network, parameters, x, eps, beside)
+    activations, slopes, pre_activations, _ = forward(network, parameters, x, eps, origin)
     targets = np.eye(network.sizes[-1])[labels]
     cost, delta = cost_and_delta(network, pre_activations[-1], activations[-1], slopes[-1], targets, eps)
+    ones = exact(np.ones((len(labels), 1)))
     gradient: list[tuple[Rounded, Rounded]] = []
     for number in range(len(parameters) - 1, -1, -1):
-        of_weights = product_over_images(activations[number], delta)
-        of_biases = product_over_images(exact(np.ones((n, 1))), delta)
-        gradient.insert(0, (mean(of_weights, n), mean(Rounded(of_biases.value[0], of_biases.error[0]), n)))
+        of_biases = mean_product(ones, delta)
+        of_weights = mean_product(activations[number], delta)
+        gradient.insert(0, (of_weights, Rounded(of_biases.value[0], of_biases.error[0])))
         if number > 0:
-            passed = product(delta, parameters[number].weights.T)
-            delta = times(passed, slopes[number - 1])
-    return Evaluation(activations[-1], cost, tuple(gradient), [z.value for z in pre_activations], kinks)
-
-
-def mean(total: Rounded, n: int) -> Rounded:
-    """A sum over n images divided by n."""
-    return Rounded(total.value / n, total.error / n)
+            delta = times(product(delta, parameters[number].weights.T), slopes[number - 1])
+    return Evaluation(activations[-1], cost, tuple(gradient), [z.value for z in pre_activations])
 
 
 def cost_and_delta(
@@ -221,10 +187,11 @@ def cost_and_delta(
 
 def drift_of_training(
     network: Network, parameters: Parameters, images: Array, labels: Array, plan: Plan, eps: float
-) -> Drift:
+) -> tuple[Array, list[Array], list[Array]]:
     """How far rounding may move the costs of a plan's updates, and the parameters and velocities after them.
 
-    parameters: float64, at rest. images, labels: of the plan. eps: of the dtype that is judged.
+    parameters: float64, at rest. images, labels: of the plan. eps: of the dtype that is judged. Returns absolute
+    distances in eps: (n_updates,), and shaped like weights and biases in turn.
     """
     rng = np.random.default_rng(0)
     mu = plan.momentum
@@ -236,25 +203,22 @@ def drift_of_training(
         chosen = slice(start, stop) if plan.order is None else plan.order[start:stop]
         batch = scaled(network, images[chosen]), labels[chosen]
         here = evaluate(network, layers(p), *batch, eps)
-        p, v = updated(p, v, [part.value for part in flat(here.gradient)], rate, mu)
+        p, v = updated(p, v, here.gradient, rate, mu)
         for draw, (p_moved, v_moved) in enumerate(moved):
             there = here  # all begin at the same parameters
             if u > 0:
-                there = evaluate(network, layers(p_moved), *batch, eps, beside=here.pre_activations)
+                there = evaluate(network, layers(p_moved), *batch, eps, here.pre_activations)
             costs[u] = max(costs[u], np.abs(there.cost.value - here.cost.value) / eps + there.cost.error)
-            gradient = flat(there.gradient)
-            v_error = [(part.error + np.abs(a)) * (mu > 0) for part, a in zip(gradient, v_moved, strict=True)]
-            p_error = [
-                rate * (part.error + mu * error) + np.abs(a)
-                for part, error, a in zip(gradient, v_error, p_moved, strict=True)
-            ]
-            p_moved, v_moved = updated(p_moved, v_moved, [part.value for part in gradient], rate, mu)
+            errors = [part.error for part in flat(there.gradient)]
+            v_error = [(error + np.abs(a)) * (mu > 0) for error, a in zip(errors, v_moved, strict=True)]
+            p_error = [rate * (e + mu * f) + np.abs(a) for e, f, a in zip(errors, v_error, p_moved, strict=True)]
+            p_moved, v_moved = updated(p_moved, v_moved, there.gradient, rate, mu)
             moved[draw] = jolted(p_moved, p_error, eps, rng), jolted(v_moved, v_error, eps, rng)
-    parameter_drift, velocity_drift = (
-        [np.max([np.abs(draw[kind][i] - still[i]) for draw in moved], axis=0) / eps for i in range(len(still))]
-        for kind, still in enumerate((p, v))
-    )
-    return Drift(costs, parameter_drift, velocity_drift)
+    drifts = [
+        [np.max([np.abs(a - b) for a in moved_arrays], axis=0) / eps for *moved_arrays, b in zip(*draws, strict=True)]
+        for draws in zip(*moved, (p, v), strict=True)
+    ]
+    return costs, drifts[0], drifts[1]
 
 
 def jolted(arrays: list[Array], errors: list[Array], eps: float, rng: np.random.Generator) -> list[Array]:
@@ -262,8 +226,11 @@ def jolted(arrays: list[Array], errors: list[Array], eps: float, rng: np.random.
     return [a + eps * error * rng.choice((-1.0, 1.0), a.shape) for a, error in zip(arrays, errors, strict=True)]
 
 
-def updated(p: list[Array], v: list[Array], g: list[Array], rate: float, mu: float) -> tuple[list[Array], list[Array]]:
+def updated(
+    p: list[Array], v: list[Array], gradient: Gradient, rate: float, mu: float
+) -> tuple[list[Array], list[Array]]:
     """Parameters and velocities after one update, as the contract says."""
+    g = [part.value for part in flat(gradient)]
     if mu > 0:
         v = [mu * a + b for a, b in zip(v, g, strict=True)]
     return [a - rate * (b + mu * c) for a, b, c in zip(p, g, v, strict=True)], v

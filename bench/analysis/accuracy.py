@@ -1,110 +1,116 @@
-"""Time to a target accuracy: by backend, and by method of training."""
+"""Time to a target accuracy: has a recipe reached it, and how long does training take, by backend and by method?"""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from bench.analysis import statistics
-from bench.analysis.target import Reached, reached
 from bench.records.races import RaceResult
 from bench.records.trainings import Training
-from bench.workloads.curves import LearningCurve
+
+LEAST_SEEDS = 10
+CONFIDENCE = 0.99  # one-sided
+
+
+class Reached(NamedTuple):
+    """One recipe and one target, by several seeds; accuracies are shares of the test images."""
+
+    target: float
+    seeds: int
+    diverged: int  # of them: the cost was not finite at the end; their accuracies count as they are
+    mean: float
+    lower: float  # 99 % lower bound of the mean over all possible seeds; -inf for a single seed
+    best: float
+    above: float  # share of the seeds that reached the target
+
+    @property
+    def counts(self) -> bool:
+        """Whether the target is reached: by the lower bound of the mean, of enough seeds."""
+        return self.seeds >= LEAST_SEEDS and self.lower >= self.target
+
+
+def reached(accuracies: Sequence[float], costs: Iterable[float | None], target: float) -> Reached:
+    """Student's lower bound of the mean (one-sided, 99 %). Raises ValueError without any accuracy."""
+    n = len(accuracies)
+    if not n:
+        raise ValueError("expected the accuracy of at least one seed, found none")
+    half = statistics.student(np.array(accuracies), 2 * (1 - CONFIDENCE))[1] if n > 1 else math.inf
+    mean = float(np.mean(accuracies))
+    diverged = sum(cost is None or not math.isfinite(cost) for cost in costs)
+    above = sum(accuracy >= target for accuracy in accuracies) / n
+    return Reached(target, n, diverged, mean, mean - float(half), max(accuracies), above)
 
 
 class TimeToAccuracy(NamedTuple):
-    """What the trainings of one backend say of one target; seconds are wall."""
-
-    name: str
-    reached: Reached
-    trainings: list[Training]  # by seed
-    seconds: float  # of a training, median over seeds
-    evaluation: float  # of the test images, median
-    prepare: float | None  # None: not recorded
-    first: float | None  # of the first training in its process
-    ratio: statistics.Ratio | None  # to the baseline
-
-
-def times_to_accuracy(race: RaceResult) -> list[TimeToAccuracy]:
-    """All backends that trained and did not fail, fastest first."""
-    assert race.target is not None
-    ratios = {row.backend: row for row in statistics.ratios(seconds_by_seed(race), race.baseline)}
-    found = []
-    for name, participant in race.participants.items():
-        trainings, starts = sorted(participant.trainings, key=lambda one: one.seed), participant.starts
-        if trainings and participant.failure is None:
-            found.append(
-                TimeToAccuracy(
-                    name,
-                    reached([one.accuracy for one in trainings], [one.cost for one in trainings], race.target),
-                    trainings,
-                    median(one.wall for one in trainings),
-                    median(one.evaluation.wall for one in trainings),
-                    median(one.prepare.wall for one in starts) if starts else None,
-                    median(one.first.wall for one in starts) if starts else None,
-                    ratios.get(name),
-                )
-            )
-    return sorted(found, key=lambda row: (row.seconds, row.name))
-
-
-def seconds_by_seed(race: RaceResult) -> list[list[dict[str, float]]]:
-    """Seconds by seed: what `statistics` takes. A seed is one round of one generation."""
-    by_seed: dict[int, dict[str, float]] = {}
-    for name, participant in race.participants.items():
-        if participant.failure is None:
-            for one in participant.trainings:
-                by_seed.setdefault(one.seed, {})[name] = one.wall
-    return [[by_seed[seed]] for seed in sorted(by_seed)]
-
-
-class MethodResult(NamedTuple):
-    """What the trainings of a step say."""
+    """What the trainings of a backend, or of a step, say of one target; seconds are wall, medians over seeds."""
 
     name: str
     backend: str
     case: dict[str, Any]  # of the recipe: batch, learning_rate, dtype, ...
     target: float
-    until: bool
+    until: bool  # whether trainings end once they reach the target on the test images
     reached: Reached
-    seconds: float  # of a training, median
+    trainings: list[Training]  # by seed
+    seconds: float  # of a training
     epochs: float  # over the images, median
-    an_epoch: float  # seconds that one took, median
-    walls: dict[int, float]  # seconds of a training, by seed
-    curves: list[LearningCurve]  # of trainings that end at the target
+    an_epoch: float  # seconds that one took
+    evaluation: float  # of the test images
+    prepare: float | None  # None: not recorded
+    first: float | None  # of the first training in its process
+    ratio: statistics.Ratio | None  # to the baseline
 
     @property
     def counts(self) -> bool:
         """Whether the target is reached: by every seed, where they train until they reach it; else by the rule."""
         return self.reached.above == 1 if self.until else self.reached.counts
 
+    @property
+    def walls(self) -> dict[int, float]:
+        """Seconds of a training, by seed."""
+        return {one.seed: one.wall for one in self.trainings}
 
-def method_results(races: Iterable[RaceResult]) -> list[MethodResult]:
+
+def times_to_accuracy(race: RaceResult) -> list[TimeToAccuracy]:
+    """All backends that trained and did not fail, fastest first."""
+    rows = [row for row in method_results([race]) if race.participants[row.name].failure is None]
+    return sorted(rows, key=lambda row: (row.seconds, row.name))
+
+
+def method_results(races: Iterable[RaceResult]) -> list[TimeToAccuracy]:
     """A row for each step that has a finished training, in their order."""
-    found = []
+    rows = []
     for race in races:
-        ((name, participant),) = race.participants.items()
-        mine = sorted(participant.trainings, key=lambda one: one.seed)
-        if not mine or race.target is None:
-            continue
-        found.append(
-            MethodResult(
-                name,
-                participant.backend,
-                race.key,
-                race.target,
-                race.until,
-                reached([one.accuracy for one in mine], [one.cost for one in mine], race.target),
-                median(one.wall for one in mine),
-                median(one.epochs for one in mine),
-                median(one.wall / one.epochs for one in mine),
-                {one.seed: one.wall for one in mine},
-                [one.curve for one in mine if one.curve],
+        sound = [participant for participant in race.participants.values() if participant.failure is None]
+        seconds = statistics.by_seed({one.name: {each.seed: each.wall for each in one.trainings} for one in sound})
+        ratios = {ratio.backend: ratio for ratio in statistics.ratios(seconds, race.baseline)}
+        for name, participant in race.participants.items():
+            trainings, starts = sorted(participant.trainings, key=lambda one: one.seed), participant.starts
+            if not trainings or race.target is None:
+                continue
+            row = TimeToAccuracy(
+                name=name,
+                backend=participant.backend,
+                case=race.key,
+                target=race.target,
+                until=race.until,
+                reached=reached([one.accuracy for one in trainings], [one.cost for one in trainings], race.target),
+                trainings=trainings,
+                seconds=median(one.wall for one in trainings),
+                epochs=median(one.epochs for one in trainings),
+                an_epoch=median(one.wall / one.epochs for one in trainings),
+                evaluation=median(one.evaluation.wall for one in trainings),
+                prepare=median(one.prepare.wall for one in starts) if starts else None,
+                first=median(one.first.wall for one in starts) if starts else None,
+                ratio=ratios.get(name),
             )
-        )
-    return found
+            rows.append(row)
+    return rows
 
 
-def factor(before: MethodResult, row: MethodResult) -> str:
+def factor(before: TimeToAccuracy, row: TimeToAccuracy) -> str:
     """How many times faster a row reached the target; at least so many, where the other did not; or nothing."""
     if not row.counts or not (before.counts or before.until):
         return ""
@@ -117,7 +123,6 @@ def by_target(races: Iterable[RaceResult]) -> list[RaceResult]:
     return sorted(races, key=lambda race: (race.target or 0, race.number))
 
 
-def paired(row: MethodResult, other: MethodResult) -> statistics.Ratio | None:
-    """How many times as long a step takes as another, seed by seed; its interval is across seeds."""
-    both = sorted(row.walls.keys() & other.walls.keys())
-    return statistics.ratio([[{"row": row.walls[seed], "other": other.walls[seed]}] for seed in both], "row", "other")
+def paired(row: TimeToAccuracy, other: TimeToAccuracy) -> statistics.Ratio | None:
+    """How many times as long a backend or step takes as another, seed by seed; its interval is across seeds."""
+    return statistics.ratio(statistics.by_seed({"row": row.walls, "other": other.walls}), "row", "other")

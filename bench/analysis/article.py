@@ -5,15 +5,15 @@ A race of a results file is one row of the article, one grid, or the ReLU experi
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from statistics import fmean, median, stdev
+from collections.abc import Iterable, Sequence
+from statistics import fmean, median
 from typing import Any, NamedTuple
 
-from scipy import stats
+import numpy as np
 
 from bench.analysis import statistics
 from bench.records.races import RaceResult
-from bench.records.trainings import Seen, Training
+from bench.records.trainings import Training
 
 
 class Compared(NamedTuple):
@@ -40,31 +40,25 @@ class ExperimentResult(NamedTuple):
     """One experiment of the article and of ours."""
 
     name: str
-    shows: str
-    said: str  # by the article, where it has words instead of numbers
-    setting: str
+    about: dict[str, Any]  # the article's: what it shows, its setting, seconds; see `workloads.article.Experiment`
     seeds: int
     diverged: int  # of them
     collapsed: dict[int, int]  # digit: seeds whose network gives it for every test image at the end
     zeros: float  # share of outputs for test images that are exactly 0 at the end, median
     dead: list[int]  # outputs that are 0 for every test image, a seed each
     figures: list[Compared]
-    article: float | None  # seconds of the article's training, and of its check
-    article_check: float | None
-    backend: str
+    trainings: list[Training]  # of the backend, by seed
     times: Times | None  # of the backend
-    method: str  # that works as the article's program did; "" if there is none
-    method_times: Times | None
+    method_times: Times | None  # of the method, that works as the article's program did; None if there is none
     ratio: statistics.Ratio | None  # the backend's time over the method's
 
 
 class SettingResult(NamedTuple):
     """A setting of a grid."""
 
-    setting: dict[str, Any]
     name: str
     seeds: int
-    left: bool  # its first seed was stopped early, so others were not tried
+    stopped_early: bool  # its first seed was, so others were not tried
     figures: list[Compared]
 
     @property
@@ -88,53 +82,43 @@ class Effect(NamedTuple):
 
 
 def experiment_results(races: Iterable[RaceResult]) -> list[ExperimentResult]:
-    """One for each experiment of which a seed is finished."""
-    return [experiment_result(race) for race in races if race.purpose == "article" and of_backend(race)]
+    """One for each experiment of which a seed is finished.
 
-
-def experiment_result(race: RaceResult) -> ExperimentResult:
-    """The row of one experiment."""
-    about, ours = race.about, of_backend(race)
-    method = str(about["method"])
-    theirs = race.participants[method].trainings if method else []
-    epochs = int(about["epochs"])
-    found = [one.points[-1] for one in ours]
-    return ExperimentResult(
-        about["name"],
-        about["shows"],
-        about["said"],
-        about["setting"],
-        len(ours),
-        sum(diverged(one) for one in ours),
-        dict(Counter(digit for point in found if (digit := constant_answer(point.test)) is not None)),
-        median(point.test.zeros for point in found),
-        [point.test.dead for point in found],
-        [compared(figure, ours, about["labels"]) for figure in about["figures"]],
-        about["seconds"],
-        about["check"],
-        about["backend"],
-        training_times(ours, epochs),
-        method,
-        training_times(theirs, epochs),
-        ratio_to_method(ours, theirs, method),
-    )
+    Its ratio is of seconds an epoch, from the seeds that both trained, each close in time.
+    """
+    rows = []
+    for race in races:
+        if race.purpose != "article" or not (trainings := of_backend(race)):
+            continue
+        about, ends = race.about, [one.points[-1] for one in trainings]
+        method = race.participants[about["method"]].trainings if about["method"] else []
+        answers = [[digit for digit, images in enumerate(end.test.answers) if images] for end in ends]
+        an_epoch = {
+            name: {one.seed: one.wall / one.epochs for one in several if one.epochs}
+            for name, several in (("backend", trainings), ("method", method))
+        }
+        row = ExperimentResult(
+            name=about["name"],
+            about=about,
+            seeds=len(trainings),
+            diverged=sum(end.train.cost is None for end in ends),
+            collapsed=dict(Counter(digits[0] for digits in answers if len(digits) == 1)),
+            zeros=median(end.test.zeros for end in ends),
+            dead=[end.test.dead for end in ends],
+            figures=[compared(figure, trainings, about["labels"]) for figure in about["figures"]],
+            trainings=trainings,
+            times=training_times(trainings, int(about["epochs"])),
+            method_times=training_times(method, int(about["epochs"])),
+            ratio=statistics.ratio(statistics.by_seed(an_epoch), "backend", "method"),
+        )
+        rows.append(row)
+    return rows
 
 
 def of_backend(race: RaceResult, setting: str | None = None) -> list[Training]:
     """The trainings by the backend that trains every seed, of one setting where there are several; by seed."""
-    found = race.participants[race.about["backend"]].trainings
-    return sorted((one for one in found if one.points and setting in (None, one.setting)), key=lambda one: one.seed)
-
-
-def diverged(one: Training) -> bool:
-    """Whether the cost was no finite number in the end."""
-    return one.points[-1].train.cost is None
-
-
-def constant_answer(seen: Seen) -> int | None:
-    """The digit that a network gives for every image; None where it gives several."""
-    digits = [digit for digit, times in enumerate(seen.answers) if times]
-    return digits[0] if len(digits) == 1 else None
+    trainings = race.participants[race.about["backend"]].trainings
+    return sorted((one for one in trainings if one.points and setting in (None, one.setting)), key=lambda one: one.seed)
 
 
 def training_times(trainings: Sequence[Training], epochs: int) -> Times | None:
@@ -147,102 +131,69 @@ def training_times(trainings: Sequence[Training], epochs: int) -> Times | None:
     return Times(epochs / trained * wall, epochs / trained * cpu, check)
 
 
-def ratio_to_method(ours: Sequence[Training], theirs: Sequence[Training], method: str) -> statistics.Ratio | None:
-    """Our seconds an epoch over the method's, from the seeds that both trained, each close in time."""
-    seconds: dict[int, dict[str, float]] = {}
-    for name, trainings in (("ours", ours), (method, theirs)):
-        for one in trainings:
-            if one.epochs:
-                seconds.setdefault(one.seed, {})[name] = one.wall / one.epochs
-    both = [[of_seed] for of_seed in seconds.values() if len(of_seed) == 2]
-    return next(iter(statistics.ratios(both, method)), None) if both else None
-
-
 def compared(figure: dict[str, Any], trainings: Sequence[Training], labels: dict[str, list[int]]) -> Compared:
-    """Where the article leaves open of which split, or after which epoch, a figure is: the place that is nearest."""
-    found = []
+    """Where the article leaves open of which split, or after which epoch, a figure is: the place that is nearest.
+
+    labels: how often each digit is in each split.
+    """
+    low, high = figure["low"], figure["high"]
+    places = []
     for after in figure["epochs"]:
         for split in figure["splits"]:
-            values = list(seen_at(trainings, after, split, figure["what"]))
-            distance = max(min(values) - figure["high"], figure["low"] - max(values), 0.0) if values else math.inf
-            found.append((distance, split, after, values))
-    distance, split, after, values = min(found, key=lambda one: one[0])  # the first of the nearest
-    constant = None
-    if figure["what"] == "accuracy":
-        constant = next(
-            constants(figure["low"], figure["high"], {name: labels[name] for name in figure["splits"]}),
-            None,
-        )
+            values = seen_at(trainings, after, split, figure["what"])
+            distance = max(min(values) - high, low - max(values), 0.0) if values else math.inf
+            places.append((distance, split, after, values))
+    distance, split, after, values = min(places, key=lambda place: place[0])  # the first of the nearest
+    scores = {
+        f"always {digit}, {name}": count / sum(labels[name])
+        for name in (figure["splits"] if figure["what"] == "accuracy" else ())
+        for digit, count in enumerate(labels[name])
+    }
+    constant = next((answer for answer, score in scores.items() if low <= score < high), None)
     return Compared(figure["what"], figure["text"], split, after, values, distance == 0, constant)
 
 
-def seen_at(trainings: Sequence[Training], after: int, split: str, what: str) -> Iterator[float]:
+def seen_at(trainings: Sequence[Training], after: int, split: str, what: str) -> list[float]:
     """What was seen in every training that got so far; not what is not finite."""
-    for one in trainings:
-        for point in one.points:
-            value = getattr(getattr(point, split), what, None)
-            if point.epoch == after and value is not None:
-                yield float(value)
-
-
-def constants(low: float, high: float, labels: dict[str, list[int]]) -> Iterator[str]:
-    """The constant answers whose accuracy is from `low` up to `high`; labels: how often each digit is in each split."""
-    for split, counts in labels.items():
-        for digit, count in enumerate(counts):
-            if low <= count / sum(counts) < high:
-                yield f"always {digit}, {split}"
+    points = [point for one in trainings for point in one.points if point.epoch == after]
+    values = [getattr(getattr(point, split), what, None) for point in points]
+    return [float(value) for value in values if value is not None]
 
 
 def setting_results(race: RaceResult) -> list[SettingResult]:
     """The settings of a grid that were tried, those that hold most figures first."""
-    found = []
-    for name, setting in race.key["settings"].items():
+    results = []
+    for name in race.key["settings"]:
         trainings = of_backend(race, name)
         if trainings:
             figures = [compared(figure, trainings, race.about["labels"]) for figure in race.about["figures"]]
-            found.append(SettingResult(setting, name, len(trainings), trainings[0].stopped_early, figures))
-    return sorted(found, key=lambda one: -one.held)
+            results.append(SettingResult(name, len(trainings), trainings[0].stopped_early, figures))
+    return sorted(results, key=lambda one: -one.held)
 
 
 def effects(race: RaceResult) -> list[Effect]:
     """The changes of the ReLU experiment, in their order; the first is the article's setting itself."""
-    by_seed = {name: {one.seed: one for one in of_backend(race, name)} for name in race.about["changes"]}
-    base = next(iter(by_seed.values()))
-    found = []
-    for name, (factor, to) in race.about["changes"].items():
-        trainings = by_seed[name]
-        if not trainings:
+    changes = race.about["changes"]
+    ends = {name: {one.seed: one.points[-1] for one in of_backend(race, name)} for name in changes}
+    base = next(iter(ends.values()))
+    rows = []
+    for name, (factor, to) in changes.items():
+        points = list(ends[name].values())
+        if not points:
             continue
-        ends = [one.points[-1] for one in trainings.values()]
-        differences = [
-            final_accuracy(trainings[seed]) - final_accuracy(base[seed]) for seed in trainings if seed in base
-        ]
-        itself = trainings is base or not differences
-        found.append(
-            Effect(
-                factor,
-                to,
-                [final_accuracy(one) for one in trainings.values()],
-                [end.train.cost for end in ends if end.train.cost is not None],
-                sum(map(diverged, trainings.values())),
-                median(end.test.zeros for end in ends),
-                [end.test.dead for end in ends],
-                None if itself else fmean(differences),
-                None if itself or len(differences) < 2 else students(differences),
-            )
-        )
-    return found
-
-
-def final_accuracy(one: Training) -> float:
-    """On the test images, at the end."""
-    return one.points[-1].test.accuracy
-
-
-def students(values: Sequence[float]) -> tuple[float, float]:
-    """Student's interval of the mean, 95 %; of two values or more."""
-    half = float(stats.t.isf(0.025, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
-    return fmean(values) - half, fmean(values) + half
+        accuracies = {seed: point.test.accuracy for seed, point in ends[name].items()}
+        differences = [accuracies[seed] - base[seed].test.accuracy for seed in accuracies if seed in base]
+        difference = interval = None
+        if differences and ends[name] is not base:
+            difference = fmean(differences)
+            if len(differences) > 1:
+                _, half = statistics.student(np.array(differences), 0.05)
+                interval = difference - float(half), difference + float(half)
+        costs = [point.train.cost for point in points if point.train.cost is not None]
+        zeros, dead = median(point.test.zeros for point in points), [point.test.dead for point in points]
+        diverged = len(points) - len(costs)
+        rows.append(Effect(factor, to, list(accuracies.values()), costs, diverged, zeros, dead, difference, interval))
+    return rows
 
 
 class MiniBatches(NamedTuple):
@@ -257,24 +208,14 @@ class MiniBatches(NamedTuple):
 
 def mini_batches(races: Iterable[RaceResult]) -> MiniBatches | None:
     """What mini-batches bring; None where the two rows that this takes are not there."""
-    named = {race.about["name"]: race for race in races if race.purpose == "article" and of_backend(race)}
-    many, few = named.get("80-mini-batches"), named.get("80-sigmoid")
-    if many is None or few is None:
+    rows = {row.name: row for row in experiment_results(races)}
+    many, few = rows.get("80-mini-batches"), rows.get("80-sigmoid")
+    if many is None or few is None or many.method_times is None or few.method_times is None:
         return None
-    times = [experiment_result(race).method_times for race in (many, few)]
-    if times[0] is None or times[1] is None:
-        return None
-    epochs = int(few.about["epochs"])
-    target = fmean(final_accuracy(one) for one in of_backend(few))
-    trainings = of_backend(many)
-    means = {
-        after: fmean(seen_at(trainings, after, "test", "accuracy"))
-        for after in (point.epoch for point in trainings[0].points)
-    }
-    return MiniBatches(
-        times[0].wall / int(many.about["epochs"]) / (times[1].wall / epochs),
-        target,
-        epochs,
-        next((after for after, mean in means.items() if mean >= target), None),
-        means[1],
-    )
+    target = fmean(one.points[-1].test.accuracy for one in few.trainings)
+    epochs = [point.epoch for point in many.trainings[0].points]
+    means = {epoch: fmean(seen_at(many.trainings, epoch, "test", "accuracy")) for epoch in epochs}
+    needed = next((epoch for epoch, mean in means.items() if mean >= target), None)
+    of_few = int(few.about["epochs"])
+    epoch_ratio = many.method_times.wall / int(many.about["epochs"]) / (few.method_times.wall / of_few)
+    return MiniBatches(epoch_ratio, target, of_few, needed, means[1])

@@ -39,13 +39,10 @@ def verdicts(races: Iterable[RaceResult], generations: int) -> list[Verdicts]:
 
 def called_slower(race: RaceResult, against: str, generations: int, baseline: str = ITSELF) -> list[bool]:
     """Return, for every comparison of this many consecutive generations, whether it found a slowdown."""
-    run, started, slower = race.rounds(), race.started(), []
-    for first in range(len(run) - generations + 1):
-        window = slice(first, first + generations)
-        ratio = statistics.ratio(run[window], against, baseline, started=started[window])
-        if ratio is not None:
-            slower.append(statistics.is_slowdown(ratio))
-    return slower
+    rounds, started = race.rounds(), race.started()
+    windows = [slice(first, first + generations) for first in range(len(rounds) - generations + 1)]
+    ratios = [statistics.ratio(rounds[window], against, baseline, started=started[window]) for window in windows]
+    return [statistics.is_slowdown(ratio) for ratio in ratios if ratio is not None]
 
 
 def comparison_length(races: Sequence[RaceResult]) -> int:

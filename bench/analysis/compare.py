@@ -8,24 +8,20 @@ from bench.records.journal import differences
 from bench.records.races import RaceResult
 from bench.timing.worker import FLOOR
 
+ONE_MACHINE = ("id", "cpu", "cores")  # where two files differ in these, their times cannot be compared
+BEFORE, AFTER = "before", "after"
+
 
 def changes(races: Sequence[RaceResult]) -> dict[str, statistics.Ratio | None]:
     """How many times as long each backend takes as before, in the order of the races; None: it did not run in both."""
-    error = statistics.error_of_each(len(races), statistics.CONFIDENCE, may_stop_early=False)
-    return {
-        backend_of(race): statistics.ratio(race.rounds(), after(race), race.baseline, error, race.started())
-        for race in races
-    }
-
-
-def after(race: RaceResult) -> str:
-    """Return the name of the side that is not the baseline."""
-    return next((name for name in race.participants if name != race.baseline), "")
-
-
-def backend_of(race: RaceResult) -> str:
-    """The backend that is compared with itself."""
-    return race.participants[race.baseline].backend if race.baseline in race.participants else race.baseline
+    error = statistics.error_of_each(len(races))
+    ratios = {}
+    for race in races:
+        before = race.participants.get(race.baseline)
+        after = next((name for name in race.participants if name != race.baseline), "")
+        ratio = statistics.ratio(race.rounds(), after, race.baseline, error, race.started())
+        ratios[before.backend if before else race.baseline] = ratio
+    return ratios
 
 
 def verdict(ratio: statistics.Ratio | None, margin: float = statistics.MARGIN) -> str:
@@ -48,10 +44,6 @@ def any_slower(ratios: Iterable[tuple[str, statistics.Ratio | None]], margin: fl
     return any(statistics.is_slowdown(ratio, margin) for _, ratio in known)
 
 
-ONE_MACHINE = ("id", "cpu", "cores")  # where two files differ in these, their times cannot be compared
-BEFORE, AFTER = "before", "after"
-
-
 def of_files(
     there: Sequence[RaceResult], here: Sequence[RaceResult], wanted: Sequence[str] | None = None
 ) -> list[tuple[str, statistics.Ratio]]:
@@ -70,13 +62,13 @@ def of_files(
         (old, new, name)
         for old, new in pairs
         for name in raced_in(old)
-        if name in raced_in(new) and (not wanted or name in wanted)
+        if name != FLOOR and name in raced_in(new) and (not wanted or name in wanted)
     ]
     missing = set(wanted or ()) - {name for *_, name in compared}
     if missing or not compared:
         names = ", ".join(sorted(missing)) or "a backend"
         raise UserError(f"the files: expected {names} in both, found none; race again")
-    error = statistics.error_of_each(len(compared), statistics.CONFIDENCE, may_stop_early=True)
+    error = statistics.error_of_each(len(compared), may_stop_early=True)
     ratios = [
         (f"{name}, {new.key['plan']}", statistics.change(old.rounds(), new.rounds(), name, FLOOR, error))
         for old, new, name in compared
@@ -95,10 +87,10 @@ def yardstick(race: RaceResult) -> dict[str, object]:
     }
 
 
-def raced_in(race: RaceResult, floor: bool = False) -> list[str]:
-    """The names that were measured: the floor, or the backends."""
-    names = {name for generation in race.rounds() for one in generation for name in one}
-    return [name for name in race.participants if name in names and (name == FLOOR) == floor]
+def raced_in(race: RaceResult) -> list[str]:
+    """The names of the participants that were measured, the floor included."""
+    measured = statistics.backends(race.rounds())
+    return [name for name in race.participants if name in measured]
 
 
 def case_of(race: RaceResult) -> dict[str, object]:

@@ -24,32 +24,16 @@ def peer_ratios_of(races: Sequence[RaceResult]) -> list[PeerRatios]:
 
     That is of the ratios for MNIST as it is, at the smallest batch size; the floor is the last.
     """
-    found: dict[tuple[int, str], dict[str, statistics.Ratio]] = {}
+    ratios: dict[tuple[int, str], dict[str, statistics.Ratio]] = {}
     for race in races:
         ways = {race.about["way"]: race.rounds()}
         if AS_IT_IS in ways:
-            ways[PREPARED] = with_preparation(race)
+            ways[PREPARED] = race.rounds(prepare=True)
         for way, rounds in ways.items():
             for ratio in statistics.ratios(rounds, race.baseline):
                 if (way, ratio.backend) != (PREPARED, FLOOR):  # its two products prepare nothing that others need
-                    found.setdefault((race.key["batch"], ratio.backend), {})[way] = ratio
-    rows = [PeerRatios(batch, backend, ways) for (batch, backend), ways in found.items()]
+                    ratios.setdefault((race.key["batch"], ratio.backend), {})[way] = ratio
+    rows = [PeerRatios(batch, backend, ways) for (batch, backend), ways in ratios.items()]
     rows.sort(key=lambda row: (row.batch, row.ways[AS_IT_IS].estimate if AS_IT_IS in row.ways else math.inf))
     names = list(dict.fromkeys(row.backend for row in rows))
     return sorted(rows, key=lambda row: (row.batch, row.backend == FLOOR, names.index(row.backend)))
-
-
-def with_preparation(one: RaceResult) -> list[list[dict[str, float]]]:
-    """As `RaceResult.rounds`, with the preparation in the same process added to each."""
-    generations = sorted(
-        {sample.generation for participant in one.participants.values() for sample in participant.samples}
-    )
-    prepared = {
-        name: {process.generation: one.scale(name) * process.prepare.wall for process in participant.processes}
-        for name, participant in one.participants.items()
-        if participant.processes
-    }
-    return [
-        [{name: seconds + prepared[name][generation] for name, seconds in of_round.items()} for of_round in rounds]
-        for generation, rounds in zip(generations, one.rounds(), strict=True)
-    ]

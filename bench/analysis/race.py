@@ -7,11 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from bench.analysis import statistics
 from bench.records.races import RaceResult
 from bench.timing.floor import flop_of
-from bench.timing.records import Sample
 from bench.timing.worker import FLOOR
+
+BUSY = 1.0  # load before the race that is worth a warning
+STOLEN = 0.01  # share of the cores' time that is
+RESTLESS = 1.2  # drift between generations that is worth a warning
+LONGER = defaultdict(lambda: "more time", race="a longer --budget", compare="more --generations")
+GROWING = {"batch": "images per update", "images": "images", "threads": "threads", "hidden": "hidden units"}
 
 
 class Resources(NamedTuple):
@@ -30,45 +37,35 @@ class Resources(NamedTuple):
     floors: float | None  # the floor's time over its time
 
 
+def times_of(race: RaceResult) -> dict[str, float]:
+    """Return each participant's seconds for all images, geometric means of its generations' medians; fastest first."""
+    times = {name: math.exp(medians.mean()) for name, medians in statistics.log_seconds(race.rounds()).items()}
+    return dict(sorted(times.items(), key=lambda item: (item[1], item[0])))
+
+
 def resources(race: RaceResult) -> dict[str, Resources]:
     """Return the resources of each participant that has a sample and did not fail."""
-    times = times_of(race)
-    return {name: resources_of(race, name, times) for name in times}
-
-
-def times_of(race: RaceResult) -> dict[str, float]:
-    """Return each participant's seconds for all images, the geometric mean of its generations' medians."""
-    from bench.analysis import statistics
-
-    return {row.backend: row.typical for row in statistics.seconds(race.rounds())}
-
-
-def resources_of(race: RaceResult, name: str, times: dict[str, float]) -> Resources:
-    """Return the resources of one participant. times: `times_of(race)`."""
-    participant = race.participants[name]
-    rate = gemm = None
-    if participant.backend != FLOOR:
-        backward = race.key["measure"] != "outputs"
-        rate = flop_of(race.key["sizes"], race.key["images"], backward) / times[name]
-        gemm = machine_rate(race, "gemm")
-    return Resources(
-        cpu=median(map(cpu_of, participant.samples)),
-        prepare=race.scale(name) * median(process.prepare.wall for process in participant.processes),
-        cold=None if participant.cold is None else race.scale(name) * participant.cold,
-        first=race.scale(name) * median(process.first.wall for process in participant.processes),
-        break_even=break_even(race, name, times, cold=False),
-        break_even_cold=break_even(race, name, times, cold=True),
-        process_peak=most(process.process_peak for process in participant.processes),
-        call_peak=most(process.call_peak for process in participant.processes),
-        flop_rate=rate,
-        share_of_gemm=rate / gemm if rate and gemm else None,
-        floors=times[FLOOR] / times[name] if FLOOR in times and name != FLOOR else None,
-    )
-
-
-def cpu_of(sample: Sample) -> float:
-    """Return how many threads were busy on average."""
-    return (sample.user + sample.system) / sample.wall
+    times, gemm = times_of(race), machine_rate(race, "gemm")
+    flop = flop_of(race.key["sizes"], race.key["images"], backward=race.key["measure"] != "outputs")
+    rows = {}
+    for name, seconds in times.items():
+        participant, scale = race.participants[name], race.scale(name)
+        samples, processes = participant.samples, participant.processes
+        rate = flop / seconds if participant.backend != FLOOR else None
+        rows[name] = Resources(
+            cpu=median((sample.user + sample.system) / sample.wall for sample in samples),
+            prepare=scale * median(process.prepare.wall for process in processes),
+            cold=None if participant.cold is None else scale * participant.cold,
+            first=scale * median(process.first.wall for process in processes),
+            break_even=break_even(race, name, times, cold=False),
+            break_even_cold=break_even(race, name, times, cold=True),
+            process_peak=largest(process.process_peak for process in processes),
+            call_peak=largest(process.call_peak for process in processes),
+            flop_rate=rate,
+            share_of_gemm=rate / gemm if rate and gemm else None,
+            floors=times[FLOOR] / seconds if FLOOR in times and name != FLOOR else None,
+        )
+    return rows
 
 
 def break_even(race: RaceResult, name: str, times: dict[str, float], cold: bool) -> float | None:
@@ -77,20 +74,17 @@ def break_even(race: RaceResult, name: str, times: dict[str, float], cold: bool)
     1: from the first on; inf: never, as an epoch takes longer. None for the baseline itself and the floor, and where no
     epochs or no cold calls were measured.
     """
-    baseline = race.baseline
-    if name in (baseline, FLOOR) or baseline not in times or race.key["measure"] != "epoch":
+    if name in (race.baseline, FLOOR) or race.baseline not in times or race.key["measure"] != "epoch":
         return None
     starts = []
-    for participant in (race.participants[name], race.participants[baseline]):
+    for participant in (race.participants[name], race.participants[race.baseline]):
         prepare = median(process.prepare.wall for process in participant.processes)
         first = participant.cold if cold else median(process.first.wall for process in participant.processes)
         if first is None:
             return None
         starts.append(race.scale(participant.name) * (prepare + first))
-    saved = times[baseline] - times[name]
-    if saved <= 0:
-        return math.inf
-    return 1 + max(0, math.ceil((starts[0] - starts[1]) / saved))
+    saved = times[race.baseline] - times[name]
+    return 1 + max(0, math.ceil((starts[0] - starts[1]) / saved)) if saved > 0 else math.inf
 
 
 def machine_rate(race: RaceResult, what: str) -> float | None:
@@ -100,16 +94,9 @@ def machine_rate(race: RaceResult, what: str) -> float | None:
     return median(known) if known else None
 
 
-def most(sizes: Iterable[int | None]) -> int | None:
+def largest(sizes: Iterable[int | None]) -> int | None:
     """Return the largest of the sizes that are known; None if none is."""
     return max((size for size in sizes if size is not None), default=None)
-
-
-BUSY = 1.0  # load before the race that is worth a warning
-STOLEN = 0.01  # share of the cores' time that is
-RESTLESS = 1.2  # drift between generations that is worth a warning
-LONGER = defaultdict(lambda: "more time", race="a longer --budget", compare="more --generations")
-GROWING = {"batch": "images per update", "images": "images", "threads": "threads", "hidden": "hidden units"}
 
 
 def swept(races: Sequence[RaceResult]) -> str:
@@ -132,26 +119,20 @@ def size_of(key: Mapping[str, Any], name: str) -> int:
 def disturbances(race: RaceResult) -> list[str]:
     """Return a sentence for each sign of other work on the machine, with the remedy."""
     lines = []
-    worst = max(statistics.seconds(race.rounds()), key=lambda row: row.drift or 0, default=None)
-    if worst and worst.drift and worst.drift > RESTLESS:
+    drifts = {name: math.exp(np.ptp(medians)) for name, medians in statistics.log_seconds(race.rounds()).items()}
+    worst = max(drifts, key=drifts.__getitem__, default=None)
+    if worst is not None and drifts[worst] > RESTLESS:
         lines.append(
-            f"from one generation to another {worst.backend} changed by a factor of {worst.drift:.2f}; give it "
+            f"from one generation to another {worst} changed by a factor of {drifts[worst]:.2f}; give it "
             f"{LONGER[race.purpose]}"
         )
-    seen = race.generations
     if (race.load or 0) > BUSY:
         lines.append(f"its load was {race.load:.1f} when this began; end what else is running")
-    seconds = sum(one.seconds for one in seen)
-    stolen = sum(one.stolen or 0 for one in seen) / ((os.cpu_count() or 1) * seconds) if seconds else 0.0
+    seconds = sum(one.seconds for one in race.generations)
+    stolen = sum(one.stolen or 0 for one in race.generations) / ((os.cpu_count() or 1) * seconds) if seconds else 0.0
     if stolen > STOLEN:
         lines.append(f"other virtual machines had {stolen:.1%} of its cores' time; come back at another hour")
     return lines
-
-
-def fastest_first(race: RaceResult) -> list[str]:
-    """Return the names of all participants that have a time, the floor included, fastest first."""
-    times = times_of(race)
-    return sorted(times, key=lambda name: (times[name], name))
 
 
 def ratios_of_race(race: RaceResult) -> dict[str, statistics.Ratio]:
@@ -165,7 +146,8 @@ class Growth(NamedTuple):
     name: str
     sizes: list[int]
     seconds: list[float]
-    exponent: statistics.Exponent | None  # None: a single size
+    power: float | None  # of the size, in a fit; None: a single size
+    interval: statistics.Interval | None  # of the power; None: fewer than three sizes
 
 
 def growths(races: Sequence[RaceResult]) -> list[Growth]:
@@ -177,8 +159,8 @@ def growths(races: Sequence[RaceResult]) -> list[Growth]:
         known = {size: points[size][name] for size in sorted(points) if name in points[size]}
         if known:
             sizes, seconds = list(known), list(known.values())
-            exponent = statistics.exponent(sizes, seconds) if len(known) > 1 else None
-            rows.append(Growth(name, sizes, seconds, exponent))
+            power, interval = statistics.exponent(sizes, seconds) if len(known) > 1 else (None, None)
+            rows.append(Growth(name, sizes, seconds, power, interval))
     return rows
 
 

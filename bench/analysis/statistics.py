@@ -4,22 +4,11 @@ race[generation][round][backend] is a time in seconds. A generation is a set of 
 measurement of each backend, close in time. A backend that died is absent from the rounds that it missed. The order of
 generations, rounds and backends does not matter.
 
-Chance has two levels. Within a generation, what slows the machine slows all backends of a round, so times are compared
-within a round only, as log(seconds / seconds of the baseline); bursts that hit a single measurement remain, and the
-value of the generation is the median of these log-ratios. Between generations, processes differ for as long as they
-live (memory layout, placement of threads), and no number of rounds averages that out: the highest level of repetition
-counts (Kalibera and Jones, "Rigorous benchmarking in reasonable time", ISMM 2013). So the medians are the sample, their
-mean is the estimate, and Student's t over them gives the interval. Generations may differ in rounds and noise: where
-independent normal values have unequal variances, t is conservative, at levels of 5 % and below (Bakirov and Szekely
-2005; Ibragimov and Müller, "t-statistic based correlation and heterogeneity robust inference", J. Bus. Econ. Stat. 28,
-2010).
-
-Where two sides of one backend are compared, the effect of starting first in a generation is estimated and removed: such
-a process can differ from an equal one for as long as it lives, which hides slowdowns of the same size.
-
-What this does not see: what favours one backend for longer than a generation; and where a backend's processes are of
-two kinds, few generations may all be of one kind (a fifth of the processes 3 % slower: 95 % intervals of 3 to 12
-generations hold 86 to 92 % of the time; where that is true of both backends, it cancels).
+README.md says what is estimated, how, and what that does not see. The medians of the generations are the sample, as
+processes differ for as long as they live, which no number of rounds averages out (Kalibera and Jones, "Rigorous
+benchmarking in reasonable time", ISMM 2013). They may differ in rounds and noise: where independent normal values have
+unequal variances, t is conservative, at levels of 5 % and below (Bakirov and Szekely 2005; Ibragimov and Müller,
+"t-statistic based correlation and heterogeneity robust inference", J. Bus. Econ. Stat. 28, 2010).
 
 The median was chosen by simulation, with 8 rounds in a generation: with normal noise the interval of the estimator of
 Hodges and Lehmann is 10 % narrower, but its error is larger by a seventh where 5 % of the rounds have a burst, and by
@@ -33,11 +22,11 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
+from scipy.spatial.distance import pdist
 
 from impls.contract import Array
 
-Generation = Sequence[Mapping[str, float]]  # a mapping for each round: seconds by backend
-Samples = Sequence[Generation]
+Samples = Sequence[Sequence[Mapping[str, float]]]  # generations of rounds: seconds by backend
 
 CONFIDENCE = 0.95
 MARGIN = 0.02  # a slowdown is more than that
@@ -75,47 +64,29 @@ class Ratio(NamedTuple):
         return None if self.interval is None else self.interval.high / self.estimate - 1
 
 
-class Seconds(NamedTuple):
-    """The times of a backend without a baseline. They show how noisy the machine is; compare speed by ratios."""
-
-    backend: str
-    typical: float  # geometric mean of the generations' medians
-    drift: float | None  # largest of the generations' medians over the smallest; None: a single generation
-
-
-class Exponent(NamedTuple):
-    """The exponent p of a fit seconds = c * size^p."""
-
-    estimate: float
-    interval: Interval | None  # None: two sizes, which a line always fits
-    farthest: float  # the largest ratio between a time and the fitted one, either way; at least 1
-
-
-def ratios(race: Samples, baseline: str, confidence: float = CONFIDENCE, may_stop_early: bool = False) -> list[Ratio]:
+def ratios(race: Samples, baseline: str, may_stop_early: bool = False) -> list[Ratio]:
     """Return the ratio of every other backend to the baseline, fastest first; none where they share no round.
 
-    All intervals hold at once with the given confidence, however they depend on one another: each has its share of the
-    error (Bonferroni). may_stop_early: whether the race might have stopped as it was precise enough, see `precise`.
+    All intervals hold at once with CONFIDENCE, however they depend on one another: each has its share of the error
+    (Bonferroni). may_stop_early: whether the race might have stopped as it was precise enough, see `precise`.
     Raises ValueError for times that are not finite and above 0.
     """
     others = [backend for backend in backends(race) if backend != baseline]
-    error = error_of_each(len(others), confidence, may_stop_early)
+    error = error_of_each(len(others), may_stop_early)
     rows = [ratio(race, backend, baseline, error) for backend in others]
     return sorted((row for row in rows if row is not None), key=lambda row: (row.estimate, row.backend))
 
 
-def ranks(
-    race: Samples, unranked: str = "", confidence: float = CONFIDENCE, may_stop_early: bool = False
-) -> dict[str, int]:
+def ranks(race: Samples, unranked: str = "", may_stop_early: bool = False) -> dict[str, int]:
     """Return each backend's rank: 1 + the number of backends that are faster, that is with an interval without 1.
 
-    All pairs are compared, and their intervals hold at once with the given confidence (Bonferroni). Equal ranks do not
+    All pairs are compared, and their intervals hold at once with CONFIDENCE (Bonferroni). Equal ranks do not
     mean equal speed, and need not be transitive: where a and b are not separated, nor b and c, but a is faster than c,
     their ranks are 1, 1 and 2. After a single generation all have rank 1. unranked: a name without a rank, such as the
     floor; its comparisons, which are shown in the same table, take their share of the error as well.
     """
     names = backends(race)
-    error = error_of_each(math.comb(len(names), 2), confidence, may_stop_early)
+    error = error_of_each(math.comb(len(names), 2), may_stop_early)
     faster = {name: 0 for name in names if name != unranked}
     for backend, other in combinations(faster, 2):
         pair = ratio(race, backend, other, error)
@@ -133,7 +104,8 @@ def change(
     a ratio of ratios; the medians of their generations are two independent samples, whose variances may differ:
     Welch's interval (Biometrika 34, 1947). None if either race has no round with both.
     """
-    samples = [medians_of(log_ratios(race, backend, yardstick)) for race in (after, before)]
+    logs = [log_ratios(race, backend, yardstick) for race in (after, before)]
+    samples = [medians_of(of_race) for of_race in logs]
     if not all(len(sample) for sample in samples):
         return None
     difference = float(samples[0].mean() - samples[1].mean())
@@ -146,17 +118,17 @@ def change(
             half = float(stats.t.isf(error / 2, freedom) * np.sqrt(of_means.sum()))
         with np.errstate(over="ignore"):
             interval = Interval(float(np.exp(difference - half)), float(np.exp(difference + half)))
-    pairs = sum(map(len, log_ratios(after, backend, yardstick)))
-    return Ratio(backend, yardstick, math.exp(difference), interval, min(map(len, samples)), pairs, 0)
+    generations, pairs = min(map(len, samples)), sum(map(len, logs[0]))
+    return Ratio(backend, yardstick, math.exp(difference), interval, generations, pairs, 0)
 
 
-def share(hits: float, of: int, confidence: float = CONFIDENCE) -> Interval:
+def share(hits: float, of: int) -> Interval:
     """Return the interval of a probability after this many hits out of `of` (Clopper and Pearson, Biometrika 26, 1934).
 
     Its ends are quantiles of Beta, so that hits need not be whole: they may be counted in overlapping samples, of which
     `of` are independent.
     """
-    error = (1 - confidence) / 2
+    error = (1 - CONFIDENCE) / 2
     low = stats.beta.ppf(error, hits, of - hits + 1) if hits > 0 else 0.0
     high = stats.beta.isf(error, hits + 1, of - hits) if hits < of else 1.0
     return Interval(float(low), float(high))
@@ -167,7 +139,7 @@ def is_slowdown(ratio: Ratio, margin: float = MARGIN) -> bool:
     return ratio.interval is not None and ratio.interval.low > 1 and ratio.estimate > 1 + margin
 
 
-def precise(race: Samples, baseline: str, target: float, confidence: float = CONFIDENCE) -> bool:
+def precise(race: Samples, baseline: str, target: float) -> bool:
     """Whether the race may stop: all ratios to the baseline are known to within the fraction `target` (0.03: 3 %).
 
     To be called after whole generations, with all samples so far except those of backends that died. A race that stops
@@ -178,40 +150,39 @@ def precise(race: Samples, baseline: str, target: float, confidence: float = CON
     suffices however large the noise: 95.3 % at worst, for one to eight ratios of equal or unequal noise, checked until
     the 40th generation.
     """
-    rows = ratios(race, baseline, confidence, may_stop_early=True)
+    rows = ratios(race, baseline, may_stop_early=True)
     return bool(rows) and all(
         row.half_width is not None and row.half_width <= target and row.generations >= LEAST_TO_STOP for row in rows
     )
 
 
-def seconds(race: Samples) -> list[Seconds]:
-    """Return the times of each backend without a baseline, in the order of names."""
-    rows = []
-    for backend in backends(race):
-        logs = [np.log(times[:, 0]) for times in rounds_with(race, backend)]
-        medians = medians_of(logs)
-        drift = math.exp(np.ptp(medians)) if len(medians) > 1 else None
-        rows.append(Seconds(backend, math.exp(medians.mean()), drift))
-    return rows
+def log_seconds(race: Samples) -> dict[str, Array]:
+    """Return each backend's log median seconds by generation. They show how noisy it was; compare speed by ratios."""
+    return {name: medians_of([np.log(times[:, 0]) for times in rounds_with(race, name)]) for name in backends(race)}
 
 
-def exponent(sizes: Sequence[float], times: Sequence[float], confidence: float = CONFIDENCE) -> Exponent:
+def exponent(sizes: Sequence[float], times: Sequence[float]) -> tuple[float, Interval | None]:
     """Fit how seconds grow with a size (images, batch, hidden units, threads): least squares of their logarithms.
 
-    times: one for each size, `Seconds.typical`. The interval is that of a regression's slope, t with n - 2 degrees of
-    freedom, from the residuals, which may be noise or curvature. Raises ValueError for fewer than two sizes, a size
-    that occurs twice, or a number that is not finite and above 0.
+    times: one for each size. Returns p of seconds = c * size^p, with the interval of a regression's slope, t with n - 2
+    degrees of freedom, from the residuals, which may be noise or curvature; None for two sizes, which a line always
+    fits. Raises ValueError for fewer than two sizes, a size that occurs twice, or a number that is not finite and above
+    0.
     """
     x, y = np.log(positive(sizes, "sizes")), np.log(positive(times, "times"))
     if len(x) != len(y) or len(x) < 2 or len(set(sizes)) < len(x):
         raise ValueError(f"expected at least two different sizes, with one time for each, found {len(y)} for {sizes}")
     line = stats.linregress(x, y)
-    interval = None
-    if len(x) > 2:
-        half = stats.t.isf((1 - confidence) / 2, len(x) - 2) * line.stderr
-        interval = Interval(float(line.slope - half), float(line.slope + half))
-    farthest = math.exp(np.abs(y - line.intercept - line.slope * x).max())
-    return Exponent(float(line.slope), interval, farthest)
+    if len(x) == 2:
+        return float(line.slope), None
+    half = stats.t.isf((1 - CONFIDENCE) / 2, len(x) - 2) * line.stderr
+    return float(line.slope), Interval(float(line.slope - half), float(line.slope + half))
+
+
+def by_seed(seconds: Mapping[str, Mapping[int, float]]) -> Samples:
+    """Return samples of trainings, from their seconds by name and seed: a seed is one round of one generation."""
+    seeds = sorted({seed for of_name in seconds.values() for seed in of_name})
+    return [[{name: of_name[seed] for name, of_name in seconds.items() if seed in of_name}] for seed in seeds]
 
 
 def backends(race: Samples) -> list[str]:
@@ -235,23 +206,19 @@ def ratio(
     ]
     if not with_places:
         return None
-    rounds = [logs for logs, _ in with_places]
+    rounds, kept_places = zip(*with_places, strict=True)
     medians = medians_of(rounds)
     centre, interval = medians.mean(), None
     if len(medians) > 1:
-        centre, half = without_place(medians, np.array([place for _, place in with_places]), error)
+        centre, half = without_place(medians, np.array(kept_places), error)
         with np.errstate(over="ignore"):  # two generations that differ much give an interval without bounds
             interval = Interval(float(np.exp(centre - half)), float(np.exp(centre + half)))
-    pairs = sum(len(logs) for logs in rounds)
-    outliers = sum(int(far.sum()) for far in outlying(rounds))
-    return Ratio(backend, baseline, math.exp(centre), interval, len(rounds), pairs, outliers)
+    pairs = sum(map(len, rounds))
+    return Ratio(backend, baseline, math.exp(centre), interval, len(rounds), pairs, outliers(rounds))
 
 
 def log_ratios(race: Samples, backend: str, baseline: str) -> list[Array]:
-    """Return log(seconds of the backend / seconds of the baseline) of each round that has both.
-
-    One array for each generation that has such rounds.
-    """
+    """Return log(seconds / seconds of the baseline) of the rounds that have both, for each generation with any."""
     return [np.log(times[:, 0] / times[:, 1]) for times in rounds_with(race, backend, baseline)]
 
 
@@ -307,16 +274,17 @@ def without_place(medians: Array, places: Array, error: float) -> tuple[Array, A
     return medians.mean() - effect * places.mean(), stats.t.isf(error / 2, n - 2) * np.sqrt(variance)
 
 
-def error_of_each(comparisons: int, confidence: float, may_stop_early: bool) -> float:
-    """Return the error of each of several intervals with which all hold at once with this confidence (Bonferroni)."""
-    return (1 - confidence) / (max(comparisons, 1) + may_stop_early)
+def error_of_each(comparisons: int, may_stop_early: bool = False) -> float:
+    """Return the error of each of several intervals with which all hold at once with CONFIDENCE (Bonferroni)."""
+    return (1 - CONFIDENCE) / (max(comparisons, 1) + may_stop_early)
 
 
-def outlying(generations: Sequence[Array]) -> list[Array]:
-    """Return masks of the values farther than OUTLYING robust standard deviations from their generation's median."""
+def outliers(generations: Sequence[Array]) -> int:
+    """Return how many values are farther than OUTLYING robust standard deviations from their generation's median."""
     sd = robust_sd(generations)
-    reach = np.inf if sd is None else OUTLYING * sd
-    return [np.abs(values - np.median(values)) > reach for values in generations]
+    if sd is None:
+        return 0
+    return sum(int((np.abs(values - np.median(values)) > OUTLYING * sd).sum()) for values in generations)
 
 
 def robust_sd(generations: Sequence[Array]) -> float | None:
@@ -325,6 +293,5 @@ def robust_sd(generations: Sequence[Array]) -> float | None:
     It is the median of |x_i - x_j| over all pairs of a generation, divided by its value for N(0, 1), 0.9539 (Shamos,
     "Geometry and statistics", 1976). It needs no centre, which three or four values would not estimate well.
     """
-    pairs = [(values, *np.triu_indices(len(values), 1)) for values in generations]
-    distances = np.concatenate([np.abs(values[i] - values[j]) for values, i, j in pairs])
+    distances = np.concatenate([pdist(values[:, None], "cityblock") for values in generations])
     return float(np.median(distances) / (math.sqrt(2) * stats.norm.ppf(0.75))) if distances.size else None

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from statistics import fmean, median, stdev
 from typing import NamedTuple
 
-from bench.analysis.target import reached
+from bench.analysis.accuracy import reached
 
 DOUBT = 3.0  # standard errors that a mean may be below the target before a recipe is given up
 SLOWER = 1.2  # than the fastest that reached the target; by less, times may be due to the machine
@@ -18,25 +18,25 @@ class TunedTraining(NamedTuple):
     seconds: float
 
 
-def mean_accuracy(found: Sequence[TunedTraining]) -> float:
+def mean_accuracy(trainings: Sequence[TunedTraining]) -> float:
     """The mean over seeds."""
-    return fmean(one.accuracy for one in found)
+    return fmean(one.accuracy for one in trainings)
 
 
-def median_seconds(found: Sequence[TunedTraining]) -> float:
+def median_seconds(trainings: Sequence[TunedTraining]) -> float:
     """The median over seeds."""
-    return median(one.seconds for one in found)
+    return median(one.seconds for one in trainings)
 
 
-def hopeless(found: Sequence[TunedTraining], target: float | None, fastest: float) -> bool:
+def hopeless(trainings: Sequence[TunedTraining], target: float | None, fastest: float) -> bool:
     """Whether it will hardly reach the target, or be the fastest that does; never before three seeds."""
-    if target is None or len(found) < 3:
+    if target is None or len(trainings) < 3:
         return False
-    error = stdev(one.accuracy for one in found) / math.sqrt(len(found))
-    return mean_accuracy(found) + DOUBT * error < target or median_seconds(found) > SLOWER * fastest
+    error = stdev(one.accuracy for one in trainings) / math.sqrt(len(trainings))
+    return mean_accuracy(trainings) + DOUBT * error < target or median_seconds(trainings) > SLOWER * fastest
 
 
-def reaches(found: Sequence[TunedTraining], seeds: int, target: float) -> bool:
+def reaches(trainings: Sequence[TunedTraining], seeds: int, target: float) -> bool:
     """Whether all seeds are there and the lower bound of their mean reaches the target, the rule for test images."""
-    accuracies = [one.accuracy for one in found]
-    return len(found) >= seeds and reached(accuracies, [], target).lower >= target
+    accuracies = [one.accuracy for one in trainings]
+    return len(trainings) >= seeds and reached(accuracies, [], target).lower >= target

@@ -12,7 +12,7 @@ from rich.console import Console
 
 import impls
 from bench import UserError
-from bench.analysis.target import LEAST_SEEDS
+from bench.analysis.accuracy import LEAST_SEEDS
 from bench.commands import options
 from bench.experiments.accuracy import to_target
 from bench.experiments.trainings import digits_for, train_all

@@ -53,8 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
         dtypes = [arguments.dtype] if arguments.dtype else DTYPES
         cases = [case for dtype in dtypes for case in cases_of(digits.train, dtype)]
     checked = agree(console, arguments.backend or impls.available(), cases, arguments.time_limit)
-    results = [result for one in checked for result in one.results]
+    results = [result for of_backend in checked.values() for result in of_backend]
     if arguments.output:
         arguments.output.write_text(json.dumps(agreement_record(digits, results), indent=1) + "\n", encoding="utf-8")
     print_sections(console, [agreement_section(digits, cases, results)])
-    return 1 if any(one.failures for one in checked) else 0
+    return 1 if any(result.failure for result in results) else 0

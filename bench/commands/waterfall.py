@@ -9,7 +9,7 @@ import argparse
 
 from rich.console import Console
 
-from bench.analysis.target import LEAST_SEEDS
+from bench.analysis.accuracy import LEAST_SEEDS
 from bench.commands import options
 from bench.experiments.accuracy import SLOW_SEEDS, WATERFALL_TARGET, run_steps, waterfall_steps
 from bench.records.races import RaceResult

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from bench.agreement.check import Result, plain, reference
-from bench.agreement.isolated import TIME_LIMIT, Checked, PosedProblem, check_each
+from bench.agreement.isolated import TIME_LIMIT, PosedProblem, check_each
 from bench.agreement.problems import problem_of
 from bench.records.kinds import opening
 from bench.workloads.cases import CASES, MINI_BATCHES
@@ -37,20 +37,22 @@ def agreement_record(digits: Dataset, results: list[Result]) -> dict[str, Any]:
 
 def agree(
     console: Console, names: Sequence[str], cases: list[PosedProblem], seconds: float = TIME_LIMIT
-) -> list[Checked]:
-    """Check these backends and print a line for each as soon as it is done; returns all, in the order of the names."""
-    done: dict[str, Checked] = {}
-    for one in check_each(names, cases, seconds):
-        done[one.backend] = one
-        console.print(line_of(one), soft_wrap=True, markup=False)
+) -> dict[str, list[Result]]:
+    """Check these backends and print a line for each as soon as it is done; returns all results, in the given order."""
+    done: dict[str, list[Result]] = {}
+    for name, results, took in check_each(names, cases, seconds):
+        done[name] = results
+        console.print(line_of(name, results, took), soft_wrap=True, markup=False)
         console.file.flush()  # also where it is a pipe
-    return [done[name] for name in names]
+    return {name: done[name] for name in names}
 
 
-def line_of(one: Checked) -> str:
+def line_of(name: str, results: list[Result], seconds: float) -> str:
     """One backend in one line."""
-    if one.failures:
-        return f"{one.backend} disagrees: {one.failures[0]}"
-    unsupported = dict.fromkeys(result.quantity for result in one.results if result.unsupported)
+    failure = next((result.failure for result in results if result.failure), None)
+    if failure:
+        return f"{name} disagrees: {failure}"
+    share = max((result.share for result in results if not result.unsupported), default=0.0)
+    unsupported = dict.fromkeys(result.quantity for result in results if result.unsupported)
     missing = f"; unsupported: {', '.join(unsupported)}" if unsupported else ""
-    return f"{one.backend} agrees: at most {one.share:.0%} of a tolerance, {one.seconds:.1f} s{missing}"
+    return f"{name} agrees: at most {share:.0%} of a tolerance, {seconds:.1f} s{missing}"

@@ -66,7 +66,7 @@ def races_in(console: Console, path: Path) -> list[RaceResult]:
     found = read(path)
     if found.cut:
         console.print(f"{path} ends in the middle of a record; the whole ones are used", soft_wrap=True)
-    races = [race for race in found.races if FLOOR in raced_in(race, floor=True)]
+    races = [race for race in found.races if FLOOR in raced_in(race)]
     if not races:
         raise UserError(f"{path}: expected a race with the floor in it, found none; `python -m bench race` makes one")
     return races

@@ -74,13 +74,18 @@ class RaceResult:
         """The factor from a participant's times to those of all images."""
         return float(self.key["images"]) / self.participants[name].images
 
-    def rounds(self) -> list[list[dict[str, float]]]:
-        """Seconds for all images, by generation and round, of all that did not fail: for `bench.analysis`."""
+    def rounds(self, prepare: bool = False) -> list[list[dict[str, float]]]:
+        """Seconds for all images, by generation and round, of all that did not fail: for `bench.analysis`.
+
+        prepare: whether the preparation in the same process is added to each.
+        """
         found: dict[int, dict[int, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
         for name, participant in self.participants.items():
             if participant.failure is None:
+                prepared = {one.generation: one.prepare.wall for one in participant.processes} if prepare else {}
                 for sample in participant.samples:
-                    found[sample.generation][sample.round][name] = self.scale(name) * sample.wall
+                    seconds = self.scale(name) * sample.wall + self.scale(name) * prepared.get(sample.generation, 0.0)
+                    found[sample.generation][sample.round][name] = seconds
         return [[found[g][r] for r in sorted(found[g])] for g in sorted(found)]
 
     def started(self) -> list[str]:

@@ -4,8 +4,7 @@ import math
 from collections.abc import Sequence
 
 from bench.analysis import accuracy as analysis
-from bench.analysis import statistics
-from bench.analysis.target import CONFIDENCE, LEAST_SEEDS, Reached
+from bench.analysis.accuracy import CONFIDENCE, LEAST_SEEDS, Reached, TimeToAccuracy
 from bench.records.races import RaceResult
 from bench.tables import table as text
 from bench.tables.race import backends_of, parts_of, started_by
@@ -59,7 +58,7 @@ def accuracy_sections(races: Sequence[RaceResult]) -> list[Section]:
 
 def target_table(race: RaceResult) -> Table:
     """Which backends reach one target, how surely, and how soon."""
-    columns: Columns[analysis.TimeToAccuracy] = {
+    columns: Columns[TimeToAccuracy] = {
         "backend": lambda row: row.name,
         "mean\ncorrect": lambda row: text.share(row.reached.mean),
         "99 %\nabove": lambda row: text.share(row.reached.lower) if math.isfinite(row.reached.lower) else NONE,
@@ -111,8 +110,9 @@ def accuracy_headline(races: Sequence[RaceResult]) -> str:
         words += "" if first.ratio.separated else ", no significant difference"
     elif last.ratio and last is not first and last.name != PEER:
         words += f"; {last.name} takes {text.with_interval(last.ratio)} times as long"
-    if PEER in (row.name for row in there) and PEER not in (first.name, race.baseline):
-        ratio = statistics.ratio(analysis.seconds_by_seed(race), first.name, PEER)
+    peer = next((row for row in there if row.name == PEER), None)
+    if peer and PEER not in (first.name, race.baseline):
+        ratio = analysis.paired(first, peer)
         words += f"; {text.faster(ratio)} as {PEER}" if ratio else ""
     return f"On this machine {words}."
 
@@ -149,7 +149,7 @@ def waterfall_sections(races: Sequence[RaceResult]) -> list[Section]:
 def batches_sections(races: Sequence[RaceResult]) -> list[Section]:
     """One, with a row a batch size."""
     results = analysis.method_results(races)
-    columns: Columns[analysis.MethodResult] = {
+    columns: Columns[TimeToAccuracy] = {
         "batch": lambda row: f"{row.case['batch']:,}",
         "rate": lambda row: f"{row.case['learning_rate']:g}",
         "time of\nan epoch": lambda row: text.duration(row.an_epoch),
@@ -170,6 +170,6 @@ def batches_sections(races: Sequence[RaceResult]) -> list[Section]:
     return [Section(title, lines, tables, BATCHES_EXPLANATION, ["batches"])]
 
 
-def range_over_seeds(row: analysis.MethodResult) -> str:
+def range_over_seeds(row: TimeToAccuracy) -> str:
     """The shortest and the longest time of a training."""
     return f"{text.duration(min(row.walls.values()))} to\n{text.duration(max(row.walls.values()))}"

@@ -97,9 +97,9 @@ def figure_value(figure: analysis.Compared, of_values: Callable[[list[float]], f
 
 def experiment_in_words(row: analysis.ExperimentResult) -> str:
     """What an experiment shows, its setting, and what went wrong in some seeds."""
-    words = f"{row.name}: {row.shows}. {row.setting}; {text.plural(row.seeds, 'seed')}."
-    words += f" The article: {row.said}." if row.said else ""
-    words += f" Its check of accuracy took {row.article_check:g} s." if row.article_check else ""
+    words = f"{row.name}: {row.about['shows']}. {row.about['setting']}; {text.plural(row.seeds, 'seed')}."
+    words += f" The article: {row.about['said']}." if row.about["said"] else ""
+    words += f" Its check of accuracy took {row.about['check']:g} s." if row.about["check"] else ""
     scored = [figure for figure in row.figures if figure.constant]
     words += "".join(f" {figure.text} % is the score of {figure.constant}." for figure in scored)
     words += f" {row.diverged} diverged." if row.diverged else ""
@@ -115,7 +115,7 @@ def times_table(results: Sequence[analysis.ExperimentResult]) -> Table:
     rows = [
         [
             row.name,
-            text.or_dash(row.article, lambda seconds: f"{seconds:g} s"),
+            text.or_dash(row.about["seconds"], lambda seconds: f"{seconds:g} s"),
             *map(text.duration, (*row.method_times, row.times.wall, row.times.cpu)),
             text.ratio_of(row.ratio),
             text.interval_of(row.ratio and row.ratio.interval),
@@ -124,8 +124,8 @@ def times_table(results: Sequence[analysis.ExperimentResult]) -> Table:
         if row.times and row.method_times
     ]
     heads = ("experiment", "article", "method\nhere", "its\nCPU", "its\ncheck", "ours", "our\nCPU", "ratio", INTERVAL)
-    methods = "; ".join(dict.fromkeys(row.method for row in results if row.method))
-    backends = "; ".join(dict.fromkeys(row.backend for row in results))
+    methods = "; ".join(dict.fromkeys(row.about["method"] for row in results if row.about["method"]))
+    backends = "; ".join(dict.fromkeys(row.about["backend"] for row in results))
     note = f"Method: {methods}. Ours: {backends}. Check: of accuracy on the training images, by the method"
     return Table("Time of a training", heads, rows, [note] if methods else [])
 
@@ -135,7 +135,7 @@ def grid_sections(races: Sequence[RaceResult]) -> list[Section]:
     lines, tables = [f"{article_setting(races)}.", started_by(races[0])], []
     for race in races:
         if results := analysis.setting_results(race):
-            most, stopped = results[0].held, sum(one.left for one in results)
+            most, stopped = results[0].held, sum(one.stopped_early for one in results)
             best = [one for one in results if one.held == most > 0]
             held = f"{len(best)} reproduce {most} of {text.plural(len(results[0].figures), 'figure')}"
             lines.append(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from bench.analysis import statistics
 from bench.analysis.calibrate import Verdicts, comparison_length, verdicts
 from bench.analysis.compare import changes, verdict
-from bench.analysis.race import fastest_first, resources, times_of
+from bench.analysis.race import resources, times_of
 from bench.records.files import ResultSet
 from bench.records.races import RaceResult
 from bench.tables import table as text
@@ -65,7 +65,7 @@ def races_in_columns(several: Sequence[ResultSet]) -> Section:
     floors = [{name: row.floors for name, row in resources(race).items()} for race in races]
     rows = [
         [name, *(text.duration(one.get(name)) for one in seconds), *(text.percent(one.get(name)) for one in floors)]
-        for name in dict.fromkeys(name for race in races for name in fastest_first(race))
+        for name in dict.fromkeys(name for times in seconds for name in times)
     ]
     heads = [f"{letter}:\ntime" for letter in letters] + [f"{letter}: floor\nover its time" for letter in letters]
     table = Table("Side by side", ["backend", *heads], rows)

@@ -84,10 +84,10 @@ def work(race: RaceResult) -> str:
 def race_headline(race: RaceResult) -> str:
     """The race in one sentence: which backend is fastest."""
     ranks = statistics.ranks(race.rounds(), FLOOR, may_stop_early=True)
-    first = [name for name in analysis.fastest_first(race) if ranks.get(name) == 1]
+    seconds, ratios = analysis.times_of(race), analysis.ratios_of_race(race)
+    first = [name for name in seconds if ranks.get(name) == 1]
     if not first:
         return "In the race no backend was measured."
-    seconds, ratios = analysis.times_of(race), analysis.ratios_of_race(race)
     words = f"In an interleaved race, {work(race)} took {first[0]} {text.duration(seconds[first[0]])}"
     if first[0] in ratios:
         words += f", {text.with_interval(ratios[first[0]])} times as long as {race.baseline}"
@@ -150,7 +150,7 @@ def speed(race: RaceResult) -> Table:
         for name, participant in race.participants.items()
         if name in seconds and participant.images < race.key["images"]
     ]
-    return table_of("Speed", analysis.fastest_first(race), columns, notes)
+    return table_of("Speed", seconds, columns, notes)
 
 
 def machine_reached(race: RaceResult) -> list[str]:
@@ -177,7 +177,7 @@ def resource_table(race: RaceResult) -> Table:
         "memory,\nprocess": lambda name: text.mebibytes(used[name].process_peak),
         "memory,\na call": lambda name: text.mebibytes(used[name].call_peak),
     }
-    return table_of("Resources", analysis.fastest_first(race), columns)
+    return table_of("Resources", used, columns)
 
 
 def epochs_to_break_even(used: analysis.Resources) -> str:
@@ -193,8 +193,8 @@ def growth(races: Sequence[RaceResult]) -> Table:
     rows = []
     for grown in grown_all:
         seconds = dict(zip(grown.sizes, grown.seconds, strict=True))
-        power = text.or_dash(grown.exponent, lambda exponent: text.power(exponent.estimate))
-        interval = text.interval_of(grown.exponent and grown.exponent.interval, text.power)
+        power = text.or_dash(grown.power, text.power)
+        interval = text.interval_of(grown.interval, text.power)
         rows.append([grown.name, *(text.duration(seconds.get(size)) for size in sizes), power, interval])
     heads = (what, *(f"{size:,}" for size in sizes), "power", INTERVAL)
     return Table(f"Time by {what}, and the power with which it grows", heads, rows)

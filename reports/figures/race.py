@@ -76,9 +76,9 @@ def growth(figure: Figure, races: Sequence[RaceResult], look: Looks) -> None:
 
 def power_of(row: Growth) -> str:
     """The fitted power in words."""
-    if row.exponent is None:
+    if row.power is None:
         return "one size"
-    words, interval = power(row.exponent.estimate), row.exponent.interval
+    words, interval = power(row.power), row.interval
     return f"{words} [{power(interval.low)}, {power(interval.high)}]" if interval else f"power {words}"
 
 

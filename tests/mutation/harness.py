@@ -27,7 +27,7 @@ class Bug(NamedTuple):
 
 
 STATISTICS, OF_STATISTICS = "bench/analysis/statistics.py", "tests/bench/analysis/test_statistics.py::"
-TARGET, OF_TARGET = "bench/analysis/target.py", "tests/bench/analysis/test_target.py::"
+ACCURACY, OF_ACCURACY = "bench/analysis/accuracy.py", "tests/bench/analysis/test_accuracy.py::"
 CALIBRATE, OF_CALIBRATE = "bench/analysis/calibrate.py", "tests/bench/commands/test_calibrate.py::"
 COMPARE, OF_COMPARE = "bench/analysis/compare.py", "tests/bench/analysis/test_compare.py::"
 RACE, OF_RACE = "bench/analysis/race.py", "tests/bench/analysis/test_race.py::"
@@ -89,8 +89,8 @@ BUGS = (
     Bug(
         "a race stops by intervals that do not pay for looking",
         STATISTICS,
-        "rows = ratios(race, baseline, confidence, may_stop_early=True)",
-        "rows = ratios(race, baseline, confidence)",
+        "rows = ratios(race, baseline, may_stop_early=True)",
+        "rows = ratios(race, baseline)",
         (OF_STATISTICS + "test_a_race_is_precise_when_the_widest_ratio_is",),
     ),
     Bug(
@@ -131,7 +131,7 @@ BUGS = (
     Bug(
         "what starting first does stays in a ratio",
         STATISTICS,
-        "centre, half = without_place(medians, np.array([place for _, place in with_places]), error)",
+        "centre, half = without_place(medians, np.array(kept_places), error)",
         "centre, half = student(medians, error)",
         (OF_STATISTICS + "test_the_effect_of_starting_first_by_hand",),
     ),
@@ -173,8 +173,8 @@ BUGS = (
     Bug(
         "ranks compare all pairs and pay for those with one",
         STATISTICS,
-        "error_of_each(math.comb(len(names), 2), confidence, may_stop_early)",
-        "error_of_each(len(names) - 1, confidence, may_stop_early)",
+        "error_of_each(math.comb(len(names), 2), may_stop_early)",
+        "error_of_each(len(names) - 1, may_stop_early)",
         (OF_STATISTICS + "test_ranks_pay_for_every_pair",),
     ),
     Bug(
@@ -194,8 +194,8 @@ BUGS = (
     Bug(
         "the interval of a share has all of the error on each side",
         STATISTICS,
-        "    error = (1 - confidence) / 2\n",
-        "    error = 1 - confidence\n",
+        "    error = (1 - CONFIDENCE) / 2\n",
+        "    error = 1 - CONFIDENCE\n",
         (OF_STATISTICS + "test_a_share_has_the_interval_of_clopper_and_pearson",),
     ),
     Bug(
@@ -215,32 +215,32 @@ BUGS = (
     # --- a target, calibrations, comparisons, what stands beside a time ------------------------------------------
     Bug(
         "a lower bound is two-sided",
-        TARGET,
-        "stats.t.isf(1 - CONFIDENCE, n - 1)",
-        "stats.t.isf((1 - CONFIDENCE) / 2, n - 1)",
-        (OF_TARGET + "test_the_bound_is_students_by_hand",),
+        ACCURACY,
+        "2 * (1 - CONFIDENCE))",
+        "1 - CONFIDENCE)",
+        (OF_ACCURACY + "test_the_bound_is_students_by_hand",),
     ),
     Bug(
         "a target counts by the mean of the seeds",
-        TARGET,
+        ACCURACY,
         "self.lower >= self.target",
         "self.mean >= self.target",
-        (OF_TARGET + "test_seeds_enough_and_a_bound_above_the_target",),
+        (OF_ACCURACY + "test_seeds_enough_and_a_bound_above_the_target",),
     ),
     Bug(
         "a target counts with too few seeds",
-        TARGET,
+        ACCURACY,
         "return self.seeds >= LEAST_SEEDS and self.lower",
         "return self.lower",
-        (OF_TARGET + "test_seeds_enough_and_a_bound_above_the_target",),
+        (OF_ACCURACY + "test_seeds_enough_and_a_bound_above_the_target",),
     ),
     Bug(
         "seeds that diverged are left out of the mean",
-        TARGET,
+        ACCURACY,
         "    n = len(accuracies)\n",
         "    accuracies = [a for a, cost in zip(accuracies, costs, strict=True) if math.isfinite(cost)]\n"
         "    n = len(accuracies)\n",
-        (OF_TARGET + "test_diverged_seeds_are_counted_and_kept",),
+        (OF_ACCURACY + "test_diverged_seeds_are_counted_and_kept",),
     ),
     Bug(
         "comparisons that overlap count as independent",
@@ -280,15 +280,15 @@ BUGS = (
     Bug(
         "several backends compared do not share the error",
         COMPARE,
-        "error_of_each(len(races), statistics.CONFIDENCE, may_stop_early=False)",
-        "error_of_each(1, statistics.CONFIDENCE, may_stop_early=False)",
+        "error_of_each(len(races))",
+        "error_of_each(1)",
         (OF_COMPARE + "test_a_change_is_after_over_before_and_all_of_them_share_the_error",),
     ),
     Bug(
         "files of races that may have stopped early are compared as if they had not",
         COMPARE,
-        "error_of_each(len(compared), statistics.CONFIDENCE, may_stop_early=True)",
-        "error_of_each(len(compared), statistics.CONFIDENCE, may_stop_early=False)",
+        "error_of_each(len(compared), may_stop_early=True)",
+        "error_of_each(len(compared))",
         (OF_COMPARE + "test_files_are_compared_as_races_that_may_have_stopped_early",),
     ),
     Bug(
@@ -500,7 +500,7 @@ BUGS = (
     Bug(
         "a ReLU at its kink is held to one derivative",
         ROUNDING,
-        "            a, slope = kinked(z, a, slope, at_kink, eps)\n",
+        "            slope = Rounded(slope.value, at_kink / eps)\n",
         "",
         (OF_ROUNDING + "test_kinks_are_seen",),
     ),
@@ -741,7 +741,7 @@ BUGS = (
     Bug(
         "a disagreement leaves exit code 0",
         COMMANDS + "agree.py",
-        "return 1 if any(one.failures for one in checked) else 0",
+        "return 1 if any(result.failure for result in results) else 0",
         "return 0",
         (OF_COMMANDS + "test_agree.py::test_a_disagreement_is_named_and_the_others_go_on",),
     ),

@@ -12,8 +12,7 @@ import pytest
 
 from bench import UserError
 from bench.analysis import statistics
-from bench.analysis.accuracy import by_target, times_to_accuracy
-from bench.analysis.target import reached
+from bench.analysis.accuracy import by_target, reached, times_to_accuracy
 from bench.records.files import ResultSet, read
 from bench.tables.accuracy import ACCURACY_FIGURES, accuracy_headline, target_table
 from reports.answers import answers

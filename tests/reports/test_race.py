@@ -205,7 +205,7 @@ def test_a_size_that_is_there_twice_and_one_that_is_missing(tmp_path: Path) -> N
     ]
     slow[2] = slow[2][:1]  # a header, and nothing yet
     (grown,) = growths(raced(tmp_path, *slow).races)
-    assert (grown.sizes, grown.exponent) == ([6000], None)
+    assert (grown.sizes, grown.power) == ([6000], None)
     assert rows_of(growth(raced(tmp_path, *slow).races))["slow"][1:] == ["–", "–"]
 
 
@@ -560,7 +560,7 @@ def test_a_comparison_is_shown_with_its_verdicts(tmp_path: Path) -> None:
         "not measured on both sides",
     ]
     races_of_file = chosen.races("compare")
-    error = statistics.error_of_each(5, 0.95, may_stop_early=False)
+    error = statistics.error_of_each(5)
     ratio = statistics.ratio(races_of_file[0].rounds(), "after", "before", error, races_of_file[0].started())
     assert changes(chosen.races("compare"))["swift"] == ratio
     one = comparison_figure(chosen.races("compare"), Looks([]))

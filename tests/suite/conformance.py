@@ -33,18 +33,19 @@ from bench.agreement.check import (
     QUANTITIES,
     Expected,
     Problem,
+    call,
     compare,
     differing,
-    fault,
+    fault_of,
     pair,
     reference,
     scale_of,
-    tensors,
+    tensors_of,
     unsupported_quantities,
     widened,
 )
-from bench.agreement.problems import MOST_IMAGES, Updates, clear_of_kinks, with_random_biases
-from bench.agreement.rounding import SAFETY, evaluate, flat
+from bench.agreement.problems import MOST_IMAGES, clear_of_kinks, with_random_biases
+from bench.agreement.rounding import SAFETY, evaluate, flat, scaled
 from bench.timing import threads
 from data import Digits
 from impls.contract import (
@@ -200,16 +201,15 @@ def _made(
     if order == "twice":
         candidates = np.repeat(candidates, 2)
     rate = RATE / max(1.0, logits)  # large weights have large gradients
-    wanted = Updates(np.array(sizes), np.linspace(rate, rate / 2, len(sizes)), momentum)
-    batches = clear_of_kinks(network, widened(parameters), digits, candidates, wanted, eps)
+    stops = np.cumsum(sizes)
+    plan = Plan(stops - sizes, stops, None, np.linspace(rate, rate / 2, len(sizes)), momentum)
+    batches = clear_of_kinks(network, widened(parameters), digits, candidates, plan, eps)
     if [len(batch) for batch in batches] != [*sizes]:
         raise Blunt(f"{network}: too few images keep away from kinks")
     used = chosen = np.concatenate(batches)
-    indices = None
     if order != "file":
         used, indices = np.unique(chosen, return_inverse=True)
-    stops = np.cumsum(sizes)
-    plan = Plan(stops - sizes, stops, indices, wanted.rates, momentum)
+        plan = replace(plan, order=indices)
     name = f"{network}, {of_images(sizes)}, {order} order, {pixels}, momentum {momentum:g}, logits x {logits:g}"
     problem = Problem(name, network, parameters, digits.images[used], digits.labels[used], plan)
     case = Case(problem, reference(problem))
@@ -262,7 +262,7 @@ def answered(backend: Backend, problem: Problem, *quantities: Quantity, prepared
         prepared = prepared_of(backend, problem)
     results: dict[str, Any] = {}
     for quantity in wanted:
-        results |= CALLS[quantity](backend, problem, prepared)
+        results |= call(backend, quantity, problem, prepared)
     if "costs" in unsupported:
         results.pop("costs of updates", None)
     return results
@@ -286,13 +286,13 @@ def trained(backend: Backend, problem: Problem, state: State, plan: Plan) -> tup
 
 def as_layers(returned: Any, network: Network) -> Parameters:
     """What a backend returned, as the contract's types: it may use its own tuples."""
-    arrays = list(tensors("state", returned, network).values())
+    arrays = list(tensors_of("state", returned, network).values())
     return tuple(map(Layer, arrays[::2], arrays[1::2]))
 
 
 def named(state: State, costs: Any, network: Network) -> dict[str, Any]:
     """The results of a training by name."""
-    results = tensors("parameters", state.parameters, network) | tensors("velocities", state.velocities, network)
+    results = tensors_of("parameters", state.parameters, network) | tensors_of("velocities", state.velocities, network)
     return results if costs is None else {"costs of updates": costs} | results
 
 
@@ -341,7 +341,7 @@ def promise(*networks: Network, dtypes: tuple[DType, ...] = DTYPES) -> Callable[
                 raise
             except Exception as error:
                 name = getattr(backend, "NAME", "a backend without a name")
-                raise BrokenPromise(f"{name}, {network}, {dtype}: {fault(check.__name__, error)}") from error
+                raise BrokenPromise(f"{name}, {network}, {dtype}: {fault_of(check.__name__, error)}") from error
 
         CHECKS[check.__name__] = Check(run, networks, dtypes)
         return run
@@ -450,7 +450,8 @@ def large_logits(backend: Backend, network: Network, dtype: DType) -> None:
     case = case_of(network, dtype, (32,), logits=4000.0)
     eps = float(np.finfo(dtype).eps)
     problem = case.problem
-    logits = evaluate(network, widened(problem.parameters), problem.images, problem.labels, eps).pre_activations[-1]
+    x = scaled(network, problem.images)
+    logits = evaluate(network, widened(problem.parameters), x, problem.labels, eps).pre_activations[-1]
     if not logits.max() > np.log(np.finfo(np.float64).max):
         raise Blunt(f"{problem.name}: logits up to {logits.max():g} are not large")
     hold(backend, case, answered(backend, problem))
@@ -488,7 +489,7 @@ def many_times(network: Network, dtype: DType, times: int) -> Case:
     images, labels = np.tile(once.problem.images, (times, 1)), np.tile(once.problem.labels, times)
     problem = once.problem._replace(name=f"{network}, {len(labels)} images", images=images, labels=labels)
     eps = float(np.finfo(dtype).eps)
-    of_all = evaluate(network, widened(problem.parameters), images, labels, eps)
+    of_all = evaluate(network, widened(problem.parameters), scaled(network, images), labels, eps)
     quantities = [quantity for quantity in once.expected if quantity == "cost" or quantity.startswith("gradient")]
     expected = {
         quantity: once.expected[quantity]._replace(allowed=SAFETY * eps * float(part.error.max()))
@@ -760,7 +761,7 @@ def velocities_rest_without_momentum(backend: Backend, network: Network, dtype: 
     velocities = case_of(network, dtype, (7,), logits=2.0).problem.parameters
     state, costs = trained(backend, case.problem, State(case.problem.parameters, velocities), case.problem.plan)
     moved = named(state, costs, network)
-    before = tensors("velocities", velocities, network)
+    before = tensors_of("velocities", velocities, network)
     insist_on_the_same(backend, case.problem, moved, before, "should be unchanged by a training without momentum")
     hold(backend, case, {quantity: moved[quantity] for quantity in moved if quantity not in before})
 
@@ -791,7 +792,7 @@ def every_update_has_its_learning_rate(backend: Backend, network: Network, dtype
     case = case_of(network, dtype, (7,), momentum=0.9)
     still = case.problem._replace(plan=replace(case.problem.plan, learning_rates=np.zeros(1)))
     results = answered(backend, still, "train")
-    before = tensors("parameters", case.problem.parameters, network)
+    before = tensors_of("parameters", case.problem.parameters, network)
     insist_on_the_same(backend, still, results, before, "should not move at a learning rate of 0")
     hold(backend, case, {quantity: results[quantity] for quantity in results if quantity not in before})
     hold_training(backend, network, dtype, 4, 4, 4, 4, 3)  # the last rate is half the first
@@ -848,7 +849,7 @@ def full_batch_is_one_mini_batch(backend: Backend, network: Network, dtype: DTyp
     """One update with all images is a step along their gradient, and returns their cost."""
     case = case_of(network, dtype, (11,))
     results = answered(backend, case.problem, "gradients", "train")
-    start = tensors("parameters", case.problem.parameters, network)
+    start = tensors_of("parameters", case.problem.parameters, network)
     for quantity, before in start.items():
         gradient = quantity.replace("parameters", "gradient")
         value = before.astype(np.float64) - RATE * results[gradient]

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from bench.analysis.article import compared, constant_answer, effects, experiment_results, mini_batches, setting_results
+from bench.analysis.article import compared, effects, experiment_results, mini_batches, setting_results
 from bench.records.races import ParticipantResult, RaceResult
-from bench.records.trainings import Seen, Training
+from bench.records.trainings import Training
 from bench.workloads.article import EXPERIMENTS, GRIDS, PIXELS, RELU, RELU_DESIGN, SETTING, printed
 from tests.helpers.article_records import EITHER, LABELS, course, figure, seen
 
@@ -65,8 +65,6 @@ def test_the_score_of_a_constant_answer_is_named() -> None:
     assert compared(figure("accuracy", "9.80", 0), courses, LABELS).constant == "always 0, test"
     assert compared(figure("accuracy", "11.24", 0, splits=("test",)), courses, LABELS).constant is None
     assert compared(figure("cost", "0.1135", 0), courses, LABELS).constant is None
-    assert constant_answer(msgspec.convert(seen(0.1, answers=[0, 100, 0]), Seen)) == 1
-    assert constant_answer(msgspec.convert(seen(0.1, answers=[0, 99, 1]), Seen)) is None
 
 
 def test_a_row_counts_what_diverged_and_what_collapsed() -> None:
@@ -91,8 +89,8 @@ def test_settings_that_hold_come_first() -> None:
     ]
     figures = [figure("accuracy", "85.00", 1), figure("accuracy", "10.00", 0)]
     near, far = setting_results(race(*courses, settings=settings, figures=figures))
-    assert (near.name, near.seeds, near.left, near.held) == ("near", 2, False, 1)
-    assert (far.name, far.seeds, far.left, far.held) == ("far", 1, True, 0)
+    assert (near.name, near.seeds, near.stopped_early, near.held) == ("near", 2, False, 1)
+    assert (far.name, far.seeds, far.stopped_early, far.held) == ("far", 1, True, 0)
 
 
 def test_effects_are_of_the_same_seeds() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 import bench
 from bench.__main__ import main
-from bench.analysis import target
+from bench.analysis import accuracy as accuracy_analysis
 from bench.analysis.accuracy import times_to_accuracy
 from bench.analysis.tune import TunedTraining, hopeless, reaches
 from bench.commands import accuracy
@@ -44,7 +44,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(accuracy, "RECIPES", {"easy": easy, "wild": wild})
     monkeypatch.setattr(accuracy, "TARGETS", {"easy": 0.9, "wild": 0.5})
     monkeypatch.setattr(accuracy, "QUICK", ("easy", "wild"))
-    for module in (accuracy, accuracy_tables, target):
+    for module in (accuracy, accuracy_tables, accuracy_analysis):
         monkeypatch.setattr(module, "LEAST_SEEDS", 3)
     monkeypatch.setenv("COLUMNS", "80")
     return tmp_path

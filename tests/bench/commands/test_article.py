@@ -96,7 +96,7 @@ def test_rows_beside_the_article(
     assert "2 diverged" in out
     assert learns.times
     assert learns.method_times
-    assert learns.article == 12.5
+    assert learns.about["seconds"] == 12.5
     assert learns.ratio
     shares = [entry["epochs"] for entry in records(folder, "training") if entry["participant"] == "vectorized, float64"]
     assert sorted(shares) == [1, 2]  # together one training
@@ -193,8 +193,8 @@ def test_a_grid_leaves_what_is_far_off_and_lists_what_holds(
     assert run(folder, study="grid") == 0
     out = capsys.readouterr().out
     strict, lax = read(folder / "found.jsonl").races
-    assert [(one.seeds, one.left, one.held) for one in setting_results(strict)] == [(1, True, 1), (1, True, 1)]
-    assert [(one.seeds, one.left, one.held) for one in setting_results(lax)] == [(2, False, 2), (2, False, 2)]
+    assert [(one.seeds, one.stopped_early, one.held) for one in setting_results(strict)] == [(1, True, 1), (1, True, 1)]
+    assert [(one.seeds, one.stopped_early, one.held) for one in setting_results(lax)] == [(2, False, 2), (2, False, 2)]
     out = " ".join(out.split())
     assert "learns: 2 of 2 settings tried, 2 of them stopped early; 2 reproduce 1 of 2 figures." in out
     assert "kept: 2 of 2 settings tried, 0 of them stopped early; 2 reproduce 2 of 2 figures." in out

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.analysis.target import LEAST_SEEDS, reached
+from bench.analysis.accuracy import LEAST_SEEDS, reached
 
 
 def test_the_bound_is_students_by_hand() -> None:
