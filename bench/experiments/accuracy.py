@@ -24,11 +24,9 @@ def to_target(
     target: float, recipe: Recipe, dtype: DType, backends: list[str], seeds: int, baseline: str | None
 ) -> Trainings:
     """The trainings for one target by a recipe of fixed length."""
-    participants = {name: Trainee(name, dtype, lambda recipe, seed: Looks()) for name in backends}
-    header = {"target": target, "recipe": recipe.name}
-    return Trainings(
-        "accuracy", recipe.name, {recipe.name: recipe}, participants, seeds, header, baseline=baseline, curves=CURVES
-    )
+    participants = {name: Trainee(name, dtype) for name in backends}
+    recipes, header = {recipe.name: recipe}, {"target": target, "recipe": recipe.name}
+    return Trainings("accuracy", recipe.name, recipes, participants, seeds, header, baseline=baseline, curves=CURVES)
 
 
 class Step(NamedTuple):
@@ -42,14 +40,12 @@ class Step(NamedTuple):
     seeds: int
 
     def trainings(self, purpose: str, target: float) -> Trainings:
-        """What becomes a race of its own."""
+        """The step as a race of its own."""
         looks = Looks("growing", until=target) if self.until else Looks()
-        participants = {self.name: Trainee(self.backend, self.dtype, lambda recipe, seed: looks)}
+        participants = {self.name: Trainee(self.backend, self.dtype, looks)}
         header = {"target": target, "recipe": self.recipe.name, "until": self.until}
-        curves = 0 if self.until else CURVES
-        return Trainings(
-            purpose, self.name, {self.recipe.name: self.recipe}, participants, self.seeds, header, curves=curves
-        )
+        recipes, curves = {self.recipe.name: self.recipe}, 0 if self.until else CURVES
+        return Trainings(purpose, self.name, recipes, participants, self.seeds, header, curves=curves)
 
 
 def run_steps(

@@ -4,20 +4,20 @@ The article names its networks, epochs and results, but not how pixels were scal
 updates an epoch had. SETTING is what reproduces its later figures; the grids are what else was examined.
 """
 
-from dataclasses import asdict, dataclass
 from decimal import Decimal
 from itertools import product
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
-from bench.workloads.recipes import Recipe, varied
-from impls.contract import Network
+from bench.workloads.recipes import ARTICLE, NETWORK_FACTORS, Recipe, varied
 
 What = Literal["accuracy", "cost", "confidence", "largest", "overflow"]
 LOOKS = (0, 1, 2, 3, 5, 10, 20, 50)  # epochs after which a training is evaluated, and its last
+TRAIN, EITHER = ("train",), ("test", "train")
+# Of which images a figure is. A program that prints the cost of each update prints that of an epoch's last images.
+SPLITS: dict[What, tuple[str, ...]] = {"accuracy": EITHER, "cost": ("train", "last"), "confidence": ("test",)}
 
 
-@dataclass(frozen=True)
-class Figure:
+class Figure(NamedTuple):
     """A number that the article prints, and where in a training it may stand."""
 
     what: What  # "confidence" is in the first image's own digit; "overflow": see `training.worker`
@@ -27,21 +27,37 @@ class Figure:
     epochs: tuple[int, ...]  # after any of these: the article prints its first cost before or after the first epoch
     splits: tuple[str, ...]  # of any of these
 
-    def described(self) -> dict[str, Any]:
-        """For a record."""
-        return asdict(self) | {"epochs": list(self.epochs), "splits": list(self.splits)}
 
+def printed(what: What, text: str, *epochs: int, splits: tuple[str, ...] = ()) -> Figure:
+    """A printed number: all that is rounded to it, half a unit of its last digit to either side. Accuracies in %.
 
-def printed(what: What, text: str, *epochs: int, splits: tuple[str, ...]) -> Figure:
-    """A printed number: all that is rounded to it, half a unit of its last digit to either side. Accuracies in %."""
+    splits: that it may be of; none: those of SPLITS.
+    """
     scale = 100 if what == "accuracy" else 1
     number = Decimal(text)
     half = Decimal(1).scaleb(int(number.as_tuple().exponent)) / 2
-    return Figure(what, text, float(number - half) / scale, float(number + half) / scale, epochs, splits)
+    low, high = float(number - half) / scale, float(number + half) / scale
+    return Figure(what, text, low, high, epochs, splits or SPLITS[what])
 
 
-TRAIN, TEST, EITHER = ("train",), ("test",), ("test", "train")
-COSTS = ("train", "last")  # a program that prints the cost of each update prints that of an epoch's last images
+def figures(**texts: dict[int | tuple[int, ...], str]) -> tuple[Figure, ...]:
+    """Printed numbers: for each quantity the text by epoch, or by the epochs of which it may be any."""
+    return tuple(
+        printed(cast(What, what), text, *(epochs if isinstance(epochs, tuple) else (epochs,)))
+        for what, by_epoch in texts.items()
+        for epochs, text in by_epoch.items()
+    )
+
+
+FIGURES = {
+    "chance": (printed("accuracy", "10.08", 0, splits=TRAIN), Figure("largest", "10,000s", 1e4, 1e5, (0,), TRAIN)),
+    "naive": (printed("accuracy", "14.21", 1, splits=TRAIN), Figure("overflow", "a warning", 1e-9, 1.0, (0,), TRAIN)),
+    "two-layers-of-16": figures(accuracy={0: "9.58", 100: "11.35"}, cost={(0, 1): "1.046", 100: "0.4499"}),
+    "80-after-20-epochs": figures(accuracy={0: "9.80", 20: "89.17"}, cost={(0, 1): "0.449", 20: "0.1326"}),
+    "80-sigmoid": figures(accuracy={100: "92.86"}, cost={100: "0.0431"}, confidence={100: "0.961"}),
+    "80-relu": figures(accuracy={100: "92.46"}, cost={100: "0.0724"}),
+    "128-sigmoid": figures(accuracy={100: "94.17"}),
+}
 
 
 class Experiment(NamedTuple):
@@ -51,13 +67,16 @@ class Experiment(NamedTuple):
     shows: str
     setting: Recipe
     figures: tuple[Figure, ...]
-    method: str | None  # the backend that works as the article's program did, in float64; None: nothing is trained
+    method: str | None  # the backend that works as the article's program did, in float64; None: nothing is timed
     seconds: float | None = None  # that the article's training took, wall
     check: float | None = None  # that its check of accuracy took
     said: str = ""  # where the article has words instead of numbers
 
 
-SETTING = Recipe("article", Network((784, 80, 10), pixel_scale=1.0), updates=5, epochs=100)
+SETTING = varied(ARTICLE, sizes=(784, 80, 10), epochs=100)
+SHORT = varied(SETTING, epochs=20)
+WIDER = varied(SETTING, sizes=(784, 128, 10))
+MANY_UPDATES = varied(SETTING, updates=600, learning_rate=0.1, epochs=5)
 DEEP = varied(SETTING, sizes=(784, 16, 16, 10))
 # N(0, 1) and ReLU to the end: the one kind of network here whose outputs are in the ten thousands.
 CHANCE = varied(DEEP, hidden="relu", output="relu", initialisation="standard_normal", epochs=0)
@@ -65,87 +84,26 @@ CHANCE = varied(DEEP, hidden="relu", output="relu", initialisation="standard_nor
 LOUD = varied(DEEP, initialisation="standard_normal", epochs=1)
 # Raw pixels kill every ReLU output at any rate that learns, so here they are scaled.
 RELU = varied(SETTING, hidden="relu", output="relu", pixel_scale=1 / 255, learning_rate=0.1, schedule="linear")
+METHOD = "vectorized"
 
 EXPERIMENTS = (
-    Experiment(
-        "chance",
-        "random weights are right one time in ten",
-        CHANCE,
-        (
-            printed("accuracy", "10.08", 0, splits=TRAIN),
-            Figure("largest", "10,000s", 1e4, 1e5, (0,), TRAIN),
-        ),
-        None,
-    ),
-    Experiment(
-        "naive",
-        "what a Python loop over the images costs",
-        LOUD,
-        (printed("accuracy", "14.21", 1, splits=TRAIN), Figure("overflow", "a warning", 1e-9, 1.0, (0,), TRAIN)),
-        "naive",
-        37.9,
-        6.0,
-    ),
+    Experiment("chance", "random weights are right one time in ten", CHANCE, FIGURES["chance"], None),
+    Experiment("naive", "what a Python loop over the images costs", LOUD, FIGURES["naive"], "naive", 37.9, 6.0),
     Experiment(
         "two-layers-of-16",
         "11.35 % is the score of always answering 1",
         DEEP,
-        (
-            printed("accuracy", "9.58", 0, splits=EITHER),
-            printed("accuracy", "11.35", 100, splits=EITHER),
-            printed("cost", "1.046", 0, 1, splits=COSTS),
-            printed("cost", "0.4499", 100, splits=COSTS),
-        ),
-        "vectorized",
+        FIGURES["two-layers-of-16"],
+        METHOD,
         111.5,
     ),
+    Experiment("80-after-20-epochs", "one wider layer learns", SHORT, FIGURES["80-after-20-epochs"], METHOD, 47.6),
+    Experiment("80-sigmoid", "the same, for longer", SETTING, FIGURES["80-sigmoid"], METHOD, 250.9),
+    Experiment("80-relu", "why did it lose? See `study relu`", RELU, FIGURES["80-relu"], METHOD),
     Experiment(
-        "80-after-20-epochs",
-        "one wider layer learns",
-        varied(SETTING, epochs=20),
-        (
-            printed("accuracy", "9.80", 0, splits=EITHER),
-            printed("accuracy", "89.17", 20, splits=EITHER),
-            printed("cost", "0.449", 0, 1, splits=COSTS),
-            printed("cost", "0.1326", 20, splits=COSTS),
-        ),
-        "vectorized",
-        47.6,
+        "80-mini-batches", "an epoch costs the same and brings more", MANY_UPDATES, (), METHOD, said="not much speedup"
     ),
-    Experiment(
-        "80-sigmoid",
-        "the same, for longer",
-        SETTING,
-        (
-            printed("accuracy", "92.86", 100, splits=EITHER),
-            printed("cost", "0.0431", 100, splits=COSTS),
-            printed("confidence", "0.961", 100, splits=TEST),
-        ),
-        "vectorized",
-        250.9,
-    ),
-    Experiment(
-        "80-relu",
-        "why did it lose? See `study relu`",
-        RELU,
-        (printed("accuracy", "92.46", 100, splits=EITHER), printed("cost", "0.0724", 100, splits=COSTS)),
-        "vectorized",
-    ),
-    Experiment(
-        "80-mini-batches",
-        "an epoch costs the same and brings more",
-        varied(SETTING, updates=600, learning_rate=0.1, epochs=5),
-        (),
-        "vectorized",
-        said="not much speedup",
-    ),
-    Experiment(
-        "128-sigmoid",
-        "the article's best",
-        varied(SETTING, sizes=(784, 128, 10)),
-        (printed("accuracy", "94.17", 100, splits=EITHER),),
-        "vectorized",
-    ),
+    Experiment("128-sigmoid", "the article's best", WIDER, FIGURES["128-sigmoid"], METHOD),
 )
 
 
@@ -173,13 +131,9 @@ class Grid(NamedTuple):
 
     def settings(self) -> list[Recipe]:
         """The combinations, those of one network together."""
-        names = sorted(self.levels, key=lambda name: name not in ("sizes", "hidden", "output", "pixel_scale"))
-        combined = [dict(zip(names, values, strict=True)) for values in product(*(self.levels[name] for name in names))]
-        return [varied(self.base, **levels) for levels in combined]
-
-
-def _figures(*names: str) -> tuple[Figure, ...]:
-    return tuple(figure for row in EXPERIMENTS if row.name in names for figure in row.figures)
+        names = sorted(self.levels, key=lambda name: name not in NETWORK_FACTORS)
+        combined = product(*(self.levels[name] for name in names))
+        return [varied(self.base, **dict(zip(names, values, strict=True))) for values in combined]
 
 
 PIXELS = (1.0, 1 / 255)
@@ -190,33 +144,29 @@ GRIDS = (
     Grid(
         "chance",
         varied(DEEP, epochs=0),
-        {**PAIRS, "pixel_scale": PIXELS, "initialisation": (*DRAWN, "he_normal")},
-        _figures("chance"),
+        PAIRS | {"pixel_scale": PIXELS, "initialisation": (*DRAWN, "he_normal")},
+        FIGURES["chance"],
     ),
     Grid(
         "naive",
         varied(DEEP, epochs=1),
-        {
-            **PAIRS,
-            "pixel_scale": PIXELS,
-            "initialisation": ("lecun_normal", "standard_normal"),
-            "updates": (1, 5),
-            "learning_rate": (0.1, 1.0),
-        },
-        _figures("naive"),
+        PAIRS
+        | {"pixel_scale": PIXELS, "initialisation": ("lecun_normal", "standard_normal")}
+        | {"updates": (1, 5), "learning_rate": (0.1, 1.0)},
+        FIGURES["naive"],
     ),
     Grid(
         "two-layers-of-16",
         DEEP,
         {"pixel_scale": PIXELS, "initialisation": DRAWN, "updates": (1, 5), "learning_rate": (0.1, 1.0)},
-        _figures("two-layers-of-16"),
+        FIGURES["two-layers-of-16"],
         (Screen(20, "test", "accuracy", 0.05, 0.25), Screen(100, "train", "cost", 0.43, 0.47)),
     ),
     Grid(
         "80-sigmoid",
         SETTING,
         {"pixel_scale": PIXELS, "initialisation": DRAWN, "updates": (1, 2, 5, 10), "learning_rate": (0.5, 1.0, 2.0)},
-        _figures("80-after-20-epochs", "80-sigmoid"),
+        FIGURES["80-after-20-epochs"] + FIGURES["80-sigmoid"],
         (
             Screen(20, "test", "accuracy", 0.8717, 0.9117),
             Screen(20, "train", "cost", 0.11, 0.155),
@@ -228,7 +178,7 @@ GRIDS = (
         "80-relu",
         RELU,
         {"initialisation": ("lecun_normal", "glorot_uniform"), "learning_rate": (0.03, 0.1, 0.3)},
-        _figures("80-relu"),
+        FIGURES["80-relu"],
     ),
 )
 
