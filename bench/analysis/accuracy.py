@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 from bench.analysis import statistics
 from bench.analysis.target import Reached, reached
 from bench.records.races import RaceResult
-from bench.records.trainings import Training
-from bench.workloads.curves import LearningCurve
+from bench.records.trainings import LearningCurve, Training
 
 
 class TimeToAccuracy(NamedTuple):
