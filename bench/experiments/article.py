@@ -5,7 +5,7 @@ Each is trained with several seeds by one fast backend. In turns with it the art
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -21,35 +21,29 @@ METHOD_DTYPE: DType = "float64"
 METHOD_EPOCHS = 50  # at most so many in all: enough for its time, which is scaled to all
 
 
-class Part(NamedTuple):
-    """What a study trains as one race of its file."""
+def parts_of(
+    study: str, names: Sequence[str] | None
+) -> Iterator[tuple[dict[str, Any], dict[str, Recipe], tuple[Screen, ...], str | None]]:
+    """What a study trains as one race each, of all experiments or those of these names.
 
-    about: dict[str, Any]  # what readers have to know of it
-    recipes: dict[str, Recipe]  # by setting
-    screens: tuple[Screen, ...] = ()
-    method: str | None = None  # the backend that works as the article's program did; None: none is timed
-
-
-def parts_of(study: str, names: Sequence[str] | None) -> Iterator[Part]:
-    """The parts of "article", "grid" or "relu", of all experiments or those of these names."""
+    For each what readers have to know of it, its recipes by setting, what stops it early, and the backend that works as
+    the article's program did, None where none is timed.
+    """
     if study == "relu":
-        changes = {f"{change.factor}: {change.to}": change for change in RELU_DESIGN}
-        factors = {name: [change.factor, change.to] for name, change in changes.items()}
-        about = {"name": "ReLU", "setting": str(RELU), "epochs": RELU.epochs, "changes": factors}
-        yield Part(about, {name: change.setting for name, change in changes.items()})
+        changes = {f"{factor}: {to}": [factor, to] for factor, to in RELU_DESIGN}
+        about = {"name": "ReLU", "setting": str(RELU), "epochs": RELU.epochs, "changes": changes}
+        yield about, dict(zip(changes, RELU_DESIGN.values(), strict=True)), (), None
         return
     known: Sequence[Experiment | Grid] = EXPERIMENTS if study == "article" else GRIDS
-    for one in known:
-        if names and one.name not in names:
-            continue
+    for one in (one for one in known if not names or one.name in names):
         about = {"name": one.name, "figures": [figure._asdict() for figure in one.figures]}
         if isinstance(one, Experiment):
             about |= {field: getattr(one, field) for field in ("shows", "said", "seconds", "check")}
             about |= {"setting": str(one.setting), "epochs": one.setting.epochs}
-            yield Part(about, {one.name: one.setting}, method=one.method)
+            yield about, {one.name: one.setting}, (), one.method
         else:
             about |= {"levels": one.levels, "screens": [screen._asdict() for screen in one.screens]}
-            yield Part(about, {str(setting): setting for setting in one.settings()}, one.screens)
+            yield about, {str(setting): setting for setting in one.settings()}, one.screens, None
 
 
 def article_trainings(

@@ -12,8 +12,7 @@ import numpy as np
 import impls
 from bench.timing import threads
 from bench.timing.clock import Clock
-from bench.training.loop import Epoch, Split, evaluate, prepare, train_recipe
-from bench.training.metrics import accuracy, mean_cost
+from bench.training.loop import Epoch, Split, accuracy, evaluate, mean_cost, prepare, train_recipe
 from bench.workloads.article import Screen
 from bench.workloads.plans import joined, parts
 from bench.workloads.recipes import Recipe
@@ -146,8 +145,7 @@ class Trainer:
         """Accuracy and cost on the test images, and "check", the seconds that takes."""
         with Clock() as clock:
             quality = evaluate(self.backend, recipe.network, parameters, self.splits["test"])
-        test = {"accuracy": quality.accuracy, "cost": finite(quality.cost)}
-        return {"test": test, "check": asdict(clock.elapsed)}
+        return {"test": {"accuracy": quality.accuracy, "cost": finite(quality.cost)}, "check": asdict(clock.elapsed)}
 
     def examined(self, recipe: Recipe, parameters: Parameters) -> dict[str, Any]:
         """How good the network is on both splits, and on "last", the images of an epoch's last update.
@@ -159,8 +157,8 @@ class Trainer:
         for name, split in self.splits.items():
             with Clock() as clock:
                 outputs = self.backend.outputs(network, parameters, split.prepared)
-            overflow = share_overflowing(network, parameters, self.digits[name].images[:SAMPLED])
-            seen[name] = seen_in(network, outputs, split.labels) | {"overflow": overflow}
+            seen[name] = seen_in(network, outputs, split.labels)
+            seen[name]["overflow"] = share_overflowing(network, parameters, self.digits[name].images[:SAMPLED])
             if name == "train":
                 seen["check"] = asdict(clock.elapsed)
                 batch = recipe.images_per_update(len(outputs))

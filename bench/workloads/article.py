@@ -67,9 +67,9 @@ class Experiment(NamedTuple):
     shows: str
     setting: Recipe
     figures: tuple[Figure, ...]
-    method: str | None  # the backend that works as the article's program did, in float64; None: nothing is timed
     seconds: float | None = None  # that the article's training took, wall
     check: float | None = None  # that its check of accuracy took
+    method: str | None = "vectorized"  # the backend that works as its program did, in float64; None: nothing is timed
     said: str = ""  # where the article has words instead of numbers
 
 
@@ -84,26 +84,18 @@ CHANCE = varied(DEEP, hidden="relu", output="relu", initialisation="standard_nor
 LOUD = varied(DEEP, initialisation="standard_normal", epochs=1)
 # Raw pixels kill every ReLU output at any rate that learns, so here they are scaled.
 RELU = varied(SETTING, hidden="relu", output="relu", pixel_scale=1 / 255, learning_rate=0.1, schedule="linear")
-METHOD = "vectorized"
 
 EXPERIMENTS = (
-    Experiment("chance", "random weights are right one time in ten", CHANCE, FIGURES["chance"], None),
-    Experiment("naive", "what a Python loop over the images costs", LOUD, FIGURES["naive"], "naive", 37.9, 6.0),
+    Experiment("chance", "random weights are right one time in ten", CHANCE, FIGURES["chance"], method=None),
+    Experiment("naive", "what a Python loop over the images costs", LOUD, FIGURES["naive"], 37.9, 6.0, "naive"),
     Experiment(
-        "two-layers-of-16",
-        "11.35 % is the score of always answering 1",
-        DEEP,
-        FIGURES["two-layers-of-16"],
-        METHOD,
-        111.5,
+        "two-layers-of-16", "11.35 % is the score of always answering 1", DEEP, FIGURES["two-layers-of-16"], 111.5
     ),
-    Experiment("80-after-20-epochs", "one wider layer learns", SHORT, FIGURES["80-after-20-epochs"], METHOD, 47.6),
-    Experiment("80-sigmoid", "the same, for longer", SETTING, FIGURES["80-sigmoid"], METHOD, 250.9),
-    Experiment("80-relu", "why did it lose? See `study relu`", RELU, FIGURES["80-relu"], METHOD),
-    Experiment(
-        "80-mini-batches", "an epoch costs the same and brings more", MANY_UPDATES, (), METHOD, said="not much speedup"
-    ),
-    Experiment("128-sigmoid", "the article's best", WIDER, FIGURES["128-sigmoid"], METHOD),
+    Experiment("80-after-20-epochs", "one wider layer learns", SHORT, FIGURES["80-after-20-epochs"], 47.6),
+    Experiment("80-sigmoid", "the same, for longer", SETTING, FIGURES["80-sigmoid"], 250.9),
+    Experiment("80-relu", "why did it lose? See `study relu`", RELU, FIGURES["80-relu"]),
+    Experiment("80-mini-batches", "an epoch costs the same and brings more", MANY_UPDATES, (), said="not much speedup"),
+    Experiment("128-sigmoid", "the article's best", WIDER, FIGURES["128-sigmoid"]),
 )
 
 
@@ -139,68 +131,41 @@ class Grid(NamedTuple):
 PIXELS = (1.0, 1 / 255)
 PAIRS: dict[str, tuple[Any, ...]] = {"hidden": ("sigmoid", "relu"), "output": ("sigmoid", "relu")}
 DRAWN = ("lecun_normal", "glorot_uniform", "standard_normal")
-
-GRIDS = (
-    Grid(
-        "chance",
-        varied(DEEP, epochs=0),
-        PAIRS | {"pixel_scale": PIXELS, "initialisation": (*DRAWN, "he_normal")},
-        FIGURES["chance"],
-    ),
-    Grid(
-        "naive",
-        varied(DEEP, epochs=1),
-        PAIRS
-        | {"pixel_scale": PIXELS, "initialisation": ("lecun_normal", "standard_normal")}
-        | {"updates": (1, 5), "learning_rate": (0.1, 1.0)},
-        FIGURES["naive"],
-    ),
-    Grid(
-        "two-layers-of-16",
-        DEEP,
-        {"pixel_scale": PIXELS, "initialisation": DRAWN, "updates": (1, 5), "learning_rate": (0.1, 1.0)},
-        FIGURES["two-layers-of-16"],
-        (Screen(20, "test", "accuracy", 0.05, 0.25), Screen(100, "train", "cost", 0.43, 0.47)),
-    ),
-    Grid(
-        "80-sigmoid",
-        SETTING,
-        {"pixel_scale": PIXELS, "initialisation": DRAWN, "updates": (1, 2, 5, 10), "learning_rate": (0.5, 1.0, 2.0)},
-        FIGURES["80-after-20-epochs"] + FIGURES["80-sigmoid"],
-        (
-            Screen(20, "test", "accuracy", 0.8717, 0.9117),
-            Screen(20, "train", "cost", 0.11, 0.155),
-            Screen(100, "test", "accuracy", 0.9186, 0.9386),
-            Screen(100, "train", "cost", 0.035, 0.052),
-        ),
-    ),
-    Grid(
-        "80-relu",
-        RELU,
-        {"initialisation": ("lecun_normal", "glorot_uniform"), "learning_rate": (0.03, 0.1, 0.3)},
-        FIGURES["80-relu"],
-    ),
+TWO_RATES: dict[str, tuple[Any, ...]] = {"updates": (1, 5), "learning_rate": (0.1, 1.0)}
+LEVELS: dict[str, dict[str, tuple[Any, ...]]] = {
+    "chance": PAIRS | {"pixel_scale": PIXELS, "initialisation": (*DRAWN, "he_normal")},
+    "naive": PAIRS | {"pixel_scale": PIXELS, "initialisation": ("lecun_normal", "standard_normal")} | TWO_RATES,
+    "16": {"pixel_scale": PIXELS, "initialisation": DRAWN} | TWO_RATES,
+    "80": {"pixel_scale": PIXELS, "initialisation": DRAWN, "updates": (1, 2, 5, 10), "learning_rate": (0.5, 1.0, 2.0)},
+    "relu": {"initialisation": ("lecun_normal", "glorot_uniform"), "learning_rate": (0.03, 0.1, 0.3)},
+}
+SCREENS_OF_16 = (Screen(20, "test", "accuracy", 0.05, 0.25), Screen(100, "train", "cost", 0.43, 0.47))
+SCREENS_OF_80 = (
+    Screen(20, "test", "accuracy", 0.8717, 0.9117),
+    Screen(20, "train", "cost", 0.11, 0.155),
+    Screen(100, "test", "accuracy", 0.9186, 0.9386),
+    Screen(100, "train", "cost", 0.035, 0.052),
 )
-
-
-class Change(NamedTuple):
-    """One factor of the ReLU experiment, changed alone."""
-
-    factor: str
-    to: str
-    setting: Recipe
+GRIDS = (
+    Grid("chance", varied(DEEP, epochs=0), LEVELS["chance"], FIGURES["chance"]),
+    Grid("naive", varied(DEEP, epochs=1), LEVELS["naive"], FIGURES["naive"]),
+    Grid("two-layers-of-16", DEEP, LEVELS["16"], FIGURES["two-layers-of-16"], SCREENS_OF_16),
+    Grid("80-sigmoid", SETTING, LEVELS["80"], FIGURES["80-after-20-epochs"] + FIGURES["80-sigmoid"], SCREENS_OF_80),
+    Grid("80-relu", RELU, LEVELS["relu"], FIGURES["80-relu"]),
+)
 
 
 _HE = varied(RELU, initialisation="he_normal")
-RELU_DESIGN = (
-    Change("none", "as the article: ReLU to the end", RELU),
-    Change("initialisation", "N(0, 2/fan_in)", _HE),
-    Change("learning rate", "a third", varied(RELU, learning_rate=0.03)),
-    Change("learning rate", "three times", varied(RELU, learning_rate=0.3)),
-    Change("learning rate", "constant", varied(RELU, schedule="constant")),
-    Change("updates", "60 an epoch", varied(RELU, updates=60)),
-    Change("output, cost", "sigmoid, quadratic", varied(RELU, output="sigmoid")),
-    Change("output, cost", "softmax, cross-entropy", varied(RELU, output="softmax")),
-    Change("hidden", "sigmoid", varied(RELU, hidden="sigmoid")),
-    Change("several", "softmax, N(0, 2/fan_in), rate 0.5", varied(_HE, output="softmax", learning_rate=0.5)),
-)
+# The ReLU experiment with one factor changed, by the factor and what it is changed to.
+RELU_DESIGN = {
+    ("none", "as the article: ReLU to the end"): RELU,
+    ("initialisation", "N(0, 2/fan_in)"): _HE,
+    ("learning rate", "a third"): varied(RELU, learning_rate=0.03),
+    ("learning rate", "three times"): varied(RELU, learning_rate=0.3),
+    ("learning rate", "constant"): varied(RELU, schedule="constant"),
+    ("updates", "60 an epoch"): varied(RELU, updates=60),
+    ("output, cost", "sigmoid, quadratic"): varied(RELU, output="sigmoid"),
+    ("output, cost", "softmax, cross-entropy"): varied(RELU, output="softmax"),
+    ("hidden", "sigmoid"): varied(RELU, hidden="sigmoid"),
+    ("several", "softmax, N(0, 2/fan_in), rate 0.5"): varied(_HE, output="softmax", learning_rate=0.5),
+}

@@ -89,23 +89,17 @@ class Recipe:
         """
         if self.members == 1:
             return trained[0]
-        n_inputs, units, n_outputs = self.network.sizes
-        dtype = trained[0][0].weights.dtype
-        first = Layer(np.zeros((n_inputs, units), dtype), np.zeros(units, dtype))
-        last = Layer(np.zeros((units, n_outputs), dtype), np.zeros(n_outputs, dtype))
-        width = units // self.members
-        for number, (hidden, output) in enumerate(trained):
-            own = slice(width * number, width * (number + 1))
-            first.weights[:, own], first.biases[own] = hidden.weights, hidden.biases
-            last.weights[own] = output.weights / len(trained)
-            last.biases[:] += output.biases / len(trained)
+        n = len(trained)
+        untrained = tuple(Layer(np.zeros_like(weights), np.zeros_like(biases)) for weights, biases in trained[0])
+        hidden, output = zip(*trained, *[untrained] * (self.members - n), strict=True)
+        first = Layer(np.hstack([weights for weights, _ in hidden]), np.hstack([biases for _, biases in hidden]))
+        last = Layer(
+            np.vstack([weights / n for weights, _ in output]), np.sum([biases / n for _, biases in output], axis=0)
+        )
         return first, last
 
     def images_per_update(self, n_images: int) -> int:
-        """The batch; where updates are given, the smallest that makes no more of them.
-
-        Raises UserError for a batch that does not fit.
-        """
+        """The batch, or the smallest that makes no more than `updates`. Raises UserError for one that does not fit."""
         if self.updates:
             return -(-n_images // self.updates)
         batch = n_images if self.batch is None else self.batch
@@ -177,27 +171,15 @@ def nesterov(name: str, network: Network, reason: str = "", **others: Any) -> Re
 
     others: fields of `Recipe` that differ.
     """
-    usual: dict[str, Any] = {
-        "batch": 64,
-        "learning_rate": 0.1,
-        "momentum": 0.9,
-        "schedule": "hold-then-linear",
-        "order": "stream",
-    }
-    return Recipe(name, network, "he_normal", reason=reason, **usual | others)
+    usual: dict[str, Any] = {"batch": 64, "learning_rate": 0.1, "schedule": "hold-then-linear", "momentum": 0.9}
+    return Recipe(name, network, "he_normal", order="stream", reason=reason, **usual | others)
 
 
 SMALL, WIDER, WIDEST = relu(784, 80, 10), relu(784, 128, 10), relu(784, 2000, 10)
 
 _RECIPES = (
     nesterov(
-        "first-89",
-        SMALL,
-        "the article's figure after 20 epochs",
-        batch=16,
-        epochs=0.05,
-        learning_rate=0.4,
-        momentum=0.0,
+        "first-89", SMALL, "the article's figure after 20 epochs", batch=16, epochs=0.05, learning_rate=0.4, momentum=0
     ),
     nesterov("first-92", SMALL, "the article's network and figure after 100 epochs", batch=32, epochs=0.15),
     nesterov("first-94", WIDER, "the article's best, of its 784-128-10", batch=32, epochs=0.225),

@@ -44,8 +44,8 @@ ISOLATED, OF_ISOLATED = "bench/agreement/isolated.py", "tests/bench/agreement/te
 JOURNAL, OF_JOURNAL = "bench/records/journal.py", "tests/bench/records/test_journal.py::"
 RACES, OF_RACES = "bench/records/races.py", "tests/bench/records/test_races.py::"
 FINGERPRINT, OF_FINGERPRINT = "bench/records/fingerprint.py", "tests/bench/records/test_fingerprint.py::"
-METRICS, OF_METRICS = "bench/training/metrics.py", "tests/bench/training/test_metrics.py::"
 LOOP, OF_LOOP = "bench/training/loop.py", "tests/bench/training/test_loop.py::"
+OF_METRICS = "tests/bench/training/test_metrics.py::"
 RECIPES = "bench/workloads/recipes.py"
 PLANS, OF_PLANS = "bench/workloads/plans.py", "tests/bench/workloads/test_plans.py::"
 COMMANDS, OF_COMMANDS = "bench/commands/", "tests/bench/commands/"
@@ -663,28 +663,28 @@ BUGS = (
     # --- training ------------------------------------------------------------------------------------------------
     Bug(
         "a row with NaN is right",
-        METRICS,
+        LOOP,
         " & np.isfinite(outputs).all(axis=1)",
         "",
         (OF_METRICS + "test_a_row_that_is_not_finite_is_wrong",),
     ),
     Bug(
         "the cost of a probability that underflowed is infinite",
-        METRICS,
+        LOOP,
         "np.log(np.maximum(right, np.finfo(outputs.dtype).tiny))",
         "np.log(right)",
         (OF_METRICS + "test_a_probability_that_underflowed_has_a_finite_cost",),
     ),
     Bug(
         "a cost hides NaN",
-        METRICS,
+        LOOP,
         "float(squares.mean() / 2)",
         "float(np.nanmean(squares) / 2)",
         (OF_METRICS + "test_nan_is_not_hidden",),
     ),
     Bug(
         "a cost is summed in the precision of the outputs",
-        METRICS,
+        LOOP,
         "np.square(outputs, dtype=np.float64)",
         "np.square(outputs)",
         (OF_METRICS + "test_sums_in_double_precision",),

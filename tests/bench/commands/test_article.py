@@ -21,9 +21,9 @@ from bench.records.journal import Journal
 from bench.tables.article import grid_table
 from bench.timing import threads
 from bench.timing.records import Generation, Record
-from bench.training.metrics import accuracy, mean_cost
+from bench.training.loop import accuracy, mean_cost
 from bench.training.worker import share_overflowing
-from bench.workloads.article import SETTING, Change, Experiment, Grid, Screen, printed
+from bench.workloads.article import SETTING, Experiment, Grid, Screen, printed
 from bench.workloads.recipes import Recipe, varied
 from data import Digits, mnist
 from impls.contract import Layer
@@ -57,7 +57,7 @@ def digits_of(n: int, seed: int) -> Digits:
 
 
 def row(name: str, setting: Recipe, *figures: Any, method: str | None = None) -> Experiment:
-    return Experiment(name, "for a test", setting, figures, method, 12.5)
+    return Experiment(name, "for a test", setting, figures, 12.5, method=method)
 
 
 @pytest.fixture(autouse=True)
@@ -207,7 +207,7 @@ def test_a_grid_leaves_what_is_far_off_and_lists_what_holds(
 def test_one_factor_at_a_time(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    changes = (Change("none", "base", RELU), Change("rate", "too large", DEAD))
+    changes = {("none", "base"): RELU, ("rate", "too large"): DEAD}
     monkeypatch.setattr(article, "RELU_DESIGN", changes)
     assert run(folder, study="relu") == 0
     (race,) = read(folder / "found.jsonl").races
