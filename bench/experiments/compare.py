@@ -8,7 +8,8 @@ from rich.console import Console
 from bench import UserError
 from bench.analysis.compare import raced_in
 from bench.experiments import revisions
-from bench.experiments.race import RaceSetup, expected_of, race_header, verdict_on
+from bench.experiments.agree import posed
+from bench.experiments.race import RaceSetup, agreeing
 from bench.records import fingerprint
 from bench.records.files import read
 from bench.records.kinds import Race
@@ -20,21 +21,16 @@ from bench.timing.worker import FLOOR
 ROUNDS = 6  # of a generation: even, so that neither is first more often
 
 
-def enough_generations(generations: int, wanted: int) -> str | None:
-    """Why to stop: never for what has been measured."""
-    return f"all {generations} generations of processes were run" if generations >= wanted else None
-
-
 def in_both(before: revisions.Side, after: revisions.Side, wanted: list[str] | None = None) -> list[str]:
     """The backends that can run in both, or those of them that are wanted.
 
     Raises UserError if there are none, or one that is wanted is missing.
     """
     try:
-        there, here = revisions.backends_of(before), revisions.backends_of(after)
+        old, new = revisions.backends_of(before), revisions.backends_of(after)
     except ChildFailed as failure:
         raise UserError(f"the backends of {before.name} or {after.name} cannot be listed: {failure}") from None
-    names = [name for name in here if name in there]
+    names = [name for name in new if name in old]
     if not names:
         raise UserError(f"{before.name} and {after.name}: expected a backend that both have, found none")
     for name in wanted or []:
@@ -43,30 +39,31 @@ def in_both(before: revisions.Side, after: revisions.Side, wanted: list[str] | N
     return wanted or names
 
 
-def comparison_header(
-    setting: RaceSetup, number: int, name: str, sides: dict[str, revisions.Side], generations: int
-) -> Race:
-    """The header of the race of one backend. Its length belongs to its key: one may not extend it after a look."""
+def comparison_headers(
+    setting: RaceSetup, names: list[str], sides: dict[str, revisions.Side], generations: int
+) -> list[Race]:
+    """The header of each backend's race. The length belongs to the key: one may not extend it after a look."""
     sources = {side: fingerprint.source_in(where.source) for side, where in sides.items()}
-    known = race_header(setting, number, "compare", dict.fromkeys(sides, name), sources=sources)
-    return msgspec.structs.replace(known, key=known.key | {"generations": generations})
+    participants = [dict.fromkeys(sides, name) for name in names]
+    headers = [setting.header(i, "compare", both, sources=sources) for i, both in enumerate(participants)]
+    return [msgspec.structs.replace(header, key=header.key | {"generations": generations}) for header in headers]
 
 
-def agrees_on_both_sides(
-    console: Console, race: Session, name: str, setting: RaceSetup, sides: dict[str, revisions.Side]
-) -> bool:
-    """Whether the backend agrees with the reference as it was and as it is."""
-    expected = expected_of(setting)
-    verdicts = [verdict_on(console, race, name, setting, expected, where.source, side) for side, where in sides.items()]
-    return verdicts == ["agrees", "agrees"]
+def agreeing_on_both_sides(
+    console: Console, races: dict[str, Session], setting: RaceSetup, sides: dict[str, revisions.Side]
+) -> list[str]:
+    """The backends that agree with the reference as they were and as they are. races: by backend."""
+    cases = [posed(setting.case, setting.digits)]
+    agreed = [agreeing(console, races, setting, cases, where.source, side) for side, where in sides.items()]
+    return [name for name in races if all(name in of_side for of_side in agreed)]
 
 
 def races_in(console: Console, path: Path) -> list[RaceResult]:
     """The races of a file. Raises UserError where there are none with a floor."""
-    found = read(path)
-    if found.cut:
+    results = read(path)
+    if results.cut:
         console.print(f"{path} ends in the middle of a record; the whole ones are used", soft_wrap=True)
-    races = [race for race in found.races if FLOOR in raced_in(race, floor=True)]
+    races = [race for race in results.races if FLOOR in raced_in(race, floor=True)]
     if not races:
         raise UserError(f"{path}: expected a race with the floor in it, found none; `python -m bench race` makes one")
     return races

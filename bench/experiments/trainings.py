@@ -1,5 +1,6 @@
 """Trainings over seeds, interleaved: every participant with every setting and seed that the results file lacks."""
 
+import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -17,10 +18,11 @@ import data
 import impls
 from bench import UserError
 from bench.experiments.race import begin_race
-from bench.records.journal import Journal
+from bench.records.journal import Journal, results_file
 from bench.records.kinds import Race, header
 from bench.records.races import RaceResult, races_of
 from bench.records.trainings import DrawnCurve, Trainer, Training
+from bench.timing import threads
 from bench.timing.process import Child, answer_with
 from bench.timing.records import Failure, Generation
 from bench.timing.session import Participant, Session, ask, attempt, stored
@@ -32,6 +34,7 @@ from impls.contract import DType, check_images
 
 TIME_LIMIT = 600.0  # seconds for one training
 MOST_SEEDS = 1000  # of a setting: a generation is one of its seeds
+Show = Callable[[list[RaceResult]], None]  # prints what races came to
 LONG = 2.0  # seconds of a training after which one curve is enough
 
 
@@ -69,14 +72,13 @@ class Trainings:
         return recipe, replace(looks, epochs=epochs) if epochs else None
 
 
-def digits_for(console: Console, source: str, recipes: Sequence[Recipe]) -> Dataset:
-    """The data. Raises UserError or ContractError if it is not MNIST though not asked for, or does not fit a recipe."""
+def digits_for(console: Console, source: str) -> Dataset:
+    """The data. Raises UserError if it is not MNIST though no other was asked for."""
     dataset = data.load(source)
     if dataset.notice:
         if source == "auto":
             raise UserError(f"{dataset.name}: expected MNIST, for which this is made; give --data to train on these")
         console.print(dataset.notice)
-    check_fit(dataset, recipes)
     return dataset
 
 
@@ -93,23 +95,21 @@ def header_of(dataset: Dataset, number: int, trainings: Trainings, n_threads: in
     first = next(iter(trainings.recipes.values()))
     dtype = next(iter(trainings.participants.values())).dtype
     case = first.described() | {"plan": str(first), "dtype": dtype} | trainings.key
-    n, others = len(dataset.train.labels), {"baseline": trainings.baseline, **trainings.header}
-    return header(dataset, number, trainings.purpose, backends, case, "training", n, n_threads, **others)
+    what = case, "training", len(dataset.train.labels), n_threads
+    return header(dataset, number, trainings.purpose, backends, *what, baseline=trainings.baseline, **trainings.header)
 
 
 def train_all(
-    console: Console,
-    path: Path,
-    dataset: Dataset,
-    several: Sequence[Trainings],
-    n_threads: int,
-    show: Callable[[list[RaceResult]], None],
+    console: Console, arguments: argparse.Namespace, dataset: Dataset, several: Sequence[Trainings], show: Show
 ) -> int:
     """Train all that the file lacks; 1 if a participant failed, else 0.
 
-    show: is called with the races in the end, also where it is interrupted. Raises UserError or BackendUnavailable.
+    arguments: the options --output and --threads. show: is called with the races in the end, also where it is
+    interrupted. Raises UserError, ContractError or BackendUnavailable.
     """
+    path, n_threads = results_file(arguments.output, several[0].purpose), arguments.threads or threads.cores()
     for trainings in several:
+        check_fit(dataset, trainings.recipes.values())
         for trainee in trainings.participants.values():
             impls.check(trainee.backend)
         if trainings.seeds > MOST_SEEDS:
@@ -130,12 +130,7 @@ def train_all(
 
 
 def train_seeds(
-    console: Console,
-    journal: Journal,
-    race: Session,
-    trainings: Trainings,
-    digits: tuple[Path, Path],
-    n_threads: int,
+    console: Console, journal: Journal, race: Session, trainings: Trainings, digits: Sequence[Path], n_threads: int
 ) -> None:
     """Every setting with every seed that is missing, then curves. digits: folders, see `worker.Trainer`."""
     race.time_limit = TIME_LIMIT
@@ -143,8 +138,10 @@ def train_seeds(
     participants: list[Participant] = []
     with ExitStack() as stack, console.status("", refresh_per_second=1) as status:  # seldom, as it runs with the clock
         for (index, setting), seed in product(enumerate(trainings.recipes), range(trainings.seeds)):
-            first = MOST_SEEDS * index
-            if first + seed in finished or over(race, trainings) or (seed and stopped_early(journal, race, first)):
+            generation = MOST_SEEDS * index + seed
+            # The other seeds of a setting whose first was stopped early are not tried.
+            stopped = {one.generation for one in journal.of(Training, race.number) if one.stopped_early}
+            if generation in finished or generation - seed in stopped or over(race, trainings):
                 continue
             if not participants:
                 status.update(f"{trainings.name}: prepares and compiles")
@@ -153,7 +150,7 @@ def train_seeds(
                     participants.append(Participant(name, child))
                     attempt(race, None, begin, participants[-1], trainings, setting, digits)
             status.update(f"{trainings.name}: {escape(setting)}, seed {seed}")
-            train_generation(race, trainings, setting, participants, first + seed)
+            train_generation(race, trainings, setting, participants, generation)
         if 0 not in finished:
             for participant in participants:
                 attempt(race, None, draw, participant, trainings)
@@ -164,14 +161,7 @@ def over(race: Session, trainings: Trainings) -> bool:
     return all(name in race.failures for name, trainee in trainings.participants.items() if trainee.epochs is None)
 
 
-def stopped_early(journal: Journal, race: Session, generation: int) -> bool:
-    """Whether a screen stopped this training: the other seeds of a setting whose first was stopped are not tried."""
-    return any(one.stopped_early for one in journal.of(Training, race.number) if one.generation == generation)
-
-
-def begin(
-    race: Session, participant: Participant, trainings: Trainings, setting: str, digits: tuple[Path, Path]
-) -> None:
+def begin(race: Session, participant: Participant, trainings: Trainings, setting: str, digits: Sequence[Path]) -> None:
     """Import, prepare the images, and train for the first time."""
     ask(race, participant, "import", trainings.participants[participant.name].backend, *digits)
     recipe, looks = trainings.training(participant.name, setting, 0)
