@@ -10,7 +10,6 @@ or disagrees in B; 0: none of these; 2: something could not be compared.
 
 import argparse
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -23,7 +22,7 @@ from bench.commands import options
 from bench.experiments import revisions
 from bench.experiments.compare import (
     ROUNDS,
-    agreeing_on_both_sides,
+    begin_races,
     comparison_headers,
     in_both,
     races_in,
@@ -34,7 +33,6 @@ from bench.records.kinds import End
 from bench.records.races import races_of
 from bench.tables.compare import compare_sections, comparison_section
 from bench.tables.table import print_left_out, print_sections
-from bench.timing.session import stored
 from command_line import number
 
 
@@ -84,15 +82,10 @@ def compare_revisions(
     headers = comparison_headers(setting, names, sides, arguments.generations)
     with tempfile.TemporaryDirectory() as folder, Journal(path, headers) as journal:
         try:
-            digits = stored(setting.digits, Path(folder) / "digits")
             begun = {
                 name: begin_race(journal, number, arguments.rounds, arguments.seed) for number, name in enumerate(names)
             }
-            races = []
-            for name in agreeing_on_both_sides(console, begun, setting, sides):
-                task = setting.task(name, digits)
-                begun[name].tasks |= {side: replace(task, source=where.source) for side, where in sides.items()}
-                races.append(begun[name])
+            races = begin_races(console, begun, setting, sides, Path(folder))
 
             def enough(generations: int, _: float) -> str | None:  # never for what has been measured
                 done = generations >= arguments.generations

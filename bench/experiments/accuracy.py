@@ -22,7 +22,7 @@ def to_target(
 
 
 class Step(NamedTuple):
-    """One way of training."""
+    """A way of training, to be compared with others."""
 
     name: str
     backend: str

@@ -1,5 +1,6 @@
 """What `compare` measures: the backends of two git revisions, timed interleaved; and the races of two results files."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec.structs
@@ -15,7 +16,7 @@ from bench.records.files import read
 from bench.records.kinds import Race
 from bench.records.races import RaceResult
 from bench.timing.process import ChildFailed
-from bench.timing.session import Session
+from bench.timing.session import Session, stored
 from bench.timing.worker import FLOOR
 
 ROUNDS = 6  # of a generation: even, so that neither is first more often
@@ -49,13 +50,17 @@ def comparison_headers(
     return [msgspec.structs.replace(header, key=header.key | {"generations": generations}) for header in headers]
 
 
-def agreeing_on_both_sides(
-    console: Console, races: dict[str, Session], setting: RaceSetup, sides: dict[str, revisions.Side]
-) -> list[str]:
-    """The backends that agree with the reference as they were and as they are. races: by backend."""
-    cases = [posed(setting.case, setting.digits)]
+def begin_races(
+    console: Console, races: dict[str, Session], setting: RaceSetup, sides: dict[str, revisions.Side], folder: Path
+) -> list[Session]:
+    """Give tasks to the races, by backend, of those that agree on both sides; returns these. folder: for the images."""
+    cases, images = [posed(setting.case, setting.digits)], stored(setting.digits, folder / "digits")
     agreed = [agreeing(console, races, setting, cases, where.source, side) for side, where in sides.items()]
-    return [name for name in races if all(name in of_side for of_side in agreed)]
+    both = [name for name in races if all(name in of_side for of_side in agreed)]
+    for name in both:
+        task = setting.task(name, images)
+        races[name].tasks |= {side: replace(task, source=where.source) for side, where in sides.items()}
+    return [races[name] for name in both]
 
 
 def races_in(console: Console, path: Path) -> list[RaceResult]:

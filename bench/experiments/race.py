@@ -11,7 +11,7 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from bench import UserError
 from bench.agreement.check import lacks, plain
-from bench.agreement.isolated import PosedProblem, check_each
+from bench.agreement.isolated import TIME_LIMIT, PosedProblem, check_each
 from bench.analysis import statistics
 from bench.experiments.agree import posed
 from bench.records.journal import Journal
@@ -48,7 +48,7 @@ class RaceSetup(NamedTuple):
 
     @property
     def images(self) -> int:
-        """That a call is about: a gradient is of one batch."""
+        """How many images a call is about: a gradient is of one batch."""
         n = len(self.digits.labels)
         return min(self.case.batch or n, n) if self.measure == "gradient" else n
 
@@ -77,8 +77,7 @@ def agreeing(
     revision, the folder that holds its `impls` and what it is called.
     """
     with console.status("agreement (the first time backends may have to compile)"):
-        each = check_each(list(races), cases, n_threads=setting.n_threads, source=source)
-        checked = {one.backend: one for one in each}
+        checked = {one.backend: one for one in check_each(list(races), cases, TIME_LIMIT, setting.n_threads, source)}
     agreed = []
     for name, race in races.items():
         results = checked[name].results
@@ -131,7 +130,7 @@ def begin_race(journal: Journal, number: int, rounds: int, seed: int) -> Session
 def header_of_race(
     setting: RaceSetup, number: int, baseline: str, names: list[str], purpose: str = "race", **others: Any
 ) -> Race:
-    """What is known before the race."""
+    """The header of a race of these backends and the floor. others: see `kinds.header`."""
     participants = {name: name for name in (*names, FLOOR)}
     return setting.header(number, purpose, participants, baseline=baseline, **others)
 
@@ -145,7 +144,7 @@ def admit(
     journal: Journal,
     folder: Path,
 ) -> Session:
-    """The race of the backends that agree, and the floor."""
+    """Begin the race of the backends that agree, and the floor. Raises UserError where the baseline does not."""
     case, digits = setting.case, setting.digits
     console.print(
         f"{case.network}, {case.dtype}, {case.name}, {setting.images:,} images, threads: {setting.n_threads}. "

@@ -20,7 +20,7 @@ TIME_LIMIT = 60.0  # seconds to list a revision's backends
 
 
 class Side(NamedTuple):
-    """One of two that are compared."""
+    """One of two versions of the backends that are compared."""
 
     name: str  # as it is shown
     source: Path  # the folder that holds `impls`
@@ -90,7 +90,7 @@ def backends_of(side: Side) -> list[str]:
 
 
 def tell_backends(connection: Connection) -> None:
-    """What a child answers that imports that `impls`."""
+    """Send the names of the backends that are available in this process."""
     import impls
 
     connection.send(list(impls.available()))

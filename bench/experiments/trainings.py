@@ -39,7 +39,7 @@ LONG = 2.0  # seconds of a training after which one curve is enough
 
 
 class Trainee(NamedTuple):
-    """A participant of trainings."""
+    """A participant of trainings: a backend, its dtype, and when its trainings are evaluated."""
 
     backend: str
     dtype: DType
@@ -90,11 +90,10 @@ def check_fit(dataset: Dataset, recipes: Iterable[Recipe]) -> None:
 
 
 def header_of(dataset: Dataset, number: int, trainings: Trainings, n_threads: int) -> Race:
-    """What is known before the trainings."""
+    """The header of the race that these trainings are. Its key is that of the first setting."""
     backends = {name: trainee.backend for name, trainee in trainings.participants.items()}
-    first = next(iter(trainings.recipes.values()))
-    dtype = next(iter(trainings.participants.values())).dtype
-    case = first.described() | {"plan": str(first), "dtype": dtype} | trainings.key
+    recipe, _ = trainings.training(next(iter(backends)), next(iter(trainings.recipes)), 0)
+    case = recipe.described() | {"plan": str(recipe)} | trainings.key
     what = case, "training", len(dataset.train.labels), n_threads
     return header(dataset, number, trainings.purpose, backends, *what, baseline=trainings.baseline, **trainings.header)
 

@@ -108,8 +108,7 @@ class Search:
     def once(self, recipe: Recipe, seed: int) -> TunedTraining:
         """Train without the images that this seed holds out; the accuracy is of those."""
         n = len(self.train.labels)
-        drawn = np.random.default_rng([seed, 3]).permutation(n)
-        held_out, kept = drawn[:HELD_OUT], drawn[HELD_OUT:]
+        held_out, kept = np.split(np.random.default_rng([seed, 3]).permutation(n), [HELD_OUT])
         if seed not in self.held_out:
             digits = Digits(self.train.images[held_out], self.train.labels[held_out])
             self.held_out[seed] = prepare(self.backend, recipe.network, digits, "float32")

@@ -1,7 +1,4 @@
-"""Training plan by plan, with the clock stopped while the network is evaluated, and how good it is.
-
-Accuracy and cost are computed here from outputs, never reported by a backend.
-"""
+"""Training plan by plan, and how good a network is; the clock stops while the network is evaluated."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple

@@ -124,7 +124,7 @@ class Trainer:
         }
 
     def plans(self, recipe: Recipe, seed: int, looks: Looks) -> list[Plan]:
-        """A training, cut where it is evaluated."""
+        """The plans of a training, cut where it is evaluated."""
         n = len(self.digits["train"].labels)
         if isinstance(looks.when, tuple):
             return list(islice(recipe.plans(n, seed), looks.epochs))
@@ -138,7 +138,7 @@ class Trainer:
         return plans
 
     def epochs(self, recipe: Recipe, seed: int, plans: list[Plan]) -> Iterator[Epoch]:
-        """Train by one plan after the other."""
+        """Train by one plan after the other, see `train_recipe`."""
         return train_recipe(self.backend, recipe, seed, self.digits["train"], self.splits["train"].prepared, plans)
 
     def evaluated(self, recipe: Recipe, parameters: Parameters) -> dict[str, Any]:

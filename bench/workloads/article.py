@@ -61,7 +61,7 @@ FIGURES = {
 
 
 class Experiment(NamedTuple):
-    """A row of the comparison."""
+    """An experiment of the article, with the setting taken for its own."""
 
     name: str
     shows: str
