@@ -14,6 +14,7 @@ from typing import Any, Protocol, cast
 import pytest
 
 import impls
+from bench.records.trainings import LearningCurve
 from bench.timing import threads
 from bench.timing.clock import Clock
 from bench.timing.floor import floor_products
@@ -21,7 +22,6 @@ from bench.timing.source import lines_of_code
 from bench.training.loop import evaluate, prepare, train_epochs
 from bench.training.worker import finite
 from bench.workloads.cases import CASES, FULL_BATCH, MINI_BATCHES, SAME_PLAN, home, sampled
-from bench.workloads.curves import LearningCurve
 from bench.workloads.recipes import Recipe
 from data import Dataset, Digits
 from impls.contract import Backend, zero_velocities

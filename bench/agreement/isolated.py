@@ -5,9 +5,11 @@ What a backend does wrong is a result, also if it hangs, kills its process or ca
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,10 +20,28 @@ from bench.timing.process import Child, ChildFailed
 from impls.contract import dtype_of
 
 AT_ONCE = 2
-SLOWEST = ("torch_compile", "numba_sparse", "jax", "numba_dense", "numba")  # first, so that the last is not alone
+SLOWEST = ("torch_compile", "numba_sparse", "jax", "numba_dense", "numba")
 TIME_LIMIT = 300.0  # seconds for all problems of a backend, its imports and compilation included
 
 PosedProblem = tuple[Problem, dict[str, Expected]]
+
+
+class CheckedBackend(NamedTuple):
+    """One backend that was checked."""
+
+    backend: str
+    results: list[Result]
+    seconds: float  # import and compilation included
+
+    @property
+    def failures(self) -> list[str]:
+        """Why it disagrees, a line each."""
+        return [result.failure for result in self.results if result.failure]
+
+    @property
+    def share(self) -> float:
+        """The largest share of a tolerance that an error takes."""
+        return max((result.share for result in self.results if not result.unsupported), default=0.0)
 
 
 def check_isolated(
@@ -31,13 +51,42 @@ def check_isolated(
     n_threads: int | None = None,
     source: Path | None = None,
 ) -> list[Result]:
-    """Check one backend in all problems. name: of a backend, or a module's dotted path.
+    """Check one backend in all problems; see `check_each`."""
+    (checked,) = check_each([name], cases, seconds, n_threads, source)
+    return checked.results
 
-    n_threads: that it may use; None: as many as this process. source: a folder whose `impls` is meant instead of this
-    checkout's. Never raises for what the backend does: one that hangs, dies or cannot be imported has one failed
-    result.
+
+def check_each(
+    names: Sequence[str],
+    cases: list[PosedProblem],
+    seconds: float = TIME_LIMIT,
+    n_threads: int | None = None,
+    source: Path | None = None,
+) -> Iterator[CheckedBackend]:
+    """Check backends, AT_ONCE of them at the same time, each in a process of its own; yields each when it is done.
+
+    Nothing is timed here, and most of the time is imports and compilation on one core, so two take little longer than
+    one. names: of backends, or modules' dotted paths. seconds: for each backend. n_threads: that each may use, see
+    `Child`; None: as many as this process. source: a folder whose `impls` is meant instead of this checkout's. Never
+    raises for what a backend does: one that hangs, dies or cannot be imported has one failed result.
     """
-    with Child(work, name, cases, n_threads=n_threads, source=source) as child:
+    at_once = min(AT_ONCE, n_threads or threads.cores())
+    waiting, running = slowest_first(names), dict[Future[list[Result]], tuple[str, float]]()
+    # The processes are left, and killed, first: so nobody waits for them where this ends early.
+    with ThreadPoolExecutor(at_once) as pool, ExitStack() as processes:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                name, begin = waiting.pop(0), time.monotonic()
+                child = processes.enter_context(Child(work, name, cases, n_threads=n_threads, source=source))
+                running[pool.submit(results_of, child, name, cases, seconds)] = name, begin
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                name, begin = running.pop(future)
+                yield CheckedBackend(name, future.result(), time.monotonic() - begin)
+
+
+def results_of(child: Child, name: str, cases: list[PosedProblem], seconds: float) -> list[Result]:
+    """Wait for the results of a process, and end it."""
+    with child:
         try:
             results: list[Result] = child.answer(seconds)
         except ChildFailed as failure:
@@ -45,24 +94,9 @@ def check_isolated(
     return results
 
 
-def check_each(
-    names: Sequence[str], cases: list[PosedProblem], seconds: float = TIME_LIMIT
-) -> Iterator[tuple[str, list[Result], float]]:
-    """Check backends, AT_ONCE of them at the same time, each in a process of its own.
-
-    Nothing is timed here, and most of the time is imports and compilation on one core, so two take little longer than
-    one. seconds: for each backend. Yields each when it is done: its name, its results, and how many seconds it took,
-    import and compilation included.
-    """
-
-    def checked(name: str) -> tuple[str, list[Result], float]:
-        begin = time.monotonic()
-        return name, check_isolated(name, cases, seconds), time.monotonic() - begin
-
-    slowest_first = sorted(names, key=lambda name: SLOWEST.index(name) if name in SLOWEST else len(SLOWEST))
-    with ThreadPoolExecutor(min(AT_ONCE, threads.cores())) as pool:
-        for future in as_completed([pool.submit(checked, name) for name in slowest_first]):
-            yield future.result()
+def slowest_first(names: Sequence[str]) -> list[str]:
+    """Those that compile most first, so that the last one to end is not alone."""
+    return sorted(names, key=lambda name: SLOWEST.index(name) if name in SLOWEST else len(SLOWEST))
 
 
 def work(connection: Connection, name: str, cases: list[PosedProblem]) -> None:

@@ -8,7 +8,6 @@ import numpy as np
 
 from bench.agreement.check import Problem, widened
 from bench.agreement.rounding import evaluate, flat, forward, layers, scaled, updated
-from bench.workloads.plans import updates_per_epoch
 from bench.workloads.recipes import Recipe
 from data import Digits
 from impls.contract import Array, Layer, Network, Parameters, Plan
@@ -27,7 +26,7 @@ def problem_of(case: Recipe, train: Digits) -> Problem:
     UserError where there are fewer images than a batch.
     """
     n = len(train.labels)
-    updates_per_epoch(n, case.batch)
+    case.images_per_update(n)  # raises
     size = case.batch or min(MOST_IMAGES, n)
     n_updates = 1 if case.batch is None else min(MOST_UPDATES, max(1, MOST_IMAGES // size))
     stops = size * np.arange(1, n_updates + 1)

@@ -16,11 +16,9 @@ from bench.analysis.accuracy import LEAST_SEEDS
 from bench.commands import options
 from bench.experiments.accuracy import to_target
 from bench.experiments.trainings import digits_for, train_all
-from bench.records.journal import results_file
 from bench.records.races import RaceResult
 from bench.tables.accuracy import accuracy_sections
 from bench.tables.table import print_sections
-from bench.timing import threads
 from bench.workloads.recipes import QUICK, RECIPES, TARGETS, Recipe
 from command_line import choice, number, several
 
@@ -66,18 +64,17 @@ def run(arguments: argparse.Namespace) -> int:
             console.print(f"{target}: {recipe}; {recipe.reason}", soft_wrap=True, markup=False)
         return 0
     recipes = chosen_recipes(arguments)
-    dataset = digits_for(console, arguments.data, [recipe for _, recipe in recipes])
+    dataset = digits_for(console, arguments.data)
     names = arguments.backend or [FASTEST, next(name for name in COMPARED if name in impls.available())]
     all_trainings = [
         to_target(target, recipe, arguments.dtype, names, arguments.seeds, arguments.baseline)
         for target, recipe in recipes
     ]
-    path, n_threads = results_file(arguments.output, "accuracy"), arguments.threads or threads.cores()
 
     def show(races: list[RaceResult]) -> None:
         print_sections(console, accuracy_sections(races))
 
-    return train_all(console, path, dataset, all_trainings, n_threads, show)
+    return train_all(console, arguments, dataset, all_trainings, show)
 
 
 def chosen_recipes(arguments: argparse.Namespace) -> list[tuple[float, Recipe]]:

@@ -5,24 +5,30 @@ Prints the error of each relative to `naive` in float64, and its share of the to
 
 import argparse
 import json
+from dataclasses import replace
+from typing import get_args
 
 from rich.console import Console
 
 import data
 import impls
+from bench.agreement.check import plain
 from bench.agreement.isolated import TIME_LIMIT
 from bench.commands import options
-from bench.experiments.agree import DTYPES, agree, agreement_record, cases_of
+from bench.experiments.agree import SHUFFLED, agree, posed
+from bench.records.kinds import opening
 from bench.tables.agree import agreement_section
 from bench.tables.table import print_sections
+from bench.workloads.cases import CASES
 from command_line import number, output_file
+from impls.contract import DType
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     add = parser.add_argument
     options.add_backends(parser, "Check these backends, names or modules' dotted paths")
-    add("--dtype", choices=DTYPES, help="Check in this dtype alone (default: both)")
+    add("--dtype", choices=get_args(DType), help="Check in this dtype alone (default: both)")
     add(
         "--output",
         type=output_file,
@@ -50,11 +56,14 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console(highlight=False)
     digits = data.load(arguments.data)
     with console.status(f"{impls.REFERENCE} in float64"):
-        dtypes = [arguments.dtype] if arguments.dtype else DTYPES
-        cases = [case for dtype in dtypes for case in cases_of(digits.train, dtype)]
+        dtypes = [arguments.dtype] if arguments.dtype else get_args(DType)
+        recipes = [replace(case, dtype=dtype) for dtype in dtypes for case in (*CASES, SHUFFLED)]
+        cases = [posed(recipe, digits.train) for recipe in recipes]
     checked = agree(console, arguments.backend or impls.available(), cases, arguments.time_limit)
-    results = [result for of_backend in checked.values() for result in of_backend]
+    results = [result for one in checked for result in one.results]
     if arguments.output:
-        arguments.output.write_text(json.dumps(agreement_record(digits, results), indent=1) + "\n", encoding="utf-8")
+        # An error that is no finite number is null, and its failure says why.
+        record = opening(digits) | {"data_sha256": digits.sha256, "agreement": [plain(result) for result in results]}
+        arguments.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print_sections(console, [agreement_section(digits, cases, results)])
     return 1 if any(result.failure for result in results) else 0

@@ -11,12 +11,10 @@ from rich.console import Console
 
 from bench.commands import options
 from bench.experiments.article import BACKEND, article_trainings
-from bench.experiments.trainings import check_fit, digits_for, train_all
-from bench.records.journal import results_file
+from bench.experiments.trainings import digits_for, train_all
 from bench.records.races import RaceResult
 from bench.tables.article import sections_of_article
 from bench.tables.table import print_sections
-from bench.timing import threads
 from bench.workloads.article import EXPERIMENTS, GRIDS
 from command_line import choice, several
 
@@ -64,15 +62,11 @@ def add_training(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train, print tables; 1 if a participant failed. Raises UserError for what cannot be."""
     console = Console(highlight=False)
-    dataset = digits_for(console, arguments.data, [])
+    dataset = digits_for(console, arguments.data)
     asked_for = arguments.which, arguments.backend, arguments.seeds, arguments.experiment
     all_trainings = article_trainings(dataset, *asked_for)
-    for trainings in all_trainings:
-        check_fit(dataset, trainings.recipes.values())
-    path = results_file(arguments.output, all_trainings[0].purpose)
-    n_threads = arguments.threads or threads.cores()
 
     def show(races: list[RaceResult]) -> None:
         print_sections(console, sections_of_article(races))
 
-    return train_all(console, path, dataset, all_trainings, n_threads, show)
+    return train_all(console, arguments, dataset, all_trainings, show)

@@ -13,7 +13,8 @@ from rich.console import Console
 
 from bench import UserError
 from bench.commands import options
-from bench.experiments.accuracy import Step, run_steps
+from bench.experiments.accuracy import Step
+from bench.experiments.trainings import digits_for, train_all
 from bench.records.races import RaceResult
 from bench.tables.accuracy import batches_sections
 from bench.tables.table import print_sections
@@ -59,4 +60,5 @@ def run(arguments: argparse.Namespace) -> int:
     def show(races: list[RaceResult]) -> None:
         print_sections(console, batches_sections(races))
 
-    return run_steps(console, arguments, "batches", TARGET, steps, show)
+    several = [step.trainings("batches", TARGET) for step in steps]
+    return train_all(console, arguments, digits_for(console, arguments.data), several, show)

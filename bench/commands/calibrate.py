@@ -18,14 +18,17 @@ import impls
 from bench import UserError
 from bench.analysis.calibrate import AGAIN, ITSELF, SLOWDOWNS
 from bench.commands import options
-from bench.experiments.calibrate import BACKEND, ROUNDS, calibration_header
-from bench.experiments.race import begin_race, expected_of, run_generations, verdict_on
+from bench.experiments.agree import posed
+from bench.experiments.race import agreeing, begin_race, run_generations
 from bench.records.journal import Journal, results_file
 from bench.records.kinds import End
 from bench.records.races import races_of
 from bench.tables.compare import calibration_sections
 from bench.tables.table import print_sections
 from bench.timing.session import stored
+
+BACKEND = "minibatch"
+ROUNDS = 5  # of a generation: a Latin square of all five
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,13 +51,11 @@ def run(arguments: argparse.Namespace) -> int:
     impls.check(arguments.backend)
     path = results_file(arguments.output, "calibrate")
     extra = {ITSELF: 0.0, AGAIN: 0.0} | SLOWDOWNS
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Journal(path, [calibration_header(setting, arguments, extra)]) as journal,
-    ):
+    participants = dict.fromkeys(extra, arguments.backend)
+    header = setting.header(0, "calibrate", participants, baseline=ITSELF, comparison=arguments.generations)
+    with tempfile.TemporaryDirectory() as folder, Journal(path, [header]) as journal:
         race = begin_race(journal, 0, arguments.rounds, arguments.seed)
-        expected = expected_of(setting)
-        if verdict_on(console, race, arguments.backend, setting, expected) != "agrees":
+        if not agreeing(console, {arguments.backend: race}, setting, [posed(setting.case, setting.digits)]):
             raise UserError(f"{arguments.backend}: expected a backend that agrees with the reference; choose another")
         task = setting.task(arguments.backend, stored(setting.digits, Path(folder) / "digits"))
         race.tasks |= {name: replace(task, again=share) for name, share in extra.items()}

@@ -10,7 +10,6 @@ or disagrees in B; 0: none of these; 2: something could not be compared.
 
 import argparse
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -23,9 +22,8 @@ from bench.commands import options
 from bench.experiments import revisions
 from bench.experiments.compare import (
     ROUNDS,
-    agrees_on_both_sides,
-    comparison_header,
-    enough_generations,
+    begin_races,
+    comparison_headers,
     in_both,
     races_in,
 )
@@ -35,7 +33,6 @@ from bench.records.kinds import End
 from bench.records.races import races_of
 from bench.tables.compare import compare_sections, comparison_section
 from bench.tables.table import print_left_out, print_sections
-from bench.timing.session import stored
 from command_line import number
 
 
@@ -82,22 +79,19 @@ def compare_revisions(
     names = in_both(before, after, arguments.backend)
     path = results_file(arguments.output, "compare")
     console.print(f"{before.name} against {after.name}: {setting.case.network}, {setting.case.name}", markup=False)
-    headers = [
-        comparison_header(setting, number, name, sides, arguments.generations) for number, name in enumerate(names)
-    ]
+    headers = comparison_headers(setting, names, sides, arguments.generations)
     with tempfile.TemporaryDirectory() as folder, Journal(path, headers) as journal:
         try:
-            digits = stored(setting.digits, Path(folder) / "digits")
-            races = []
-            for number, name in enumerate(names):
-                race = begin_race(journal, number, arguments.rounds, arguments.seed)
-                if agrees_on_both_sides(console, race, name, setting, sides):
-                    task = setting.task(name, digits)
-                    race.tasks |= {side: replace(task, source=where.source) for side, where in sides.items()}
-                    races.append(race)
-            why = run_generations(
-                console, races, journal, lambda generations, _: enough_generations(generations, arguments.generations)
-            )
+            begun = {
+                name: begin_race(journal, number, arguments.rounds, arguments.seed) for number, name in enumerate(names)
+            }
+            races = begin_races(console, begun, setting, sides, Path(folder))
+
+            def enough(generations: int, _: float) -> str | None:  # never for what has been measured
+                done = generations >= arguments.generations
+                return f"all {generations} generations of processes were run" if done else None
+
+            why = run_generations(console, races, journal, enough)
             for race in races:
                 race.tell(End, reason=why)
         finally:

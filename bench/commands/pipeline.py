@@ -64,8 +64,7 @@ def get_digits(console: Console) -> Dataset:
 def disagreeing(console: Console, digits: Dataset) -> list[str]:
     """Check every available backend on the cases that are benchmarked; return those that disagree."""
     cases = [posed(case, digits.train) for case in CASES]
-    checked = agree(console, impls.available(), cases)
-    return [name for name, results in checked.items() if any(result.failure for result in results)]
+    return [one.backend for one in agree(console, impls.available(), cases) if one.failures]
 
 
 def run_benchmarks(console: Console) -> bool:

@@ -13,13 +13,13 @@ from rich.console import Console
 
 import data
 import impls
+from bench import UserError
+from bench.analysis.race import size_of
 from bench.commands import options
 from bench.experiments.race import (
     BASELINE,
     admit,
-    check_sweep,
     enough_of_race,
-    generations_of,
     header_of_race,
     run_generations,
 )
@@ -28,6 +28,7 @@ from bench.records.kinds import End
 from bench.records.races import races_of
 from bench.tables.race import sections_of_races
 from bench.tables.table import print_left_out, print_sections
+from bench.timing.records import Generation
 from command_line import number
 
 
@@ -79,11 +80,13 @@ def run(arguments: argparse.Namespace) -> int:
         header_of_race(setting, number, arguments.baseline, names, sweep=sweep)
         for number, setting in enumerate(settings)
     ]
-    check_sweep(headers)
+    sizes = [size_of(header.key, sweep) for header in headers] if sweep else []
+    if len(set(sizes)) < len(sizes):  # such as all images and their number
+        raise UserError(f"--sweep: expected values that differ, found {', '.join(map(str, sizes))}; leave one out")
     path = results_file(arguments.output, "race")
     with tempfile.TemporaryDirectory() as folder, Journal(path, headers) as journal:
         if journal.next_generation:
-            done = sum(generations_of(journal, number) for number in range(len(headers)))
+            done = len(journal.of(Generation))
             console.print(f"continuing after {done} generations in {path}", soft_wrap=True, markup=False)
         try:
             races = [

@@ -17,7 +17,8 @@ from bench.timing import threads
 from bench.timing.clock import Elapsed
 from bench.training.loop import Epoch, Quality, Split, evaluate, prepare, train_epochs
 from bench.training.saved import load_network, save_network
-from bench.workloads.plans import Schedule, plans_by_epoch
+from bench.workloads.plans import Schedule
+from bench.workloads.recipes import Recipe
 from command_line import number, output_file, whole_number
 from data import Dataset, Digits
 from impls.contract import (
@@ -153,7 +154,7 @@ def run(arguments: argparse.Namespace) -> int:
     dataset = data.load(arguments.data)
     network, parameters = starting_point(arguments)
     train = training_images(arguments, backend, network, dataset)
-    plans = make_plans(arguments, backend, len(train.labels))
+    plans = make_plans(arguments, backend, network, len(train.labels))
 
     if dataset.notice:
         print(dataset.notice)
@@ -215,19 +216,12 @@ def training_images(arguments: argparse.Namespace, backend: Backend, network: Ne
     return train
 
 
-def make_plans(arguments: argparse.Namespace, backend: Backend, n_images: int) -> Iterator[Plan]:
+def make_plans(arguments: argparse.Namespace, backend: Backend, network: Network, n_images: int) -> Iterator[Plan]:
     """Yield one plan per epoch, as the options say."""
     default = backend.BATCH_SIZE if backend.BATCH_SIZE is None else min(backend.BATCH_SIZE, n_images)
-    return plans_by_epoch(
-        n_images,
-        default if arguments.batch == "default" else arguments.batch,
-        arguments.epochs,
-        arguments.order,
-        arguments.learning_rate,
-        arguments.schedule,
-        arguments.momentum,
-        arguments.seed,
-    )
+    batch = default if arguments.batch == "default" else arguments.batch
+    fields = {name: getattr(arguments, name) for name in ("epochs", "order", "learning_rate", "schedule", "momentum")}
+    return Recipe("train", network, batch=batch, **fields).plans(n_images, arguments.seed)
 
 
 def print_first_output(backend: Backend, network: Network, parameters: Parameters, train: Digits) -> None:

@@ -17,7 +17,6 @@ from bench.experiments.trainings import digits_for
 from bench.experiments.tune import BACKEND, SEEDS, Search, choose_all, recipe_grid
 from bench.tables.table import print_sections
 from bench.tables.tune import tuning_section
-from bench.workloads.batch_sizes import recipe_of
 from bench.workloads.plans import Schedule
 from command_line import choice, number, several, whole_number
 from impls.initialisation import INITIALISATIONS
@@ -93,9 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console(highlight=False)
     backend = impls.load(arguments.backend)
     if arguments.rates_by_batch:
-        recipes = [recipe_of(batch, 1.0) for batch in arguments.rates_by_batch]
-        dataset = digits_for(console, arguments.data, recipes)
-        choose_all(console, backend, dataset, arguments.rates_by_batch)
+        choose_all(console, backend, digits_for(console, arguments.data), arguments.rates_by_batch)
         return 0
     dataset = data.load(arguments.data)
     if dataset.notice:

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from bench.analysis.accuracy import LEAST_SEEDS
 from bench.commands import options
-from bench.experiments.accuracy import SLOW_SEEDS, WATERFALL_TARGET, run_steps, waterfall_steps
+from bench.experiments.accuracy import SLOW_SEEDS, WATERFALL_TARGET, waterfall_steps
+from bench.experiments.trainings import digits_for, train_all
 from bench.records.races import RaceResult
 from bench.tables.accuracy import waterfall_sections
 from bench.tables.table import print_sections
@@ -41,4 +42,5 @@ def run(arguments: argparse.Namespace) -> int:
     def show(races: list[RaceResult]) -> None:
         print_sections(console, waterfall_sections(races))
 
-    return run_steps(console, arguments, "waterfall", WATERFALL_TARGET, steps, show)
+    several = [step.trainings("waterfall", WATERFALL_TARGET) for step in steps]
+    return train_all(console, arguments, digits_for(console, arguments.data), several, show)

@@ -1,21 +1,13 @@
 """Trainings to a common accuracy: of recipes of fixed length, and of methods that train until they reach it."""
 
-import argparse
-from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from rich.console import Console
-
-from bench.experiments.trainings import Trainee, Trainings, digits_for, train_all
-from bench.records.journal import results_file
-from bench.records.races import RaceResult
-from bench.timing import threads
+from bench.experiments.trainings import Trainee, Trainings
 from bench.training.worker import Looks
 from bench.workloads.recipes import ARTICLE, RECIPES, TARGETS, Recipe
 from impls.contract import DType
 
-WATERFALL_RECIPE = "first-94"
-WATERFALL_TARGET = TARGETS[WATERFALL_RECIPE]
+WATERFALL_RECIPE, WATERFALL_TARGET = RECIPES["first-94"], TARGETS["first-94"]
 SLOW_SEEDS = 3  # of the article's method, which takes minutes
 CURVES = 3  # seeds of which a curve is drawn
 
@@ -24,15 +16,13 @@ def to_target(
     target: float, recipe: Recipe, dtype: DType, backends: list[str], seeds: int, baseline: str | None
 ) -> Trainings:
     """The trainings for one target by a recipe of fixed length."""
-    participants = {name: Trainee(name, dtype, lambda recipe, seed: Looks()) for name in backends}
-    header = {"target": target, "recipe": recipe.name}
-    return Trainings(
-        "accuracy", recipe.name, {recipe.name: recipe}, participants, seeds, header, baseline=baseline, curves=CURVES
-    )
+    participants = {name: Trainee(name, dtype) for name in backends}
+    recipes, header = {recipe.name: recipe}, {"target": target, "recipe": recipe.name}
+    return Trainings("accuracy", recipe.name, recipes, participants, seeds, header, baseline=baseline, curves=CURVES)
 
 
 class Step(NamedTuple):
-    """One way of training."""
+    """A way of training, to be compared with others."""
 
     name: str
     backend: str
@@ -42,34 +32,17 @@ class Step(NamedTuple):
     seeds: int
 
     def trainings(self, purpose: str, target: float) -> Trainings:
-        """What becomes a race of its own."""
+        """The step as a race of its own."""
         looks = Looks("growing", until=target) if self.until else Looks()
-        participants = {self.name: Trainee(self.backend, self.dtype, lambda recipe, seed: looks)}
+        participants = {self.name: Trainee(self.backend, self.dtype, looks)}
         header = {"target": target, "recipe": self.recipe.name, "until": self.until}
-        curves = 0 if self.until else CURVES
-        return Trainings(
-            purpose, self.name, {self.recipe.name: self.recipe}, participants, self.seeds, header, curves=curves
-        )
-
-
-def run_steps(
-    console: Console,
-    arguments: argparse.Namespace,
-    purpose: str,
-    target: float,
-    steps: Sequence[Step],
-    show: Callable[[list[RaceResult]], None],
-) -> int:
-    """Train every step with all its seeds; 1 if one failed, else 0. show: prints what there is in the end."""
-    dataset = digits_for(console, arguments.data, [step.recipe for step in steps])
-    path, n_threads = results_file(arguments.output, purpose), arguments.threads or threads.cores()
-    trainings = [step.trainings(purpose, target) for step in steps]
-    return train_all(console, path, dataset, trainings, n_threads, show)
+        recipes, curves = {self.recipe.name: self.recipe}, 0 if self.until else CURVES
+        return Trainings(purpose, self.name, recipes, participants, self.seeds, header, curves=curves)
 
 
 def waterfall_steps(seeds: int, slow_seeds: int) -> list[Step]:
     """From the slowest to the fastest, each with one thing changed; the recipe is the one big step."""
-    recipe = RECIPES[WATERFALL_RECIPE]
+    recipe = WATERFALL_RECIPE
     return [
         Step("the article's method", "vectorized", "float64", ARTICLE, True, slow_seeds),
         Step("float32", "vectorized", "float32", ARTICLE, True, slow_seeds),

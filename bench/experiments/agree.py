@@ -1,27 +1,18 @@
-"""Every backend held against the reference."""
+"""What `agree` checks: every backend held against the reference, in the cases that are timed and one more."""
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from rich.console import Console
 
-from bench.agreement.check import Result, plain, reference
-from bench.agreement.isolated import TIME_LIMIT, PosedProblem, check_each
+from bench.agreement.check import reference
+from bench.agreement.isolated import TIME_LIMIT, CheckedBackend, PosedProblem, check_each
 from bench.agreement.problems import problem_of
-from bench.records.kinds import opening
-from bench.workloads.cases import CASES, MINI_BATCHES
+from bench.workloads.cases import MINI_BATCHES
 from bench.workloads.recipes import Recipe
-from data import Dataset, Digits
-from impls.contract import DType
+from data import Digits
 
-DTYPES: tuple[DType, ...] = ("float32", "float64")
 SHUFFLED = replace(MINI_BATCHES, name="mini-batches, shuffled, Nesterov 0.9", order="shuffled", momentum=0.9)
-
-
-def cases_of(train: Digits, dtype: DType) -> list[PosedProblem]:
-    """The cases that are timed, and mini-batches shuffled with momentum; each with what the reference computes."""
-    return [posed(replace(case, dtype=dtype), train) for case in (*CASES, SHUFFLED)]
 
 
 def posed(case: Recipe, train: Digits) -> PosedProblem:
@@ -30,29 +21,22 @@ def posed(case: Recipe, train: Digits) -> PosedProblem:
     return problem, reference(problem)
 
 
-def agreement_record(digits: Dataset, results: list[Result]) -> dict[str, Any]:
-    """What the JSON file holds; an error that is no finite number is null, and its failure says why."""
-    return opening(digits) | {"data_sha256": digits.sha256, "agreement": [plain(result) for result in results]}
-
-
 def agree(
     console: Console, names: Sequence[str], cases: list[PosedProblem], seconds: float = TIME_LIMIT
-) -> dict[str, list[Result]]:
-    """Check these backends and print a line for each as soon as it is done; returns all results, in the given order."""
-    done: dict[str, list[Result]] = {}
-    for name, results, took in check_each(names, cases, seconds):
-        done[name] = results
-        console.print(line_of(name, results, took), soft_wrap=True, markup=False)
+) -> list[CheckedBackend]:
+    """Check these backends and print a line for each as soon as it is done; returns all, in the order of the names."""
+    checked: dict[str, CheckedBackend] = {}
+    for one in check_each(names, cases, seconds):
+        checked[one.backend] = one
+        console.print(line_of(one), soft_wrap=True, markup=False)
         console.file.flush()  # also where it is a pipe
-    return {name: done[name] for name in names}
+    return [checked[name] for name in names]
 
 
-def line_of(name: str, results: list[Result], seconds: float) -> str:
+def line_of(one: CheckedBackend) -> str:
     """One backend in one line."""
-    failure = next((result.failure for result in results if result.failure), None)
-    if failure:
-        return f"{name} disagrees: {failure}"
-    share = max((result.share for result in results if not result.unsupported), default=0.0)
-    unsupported = dict.fromkeys(result.quantity for result in results if result.unsupported)
+    if one.failures:
+        return f"{one.backend} disagrees: {one.failures[0]}"
+    unsupported = dict.fromkeys(result.quantity for result in one.results if result.unsupported)
     missing = f"; unsupported: {', '.join(unsupported)}" if unsupported else ""
-    return f"{name} agrees: at most {share:.0%} of a tolerance, {seconds:.1f} s{missing}"
+    return f"{one.backend} agrees: at most {one.share:.0%} of a tolerance, {one.seconds:.1f} s{missing}"

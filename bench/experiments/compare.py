@@ -1,5 +1,6 @@
 """What `compare` measures: the backends of two git revisions, timed interleaved; and the races of two results files."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec.structs
@@ -8,21 +9,17 @@ from rich.console import Console
 from bench import UserError
 from bench.analysis.compare import raced_in
 from bench.experiments import revisions
-from bench.experiments.race import RaceSetup, expected_of, race_header, verdict_on
+from bench.experiments.agree import posed
+from bench.experiments.race import RaceSetup, agreeing
 from bench.records import fingerprint
 from bench.records.files import read
 from bench.records.kinds import Race
 from bench.records.races import RaceResult
 from bench.timing.process import ChildFailed
-from bench.timing.session import Session
+from bench.timing.session import Session, stored
 from bench.timing.worker import FLOOR
 
 ROUNDS = 6  # of a generation: even, so that neither is first more often
-
-
-def enough_generations(generations: int, wanted: int) -> str | None:
-    """Why to stop: never for what has been measured."""
-    return f"all {generations} generations of processes were run" if generations >= wanted else None
 
 
 def in_both(before: revisions.Side, after: revisions.Side, wanted: list[str] | None = None) -> list[str]:
@@ -31,10 +28,10 @@ def in_both(before: revisions.Side, after: revisions.Side, wanted: list[str] | N
     Raises UserError if there are none, or one that is wanted is missing.
     """
     try:
-        there, here = revisions.backends_of(before), revisions.backends_of(after)
+        old, new = revisions.backends_of(before), revisions.backends_of(after)
     except ChildFailed as failure:
         raise UserError(f"the backends of {before.name} or {after.name} cannot be listed: {failure}") from None
-    names = [name for name in here if name in there]
+    names = [name for name in new if name in old]
     if not names:
         raise UserError(f"{before.name} and {after.name}: expected a backend that both have, found none")
     for name in wanted or []:
@@ -43,30 +40,35 @@ def in_both(before: revisions.Side, after: revisions.Side, wanted: list[str] | N
     return wanted or names
 
 
-def comparison_header(
-    setting: RaceSetup, number: int, name: str, sides: dict[str, revisions.Side], generations: int
-) -> Race:
-    """The header of the race of one backend. Its length belongs to its key: one may not extend it after a look."""
+def comparison_headers(
+    setting: RaceSetup, names: list[str], sides: dict[str, revisions.Side], generations: int
+) -> list[Race]:
+    """The header of each backend's race. The length belongs to the key: one may not extend it after a look."""
     sources = {side: fingerprint.source_in(where.source) for side, where in sides.items()}
-    known = race_header(setting, number, "compare", dict.fromkeys(sides, name), sources=sources)
-    return msgspec.structs.replace(known, key=known.key | {"generations": generations})
+    participants = [dict.fromkeys(sides, name) for name in names]
+    headers = [setting.header(i, "compare", both, sources=sources) for i, both in enumerate(participants)]
+    return [msgspec.structs.replace(header, key=header.key | {"generations": generations}) for header in headers]
 
 
-def agrees_on_both_sides(
-    console: Console, race: Session, name: str, setting: RaceSetup, sides: dict[str, revisions.Side]
-) -> bool:
-    """Whether the backend agrees with the reference as it was and as it is."""
-    expected = expected_of(setting)
-    verdicts = [verdict_on(console, race, name, setting, expected, where.source, side) for side, where in sides.items()]
-    return verdicts == ["agrees", "agrees"]
+def begin_races(
+    console: Console, races: dict[str, Session], setting: RaceSetup, sides: dict[str, revisions.Side], folder: Path
+) -> list[Session]:
+    """Give tasks to the races, by backend, of those that agree on both sides; returns these. folder: for the images."""
+    cases, images = [posed(setting.case, setting.digits)], stored(setting.digits, folder / "digits")
+    agreed = [agreeing(console, races, setting, cases, where.source, side) for side, where in sides.items()]
+    both = [name for name in races if all(name in of_side for of_side in agreed)]
+    for name in both:
+        task = setting.task(name, images)
+        races[name].tasks |= {side: replace(task, source=where.source) for side, where in sides.items()}
+    return [races[name] for name in both]
 
 
 def races_in(console: Console, path: Path) -> list[RaceResult]:
     """The races of a file. Raises UserError where there are none with a floor."""
-    found = read(path)
-    if found.cut:
+    results = read(path)
+    if results.cut:
         console.print(f"{path} ends in the middle of a record; the whole ones are used", soft_wrap=True)
-    races = [race for race in found.races if FLOOR in raced_in(race)]
+    races = [race for race in results.races if FLOOR in raced_in(race)]
     if not races:
         raise UserError(f"{path}: expected a race with the floor in it, found none; `python -m bench race` makes one")
     return races

@@ -1,8 +1,4 @@
-"""What a network answers on the test images, kept for the report.
-
-The outputs for the first ten images, the confusion matrix, the most confident mistakes, and the weights of the first
-layer.
-"""
+"""What a network answers on the test images, kept for the report, see `bench.records.inspection`."""
 
 from pathlib import Path
 
@@ -11,13 +7,13 @@ import numpy as np
 import impls
 from bench.records.inspection import inspection, write
 from bench.records.kinds import opening
-from bench.training.loop import prepare, train_epochs
-from bench.training.metrics import accuracy
+from bench.training.loop import accuracy, prepare, train_epochs
 from bench.workloads.cases import MINI_BATCHES
 from data import Dataset
 from impls.contract import Network, Parameters, dtype_of
 
 BACKEND = "vectorized"  # that computes the outputs; all agree
+INSPECTED = "minibatch"  # that trains the network of the report; all agree, and this one needs NumPy alone
 
 
 def keep(path: Path, network: Network, parameters: Parameters, dataset: Dataset, source: str) -> float:
@@ -25,24 +21,19 @@ def keep(path: Path, network: Network, parameters: Parameters, dataset: Dataset,
 
     source: what trained it. Raises UserError where that cannot be drawn, or the file not be written.
     """
-    test = dataset.test
-    backend = impls.load(BACKEND)
-    prepared = backend.prepare(network, test.images, test.labels, dtype_of(parameters))
+    backend, test = impls.load(BACKEND), dataset.test
+    split = prepare(backend, network, test, dtype_of(parameters))
     with np.errstate(over="ignore", invalid="ignore"):
-        outputs = backend.outputs(network, parameters, prepared)
+        outputs = backend.outputs(network, parameters, split.prepared)
     about = opening(dataset) | {"network": str(network), "source": source}
     write(path, inspection(test.images, test.labels, outputs, parameters, **about))
     return accuracy(outputs, test.labels)
-
-
-INSPECTED = "minibatch"  # that trains the network of the report; all agree, and this one needs NumPy alone
 
 
 def inspect_one(digits: Dataset, path: Path) -> None:
     """Train a network as the benchmarks do, and keep what it answers on the test images, for the report's pictures."""
     case, backend = MINI_BATCHES, impls.load(INSPECTED)
     split = prepare(backend, case.network, digits.train, case.dtype)
-    plans = case.plans(len(digits.train.labels))
-    *_, last = train_epochs(backend, case.network, case.parameters(), split, plans)
+    *_, last = train_epochs(backend, case.network, case.parameters(), split, case.plans(len(split.labels)))
     source = f"{INSPECTED}, {case.epochs} epochs of {case.name} of {case.batch}"
     keep(path, case.network, last.state.parameters, digits, source)

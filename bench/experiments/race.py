@@ -3,18 +3,17 @@
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from bench import UserError
-from bench.agreement.check import lacks, plain, reference
-from bench.agreement.isolated import TIME_LIMIT, PosedProblem, check_isolated
-from bench.agreement.problems import problem_of
+from bench.agreement.check import lacks, plain
+from bench.agreement.isolated import TIME_LIMIT, PosedProblem, check_each
 from bench.analysis import statistics
-from bench.analysis.race import size_of
+from bench.experiments.agree import posed
 from bench.records.journal import Journal
 from bench.records.kinds import Agreement, Race, Run, header
 from bench.records.races import races_of
@@ -32,11 +31,14 @@ from impls.contract import Quantity
 # processes there are.
 IMAGES = 12_000
 
-Verdict = Literal["agrees", "unsupported", "disagrees"]
+BASELINE = "vectorized"
+MEASUREMENTS = 60  # of IMAGES each in a generation: of four backends and the floor, two thirds of its time are measured
+LEAST_ROUNDS, MOST_ROUNDS = 6, 24  # of a generation, however long or short a turn
+LEAST_GENERATIONS = 3  # whatever the budget: intervals are across generations
 
 
 class RaceSetup(NamedTuple):
-    """What is raced."""
+    """What a race times: a case, what is measured of it, and the images."""
 
     case: Recipe
     measure: Measure
@@ -46,7 +48,7 @@ class RaceSetup(NamedTuple):
 
     @property
     def images(self) -> int:
-        """That a call is about: a gradient is of one batch."""
+        """How many images a call is about: a gradient is of one batch."""
         n = len(self.digits.labels)
         return min(self.case.batch or n, n) if self.measure == "gradient" else n
 
@@ -55,50 +57,45 @@ class RaceSetup(NamedTuple):
         images = sampled(backend, self.images, self.case.batch) if self.measure == "epoch" else self.images
         return TimingTask(backend, self.measure, self.case, folder, images, self.n_threads)
 
-
-def race_header(setting: RaceSetup, number: int, purpose: str, participants: dict[str, str], **others: Any) -> Race:
-    """What holds for all records of a race. participants: their backends; others: see `kinds.header`."""
-    case, images = setting.case.described(), setting.images
-    return header(
-        setting.dataset, number, purpose, participants, case, setting.measure, images, setting.n_threads, **others
-    )
+    def header(self, number: int, purpose: str, participants: dict[str, str], **others: Any) -> Race:
+        """What holds for all records of a race. participants: their backends; others: see `kinds.header`."""
+        what = self.case.described(), self.measure, self.images, self.n_threads
+        return header(self.dataset, number, purpose, participants, *what, **others)
 
 
-def expected_of(setting: RaceSetup) -> list[PosedProblem]:
-    """What every participant has to compute. Raises UserError where rounding could hide a wrong result."""
-    problem = problem_of(setting.case, setting.digits)
-    return [(problem, reference(problem))]
-
-
-def verdict_on(
+def agreeing(
     console: Console,
-    race: Session,
-    name: str,
+    races: dict[str, Session],
     setting: RaceSetup,
-    expected: list[PosedProblem],
+    cases: list[PosedProblem],
     source: Path | None = None,
     side: str = "",
-) -> Verdict:
-    """Whether a backend agrees with the reference on this very case, and has what is measured. If not, it is named.
+) -> list[str]:
+    """The backends that agree with the reference on this very case, and have what is measured. Others are named.
 
-    source, side: of another revision, the folder that holds its `impls` and what it is called.
+    races: by backend, each with the race that records its comparisons. cases: the posed case. source, side: of another
+    revision, the folder that holds its `impls` and what it is called.
     """
-    with console.status(f"{escape(name)}: agreement (the first time it may have to compile)"):
-        results = check_isolated(name, expected, TIME_LIMIT, setting.n_threads, source)
-    failures = [result.failure for result in results if result.failure]
-    missing = lacks(results, cast(Quantity, NEEDED[setting.measure]))
-    for result in results:
-        race.tell(Agreement, **plain(result), side=side or None)
-    if failures or missing:
-        of = f"{side}: " if side else ""
-        console.print(f"[red]left out:[/] {escape(of + (failures + missing)[0])}", soft_wrap=True)
-    return "disagrees" if failures else "unsupported" if missing else "agrees"
+    with console.status("agreement (the first time backends may have to compile)"):
+        checked = {one.backend: one for one in check_each(list(races), cases, TIME_LIMIT, setting.n_threads, source)}
+    agreed = []
+    for name, race in races.items():
+        results = checked[name].results
+        for result in results:
+            race.tell(Agreement, **plain(result), side=side or None)
+        reasons = checked[name].failures + lacks(results, cast(Quantity, NEEDED[setting.measure]))
+        if reasons:
+            of = f"{side}: " if side else ""
+            console.print(f"[red]left out:[/] {escape(of + reasons[0])}", soft_wrap=True)
+        else:
+            agreed.append(name)
+    return agreed
 
 
 def run_generations(
     console: Console, races: Sequence[Session], journal: Journal, enough: Callable[[int, float], str | None]
 ) -> str:
-    """Generation after generation, the races in turn, until `enough` says why; returns that.
+    """Generation after generation, the races in turn, until `enough` gives a reason; returns that.
 
     enough: is called before each with the number of whole generations, the least of all races that continue, and the
     seconds that they took, those of an earlier run included. A race with fewer than two participants left ends.
@@ -108,28 +105,18 @@ def run_generations(
     with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
         shown = progress.add_task("")
         while True:
-            going_on = [race for race in races if len(race.left()) > 1]
-            if not going_on:
+            running = [race for race in races if len(race.left()) > 1]
+            if not running:
                 return "fewer than two are left"
-            done = min(generations_of(journal, race.number) for race in going_on)
-            why = enough(done, seconds_of(journal))
-            if why:
-                return why
-            for race in going_on:
+            done = min(len(journal.of(Generation, race.number)) for race in running)
+            reason = enough(done, sum(one.seconds for one in journal.of(Generation)))
+            if reason:
+                return reason
+            for race in running:
                 of = f", race {race.number + 1}" if len(races) > 1 else ""
                 progress.update(shown, description=f"generation {done + 1}{of}", refresh=True)
                 run_generation(race, journal.next_generation)
             journal.next_generation += 1
-
-
-def generations_of(journal: Journal, number: int) -> int:
-    """How many generations of a race are whole."""
-    return len(journal.of(Generation, number))
-
-
-def seconds_of(journal: Journal) -> float:
-    """What all generations took."""
-    return sum(one.seconds for one in journal.of(Generation))
 
 
 def begin_race(journal: Journal, number: int, rounds: int, seed: int) -> Session:
@@ -140,25 +127,12 @@ def begin_race(journal: Journal, number: int, rounds: int, seed: int) -> Session
     return race
 
 
-BASELINE = "vectorized"
-MEASUREMENTS = 60  # of IMAGES each in a generation: of four backends and the floor, two thirds of its time are measured
-LEAST_ROUNDS, MOST_ROUNDS = 6, 24  # of a generation, however long or short a turn
-LEAST_GENERATIONS = 3  # whatever the budget: intervals are across generations
-
-
 def header_of_race(
     setting: RaceSetup, number: int, baseline: str, names: list[str], purpose: str = "race", **others: Any
 ) -> Race:
-    """What is known before the race."""
+    """The header of a race of these backends and the floor. others: see `kinds.header`."""
     participants = {name: name for name in (*names, FLOOR)}
-    return race_header(setting, number, purpose, participants, baseline=baseline, **others)
-
-
-def check_sweep(headers: list[Race]) -> None:
-    """Raise UserError for two values that come to the same, such as all images and their number."""
-    sizes = [size_of(header.key, header.sweep) for header in headers if header.sweep]
-    if len(set(sizes)) < len(sizes):
-        raise UserError(f"--sweep: expected values that differ, found {', '.join(map(str, sizes))}; leave one out")
+    return setting.header(number, purpose, participants, baseline=baseline, **others)
 
 
 def admit(
@@ -170,26 +144,22 @@ def admit(
     journal: Journal,
     folder: Path,
 ) -> Session:
-    """The race of the backends that agree, and the floor."""
-    case = setting.case
+    """Begin the race of the backends that agree, and the floor. Raises UserError where the baseline does not."""
+    case, digits = setting.case, setting.digits
     console.print(
         f"{case.network}, {case.dtype}, {case.name}, {setting.images:,} images, threads: {setting.n_threads}. "
         f"{setting.dataset.notice or setting.dataset.name}"
     )
     rounds = arguments.rounds or rounds_per_generation(len(names) + 1, setting.images)
     race = begin_race(journal, number, rounds, arguments.seed)
-    expected = expected_of(setting)
-    verdicts = {name: verdict_on(console, race, name, setting, expected) for name in names}
-    if verdicts[arguments.baseline] != "agrees":
+    agreed = agreeing(console, dict.fromkeys(names, race), setting, [posed(case, digits)])
+    if arguments.baseline not in agreed:
         raise UserError(f"{arguments.baseline}, the baseline, is left out; give another --baseline")
-    digits = stored(
-        setting.digits, folder / f"{len(setting.digits.labels)} images, non-zero {arguments.nonzero_pixels}"
-    )
-    agreeing = [name for name in names if verdicts[name] == "agrees"]
-    race.tasks |= {name: setting.task(name, digits) for name in (*agreeing, FLOOR)}
-    there = {one.participant for one in journal.of(Cold, number)}
+    images = stored(digits, folder / f"{len(digits.labels)} images, non-zero {arguments.nonzero_pixels}")
+    race.tasks |= {name: setting.task(name, images) for name in (*agreed, FLOOR)}
     if arguments.cold:
-        for name in (name for name in agreeing if name not in there):
+        done = {one.participant for one in journal.of(Cold, number)}
+        for name in (name for name in agreed if name not in done):
             with console.status(f"{escape(name)}: a first call with nothing compiled"):
                 first_call(race, name)
     if arguments.baseline in race.failures:
@@ -203,9 +173,9 @@ def rounds_per_generation(participants: int, images: int) -> int:
 
 
 def enough_of_race(arguments: argparse.Namespace, journal: Journal, generations: int, seconds: float) -> str | None:
-    """Why to stop: all ratios are precise, or the budget is spent."""
-    found = races_of(journal.records)
-    if all(statistics.precise(race.rounds(), race.baseline, arguments.precision) for race in found):
+    """Why to stop: all ratios are precise, or the budget is spent and generations are enough for an interval."""
+    races = races_of(journal.records)
+    if all(statistics.precise(race.rounds(), race.baseline, arguments.precision) for race in races):
         return f"all ratios are known to {arguments.precision:.1%}"
     if generations >= LEAST_GENERATIONS and seconds > arguments.budget:
         return f"the budget of {arguments.budget:g} s is spent"

@@ -20,7 +20,7 @@ TIME_LIMIT = 60.0  # seconds to list a revision's backends
 
 
 class Side(NamedTuple):
-    """One of two that are compared."""
+    """One of two versions of the backends that are compared."""
 
     name: str  # as it is shown
     source: Path  # the folder that holds `impls`
@@ -38,17 +38,23 @@ def working_tree() -> Side:
 
 def revision(name: str) -> Side:
     """A git revision's `impls/`, exported. Raises UserError where git does not know it, or it has none."""
-    found = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-    if found.returncode:
-        raise UserError(f"revision {name!r}: {unknown(found.stderr)}")
-    commit = found.stdout.decode().strip()
+    parsed = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    if parsed.returncode:
+        raise UserError(f"revision {name!r}: {why_unknown(parsed.stderr)}")
+    commit = parsed.stdout.decode().strip()
     folder = EXPORTS / commit[:12]
     if not folder.exists():
-        export(commit, folder)
+        archive = git("archive", "--format=zip", commit, "impls")
+        if archive.returncode:
+            raise UserError(
+                f"revision {commit[:12]}: expected a folder impls/ in it, found none; choose a later revision"
+            )
+        with unfinished(folder) as whole, zipfile.ZipFile(io.BytesIO(archive.stdout)) as files:
+            files.extractall(whole)
     return Side(f"{name} ({commit[:7]})" if not commit.startswith(name) else commit[:7], folder)
 
 
-def unknown(said: bytes) -> str:
+def why_unknown(message: bytes) -> str:
     """Why git has no such revision, and what to do."""
     shallow = git("rev-parse", "--is-shallow-repository")
     if shallow.returncode:
@@ -57,25 +63,16 @@ def unknown(said: bytes) -> str:
     if shallow.stdout.strip() == b"true":
         return "expected a commit, found none; this clone is shallow: `git fetch --unshallow` brings the others"
     return "expected a commit, a branch, a tag or a results file, found none; `git log` lists commits" + (
-        f" (git: {said.decode().strip()})" if said.strip() else ""
+        f" (git: {message.decode().strip()})" if message.strip() else ""
     )
-
-
-def export(commit: str, folder: Path) -> None:
-    """Write the commit's `impls/` into a new folder. Raises UserError where it has none."""
-    archive = git("archive", "--format=zip", commit, "impls")
-    if archive.returncode:
-        raise UserError(f"revision {commit[:12]}: expected a folder impls/ in it, found none; choose a later revision")
-    with unfinished(folder) as whole, zipfile.ZipFile(io.BytesIO(archive.stdout)) as files:
-        files.extractall(whole)
 
 
 @contextlib.contextmanager
 def unfinished(folder: Path) -> Iterator[Path]:
     """A folder to fill, which then becomes this one: whole or not at all."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
-        whole = Path(beside, "whole")
+    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+        whole = Path(temporary, "whole")
         whole.mkdir()
         yield whole
         try:
@@ -93,7 +90,7 @@ def backends_of(side: Side) -> list[str]:
 
 
 def tell_backends(connection: Connection) -> None:
-    """What a child answers that imports that `impls`."""
+    """Send the names of the backends that are available in this process."""
     import impls
 
     connection.send(list(impls.available()))

@@ -1,12 +1,14 @@
 """Trainings over seeds, interleaved: every participant with every setting and seed that the results file lacks."""
 
+import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -16,30 +18,33 @@ import data
 import impls
 from bench import UserError
 from bench.experiments.race import begin_race
-from bench.records.journal import Journal
+from bench.records.journal import Journal, results_file
 from bench.records.kinds import Race, header
 from bench.records.races import RaceResult, races_of
 from bench.records.trainings import DrawnCurve, Trainer, Training
-from bench.timing.process import Child
+from bench.timing import threads
+from bench.timing.process import Child, answer_with
 from bench.timing.records import Failure, Generation
 from bench.timing.session import Participant, Session, ask, attempt, stored
-from bench.training.worker import Looks, TrainingTask, serve
+from bench.training import worker
+from bench.training.worker import Looks
 from bench.workloads.recipes import Recipe
 from data import Dataset
 from impls.contract import DType, check_images
 
 TIME_LIMIT = 600.0  # seconds for one training
 MOST_SEEDS = 1000  # of a setting: a generation is one of its seeds
+Show = Callable[[list[RaceResult]], None]  # prints what races came to
 LONG = 2.0  # seconds of a training after which one curve is enough
 
 
-@dataclass(frozen=True)
-class Trainee:
-    """A participant of trainings. looks: of a recipe and a seed; None: it does not train with that seed."""
+class Trainee(NamedTuple):
+    """A participant of trainings: a backend, its dtype, and when its trainings are evaluated."""
 
     backend: str
     dtype: DType
-    looks: Callable[[Recipe, int], Looks | None]
+    looks: Looks = Looks()
+    epochs: int | None = None  # at most so many of a setting, spread over its seeds; None: all, with each seed
 
 
 @dataclass(frozen=True)
@@ -54,18 +59,26 @@ class Trainings:
     header: dict[str, Any]  # fields that the purpose adds to the header
     key: dict[str, Any] = field(default_factory=dict)  # and to its key
     baseline: str | None = None  # None: the first participant
-    needed: tuple[str, ...] = ()  # training ends when all of these have failed; none: when all participants have
     curves: int = 0  # seeds with which a training is repeated in pieces, for its curve
 
+    def training(self, name: str, setting: str, seed: int) -> tuple[Recipe, Looks | None]:
+        """How a participant trains, and when it is evaluated; None: it does not train with this seed."""
+        trainee = self.participants[name]
+        recipe, looks = replace(self.recipes[setting], dtype=trainee.dtype), trainee.looks
+        if trainee.epochs is None:
+            return recipe, looks
+        epochs, more = divmod(min(int(recipe.epochs), trainee.epochs), self.seeds)
+        epochs += seed < more
+        return recipe, replace(looks, epochs=epochs) if epochs else None
 
-def digits_for(console: Console, source: str, recipes: Sequence[Recipe]) -> Dataset:
-    """The data. Raises UserError or ContractError if it is not MNIST though not asked for, or does not fit a recipe."""
+
+def digits_for(console: Console, source: str) -> Dataset:
+    """The data. Raises UserError if it is not MNIST though no other was asked for."""
     dataset = data.load(source)
     if dataset.notice:
         if source == "auto":
             raise UserError(f"{dataset.name}: expected MNIST, for which this is made; give --data to train on these")
         console.print(dataset.notice)
-    check_fit(dataset, recipes)
     return dataset
 
 
@@ -73,32 +86,29 @@ def check_fit(dataset: Dataset, recipes: Iterable[Recipe]) -> None:
     """Raise UserError or ContractError for recipes that cannot train on these images."""
     for recipe in recipes:
         check_images(recipe.network, dataset.train.images[:1], dataset.train.labels[:1])
-        recipe.plans(len(dataset.train.labels))
+        recipe.images_per_update(len(dataset.train.labels))
 
 
 def header_of(dataset: Dataset, number: int, trainings: Trainings, n_threads: int) -> Race:
-    """What is known before the trainings."""
+    """The header of the race that these trainings are. Its key is that of the first setting."""
     backends = {name: trainee.backend for name, trainee in trainings.participants.items()}
-    first = next(iter(trainings.recipes.values()))
-    dtype = next(iter(trainings.participants.values())).dtype
-    case = first.described() | {"plan": str(first), "dtype": dtype} | trainings.key
-    n, others = len(dataset.train.labels), {"baseline": trainings.baseline, **trainings.header}
-    return header(dataset, number, trainings.purpose, backends, case, "training", n, n_threads, **others)
+    recipe, _ = trainings.training(next(iter(backends)), next(iter(trainings.recipes)), 0)
+    case = recipe.described() | {"plan": str(recipe)} | trainings.key
+    what = case, "training", len(dataset.train.labels), n_threads
+    return header(dataset, number, trainings.purpose, backends, *what, baseline=trainings.baseline, **trainings.header)
 
 
 def train_all(
-    console: Console,
-    path: Path,
-    dataset: Dataset,
-    several: Sequence[Trainings],
-    n_threads: int,
-    show: Callable[[list[RaceResult]], None],
+    console: Console, arguments: argparse.Namespace, dataset: Dataset, several: Sequence[Trainings], show: Show
 ) -> int:
     """Train all that the file lacks; 1 if a participant failed, else 0.
 
-    show: is called with the races in the end, also where it is interrupted. Raises UserError or BackendUnavailable.
+    arguments: the options --output and --threads. show: is called with the races in the end, also where it is
+    interrupted. Raises UserError, ContractError or BackendUnavailable.
     """
+    path, n_threads = results_file(arguments.output, several[0].purpose), arguments.threads or threads.cores()
     for trainings in several:
+        check_fit(dataset, trainings.recipes.values())
         for trainee in trainings.participants.values():
             impls.check(trainee.backend)
         if trainings.seeds > MOST_SEEDS:
@@ -108,8 +118,7 @@ def train_all(
         digits = stored(dataset.train, Path(folder) / "train"), stored(dataset.test, Path(folder) / "test")
         try:
             for number, trainings in enumerate(several):
-                tasks = {name: TrainingTask(one.backend, *digits) for name, one in trainings.participants.items()}
-                train_seeds(console, journal, number, trainings, tasks, n_threads)
+                train_seeds(console, journal, begin_race(journal, number, 1, 0), trainings, digits, n_threads)
         finally:  # an interruption costs only the seed that it hits; the same command continues
             show(races_of(journal.records))
             failures = journal.of(Failure)
@@ -120,70 +129,42 @@ def train_all(
 
 
 def train_seeds(
-    console: Console,
-    journal: Journal,
-    number: int,
-    trainings: Trainings,
-    tasks: dict[str, TrainingTask],
-    n_threads: int,
+    console: Console, journal: Journal, race: Session, trainings: Trainings, digits: Sequence[Path], n_threads: int
 ) -> None:
-    """Every setting with every seed that is missing, then curves."""
-    race = begin_race(journal, number, rounds=1, seed=0)
+    """Every setting with every seed that is missing, then curves. digits: folders, see `worker.Trainer`."""
     race.time_limit = TIME_LIMIT
-    finished = {one.generation for one in journal.of(Generation, number)}
+    finished = {one.generation for one in journal.of(Generation, race.number)}
     participants: list[Participant] = []
     with ExitStack() as stack, console.status("", refresh_per_second=1) as status:  # seldom, as it runs with the clock
-        for index, setting in enumerate(trainings.recipes):
-            for seed in range(trainings.seeds):
-                generation = MOST_SEEDS * index + seed
-                if generation not in finished and not over(race, trainings):
-                    if not participants:
-                        status.update(f"{trainings.name}: prepares and compiles")
-                        participants += started(race, trainings, setting, tasks, n_threads, stack)
-                    status.update(f"{trainings.name}: {escape(setting)}, seed {seed}")
-                    train_generation(race, trainings, setting, participants, generation)
-                if not seed and stopped_early(journal, number, generation):
-                    break  # the other seeds of a setting whose first was stopped are not tried
+        for (index, setting), seed in product(enumerate(trainings.recipes), range(trainings.seeds)):
+            generation = MOST_SEEDS * index + seed
+            # The other seeds of a setting whose first was stopped early are not tried.
+            stopped = {one.generation for one in journal.of(Training, race.number) if one.stopped_early}
+            if generation in finished or generation - seed in stopped or over(race, trainings):
+                continue
+            if not participants:
+                status.update(f"{trainings.name}: prepares and compiles")
+                for name in (name for name in trainings.participants if name not in race.failures):
+                    child = stack.enter_context(Child(answer_with, worker.Trainer, n_threads=n_threads))
+                    participants.append(Participant(name, child))
+                    attempt(race, None, begin, participants[-1], trainings, setting, digits)
+            status.update(f"{trainings.name}: {escape(setting)}, seed {seed}")
+            train_generation(race, trainings, setting, participants, generation)
         if 0 not in finished:
             for participant in participants:
                 attempt(race, None, draw, participant, trainings)
 
 
 def over(race: Session, trainings: Trainings) -> bool:
-    """Whether those have failed without which it makes no sense to train."""
-    return all(name in race.failures for name in trainings.needed or trainings.participants)
+    """Whether all have failed that train with every seed: without them the others tell nothing."""
+    return all(name in race.failures for name, trainee in trainings.participants.items() if trainee.epochs is None)
 
 
-def stopped_early(journal: Journal, number: int, generation: int) -> bool:
-    """Whether a screen stopped this training."""
-    return any(one.stopped_early for one in journal.of(Training, number) if one.generation == generation)
-
-
-def started(
-    race: Session,
-    trainings: Trainings,
-    setting: str,
-    tasks: dict[str, TrainingTask],
-    n_threads: int,
-    stack: ExitStack,
-) -> list[Participant]:
-    """A process for each participant that has not failed before; it has prepared the images and trained once."""
-    participants = []
-    for name, task in tasks.items():
-        if name not in race.failures:
-            participant = Participant(name, stack.enter_context(Child(serve, n_threads=n_threads)))
-            attempt(race, None, begin, participant, trainings, setting, task)
-            participants.append(participant)
-    return participants
-
-
-def begin(race: Session, participant: Participant, trainings: Trainings, setting: str, task: TrainingTask) -> None:
-    """Import, prepare, and train for the first time."""
-    trainee = trainings.participants[participant.name]
-    recipe = replace(trainings.recipes[setting], dtype=trainee.dtype)
-    ask(race, participant, "import", task)
-    looks = trainee.looks(recipe, 0) or Looks()
-    race.tell(Trainer, participant=participant.name, **ask(race, participant, "load", recipe, looks))
+def begin(race: Session, participant: Participant, trainings: Trainings, setting: str, digits: Sequence[Path]) -> None:
+    """Import, prepare the images, and train for the first time."""
+    ask(race, participant, "import", trainings.participants[participant.name].backend, *digits)
+    recipe, looks = trainings.training(participant.name, setting, 0)
+    race.tell(Trainer, participant=participant.name, **ask(race, participant, "load", recipe, looks or Looks()))
 
 
 def train_generation(
@@ -198,19 +179,17 @@ def train_generation(
 
 
 def train(race: Session, participant: Participant, trainings: Trainings, setting: str, generation: int) -> None:
-    """One training."""
-    trainee, seed = trainings.participants[participant.name], generation % MOST_SEEDS
-    recipe = replace(trainings.recipes[setting], dtype=trainee.dtype)
-    looks = trainee.looks(recipe, seed)
+    """One setting with one seed, by one participant, if it trains with that."""
+    seed = generation % MOST_SEEDS
+    recipe, looks = trainings.training(participant.name, setting, seed)
     if looks is not None:
-        found = ask(race, participant, "train", recipe, seed, looks)
         where = {"generation": generation, "participant": participant.name, "setting": setting, "seed": seed}
-        race.tell(Training, **where, **found)
+        race.tell(Training, **where, **ask(race, participant, "train", recipe, seed, looks))
 
 
 def draw(race: Session, participant: Participant, trainings: Trainings) -> None:
     """How accuracy and cost change in the trainings of some seeds; of one where they take long."""
-    recipe = replace(next(iter(trainings.recipes.values())), dtype=trainings.participants[participant.name].dtype)
+    recipe, _ = trainings.training(participant.name, next(iter(trainings.recipes)), 0)
     for seed in range(trainings.curves):
         curve = ask(race, participant, "train", recipe, seed, Looks("pieces"))["curve"]
         race.tell(DrawnCurve, participant=participant.name, seed=seed, curve=curve)

@@ -14,8 +14,8 @@ from rich.console import Console
 
 from bench import UserError
 from bench.analysis.tune import TunedTraining, hopeless, median_seconds, reaches
-from bench.training.loop import Split, prepare, train_epochs, train_recipe
-from bench.training.metrics import accuracy
+from bench.experiments.trainings import check_fit
+from bench.training.loop import Split, accuracy, prepare, train_epochs, train_recipe
 from bench.training.worker import growing, images_in
 from bench.workloads.batch_sizes import CHOSEN, RATES, TARGET, recipe_of
 from bench.workloads.plans import joined, parts
@@ -23,9 +23,14 @@ from bench.workloads.recipes import Recipe, nesterov, relu
 from data import Dataset, Digits
 from impls.contract import Backend
 
+HELD_OUT = 10_000  # training images
+BACKEND = "numba_sparse"
+SEEDS = 12
+
 
 def choose_all(console: Console, backend: Backend, dataset: Dataset, batches: Sequence[int]) -> None:
     """Choose the rate of each batch and write it to the file with the epochs that others needed; other batches stay."""
+    check_fit(dataset, [recipe_of(batch, 1.0) for batch in batches])
     chosen = json.loads(CHOSEN.read_text()) if CHOSEN.exists() else {}
     for batch in batches:
         needed: dict[float, float | None] = {}
@@ -44,28 +49,22 @@ def choose_all(console: Console, backend: Backend, dataset: Dataset, batches: Se
 
 def epochs_to_target(backend: Backend, train: Digits, recipe: Recipe, limit: float) -> float | None:
     """After how many epochs the network reaches the target on held-out images; None: not within the limit."""
-    n = len(train.labels)
-    batch = recipe.images_per_update(n)
-    held_out = np.arange(n - HELD_OUT, n)
-    aside = prepare(backend, recipe.network, Digits(train.images[held_out], train.labels[held_out]), "float32")
-    split = prepare(backend, recipe.network, train, "float32")
-    plan = joined(recipe.plans(n, 0, np.arange(n - HELD_OUT)))
-    pieces = parts(plan, growing(len(plan.starts), n // batch))
-    images = np.cumsum([0, *(images_in(piece) for piece in pieces)])
+    n, network = len(train.labels), recipe.network
+    kept, held_out = np.split(np.arange(n), [n - HELD_OUT])
+    aside = prepare(backend, network, Digits(train.images[held_out], train.labels[held_out]), "float32")
+    split = prepare(backend, network, train, "float32")
+    plan = joined(recipe.plans(n, 0, kept))
+    pieces = parts(plan, growing(len(plan.starts), n // recipe.images_per_update(n)))
+    images = np.cumsum([0, *map(images_in, pieces)])
     with np.errstate(over="ignore", invalid="ignore"):  # it may diverge
-        for point in train_epochs(backend, recipe.network, recipe.parameters(), split, pieces):
+        for point in train_epochs(backend, network, recipe.parameters(), split, pieces):
             epochs = float(images[point.number] / n)
-            outputs = backend.outputs(recipe.network, point.state.parameters, aside.prepared)
+            outputs = backend.outputs(network, point.state.parameters, aside.prepared)
             if epochs >= limit or not np.isfinite(outputs).all():
                 return None
             if accuracy(outputs, aside.labels) >= TARGET:
                 return epochs
     return None
-
-
-HELD_OUT = 10_000
-BACKEND = "numba_sparse"
-SEEDS = 12
 
 
 def recipe_grid(arguments: argparse.Namespace) -> list[Recipe]:
@@ -97,25 +96,23 @@ class Search:
 
     def attempt(self, recipe: Recipe, seeds: int, target: float | None) -> None:
         """Train with one seed after the other while it is worth it."""
-        found = self.trained[str(recipe)]
-        while len(found) < seeds and not hopeless(found, target, self.fastest):
-            found.append(self.once(recipe, len(found)))
+        trainings = self.trained[str(recipe)]
+        while len(trainings) < seeds and not hopeless(trainings, target, self.fastest):
+            trainings.append(self.once(recipe, len(trainings)))
             if self.results is not None:
                 with self.results.open("a") as file:
-                    file.write(json.dumps({"recipe": str(recipe), **found[-1]._asdict()}) + "\n")
-        if target is not None and reaches(found, seeds, target):
-            self.fastest = min(self.fastest, median_seconds(found))
+                    file.write(json.dumps({"recipe": str(recipe), **trainings[-1]._asdict()}) + "\n")
+        if target is not None and reaches(trainings, seeds, target):
+            self.fastest = min(self.fastest, median_seconds(trainings))
 
     def once(self, recipe: Recipe, seed: int) -> TunedTraining:
-        """One training without the images that this seed holds out, and its accuracy on those."""
+        """Train without the images that this seed holds out; the accuracy is of those."""
         n = len(self.train.labels)
-        drawn = np.random.default_rng([seed, 3]).permutation(n)
-        held_out, kept = drawn[:HELD_OUT], drawn[HELD_OUT:]
+        held_out, kept = np.split(np.random.default_rng([seed, 3]).permutation(n), [HELD_OUT])
         if seed not in self.held_out:
             digits = Digits(self.train.images[held_out], self.train.labels[held_out])
             self.held_out[seed] = prepare(self.backend, recipe.network, digits, "float32")
         pieces = recipe.pieces(n, seed, kept)
-        prepared = self.split.prepared
-        *_, last = train_recipe(self.backend, recipe, seed, self.train, prepared, pieces)
+        *_, last = train_recipe(self.backend, recipe, seed, self.train, self.split.prepared, pieces)
         outputs = self.backend.outputs(recipe.network, last.state.parameters, self.held_out[seed].prepared)
         return TunedTraining(accuracy(outputs, self.held_out[seed].labels), last.elapsed.wall)

@@ -1,4 +1,4 @@
-"""Training plan by plan; the clock stops while the network is evaluated."""
+"""Training plan by plan, and how good a network is; the clock stops while the network is evaluated."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.timing.clock import Clock, Elapsed
-from bench.training.metrics import accuracy, mean_cost
 from bench.workloads.recipes import Recipe
 from data import Digits
 from impls.contract import Array, Backend, DType, Network, Parameters, Plan, State, zero_velocities
@@ -48,6 +47,25 @@ def evaluate(backend: Backend, network: Network, parameters: Parameters, split: 
     return Quality(accuracy(outputs, split.labels), mean_cost(network, outputs, split.labels))
 
 
+def accuracy(outputs: Array, labels: Array) -> float:
+    """The share of images whose largest output is that of their label; a row with NaN counts as wrong."""
+    right = (outputs.argmax(axis=1) == labels) & np.isfinite(outputs).all(axis=1)
+    return float(right.mean())
+
+
+def mean_cost(network: Network, outputs: Array, labels: Array) -> float:
+    """The network's cost from its outputs (n, n_outputs), summed in float64; NaN where outputs are.
+
+    A probability that underflowed to 0 counts as the smallest normal number of the outputs' dtype, as its logarithm
+    would be infinite though the cost is not.
+    """
+    right = outputs[np.arange(len(labels)), labels].astype(np.float64)
+    if network.cost == "cross_entropy":
+        return float(-np.log(np.maximum(right, np.finfo(outputs.dtype).tiny)).mean())
+    squares = np.square(outputs, dtype=np.float64).sum(axis=1) - right**2 + (right - 1) ** 2
+    return float(squares.mean() / 2)
+
+
 def train_epochs(
     backend: Backend, network: Network, parameters: Parameters, split: Split, plans: Iterable[Plan]
 ) -> Iterator[Epoch]:
@@ -65,7 +83,7 @@ def train_epochs(
 def train_recipe(
     backend: Backend, recipe: Recipe, seed: int, digits: Digits, prepared: Any, plans: Sequence[Plan]
 ) -> Iterator[Epoch]:
-    """The same for a recipe; plans: as many for each member. The state is of the whole network, velocities at 0.
+    """Like `train_epochs`, by a recipe; plans: as many for each member. States are of the whole network, at rest.
 
     prepared: the digits in the backend's form, for a recipe without input dropout. With it each plan has images of its
     own; making and preparing them is on the clock, and so is merging members.
@@ -78,10 +96,7 @@ def train_recipe(
             trained.append(state.parameters)
             state = zero_velocities(recipe.parameters(seed, len(trained)))
         network = recipe.member
-        with (
-            np.errstate(over="ignore", invalid="ignore"),
-            Clock() as clock,
-        ):  # a training that diverges shows it by its cost
+        with np.errstate(over="ignore", invalid="ignore"), Clock() as clock:  # a cost shows it where this diverges
             if recipe.input_dropout:
                 network, images = recipe.member_with_dropout, recipe.with_dropout(digits.images, seed, number)
                 prepared = backend.prepare(network, images, digits.labels, recipe.dtype)

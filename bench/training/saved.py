@@ -1,11 +1,11 @@
 """A trained network on disk: NumPy's .npz, with the network's description as JSON. Nothing in it is executed."""
 
 import json
-import zipfile
 import zlib
 from dataclasses import asdict
 from lzma import LZMAError
 from pathlib import Path
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from bench import UserError
 from impls.contract import ContractError, Layer, Network, Parameters, check_parameters
 
 FORMAT = "digitbench network 1"
+# What reading a file of another form raises, besides ContractError.
+DAMAGED = (ValueError, KeyError, TypeError, EOFError, RuntimeError, OverflowError, BadZipFile, zlib.error, LZMAError)
 
 
 def save_network(path: Path, network: Network, parameters: Parameters) -> None:
@@ -35,12 +37,14 @@ def save_network(path: Path, network: Network, parameters: Parameters) -> None:
 
 
 def load_network(path: Path) -> tuple[Network, Parameters]:
-    """Read what `save` wrote. Raises UserError for a file that is absent or not of this form, ContractError for
-    parameters that do not fit their network or are not finite.
+    """Read what `save_network` wrote.
+
+    Raises UserError for a file that is absent or not of this form, and for parameters that do not fit their network or
+    are not finite.
     """
     try:
-        if path.is_file() and not zipfile.is_zipfile(path):
-            raise zipfile.BadZipFile("another kind of file")
+        if path.is_file() and not is_zipfile(path):
+            raise BadZipFile("another kind of file")
         with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             if str(content["format"]) != FORMAT:
                 raise ValueError(f"format is {content['format']}")
@@ -50,24 +54,11 @@ def load_network(path: Path) -> tuple[Network, Parameters]:
                 Layer(content[f"weights_{number}"], content[f"biases_{number}"])
                 for number in range(1, len(network.sizes))
             )
+        check_parameters(network, parameters)
     except ContractError as error:
         raise UserError(f"{path}: {error}") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error}); `--save` of `train` writes it") from None
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        EOFError,
-        RuntimeError,
-        zipfile.BadZipFile,
-        zlib.error,
-        OverflowError,
-        LZMAError,
-    ) as error:
+    except DAMAGED as error:
         raise UserError(f"{path}: expected a {FORMAT} file, found: {error}; `--save` of `train` writes one") from None
-    try:
-        check_parameters(network, parameters)
-    except ContractError as error:
-        raise UserError(f"{path}: {error}") from None
     return network, parameters

@@ -10,17 +10,8 @@ from pathlib import Path
 from bench.workloads.recipes import WIDER, Recipe
 
 TARGET = 0.9286
-RATES = (
-    0.8,
-    1.6,
-    3.2,
-    0.4,
-    0.2,
-    0.1,
-    0.05,
-    0.02,
-    0.01,
-)  # likely ones first: the others stop where the best reached the target
+# Likely ones first: the others stop where the best reached the target.
+RATES = (0.8, 1.6, 3.2, 0.4, 0.2, 0.1, 0.05, 0.02, 0.01)
 CHOSEN = Path(__file__).with_suffix(".json")
 
 

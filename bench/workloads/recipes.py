@@ -7,12 +7,13 @@ training images held out, by the lower bound of its seeds; those called best are
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from bench import UserError
-from bench.workloads.plans import AnyOrder, Schedule, joined, plans_by_epoch
+from bench.workloads.plans import AnyOrder, Schedule, joined, learning_rates, separate_epochs, stream
 from impls.contract import COST_OF_OUTPUT, Array, DType, Layer, Network, Parameters, Plan
 from impls.initialisation import initial_parameters
 
@@ -21,7 +22,7 @@ NETWORK_FACTORS = ("sizes", "hidden", "output", "pixel_scale")
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training."""
+    """A training, from its first weights to its last."""
 
     name: str
     network: Network
@@ -66,7 +67,7 @@ class Recipe:
         return ", ".join(filter(None, parts))
 
     def described(self) -> dict[str, Any]:
-        """What is trained, for a record."""
+        """The recipe and its network as fields of a record's key; `plan` is its name. The reason is left out."""
         own = {field.name: getattr(self, field.name) for field in fields(self)[2:-1]}
         network = {"sizes": list(self.network.sizes), "pixel_scale": self.network.pixel_scale}
         return {"network": str(self.network), **network, "plan": self.name, **own}
@@ -88,36 +89,49 @@ class Recipe:
         """
         if self.members == 1:
             return trained[0]
-        n_inputs, units, n_outputs = self.network.sizes
-        dtype = trained[0][0].weights.dtype
-        first = Layer(np.zeros((n_inputs, units), dtype), np.zeros(units, dtype))
-        last = Layer(np.zeros((units, n_outputs), dtype), np.zeros(n_outputs, dtype))
-        width = units // self.members
-        for number, (hidden, output) in enumerate(trained):
-            mine = slice(width * number, width * (number + 1))
-            first.weights[:, mine], first.biases[mine] = hidden.weights, hidden.biases
-            last.weights[mine] = output.weights / len(trained)
-            last.biases[:] += output.biases / len(trained)
+        n = len(trained)
+        untrained = tuple(Layer(np.zeros_like(weights), np.zeros_like(biases)) for weights, biases in trained[0])
+        hidden, output = zip(*trained, *[untrained] * (self.members - n), strict=True)
+        first = Layer(np.hstack([weights for weights, _ in hidden]), np.hstack([biases for _, biases in hidden]))
+        last = Layer(
+            np.vstack([weights / n for weights, _ in output]), np.sum([biases / n for _, biases in output], axis=0)
+        )
         return first, last
 
     def images_per_update(self, n_images: int) -> int:
-        """The batch; where updates are given, the smallest that makes no more of them."""
-        return -(-n_images // self.updates) if self.updates else self.batch or n_images
+        """The batch, or the smallest that makes no more than `updates`. Raises UserError for one that does not fit."""
+        if self.updates:
+            return -(-n_images // self.updates)
+        batch = n_images if self.batch is None else self.batch
+        if not 1 <= batch <= n_images:
+            raise UserError(f"batch {batch}: expected 1 to {n_images}, the number of training images, or `all`")
+        return batch
 
     def plans(self, n_images: int, seed: int = 0, kept: Array | None = None) -> Iterator[Plan]:
-        """One plan per epoch, member by member, see `plans_by_epoch`. Raises UserError where a batch does not fit."""
-        return plans_by_epoch(
-            n_images,
-            self.images_per_update(n_images),
-            self.epochs,
-            self.order,
-            self.learning_rate,
-            self.schedule,
-            self.momentum,
-            seed,
-            self.members,
-            kept,
-        )
+        """One plan per epoch, a pass over all images in batches; a last one may be a part. Members follow each other.
+
+        In file order the images lie as they are, so that a batch is a view. Otherwise each epoch has an order of its
+        own, drawn from the seed only when the epoch comes, as all of them would fill the memory. The learning rate
+        falls over all epochs. kept: the images to train on, where some are held out; in a stream they come as often as
+        all would. Raises UserError for a batch that does not fit.
+        """
+        batch, images = self.images_per_update(n_images), np.arange(n_images) if kept is None else kept
+        rng = np.random.default_rng([seed, 2 if self.order == "stream" else 1])  # initial parameters have another
+
+        def of_member() -> Iterator[Plan]:
+            if self.order == "stream":
+                seen = max(batch, round(self.epochs * n_images))
+                n_updates, updates = -(-seen // batch), stream(images, n_images, batch, seen, rng)
+            else:
+                n_updates = max(1, round(self.epochs * -(-len(images) // batch))) if self.epochs else 0
+                draw = partial(rng.permutation, images) if self.order == "shuffled" else lambda: kept
+                updates = separate_epochs(len(images), batch, n_updates, draw)
+            rates, done = learning_rates(self.learning_rate, self.schedule, n_updates), 0
+            for starts, stops, order in updates:
+                yield Plan(starts, stops, order, rates[done : done + len(starts)], self.momentum)
+                done += len(starts)
+
+        return (plan for _ in range(self.members) for plan in of_member())
 
     def pieces(self, n_images: int, seed: int = 0, kept: Array | None = None) -> list[Plan]:
         """The plans in as few pieces as possible: one for each member, or with input dropout one for each epoch."""
@@ -152,45 +166,30 @@ def varied(recipe: Recipe, **factors: Any) -> Recipe:
     return replace(recipe, network=replace(recipe.network, **of_network), **factors)
 
 
-def nesterov(
-    name: str,
-    network: Network,
-    *,
-    batch: int = 64,
-    learning_rate: float = 0.1,
-    momentum: float = 0.9,
-    **others: Any,
-) -> Recipe:
-    """Mini-batches in random order, Nesterov's momentum, a learning rate that stays and then falls linearly to zero."""
-    usual: dict[str, Any] = {"initialisation": "he_normal", "schedule": "hold-then-linear", "order": "stream"}
-    return Recipe(name, network, batch=batch, learning_rate=learning_rate, momentum=momentum, **usual, **others)
+def nesterov(name: str, network: Network, reason: str = "", **others: Any) -> Recipe:
+    """Mini-batches in random order, Nesterov's momentum, a learning rate that stays and then falls linearly to zero.
+
+    others: fields of `Recipe` that differ.
+    """
+    usual: dict[str, Any] = {"batch": 64, "learning_rate": 0.1, "schedule": "hold-then-linear", "momentum": 0.9}
+    return Recipe(name, network, "he_normal", order="stream", reason=reason, **usual | others)
 
 
 SMALL, WIDER, WIDEST = relu(784, 80, 10), relu(784, 128, 10), relu(784, 2000, 10)
 
-RECIPES = {
-    recipe.name: recipe
-    for recipe in (
-        nesterov(
-            "first-89",
-            SMALL,
-            batch=16,
-            epochs=0.05,
-            learning_rate=0.4,
-            momentum=0.0,
-            reason="the article's figure after 20 epochs",
-        ),
-        nesterov("first-92", SMALL, batch=32, epochs=0.15, reason="the article's network and figure after 100 epochs"),
-        nesterov("first-94", WIDER, batch=32, epochs=0.225, reason="the article's best, of its 784-128-10"),
-        nesterov("97", WIDER, epochs=1.35, reason="AlgoPerf's target for the same network"),
-        nesterov("98", WIDER, epochs=6, reason="what a plain network of this size can do"),
-        nesterov("best-80", SMALL, epochs=20, input_dropout=0.1, reason="the article's network, with time to learn"),
-        nesterov(
-            "best-128", WIDER, epochs=20, learning_rate=0.05, input_dropout=0.2, reason="its best, with time to learn"
-        ),
-        nesterov("best", WIDEST, epochs=15, input_dropout=0.2, members=4, reason="the mean of four networks of 500"),
-    )
-}
+_RECIPES = (
+    nesterov(
+        "first-89", SMALL, "the article's figure after 20 epochs", batch=16, epochs=0.05, learning_rate=0.4, momentum=0
+    ),
+    nesterov("first-92", SMALL, "the article's network and figure after 100 epochs", batch=32, epochs=0.15),
+    nesterov("first-94", WIDER, "the article's best, of its 784-128-10", batch=32, epochs=0.225),
+    nesterov("97", WIDER, "AlgoPerf's target for the same network", epochs=1.35),
+    nesterov("98", WIDER, "what a plain network of this size can do", epochs=6),
+    nesterov("best-80", SMALL, "the article's network, with time to learn", epochs=20, input_dropout=0.1),
+    nesterov("best-128", WIDER, "its best, with time to learn", epochs=20, learning_rate=0.05, input_dropout=0.2),
+    nesterov("best", WIDEST, "the mean of four networks of 500", epochs=15, input_dropout=0.2, members=4),
+)
+RECIPES = {recipe.name: recipe for recipe in _RECIPES}
 
 # Which share of the test images each is to reach.
 TARGETS = {"first-89": 0.8917, "first-92": 0.9286, "first-94": 0.9417, "97": 0.97, "98": 0.98}
@@ -198,10 +197,4 @@ QUICK = tuple(TARGETS)  # the fastest to each
 TARGETS |= {"best-80": 0.98, "best-128": 0.983, "best": 0.987}
 
 # The article's own method, as far as its figures tell: raw pixels, five updates an epoch, at most 300 epochs.
-ARTICLE = Recipe(
-    "article",
-    Network((784, 128, 10), pixel_scale=1),
-    updates=5,
-    epochs=300,
-    reason="what its author did, with his best network",
-)
+ARTICLE = Recipe("article", Network((784, 128, 10), pixel_scale=1.0), updates=5, epochs=300)

@@ -27,4 +27,4 @@ def course(seed: int, *test: float, setting: str = "s", participant: str = "quic
 
 
 def figure(what: Any, text: str, *epochs: int, splits: tuple[str, ...] = EITHER) -> dict[str, Any]:
-    return printed(what, text, *epochs, splits=splits).described()
+    return printed(what, text, *epochs, splits=splits)._asdict()

@@ -44,8 +44,9 @@ ISOLATED, OF_ISOLATED = "bench/agreement/isolated.py", "tests/bench/agreement/te
 JOURNAL, OF_JOURNAL = "bench/records/journal.py", "tests/bench/records/test_journal.py::"
 RACES, OF_RACES = "bench/records/races.py", "tests/bench/records/test_races.py::"
 FINGERPRINT, OF_FINGERPRINT = "bench/records/fingerprint.py", "tests/bench/records/test_fingerprint.py::"
-METRICS, OF_METRICS = "bench/training/metrics.py", "tests/bench/training/test_metrics.py::"
 LOOP, OF_LOOP = "bench/training/loop.py", "tests/bench/training/test_loop.py::"
+OF_METRICS = "tests/bench/training/test_metrics.py::"
+RECIPES = "bench/workloads/recipes.py"
 PLANS, OF_PLANS = "bench/workloads/plans.py", "tests/bench/workloads/test_plans.py::"
 COMMANDS, OF_COMMANDS = "bench/commands/", "tests/bench/commands/"
 
@@ -662,28 +663,28 @@ BUGS = (
     # --- training ------------------------------------------------------------------------------------------------
     Bug(
         "a row with NaN is right",
-        METRICS,
+        LOOP,
         " & np.isfinite(outputs).all(axis=1)",
         "",
         (OF_METRICS + "test_a_row_that_is_not_finite_is_wrong",),
     ),
     Bug(
         "the cost of a probability that underflowed is infinite",
-        METRICS,
+        LOOP,
         "np.log(np.maximum(right, np.finfo(outputs.dtype).tiny))",
         "np.log(right)",
         (OF_METRICS + "test_a_probability_that_underflowed_has_a_finite_cost",),
     ),
     Bug(
         "a cost hides NaN",
-        METRICS,
+        LOOP,
         "float(squares.mean() / 2)",
         "float(np.nanmean(squares) / 2)",
         (OF_METRICS + "test_nan_is_not_hidden",),
     ),
     Bug(
         "a cost is summed in the precision of the outputs",
-        METRICS,
+        LOOP,
         "np.square(outputs, dtype=np.float64)",
         "np.square(outputs)",
         (OF_METRICS + "test_sums_in_double_precision",),
@@ -711,14 +712,14 @@ BUGS = (
     ),
     Bug(
         "the shuffled order is the same in every epoch",
-        PLANS,
-        'draw = partial(rng.permutation, images) if order == "shuffled"',
-        'draw = (lambda: np.random.default_rng([seed, 1]).permutation(images)) if order == "shuffled"',
+        RECIPES,
+        'draw = partial(rng.permutation, images) if self.order == "shuffled"',
+        'draw = (lambda: np.random.default_rng([seed, 1]).permutation(images)) if self.order == "shuffled"',
         (OF_PLANS + "test_each_shuffled_round_has_its_own_order",),
     ),
     Bug(
         "a learning rate that falls begins anew in every epoch",
-        PLANS,
+        RECIPES,
         "rates[done : done + len(starts)]",
         "rates[: len(starts)]",
         (OF_PLANS + "test_the_fall_runs_over_all_rounds",),
@@ -726,15 +727,15 @@ BUGS = (
     Bug(
         "a learning rate that falls is one update ahead",
         PLANS,
-        "left = 1 - np.arange(n_updates) / n_updates",
-        "left = 1 - np.arange(1, n_updates + 1) / n_updates",
+        "remaining = 1 - np.arange(n_updates) / n_updates",
+        "remaining = 1 - np.arange(1, n_updates + 1) / n_updates",
         (OF_PLANS + "test_linear_fall",),
     ),
     Bug(
         "a learning rate that is held falls at once",
         PLANS,
-        "np.minimum(1, 2 * left)",
-        "np.minimum(1, left)",
+        "np.minimum(1, 2 * remaining)",
+        "np.minimum(1, remaining)",
         (OF_PLANS + "test_a_trapezoid_stays_and_then_falls_to_nearly_nothing",),
     ),
     # --- exit codes ----------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 
 from bench import UserError
 from bench.analysis.article import experiment_results
-from bench.experiments.peers import WAYS
+from bench.commands.peers import WAYS
 from bench.records.files import read
 from bench.tables.accuracy import accuracy_headline, batches_sections, waterfall_sections
 from bench.tables.article import figures_table, relu_sections, times_table

@@ -20,10 +20,10 @@ import impls
 from bench import UserError
 from bench.agreement.check import QUANTITIES, Problem, reference
 from bench.agreement.isolated import check_isolated
-from bench.workloads.plans import plans_by_epoch
 from data import Digits
 from impls.contract import Array, Backend, DType, Network, Plan, zero_velocities
 from impls.initialisation import initial_parameters
+from tests.helpers.plans import plans_by_epoch
 from tests.suite import conformance
 from tests.suite.conformance import (
     CHECKS,
@@ -218,7 +218,7 @@ def accuracies(name: str, dtype: DType) -> Array:
     for seed in range(SEEDS):
         state = zero_velocities(initial_parameters(network, "he_normal", seed, dtype))
         prepared = backend.prepare(network, train.images, train.labels, dtype)
-        for plan in plans_by_epoch(400, 20, 2, "shuffled", learning_rate=0.2, momentum=0.5, seed=seed):
+        for plan in plans_by_epoch(400, 20, 2, seed, 0.2, order="shuffled", momentum=0.5):
             state, _ = backend.train(network, state, prepared, plan)
         outputs = backend.outputs(network, state.parameters, backend.prepare(network, test.images, None, dtype))
         shares.append(np.mean(outputs.argmax(axis=1) == test.labels))

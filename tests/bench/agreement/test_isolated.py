@@ -1,13 +1,16 @@
 """A backend is judged in a process of its own: what hangs, dies or cannot be imported is named."""
 
+import multiprocessing
+from collections.abc import Generator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
 import impls
 from bench.agreement.check import Problem, reference
-from bench.agreement.isolated import PosedProblem, check_isolated
+from bench.agreement.isolated import CheckedBackend, PosedProblem, check_each, check_isolated
 from impls.contract import Network, Plan
 from impls.initialisation import initial_parameters
 
@@ -58,6 +61,17 @@ def test_what_goes_wrong_is_named(
     assert failed[0].failure is not None
     assert failed[0].failure.startswith(f"backend_that_{name}")
     assert reason in failed[0].failure
+
+
+def test_a_check_that_is_broken_off_waits_for_nobody(
+    cases: list[PosedProblem], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_backend(tmp_path, "backend_that_hangs", "while True: pass")
+    monkeypatch.syspath_prepend(tmp_path)
+    checked = check_each(["vectorized", "backend_that_hangs", "naive"], cases, seconds=1000.0)
+    assert next(checked).backend == "vectorized"
+    cast(Generator[CheckedBackend], checked).close()
+    assert multiprocessing.active_children() == []
 
 
 @pytest.mark.parametrize(

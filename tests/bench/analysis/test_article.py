@@ -140,6 +140,6 @@ def test_what_is_tried_is_told_apart_and_holds_what_was_taken() -> None:
         assert own in settings
         networks = [str(setting.network) + str(setting.network.pixel_scale) for setting in settings]
         assert networks == sorted(networks, key=networks.index)  # those of one network together
-    assert RELU_DESIGN[0].setting == RELU
-    assert len({str(change.setting) for change in RELU_DESIGN}) == len(RELU_DESIGN)
+    assert next(iter(RELU_DESIGN.values())) == RELU
+    assert len({str(setting) for setting in RELU_DESIGN.values()}) == len(RELU_DESIGN)
     assert PIXELS == (1.0, 1 / 255)

@@ -21,9 +21,9 @@ from bench.records.journal import Journal
 from bench.tables.article import grid_sections
 from bench.timing import threads
 from bench.timing.records import Generation, Record
-from bench.training.metrics import accuracy, mean_cost
+from bench.training.loop import accuracy, mean_cost
 from bench.training.worker import share_overflowing
-from bench.workloads.article import SETTING, TEST, Change, Experiment, Grid, Screen, printed
+from bench.workloads.article import SETTING, Experiment, Grid, Screen, printed
 from bench.workloads.recipes import Recipe, varied
 from data import Digits, mnist
 from impls.contract import Layer
@@ -40,6 +40,7 @@ def train(*a):  # the first call is of one round, to compile
     return train_as_usual(*a)
 """
 SMALL = varied(SETTING, sizes=(784, 8, 10), pixel_scale=1 / 255, epochs=3)
+TEST = ("test",)
 RELU = varied(SMALL, hidden="relu", output="relu", learning_rate=0.1)
 DEAD = varied(RELU, learning_rate=1e6)  # after one update no output is above 0 for any image
 WILD = varied(SMALL, hidden="relu", output="softmax", learning_rate=1e30)
@@ -56,7 +57,7 @@ def digits_of(n: int, seed: int) -> Digits:
 
 
 def row(name: str, setting: Recipe, *figures: Any, method: str | None = None) -> Experiment:
-    return Experiment(name, "for a test", setting, figures, method, 12.5)
+    return Experiment(name, "for a test", setting, figures, 12.5, method=method)
 
 
 @pytest.fixture(autouse=True)
@@ -185,7 +186,7 @@ def test_a_file_with_a_broken_training_is_told_in_one_line(folder: Path, monkeyp
 def test_a_grid_leaves_what_is_far_off_and_lists_what_holds(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before, after = (replace(printed("accuracy", "50", n, splits=TEST), low=0.0, high=1.0) for n in (0, 2))
+    before, after = (printed("accuracy", "50", n, splits=TEST)._replace(low=0.0, high=1.0) for n in (0, 2))
     levels = {"learning_rate": (1.0, 1e6), "output": ("relu",)}
     grid = Grid("learns", SMALL, levels, (before, after), (Screen(1, "test", "accuracy", 2.0, 3.0),))
     kept = grid._replace(screens=(Screen(1, "test", "accuracy", 0.0, 1.0),))
@@ -206,7 +207,7 @@ def test_a_grid_leaves_what_is_far_off_and_lists_what_holds(
 def test_one_factor_at_a_time(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    changes = (Change("none", "base", RELU), Change("rate", "too large", DEAD))
+    changes = {("none", "base"): RELU, ("rate", "too large"): DEAD}
     monkeypatch.setattr(article, "RELU_DESIGN", changes)
     assert run(folder, study="relu") == 0
     (race,) = read(folder / "found.jsonl").races

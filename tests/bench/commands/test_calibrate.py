@@ -14,7 +14,7 @@ import bench
 from bench.__main__ import main
 from bench.analysis.calibrate import AGAIN, GENERATIONS, ITSELF, SLOWDOWNS, verdicts
 from bench.analysis.compare import AFTER, BEFORE, any_slower, changes
-from bench.experiments.calibrate import BACKEND
+from bench.commands.calibrate import BACKEND
 from bench.records.files import read
 from bench.records.races import ParticipantResult, RaceResult
 from bench.timing import threads

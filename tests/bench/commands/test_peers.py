@@ -11,8 +11,8 @@ import bench
 from bench import UserError
 from bench.__main__ import main
 from bench.analysis.peers import peer_ratios_of
+from bench.commands.peers import installed_peers
 from bench.experiments import race
-from bench.experiments.peers import installed_peers
 from bench.records.files import read
 from bench.records.races import ParticipantResult, RaceResult
 from bench.timing import threads

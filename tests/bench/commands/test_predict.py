@@ -11,12 +11,12 @@ from PIL import Image, ImageDraw
 
 from bench.__main__ import main
 from bench.training.saved import save_network
-from bench.workloads.plans import plans_by_epoch
 from data import DataError
 from data.picture import as_mnist, read_grey
 from impls import vectorized
 from impls.contract import COST_OF_OUTPUT, Activation, Layer, Network, Output, zero_velocities
 from impls.initialisation import initial_parameters
+from tests.helpers.plans import plans_by_epoch
 
 
 def seven(width: int = 200, height: int = 260, left: int = 60, top: int = 40, size: int = 100) -> Image.Image:

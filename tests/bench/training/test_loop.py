@@ -6,10 +6,10 @@ import pytest
 import impls
 from bench.timing.clock import Clock, Elapsed
 from bench.training.loop import evaluate, prepare, train_epochs
-from bench.workloads.plans import plans_by_epoch
 from data import Digits
 from impls.contract import Network, Plan, zero_velocities
 from impls.initialisation import initial_parameters
+from tests.helpers.plans import plans_by_epoch
 
 NETWORK = Network((12, 5, 4), "tanh", "softmax", "cross_entropy")
 NAIVE = impls.load("naive")

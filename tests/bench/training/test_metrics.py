@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from bench.training.metrics import accuracy, mean_cost
+from bench.training.loop import accuracy, mean_cost
 from impls.contract import Network
 
 SIGMOID = Network((5, 3))

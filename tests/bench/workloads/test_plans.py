@@ -1,6 +1,7 @@
 """Plans: every image once a round, learning rates over all rounds, an order of its own for each shuffled round."""
 
 import itertools
+import math
 import tracemalloc
 from typing import Any
 
@@ -8,8 +9,9 @@ import numpy as np
 import pytest
 
 from bench import UserError
-from bench.workloads.plans import learning_rates, parts, plans_by_epoch, updates_per_epoch
+from bench.workloads.plans import learning_rates, parts
 from impls.contract import Array, ContractError, Plan, check_plan_fits
+from tests.helpers.plans import plans_by_epoch
 
 
 def images_of(plan: Plan, n: int) -> list[Array]:
@@ -24,7 +26,7 @@ def test_a_round_uses_every_image_once(n: int, batch: int | None, order: Any) ->
     for plan in plans_by_epoch(n, batch, epochs=3, order=order):
         check_plan_fits(plan, n)
         updates = images_of(plan, n)
-        assert len(updates) == updates_per_epoch(n, batch)
+        assert len(updates) == math.ceil(n / (batch or n))
         assert sorted(np.concatenate(updates)) == list(range(n))
         sizes = [len(update) for update in updates]
         assert set(sizes[:-1]) <= {batch}
