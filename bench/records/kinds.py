@@ -21,7 +21,7 @@ SCHEMA = 3
 
 
 class Key(Struct, frozen=True):
-    """What readers need of a key, see `bench.records.fingerprint`."""
+    """All that readers use of a key, see `bench.records.fingerprint`; a key has more, as a time depends on more."""
 
     measure: str
     network: str
@@ -29,8 +29,10 @@ class Key(Struct, frozen=True):
     sizes: Annotated[list[Size], Meta(min_length=2)]
     dtype: Literal["float32", "float64"]
     images: Size
-    batch: Size | None = None  # None: all images
-    threads: Size | None = None
+    batch: Size | None  # None: all images
+    threads: Size | None
+    machine: dict[str, Any]
+    settings: dict[str, dict[str, Any]] | None = None  # by name, where there are several
 
 
 class Race(Record, frozen=True):
@@ -54,7 +56,9 @@ class Race(Record, frozen=True):
     until: bool = False  # whether trainings end at the target
 
     def __post_init__(self) -> None:
-        msgspec.convert(self.key, Key)
+        key = msgspec.convert(self.key, Key)
+        if self.purpose == "article-grid" and key.settings is None:
+            raise ValueError("Object missing required field `settings` of the key")
 
 
 class Run(Record, frozen=True):
