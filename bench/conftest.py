@@ -15,7 +15,6 @@ from bench.records import environment, fingerprint
 from bench.records.files import Measurement, Suite
 from bench.records.kinds import Agreement, opening
 from bench.timing import threads
-from bench.timing.worker import FLOOR
 from bench.workloads.cases import CASES
 from impls.contract import Backend
 
@@ -43,16 +42,10 @@ def pytest_benchmark_update_json(config: pytest.Config, benchmarks: list[Any], o
     about, measurements = opening(dataset), []
     for benchmark in output_json["benchmarks"]:
         case, info = benchmark["extra_info"].pop("case"), benchmark["extra_info"]
-        name = info["backend"]
-        key = fingerprint.key(
-            case,
-            info["quantity"],
-            info["of_images"],
-            max(info["threads"].values(), default=threads.cores()),
-            {} if name == FLOOR else {name: fingerprint.source_of(name)},
-            dataset.sha256,
-            about["machine"],
-        )
+        n_threads = max(info["threads"].values(), default=threads.cores())
+        measured = {"measure": info["quantity"], **case, "images": info["of_images"], "threads": n_threads}
+        sources = fingerprint.sources_of({info["backend"]: info["backend"]})
+        key = fingerprint.key(measured, sources, dataset.sha256, about["machine"])
         about_it = info | {"samples": benchmark["stats"]["data"], "key": key}
         measurements.append(msgspec.convert(about_it, Measurement))
     suite = Suite(**about, **config.stash[RESULTS], measurements=measurements)

@@ -58,10 +58,9 @@ class RaceSetup(NamedTuple):
 
 def race_header(setting: RaceSetup, number: int, purpose: str, participants: dict[str, str], **others: Any) -> Race:
     """What holds for all records of a race. participants: their backends; others: see `kinds.header`."""
-    case, images = setting.case.described(), setting.images
-    return header(
-        setting.dataset, number, purpose, participants, case, setting.measure, images, setting.n_threads, **others
-    )
+    about = {"images": setting.images, "threads": setting.n_threads}
+    measured = {"measure": setting.measure, **setting.case.described(), **about}
+    return header(setting.dataset, number, purpose, participants, measured, **others)
 
 
 def expected_of(setting: RaceSetup) -> list[PosedProblem]:

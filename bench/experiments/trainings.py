@@ -82,8 +82,9 @@ def header_of(dataset: Dataset, number: int, trainings: Trainings, n_threads: in
     first = next(iter(trainings.recipes.values()))
     dtype = next(iter(trainings.participants.values())).dtype
     case = first.described() | {"plan": str(first), "dtype": dtype} | trainings.key
-    n, others = len(dataset.train.labels), {"baseline": trainings.baseline, **trainings.header}
-    return header(dataset, number, trainings.purpose, backends, case, "training", n, n_threads, **others)
+    measured = {"measure": "training", **case, "images": len(dataset.train.labels), "threads": n_threads}
+    others = {"baseline": trainings.baseline, **trainings.header}
+    return header(dataset, number, trainings.purpose, backends, measured, **others)
 
 
 def train_all(

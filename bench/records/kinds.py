@@ -12,7 +12,6 @@ from bench.records import environment, fingerprint
 from bench.records.trainings import OfTrainings
 from bench.timing.clock import Time
 from bench.timing.records import Cold, Failure, Generation, Process, Record, Sample, Size
-from bench.timing.worker import FLOOR
 
 if TYPE_CHECKING:
     from data import Dataset
@@ -107,23 +106,20 @@ def header(
     number: int,
     purpose: str,
     participants: dict[str, str],
-    case: dict[str, Any],
-    measure: str,
-    images: int,
-    n_threads: int,
+    measured: dict[str, Any],
     *,
     sources: dict[str, str] | None = None,
     baseline: str | None = None,
     **others: Any,
 ) -> Race:
-    """The header of a race, whose key is that of its case.
+    """The header of a race.
 
-    participants: their backends, the first is the baseline unless another is; sources: hashes of these, if they are not
-    this checkout's; others: fields of `Race`.
+    participants: their backends, the first is the baseline unless another is; measured: as in `fingerprint.key`;
+    sources: hashes of the backends, if they are not this checkout's; others: fields of `Race`.
     """
     begun = opening(dataset)
-    sources = sources or {name: fingerprint.source_of(of) for name, of in participants.items() if of != FLOOR}
-    key = fingerprint.key(case, measure, images, n_threads, sources, dataset.sha256, begun["machine"])
+    sources = sources or fingerprint.sources_of(participants)
+    key = fingerprint.key(measured, sources, dataset.sha256, begun["machine"])
     baseline = baseline or next(iter(participants))
     return Race(race=number, purpose=purpose, key=key, baseline=baseline, participants=participants, **begun, **others)
 

@@ -47,16 +47,16 @@ def test_what_ran_and_how() -> None:
     found = raced()
     naive, floor = found.participants["naive"], found.participants["floor"]
     assert (naive.backend, naive.images, naive.summary, naive.lines_of_code) == ("naive", 20, "what naive is", 7)
-    assert naive.default_batch
     assert naive.cold == 9.0
     assert (naive.processes[0].prepare.wall, naive.processes[0].first.wall) == (0.5, 2.0)
     assert naive.processes[0].rates is None
     assert floor.processes[0].rates == Rates(gemm=2e11, bandwidth=3e10)
-    assert not floor.default_batch
-    assert found.errors == {"naive": 1.5}
+    assert [(one.backend, one.quantity, one.error) for one in found.checks] == [
+        ("naive", "outputs", 1.5),
+        ("naive", "outputs", 0.5),
+    ]
     assert found.reason is None
     assert found.rounds() == [[{"naive": 3.0, "vectorized": 0.5, "floor": 0.25}]]  # naive on a third of the images
-    assert not raced(process("naive", batch_size=64)).participants["naive"].default_batch
 
 
 def test_the_first_to_start_is_known_of_each_generation() -> None:
