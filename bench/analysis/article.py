@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from scipy import stats
 
 from bench.analysis import statistics
+from bench.records.kinds import Seen, Training
 from bench.records.races import RaceResult
-from bench.records.trainings import Seen, Training
 
 
 class Compared(NamedTuple):

@@ -17,9 +17,8 @@ import impls
 from bench import UserError
 from bench.experiments.race import begin_race
 from bench.records.journal import Journal
-from bench.records.kinds import Race, header
+from bench.records.kinds import DrawnCurve, Race, Trainer, Training, header
 from bench.records.races import RaceResult, races_of
-from bench.records.trainings import DrawnCurve, Trainer, Training
 from bench.timing.process import Child
 from bench.timing.records import Failure, Generation
 from bench.timing.session import Participant, Session, ask, attempt, stored

@@ -9,9 +9,10 @@ from msgspec import Meta, Struct, field
 
 from bench import UserError
 from bench.records import environment, fingerprint
-from bench.records.trainings import OfTrainings
-from bench.timing.clock import Time
-from bench.timing.records import Cold, Failure, Generation, Process, Record, Sample, Size
+from bench.timing.clock import Elapsed, Time
+from bench.timing.records import Cold, Failure, Generation, Number, Process, Record, Sample, Size
+from bench.workloads.curves import LearningCurve as LearningCurve  # for readers of records
+from bench.workloads.curves import Share
 
 if TYPE_CHECKING:
     from data import Dataset
@@ -86,7 +87,77 @@ class End(Record, frozen=True):
     reason: str
 
 
-AnyRecord = Race | Run | Agreement | Process | Sample | Cold | Generation | Failure | End | OfTrainings
+class Trainer(Record, frozen=True):
+    """A process that is ready to train: preparing, and a first training."""
+
+    participant: str
+    prepare: Elapsed
+    first: Elapsed
+    threads: dict[str, Number] = field(default_factory=dict)
+
+
+class Seen(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a network says of some images."""
+
+    accuracy: Share
+    cost: float | None  # None: not finite
+    answers: list[Number]  # images by predicted digit
+    zeros: Share  # of outputs that are exactly 0
+    dead: Number  # outputs that are 0 for every image
+    largest: float | None
+    confidence: float | None  # the output for the first image's own digit
+    overflow: Share | None = None  # of pre-activations: where exp(-z) overflows
+
+
+class Point(Struct, frozen=True, forbid_unknown_fields=True):
+    """What was seen after an epoch. check: seconds of the outputs of the training images."""
+
+    epoch: Number
+    check: Elapsed
+    train: Seen
+    test: Seen
+    last: Seen | None = None  # the images of the epoch's last update
+    wall: Time = 0.0
+    user: Time = 0.0
+    system: Time = 0.0
+
+
+class Training(Record, frozen=True):
+    """One training, of which the seconds count."""
+
+    generation: Number
+    participant: str
+    setting: str  # the name of its recipe
+    seed: Number
+    epochs: Time  # over the training images
+    updates: Number
+    images: Number  # that its updates used in all
+    wall: Time
+    user: Time
+    system: Time
+    accuracy: Share  # of the test images
+    cost: float | None  # of the test images; None: not finite
+    evaluation: Elapsed  # in the end: of the test images, but with points of the training images
+    stopped_early: bool = False
+    curve: LearningCurve | None = None
+    points: list[Point] = field(default_factory=list)  # of the article's trainings, one at least
+
+    def __post_init__(self) -> None:
+        if self.images and not self.wall:
+            raise ValueError("expected a training of some images to take more than 0 s")
+
+
+class DrawnCurve(Record, frozen=True, tag="curve"):
+    """A training that was repeated in pieces, for its curve."""
+
+    participant: str
+    seed: Number
+    curve: LearningCurve
+
+
+AnyRecord = (
+    Race | Run | Agreement | Process | Sample | Cold | Generation | Failure | End | Trainer | Training | DrawnCurve
+)
 
 
 def opening(dataset: "Dataset") -> dict[str, Any]:

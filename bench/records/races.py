@@ -6,8 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from bench.records.journal import whole_generations
-from bench.records.kinds import Agreement, End, Race, Run
-from bench.records.trainings import DrawnCurve, LearningCurve, Trainer, Training
+from bench.records.kinds import Agreement, DrawnCurve, End, LearningCurve, Race, Run, Trainer, Training
 from bench.timing.records import Cold, Failure, Generation, Process, Record, Sample
 from bench.timing.worker import NEEDED
 

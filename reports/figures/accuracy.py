@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.analysis.accuracy import TimeToAccuracy, by_target, factor, method_results, times_to_accuracy
+from bench.records.kinds import LearningCurve
 from bench.records.races import RaceResult
-from bench.records.trainings import LearningCurve
 from bench.tables.accuracy import steps_setting, time_or_brackets
 from bench.tables.table import printable, share
 from reports.figures.style import (
