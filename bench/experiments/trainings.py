@@ -19,10 +19,10 @@ from bench.experiments.race import begin_race
 from bench.records.journal import Journal
 from bench.records.kinds import DrawnCurve, Race, Trainer, Training, header
 from bench.records.races import RaceResult, races_of
-from bench.timing.process import Child
+from bench.timing.process import Child, serve
 from bench.timing.records import Failure, Generation
-from bench.timing.session import Participant, Session, ask, attempt, stored
-from bench.training.worker import Looks, TrainingTask, serve
+from bench.timing.session import Participant, Session, ask, attempt, stored, wait
+from bench.training.worker import Looks, TrainingTask, Worker
 from bench.workloads.recipes import Recipe
 from data import Dataset
 from impls.contract import DType, check_images
@@ -171,17 +171,17 @@ def started(
     participants = []
     for name, task in tasks.items():
         if name not in race.failures:
-            participant = Participant(name, stack.enter_context(Child(serve, n_threads=n_threads)))
-            attempt(race, None, begin, participant, trainings, setting, task)
+            participant = Participant(name, stack.enter_context(Child(serve, Worker, task, n_threads=n_threads)))
+            attempt(race, None, begin, participant, trainings, setting)
             participants.append(participant)
     return participants
 
 
-def begin(race: Session, participant: Participant, trainings: Trainings, setting: str, task: TrainingTask) -> None:
-    """Import, prepare, and train for the first time."""
+def begin(race: Session, participant: Participant, trainings: Trainings, setting: str) -> None:
+    """Wait for the imports, prepare, and train for the first time."""
     trainee = trainings.participants[participant.name]
     recipe = replace(trainings.recipes[setting], dtype=trainee.dtype)
-    ask(race, participant, "import", task)
+    wait(race, participant)
     looks = trainee.looks(recipe, 0) or Looks()
     race.tell(Trainer, participant=participant.name, **ask(race, participant, "load", recipe, looks))
 

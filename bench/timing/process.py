@@ -27,7 +27,7 @@ class ChildFailed(RuntimeError):
 
 
 class Child:
-    """A process that runs `serve(connection, *arguments)`; use it in a `with`, at whose end it is killed.
+    """A process that runs `work(connection, *arguments)`; use it in a `with`, at whose end it is killed.
 
     n_threads: how many threads the numerical libraries may use, set in the environment before the child imports
     anything, and how many cores the child may use, because not every library reads the environment (JAX does not);
@@ -37,7 +37,7 @@ class Child:
 
     def __init__(
         self,
-        serve: Callable[..., None],
+        work: Callable[..., None],
         *arguments: Any,
         n_threads: int | None = None,
         source: Path | None = None,
@@ -46,10 +46,9 @@ class Child:
         context = multiprocessing.get_context("spawn")
         self.connection, connection_of_child = context.Pipe()
         # Pickled here, and unpickled in the child once it is settled which `impls` to import.
-        work = pickle.dumps((serve, arguments))
-        self.process = context.Process(
-            target=begin, args=(os.getpid(), n_threads, source and str(source), connection_of_child, work), daemon=True
-        )
+        pickled = pickle.dumps((work, arguments))
+        begun_with = (os.getpid(), n_threads, source and str(source), connection_of_child, pickled)
+        self.process = context.Process(target=begin, args=begun_with, daemon=True)
         with threads.asked_for(n_threads, environment or {}), interruptions_kept_off():
             self.process.start()
         connection_of_child.close()
@@ -120,10 +119,10 @@ def interruptions_kept_off() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def begin(parent: int, n_threads: int | None, source: str | None, connection: Connection, work: bytes) -> None:
-    """Run `work` in the child, which ignores Ctrl-C, its parent's business, and is killed when its parent dies.
+def begin(parent: int, n_threads: int | None, source: str | None, connection: Connection, pickled: bytes) -> None:
+    """Do the work in the child, which ignores Ctrl-C, its parent's business, and is killed when its parent dies.
 
-    parent: its process number. n_threads, source: as in `Child`. work: the pickled function and arguments.
+    parent: its process number. n_threads, source: as in `Child`. pickled: the function and its arguments.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform != "win32":
@@ -136,27 +135,27 @@ def begin(parent: int, n_threads: int | None, source: str | None, connection: Co
         threads.keep_to(n_threads)
     if source is not None:
         sys.path.insert(0, source)
-    serve, arguments = pickle.loads(work)
-    serve(connection, *arguments)
+    work, arguments = pickle.loads(pickled)
+    work(connection, *arguments)
 
 
-def answer_with(connection: Connection, make: Callable[..., object]) -> None:
-    """Answer requests until the parent closes the connection.
+def serve(connection: Connection, make: Callable[..., object], *arguments: object) -> None:
+    """Make a worker of these arguments, then call its methods as the parent asks, until that closes the connection.
 
-    The first request, ("import", ...), makes the worker from its arguments; each later one, (name, ...), calls the
-    worker's method of that name. An answer is ("done", value) or ("failed", reason).
+    A request is (name of the method, *arguments). An answer, the first one when the worker is made, is ("done", value)
+    or ("failed", reason).
     """
-    worker = None
-    while True:
-        try:
-            kind, *arguments = connection.recv()
-            if kind == "import":
-                worker = make(*arguments)
-                answer = None
-            else:
-                answer = getattr(worker, kind)(*arguments)
-            connection.send(("done", answer))
-        except EOFError:  # the parent is gone
-            return
-        except Exception as error:  # an error of the backend, which the parent reports
-            connection.send(("failed", f"{type(error).__name__}: {' '.join(str(error).split())}"))
+    worker: object = None
+    request: tuple[Any, ...] = ()
+    with contextlib.suppress(EOFError):  # the parent is gone
+        while True:
+            try:
+                if worker is None:
+                    worker, answer = make(*arguments), None
+                else:
+                    name, *values = request
+                    answer = getattr(worker, name)(*values)
+                connection.send(("done", answer))
+            except Exception as error:  # an error of the backend, which the parent reports
+                connection.send(("failed", f"{type(error).__name__}: {' '.join(str(error).split())}"))
+            request = connection.recv()

@@ -66,14 +66,9 @@ def attempt(
 
 def ask(race: Session, participant: Participant, *request: Any) -> Any:
     """Resume it, send a request, return its answer, pause it. Raises ChildFailed for whatever goes wrong."""
-    send(race, participant, *request)
-    return wait(race, participant)
-
-
-def send(race: Session, participant: Participant, *request: Any) -> None:
-    """Resume it and send a request. Raises ChildFailed if it is dead."""
     participant.child.resume()
     participant.child.send(request)
+    return wait(race, participant)
 
 
 def wait(race: Session, participant: Participant) -> Any:

@@ -1,18 +1,16 @@
 """The worker process of a race: it holds one backend and one case, and measures on request.
 
-It answers requests of the parent, ("import", Task), ("load",), ("measure", repeats), ("describe",), with ("done",
-answer) or ("failed", reason). Everything is imported when the first request comes, so that the thread variables count.
+Everything is imported when it is made, in the child, so that the thread variables count.
 """
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from bench.timing import threads
 from bench.timing.clock import Clock
-from bench.timing.process import answer_with
+from bench.timing.noise import text_of
 
 FLOOR = "floor"  # a participant that is no backend: the first layer's products
 Measure = Literal["epoch", "gradient", "outputs"]
@@ -31,11 +29,6 @@ class TimingTask:
     n_threads: int
     source: Path | None = None  # the folder to import `impls` from; None: this checkout
     again: float = 0.0  # fraction of an epoch's images that are trained on once more: a slowdown of known size
-
-
-def serve(connection: Connection) -> None:
-    """Answer requests until the parent ends this process."""
-    answer_with(connection, Worker)
 
 
 class Worker:
@@ -68,21 +61,20 @@ class Worker:
         if backend is None:
             with Clock() as clock:
                 self.work = floor_products(images, case.network.sizes[1], case.dtype, task.measure != "outputs")
-            return {"prepare": asdict(clock.elapsed)}
+            return {"prepare": clock.elapsed}
         with Clock() as clock:
             prepared = backend.prepare(case.network, images, labels, case.dtype)
         self.work = work_of(task, backend, prepared)
-        return {
-            "prepare": asdict(clock.elapsed),
-            "summary": str(backend.SUMMARY),
-            "batch_size": backend.BATCH_SIZE,
-            "lines_of_code": lines_of_code(cast(Any, backend)),
-        }
+        about = {"summary": str(backend.SUMMARY), "batch_size": backend.BATCH_SIZE}
+        return {"prepare": clock.elapsed, "lines_of_code": lines_of_code(cast(Any, backend)), **about}
 
     def measure(self, repeats: int) -> dict[str, float]:
         """Seconds of one call, wall, user and system, from `repeats` calls in a row that begin on the first core."""
         threads.begin_on_first_core()
-        return measure(self.work, repeats)
+        with Clock() as clock:
+            for _ in range(repeats):
+                self.work()
+        return {kind: value / repeats for kind, value in asdict(clock.elapsed).items()}
 
     def describe(self, with_rates: bool) -> dict[str, Any]:
         """Make a warm call; return its seconds, the threads in force, and peak memory of process and call, in bytes.
@@ -92,18 +84,14 @@ class Worker:
         """
         from bench.timing.floor import rates
 
-        peak_so_far, before = status("VmHWM"), reset_peak()
+        process_peak, before = status("VmHWM"), reset_peak()
         warm = self.measure(1)
         peak = status("VmHWM")
-        answer: dict[str, Any] = {
-            "warm": warm,
-            "threads": threads.in_force(),
-            "process_peak": peak_so_far,
-            # Not below 0: the system counts a process's memory with a short delay.
-            "call_peak": None if peak is None or before is None else max(0, peak - before),
-        }
+        # Not below 0: the system counts a process's memory with a short delay.
+        call_peak = None if peak is None or before is None else max(0, peak - before)
+        answer = {"warm": warm, "threads": threads.in_force(), "process_peak": process_peak, "call_peak": call_peak}
         if self.backend is None and with_rates:
-            answer["rates"] = rates(self.task.case.dtype, self.task.n_threads)._asdict()
+            answer["rates"] = rates(self.task.case.dtype, self.task.n_threads)
         return answer
 
 
@@ -136,14 +124,6 @@ def slowed(plan: Any, images: int) -> Any:
     )
 
 
-def measure(work: Callable[[], object], repeats: int) -> dict[str, float]:
-    """Seconds of one call, wall, user and system, from `repeats` calls in a row."""
-    with Clock() as clock:
-        for _ in range(repeats):
-            work()
-    return {kind: value / repeats for kind, value in asdict(clock.elapsed).items()}
-
-
 def reset_peak() -> int | None:
     """Reset the peak memory of this process to what it holds, and return that in bytes; None where that fails."""
     try:
@@ -155,8 +135,5 @@ def reset_peak() -> int | None:
 
 def status(field: str) -> int | None:
     """Return a field of Linux's /proc/self/status, a size of this process, in bytes; None where there is none."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return None
+    lines = text_of(Path("/proc/self/status")).splitlines()
     return next((1024 * int(line.split()[1]) for line in lines if line.startswith(f"{field}:")), None)

@@ -1,19 +1,16 @@
 """A child process that holds one backend and trains recipes with the seeds that it is given.
 
-It answers requests of the parent, ("import", TrainingTask), ("load", recipe, looks), ("train", recipe, seed, looks),
-with ("done", answer) or ("failed", reason). NumPy is imported with the first request, so that thread variables count.
+NumPy is imported when it is made, in the child, so that thread variables count.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import accumulate, islice
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.timing.clock import Clock, Elapsed
-from bench.timing.process import answer_with
 
 if TYPE_CHECKING:
     from bench.training.loop import Split
@@ -58,12 +55,7 @@ class Looks:
         return (n_plans,) if self.when == "end" else range(n_plans + 1)
 
 
-def serve(connection: Connection) -> None:
-    """Answer requests until the parent ends this process."""
-    answer_with(connection, Trainer)
-
-
-class Trainer:
+class Worker:
     """One backend in its own process. The digits are prepared anew where a recipe needs another form of them."""
 
     def __init__(self, task: TrainingTask) -> None:
