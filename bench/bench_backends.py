@@ -9,11 +9,13 @@ from collections.abc import Callable
 from dataclasses import asdict
 from itertools import islice
 from types import ModuleType
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
 
 import impls
+from bench.records.files import Quantity
 from bench.timing import threads
 from bench.timing.clock import Clock
 from bench.timing.floor import floor_products
@@ -32,27 +34,17 @@ REFERENCE_EPOCHS = 1  # of its curve, as each takes many seconds
 GRADIENT_BATCH = MINI_BATCHES.batch
 
 
-class Benchmark(Protocol):
-    """What is used of pytest-benchmark's fixture."""
-
-    group: str
-    extra_info: dict[str, Any]
-
-    def pedantic(self, target: Callable[..., Any], **options: Any) -> Any:
-        """Time target in rounds, with a set-up, which may return its arguments, and a tear-down around each."""
-
-
 def measure(
-    benchmark: Benchmark, work: Callable[..., Any], arguments: Callable[[], tuple[Any, ...]], samples: int
+    benchmark: Any, work: Callable[..., Any], fresh: Callable[[], tuple[Any, ...]], samples: int = SAMPLES
 ) -> None:
-    """Time work(*arguments()) `samples` times after once to warm up, with the CPU time of each."""
+    """Time work(*fresh()) `samples` times after once to warm up, with the CPU time of each."""
     clock = Clock()
     elapsed = []
 
     def set_up() -> tuple[tuple[Any, ...], dict[str, Any]]:
-        fresh = arguments()
+        arguments = fresh()
         clock.start()
-        return fresh, {}
+        return arguments, {}
 
     def tear_down(*_: Any) -> None:
         elapsed.append(clock.stop())
@@ -64,79 +56,73 @@ def measure(
     benchmark.extra_info["threads"] = threads.in_force()
 
 
-def describe(
-    backend: Backend, quantity: str, case: Recipe, images: int, of_images: int, error: float, prepare_seconds: float
-) -> dict[str, Any]:
-    """What is the same for every measurement of a backend."""
-    return {
-        "case": case.described(),
-        "quantity": quantity,
+def prepared(
+    benchmark: BenchmarkFixture, backend: Backend, quantity: Quantity, case: Recipe, digits: Digits, of_images: int = 0
+) -> Any:
+    """The digits in the backend's form, with what is known of this measurement noted for the results file.
+
+    of_images: that the quantity is about, where these are only some of them.
+    """
+    split, n = prepare(backend, case.network, digits, case.dtype), len(digits.labels)
+    benchmark.extra_info |= fields_of(case, quantity, n, of_images or n) | {
         "backend": backend.NAME,
         "summary": backend.SUMMARY,
         "lines_of_code": lines_of_code(cast(ModuleType, backend)),
-        "plan": case.name if quantity == "epoch" else "",
         "default_batch": case.batch == backend.BATCH_SIZE,
+        "prepare_seconds": split.elapsed.wall * (of_images or n) / n,
+    }
+    return split.prepared
+
+
+def fields_of(case: Recipe, quantity: Quantity, images: int, of_images: int) -> dict[str, Any]:
+    """The fields of `Measurement` that do not depend on the backend, and the case for its key."""
+    return {
+        "case": case.described(),
+        "quantity": quantity,
+        "plan": case.name if quantity == "epoch" else "",
         "batch": case.batch,
         "network": str(case.network),
         "dtype": case.dtype,
         "images": images,
         "of_images": of_images,
-        "prepare_seconds": prepare_seconds,
-        "agreement_error": error,
     }
 
 
 @pytest.mark.needs("outputs")
 @pytest.mark.benchmark(group="accuracy check: outputs of all test images")
-def bench_outputs(benchmark: Benchmark, backend: Backend, agreed: float, digits: Dataset) -> None:
+def bench_outputs(benchmark: BenchmarkFixture, backend: Backend, digits: Dataset) -> None:
     """Outputs of the test split: what the accuracy check costs."""
     case = home(backend)
-    parameters = case.parameters()
-    split = prepare(backend, case.network, digits.test, case.dtype)
-    n = len(split.labels)
-    benchmark.extra_info |= describe(backend, "outputs", case, n, n, agreed, split.elapsed.wall)
-    measure(benchmark, backend.outputs, lambda: (case.network, parameters, split.prepared), SAMPLES)
+    inputs = case.network, case.parameters(), prepared(benchmark, backend, "outputs", case, digits.test)
+    measure(benchmark, backend.outputs, lambda: inputs)
 
 
 @pytest.mark.needs("gradients")
 @pytest.mark.benchmark(group=f"one gradient of {GRADIENT_BATCH} images")
-def bench_gradient(benchmark: Benchmark, backend: Backend, agreed: float, digits: Dataset) -> None:
+def bench_gradient(benchmark: BenchmarkFixture, backend: Backend, digits: Dataset) -> None:
     """Cost and gradient of one batch."""
     case = MINI_BATCHES
-    parameters = case.parameters()
     batch = Digits(digits.train.images[:GRADIENT_BATCH], digits.train.labels[:GRADIENT_BATCH])
-    split = prepare(backend, case.network, batch, case.dtype)
-    n = len(split.labels)
-    benchmark.extra_info |= describe(backend, "gradient", case, n, n, agreed, split.elapsed.wall)
-    measure(benchmark, backend.gradients, lambda: (case.network, parameters, split.prepared), GRADIENT_SAMPLES)
+    inputs = case.network, case.parameters(), prepared(benchmark, backend, "gradient", case, batch)
+    measure(benchmark, backend.gradients, lambda: inputs, GRADIENT_SAMPLES)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 @pytest.mark.needs("train", "outputs")
 @pytest.mark.benchmark(group="training: one round")
-def bench_epoch(benchmark: Benchmark, backend: Backend, case: Recipe, agreed: float, digits: Dataset) -> None:
+def bench_epoch(benchmark: BenchmarkFixture, backend: Backend, case: Recipe, digits: Dataset) -> None:
     """One epoch from the initial parameters; for some cases also, off its clock, the curve of a whole training."""
     benchmark.group = f"training: one round, {case.name}"
     of_images = len(digits.train.labels)
     n = sampled(backend.NAME, of_images, case.batch)
-    split = prepare(backend, case.network, Digits(digits.train.images[:n], digits.train.labels[:n]), case.dtype)
-    plan = next(case.plans(n))
-    parameters = case.parameters()
-    benchmark.extra_info |= describe(backend, "epoch", case, n, of_images, agreed, split.elapsed.wall * of_images / n)
-    measure(
-        benchmark,
-        backend.train,
-        lambda: (case.network, zero_velocities(parameters), split.prepared, plan),
-        SAMPLES,
-    )
+    some = Digits(digits.train.images[:n], digits.train.labels[:n])
+    images = prepared(benchmark, backend, "epoch", case, some, of_images)
+    plan, parameters = next(case.plans(n)), case.parameters()
+    measure(benchmark, backend.train, lambda: (case.network, zero_velocities(parameters), images, plan))
     if case in (home(backend), SAME_PLAN):
         epochs = REFERENCE_EPOCHS if backend.NAME == impls.REFERENCE else int(case.epochs)
         curve = training_curve(backend, case, digits, epochs)
-        benchmark.extra_info |= {
-            "curve": asdict(curve),
-            "cost": curve.cost[-1],
-            "accuracy": curve.accuracy[-1],
-        }
+        benchmark.extra_info |= {"curve": asdict(curve), "cost": curve.cost[-1], "accuracy": curve.accuracy[-1]}
 
 
 def training_curve(backend: Backend, case: Recipe, digits: Dataset, epochs: int) -> LearningCurve:
@@ -155,25 +141,10 @@ def training_curve(backend: Backend, case: Recipe, digits: Dataset, epochs: int)
 
 
 @pytest.mark.benchmark(group=f"training: one round, {FULL_BATCH.name}")
-def bench_floor(benchmark: Benchmark, digits: Dataset) -> None:
+def bench_floor(benchmark: BenchmarkFixture, digits: Dataset) -> None:
     """The floor of a round: the first layer's two products over all training images."""
-    case = FULL_BATCH
-    n = len(digits.train.labels)
-    products = floor_products(digits.train.images, case.network.sizes[1], case.dtype)
-    benchmark.extra_info |= {
-        "case": case.described(),
-        "quantity": "floor",
-        "backend": "floor",
-        "summary": "the two products of the first layer over all training images, a NumPy matmul each",
-        "lines_of_code": 0,
-        "plan": "",
-        "default_batch": False,
-        "batch": None,
-        "network": str(case.network),
-        "dtype": case.dtype,
-        "images": n,
-        "of_images": n,
-        "prepare_seconds": 0.0,
-        "agreement_error": 0.0,
-    }
-    measure(benchmark, products, lambda: (), SAMPLES)
+    case, n = FULL_BATCH, len(digits.train.labels)
+    summary = "the two products of the first layer over all training images, a NumPy matmul each"
+    benchmark.extra_info |= fields_of(case, "floor", n, n) | {"backend": "floor", "summary": summary}
+    benchmark.extra_info |= {"lines_of_code": 0, "default_batch": False, "prepare_seconds": 0.0, "agreement_error": 0.0}
+    measure(benchmark, floor_products(digits.train.images, case.network.sizes[1], case.dtype), tuple)
