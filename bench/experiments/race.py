@@ -18,8 +18,8 @@ from bench.analysis.race import size_of
 from bench.records.journal import Journal
 from bench.records.kinds import Agreement, Race, Run, header
 from bench.records.races import races_of
+from bench.timing.clock import noise
 from bench.timing.interleave import first_call, run_generation
-from bench.timing.noise import noise
 from bench.timing.records import Cold, Failure, Generation
 from bench.timing.session import Session, stored
 from bench.timing.worker import FLOOR, NEEDED, Measure, TimingTask

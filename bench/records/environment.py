@@ -10,7 +10,7 @@ from typing import Any
 
 import bench
 from bench.timing import threads
-from bench.timing.noise import text_of
+from bench.timing.clock import text_of
 
 CPU = Path("/sys/devices/system/cpu/cpu0")
 CPUINFO = Path("/proc/cpuinfo")

@@ -7,7 +7,7 @@ in it count, and a generation that was cut short does not.
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -44,17 +44,17 @@ class Journal:
         self.path = path
         self.records: list[Record] = []  # that count: those of before, and the new ones
         self.next_generation = 0
-        try:
+        with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            if path.is_file() and begun(path, len(headers)):
+            content = path.read_bytes() if path.is_file() else b""
+            # Less than all headers is as nothing: a full disk leaves their beginning.
+            if not content.startswith(HEADER[: len(content)]) or content.count(b"\n") >= len(headers):
                 there = same_races(path, headers)
                 self.records = whole_generations(there)
                 self.next_generation = 1 + max(map(generation_of, there))
-                os.truncate(path, path.read_bytes().rfind(b"\n") + 1)  # a line that was cut is no record
+                os.truncate(path, content.rfind(b"\n") + 1)  # a line that was cut is no record
                 headers = ()
             self._file = path.open("ab" if self.records else "wb")
-        except OSError as error:
-            raise self.unwritten(error) from None
         try:
             self.record(*headers)
         except UserError:
@@ -70,29 +70,26 @@ class Journal:
 
     def record(self, *records: Record) -> None:
         """Write more records. Raises UserError where that fails, as on a full disk; what is written stays."""
-        try:
+        with writing(self.path):
             self._file.write(ENCODER.encode_lines(records))
             self._file.flush()
-        except OSError as error:
-            raise self.unwritten(error) from None
         self.records += records
-
-    def unwritten(self, error: OSError) -> UserError:
-        """That the file cannot be written, and the remedy."""
-        return UserError(
-            f"{self.path}: results cannot be written ({error.strerror}); make room and continue with the same "
-            f"command and --output {self.path}, which keeps all whole generations; or choose another file"
-        )
 
     def of(self, kind: type[Kind], number: int | None = None) -> list[Kind]:
         """The records of a kind, of one race or of all."""
         return [one for one in self.records if isinstance(one, kind) and number in (None, one.race)]
 
 
-def begun(path: Path, races: int) -> bool:
-    """Whether there is more in the file than the beginning of its headers, as a full disk leaves it."""
-    content = path.read_bytes()
-    return not content.startswith(HEADER[: len(content)]) or content.count(b"\n") >= races
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Within the `with`, UserError is raised where the file cannot be written, with the remedy."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{path}: results cannot be written ({error.strerror}); make room and continue with the same "
+            f"command and --output {path}, which keeps all whole generations; or choose another file"
+        ) from None
 
 
 def same_races(path: Path, headers: Sequence[Race]) -> list[Record]:

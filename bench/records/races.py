@@ -28,7 +28,6 @@ class ParticipantResult:
     name: str
     backend: str
     images: int = 0  # that a call is given; times of all images are scaled up from these
-    summary: str = ""
     lines_of_code: int = 0
     processes: list[Process] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
@@ -121,8 +120,7 @@ def add(race: RaceResult, record: Record) -> None:
         case End():
             race.reason = record.reason
         case Process(participant=name):
-            of[name].images = record.images
-            of[name].summary, of[name].lines_of_code = record.summary, record.lines_of_code
+            of[name].images, of[name].lines_of_code = record.images, record.lines_of_code
             of[name].processes.append(record)
             race.first.setdefault(record.generation, name)
         case Sample(participant=name):

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 
 import numpy as np
 
-from bench.timing.noise import noise
+from bench.timing.clock import noise
 from bench.timing.process import Child, serve
 from bench.timing.records import Cold, Generation, Process, Sample
 from bench.timing.session import Participant, Session, ask, attempt, wait

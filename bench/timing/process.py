@@ -29,10 +29,10 @@ class ChildFailed(RuntimeError):
 class Child:
     """A process that runs `work(connection, *arguments)`; use it in a `with`, at whose end it is killed.
 
-    n_threads: how many threads the numerical libraries may use, set in the environment before the child imports
+    n_threads: how many threads the numerical libraries may use, set in the child's environment before it imports
     anything, and how many cores the child may use, because not every library reads the environment (JAX does not);
     None: the libraries' defaults. source: a folder whose `impls` the child imports instead of this checkout's.
-    environment: further variables for the child. Raises UserError as `threads.request` does.
+    environment: further variables for the child.
     """
 
     def __init__(
@@ -45,11 +45,11 @@ class Child:
     ) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, connection_of_child = context.Pipe()
-        # Pickled here, and unpickled in the child once it is settled which `impls` to import.
+        # Pickled here, and unpickled in the child once threads and `impls` are settled, as it may import NumPy.
         pickled = pickle.dumps((work, arguments))
-        begun_with = (os.getpid(), n_threads, source and str(source), connection_of_child, pickled)
-        self.process = context.Process(target=begin, args=begun_with, daemon=True)
-        with threads.asked_for(n_threads, environment or {}), interruptions_kept_off():
+        settings = os.getpid(), n_threads, source and str(source), dict(environment or {})
+        self.process = context.Process(target=begin, args=(connection_of_child, pickled, *settings), daemon=True)
+        with interruptions_kept_off():
             self.process.start()
         connection_of_child.close()
         # At exit multiprocessing sends its children SIGTERM and waits; a stopped child would not receive it.
@@ -119,10 +119,17 @@ def interruptions_kept_off() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def begin(parent: int, n_threads: int | None, source: str | None, connection: Connection, pickled: bytes) -> None:
+def begin(
+    connection: Connection,
+    pickled: bytes,
+    parent: int,
+    n_threads: int | None,
+    source: str | None,
+    environment: dict[str, str],
+) -> None:
     """Do the work in the child, which ignores Ctrl-C, its parent's business, and is killed when its parent dies.
 
-    parent: its process number. n_threads, source: as in `Child`. pickled: the function and its arguments.
+    pickled: the function and its arguments. parent: its process number. The others are as in `Child`.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform != "win32":
@@ -131,7 +138,9 @@ def begin(parent: int, n_threads: int | None, source: str | None, connection: Co
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # the parent died before this call
             os._exit(1)
+    os.environ |= environment
     if n_threads is not None:
+        threads.request(n_threads)
         threads.keep_to(n_threads)
     if source is not None:
         sys.path.insert(0, source)

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from bench.timing import threads
-from bench.timing.clock import Clock
-from bench.timing.noise import text_of
+from bench.timing.clock import Clock, text_of
 
 FLOOR = "floor"  # a participant that is no backend: the first layer's products
 Measure = Literal["epoch", "gradient", "outputs"]

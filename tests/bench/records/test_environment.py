@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.records import environment
-from bench.timing.noise import noise
+from bench.timing.clock import noise
 
 
 def test_every_field_is_filled() -> None:
