@@ -1,12 +1,13 @@
 """What the benchmarks share: the digits, the agreement check before any timing, the description of the machine."""
 
 import functools
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from pytest_benchmark.fixture import BenchmarkFixture
 
 import data
 import impls
@@ -18,6 +19,7 @@ from bench.records import environment, fingerprint
 from bench.records.files import Measurement, Suite
 from bench.records.kinds import Agreement, opening
 from bench.timing import threads
+from bench.timing.session import stored
 from bench.workloads.cases import CASES
 from impls.contract import Backend
 
@@ -74,6 +76,13 @@ def digits(request: pytest.FixtureRequest) -> data.Dataset:
 
 
 @pytest.fixture(scope="session")
+def folders(digits: data.Dataset) -> Iterator[dict[str, Path]]:
+    """Where the images of each split are, as `TimingTask` needs them."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield {name: stored(getattr(digits, name), Path(folder) / name) for name in ("train", "test")}
+
+
+@pytest.fixture(scope="session")
 def results_of(digits: data.Dataset, request: pytest.FixtureRequest) -> Callable[[str], list[Result]]:
     """Checks a backend, once, in all that it has to compute before it is timed."""
     try:
@@ -92,9 +101,7 @@ def results_of(digits: data.Dataset, request: pytest.FixtureRequest) -> Callable
 
 
 @pytest.fixture(params=impls.names())
-def backend(
-    request: pytest.FixtureRequest, benchmark: BenchmarkFixture, results_of: Callable[[str], list[Result]]
-) -> Backend:
+def backend(request: pytest.FixtureRequest, benchmark: Any, results_of: Callable[[str], list[Result]]) -> Backend:
     """Every backend that agrees, in ladder order; its worst error, in eps, is noted for the results file.
 
     One that disagrees is not timed, nor one that does not support what the benchmark's mark `needs` lists.
