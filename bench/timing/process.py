@@ -47,8 +47,8 @@ class Child:
         self.connection, connection_of_child = context.Pipe()
         # Pickled here, and unpickled in the child once threads and `impls` are settled, as it may import NumPy.
         pickled = pickle.dumps((work, arguments))
-        settings = os.getpid(), n_threads, source and str(source), dict(environment or {})
-        self.process = context.Process(target=begin, args=(connection_of_child, pickled, *settings), daemon=True)
+        settings = connection_of_child, pickled, n_threads, source, dict(environment or {})
+        self.process = context.Process(target=begin, args=settings, daemon=True)
         with interruptions_kept_off():
             self.process.start()
         connection_of_child.close()
@@ -69,39 +69,37 @@ class Child:
         self.process.join()
 
     def send(self, request: Any) -> None:
-        """Send the child a request. Raises ChildFailed if it is dead."""
+        """Send the child a request, for which it runs until its answer. Raises ChildFailed if it is dead."""
+        self.signal("SIGCONT")
         try:
             self.connection.send(request)
         except OSError:
             raise self.death() from None
 
     def answer(self, seconds: float) -> Any:
-        """Return the child's answer. Raises ChildFailed if it takes longer than `seconds`, or if the child dies."""
+        """Return the child's answer, and stop the child, so that no thread of it spins while others are measured.
+
+        Raises ChildFailed if it takes longer than `seconds`, or if the child dies.
+        """
         try:
             if not self.connection.poll(seconds):
                 raise ChildFailed("hangs", f"gave no answer within {seconds:g} s")
-            return self.connection.recv()
+            answer = self.connection.recv()
         except (EOFError, ConnectionResetError):
             raise self.death() from None
+        self.signal("SIGSTOP")
+        return answer
 
     def death(self) -> ChildFailed:
         """Wait for the end of a dead child and return the error that gives its exit code."""
         self.process.join()
         return ChildFailed("dies", f"ended its process with exit code {self.process.exitcode}")
 
-    def pause(self) -> None:
-        """Stop the child, so that none of its threads spins while others are measured.
+    def signal(self, name: str) -> None:
+        """Send the child a signal if it is alive; the number of a dead one may belong to another process.
 
         Only on Linux, where a stopped child is killed when its parent dies.
         """
-        self.signal("SIGSTOP")
-
-    def resume(self) -> None:
-        """Let a stopped child continue."""
-        self.signal("SIGCONT")
-
-    def signal(self, name: str) -> None:
-        """Send the child a signal if it is alive; the number of a dead one may belong to another process."""
         if sys.platform == "linux" and self.process.is_alive() and self.process.pid:
             os.kill(self.process.pid, getattr(signal, name))
 
@@ -120,30 +118,26 @@ def interruptions_kept_off() -> Iterator[None]:
 
 
 def begin(
-    connection: Connection,
-    pickled: bytes,
-    parent: int,
-    n_threads: int | None,
-    source: str | None,
-    environment: dict[str, str],
+    connection: Connection, pickled: bytes, n_threads: int | None, source: Path | None, variables: dict[str, str]
 ) -> None:
     """Do the work in the child, which ignores Ctrl-C, its parent's business, and is killed when its parent dies.
 
-    pickled: the function and its arguments. parent: its process number. The others are as in `Child`.
+    pickled: the function and its arguments. The others are as in `Child`.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if sys.platform == "linux":  # killed even while stopped; elsewhere no child is stopped, and each sees its pipe end
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # the parent died before this call
+        parent = multiprocessing.parent_process()
+        if parent is None or os.getppid() != parent.pid:  # the parent died before this call
             os._exit(1)
-    os.environ |= environment
+    os.environ |= variables
     if n_threads is not None:
         threads.request(n_threads)
         threads.keep_to(n_threads)
     if source is not None:
-        sys.path.insert(0, source)
+        sys.path.insert(0, str(source))
     work, arguments = pickle.loads(pickled)
     work(connection, *arguments)
 

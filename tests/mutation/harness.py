@@ -386,10 +386,10 @@ BUGS = (
     ),
     Bug(
         "waiting processes are not stopped",
-        SESSION,
-        "    participant.child.pause()\n",
+        PROCESS,
+        '        self.signal("SIGSTOP")\n',
         "",
-        (OF_SESSION + "test_only_the_one_that_is_asked_runs",),
+        (OF_PROCESS + "test_a_child_is_stopped_from_its_answer_to_the_next_request",),
     ),
     Bug(
         "a failed participant is asked again",

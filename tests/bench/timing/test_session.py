@@ -36,17 +36,12 @@ class Puppet:
     def __exit__(self, *_: object) -> None:
         self.running = False
 
-    def resume(self) -> None:
-        self.running = True
-
-    def pause(self) -> None:
-        self.running = False
-
     def kill(self) -> None:
         self.running, self.killed = False, True
 
     def send(self, request: tuple[Any, ...]) -> None:
         self.asked.append(request)
+        self.running = True
 
     def answer(self, seconds: float) -> tuple[str, Any]:
         self.limits.append(seconds)
@@ -58,6 +53,7 @@ class Puppet:
             raise ChildFailed("dies", "ended its process with exit code 3")
         wall = SECONDS[self.name] * (COLD if measured == 1 else 1)
         times = {"wall": wall, "user": wall, "system": 0.0}
+        self.running = False
         return "done", {
             "begin": None,
             "load": {"prepare": times},
