@@ -1,15 +1,18 @@
-"""The worker process of a race: it holds one backend and one case, and measures on request.
-
-Everything is imported when it is made, in the child, so that the thread variables count.
-"""
+"""The worker of a race: in a process of its own it holds one backend and one case, and measures on request."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import numpy as np
+
+import impls
 from bench.timing import threads
 from bench.timing.clock import Clock, text_of
+from bench.timing.floor import floor_products, rates
+from bench.timing.source import lines_of_code
+from impls.contract import zero_velocities
 
 FLOOR = "floor"  # a participant that is no backend: the first layer's products
 Measure = Literal["epoch", "gradient", "outputs"]
@@ -22,7 +25,7 @@ class TimingTask:
 
     backend: str
     measure: Measure
-    case: Any  # a `Recipe`, which would bring NumPy here too early
+    case: Any  # a `Recipe` of `bench.workloads`
     digits: Path  # folder with images.npy and labels.npy
     images: int  # how many of these, from the first
     n_threads: int
@@ -37,8 +40,6 @@ class Worker:
     """
 
     def __init__(self, task: TimingTask) -> None:
-        import impls
-
         self.task = task
         self.work: Callable[[], object]
         origin = Path(impls.__file__ or "")
@@ -48,11 +49,6 @@ class Worker:
 
     def load(self) -> dict[str, Any]:
         """Prepare the work to be measured; return the seconds that took, and what is known about the backend."""
-        import numpy as np
-
-        from bench.timing.floor import floor_products
-        from bench.timing.source import lines_of_code
-
         task, case, backend = self.task, self.task.case, self.backend
         images = np.load(task.digits / "images.npy", mmap_mode="r")[: task.images]
         labels = np.load(task.digits / "labels.npy")[: task.images]
@@ -69,10 +65,11 @@ class Worker:
 
     def measure(self, repeats: int) -> dict[str, float]:
         """Seconds of one call, wall, user and system, from `repeats` calls in a row that begin on the first core."""
+        work = self.work
         threads.begin_on_first_core()
         with Clock() as clock:
             for _ in range(repeats):
-                self.work()
+                work()
         return {kind: value / repeats for kind, value in asdict(clock.elapsed).items()}
 
     def describe(self, with_rates: bool) -> dict[str, Any]:
@@ -81,8 +78,6 @@ class Worker:
         Peaks are None where the system does not report them; only Linux can reset a peak, and not everywhere. The
         floor adds the machine's rates if `with_rates`.
         """
-        from bench.timing.floor import rates
-
         process_peak, before = status("VmHWM"), reset_peak()
         warm = self.measure(1)
         peak = status("VmHWM")
@@ -96,10 +91,7 @@ class Worker:
 
 def work_of(task: TimingTask, backend: Any, prepared: Any) -> Callable[[], object]:
     """Return a function that does once what is measured: an epoch, one gradient, or the outputs."""
-    from impls.contract import zero_velocities
-
-    case = task.case
-    parameters = case.parameters()
+    case, parameters = task.case, task.case.parameters()
     if task.measure == "gradient":
         return lambda: backend.gradients(case.network, parameters, prepared)
     if task.measure == "outputs":
@@ -111,8 +103,6 @@ def work_of(task: TimingTask, backend: Any, prepared: Any) -> Callable[[], objec
 
 def slowed(plan: Any, images: int) -> Any:
     """Return the plan, then its first updates again, of exactly this many images; the last may be cut short."""
-    import numpy as np
-
     n = int(np.searchsorted(plan.starts, images))  # updates that start before that image
     return type(plan)(
         np.concatenate([plan.starts, plan.starts[:n]]),
