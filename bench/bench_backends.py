@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 import impls
+from bench.records.kinds import LearningCurve
 from bench.timing import threads
 from bench.timing.clock import Clock, Elapsed
 from bench.timing.worker import FLOOR, TimingTask, Worker
 from bench.training.loop import evaluate, prepare, train_epochs
 from bench.training.worker import finite
 from bench.workloads.cases import CASES, FULL_BATCH, MINI_BATCHES, SAME_PLAN, home, sampled
-from bench.workloads.curves import LearningCurve
 from bench.workloads.recipes import Recipe
 from data import Dataset
 from impls.contract import Backend

@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 
 from bench.analysis import statistics
 from bench.analysis.target import Reached, reached
-from bench.records.kinds import Training
+from bench.records.kinds import LearningCurve, Training
 from bench.records.races import RaceResult
-from bench.workloads.curves import LearningCurve
 
 
 class TimeToAccuracy(NamedTuple):

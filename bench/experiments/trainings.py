@@ -19,10 +19,11 @@ from bench.experiments.race import begin_race
 from bench.records.journal import Journal
 from bench.records.kinds import DrawnCurve, Race, Trainer, Training, header
 from bench.records.races import RaceResult, races_of
-from bench.timing.process import Child, serve
+from bench.timing.process import Child, answer_with
 from bench.timing.records import Failure, Generation
 from bench.timing.session import Participant, Session, ask, attempt, stored, wait
-from bench.training.worker import Looks, TrainingTask, Worker
+from bench.training import worker
+from bench.training.worker import Looks, TrainingTask
 from bench.workloads.recipes import Recipe
 from data import Dataset
 from impls.contract import DType, check_images
@@ -171,7 +172,8 @@ def started(
     participants = []
     for name, task in tasks.items():
         if name not in race.failures:
-            participant = Participant(name, stack.enter_context(Child(serve, Worker, task, n_threads=n_threads)))
+            child = stack.enter_context(Child(answer_with, worker.Trainer, task, n_threads=n_threads))
+            participant = Participant(name, child)
             attempt(race, None, begin, participant, trainings, setting)
             participants.append(participant)
     return participants

@@ -1,6 +1,8 @@
 """The kinds of records in a results file; those of measurements are in `bench.timing.records`."""
 
+import math
 import sys
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,13 +13,12 @@ from bench import UserError
 from bench.records import environment, fingerprint
 from bench.timing.clock import Elapsed, Time
 from bench.timing.records import Cold, Failure, Generation, Number, Process, Record, Sample, Size
-from bench.workloads.curves import LearningCurve as LearningCurve  # for readers of records
-from bench.workloads.curves import Share
 
 if TYPE_CHECKING:
     from data import Dataset
 
 SCHEMA = 3
+Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Key(Struct, frozen=True):
@@ -120,6 +121,26 @@ class Point(Struct, frozen=True, forbid_unknown_fields=True):
     wall: Time = 0.0
     user: Time = 0.0
     system: Time = 0.0
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """A training from before its first update; all lists are of one length. Raises ValueError where they are not."""
+
+    seconds: Annotated[list[Time], Meta(min_length=1)]  # of training so far, wall
+    epochs: list[Time]  # over the training images so far
+    accuracy: list[Share]  # of the test images
+    cost: list[float | None]  # of the test images, but in benchmarks of the training images; None: not finite
+
+    def __post_init__(self) -> None:
+        lengths = [len(values) for values in (self.seconds, self.epochs, self.accuracy, self.cost)]
+        if len(set(lengths)) > 1:
+            raise ValueError(f"expected as many seconds, epochs, accuracies and costs, found {lengths}")
+
+    @property
+    def costs(self) -> list[float]:
+        """The costs, nan for those that are not finite."""
+        return [math.nan if cost is None else cost for cost in self.cost]
 
 
 class Training(Record, frozen=True):

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 import numpy as np
 
 from bench.timing.clock import noise
-from bench.timing.process import Child, serve
+from bench.timing.process import Child, answer_with
 from bench.timing.records import Cold, Generation, Process, Sample
 from bench.timing.session import Participant, Session, ask, attempt, wait
 from bench.timing.worker import TimingTask, Worker
@@ -30,7 +30,7 @@ def run_generation(race: Session, generation: int) -> None:
     with ExitStack() as stack:
         participants = []
         for name, task in starting_order(race, generation):
-            child = Child(serve, Worker, task, n_threads=task.n_threads, source=task.source)
+            child = Child(answer_with, Worker, task, n_threads=task.n_threads, source=task.source)
             participants.append(Participant(name, stack.enter_context(child)))
         # Imports are not timed, so they may overlap; afterwards only one process works at a time.
         for participant in participants:
@@ -101,7 +101,7 @@ def first_call(race: Session, name: str) -> None:
     task = race.tasks[name]
     with tempfile.TemporaryDirectory() as folder:
         empty = dict.fromkeys(CACHES, folder)
-        with Child(serve, Worker, task, n_threads=task.n_threads, source=task.source, environment=empty) as child:
+        with Child(answer_with, Worker, task, n_threads=task.n_threads, source=task.source, environment=empty) as child:
             attempt(race, None, measure_first_call, Participant(name, child))
 
 

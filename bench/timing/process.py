@@ -142,7 +142,7 @@ def begin(
     work(connection, *arguments)
 
 
-def serve(connection: Connection, make: Callable[..., object], *arguments: object) -> None:
+def answer_with(connection: Connection, make: Callable[..., object], *arguments: object) -> None:
     """Make a worker of these arguments, then call its methods as the parent asks, until that closes the connection.
 
     A request is (name of the method, *arguments). An answer, the first one when the worker is made, is ("done", value)

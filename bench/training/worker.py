@@ -55,7 +55,7 @@ class Looks:
         return (n_plans,) if self.when == "end" else range(n_plans + 1)
 
 
-class Worker:
+class Trainer:
     """One backend in its own process. The digits are prepared anew where a recipe needs another form of them."""
 
     def __init__(self, task: TrainingTask) -> None:
