@@ -5,20 +5,16 @@ warm up. pytest-benchmark's `pedantic` does that; its other form times the first
 choose the number of rounds. `bench.records.files.Measurement` describes what goes into `extra_info`.
 """
 
-from dataclasses import asdict
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import impls
-from bench.records.kinds import LearningCurve
 from bench.timing import threads
 from bench.timing.clock import Clock, Elapsed
 from bench.timing.worker import FLOOR, TimingTask, Worker
-from bench.training.loop import evaluate, prepare, train_epochs
-from bench.training.worker import finite
+from bench.training.worker import Looks, Trainer, TrainingTask
 from bench.workloads.cases import CASES, FULL_BATCH, MINI_BATCHES, SAME_PLAN, home, sampled
 from bench.workloads.recipes import Recipe
 from data import Dataset
@@ -95,23 +91,15 @@ def bench_epoch(benchmark: Any, backend: Backend, case: Recipe, folders: dict[st
     measure(benchmark, TimingTask(backend.NAME, "epoch", case, folders["train"], n, threads.cores()), of_images)
     if case in (home(backend), SAME_PLAN):
         epochs = REFERENCE_EPOCHS if backend.NAME == impls.REFERENCE else int(case.epochs)
-        curve = training_curve(backend, case, digits, epochs)
-        benchmark.extra_info |= {"curve": asdict(curve), "cost": curve.cost[-1], "accuracy": curve.accuracy[-1]}
-
-
-def training_curve(backend: Backend, case: Recipe, digits: Dataset, epochs: int) -> LearningCurve:
-    """Epoch by epoch; costs are of the training images."""
-    train = prepare(backend, case.network, digits.train, case.dtype)
-    test = prepare(backend, case.network, digits.test, case.dtype)
-    curve = LearningCurve([], [], [], [])
-    plans = islice(case.plans(len(train.labels)), epochs)
-    for point in train_epochs(backend, case.network, case.parameters(), train, plans):
-        parameters = point.state.parameters
-        curve.seconds.append(point.elapsed.wall)
-        curve.epochs.append(point.number)
-        curve.accuracy.append(evaluate(backend, case.network, parameters, test).accuracy)
-        curve.cost.append(finite(evaluate(backend, case.network, parameters, train).cost))
-    return curve
+        trainer = Trainer(TrainingTask(backend.NAME, folders["train"], folders["test"]))
+        points = trainer.train(case, 0, Looks(tuple(range(epochs + 1)), epochs=epochs))["points"]
+        curve = {
+            "seconds": [point["wall"] for point in points],
+            "epochs": [point["epoch"] for point in points],
+            "accuracy": [point["test"]["accuracy"] for point in points],
+            "cost": [point["train"]["cost"] for point in points],
+        }
+        benchmark.extra_info |= {"curve": curve, "cost": curve["cost"][-1], "accuracy": curve["accuracy"][-1]}
 
 
 @pytest.mark.benchmark(group=f"training: one round, {FULL_BATCH.name}")

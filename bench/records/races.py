@@ -92,9 +92,7 @@ def races_of(records: Iterable[Record]) -> list[RaceResult]:
     Where a file was continued, load, agreement and reason are those of the last run.
     """
     whole_ones = whole_generations(list(records))
-    last: dict[int, int] = {}
-    for record in whole_ones:
-        last[record.race] = max(last.get(record.race, 0), record.run)
+    last = {record.race: record.run for record in whole_ones}  # as a later run appends
     races: dict[int, RaceResult] = {}
     for record in whole_ones:
         if isinstance(record, Race):

@@ -57,14 +57,9 @@ def in_force() -> dict[str, int]:
     for pool in threadpool_info():
         owner = next((name for name in ("numpy", "scipy") if f"{name}.libs" in pool["filepath"]), "other")
         pools[f"{pool['internal_api']} ({owner})"] = int(pool["num_threads"])
-    if "numba" in sys.modules:
-        import numba
-
-        pools["numba"] = int(numba.get_num_threads())
-    if "torch" in sys.modules:
-        import torch
-
-        pools["torch"] = int(torch.get_num_threads())
+    for library in ("numba", "torch"):
+        if library in sys.modules:
+            pools[library] = int(sys.modules[library].get_num_threads())
     if "jax" in sys.modules:
         pools["jax"] = cores()  # it reads no variable, starts a thread per core, and does not report it
     return pools
