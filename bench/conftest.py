@@ -12,9 +12,9 @@ import pytest
 import data
 import impls
 from bench import UserError
-from bench.agreement.check import Result, lacks, plain, reference
+from bench.agreement.check import Result, lacks, plain
 from bench.agreement.isolated import check_isolated
-from bench.agreement.problems import problem_of
+from bench.experiments.agree import posed
 from bench.records import environment, fingerprint
 from bench.records.files import Measurement, Suite
 from bench.records.kinds import Agreement, opening
@@ -86,8 +86,7 @@ def folders(digits: data.Dataset) -> Iterator[dict[str, Path]]:
 def results_of(digits: data.Dataset, request: pytest.FixtureRequest) -> Callable[[str], list[Result]]:
     """Checks a backend, once, in all that it has to compute before it is timed."""
     try:
-        problems = [problem_of(case, digits.train) for case in CASES]
-        cases = [(problem, reference(problem)) for problem in problems]
+        cases = [posed(case, digits.train) for case in CASES]
     except UserError as error:
         pytest.exit(f"error: {error}", returncode=1)
 

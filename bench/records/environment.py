@@ -58,12 +58,12 @@ def cpu_fields() -> dict[str, str]:
 
 def caches() -> str:
     """What the first core has, e.g. "L1d 48K, L1i 32K, L2 2048K, L3 107520K"."""
-    found = []
+    described = []
     for index in sorted(CPU.glob("cache/index*")):
         level, kind, size = (text_of(index / part) for part in ("level", "type", "size"))
         letter = {"Data": "d", "Instruction": "i"}.get(kind, "")
-        found.append(f"L{level}{letter} {size}")
-    return ", ".join(found) or "unknown"
+        described.append(f"L{level}{letter} {size}")
+    return ", ".join(described) or "unknown"
 
 
 def libraries() -> dict[str, str]:
