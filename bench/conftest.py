@@ -1,5 +1,9 @@
 """What the benchmarks share: the digits, the agreement check before any timing, the description of the machine."""
 
+import functools
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -8,14 +12,14 @@ import pytest
 import data
 import impls
 from bench import UserError
-from bench.agreement.check import Result, lacks, plain, reference
-from bench.agreement.isolated import PosedProblem, check_isolated
-from bench.agreement.problems import problem_of
+from bench.agreement.check import Result, lacks, plain
+from bench.agreement.isolated import check_isolated
+from bench.experiments.agree import posed
 from bench.records import environment, fingerprint
 from bench.records.files import Measurement, Suite
 from bench.records.kinds import Agreement, opening
 from bench.timing import threads
-from bench.timing.worker import FLOOR
+from bench.timing.session import stored
 from bench.workloads.cases import CASES
 from impls.contract import Backend
 
@@ -43,16 +47,10 @@ def pytest_benchmark_update_json(config: pytest.Config, benchmarks: list[Any], o
     about, measurements = opening(dataset), []
     for benchmark in output_json["benchmarks"]:
         case, info = benchmark["extra_info"].pop("case"), benchmark["extra_info"]
-        name = info["backend"]
-        key = fingerprint.key(
-            case,
-            info["quantity"],
-            info["of_images"],
-            max(info["threads"].values(), default=threads.cores()),
-            {} if name == FLOOR else {name: fingerprint.source_of(name)},
-            dataset.sha256,
-            about["machine"],
-        )
+        n_threads = max(info["threads"].values(), default=threads.cores())
+        measured = {"measure": info["quantity"], **case, "images": info["of_images"], "threads": n_threads}
+        sources = fingerprint.sources_of({info["backend"]: info["backend"]})
+        key = fingerprint.key(measured, sources, dataset.sha256, about["machine"])
         about_it = info | {"samples": benchmark["stats"]["data"], "key": key}
         measurements.append(msgspec.convert(about_it, Measurement))
     suite = Suite(**about, **config.stash[RESULTS], measurements=measurements)
@@ -77,55 +75,44 @@ def digits(request: pytest.FixtureRequest) -> data.Dataset:
     return dataset
 
 
-@pytest.fixture(params=impls.names())
-def backend_name(request: pytest.FixtureRequest) -> str:
-    """Every backend, in ladder order."""
-    name: str = request.param
-    reason = impls.unavailable_reason(name)
-    if reason is not None:
-        pytest.skip(f"backend {name} {reason}")
-    return name
+@pytest.fixture(scope="session")
+def folders(digits: data.Dataset) -> Iterator[dict[str, Path]]:
+    """Where the images of each split are, as `TimingTask` needs them."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield {name: stored(getattr(digits, name), Path(folder) / name) for name in ("train", "test")}
 
 
 @pytest.fixture(scope="session")
-def cases(digits: data.Dataset) -> list[PosedProblem]:
-    """What every backend has to compute before it is timed."""
+def results_of(digits: data.Dataset, request: pytest.FixtureRequest) -> Callable[[str], list[Result]]:
+    """Checks a backend, once, in all that it has to compute before it is timed."""
     try:
-        problems = [problem_of(case, digits.train) for case in CASES]
-        return [(problem, reference(problem)) for problem in problems]
+        cases = [posed(case, digits.train) for case in CASES]
     except UserError as error:
         pytest.exit(f"error: {error}", returncode=1)
 
+    @functools.cache
+    def check(backend: str) -> list[Result]:
+        results = check_isolated(backend, cases)
+        request.config.stash[RESULTS]["agreement"] += [Agreement(race=0, **plain(result)) for result in results]
+        return results
 
-@pytest.fixture(scope="session")
-def verdicts() -> dict[str, list[Result]]:
-    """The agreement check's results so far, by backend."""
-    return {}
+    return check
 
 
-@pytest.fixture
-def agreed(
-    backend_name: str, cases: list[PosedProblem], verdicts: dict[str, list[Result]], request: pytest.FixtureRequest
-) -> float:
-    """The backend's worst error in eps over all cases.
+@pytest.fixture(params=impls.names())
+def backend(request: pytest.FixtureRequest, benchmark: Any, results_of: Callable[[str], list[Result]]) -> Backend:
+    """Every backend that agrees, in ladder order; its worst error, in eps, is noted for the results file.
 
     One that disagrees is not timed, nor one that does not support what the benchmark's mark `needs` lists.
     """
-    if backend_name not in verdicts:
-        verdicts[backend_name] = check_isolated(backend_name, cases)
-        found = [Agreement(race=0, **plain(result)) for result in verdicts[backend_name]]
-        request.config.stash[RESULTS]["agreement"] += found
-    results = verdicts[backend_name]
-    failures = [result.failure for result in results if result.failure]
-    if failures:
+    name: str = request.param
+    if (reason := impls.unavailable_reason(name)) is not None:
+        pytest.skip(f"backend {name} {reason}")
+    results = results_of(name)
+    if failures := [result.failure for result in results if result.failure]:
         pytest.fail(f"not timed, as it disagrees: {failures[0]}", pytrace=False)
     needed = request.node.get_closest_marker("needs")
     if missing := lacks(results, *needed.args):
         pytest.skip(f"not timed: {missing[0]}")
-    return max(result.error for result in results)
-
-
-@pytest.fixture
-def backend(backend_name: str, agreed: float) -> Backend:
-    """A backend that agrees."""
-    return impls.load(backend_name)
+    benchmark.extra_info["agreement_error"] = max(result.error for result in results)
+    return impls.load(name)

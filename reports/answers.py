@@ -14,8 +14,8 @@ from bench.analysis.article import Effect, effects, experiment_results
 from bench.analysis.peers import AS_IT_IS, peer_ratios_of
 from bench.analysis.race import times_of
 from bench.records.files import ResultSet
+from bench.records.kinds import LearningCurve
 from bench.records.races import RaceResult
-from bench.records.trainings import LearningCurve
 from bench.tables import benchmarks
 from bench.tables.article import effect_in_words, effect_name
 from bench.tables.race import work

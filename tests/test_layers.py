@@ -23,7 +23,7 @@ LEVELS = (
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 OF_REPORTS = {"bench.records", "bench.analysis", "bench.tables", "bench.timing.worker"}
-EARLY = ("clock", "process", "threads", "worker")  # of bench/timing: imported before threads are settled
+EARLY = ("clock", "process", "threads")  # of bench/timing: imported before threads are settled
 
 
 def modules() -> list[Path]:

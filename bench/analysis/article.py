@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.analysis import statistics
+from bench.records.kinds import Training
 from bench.records.races import RaceResult
-from bench.records.trainings import Training
 
 
 class Compared(NamedTuple):

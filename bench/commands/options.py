@@ -224,7 +224,7 @@ def race_setup(arguments: argparse.Namespace, dataset: Dataset) -> RaceSetup:
     if arguments.batch == "default":
         raise UserError("--batch default: expected a number of images, or all, as all backends race on the same plan")
     n_threads = arguments.threads or threads.cores()
-    threads.request(n_threads, {})  # raises UserError for more threads than cores
+    threads.check(n_threads)  # raises UserError for more threads than cores
     network = Network(
         arguments.network, arguments.hidden, arguments.output_activation, COST_OF_OUTPUT[arguments.output_activation]
     )

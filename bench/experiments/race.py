@@ -17,8 +17,8 @@ from bench.experiments.agree import posed
 from bench.records.journal import Journal
 from bench.records.kinds import Agreement, Race, Run, header
 from bench.records.races import races_of
+from bench.timing.clock import noise
 from bench.timing.interleave import first_call, run_generation
-from bench.timing.noise import noise
 from bench.timing.records import Cold, Failure, Generation
 from bench.timing.session import Session, stored
 from bench.timing.worker import FLOOR, NEEDED, Measure, TimingTask
@@ -59,8 +59,9 @@ class RaceSetup(NamedTuple):
 
     def header(self, number: int, purpose: str, participants: dict[str, str], **others: Any) -> Race:
         """What holds for all records of a race. participants: their backends; others: see `kinds.header`."""
-        what = self.case.described(), self.measure, self.images, self.n_threads
-        return header(self.dataset, number, purpose, participants, *what, **others)
+        about = {"images": self.images, "threads": self.n_threads}
+        measured = {"measure": self.measure, **self.case.described(), **about}
+        return header(self.dataset, number, purpose, participants, measured, **others)
 
 
 def agreeing(

@@ -19,13 +19,12 @@ import impls
 from bench import UserError
 from bench.experiments.race import begin_race
 from bench.records.journal import Journal, results_file
-from bench.records.kinds import Race, header
+from bench.records.kinds import DrawnCurve, Race, Trainer, Training, header
 from bench.records.races import RaceResult, races_of
-from bench.records.trainings import DrawnCurve, Trainer, Training
 from bench.timing import threads
 from bench.timing.process import Child, answer_with
 from bench.timing.records import Failure, Generation
-from bench.timing.session import Participant, Session, ask, attempt, stored
+from bench.timing.session import Participant, Session, ask, attempt, stored, wait
 from bench.training import worker
 from bench.training.worker import Looks
 from bench.workloads.recipes import Recipe
@@ -94,8 +93,9 @@ def header_of(dataset: Dataset, number: int, trainings: Trainings, n_threads: in
     backends = {name: trainee.backend for name, trainee in trainings.participants.items()}
     recipe, _ = trainings.training(next(iter(backends)), next(iter(trainings.recipes)), 0)
     case = recipe.described() | {"plan": str(recipe)} | trainings.key
-    what = case, "training", len(dataset.train.labels), n_threads
-    return header(dataset, number, trainings.purpose, backends, *what, baseline=trainings.baseline, **trainings.header)
+    measured = {"measure": "training", **case, "images": len(dataset.train.labels), "threads": n_threads}
+    others = {"baseline": trainings.baseline, **trainings.header}
+    return header(dataset, number, trainings.purpose, backends, measured, **others)
 
 
 def train_all(
@@ -145,9 +145,10 @@ def train_seeds(
             if not participants:
                 status.update(f"{trainings.name}: prepares and compiles")
                 for name in (name for name in trainings.participants if name not in race.failures):
-                    child = stack.enter_context(Child(answer_with, worker.Trainer, n_threads=n_threads))
-                    participants.append(Participant(name, child))
-                    attempt(race, None, begin, participants[-1], trainings, setting, digits)
+                    backend = trainings.participants[name].backend
+                    child = Child(answer_with, worker.Trainer, backend, *digits, n_threads=n_threads)
+                    participants.append(Participant(name, stack.enter_context(child)))
+                    attempt(race, None, begin, participants[-1], trainings, setting)
             status.update(f"{trainings.name}: {escape(setting)}, seed {seed}")
             train_generation(race, trainings, setting, participants, generation)
         if 0 not in finished:
@@ -160,9 +161,9 @@ def over(race: Session, trainings: Trainings) -> bool:
     return all(name in race.failures for name, trainee in trainings.participants.items() if trainee.epochs is None)
 
 
-def begin(race: Session, participant: Participant, trainings: Trainings, setting: str, digits: Sequence[Path]) -> None:
-    """Import, prepare the images, and train for the first time."""
-    ask(race, participant, "import", trainings.participants[participant.name].backend, *digits)
+def begin(race: Session, participant: Participant, trainings: Trainings, setting: str) -> None:
+    """Wait for the imports, prepare the images, and train for the first time."""
+    wait(race, participant)
     recipe, looks = trainings.training(participant.name, setting, 0)
     race.tell(Trainer, participant=participant.name, **ask(race, participant, "load", recipe, looks or Looks()))
 

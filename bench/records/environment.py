@@ -1,5 +1,6 @@
 """The machine and the software that made a result. Every field is filled, or says "unknown"."""
 
+import contextlib
 import importlib.metadata
 import platform
 import secrets
@@ -8,24 +9,26 @@ from pathlib import Path
 from typing import Any
 
 import bench
-from bench import ROOT
 from bench.timing import threads
-from bench.timing.noise import text_of
+from bench.timing.clock import text_of
 
 CPU = Path("/sys/devices/system/cpu/cpu0")
+CPUINFO = Path("/proc/cpuinfo")
 LIBRARIES = ("numpy", "scipy", "numba", "llvmlite", "matplotlib", "pytest-benchmark")
 PEERS = ("torch", "jax", "jaxlib", "scikit-learn")  # named where they are installed
+BLAS = {"name": "internal_api", "version": "version", "architecture": "architecture"}  # as threadpoolctl calls them
 
 
 def describe() -> dict[str, Any]:
     """CPU, cores, caches, operating system, library versions, BLAS and its threads in force, commit; no host name."""
+    cpu = cpu_fields()
     return {
         "id": local_id(),
-        "cpu": cpu_model(),
+        "cpu": cpu.get("model name") or platform.processor() or "unknown",
         "cores": threads.cores(),
         "caches": caches(),
-        "governor": governor(),
-        "hypervisor": hypervisor(),
+        "governor": text_of(CPU / "cpufreq" / "scaling_governor"),  # how the frequency is chosen, e.g. "performance"
+        "hypervisor": "unknown" if "flags" not in cpu else "yes" if "hypervisor" in cpu["flags"].split() else "no",
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "libraries": libraries(),
@@ -47,47 +50,29 @@ def local_id() -> str:
         return "unknown"
 
 
-def cpu_model() -> str:
-    """The processor's name as the system gives it."""
-    for line in text_of(Path("/proc/cpuinfo")).splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"
+def cpu_fields() -> dict[str, str]:
+    """What Linux tells of the first core's processor, by name."""
+    first_core = text_of(CPUINFO).partition("\n\n")[0]
+    return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in first_core.splitlines())}
 
 
-def caches(root: Path = CPU) -> str:
+def caches() -> str:
     """What the first core has, e.g. "L1d 48K, L1i 32K, L2 2048K, L3 107520K"."""
-    found = []
-    for index in sorted(root.glob("cache/index*")):
+    described = []
+    for index in sorted(CPU.glob("cache/index*")):
         level, kind, size = (text_of(index / part) for part in ("level", "type", "size"))
         letter = {"Data": "d", "Instruction": "i"}.get(kind, "")
-        found.append(f"L{level}{letter} {size}")
-    return ", ".join(found) or "unknown"
-
-
-def governor(root: Path = CPU) -> str:
-    """How the first core's frequency is chosen, e.g. "performance"."""
-    return text_of(root / "cpufreq" / "scaling_governor")
-
-
-def hypervisor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """Whether this is a virtual machine: "yes" or "no"."""
-    flags = [line for line in text_of(cpuinfo).splitlines() if line.startswith("flags")]
-    return ("yes" if "hypervisor" in flags[0].split() else "no") if flags else "unknown"
+        described.append(f"L{level}{letter} {size}")
+    return ", ".join(described) or "unknown"
 
 
 def libraries() -> dict[str, str]:
     """Versions by library: of all that the suite needs, and of others that are installed."""
-    found = {library: version(library) for library in (*LIBRARIES, *PEERS)}
-    return {library: said for library, said in found.items() if library in LIBRARIES or said != "unknown"}
-
-
-def version(library: str) -> str:
-    """The installed version of a library."""
-    try:
-        return importlib.metadata.version(library)
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"
+    versions = dict.fromkeys(LIBRARIES, "unknown")
+    for library in (*LIBRARIES, *PEERS):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[library] = importlib.metadata.version(library)
+    return versions
 
 
 def blas() -> list[dict[str, str]]:
@@ -96,29 +81,19 @@ def blas() -> list[dict[str, str]]:
     from threadpoolctl import threadpool_info
 
     pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
-    found = [
-        {
-            "name": str(pool["internal_api"]),
-            "version": str(pool.get("version") or "unknown"),
-            "architecture": str(pool.get("architecture") or "unknown"),
-        }
-        for pool in pools
-    ]
+    loaded = [{part: str(pool.get(name) or "unknown") for part, name in BLAS.items()} for pool in pools]
     # In an order of their own: that of threadpoolctl differs from process to process.
-    return sorted(found, key=lambda library: sorted(library.items())) or [
-        {"name": "unknown", "version": "unknown", "architecture": "unknown"}
-    ]
+    return sorted(loaded, key=lambda library: sorted(library.items())) or [dict.fromkeys(BLAS, "unknown")]
 
 
 def commit() -> str:
     """The git commit of this checkout, with "+changes" where the tree differs from it."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", "-C", str(bench.ROOT), *arguments], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
     try:
-        head = _git("rev-parse", "--short=12", "HEAD")
-        return head + ("+changes" if _git("status", "--porcelain") else "")
+        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if git("status", "--porcelain") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True)
-    return done.stdout.strip()

@@ -11,9 +11,8 @@ from msgspec import Meta, Struct
 from bench import UserError
 from bench.records.inspection import Inspection
 from bench.records.journal import HEADER, read_records
-from bench.records.kinds import Agreement, brief, check_schema, damaged
+from bench.records.kinds import Agreement, LearningCurve, brief, check_schema, damaged
 from bench.records.races import RaceResult, races_of
-from bench.records.trainings import LearningCurve, same_length
 from bench.timing.clock import Time
 from bench.timing.records import Number, Positive, Size
 
@@ -45,7 +44,8 @@ class Measurement:
     key: dict[str, Any] = field(default_factory=dict)  # see `bench.records.fingerprint`
 
     def __post_init__(self) -> None:
-        same_length(self.samples, self.user_samples, self.system_samples)
+        if not len(self.samples) == len(self.user_samples) == len(self.system_samples):
+            raise ValueError("Expected as many user_samples and system_samples as samples")
 
     @property
     def scale(self) -> float:
@@ -60,9 +60,8 @@ class Measurement:
     @property
     def cpu_seconds(self) -> list[float]:
         """User and system seconds for all images, a sample each."""
-        return [
-            (user + system) * self.scale for user, system in zip(self.user_samples, self.system_samples, strict=True)
-        ]
+        of_cpu = zip(self.user_samples, self.system_samples, strict=True)
+        return [(user + system) * self.scale for user, system in of_cpu]
 
 
 class Suite(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -123,20 +122,20 @@ def read(path: Path) -> ResultSet:
     if content[:40].replace(b" ", b"").startswith(HEADER):
         records, cut = read_records(path)
         races = races_of(records)
-        first, left_out = races[0], [line for race in races for line in race.left_out.values()]
-        about = (path, first.when, first.machine, first.data_name, first.notice)
+        about = (path, races[0].when, races[0].machine, races[0].data_name, races[0].notice)
+        left_out = [line for race in races for line in race.left_out.values()]
         return ResultSet(*about, disagreements=left_out, races=races, cut=cut)
     try:
-        found = json.loads(content)  # pytest-benchmark writes NaN
+        document = json.loads(content)  # pytest-benchmark writes NaN
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: expected whole JSON, found: {brief(error)}; measure again") from None
-    return of_json(path, found if isinstance(found, dict) else {})
+    return of_json(path, document if isinstance(document, dict) else {})
 
 
-def of_json(path: Path, found: dict[str, Any]) -> ResultSet:
-    """A file that is one JSON object. Raises UserError."""
-    is_network = found.get("kind") == "network"
-    content = found if is_network else found.get("digitbench")
+def of_json(path: Path, document: dict[str, Any]) -> ResultSet:
+    """What a file holds that is one JSON object. Raises UserError."""
+    is_network = document.get("kind") == "network"
+    content = document if is_network else document.get("digitbench")
     if not isinstance(content, dict):
         raise UserError(
             f"{path}: expected the JSON of this suite's benchmarks, found another; "
@@ -154,6 +153,4 @@ def of_json(path: Path, found: dict[str, Any]) -> ResultSet:
     for result in one.agreement:
         if result.failure is not None:
             failures.setdefault(result.backend, result.failure)
-    return ResultSet(
-        *about, measurements=one.measurements, disagreements=list(failures.values()), unavailable=one.unavailable
-    )
+    return ResultSet(*about, one.measurements, list(failures.values()), one.unavailable)

@@ -12,6 +12,7 @@ from typing import Any
 import bench
 import impls
 from bench.timing.source import source_files
+from bench.timing.worker import FLOOR
 
 IMPLS = Path(impls.__file__).parent
 MEASURING = ("timing", "workloads")  # rooms of bench/: what runs while the clock does, and what it is given
@@ -19,29 +20,25 @@ TRAINING = (*MEASURING, "training")  # the same of a training
 OF_MACHINE = ("id", "cpu", "cores", "system", "python", "libraries", "blas")  # of its description
 
 
-def key(
-    case: dict[str, Any],
-    measure: str,
-    images: int,
-    n_threads: int,
-    sources: dict[str, str],
-    data_sha256: str,
-    machine: dict[str, Any],
-) -> dict[str, Any]:
-    """The key of a measurement, for JSON.
+def key(measured: dict[str, Any], sources: dict[str, str], data_sha256: str, machine: dict[str, Any]) -> dict[str, Any]:
+    """The key of a measurement, for JSON. A new file in a room of the measuring code counts without being listed.
 
-    case: `Recipe.described()`; sources: by participant, see `source_of`; machine: `environment.describe()`.
+    measured: `measure`, all of `Recipe.described()`, `images` and `threads`; sources: see `sources_of`; machine:
+    `environment.describe()`.
     """
+    folder, rooms = bench.ROOT / "bench", TRAINING if measured["measure"] == "training" else MEASURING
     return {
-        "measure": measure,
-        **case,
-        "images": images,
-        "threads": n_threads,
+        **measured,
         "data_sha256": data_sha256,
         "backends": sources,
-        "measuring": hash_of_rooms(*(TRAINING if measure == "training" else MEASURING)),
+        "measuring": hash_of(folder, (path for room in rooms for path in (folder / room).rglob("*.py"))),
         "machine": {part: machine[part] for part in OF_MACHINE},
     }
+
+
+def sources_of(participants: dict[str, str]) -> dict[str, str]:
+    """The hash of each participant's source, but for the floor. participants: their backends."""
+    return {name: source_of(backend) for name, backend in participants.items() if backend != FLOOR}
 
 
 def source_of(backend: str) -> str:
@@ -68,12 +65,6 @@ def source_of(backend: str) -> str:
 def source_in(folder: Path) -> str:
     """A hash of all of `impls` in this folder, for another revision."""
     return hash_of(folder / "impls", (folder / "impls").rglob("*.py"))
-
-
-def hash_of_rooms(*rooms: str) -> str:
-    """A hash of all code in these folders of bench/: a new file in one of them counts without being listed."""
-    folder = bench.ROOT / "bench"
-    return hash_of(folder, (path for room in rooms for path in (folder / room).rglob("*.py")))
 
 
 def hash_of(folder: Path, files: Iterable[Path]) -> str:

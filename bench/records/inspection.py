@@ -77,12 +77,11 @@ def squares(content: bytes, dtype: str, n: int) -> Array:
     side = math.isqrt(len(content) // max(n, 1))
     if n * side * side != len(content):
         raise ValueError(f"Expected {n} square images, got {len(content)} bytes")
-    found: Array = np.frombuffer(content, dtype).reshape(n, side, side)
-    return found
+    return np.frombuffer(content, dtype).reshape(n, side, side)
 
 
 def inspection(images: Array, labels: Array, outputs: Array, parameters: Parameters, **about: Any) -> Inspection:
-    """What the file holds. images: (n, n_inputs), square; labels: (n,); outputs: (n, n_outputs), finite.
+    """Return the content of the file. images: (n, n_inputs), square; labels: (n,); outputs: (n, n_outputs), finite.
 
     about: the other fields. Raises UserError where the images are not square, or the outputs not finite.
     """
@@ -93,28 +92,28 @@ def inspection(images: Array, labels: Array, outputs: Array, parameters: Paramet
     predicted = outputs.argmax(axis=1)
     wrong = np.flatnonzero(predicted != labels)
     worst = wrong[np.argsort(-outputs[wrong, predicted[wrong]], kind="stable")][:WORST]
-    confusion = np.zeros((outputs.shape[1],) * 2, dtype=int)
-    np.add.at(confusion, (labels, predicted), 1)
+    digits = outputs.shape[1]
+    confusion = np.bincount(digits * labels + predicted, minlength=digits**2).reshape(digits, digits)
     weights = parameters[0].weights.T[:UNITS]
     largest = float(np.abs(weights).max()) or 1.0
+    scaled = np.round(weights / largest * 127).astype(np.int8).tobytes()
     first, mistakes = (
         Examined(images[which].astype(np.uint8).tobytes(), labels[which].tolist(), outputs[which].tolist())
-        for which in (np.arange(min(FIRST, len(labels))), worst)
+        for which in (slice(FIRST), worst)
     )
-    return Inspection(
-        first=first,
-        mistakes=mistakes,
-        confusion=confusion.tolist(),
-        units=len(weights),
-        scaled=np.round(weights / largest * 127).astype(np.int8).tobytes(),
-        **about,
-    )
+    shown: dict[str, Any] = {
+        "first": first,
+        "mistakes": mistakes,
+        "confusion": confusion.tolist(),
+        "units": len(weights),
+    }
+    return Inspection(**shown, scaled=scaled, **about)
 
 
-def write(path: Path, found: Inspection) -> None:
-    """One line of JSON. Raises UserError where it cannot be written."""
+def write(path: Path, content: Inspection) -> None:
+    """Write it as one line of JSON. Raises UserError where that cannot be."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(msgspec.json.encode(found) + b"\n")
+        path.write_bytes(msgspec.json.encode(content) + b"\n")
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place") from None

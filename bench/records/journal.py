@@ -7,10 +7,10 @@ in it count, and a generation that was cut short does not.
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -26,6 +26,13 @@ ENCODER = msgspec.json.Encoder()
 DECODER = msgspec.json.Decoder(AnyRecord)
 
 
+class Header(msgspec.Struct):
+    """What the first line has in files of every schema."""
+
+    kind: Literal["race"]
+    schema: Any = None
+
+
 class Journal:
     """An open file of records; use it in a `with`.
 
@@ -37,17 +44,17 @@ class Journal:
         self.path = path
         self.records: list[Record] = []  # that count: those of before, and the new ones
         self.next_generation = 0
-        try:
+        with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            if path.is_file() and begun(path, len(headers)):
+            content = path.read_bytes() if path.is_file() else b""
+            # Less than all headers is as nothing: a full disk leaves their beginning.
+            if not content.startswith(HEADER[: len(content)]) or content.count(b"\n") >= len(headers):
                 there = same_races(path, headers)
                 self.records = whole_generations(there)
                 self.next_generation = 1 + max(map(generation_of, there))
-                os.truncate(path, path.read_bytes().rfind(b"\n") + 1)  # a line that was cut is no record
+                os.truncate(path, content.rfind(b"\n") + 1)  # a line that was cut is no record
                 headers = ()
             self._file = path.open("ab" if self.records else "wb")
-        except OSError as error:
-            raise self.unwritten(error) from None
         try:
             self.record(*headers)
         except UserError:
@@ -63,41 +70,37 @@ class Journal:
 
     def record(self, *records: Record) -> None:
         """Write more records. Raises UserError where that fails, as on a full disk; what is written stays."""
-        try:
+        with writing(self.path):
             self._file.write(ENCODER.encode_lines(records))
             self._file.flush()
-        except OSError as error:
-            raise self.unwritten(error) from None
         self.records += records
-
-    def unwritten(self, error: OSError) -> UserError:
-        """What to say of it."""
-        return UserError(
-            f"{self.path}: results cannot be written ({error.strerror}); make room and continue with the same "
-            f"command and --output {self.path}, which keeps all whole generations; or choose another file"
-        )
 
     def of(self, kind: type[Kind], number: int | None = None) -> list[Kind]:
         """The records of a kind, of one race or of all."""
         return [one for one in self.records if isinstance(one, kind) and number in (None, one.race)]
 
 
-def begun(path: Path, races: int) -> bool:
-    """Whether there is more in the file than the beginning of its headers, as a full disk leaves it."""
-    content = path.read_bytes()
-    return not content.startswith(HEADER[: len(content)]) or content.count(b"\n") >= races
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Within the `with`, UserError is raised where the file cannot be written, with the remedy."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{path}: results cannot be written ({error.strerror}); make room and continue with the same "
+            f"command and --output {path}, which keeps all whole generations; or choose another file"
+        ) from None
 
 
 def same_races(path: Path, headers: Sequence[Race]) -> list[Record]:
     """The file's records. Raises UserError unless they are of the races of these headers."""
     records, _ = read_records(path)
-    found = [record for record in records if isinstance(record, Race)]
-    different = [] if len(found) == len(headers) else [f"{len(found)} races there, {len(headers)} here"]
-    for old, new in zip(found, headers, strict=False):
-        here = msgspec.json.decode(msgspec.json.encode(new), type=Race)  # a tuple is a list then
-        different += differences(
-            {part: getattr(old, part) for part in SAME}, {part: getattr(here, part) for part in SAME}
-        )
+    races = [record for record in records if isinstance(record, Race)]
+    different = [] if len(races) == len(headers) else [f"{len(races)} races there, {len(headers)} here"]
+    for old, new in zip(races, headers, strict=False):
+        here = DECODER.decode(ENCODER.encode(new))  # a tuple is a list then
+        for part in SAME:
+            different += differences({part: getattr(old, part)}, {part: getattr(here, part)})
     if different:
         raise UserError(
             f"{path}: is of another race, which cannot be continued: {'; '.join(different)}; "
@@ -108,14 +111,14 @@ def same_races(path: Path, headers: Sequence[Race]) -> list[Record]:
 
 def differences(old: dict[str, Any], new: dict[str, Any], within: str = "") -> list[str]:
     """The fields that differ, with both values, "batch 32 there, 128 here"."""
-    found = []
+    different = []
     for field in dict.fromkeys([*old, *new]):
         there, here = old.get(field), new.get(field)
         if isinstance(there, dict) and isinstance(here, dict):
-            found += differences(there, here, f"{within}{field} ")
+            different += differences(there, here, f"{within}{field} ")
         elif there != here:
-            found.append(f"{within}{field} {there} there, {here} here")
-    return found
+            different.append(f"{within}{field} {there} there, {here} here")
+    return different
 
 
 def read_records(path: Path) -> tuple[list[Record], bool]:
@@ -127,7 +130,11 @@ def read_records(path: Path) -> tuple[list[Record], bool]:
         *lines, rest = path.read_bytes().split(b"\n")
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); `python -m bench race` makes results") from None
-    check_first_line(path, lines[0] if lines else b"")
+    try:
+        schema = msgspec.json.decode(lines[0] if lines else b"", type=Header).schema
+    except (ValueError, RecursionError):
+        raise UserError(f"{path}: expected the header of a race in the first line, found none; measure again") from None
+    check_schema(path, schema)
     records: list[Record] = []
     known: set[tuple[object, ...]] = set()  # races, their participants, and these by generation once started
     for number, line in enumerate(lines, start=1):
@@ -139,30 +146,18 @@ def read_records(path: Path) -> tuple[list[Record], bool]:
     return records, bool(rest)
 
 
-def check_first_line(path: Path, line: bytes) -> None:
-    """Raise UserError unless it is a header, of whatever schema, and that is ours."""
-    try:
-        header = msgspec.json.decode(line)
-    except (ValueError, RecursionError):
-        header = None
-    if not isinstance(header, dict) or header.get("kind") != "race":
-        raise UserError(f"{path}: expected the header of a race in the first line, found none; measure again")
-    check_schema(path, header.get("schema"))
-
-
 def check_context(record: Record, known: set[tuple[object, ...]]) -> None:
     """Raise ValueError unless what a record refers to came before it; add it to what is known."""
-    here = (record.race,)
+    name, generation = getattr(record, "participant", None), generation_of(record)
     if isinstance(record, Race):
-        known.update([here, *((record.race, name) for name in record.participants)])
-    elif here not in known:
+        known.update([(record.race,), *((record.race, name) for name in record.participants)])
+    elif (record.race,) not in known:
         raise ValueError(f"Expected the header of race {record.race} before, got none")
-    name = getattr(record, "participant", None)
-    if name is not None and (record.race, name) not in known:
+    elif name is not None and (record.race, name) not in known:
         raise ValueError(f"Expected a participant of the header, got {name!r}")
-    if isinstance(record, Process):
-        known.add((record.race, name, record.generation))
-    if isinstance(record, Sample) and (record.race, name, record.generation) not in known:
+    elif isinstance(record, Process):
+        known.add((record.race, name, generation))
+    elif isinstance(record, Sample) and (record.race, name, generation) not in known:
         raise ValueError(f"Expected the process of {name!r} before its sample, got none")
 
 

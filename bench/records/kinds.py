@@ -1,6 +1,8 @@
 """The kinds of records in a results file; those of measurements are in `bench.timing.records`."""
 
+import math
 import sys
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -9,19 +11,18 @@ from msgspec import Meta, Struct, field
 
 from bench import UserError
 from bench.records import environment, fingerprint
-from bench.records.trainings import OfTrainings
-from bench.timing.clock import Time
-from bench.timing.records import Cold, Failure, Generation, Process, Record, Sample, Size
-from bench.timing.worker import FLOOR
+from bench.timing.clock import Elapsed, Time
+from bench.timing.records import Cold, Failure, Generation, Number, Process, Record, Sample, Size
 
 if TYPE_CHECKING:
     from data import Dataset
 
 SCHEMA = 3
+Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Key(Struct, frozen=True):
-    """What readers need of a key, see `bench.records.fingerprint`."""
+    """All that readers use of a key, see `bench.records.fingerprint`; a key has more, as a time depends on more."""
 
     measure: str
     network: str
@@ -29,8 +30,10 @@ class Key(Struct, frozen=True):
     sizes: Annotated[list[Size], Meta(min_length=2)]
     dtype: Literal["float32", "float64"]
     images: Size
-    batch: Size | None = None  # None: all images
-    threads: Size | None = None
+    batch: Size | None  # None: all images
+    threads: Size | None
+    machine: dict[str, Any]
+    settings: dict[str, dict[str, Any]] | None = None  # by name, where there are several
 
 
 class Race(Record, frozen=True):
@@ -54,7 +57,9 @@ class Race(Record, frozen=True):
     until: bool = False  # whether trainings end at the target
 
     def __post_init__(self) -> None:
-        msgspec.convert(self.key, Key)
+        key = msgspec.convert(self.key, Key)
+        if self.purpose == "article-grid" and key.settings is None:
+            raise ValueError("Object missing required field `settings` of the key")
 
 
 class Run(Record, frozen=True):
@@ -83,7 +88,97 @@ class End(Record, frozen=True):
     reason: str
 
 
-AnyRecord = Race | Run | Agreement | Process | Sample | Cold | Generation | Failure | End | OfTrainings
+class Trainer(Record, frozen=True):
+    """A process that is ready to train: preparing, and a first training."""
+
+    participant: str
+    prepare: Elapsed
+    first: Elapsed
+    threads: dict[str, Number] = field(default_factory=dict)
+
+
+class Seen(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a network says of some images."""
+
+    accuracy: Share
+    cost: float | None  # None: not finite
+    answers: list[Number]  # images by predicted digit
+    zeros: Share  # of outputs that are exactly 0
+    dead: Number  # outputs that are 0 for every image
+    largest: float | None
+    confidence: float | None  # the output for the first image's own digit
+    overflow: Share | None = None  # of pre-activations: where exp(-z) overflows
+
+
+class Point(Struct, frozen=True, forbid_unknown_fields=True):
+    """What was seen after an epoch. check: seconds of the outputs of the training images."""
+
+    epoch: Number
+    check: Elapsed
+    train: Seen
+    test: Seen
+    last: Seen | None = None  # the images of the epoch's last update
+    wall: Time = 0.0
+    user: Time = 0.0
+    system: Time = 0.0
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """A training from before its first update; all lists are of one length. Raises ValueError where they are not."""
+
+    seconds: Annotated[list[Time], Meta(min_length=1)]  # of training so far, wall
+    epochs: list[Time]  # over the training images so far
+    accuracy: list[Share]  # of the test images
+    cost: list[float | None]  # of the test images, but in benchmarks of the training images; None: not finite
+
+    def __post_init__(self) -> None:
+        lengths = [len(values) for values in (self.seconds, self.epochs, self.accuracy, self.cost)]
+        if len(set(lengths)) > 1:
+            raise ValueError(f"expected as many seconds, epochs, accuracies and costs, found {lengths}")
+
+    @property
+    def costs(self) -> list[float]:
+        """The costs, nan for those that are not finite."""
+        return [math.nan if cost is None else cost for cost in self.cost]
+
+
+class Training(Record, frozen=True):
+    """One training, of which the seconds count."""
+
+    generation: Number
+    participant: str
+    setting: str  # the name of its recipe
+    seed: Number
+    epochs: Time  # over the training images
+    updates: Number
+    images: Number  # that its updates used in all
+    wall: Time
+    user: Time
+    system: Time
+    accuracy: Share  # of the test images
+    cost: float | None  # of the test images; None: not finite
+    evaluation: Elapsed  # in the end: of the test images, but with points of the training images
+    stopped_early: bool = False
+    curve: LearningCurve | None = None
+    points: list[Point] = field(default_factory=list)  # of the article's trainings, one at least
+
+    def __post_init__(self) -> None:
+        if self.images and not self.wall:
+            raise ValueError("expected a training of some images to take more than 0 s")
+
+
+class DrawnCurve(Record, frozen=True, tag="curve"):
+    """A training that was repeated in pieces, for its curve."""
+
+    participant: str
+    seed: Number
+    curve: LearningCurve
+
+
+AnyRecord = (
+    Race | Run | Agreement | Process | Sample | Cold | Generation | Failure | End | Trainer | Training | DrawnCurve
+)
 
 
 def opening(dataset: "Dataset") -> dict[str, Any]:
@@ -103,23 +198,20 @@ def header(
     number: int,
     purpose: str,
     participants: dict[str, str],
-    case: dict[str, Any],
-    measure: str,
-    images: int,
-    n_threads: int,
+    measured: dict[str, Any],
     *,
     sources: dict[str, str] | None = None,
     baseline: str | None = None,
     **others: Any,
 ) -> Race:
-    """The header of a race, whose key is that of its case.
+    """The header of a race.
 
-    participants: their backends, the first is the baseline unless another is; sources: hashes of these, if they are not
-    this checkout's; others: fields of `Race`.
+    participants: their backends, the first is the baseline unless another is; measured: as in `fingerprint.key`;
+    sources: hashes of the backends, if they are not this checkout's; others: fields of `Race`.
     """
     begun = opening(dataset)
-    sources = sources or {name: fingerprint.source_of(of) for name, of in participants.items() if of != FLOOR}
-    key = fingerprint.key(case, measure, images, n_threads, sources, dataset.sha256, begun["machine"])
+    sources = sources or fingerprint.sources_of(participants)
+    key = fingerprint.key(measured, sources, dataset.sha256, begun["machine"])
     baseline = baseline or next(iter(participants))
     return Race(race=number, purpose=purpose, key=key, baseline=baseline, participants=participants, **begun, **others)
 

@@ -2,14 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from bench.records.journal import whole_generations
-from bench.records.kinds import Agreement, End, Race, Run
-from bench.records.trainings import DrawnCurve, LearningCurve, Trainer, Training
+from bench.records.kinds import Agreement, DrawnCurve, End, LearningCurve, Race, Run, Trainer, Training
 from bench.timing.records import Cold, Failure, Generation, Process, Record, Sample
-from bench.timing.worker import FLOOR, NEEDED
+from bench.timing.worker import NEEDED
 
 
 @dataclass(frozen=True)
@@ -29,9 +28,7 @@ class ParticipantResult:
     name: str
     backend: str
     images: int = 0  # that a call is given; times of all images are scaled up from these
-    summary: str = ""
     lines_of_code: int = 0
-    default_batch: bool = False
     processes: list[Process] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     trainings: list[Training] = field(default_factory=list)
@@ -57,7 +54,6 @@ class RaceResult:
     participants: dict[str, ParticipantResult] = field(default_factory=dict)
     generations: list[Generation] = field(default_factory=list)
     first: dict[int, str] = field(default_factory=dict)  # by generation: the participant whose process came first
-    errors: dict[str, float] = field(default_factory=dict)  # worst disagreement in eps, by backend
     left_out: dict[str, str] = field(default_factory=dict)  # by participant or backend: why, for a fault
     unsupported: dict[str, str] = field(default_factory=dict)  # by backend: why it does not support what is measured
     load: float | None = None  # of the machine when the last run began
@@ -90,47 +86,33 @@ class RaceResult:
 
     def started(self) -> list[str]:
         """The participant that started first in each generation of `rounds`."""
-        participants = [participant for participant in self.participants.values() if participant.failure is None]
-        found = {sample.generation for participant in participants for sample in participant.samples}
-        return [self.first[generation] for generation in sorted(found)]
-
-
-OF_A_RUN = (Run, Agreement, End)  # of these the last run counts, where a file was continued
+        measured = [one.samples for one in self.participants.values() if one.failure is None]
+        generations = {sample.generation for samples in measured for sample in samples}
+        return [self.first[generation] for generation in sorted(generations)]
 
 
 def races_of(records: Iterable[Record]) -> list[RaceResult]:
-    """The races of these records, which `read_records` has checked or a `Journal` holds."""
+    """The races of these records, which `read_records` has checked or a `Journal` holds.
+
+    Where a file was continued, load, agreement and reason are those of the last run.
+    """
     whole_ones = whole_generations(list(records))
-    last: dict[int, int] = {}
-    for record in whole_ones:
-        last[record.race] = max(last.get(record.race, 0), record.run)
+    last = {record.race: record.run for record in whole_ones}  # as a later run appends
     races: dict[int, RaceResult] = {}
     for record in whole_ones:
         if isinstance(record, Race):
-            races[record.race] = race_of(record)
-        elif not isinstance(record, OF_A_RUN) or record.run == last[record.race]:
+            about = {one.name: getattr(record, one.name) for one in fields(RaceResult) if hasattr(record, one.name)}
+            about |= {"number": record.race, "data_name": record.data}
+            about["participants"] = {name: ParticipantResult(name, of) for name, of in record.participants.items()}
+            races[record.race] = RaceResult(**about)
+        elif not isinstance(record, Run | Agreement | End) or record.run == last[record.race]:
             add(races[record.race], record)
     return list(races.values())
 
 
-AS_IN_HEADER = ("purpose", "when", "command", "key", "machine", "baseline", "notice", "sweep", "target", "recipe")
-
-
-def race_of(header: Race) -> RaceResult:
-    """A race of which only the header is known yet."""
-    return RaceResult(
-        number=header.race,
-        data_name=header.data,
-        participants={name: ParticipantResult(name, backend) for name, backend in header.participants.items()},
-        until=header.until,
-        comparison=header.comparison,
-        about=header.about,
-        **{part: getattr(header, part) for part in AS_IN_HEADER},
-    )
-
-
 def add(race: RaceResult, record: Record) -> None:
     """Put one record where it belongs."""
+    of = race.participants
     match record:
         case Run():
             race.load = record.load
@@ -140,21 +122,23 @@ def add(race: RaceResult, record: Record) -> None:
             race.generations.append(record)
         case End():
             race.reason = record.reason
-        case Process():
-            add_process(race, record)
-        case Sample():
-            race.participants[record.participant].samples.append(record)
-        case Cold():
-            race.participants[record.participant].cold = record.first.wall
+        case Process(participant=name):
+            of[name].images, of[name].lines_of_code = record.images, record.lines_of_code
+            of[name].processes.append(record)
+            race.first.setdefault(record.generation, name)
+        case Sample(participant=name):
+            of[name].samples.append(record)
+        case Cold(participant=name):
+            of[name].cold = record.first.wall
         case Failure(participant=name):
-            race.participants[name].failure = race.left_out[name] = f"{name}: {record.reason}"
-        case Trainer():
-            race.participants[record.participant].starts.append(record)
-        case Training():  # one that was cut short and trained again has the later record
-            before = race.participants[record.participant].trainings
-            before[:] = [one for one in before if (one.setting, one.seed) != (record.setting, record.seed)] + [record]
-        case DrawnCurve():
-            race.participants[record.participant].curves.append(record.curve)
+            of[name].failure = race.left_out[name] = f"{name}: {record.reason}"
+        case Trainer(participant=name):
+            of[name].starts.append(record)
+        case Training(participant=name, setting=setting, seed=seed):  # the last counts: one cut short is done again
+            kept = [one for one in of[name].trainings if (one.setting, one.seed) != (setting, seed)]
+            of[name].trainings = [*kept, record]
+        case DrawnCurve(participant=name):
+            of[name].curves.append(record.curve)
 
 
 def add_agreement(race: RaceResult, record: Agreement) -> None:
@@ -166,18 +150,5 @@ def add_agreement(race: RaceResult, record: Agreement) -> None:
     elif record.unsupported is not None:
         if record.quantity == NEEDED.get(race.key["measure"], race.key["measure"]):
             race.unsupported.setdefault(backend, record.unsupported)
-    else:
-        error = record.error or 0.0
-        race.errors[backend] = max(race.errors.get(backend, 0.0), error)
-        if record.allowed:
-            race.checks.append(Checked(backend, record.quantity, error, record.allowed))
-
-
-def add_process(race: RaceResult, record: Process) -> None:
-    """A process, and what is known of its participant by it."""
-    participant = race.participants[record.participant]
-    participant.images = record.images
-    participant.summary, participant.lines_of_code = record.summary, record.lines_of_code
-    participant.default_batch = record.backend != FLOOR and record.batch_size == race.key["batch"]
-    participant.processes.append(record)
-    race.first.setdefault(record.generation, record.participant)
+    elif record.allowed:
+        race.checks.append(Checked(backend, record.quantity, record.error or 0.0, record.allowed))

@@ -5,22 +5,15 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from statistics import median
-from typing import NamedTuple
 
 import numpy as np
 
+from bench.timing.records import Rates
 from impls.contract import Array, DType
 
 GEMM_SIZE = 1536  # rows and columns: large enough for BLAS's best rate, 7 GFLOP
 COPIED = 2**27  # bytes that a copy reads, and as many that it writes: more than caches hold
 REPEATS = 3
-
-
-class Rates(NamedTuple):
-    """The rates that the machine reached with the threads of this process."""
-
-    gemm: float  # FLOP per second, of a product of two large square matrices by NumPy
-    bandwidth: float  # bytes per second, read and written, of copies in memory
 
 
 def floor_products(images: Array, n_outputs: int, dtype: DType, backward: bool = True) -> Callable[[], None]:
@@ -34,8 +27,7 @@ def floor_products(images: Array, n_outputs: int, dtype: DType, backward: bool =
     rng = np.random.default_rng(0)
     weights = rng.standard_normal((x.shape[1], n_outputs)).astype(dtype)
     deltas = rng.standard_normal((x.shape[0], n_outputs)).astype(dtype)
-    z = np.empty_like(deltas)
-    gradient = np.empty_like(weights)
+    z, gradient = np.empty_like(deltas), np.empty_like(weights)
 
     def products() -> None:
         np.matmul(x, weights, out=z)
@@ -57,7 +49,7 @@ def flop_of(sizes: Sequence[int], images: int, backward: bool = True) -> int:
 
 
 def rates(dtype: DType, n_threads: int) -> Rates:
-    """Measure the rates of this machine; medians of several calls, after one that is not counted."""
+    """Measure the rates that this machine reaches with n_threads: of a large matrix product and of copies in memory."""
     a = np.ones((GEMM_SIZE, GEMM_SIZE), dtype)
     product = np.empty_like(a)
     pairs = [(np.empty(n, np.uint8), np.ones(n, np.uint8)) for n in [COPIED // n_threads] * n_threads]

@@ -3,8 +3,8 @@
 Participants take turns in the order of a randomised Latin square: a round holds one measurement of each, close in time,
 and none always follows the same one; those that wait are paused. Processes of the same code differ, by where memory
 lies and how threads are placed; so there are several generations, and intervals are taken across them. The process
-that starts first can differ throughout; so the order of
-starting rotates as well, and where a backend is compared with itself, `analysis.statistics` estimates that effect.
+that starts first can differ throughout; so the order of starting rotates as well, and where a backend is compared with
+itself, `analysis.statistics` estimates that effect.
 """
 
 import tempfile
@@ -14,11 +14,11 @@ from contextlib import ExitStack
 
 import numpy as np
 
-from bench.timing.noise import noise
-from bench.timing.process import Child
+from bench.timing.clock import noise
+from bench.timing.process import Child, answer_with
 from bench.timing.records import Cold, Generation, Process, Sample
-from bench.timing.session import Participant, Session, ask, attempt, send, wait
-from bench.timing.worker import TimingTask, serve
+from bench.timing.session import Participant, Session, ask, attempt, wait
+from bench.timing.worker import TimingTask, Worker
 
 SHORTEST = 0.002  # seconds; calls that take less are repeated within a measurement
 GENERATIONS_A_RATE = 8  # the machine's rates can take half as long as a whole generation
@@ -28,13 +28,11 @@ def run_generation(race: Session, generation: int) -> None:
     """Start all participants, warm up, measure in turns. One that fails is left out from then on."""
     begin, before = time.monotonic(), noise()
     with ExitStack() as stack:
-        participants = [
-            Participant(name, stack.enter_context(Child(serve, n_threads=task.n_threads, source=task.source)))
-            for name, task in starting_order(race, generation)
-        ]
+        participants = []
+        for name, task in starting_order(race, generation):
+            child = Child(answer_with, Worker, task, n_threads=task.n_threads, source=task.source)
+            participants.append(Participant(name, stack.enter_context(child)))
         # Imports are not timed, so they may overlap; afterwards only one process works at a time.
-        for participant in participants:
-            attempt(race, generation, send, participant, "import", race.tasks[participant.name])
         for participant in participants:
             attempt(race, generation, wait, participant)
         for participant in participants:
@@ -74,21 +72,12 @@ def warm_up(race: Session, participant: Participant, generation: int) -> None:
     first = ask(race, participant, "measure", 1)
     described = ask(race, participant, "describe", rates_are_due(generation))
     participant.repeats = max(1, int(np.ceil(SHORTEST / described["warm"]["wall"])))
-    race.tell(
-        Process,
-        generation=generation,
-        participant=participant.name,
-        backend=task.backend,
-        images=task.images,
-        repeats=participant.repeats,
-        first=first,
-        **loaded,
-        **described,
-    )
+    about = {"generation": generation, "participant": participant.name, "backend": task.backend, "images": task.images}
+    race.tell(Process, **about, repeats=participant.repeats, first=first, **loaded, **described)
 
 
 def sample(race: Session, participant: Participant, generation: int, number: int, position: int) -> None:
-    """One measurement."""
+    """Measure once, and record the seconds with their place in the generation."""
     seconds = ask(race, participant, "measure", participant.repeats)
     race.tell(Sample, generation=generation, round=number, position=position, participant=participant.name, **seconds)
 
@@ -110,22 +99,15 @@ def first_call(race: Session, name: str) -> None:
     One measurement is enough, as compiling takes far longer than noise. A participant that fails is left out.
     """
     task = race.tasks[name]
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Child(serve, n_threads=task.n_threads, source=task.source, environment=dict.fromkeys(CACHES, folder)) as child,
-    ):
-        attempt(race, None, measure_first_call, Participant(name, child))
+    with tempfile.TemporaryDirectory() as folder:
+        empty = dict.fromkeys(CACHES, folder)
+        with Child(answer_with, Worker, task, n_threads=task.n_threads, source=task.source, environment=empty) as child:
+            attempt(race, None, measure_first_call, Participant(name, child))
 
 
 def measure_first_call(race: Session, participant: Participant) -> None:
-    """Import, load, and call once."""
-    ask(race, participant, "import", race.tasks[participant.name])
-    loaded = ask(race, participant, "load")
-    first = ask(race, participant, "measure", 1)
-    race.tell(
-        Cold,
-        participant=participant.name,
-        images=race.tasks[participant.name].images,
-        prepare=loaded["prepare"],
-        first=first,
-    )
+    """Wait for the imports, load, call once, and record the seconds of both."""
+    wait(race, participant)
+    prepare, first = ask(race, participant, "load")["prepare"], ask(race, participant, "measure", 1)
+    images = race.tasks[participant.name].images
+    race.tell(Cold, participant=participant.name, images=images, prepare=prepare, first=first)

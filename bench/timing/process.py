@@ -27,17 +27,17 @@ class ChildFailed(RuntimeError):
 
 
 class Child:
-    """A process that runs `serve(connection, *arguments)`; use it in a `with`, at whose end it is killed.
+    """A process that runs `work(connection, *arguments)`; use it in a `with`, at whose end it is killed.
 
-    n_threads: how many threads the numerical libraries may use, set in the environment before the child imports
+    n_threads: how many threads the numerical libraries may use, set in the child's environment before it imports
     anything, and how many cores the child may use, because not every library reads the environment (JAX does not);
     None: the libraries' defaults. source: a folder whose `impls` the child imports instead of this checkout's.
-    environment: further variables for the child. Raises UserError as `threads.request` does.
+    environment: further variables for the child.
     """
 
     def __init__(
         self,
-        serve: Callable[..., None],
+        work: Callable[..., None],
         *arguments: Any,
         n_threads: int | None = None,
         source: Path | None = None,
@@ -45,12 +45,11 @@ class Child:
     ) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, connection_of_child = context.Pipe()
-        # Pickled here, and unpickled in the child once it is settled which `impls` to import.
-        work = pickle.dumps((serve, arguments))
-        self.process = context.Process(
-            target=begin, args=(os.getpid(), n_threads, source and str(source), connection_of_child, work), daemon=True
-        )
-        with threads.asked_for(n_threads, environment or {}), interruptions_kept_off():
+        # Pickled here, and unpickled in the child once threads and `impls` are settled, as it may import NumPy.
+        pickled = pickle.dumps((work, arguments))
+        settings = connection_of_child, pickled, n_threads, source, dict(environment or {})
+        self.process = context.Process(target=begin, args=settings, daemon=True)
+        with interruptions_kept_off():
             self.process.start()
         connection_of_child.close()
         # At exit multiprocessing sends its children SIGTERM and waits; a stopped child would not receive it.
@@ -70,39 +69,37 @@ class Child:
         self.process.join()
 
     def send(self, request: Any) -> None:
-        """Send the child a request. Raises ChildFailed if it is dead."""
+        """Send the child a request, for which it runs until its answer. Raises ChildFailed if it is dead."""
+        self.signal("SIGCONT")
         try:
             self.connection.send(request)
         except OSError:
             raise self.death() from None
 
     def answer(self, seconds: float) -> Any:
-        """Return the child's answer. Raises ChildFailed if it takes longer than `seconds`, or if the child dies."""
+        """Return the child's answer, and stop the child, so that no thread of it spins while others are measured.
+
+        Raises ChildFailed if it takes longer than `seconds`, or if the child dies.
+        """
         try:
             if not self.connection.poll(seconds):
                 raise ChildFailed("hangs", f"gave no answer within {seconds:g} s")
-            return self.connection.recv()
+            answer = self.connection.recv()
         except (EOFError, ConnectionResetError):
             raise self.death() from None
+        self.signal("SIGSTOP")
+        return answer
 
     def death(self) -> ChildFailed:
         """Wait for the end of a dead child and return the error that gives its exit code."""
         self.process.join()
         return ChildFailed("dies", f"ended its process with exit code {self.process.exitcode}")
 
-    def pause(self) -> None:
-        """Stop the child, so that none of its threads spins while others are measured.
+    def signal(self, name: str) -> None:
+        """Send the child a signal if it is alive; the number of a dead one may belong to another process.
 
         Only on Linux, where a stopped child is killed when its parent dies.
         """
-        self.signal("SIGSTOP")
-
-    def resume(self) -> None:
-        """Let a stopped child continue."""
-        self.signal("SIGCONT")
-
-    def signal(self, name: str) -> None:
-        """Send the child a signal if it is alive; the number of a dead one may belong to another process."""
         if sys.platform == "linux" and self.process.is_alive() and self.process.pid:
             os.kill(self.process.pid, getattr(signal, name))
 
@@ -120,43 +117,48 @@ def interruptions_kept_off() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def begin(parent: int, n_threads: int | None, source: str | None, connection: Connection, work: bytes) -> None:
-    """Run `work` in the child, which ignores Ctrl-C, its parent's business, and is killed when its parent dies.
+def begin(
+    connection: Connection, pickled: bytes, n_threads: int | None, source: Path | None, variables: dict[str, str]
+) -> None:
+    """Do the work in the child, which ignores Ctrl-C, its parent's business, and is killed when its parent dies.
 
-    parent: its process number. n_threads, source: as in `Child`. work: the pickled function and arguments.
+    pickled: the function and its arguments. The others are as in `Child`.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if sys.platform == "linux":  # killed even while stopped; elsewhere no child is stopped, and each sees its pipe end
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # the parent died before this call
+        parent = multiprocessing.parent_process()
+        if parent is None or os.getppid() != parent.pid:  # the parent died before this call
             os._exit(1)
+    os.environ |= variables
     if n_threads is not None:
+        threads.request(n_threads)
         threads.keep_to(n_threads)
     if source is not None:
-        sys.path.insert(0, source)
-    serve, arguments = pickle.loads(work)
-    serve(connection, *arguments)
+        sys.path.insert(0, str(source))
+    work, arguments = pickle.loads(pickled)
+    work(connection, *arguments)
 
 
-def answer_with(connection: Connection, make: Callable[..., object]) -> None:
-    """Answer requests until the parent closes the connection.
+def answer_with(connection: Connection, make: Callable[..., object], *arguments: object) -> None:
+    """Make a worker of these arguments, then call its methods as the parent asks, until that closes the connection.
 
-    The first request, ("import", ...), makes the worker from its arguments; each later one, (name, ...), calls the
-    worker's method of that name. An answer is ("done", value) or ("failed", reason).
+    A request is (name of the method, *arguments). An answer, the first one when the worker is made, is ("done", value)
+    or ("failed", reason).
     """
-    worker = None
-    while True:
-        try:
-            kind, *arguments = connection.recv()
-            if kind == "import":
-                worker = make(*arguments)
-                answer = None
-            else:
-                answer = getattr(worker, kind)(*arguments)
-            connection.send(("done", answer))
-        except EOFError:  # the parent is gone
-            return
-        except Exception as error:  # an error of the backend, which the parent reports
-            connection.send(("failed", f"{type(error).__name__}: {' '.join(str(error).split())}"))
+    worker: object = None
+    request: tuple[Any, ...] = ()
+    with contextlib.suppress(EOFError):  # the parent is gone
+        while True:
+            try:
+                if worker is None:
+                    worker, answer = make(*arguments), None
+                else:
+                    name, *values = request
+                    answer = getattr(worker, name)(*values)
+                connection.send(("done", answer))
+            except Exception as error:  # an error of the backend, which the parent reports
+                connection.send(("failed", f"{type(error).__name__}: {' '.join(str(error).split())}"))
+            request = connection.recv()

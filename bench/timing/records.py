@@ -22,10 +22,10 @@ class Record(Struct, frozen=True, kw_only=True, tag_field="kind", tag=str.lower,
 
 
 class Rates(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the machine reached."""
+    """The rates that the machine reached with the threads of the process."""
 
-    gemm: Positive  # FLOP a second, of a large matrix product
-    bandwidth: Positive  # bytes a second, read and written
+    gemm: Positive  # FLOP a second, of a product of two large square matrices by NumPy
+    bandwidth: Positive  # bytes a second, read and written, of copies in memory
 
 
 class Process(Record, frozen=True):

@@ -65,21 +65,14 @@ def attempt(
 
 
 def ask(race: Session, participant: Participant, *request: Any) -> Any:
-    """Resume it, send a request, return its answer, pause it. Raises ChildFailed for whatever goes wrong."""
-    send(race, participant, *request)
+    """Send a request and return its answer; only meanwhile it runs. Raises ChildFailed for whatever goes wrong."""
+    participant.child.send(request)
     return wait(race, participant)
 
 
-def send(race: Session, participant: Participant, *request: Any) -> None:
-    """Resume it and send a request. Raises ChildFailed if it is dead."""
-    participant.child.resume()
-    participant.child.send(request)
-
-
 def wait(race: Session, participant: Participant) -> Any:
-    """Return its answer and pause it. Raises ChildFailed for whatever goes wrong."""
+    """Return its answer, the first one when it is made. Raises ChildFailed for whatever goes wrong."""
     kind, answer = participant.child.answer(race.time_limit)
-    participant.child.pause()
     if kind == "failed":
         raise ChildFailed("failed", answer)
     return answer

@@ -1,9 +1,7 @@
 """The threads of the numerical libraries: requested before the libraries are imported, read back afterwards."""
 
-import contextlib
 import os
 import sys
-from collections.abc import Iterator, Mapping, MutableMapping
 
 from bench import UserError
 
@@ -17,17 +15,21 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def request(threads: int, environment: MutableMapping[str, str] = os.environ) -> None:
-    """Set the variables that tell the libraries how many threads to use; each reads them once, when it is imported.
-
-    Raises UserError for a count that is not positive or above `cores()`, RuntimeError if NumPy is already imported.
-    """
+def check(threads: int) -> None:
+    """Raise UserError for a count that is not positive or above `cores()`."""
     if not 1 <= threads <= cores():
         raise UserError(f"{threads} threads: expected 1 to {cores()}, the cores that this process may use")
-    if environment is os.environ and "numpy" in sys.modules:
+
+
+def request(threads: int) -> None:
+    """Set the variables that tell the libraries how many threads to use; each reads them once, when it is imported.
+
+    Raises UserError as `check` does, RuntimeError if NumPy is already imported.
+    """
+    check(threads)
+    if "numpy" in sys.modules:
         raise RuntimeError("threads must be requested before numpy is imported")
-    for variable in VARIABLES:
-        environment[variable] = str(threads)
+    os.environ |= dict.fromkeys(VARIABLES, str(threads))
 
 
 def keep_to(n_cores: int) -> None:
@@ -47,27 +49,6 @@ def begin_on_first_core() -> None:
         os.sched_setaffinity(0, cores)
 
 
-@contextlib.contextmanager
-def asked_for(threads: int | None, others: Mapping[str, str]) -> Iterator[None]:
-    """Within the `with`, processes start with variables for this many threads, and these others, in their environment.
-
-    threads: None leaves the variables for threads as they are in this process. Raises UserError as `request` does.
-    """
-    wanted = dict(others)
-    if threads is not None:
-        request(threads, wanted)
-    before = {variable: os.environ.get(variable) for variable in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for variable, value in before.items():
-            if value is None:
-                os.environ.pop(variable, None)
-            else:
-                os.environ[variable] = value
-
-
 def in_force() -> dict[str, int]:
     """Return the number of threads of every pool that is loaded, read back from it, e.g. {"openblas (numpy)": 2}."""
     from threadpoolctl import threadpool_info
@@ -76,14 +57,9 @@ def in_force() -> dict[str, int]:
     for pool in threadpool_info():
         owner = next((name for name in ("numpy", "scipy") if f"{name}.libs" in pool["filepath"]), "other")
         pools[f"{pool['internal_api']} ({owner})"] = int(pool["num_threads"])
-    if "numba" in sys.modules:
-        import numba
-
-        pools["numba"] = int(numba.get_num_threads())
-    if "torch" in sys.modules:
-        import torch
-
-        pools["torch"] = int(torch.get_num_threads())
+    for library in ("numba", "torch"):
+        if library in sys.modules:
+            pools[library] = int(sys.modules[library].get_num_threads())
     if "jax" in sys.modules:
         pools["jax"] = cores()  # it reads no variable, starts a thread per core, and does not report it
     return pools

@@ -1,18 +1,18 @@
-"""The worker process of a race: it holds one backend and one case, and measures on request.
-
-It answers requests of the parent, ("import", Task), ("load",), ("measure", repeats), ("describe",), with ("done",
-answer) or ("failed", reason). Everything is imported when the first request comes, so that the thread variables count.
-"""
+"""The worker of a race: in a process of its own it holds one backend and one case, and measures on request."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import numpy as np
+
+import impls
 from bench.timing import threads
-from bench.timing.clock import Clock
-from bench.timing.process import answer_with
+from bench.timing.clock import Clock, text_of
+from bench.timing.floor import floor_products, rates
+from bench.timing.source import lines_of_code
+from impls.contract import zero_velocities
 
 FLOOR = "floor"  # a participant that is no backend: the first layer's products
 Measure = Literal["epoch", "gradient", "outputs"]
@@ -25,17 +25,12 @@ class TimingTask:
 
     backend: str
     measure: Measure
-    case: Any  # a `Recipe`, which would bring NumPy here too early
+    case: Any  # a `Recipe` of `bench.workloads`
     digits: Path  # folder with images.npy and labels.npy
     images: int  # how many of these, from the first
     n_threads: int
     source: Path | None = None  # the folder to import `impls` from; None: this checkout
     again: float = 0.0  # fraction of an epoch's images that are trained on once more: a slowdown of known size
-
-
-def serve(connection: Connection) -> None:
-    """Answer requests until the parent ends this process."""
-    answer_with(connection, Worker)
 
 
 class Worker:
@@ -45,8 +40,6 @@ class Worker:
     """
 
     def __init__(self, task: TimingTask) -> None:
-        import impls
-
         self.task = task
         self.work: Callable[[], object]
         origin = Path(impls.__file__ or "")
@@ -56,11 +49,6 @@ class Worker:
 
     def load(self) -> dict[str, Any]:
         """Prepare the work to be measured; return the seconds that took, and what is known about the backend."""
-        import numpy as np
-
-        from bench.timing.floor import floor_products
-        from bench.timing.source import lines_of_code
-
         task, case, backend = self.task, self.task.case, self.backend
         images = np.load(task.digits / "images.npy", mmap_mode="r")[: task.images]
         labels = np.load(task.digits / "labels.npy")[: task.images]
@@ -68,21 +56,21 @@ class Worker:
         if backend is None:
             with Clock() as clock:
                 self.work = floor_products(images, case.network.sizes[1], case.dtype, task.measure != "outputs")
-            return {"prepare": asdict(clock.elapsed)}
+            return {"prepare": clock.elapsed}
         with Clock() as clock:
             prepared = backend.prepare(case.network, images, labels, case.dtype)
         self.work = work_of(task, backend, prepared)
-        return {
-            "prepare": asdict(clock.elapsed),
-            "summary": str(backend.SUMMARY),
-            "batch_size": backend.BATCH_SIZE,
-            "lines_of_code": lines_of_code(cast(Any, backend)),
-        }
+        about = {"summary": str(backend.SUMMARY), "batch_size": backend.BATCH_SIZE}
+        return {"prepare": clock.elapsed, "lines_of_code": lines_of_code(cast(Any, backend)), **about}
 
     def measure(self, repeats: int) -> dict[str, float]:
         """Seconds of one call, wall, user and system, from `repeats` calls in a row that begin on the first core."""
+        work = self.work
         threads.begin_on_first_core()
-        return measure(self.work, repeats)
+        with Clock() as clock:
+            for _ in range(repeats):
+                work()
+        return {kind: value / repeats for kind, value in asdict(clock.elapsed).items()}
 
     def describe(self, with_rates: bool) -> dict[str, Any]:
         """Make a warm call; return its seconds, the threads in force, and peak memory of process and call, in bytes.
@@ -90,29 +78,20 @@ class Worker:
         Peaks are None where the system does not report them; only Linux can reset a peak, and not everywhere. The
         floor adds the machine's rates if `with_rates`.
         """
-        from bench.timing.floor import rates
-
-        peak_so_far, before = status("VmHWM"), reset_peak()
+        process_peak, before = status("VmHWM"), reset_peak()
         warm = self.measure(1)
         peak = status("VmHWM")
-        answer: dict[str, Any] = {
-            "warm": warm,
-            "threads": threads.in_force(),
-            "process_peak": peak_so_far,
-            # Not below 0: the system counts a process's memory with a short delay.
-            "call_peak": None if peak is None or before is None else max(0, peak - before),
-        }
+        # Not below 0: the system counts a process's memory with a short delay.
+        call_peak = None if peak is None or before is None else max(0, peak - before)
+        answer = {"warm": warm, "threads": threads.in_force(), "process_peak": process_peak, "call_peak": call_peak}
         if self.backend is None and with_rates:
-            answer["rates"] = rates(self.task.case.dtype, self.task.n_threads)._asdict()
+            answer["rates"] = rates(self.task.case.dtype, self.task.n_threads)
         return answer
 
 
 def work_of(task: TimingTask, backend: Any, prepared: Any) -> Callable[[], object]:
     """Return a function that does once what is measured: an epoch, one gradient, or the outputs."""
-    from impls.contract import zero_velocities
-
-    case = task.case
-    parameters = case.parameters()
+    case, parameters = task.case, task.case.parameters()
     if task.measure == "gradient":
         return lambda: backend.gradients(case.network, parameters, prepared)
     if task.measure == "outputs":
@@ -124,8 +103,6 @@ def work_of(task: TimingTask, backend: Any, prepared: Any) -> Callable[[], objec
 
 def slowed(plan: Any, images: int) -> Any:
     """Return the plan, then its first updates again, of exactly this many images; the last may be cut short."""
-    import numpy as np
-
     n = int(np.searchsorted(plan.starts, images))  # updates that start before that image
     return type(plan)(
         np.concatenate([plan.starts, plan.starts[:n]]),
@@ -134,14 +111,6 @@ def slowed(plan: Any, images: int) -> Any:
         np.concatenate([plan.learning_rates, plan.learning_rates[:n]]),
         plan.momentum,
     )
-
-
-def measure(work: Callable[[], object], repeats: int) -> dict[str, float]:
-    """Seconds of one call, wall, user and system, from `repeats` calls in a row."""
-    with Clock() as clock:
-        for _ in range(repeats):
-            work()
-    return {kind: value / repeats for kind, value in asdict(clock.elapsed).items()}
 
 
 def reset_peak() -> int | None:
@@ -155,8 +124,5 @@ def reset_peak() -> int | None:
 
 def status(field: str) -> int | None:
     """Return a field of Linux's /proc/self/status, a size of this process, in bytes; None where there is none."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return None
+    lines = text_of(Path("/proc/self/status")).splitlines()
     return next((1024 * int(line.split()[1]) for line in lines if line.startswith(f"{field}:")), None)

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bench.analysis.accuracy import TimeToAccuracy, by_target, factor, method_results, times_to_accuracy
+from bench.records.kinds import LearningCurve
 from bench.records.races import RaceResult
-from bench.records.trainings import LearningCurve
 from bench.tables.accuracy import accuracy_setting, time_or_brackets
 from bench.tables.table import printable, share
 from reports.figures import style

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bench.records.files import Measurement, ResultSet
-from bench.records.trainings import LearningCurve
+from bench.records.kinds import LearningCurve
 from bench.tables import benchmarks
 from bench.tables.table import DAGGER, duration
 from reports.figures import style

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.records.files import Measurement, ResultSet
-from bench.records.kinds import SCHEMA
-from bench.records.trainings import LearningCurve
+from bench.records.kinds import SCHEMA, LearningCurve
 from reports.page import TEMPLATES
 from tests.helpers.records import agreement
 

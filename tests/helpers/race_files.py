@@ -38,6 +38,7 @@ def race_records(
         "dtype": "float32",
         "images": 6000,
         "threads": 2,
+        "machine": MACHINE,
     } | (key or {})
     about = {"race": number, "schema": SCHEMA, "purpose": "race", "when": WHEN, "command": "python -m bench race"}
     about |= {"key": known, "baseline": next(iter(seconds)), "data": "MNIST", "notice": None, "machine": MACHINE}

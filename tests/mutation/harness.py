@@ -387,10 +387,10 @@ BUGS = (
     ),
     Bug(
         "waiting processes are not stopped",
-        SESSION,
-        "    participant.child.pause()\n",
+        PROCESS,
+        '        self.signal("SIGSTOP")\n',
         "",
-        (OF_SESSION + "test_only_the_one_that_is_asked_runs",),
+        (OF_PROCESS + "test_a_child_is_stopped_from_its_answer_to_the_next_request",),
     ),
     Bug(
         "a failed participant is asked again",
@@ -423,8 +423,8 @@ BUGS = (
     Bug(
         "threads are not requested before the import",
         PROCESS,
-        "with threads.asked_for(n_threads, environment or {}), interruptions_kept_off():",
-        "with threads.asked_for(None, environment or {}), interruptions_kept_off():",
+        "        threads.request(n_threads)\n",
+        "",
         (OF_PROCESS + "test_threads_reach_the_libraries_and_leave_this_process_alone[1]",),
     ),
     Bug(
@@ -437,16 +437,9 @@ BUGS = (
     Bug(
         "threads may be requested when it is too late",
         THREADS,
-        'if environment is os.environ and "numpy" in sys.modules:',
-        "if not environment:",
+        'if "numpy" in sys.modules:',
+        "if not VARIABLES:",
         (OF_THREADS + "test_a_request_after_numpy_is_imported_fails",),
-    ),
-    Bug(
-        "what one process was asked for stays in the environment of the next",
-        THREADS,
-        "                os.environ.pop(variable, None)\n",
-        "                pass\n",
-        (OF_PROCESS + "test_it_has_as_many_cores_as_threads_for_libraries_that_read_no_variable[1]",),
     ),
     Bug(
         "calls that are repeated count as one",
@@ -628,7 +621,7 @@ BUGS = (
     Bug(
         "a race is continued after a line that was cut",
         JOURNAL,
-        '                os.truncate(path, path.read_bytes().rfind(b"\\n") + 1)',
+        '                os.truncate(path, content.rfind(b"\\n") + 1)',
         "                pass",
         (OF_JOURNAL + "test_a_line_that_was_cut_is_no_record",),
     ),

@@ -91,7 +91,7 @@ def test_odd_peers_give_a_page(case: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("purpose", ["peers", "waterfall", "batches", "article", "article-grid", "article-relu"])
 def test_files_that_lack_what_a_table_needs_are_passed_over(purpose: str, tmp_path: Path) -> None:
-    path = written(tmp_path, "p.jsonl", race_records(purpose=purpose))
+    path = written(tmp_path, "p.jsonl", race_records(purpose=purpose, key={"settings": {}}))
     with pytest.raises(UserError, match=r"of no kind that is shown.*p\.jsonl; nothing is left to show"):
         choose([path])
 

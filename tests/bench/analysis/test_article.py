@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from bench.analysis.article import compared, effects, experiment_results, mini_batches, setting_results
+from bench.records.kinds import Training
 from bench.records.races import ParticipantResult, RaceResult
-from bench.records.trainings import Training
 from bench.workloads.article import EXPERIMENTS, GRIDS, PIXELS, RELU, RELU_DESIGN, SETTING, printed
 from tests.helpers.article_records import EITHER, LABELS, course, figure, seen
 

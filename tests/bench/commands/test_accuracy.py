@@ -18,8 +18,8 @@ from bench.commands.accuracy import chosen_recipes
 from bench.experiments import tune
 from bench.experiments.accuracy import CURVES
 from bench.records.journal import Journal, read_records
+from bench.records.kinds import Training
 from bench.records.races import races_of
-from bench.records.trainings import Training
 from bench.tables import accuracy as accuracy_tables
 from bench.timing import threads
 from bench.timing.records import Record

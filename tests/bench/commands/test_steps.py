@@ -16,8 +16,8 @@ from bench.commands import batches, waterfall
 from bench.experiments import tune
 from bench.experiments.accuracy import Step
 from bench.records.journal import Journal, read_records
+from bench.records.kinds import Training
 from bench.records.races import races_of
-from bench.records.trainings import Training
 from bench.timing import threads
 from bench.timing.records import Record
 from bench.training.worker import growing

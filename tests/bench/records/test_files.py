@@ -10,8 +10,7 @@ import pytest
 
 from bench import UserError
 from bench.records.files import ResultSet, read
-from bench.records.kinds import SCHEMA
-from bench.records.trainings import LearningCurve
+from bench.records.kinds import SCHEMA, LearningCurve
 from tests.helpers.records import agreement
 
 RECORD: dict[str, Any] = {

@@ -15,25 +15,20 @@ SHA = "0" * 64
 
 
 def key_of(**others: Any) -> dict[str, Any]:
-    usual: dict[str, Any] = {
-        "case": MINI_BATCHES.described(),
-        "measure": "epoch",
-        "images": 60,
-        "n_threads": 2,
-        "sources": {"naive": "abc"},
-        "data_sha256": SHA,
-        "machine": environment.describe(),
-    }
-    return fingerprint.key(**(usual | others))
+    """The key of a measurement that differs from a usual one in these."""
+    measured = {"measure": "epoch", **MINI_BATCHES.described(), "images": 60, "threads": 2}
+    usual: dict[str, Any] = {"sources": {"naive": "abc"}, "data_sha256": SHA, "machine": environment.describe()}
+    usual |= {part: others.pop(part) for part in usual if part in others}
+    return fingerprint.key(measured | others, **usual)
 
 
 @pytest.mark.parametrize(
     "others",
     [
-        {"case": MINI_BATCHES.described() | {"momentum": 0.5}},
+        {"momentum": 0.5},
         {"measure": "outputs"},
         {"images": 61},
-        {"n_threads": 1},
+        {"threads": 1},
         {"sources": {"naive": "abd"}},
         {"data_sha256": "1" * 64},
         {"machine": environment.describe() | {"blas": [{"name": "another"}]}},

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bench import UserError
@@ -46,17 +46,18 @@ def raced(*more: dict[str, Any]) -> RaceResult:
 def test_what_ran_and_how() -> None:
     found = raced()
     naive, floor = found.participants["naive"], found.participants["floor"]
-    assert (naive.backend, naive.images, naive.summary, naive.lines_of_code) == ("naive", 20, "what naive is", 7)
-    assert naive.default_batch
+    assert (naive.backend, naive.images, naive.lines_of_code) == ("naive", 20, 7)
+    assert naive.processes[0].summary == "what naive is"
     assert naive.cold == 9.0
     assert (naive.processes[0].prepare.wall, naive.processes[0].first.wall) == (0.5, 2.0)
     assert naive.processes[0].rates is None
     assert floor.processes[0].rates == Rates(gemm=2e11, bandwidth=3e10)
-    assert not floor.default_batch
-    assert found.errors == {"naive": 1.5}
+    assert [(one.backend, one.quantity, one.error) for one in found.checks] == [
+        ("naive", "outputs", 1.5),
+        ("naive", "outputs", 0.5),
+    ]
     assert found.reason is None
     assert found.rounds() == [[{"naive": 3.0, "vectorized": 0.5, "floor": 0.25}]]  # naive on a third of the images
-    assert not raced(process("naive", batch_size=64)).participants["naive"].default_batch
 
 
 def test_the_first_to_start_is_known_of_each_generation() -> None:
@@ -123,6 +124,12 @@ def test_it_is_read_by_the_reader_of_all_results(tmp_path: Path) -> None:
         (1, [HEADER | {"key": KEY | {"images": 0}}], "Expected `int` >= 1"),
         (1, [HEADER | {"key": KEY | {"sizes": [784]}}], "Expected `array` of length >= 2"),
         (1, [HEADER | {"key": KEY | {"dtype": "int8"}}], "Invalid enum value 'int8'"),
+        *(
+            (1, [HEADER | {"key": {part: KEY[part] for part in KEY if part != lacking}}], f"field `{lacking}`")
+            for lacking in KEY
+            if lacking != "measuring"
+        ),
+        (1, [HEADER | {"purpose": "article-grid"}], "missing required field `settings` of the key"),
         (1, [HEADER | {"when": 5}], "Expected `str`, got `int` - at `$.when`"),
         (1, [HEADER | {"machine": None}], "Expected `object`, got `null` - at `$.machine`"),
         (1, [{key: value for key, value in HEADER.items() if key != "baseline"}], "missing required field `baseline`"),
@@ -162,21 +169,35 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield from places(below, (*path, key))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_whatever_is_wrong_with_a_record_is_one_short_line(data: st.DataObject, tmp_path: Path) -> None:
-    records = copy.deepcopy(data.draw(st.sampled_from([RECORDS, trained(seeds=2), ARTICLE])))
-    *where, last = data.draw(st.sampled_from(list(places(records))))
+def mutated(records: list[Any], where: tuple[Any, ...], change: str, to: Any = None) -> list[Any]:
+    """The records with what is at this place dropped, or moved to another name, or replaced by another value."""
+    records = copy.deepcopy(records)
+    *outer, last = where
     inner: Any = records
-    for key in where:
+    for key in outer:
         inner = inner[key]
-    change = data.draw(st.sampled_from(["drop", "rename", "replace"]))
     if change != "drop":
-        inner[last if change == "replace" else 0 if isinstance(inner, list) else "y" * 500] = data.draw(
-            st.sampled_from(HUGE)
-        )
+        inner[last if change == "replace" else 0 if isinstance(inner, list) else "y" * 500] = to
     if change != "replace":
         del inner[last]
+    return records
+
+
+MUTATED = st.sampled_from([RECORDS, trained(seeds=2), ARTICLE]).flatmap(
+    lambda records: st.builds(
+        mutated,
+        st.just(records),
+        st.sampled_from(list(places(records))),
+        st.sampled_from(["drop", "rename", "replace"]),
+        st.sampled_from(HUGE),
+    )
+)
+
+
+@example(records=mutated(RECORDS, (0, "key", "batch"), "drop"))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(records=MUTATED)
+def test_whatever_is_wrong_with_a_record_is_one_short_line(records: list[Any], tmp_path: Path) -> None:
     message = error_in(written(tmp_path / "mutated.jsonl", *records))
     assert len(message.splitlines()) <= 1
     assert len(message.replace(str(tmp_path), "")) < 300

@@ -101,24 +101,21 @@ def test_a_request_to_a_dead_child_fails() -> None:
 
 def ask(child: Child) -> None:
     """Send a request, which the pipe of a dead child may still accept, and wait for the answer."""
-    child.resume()
     child.send("still there?")
     child.answer(60)
 
 
 @LINUX
-def test_a_paused_child_is_stopped_until_it_is_resumed() -> None:
+def test_a_child_is_stopped_from_its_answer_to_the_next_request() -> None:
     with Child(echo) as child:
         child.answer(60)
-        child.pause()
         pid = child.process.pid
         assert pid is not None
-        os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
-        assert state_of(pid) == "T"
-        child.send("still there?")
-        child.resume()
-        assert child.answer(60) == "still there?"
-        child.pause()
+        for request in ("still there?", "and now?"):
+            os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
+            assert state_of(pid) == "T"
+            child.send(request)
+            assert child.answer(60) == request
     assert state_of(pid) == ""  # it was killed although stopped
 
 
@@ -129,7 +126,6 @@ from child_helpers import echo
 if __name__ == "__main__":
     child = Child(echo)
     child.answer(60)
-    child.pause()
     print(child.process.pid, flush=True)
     sys.stdin.read()
 """

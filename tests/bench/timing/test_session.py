@@ -23,10 +23,10 @@ ROUNDS = 6
 class Puppet:
     """Stands for a process: answers at once, and remembers what it was asked and which of all ran meanwhile."""
 
-    def __init__(self, troupe: list["Puppet"], fails_after: dict[str, int]) -> None:
-        self.troupe, self.fails_after = troupe, fails_after
-        self.running, self.killed, self.name = True, False, ""
-        self.asked: list[tuple[Any, ...]] = []
+    def __init__(self, name: str, troupe: list["Puppet"], fails_after: dict[str, int]) -> None:
+        self.name, self.troupe, self.fails_after = name, troupe, fails_after
+        self.running, self.killed = True, False
+        self.asked: list[tuple[Any, ...]] = [("begin",)]
         self.limits: list[float] = []
         self.running_meanwhile: list[set[str]] = []
 
@@ -36,32 +36,26 @@ class Puppet:
     def __exit__(self, *_: object) -> None:
         self.running = False
 
-    def resume(self) -> None:
-        self.running = True
-
-    def pause(self) -> None:
-        self.running = False
-
     def kill(self) -> None:
         self.running, self.killed = False, True
 
     def send(self, request: tuple[Any, ...]) -> None:
         self.asked.append(request)
-        if request[0] == "import":
-            self.name = request[1].backend
+        self.running = True
 
     def answer(self, seconds: float) -> tuple[str, Any]:
         self.limits.append(seconds)
         kind = self.asked[-1][0]
-        if kind != "import":
+        if kind != "begin":
             self.running_meanwhile.append({puppet.name for puppet in self.troupe if puppet.running})
         measured = sum(request[0] == "measure" for request in self.asked)
         if measured > self.fails_after.get(self.name, measured):
             raise ChildFailed("dies", "ended its process with exit code 3")
         wall = SECONDS[self.name] * (COLD if measured == 1 else 1)
         times = {"wall": wall, "user": wall, "system": 0.0}
+        self.running = False
         return "done", {
-            "import": None,
+            "begin": None,
             "load": {"prepare": times},
             "measure": times,
             "describe": {"warm": times | {"wall": SECONDS[self.name]}, "threads": {}},
@@ -91,8 +85,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     def run_one(**fails_after: int) -> tuple[Told, list[Puppet]]:
         troupe: list[Puppet] = []
 
-        def child(*_: object, **__: object) -> Puppet:
-            troupe.append(Puppet(troupe, fails_after))
+        def child(_: object, __: object, task: TimingTask, **___: object) -> Puppet:
+            troupe.append(Puppet(task.backend, troupe, fails_after))
             return troupe[-1]
 
         monkeypatch.setattr(interleave, "Child", child)

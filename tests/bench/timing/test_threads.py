@@ -69,17 +69,18 @@ def test_a_request_after_numpy_is_imported_fails() -> None:
 
 
 def test_every_variable_is_set() -> None:
-    environment = {"OMP_NUM_THREADS": "64", "HOME": "somewhere"}
-    threads.request(1, environment)
-    assert environment == dict.fromkeys(threads.VARIABLES, "1") | {"HOME": "somewhere"}
+    requested = "import json, os; from bench.timing import threads; before = dict(os.environ); threads.request(1); "
+    done = run_python(requested + "print(json.dumps([before, dict(os.environ)]))")
+    before, after = json.loads(done.stdout)
+    assert after == before | dict.fromkeys(threads.VARIABLES, "1")
 
 
 @pytest.mark.parametrize("wanted", [0, -1, threads.cores() + 1])
 def test_too_few_or_too_many_threads(wanted: int) -> None:
-    environment: dict[str, str] = {}
+    before = dict(os.environ)
     with pytest.raises(UserError, match=f"^{wanted} threads: expected 1 to {threads.cores()}, the cores"):
-        threads.request(wanted, environment)
-    assert not environment
+        threads.request(wanted)
+    assert dict(os.environ) == before
 
 
 def test_cores_are_those_of_this_process() -> None:

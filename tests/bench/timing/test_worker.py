@@ -8,7 +8,7 @@ import pytest
 
 from bench.timing.clock import Clock, Elapsed
 from bench.timing.session import stored
-from bench.timing.worker import FLOOR, TimingTask, Worker, measure
+from bench.timing.worker import FLOOR, TimingTask, Worker
 from bench.workloads.cases import MINI_BATCHES
 from data import Digits
 
@@ -45,15 +45,17 @@ def test_every_measurement_starts_on_the_first_core_and_is_not_bound_to_it(
     assert os.sched_getaffinity(0) == cores
 
 
-def test_a_time_is_of_one_call_however_often_it_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_time_is_of_one_call_however_often_it_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Stopped(Clock):
         def stop(self) -> Elapsed:
             self.elapsed = Elapsed(6.0, 3.0, 1.5)
             return self.elapsed
 
     monkeypatch.setattr("bench.timing.worker.Clock", Stopped)
+    worker = Worker(TimingTask(FLOOR, "epoch", MINI_BATCHES, tmp_path, 20, 1))
     calls: list[int] = []
-    assert measure(lambda: calls.append(1), 3) == {"wall": 2.0, "user": 1.0, "system": 0.5}
+    worker.work = lambda: calls.append(1)
+    assert worker.measure(3) == {"wall": 2.0, "user": 1.0, "system": 0.5}
     assert len(calls) == 3
 
 
