@@ -15,29 +15,17 @@ from bench.commands import options
 from bench.experiments.agree import DTYPES, agree, agreement_record, cases_of
 from bench.tables.agree import agreement_section
 from bench.tables.table import print_sections
-from command_line import number, output_file
+from command_line import Option, number, output_file
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    add = parser.add_argument
-    options.add_backends(parser, "Check these backends, names or modules' dotted paths")
-    add("--dtype", choices=DTYPES, help="Check in this dtype alone (default: both)")
-    add(
-        "--output",
-        type=output_file,
-        metavar="FILE",
-        help="Write every comparison to this file, as JSON (default: none)",
-    )
-    add(
-        "--time-limit",
-        type=number(0.001),
-        default=TIME_LIMIT,
-        metavar="SECONDS",
-        help="Give each backend this long, compilation included (default: %(default)g)",
-    )
-    options.add_data(parser)
-    options.add_threads(parser)
+OPTIONS = (
+    options.backends("Check these backends, names or modules' dotted paths"),
+    Option("--dtype", "Check in this dtype alone", DTYPES, without="both"),
+    Option("--output FILE", "Write every comparison to this file, as JSON", output_file, without="none"),
+    Option("--time-limit SECONDS", "Give each backend this long, compilation included",
+           number(0.001), f"{TIME_LIMIT:g}"),
+    options.DATA,
+    options.THREADS,
+)  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -9,7 +9,6 @@ or disagrees in B; 0: none of these; 2: something could not be compared.
 """
 
 import argparse
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,42 +18,25 @@ import data
 from bench import UserError
 from bench.analysis import statistics
 from bench.analysis.compare import AFTER, BEFORE, any_slower, changes, of_files
-from bench.commands import options
+from bench.commands import options, racing
 from bench.experiments import revisions
-from bench.experiments.compare import (
-    ROUNDS,
-    agrees_on_both_sides,
-    comparison_header,
-    enough_generations,
-    in_both,
-    races_in,
-)
-from bench.experiments.race import begin_race, run_generations
+from bench.experiments.compare import ROUNDS, agrees_on_both_sides, comparison_header, in_both, races_in
+from bench.experiments.race import begin_race
 from bench.records.journal import Journal, results_file
-from bench.records.kinds import End
-from bench.records.races import races_of
 from bench.tables.compare import compare_sections, comparison_section
 from bench.tables.table import print_left_out, print_sections
-from bench.timing.session import stored
-from command_line import number
+from bench.timing.session import Session, stored
+from command_line import Option, number
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    add = parser.add_argument
-    add("before", metavar="A", help="Take this git revision, or results file of a race, as before")
-    add("after", metavar="B", nargs="?", help="Take this one as after (default: the working tree)")
-    options.add_backends(parser, "Compare these backends", "all that both have")
-    add(
-        "--margin",
-        type=number(0),
-        default=statistics.MARGIN,
-        metavar="X",
-        help="Ignore slowdowns smaller than this fraction (default: %(default)g)",
-    )
-    revisions_only = parser.add_argument_group("options for comparing revisions (not for files)")
-    options.add_generations(revisions_only)
-    options.add_case_arguments(revisions_only, ROUNDS)
+OPTIONS = (
+    Option("before A", "Take this git revision, or results file of a race, as before", str),
+    Option("after B", "Take this one as after", str, without="the working tree"),
+    options.backends("Compare these backends", "all that both have"),
+    Option("--margin X", "Ignore slowdowns smaller than this fraction", number(0), statistics.MARGIN),
+    options.Group(
+        "options for comparing revisions (not for files)", (racing.GENERATIONS, *racing.race_options(ROUNDS))
+    ),
+)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -77,32 +59,29 @@ def compare_revisions(
     console: Console, before: revisions.Side, after: revisions.Side, arguments: argparse.Namespace
 ) -> int:
     """Race each backend of one side against that of the other. Raises UserError where one could not be compared."""
-    setting = options.race_setup(arguments, data.load(arguments.data))
+    setting = racing.race_setup(arguments, data.load(arguments.data))
     sides = {BEFORE: before, AFTER: after}
     names = in_both(before, after, arguments.backend)
-    path = results_file(arguments.output, "compare")
     console.print(f"{before.name} against {after.name}: {setting.case.network}, {setting.case.name}", markup=False)
     headers = [
         comparison_header(setting, number, name, sides, arguments.generations) for number, name in enumerate(names)
     ]
-    with tempfile.TemporaryDirectory() as folder, Journal(path, headers) as journal:
-        try:
-            digits = stored(setting.digits, Path(folder) / "digits")
-            races = []
-            for number, name in enumerate(names):
-                race = begin_race(journal, number, arguments.rounds, arguments.seed)
-                if agrees_on_both_sides(console, race, name, setting, sides):
-                    task = setting.task(name, digits)
-                    race.tasks |= {side: replace(task, source=where.source) for side, where in sides.items()}
-                    races.append(race)
-            why = run_generations(
-                console, races, journal, lambda generations, _: enough_generations(generations, arguments.generations)
-            )
-            for race in races:
-                race.tell(End, reason=why)
-        finally:
-            console.print(f"Every measurement: {path}", soft_wrap=True, markup=False)
-    raced = races_of(journal.records)
+
+    def begin(journal: Journal, folder: Path) -> list[Session]:
+        digits, races = stored(setting.digits, folder / "digits"), []
+        for index, name in enumerate(names):
+            race = begin_race(journal, index, arguments.rounds, arguments.seed)
+            if agrees_on_both_sides(console, race, name, setting, sides):
+                task = setting.task(name, digits)
+                race.tasks |= {side: replace(task, source=where.source) for side, where in sides.items()}
+                races.append(race)
+        return races
+
+    def enough(_: Journal, generations: int, seconds: float) -> str | None:
+        done = generations >= arguments.generations
+        return f"all {generations} generations of processes were run" if done else None
+
+    raced = racing.measure(console, results_file(arguments.output, "compare"), headers, begin, enough)
     print_sections(console, compare_sections(raced, arguments.margin))
     slower = any_slower(changes(raced).items(), arguments.margin)
     failed = {name for race in raced for name in race.left_out}

@@ -2,8 +2,8 @@
 
 import argparse
 import logging
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import NamedTuple
 
 import data
 import impls
@@ -16,7 +16,6 @@ from bench.commands import (
     calibrate,
     compare,
     inspect,
-    options,
     peers,
     pipeline,
     predict,
@@ -25,114 +24,80 @@ from bench.commands import (
     tune,
     waterfall,
 )
-from command_line import Parser
+from bench.commands.options import THREADS, Group
+from command_line import Option, Parser
 from impls.contract import ContractError
 
 
 class Command(NamedTuple):
-    """One command of the command line."""
+    """A command. module: its docstring is the help, `run` does the work, `OPTIONS` are the options but for others."""
 
     name: str
     summary: str
-    add_arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int]
-    about: str | None  # shown by its --help
+    module: ModuleType
+    options: tuple[Option | Group, ...] = ()
 
 
 GROUPS = {
     "measure": (
-        Command(
-            "race", "Time backends against each other, with intervals", race.add_arguments, race.run, race.__doc__
-        ),
-        Command(
-            "compare", "Compare two git revisions or results files; exit 1 on a slowdown",
-            compare.add_arguments, compare.run, compare.__doc__,
-        ),
-        Command(
-            "accuracy", "Time training to a common accuracy, over seeds",
-            accuracy.add_arguments, accuracy.run, accuracy.__doc__,
-        ),
+        Command("race", "Time backends against each other, with intervals", race),
+        Command("compare", "Compare two git revisions or results files; exit 1 on a slowdown", compare),
+        Command("accuracy", "Time training to a common accuracy, over seeds", accuracy),
     ),
     "check": (
-        Command(
-            "agree", "Check every backend against the reference; exit 1 on a disagreement",
-            agree.add_arguments, agree.run, agree.__doc__,
-        ),
-        Command(
-            "calibrate", "Measure how often the verdicts of `compare` are wrong on this machine",
-            calibrate.add_arguments, calibrate.run, calibrate.__doc__,
-        ),
+        Command("agree", "Check every backend against the reference; exit 1 on a disagreement", agree),
+        Command("calibrate", "Measure how often the verdicts of `compare` are wrong on this machine", calibrate),
     ),
     "train": (
-        Command(
-            "train", "Train once, printed as the article's program printed it",
-            train.add_arguments, train.run, train.__doc__,
-        ),
-        Command(
-            "predict", "Say which digit a picture of yours shows", predict.add_arguments, predict.run, predict.__doc__
-        ),
-        Command(
-            "inspect", "Record what a saved network answers on the test images, for the report",
-            inspect.add_arguments, inspect.run, inspect.__doc__,
-        ),
-        Command(
-            "tune", "Search for recipes on held-out training images", tune.add_arguments, tune.run, tune.__doc__
-        ),
+        Command("train", "Train once, printed as the article's program printed it", train),
+        Command("predict", "Say which digit a picture of yours shows", predict),
+        Command("inspect", "Record what a saved network answers on the test images, for the report", inspect),
+        Command("tune", "Search for recipes on held-out training images", tune),
     ),
-}  # fmt: skip
+}
 STUDIES = (
-    Command(
-        "article", "Repeat the article's experiments, its figures compared with ours",
-        article.add_arguments, article.run, article.__doc__,
-    ),
-    Command(
-        "grid", "Find which other settings reproduce the article's figures",
-        article.add_grid_arguments, article.run, article.__doc__,
-    ),
-    Command(
-        "relu", "Find why ReLU lost, by changing one factor at a time",
-        article.add_relu_arguments, article.run, article.__doc__,
-    ),
-    Command(
-        "waterfall", "Go from the article's method to the fastest, step by step",
-        waterfall.add_arguments, waterfall.run, waterfall.__doc__,
-    ),
-    Command(
-        "batches", "Measure whether mini-batches pay, by the epoch and by the time to an accuracy",
-        batches.add_arguments, batches.run, batches.__doc__,
-    ),
-    Command(
-        "peers", "Compare one backend with other libraries under four conditions",
-        peers.add_arguments, peers.run, peers.__doc__,
-    ),
-)  # fmt: skip
-ABOUT_STUDIES = "Fixed experiments that answer the article's questions."
+    Command("article", "Repeat the article's experiments, its figures compared with ours", article),
+    Command("grid", "Find which other settings reproduce the article's figures", article, article.GRID_OPTIONS),
+    Command("relu", "Find why ReLU lost, by changing one factor at a time", article, article.RELU_OPTIONS),
+    Command("waterfall", "Go from the article's method to the fastest, step by step", waterfall),
+    Command("batches", "Measure whether mini-batches pay, by the epoch and by the time to an accuracy", batches),
+    Command("peers", "Compare one backend with other libraries under four conditions", peers),
+)
+STUDY = f"Answer a question: {', '.join(study.name for study in STUDIES)}"
 
 
 def make_parser() -> Parser:
     """Return the parser of the command line. Without a command, the pipeline runs."""
-    studies = Command("study", f"Answer a question: {', '.join(s.name for s in STUDIES)}", add_studies, no_study, None)
-    groups = {**GROUPS, "study": (studies,)}
+    summaries = {name: {command.name: command.summary for command in group} for name, group in GROUPS.items()}
     parser = Parser(
         prog="python -m bench",
+        usage="python -m bench [--threads N] [COMMAND ...]",
         description="Without a command: get the data, check that the backends agree, run the benchmarks, draw the "
         "report.",
-        epilog=listed(groups),
+        epilog=listed(summaries | {"study": {"study": STUDY}}),
     )
     parser.set_defaults(run=pipeline.run, threads=None)
-    options.add_threads(parser)
-    parser.usage = "python -m bench [--threads N] [COMMAND ...]"
-    commands: Any = parser.add_subparsers(metavar="COMMAND", help=argparse.SUPPRESS, prog="python -m bench")
-    for command in (command for group in groups.values() for command in group):
-        add(commands, command)
+    THREADS.add_by(parser.add_argument)
+    commands = parser.add_subparsers(metavar="COMMAND", help=argparse.SUPPRESS, prog="python -m bench")
+    for command in (command for group in GROUPS.values() for command in group):
+        fill(commands.add_parser(command.name), command)
+    study = commands.add_parser(
+        "study",
+        usage="python -m bench study NAME [options]",
+        description="Fixed experiments that answer the article's questions.",
+        epilog=listed({"studies": {study.name: study.summary for study in STUDIES}}),
+    )
+    studies = study.add_subparsers(metavar="NAME", required=True, help=argparse.SUPPRESS, prog="python -m bench study")
+    for command in STUDIES:
+        fill(studies.add_parser(command.name), command)
     return parser
 
 
-def listed(groups: dict[str, tuple[Command, ...]]) -> str:
-    """Return the commands by group, one line each, and the meaning of exit codes."""
+def listed(groups: dict[str, dict[str, str]]) -> str:
+    """Return the commands by group, one line each with its summary, and the meaning of exit codes."""
     lines: list[str] = []
-    for name, group in groups.items():
-        lines += [f"{name}:", *(f"  {command.name:11}{command.summary}" for command in group), ""]
+    for name, summaries in groups.items():
+        lines += [f"{name}:", *(f"  {command:11}{summary}" for command, summary in summaries.items()), ""]
     return "\n".join(
         [
             *lines,
@@ -142,27 +107,17 @@ def listed(groups: dict[str, tuple[Command, ...]]) -> str:
     )
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", command: Command) -> None:
-    """Add one command."""
-    about = command.about or command.summary
-    parser = commands.add_parser(command.name, help=argparse.SUPPRESS, description=about)
-    parser.set_defaults(run=command.run)
-    command.add_arguments(parser)
-
-
-def add_studies(parser: argparse.ArgumentParser) -> None:
-    """Add the studies, as commands of `study`."""
-    parser.description = ABOUT_STUDIES
-    parser.epilog = listed({"studies": STUDIES})
-    parser.usage = "python -m bench study NAME [options]"
-    studies = parser.add_subparsers(metavar="NAME", required=True, help=argparse.SUPPRESS, prog="python -m bench study")
-    for study in STUDIES:
-        add(studies, study)
-
-
-def no_study(_: argparse.Namespace) -> int:
-    """Never called, because argparse requires the name of a study."""
-    raise AssertionError("a study has a name")
+def fill(parser: argparse.ArgumentParser, command: Command) -> None:
+    """Add the description and the options of a command to its parser."""
+    parser.description = command.module.__doc__
+    parser.set_defaults(run=command.module.run, command=command.name)
+    for option in command.options or command.module.OPTIONS:
+        if isinstance(option, Option):
+            option.add_by(parser.add_argument)
+        else:
+            group = parser.add_argument_group(option.title)
+            for one in option.options:
+                one.add_by(group.add_argument)
 
 
 def run(arguments: list[str]) -> int:

@@ -14,18 +14,12 @@ import bench
 import data
 import impls
 from bench import ROOT, UserError
-from bench.commands import options
 from bench.experiments.agree import agree, posed
 from bench.experiments.inspection import inspect_one
 from bench.records.journal import results_file
 from bench.timing.clock import Clock
 from bench.workloads.cases import CASES
 from data import DataError, Dataset
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the pipeline."""
-    options.add_threads(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

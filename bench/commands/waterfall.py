@@ -11,34 +11,24 @@ from rich.console import Console
 
 from bench.analysis.target import LEAST_SEEDS
 from bench.commands import options
-from bench.experiments.accuracy import SLOW_SEEDS, WATERFALL_TARGET, run_steps, waterfall_steps
-from bench.records.races import RaceResult
+from bench.commands.trainings import train_and_print
+from bench.experiments.accuracy import SLOW_SEEDS, WATERFALL_TARGET, waterfall_steps
+from bench.experiments.trainings import digits_for
 from bench.tables.accuracy import waterfall_sections
-from bench.tables.table import print_sections
-from command_line import whole_number
+from command_line import Option, whole_number
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the study."""
-    options.add_seeds(parser, LEAST_SEEDS, " by the recipe")
-    parser.add_argument(
-        "--slow-seeds",
-        type=whole_number(1),
-        default=SLOW_SEEDS,
-        metavar="N",
-        help="Train with this many seeds by the article's method, which takes minutes (default: %(default)s)",
-    )
-    options.add_output(parser)
-    options.add_data(parser)
-    options.add_threads(parser)
+OPTIONS = (
+    options.seeds(LEAST_SEEDS, " by the recipe"),
+    Option("--slow-seeds N", "Train with this many seeds by the article's method, which takes minutes",
+           whole_number(1), SLOW_SEEDS),
+    *options.COMMON,
+)  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train and print a table; return 1 if a backend failed, else 0."""
     console = Console(highlight=False)
     steps = waterfall_steps(arguments.seeds, arguments.slow_seeds)
-
-    def show(races: list[RaceResult]) -> None:
-        print_sections(console, waterfall_sections(races))
-
-    return run_steps(console, arguments, "waterfall", WATERFALL_TARGET, steps, show)
+    dataset = digits_for(console, arguments.data, [step.recipe for step in steps])
+    trainings = [step.trainings("waterfall", WATERFALL_TARGET) for step in steps]
+    return train_and_print(console, arguments, dataset, trainings, waterfall_sections)

@@ -1,15 +1,8 @@
 """Trainings to a common accuracy: of recipes of fixed length, and of methods that train until they reach it."""
 
-import argparse
-from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from rich.console import Console
-
-from bench.experiments.trainings import Trainee, Trainings, digits_for, train_all
-from bench.records.journal import results_file
-from bench.records.races import RaceResult
-from bench.timing import threads
+from bench.experiments.trainings import Trainee, Trainings
 from bench.training.worker import Looks
 from bench.workloads.recipes import ARTICLE, RECIPES, TARGETS, Recipe
 from impls.contract import DType
@@ -50,21 +43,6 @@ class Step(NamedTuple):
         return Trainings(
             purpose, self.name, {self.recipe.name: self.recipe}, participants, self.seeds, header, curves=curves
         )
-
-
-def run_steps(
-    console: Console,
-    arguments: argparse.Namespace,
-    purpose: str,
-    target: float,
-    steps: Sequence[Step],
-    show: Callable[[list[RaceResult]], None],
-) -> int:
-    """Train every step with all its seeds; 1 if one failed, else 0. show: prints what there is in the end."""
-    dataset = digits_for(console, arguments.data, [step.recipe for step in steps])
-    path, n_threads = results_file(arguments.output, purpose), arguments.threads or threads.cores()
-    trainings = [step.trainings(purpose, target) for step in steps]
-    return train_all(console, path, dataset, trainings, n_threads, show)
 
 
 def waterfall_steps(seeds: int, slow_seeds: int) -> list[Step]:

@@ -20,11 +20,6 @@ from bench.timing.worker import FLOOR
 ROUNDS = 6  # of a generation: even, so that neither is first more often
 
 
-def enough_generations(generations: int, wanted: int) -> str | None:
-    """Why to stop: never for what has been measured."""
-    return f"all {generations} generations of processes were run" if generations >= wanted else None
-
-
 def in_both(before: revisions.Side, after: revisions.Side, wanted: list[str] | None = None) -> list[str]:
     """The backends that can run in both, or those of them that are wanted.
 

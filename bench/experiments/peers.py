@@ -5,12 +5,10 @@ no ratio is shown without the other three: the images as they are; with what it 
 a single pass; in shuffled order; and with no pixel zero.
 """
 
-import argparse
 from typing import Any
 
 import impls
 from bench import UserError
-from bench.experiments.race import LEAST_GENERATIONS
 
 PEERS = ("torch", "jax", "sklearn")
 # What differs from the images as they are, in the order of the file.
@@ -20,13 +18,6 @@ WAYS: dict[str, dict[str, Any]] = {
     "all pixels non-zero": {"order": "file", "nonzero_pixels": True},
 }
 FIXED = {"measure": "epoch", "hidden": "relu", "output_activation": "softmax", "cold": False, "seed": 0}
-
-
-def budget_spent(arguments: argparse.Namespace, generations: int, seconds: float) -> str | None:
-    """Why to stop: the budget is spent, and there are generations enough for an interval."""
-    if generations >= LEAST_GENERATIONS and seconds > arguments.budget:
-        return f"the budget of {arguments.budget:g} s is spent"
-    return None
 
 
 def installed_peers() -> list[str]:

@@ -762,8 +762,8 @@ BUGS = (
     Bug(
         "a race stops before its budget is spent",
         "bench/experiments/race.py",
-        "if generations >= LEAST_GENERATIONS and seconds > arguments.budget:",
-        "if generations >= LEAST_GENERATIONS or seconds > arguments.budget:",
+        "if generations >= (least or LEAST_GENERATIONS) and seconds > arguments.budget:",
+        "if generations >= (least or LEAST_GENERATIONS) or seconds > arguments.budget:",
         (OF_COMMANDS + "test_race.py::test_it_stops_when_all_is_known_or_the_budget_is_spent",),
     ),
 )
