@@ -4,6 +4,7 @@ Plain argparse: it is in every Python, its subcommands suffice, and it lacks onl
 """
 
 import argparse
+import contextlib
 import math
 import os
 import sys
@@ -59,18 +60,18 @@ class Option(NamedTuple):
         """Add it by this method of a parser or of a group; its help ends with the default."""
         flag, _, metavar = self.name.partition(" ")
         shown = self.default if self.without is None else self.without
-        settings = {"help": self.does if shown is None else f"{self.does} (default: {shown})"}
-        settings |= {"metavar": metavar} if metavar else {}
+        text = self.does if shown is None else f"{self.does} (default: {shown})"
         if self.reads is None:
-            add_argument(flag, action="store_true", **settings)
+            add_argument(flag, action="store_true", help=text)
             return
-        settings |= {"nargs": "?"} if shown is not None and not flag.startswith("-") else {}
         add_argument(
             flag,
             action="extend" if self.repeats else "store",
+            nargs="?" if shown is not None and not flag.startswith("-") else None,
             default=None if self.default is None else str(self.default),
+            metavar=metavar or None,
+            help=text,
             **{"type" if callable(self.reads) else "choices": self.reads},
-            **settings,
         )
 
 
@@ -163,12 +164,9 @@ def _within(kind: Callable[[str], Number], least: float, below: float, expected:
     """A reader of a number of this kind from `least`, below `below`; expected: what else is refused with."""
 
     def read(text: str) -> Number:
-        try:
-            value = kind(text)
-            if least <= value < below:
+        with contextlib.suppress(ValueError):  # it is no number
+            if least <= (value := kind(text)) < below:
                 return value
-        except ValueError:  # it is no number
-            pass
         raise argparse.ArgumentTypeError(f"{text!r}: expected {expected}")
 
     return read

@@ -77,7 +77,7 @@ def test_a_room_imports_only_rooms_below() -> None:
 
 
 def test_no_command_imports_a_command() -> None:
-    shared = ("bench.commands.options", "bench.commands.racing", "bench.commands.trainings")
+    shared = ("bench.commands.options", "bench.commands.measuring")
     wrong = [
         (path.stem, there)
         for path in (bench.ROOT / "bench" / "commands").glob("*.py")

@@ -13,10 +13,8 @@ from rich.console import Console
 import impls
 from bench import UserError
 from bench.analysis.target import LEAST_SEEDS
-from bench.commands import options, racing
-from bench.commands.trainings import train_and_print
+from bench.commands import measuring, options
 from bench.experiments.accuracy import to_target
-from bench.experiments.trainings import digits_for
 from bench.tables.accuracy import accuracy_sections
 from bench.workloads.recipes import QUICK, RECIPES, TARGETS, Recipe
 from command_line import Option, choice, number, several
@@ -26,7 +24,7 @@ COMPARED = ("torch", "minibatch")  # by default with the first that is available
 OPTIONS = (
     options.backends("Train with these backends",
                      f"{FASTEST}, and {COMPARED[0]}, or where that is unavailable {COMPARED[1]}"),
-    racing.BASELINE._replace(without="the first that trains"),
+    options.BASELINE._replace(without="the first that trains"),
     Option("--target A,B", "Aim at these percentages of the test images", several(number(0, 100)),
            without="each recipe's own", repeats=True),
     Option("--recipe A,B", "Train by these recipes, which --list-recipes shows", several(choice(RECIPES)),
@@ -40,20 +38,18 @@ OPTIONS = (
 
 def run(arguments: argparse.Namespace) -> int:
     """Train and print a table; return 1 if a backend failed, else 0. Raises UserError for a target without a recipe."""
-    console = Console(highlight=False)
     if arguments.list_recipes:
+        console = Console(highlight=False)
         for recipe in RECIPES.values():
             target = f"{recipe.name}, to {100 * TARGETS[recipe.name]:g} %"
             console.print(f"{target}: {recipe}; {recipe.reason}", soft_wrap=True, markup=False)
         return 0
-    recipes = chosen_recipes(arguments)
-    dataset = digits_for(console, arguments.data, [recipe for _, recipe in recipes])
     names = arguments.backend or [FASTEST, next(name for name in COMPARED if name in impls.available())]
     trainings = [
         to_target(target, recipe, arguments.dtype, names, arguments.seeds, arguments.baseline)
-        for target, recipe in recipes
+        for target, recipe in chosen_recipes(arguments)
     ]
-    return train_and_print(console, arguments, dataset, trainings, accuracy_sections)
+    return measuring.train_and_print(arguments, lambda _: trainings, accuracy_sections)
 
 
 def chosen_recipes(arguments: argparse.Namespace) -> list[tuple[float, Recipe]]:

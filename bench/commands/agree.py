@@ -10,6 +10,7 @@ from rich.console import Console
 
 import data
 import impls
+from bench import UserError
 from bench.agreement.isolated import TIME_LIMIT
 from bench.commands import options
 from bench.experiments.agree import DTYPES, agree, agreement_record, cases_of
@@ -31,7 +32,7 @@ OPTIONS = (
 def run(arguments: argparse.Namespace) -> int:
     """Print a table and the reason of each disagreement; return 1 if there is one, else 0.
 
-    Raises UnknownBackend or BackendUnavailable for a name that was given.
+    Raises UnknownBackend or BackendUnavailable for a name that was given, UserError for a module that cannot be loaded.
     """
     for name in arguments.backend or ():
         impls.check(name)
@@ -45,4 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output:
         arguments.output.write_text(json.dumps(agreement_record(digits, results), indent=1) + "\n", encoding="utf-8")
     print_sections(console, [agreement_section(digits, cases, results)])
-    return 1 if any(one.failures for one in checked) else 0
+    if any(one.failures for one in checked if one.loaded):
+        return 1
+    if not_loaded := [one.backend for one in checked if not one.loaded]:
+        raise UserError(f"{', '.join(not_loaded)}: expected to be loaded, failed as shown above; repair that first")
+    return 0

@@ -6,38 +6,34 @@ from it. grid: which other settings reproduce the article's figures. relu: why R
 """
 
 import argparse
+from collections.abc import Iterable
 
-from rich.console import Console
-
-from bench.commands import options
-from bench.commands.trainings import train_and_print
+from bench.commands import measuring, options
 from bench.experiments.article import BACKEND, article_trainings
-from bench.experiments.trainings import digits_for
 from bench.tables.article import sections_of_article
-from bench.workloads.article import EXPERIMENTS, GRIDS
+from bench.workloads.article import EXPERIMENTS, GRIDS, Experiment, Grid
 from command_line import Option, choice, several
 
-RELU_OPTIONS = (
+COMMON = (
     Option("--backend NAME", "Train every seed with this backend, in float32", str, BACKEND),
     options.seeds(5),
     *options.COMMON,
 )
 
 
-def experiment(names: list[str]) -> Option:
-    """The option --experiment, one or more of these names."""
+def experiment(known: Iterable[Experiment | Grid]) -> Option:
+    """The option --experiment, one or more of these."""
+    names = [one.name for one in known]
     does = f"Repeat only these, of {', '.join(names)}"
     return Option("--experiment NAME,NAME", does, several(choice(names)), without="all", repeats=True)
 
 
-OPTIONS = (experiment([row.name for row in EXPERIMENTS]), *RELU_OPTIONS)
-GRID_OPTIONS = (experiment([grid.name for grid in GRIDS]), *RELU_OPTIONS)
+OPTIONS = {"article": (experiment(EXPERIMENTS), *COMMON), "grid": (experiment(GRIDS), *COMMON), "relu": COMMON}
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train and print tables; return 1 if a backend failed, else 0. Raises UserError for digits that do not fit."""
-    console = Console(highlight=False)
-    dataset = digits_for(console, arguments.data, [])
-    experiments = getattr(arguments, "experiment", None)
-    trainings = article_trainings(dataset, arguments.command, arguments.backend, arguments.seeds, experiments)
-    return train_and_print(console, arguments, dataset, trainings, sections_of_article)
+    asked_for = arguments.command, arguments.backend, arguments.seeds, getattr(arguments, "experiment", None)
+    return measuring.train_and_print(
+        arguments, lambda dataset: article_trainings(dataset, *asked_for), sections_of_article
+    )

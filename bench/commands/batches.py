@@ -9,13 +9,9 @@ when the target is reached on the test images, which are evaluated whenever the 
 import argparse
 import json
 
-from rich.console import Console
-
 from bench import UserError
-from bench.commands import options
-from bench.commands.trainings import train_and_print
+from bench.commands import measuring, options
 from bench.experiments.accuracy import Step
-from bench.experiments.trainings import digits_for
 from bench.tables.accuracy import batches_sections
 from bench.workloads.batch_sizes import CHOSEN, TARGET, recipe_of
 from command_line import Option, several, whole_number
@@ -31,7 +27,6 @@ OPTIONS = (
 
 def run(arguments: argparse.Namespace) -> int:
     """Train and print a table; return 1 if the backend failed, else 0. Raises UserError for a batch without a rate."""
-    console, backend = Console(highlight=False), arguments.backend
     rates = {int(batch): entry["rate"] for batch, entry in json.loads(CHOSEN.read_text()).items()}
     batches = arguments.batch or list(rates)
     for batch in batches:
@@ -39,10 +34,10 @@ def run(arguments: argparse.Namespace) -> int:
             raise UserError(
                 f"--batch {batch}: has no learning rate; choose one by `python -m bench tune --rates-by-batch {batch}`"
             )
-    recipes = {batch: recipe_of(batch, rates[batch]) for batch in batches}
-    dataset = digits_for(console, arguments.data, list(recipes.values()))
     trainings = [
-        Step(f"batches of {batch:,}", backend, "float32", recipe, True, arguments.seeds).trainings("batches", TARGET)
-        for batch, recipe in recipes.items()
+        Step(
+            f"batches of {batch:,}", arguments.backend, "float32", recipe_of(batch, rates[batch]), True, arguments.seeds
+        ).trainings("batches", TARGET)
+        for batch in batches
     ]
-    return train_and_print(console, arguments, dataset, trainings, batches_sections)
+    return measuring.train_and_print(arguments, lambda _: trainings, batches_sections)

@@ -16,7 +16,7 @@ import data
 import impls
 from bench import UserError
 from bench.analysis.calibrate import AGAIN, ITSELF, SLOWDOWNS
-from bench.commands import racing
+from bench.commands import measuring
 from bench.experiments.calibrate import BACKEND, ROUNDS, calibration_header
 from bench.experiments.race import begin_race, budget_spent, expected_of, verdict_on
 from bench.records.journal import Journal, results_file
@@ -29,9 +29,9 @@ from command_line import Option
 
 OPTIONS = (
     Option("--backend NAME", "Race this backend against itself", str, BACKEND),
-    racing.BUDGET,
-    racing.GENERATIONS,
-    *racing.race_options(ROUNDS),
+    measuring.BUDGET,
+    measuring.GENERATIONS,
+    *measuring.race_options(ROUNDS),
 )
 
 
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console(highlight=False)
     if arguments.measure != "epoch":
         raise UserError(f"--measure {arguments.measure}: expected epoch, as a slowdown is more updates of it")
-    setting = racing.race_setup(arguments, data.load(arguments.data))
+    setting = measuring.race_setup(arguments, data.load(arguments.data))
     impls.check(arguments.backend)
     extra = {ITSELF: 0.0, AGAIN: 0.0} | SLOWDOWNS
 
@@ -56,14 +56,13 @@ def run(arguments: argparse.Namespace) -> int:
         return [race]
 
     def enough(journal: Journal, generations: int, seconds: float) -> str | None:
-        if journal.of(Failure):
-            return "one side failed"
-        return budget_spent(arguments, generations, seconds, arguments.generations)
+        failed = "one side failed" if journal.of(Failure) else None
+        return failed or budget_spent(arguments, generations, seconds, arguments.generations)
 
     def show(raced: list[RaceResult]) -> None:
         if len(raced[0].rounds()) >= arguments.generations:
             print_sections(console, calibration_sections(raced))
 
     path, headers = results_file(arguments.output, "calibrate"), [calibration_header(setting, arguments, extra)]
-    (raced,) = racing.measure(console, path, headers, begin, enough, show)
+    (raced,) = measuring.measure(console, path, headers, begin, enough, show)
     return 1 if raced.left_out else 0

@@ -18,7 +18,7 @@ import data
 from bench import UserError
 from bench.analysis import statistics
 from bench.analysis.compare import AFTER, BEFORE, any_slower, changes, of_files
-from bench.commands import options, racing
+from bench.commands import measuring, options
 from bench.experiments import revisions
 from bench.experiments.compare import ROUNDS, agrees_on_both_sides, comparison_header, in_both, races_in
 from bench.experiments.race import begin_race
@@ -34,7 +34,7 @@ OPTIONS = (
     options.backends("Compare these backends", "all that both have"),
     Option("--margin X", "Ignore slowdowns smaller than this fraction", number(0), statistics.MARGIN),
     options.Group(
-        "options for comparing revisions (not for files)", (racing.GENERATIONS, *racing.race_options(ROUNDS))
+        "options for comparing revisions (not for files)", (measuring.GENERATIONS, *measuring.race_options(ROUNDS))
     ),
 )
 
@@ -59,7 +59,7 @@ def compare_revisions(
     console: Console, before: revisions.Side, after: revisions.Side, arguments: argparse.Namespace
 ) -> int:
     """Race each backend of one side against that of the other. Raises UserError where one could not be compared."""
-    setting = racing.race_setup(arguments, data.load(arguments.data))
+    setting = measuring.race_setup(arguments, data.load(arguments.data))
     sides = {BEFORE: before, AFTER: after}
     names = in_both(before, after, arguments.backend)
     console.print(f"{before.name} against {after.name}: {setting.case.network}, {setting.case.name}", markup=False)
@@ -81,12 +81,11 @@ def compare_revisions(
         done = generations >= arguments.generations
         return f"all {generations} generations of processes were run" if done else None
 
-    raced = racing.measure(console, results_file(arguments.output, "compare"), headers, begin, enough)
+    raced = measuring.measure(console, results_file(arguments.output, "compare"), headers, begin, enough)
     print_sections(console, compare_sections(raced, arguments.margin))
     slower = any_slower(changes(raced).items(), arguments.margin)
-    failed = {name for race in raced for name in race.left_out}
     print_left_out(console, (line for race in raced for line in race.left_out.values()))
-    if any(name == AFTER or name.startswith(f"{AFTER}:") for name in failed):
+    if any(name == AFTER or name.startswith(f"{AFTER}:") for race in raced for name in race.left_out):
         return 1
     compared = [race for race in raced if race.rounds() and not race.left_out]
     neither = [race for race in raced if len(race.unsupported) == len(sides)]

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, get_args
 from bench.workloads.cases import MINI_BATCHES
 from bench.workloads.plans import Order
 from command_line import Option, number, output_file, several, whole_number
-from impls.contract import DType, Output
+from impls.contract import Activation, DType, Output
 
 
 class Group(NamedTuple):
@@ -54,7 +54,11 @@ OUTPUT = Option("--output FILE", "Write records to this file, or continue the sa
                 without="a new file in bench/results")  # fmt: skip
 COMMON = (OUTPUT, DATA, THREADS)  # of every command that keeps records
 MODEL = Option("model MODEL", "Read this network, which `train --save` wrote", Path)
+BASELINE = Option("--baseline NAME", "Give ratios relative to this backend", str)
 NETWORK = Option("--network SIZES", "Use these layer sizes", sizes, "-".join(map(str, MINI_BATCHES.network.sizes)))
+HIDDEN = Option("--hidden", "Use this activation in hidden layers", get_args(Activation), MINI_BATCHES.network.hidden)
+OUTPUT_ACTIVATION = Option("--output-activation", "Use this activation in the output layer; its cost comes with it",
+                           get_args(Output), MINI_BATCHES.network.output)  # fmt: skip
 DTYPE = Option("--dtype", "Compute in this dtype", get_args(DType), "float32")
 ORDER = Option("--order", "Take the images in this order", get_args(Order), "file")
 MOMENTUM = Option("--momentum X", "Use Nesterov's momentum of this size", number(0, 1), "0.0")

@@ -13,7 +13,7 @@ from rich.console import Console
 
 import data
 import impls
-from bench.commands import options, racing
+from bench.commands import measuring, options
 from bench.experiments.peers import FIXED, PEERS, WAYS, installed_peers
 from bench.experiments.race import admit, budget_spent, header_of_race
 from bench.records.journal import Journal, results_file
@@ -26,14 +26,14 @@ from command_line import Option, several, whole_number
 
 OPTIONS = (
     options.backends("Compare with these backends", ", ".join(PEERS)),
-    racing.BASELINE._replace(default="numba_sparse"),
+    options.BASELINE._replace(default="numba_sparse"),
     Option("--batch A,B", "Compare at these batch sizes", several(whole_number(1)), "32,128,1000"),
     options.NETWORK,
     options.MOMENTUM,
     options.DTYPE,
-    racing.FIRST_IMAGES._replace(default=60_000),
-    racing.ROUNDS._replace(default=4),
-    racing.BUDGET,
+    measuring.FIRST_IMAGES._replace(default=60_000),
+    measuring.ROUNDS._replace(default=4),
+    measuring.BUDGET,
     *options.COMMON,
 )
 
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         for batch in arguments.batch
         for way, what in WAYS.items()
     ]
-    settings = [racing.race_setup(point, dataset) for point in points]
+    settings = [measuring.race_setup(point, dataset) for point in points]
     names = list(dict.fromkeys([arguments.baseline, *(arguments.backend or installed_peers())]))
     for name in names:
         impls.check(name)
@@ -63,12 +63,10 @@ def run(arguments: argparse.Namespace) -> int:
             for number, (point, setting) in enumerate(zip(points, settings, strict=True))
         ]
 
-    def enough(_: Journal, generations: int, seconds: float) -> str | None:
-        return budget_spent(arguments, generations, seconds)
-
     def show(raced: list[RaceResult]) -> None:
         print_sections(console, peers_sections(raced))
         print_left_out(console, left_out_of_races(raced))
 
-    raced = racing.measure(console, results_file(arguments.output, "peers"), headers, begin, enough, show)
+    path = results_file(arguments.output, "peers")
+    raced = measuring.measure(console, path, headers, begin, lambda _, *so_far: budget_spent(arguments, *so_far), show)
     return 1 if any(one.left_out for one in raced) else 0

@@ -6,7 +6,6 @@ the --budget is spent, and says which. With the --output of an interrupted race 
 """
 
 import argparse
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,8 +14,8 @@ from rich.console import Console
 import data
 import impls
 from bench import UserError
-from bench.commands import options, racing
-from bench.experiments.race import BASELINE, admit, check_sweep, enough_of_race, generations_of, header_of_race
+from bench.commands import measuring, options
+from bench.experiments.race import BASELINE, admit, check_sweep, enough_of_race, header_of_race
 from bench.records.journal import Journal, results_file
 from bench.records.races import RaceResult
 from bench.tables.race import left_out_of_races, sections_of_races
@@ -54,13 +53,13 @@ def sweep_points(arguments: argparse.Namespace) -> list[argparse.Namespace]:
 
 OPTIONS = (
     options.backends("Race these backends, by name or a module's dotted path"),
-    racing.BASELINE._replace(default=BASELINE),
-    racing.BUDGET._replace(default=75),
+    options.BASELINE._replace(default=BASELINE),
+    measuring.BUDGET._replace(default=75),
     Option("--precision X", "Stop once every ratio's 95 %% interval is within this fraction", number(0.0001), 0.03),
     Option("--sweep WHAT=A,B", f"Repeat the race at each value of one of {', '.join(SWEPT)}", sweep,
            without="one race"),
     Option("--cold", "Time the first call with empty compiler caches as well", without="with compiled code from disk"),
-    *racing.race_options(rounds=None),
+    *measuring.race_options(rounds=None),
 )  # fmt: skip
 
 
@@ -71,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     console = Console(highlight=False)
     dataset = data.load(arguments.data)
-    settings = [racing.race_setup(point, dataset) for point in sweep_points(arguments)]
+    settings = [measuring.race_setup(point, dataset) for point in sweep_points(arguments)]
     names = list(dict.fromkeys([*(arguments.backend or impls.available()), arguments.baseline]))
     for name in names:
         impls.check(name)
@@ -81,22 +80,17 @@ def run(arguments: argparse.Namespace) -> int:
         for number, setting in enumerate(settings)
     ]
     check_sweep(headers)
-    path = results_file(arguments.output, "race")
 
     def begin(journal: Journal, folder: Path) -> list[Session]:
-        if journal.next_generation:
-            done = sum(generations_of(journal, number) for number in range(len(headers)))
-            console.print(f"continuing after {done} generations in {path}", soft_wrap=True, markup=False)
         return [
             admit(console, arguments, number, setting, names, journal, folder)
             for number, setting in enumerate(settings)
         ]
 
-    raced = racing.measure(console, path, headers, begin, partial(enough_of_race, arguments), partial(show, console))
+    def show(raced: list[RaceResult]) -> None:
+        print_sections(console, sections_of_races(raced))
+        print_left_out(console, left_out_of_races(raced))
+
+    path = results_file(arguments.output, "race")
+    raced = measuring.measure(console, path, headers, begin, partial(enough_of_race, arguments), show)
     return 1 if any(race.left_out for race in raced) else 0
-
-
-def show(console: Console, raced: Sequence[RaceResult]) -> None:
-    """Print the tables of a race or sweep, and what was left out."""
-    print_sections(console, sections_of_races(raced))
-    print_left_out(console, left_out_of_races(raced))

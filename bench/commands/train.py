@@ -3,13 +3,13 @@
 import argparse
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 import data
 import impls
@@ -20,24 +20,14 @@ from bench.timing import threads
 from bench.timing.clock import Elapsed
 from bench.training.loop import Split, evaluate, prepare, train_epochs
 from bench.training.saved import load_network, save_network, written_whole
-from bench.workloads.plans import Schedule, plans_by_epoch
+from bench.workloads.plans import Schedule
+from bench.workloads.recipes import Recipe
 from command_line import Option, number, output_file, whole_number
 from data import Dataset, Digits
-from impls.contract import (
-    COST_OF_OUTPUT,
-    Activation,
-    Backend,
-    Layer,
-    Network,
-    Output,
-    Parameters,
-    Plan,
-    check_images,
-    check_parameters,
-    dtype_of,
-)
+from impls.contract import COST_OF_OUTPUT, Backend, Layer, Network, Parameters, Plan, check_images, check_parameters
 from impls.initialisation import INITIALISATIONS, initial_parameters
 
+Course = list[tuple[Elapsed, float]]  # training so far, and the cost: before the first epoch and after each
 # What --load replaces. These options have no default, so that it is known which were given.
 NEW: dict[str, Any] = {
     "network": (784, 80, 10),
@@ -53,9 +43,9 @@ OPTIONS = (
         "a new network, or --load FILE, which brings all of this with it",
         (
             Option("--network SIZES", "Make a network of these layer sizes", options.sizes, without="784-80-10"),
-            Option("--hidden", "Use this activation in hidden layers", get_args(Activation), without="sigmoid"),
+            options.HIDDEN._replace(default=None, without="sigmoid"),
             Option("--output-activation", "Use this activation in the output layer; its cost comes with it, "
-                   "cross-entropy with softmax, else quadratic", get_args(Output), without="sigmoid"),
+                   "cross-entropy with softmax, else quadratic", options.OUTPUT_ACTIVATION.reads, without="sigmoid"),
             Option("--pixel-scale X", "Multiply pixels by X; 1 leaves them raw", number(1e-30, 1e30), without="1/255"),
             Option("--init NAME", f"Draw weights so: {FORMULAS}", INITIALISATIONS, without="lecun_normal"),
         ),
@@ -79,14 +69,6 @@ OPTIONS = (
 )  # fmt: skip
 
 
-class Course(NamedTuple):
-    """A training: what came of it, and seconds so far and cost, before the first epoch and after each."""
-
-    parameters: Parameters
-    seconds: list[Elapsed]
-    costs: list[float]
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Train as the options say; return 0. Raises UserError, ContractError or DataError for bad options or files."""
     if arguments.save and arguments.output and arguments.save.resolve() == arguments.output.resolve():
@@ -95,7 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
     dataset = data.load(arguments.data)
     network, parameters = starting_point(arguments)
     train = training_images(arguments, backend, network, dataset)
-    plans = make_plans(arguments, backend, len(train.labels))
+    plans = make_plans(arguments, backend, network, len(train.labels))
+    first = prepare(backend, network, Digits(train.images[:1], train.labels[:1]), arguments.dtype)
 
     if dataset.notice:
         print(dataset.notice)
@@ -105,28 +88,25 @@ def run(arguments: argparse.Namespace) -> int:
     }
     # A training that diverges overflows; its cost shows that, so warnings are not needed.
     with np.errstate(over="ignore", invalid="ignore"):
-        print_first_output(backend, network, parameters, train)
+        print_first_output(backend, network, parameters, first)
         before = print_accuracy("after initialisation", backend, network, parameters, splits)
-        course = train_with_progress(backend, network, parameters, splits["training"], plans, arguments.epochs)
-        n_epochs, elapsed = len(course.costs) - 1, course.seconds[-1]
-        after = print_accuracy(f"after {n_epochs} epochs", backend, network, course.parameters, splits)
+        trained, course = train_with_progress(backend, network, parameters, splits["training"], plans, arguments.epochs)
+        n_epochs, (elapsed, cost) = len(course) - 1, course[-1]
+        after = print_accuracy(f"after {n_epochs} epochs", backend, network, trained, splits)
     print(
         f"Training took {elapsed.wall:.3f} s wall, {elapsed.user:.3f} s user, "
         f"{elapsed.system:.3f} s system; preparing the images {splits['training'].elapsed.wall:.3f} s."
     )
-    finite = math.isfinite(course.costs[-1])
-    if arguments.save and finite:
-        save_network(arguments.save, network, course.parameters)
+    if arguments.save and math.isfinite(cost):
+        save_network(arguments.save, network, trained)
         print(f"Network saved in {arguments.save}")
     if arguments.output:
         write_json(arguments, dataset, network, course, {"before": before, "after": after})
-    if not finite:
+    if not math.isfinite(cost):
         rate = f"try a learning rate below {arguments.learning_rate:g}, or other initial weights"
         remedy = rate if n_epochs else "choose smaller weights or a smaller pixel scale"
-        raise UserError(
-            f"the cost became {course.costs[-1]} in epoch {n_epochs}, expected a finite number: the training "
-            f"diverged; {remedy}"
-        )
+        wrong = f"the cost became {cost} in epoch {n_epochs}, expected a finite number"
+        raise UserError(f"{wrong}: the training diverged; {remedy}")
     return 0
 
 
@@ -162,22 +142,20 @@ def training_images(arguments: argparse.Namespace, backend: Backend, network: Ne
     return train
 
 
-def make_plans(arguments: argparse.Namespace, backend: Backend, n_images: int) -> Iterable[Plan]:
-    """Return one plan per epoch, as the options say."""
-    batch = arguments.batch
-    if batch == "default":
-        batch = None if backend.BATCH_SIZE is None else min(backend.BATCH_SIZE, n_images)
-    names = ("epochs", "order", "learning_rate", "schedule", "momentum", "seed")
-    return plans_by_epoch(n_images, batch, **{name: getattr(arguments, name) for name in names})
+def make_plans(arguments: argparse.Namespace, backend: Backend, network: Network, n_images: int) -> Iterator[Plan]:
+    """Yield one plan per epoch, as the options say."""
+    default = backend.BATCH_SIZE if backend.BATCH_SIZE is None else min(backend.BATCH_SIZE, n_images)
+    batch = default if arguments.batch == "default" else arguments.batch
+    fields = {name: getattr(arguments, name) for name in ("epochs", "order", "learning_rate", "schedule", "momentum")}
+    return Recipe("train", network, batch=batch, **fields).plans(n_images, arguments.seed)
 
 
-def print_first_output(backend: Backend, network: Network, parameters: Parameters, train: Digits) -> None:
+def print_first_output(backend: Backend, network: Network, parameters: Parameters, first: Split) -> None:
     """Print the output vector of the first training image, the predicted digit and the label."""
-    prepared = backend.prepare(network, train.images[:1], None, dtype_of(parameters))
-    output = backend.outputs(network, parameters, prepared)[0]
+    output = backend.outputs(network, parameters, first.prepared)[0]
     print(f"Output for the first training image: {np.array2string(output, precision=4, suppress_small=True)}")
     answer = int(output.argmax())
-    print(f"It is taken for a {answer} with confidence {output[answer]:.3f}; it is a {train.labels[0]}.")
+    print(f"It is taken for a {answer} with confidence {output[answer]:.3f}; it is a {first.labels[0]}.")
 
 
 def print_accuracy(
@@ -192,29 +170,28 @@ def print_accuracy(
 
 def train_with_progress(
     backend: Backend, network: Network, parameters: Parameters, train: Split, plans: Iterable[Plan], n_epochs: int
-) -> Course:
-    """Train, with a bar and the cost over the training images after each epoch; stop where it is not finite."""
-    seconds, costs = [], []
-    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("epochs,"), TimeRemainingColumn())
+) -> tuple[Parameters, Course]:
+    """Train, with a bar and the cost over the training images after each epoch; stop where it is not finite.
+
+    Returns the trained parameters and the course of the training.
+    """
+    course = []
+    columns = ("training", BarColumn(), MofNCompleteColumn(), "epochs,", TimeRemainingColumn())
     with Progress(*columns, console=Console(), transient=True) as progress:
         task = progress.add_task("training", total=n_epochs)
         for point in train_epochs(backend, network, parameters, train, plans):
             progress.update(task, completed=point.number)
-            seconds.append(point.elapsed)
-            costs.append(evaluate(backend, network, point.state.parameters, train).cost)
+            cost = evaluate(backend, network, point.state.parameters, train).cost
+            course.append((point.elapsed, cost))
             label = "Cost at the start" if point.number == 0 else f"Cost after epoch {point.number}"
-            progress.console.print(f"{label}: {costs[-1]:.6g}", highlight=False)
-            if not math.isfinite(costs[-1]):
+            progress.console.print(f"{label}: {cost:.6g}", highlight=False)
+            if not math.isfinite(cost):
                 break
-    return Course(point.state.parameters, seconds, costs)
+    return point.state.parameters, course
 
 
 def write_json(
-    arguments: argparse.Namespace,
-    dataset: Dataset,
-    network: Network,
-    course: Course,
-    accuracy: dict[str, dict[str, float]],
+    arguments: argparse.Namespace, dataset: Dataset, network: Network, course: Course, accuracy: dict[str, Any]
 ) -> None:
     """Write everything about the run to the file of --output; costs that are not finite become null.
 
@@ -225,8 +202,8 @@ def write_json(
         "options": {name: str(value) if isinstance(value, Path) else value for name, value in given.items()},
         "network": str(network),
         "data": {"name": dataset.name, "sha256": dataset.sha256, "notice": dataset.notice},
-        "costs": [cost if math.isfinite(cost) else None for cost in course.costs],
-        "seconds": [vars(elapsed) for elapsed in course.seconds],
+        "costs": [cost if math.isfinite(cost) else None for _, cost in course],
+        "seconds": [vars(elapsed) for elapsed, _ in course],
         "accuracy": accuracy,
         "threads": threads.in_force(),
         "machine": environment.describe(),

@@ -7,13 +7,9 @@ the test images after every epoch. The recipe has a fixed length and uses no tes
 
 import argparse
 
-from rich.console import Console
-
 from bench.analysis.target import LEAST_SEEDS
-from bench.commands import options
-from bench.commands.trainings import train_and_print
+from bench.commands import measuring, options
 from bench.experiments.accuracy import SLOW_SEEDS, WATERFALL_TARGET, waterfall_steps
-from bench.experiments.trainings import digits_for
 from bench.tables.accuracy import waterfall_sections
 from command_line import Option, whole_number
 
@@ -27,8 +23,6 @@ OPTIONS = (
 
 def run(arguments: argparse.Namespace) -> int:
     """Train and print a table; return 1 if a backend failed, else 0."""
-    console = Console(highlight=False)
     steps = waterfall_steps(arguments.seeds, arguments.slow_seeds)
-    dataset = digits_for(console, arguments.data, [step.recipe for step in steps])
     trainings = [step.trainings("waterfall", WATERFALL_TARGET) for step in steps]
-    return train_and_print(console, arguments, dataset, trainings, waterfall_sections)
+    return measuring.train_and_print(arguments, lambda _: trainings, waterfall_sections)

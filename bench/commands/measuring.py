@@ -1,4 +1,4 @@
-"""What the commands that race share: options of a race, the setup that they describe, and measuring until it ends."""
+"""What the commands that measure share: a race as options describe it, and running races or trainings to their end."""
 
 import argparse
 import tempfile
@@ -14,18 +14,20 @@ from bench import UserError
 from bench.analysis import calibrate
 from bench.commands import options
 from bench.experiments.race import IMAGES, RaceSetup, run_generations
-from bench.records.journal import Journal
+from bench.experiments.trainings import Trainings, check_fit, digits_for, train_all
+from bench.records.journal import Journal, results_file
 from bench.records.kinds import End, Race
 from bench.records.races import RaceResult, races_of
+from bench.tables.table import Section, print_sections
 from bench.timing import threads
+from bench.timing.records import Generation
 from bench.timing.session import Session
 from bench.timing.worker import Measure
 from bench.workloads.cases import MINI_BATCHES
 from command_line import Option, number, whole_number
 from data import Dataset, Digits
-from impls.contract import COST_OF_OUTPUT, Activation, Network, Output, check_images
+from impls.contract import COST_OF_OUTPUT, Network, check_images
 
-BASELINE = Option("--baseline NAME", "Give ratios relative to this backend", str)
 FIRST_IMAGES = Option("--images N", "Use only the first N images", whole_number(1))
 ROUNDS = Option("--rounds N", "Measure each backend this often in a set of processes", whole_number(2))
 GENERATIONS = Option("--generations N", "Compare over this many sets of fresh processes", whole_number(2),
@@ -36,16 +38,14 @@ BUDGET = Option("--budget SECONDS", "Stop after this many seconds of measuring, 
 
 def race_options(rounds: int | None) -> tuple[Option, ...]:
     """The options of a race. rounds: the default number per generation; None: it depends on the race."""
-    case = MINI_BATCHES
     many = None if rounds else "the more backends and images, the fewer"
     return (
         Option("--measure", "Time this: an epoch of training, one gradient, or the outputs",
                get_args(Measure), "epoch"),
         options.NETWORK,
-        Option("--hidden", "Use this activation in hidden layers", get_args(Activation), case.network.hidden),
-        Option("--output-activation", "Use this activation in the output layer; its cost comes with it",
-               get_args(Output), case.network.output),
-        Option("--batch N", "Update after this many images, or all", options.batch, case.batch),
+        options.HIDDEN,
+        options.OUTPUT_ACTIVATION,
+        Option("--batch N", "Update after this many images, or all", options.batch, MINI_BATCHES.batch),
         options.ORDER,
         options.MOMENTUM,
         options.DTYPE,
@@ -98,6 +98,9 @@ def measure(
     prints the results, also where measuring is interrupted, which loses only the generation in progress.
     """
     with tempfile.TemporaryDirectory() as folder, Journal(path, headers) as journal:
+        if journal.next_generation:
+            done = len(journal.of(Generation))
+            console.print(f"continuing after {done} generations in {path}", soft_wrap=True, markup=False)
         try:
             races = begin(journal, Path(folder))
             why = run_generations(console, races, journal, lambda *so_far: enough(journal, *so_far))
@@ -108,3 +111,21 @@ def measure(
                 show(races_of(journal.records))
             console.print(f"Every measurement: {path}", soft_wrap=True, markup=False)
     return races_of(journal.records)
+
+
+def train_and_print(
+    arguments: argparse.Namespace,
+    trainings_on: Callable[[Dataset], Sequence[Trainings]],
+    sections: Callable[[list[RaceResult]], list[Section]],
+) -> int:
+    """Train all that the file of --output lacks, and print these sections of its results, also after an interruption.
+
+    Returns 1 if a participant failed, else 0. Raises UserError or ContractError for digits that do not fit a recipe.
+    """
+    console = Console(highlight=False)
+    dataset = digits_for(console, arguments.data, [])
+    several = trainings_on(dataset)
+    for trainings in several:
+        check_fit(dataset, trainings.recipes.values())
+    path, n_threads = results_file(arguments.output, several[0].purpose), arguments.threads or threads.cores()
+    return train_all(console, path, dataset, several, n_threads, lambda races: print_sections(console, sections(races)))
