@@ -39,10 +39,9 @@ OPTIONS = (
 def run(arguments: argparse.Namespace) -> int:
     """Train and print a table; return 1 if a backend failed, else 0. Raises UserError for a target without a recipe."""
     if arguments.list_recipes:
-        console = Console(highlight=False)
+        console = Console(highlight=False, markup=False, soft_wrap=True)
         for recipe in RECIPES.values():
-            target = f"{recipe.name}, to {100 * TARGETS[recipe.name]:g} %"
-            console.print(f"{target}: {recipe}; {recipe.reason}", soft_wrap=True, markup=False)
+            console.print(f"{recipe.name}, to {100 * TARGETS[recipe.name]:g} %: {recipe}; {recipe.reason}")
         return 0
     names = arguments.backend or [FASTEST, next(name for name in COMPARED if name in impls.available())]
     trainings = [
