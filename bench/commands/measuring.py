@@ -94,9 +94,8 @@ def measure(
 ) -> list[RaceResult]:
     """Run generations of the races of these headers, and return all results that are in the file in the end.
 
-    begin: returns the races that can start; it gets a folder for the digits. enough: as for `run_generations`, with the
-    journal before the rest. show: prints the results, also where measuring is interrupted, which loses only the
-    generation in progress.
+    begin: returns the races that can start; it gets a folder for the digits. enough: of `run_generations`; it also gets
+    the journal. show: prints the results, also after an interruption, which loses only the generation in progress.
     """
     with tempfile.TemporaryDirectory() as folder, Journal(path, headers) as journal:
         if journal.next_generation:
