@@ -4,15 +4,17 @@ Plain argparse: it is in every Python, its subcommands suffice, and it lacks onl
 """
 
 import argparse
+import contextlib
 import math
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 Value = TypeVar("Value")
+Number = TypeVar("Number", int, float)
 
 COULD_NOT = 2  # usage, bad input, something that is not installed, any unexpected error
 INTERRUPTED = 130  # 128 + SIGINT
@@ -37,6 +39,40 @@ RENAMED = {
     "batches": "`study batches`",
     "peers": "`study peers`",
 }
+
+
+class Option(NamedTuple):
+    """An option or a positional argument, as data.
+
+    name: with what stands for a value in the help, "--epochs N". reads: the reader of a value, or all possible values;
+    None: a switch. default: read like what a user gives. without: what the help says in its place. repeats: the values
+    of several occurrences make one list.
+    """
+
+    name: str
+    does: str
+    reads: Callable[[str], Any] | Collection[str] | None = None
+    default: object = None
+    without: object = None
+    repeats: bool = False
+
+    def add_by(self, add_argument: Callable[..., object]) -> None:
+        """Add it by this method of a parser or of a group; its help ends with the default."""
+        flag, _, metavar = self.name.partition(" ")
+        shown = self.default if self.without is None else self.without
+        text = self.does if shown is None else f"{self.does} (default: {shown})"
+        if self.reads is None:
+            add_argument(flag, action="store_true", help=text)
+            return
+        add_argument(
+            flag,
+            action="extend" if self.repeats else "store",
+            nargs="?" if shown is not None and not flag.startswith("-") else None,
+            default=None if self.default is None else str(self.default),
+            metavar=metavar or None,
+            help=text,
+            **{"type" if callable(self.reads) else "choices": self.reads},
+        )
 
 
 class Parser(argparse.ArgumentParser):
@@ -102,7 +138,7 @@ def several(one: Callable[[str], Value]) -> Callable[[str], list[Value]]:
     return read
 
 
-def choice(*known: str) -> Callable[[str], str]:
+def choice(known: Collection[str]) -> Callable[[str], str]:
     """A reader of one of these words; for use within `several`."""
 
     def read(text: str) -> str:
@@ -115,31 +151,23 @@ def choice(*known: str) -> Callable[[str], str]:
 
 def whole_number(least: int) -> Callable[[str], int]:
     """A reader of a whole number from `least`."""
-
-    def read(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = least - 1
-        if value < least:
-            raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from {least}")
-        return value
-
-    return read
+    return _within(int, least, math.inf, f"a whole number from {least}")
 
 
 def number(least: float, below: float = math.inf) -> Callable[[str], float]:
     """A reader of a finite number from `least`, below `below`."""
+    until = f" and below {below:g}" if below < math.inf else ""
+    return _within(float, least, below, f"a finite number from {least:g}{until}")
 
-    def read(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not least <= value < below:
-            until = f" and below {below:g}" if below < math.inf else ""
-            raise argparse.ArgumentTypeError(f"{text!r}: expected a finite number from {least:g}{until}")
-        return value
+
+def _within(kind: Callable[[str], Number], least: float, below: float, expected: str) -> Callable[[str], Number]:
+    """A reader of a number of this kind from `least`, below `below`; expected: what else is refused with."""
+
+    def read(text: str) -> Number:
+        with contextlib.suppress(ValueError):  # it is no number
+            if least <= (value := kind(text)) < below:
+                return value
+        raise argparse.ArgumentTypeError(f"{text!r}: expected {expected}")
 
     return read
 

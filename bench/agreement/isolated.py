@@ -22,6 +22,7 @@ from impls.contract import dtype_of
 AT_ONCE = 2
 SLOWEST = ("torch_compile", "numba_sparse", "jax", "numba_dense", "numba")
 TIME_LIMIT = 300.0  # seconds for all problems of a backend, its imports and compilation included
+NOT_LOADED = "cannot be loaded"
 
 PosedProblem = tuple[Problem, dict[str, Expected]]
 
@@ -32,6 +33,11 @@ class CheckedBackend(NamedTuple):
     backend: str
     results: list[Result]
     seconds: float  # import and compilation included
+
+    @property
+    def loaded(self) -> bool:
+        """Whether it could be imported."""
+        return all(result.quantity != NOT_LOADED for result in self.results)
 
     @property
     def failures(self) -> list[str]:
@@ -104,7 +110,7 @@ def work(connection: Connection, name: str, cases: list[PosedProblem]) -> None:
     try:
         backend = impls.find(name)
     except Exception as error:
-        connection.send([failed(name, cases, "cannot be loaded", f"cannot be loaded: {in_one_line(error)}")])
+        connection.send([failed(name, cases, NOT_LOADED, f"{NOT_LOADED}: {in_one_line(error)}")])
         return
     connection.send([result for problem, expected in cases for result in check(backend, name, problem, expected)])
 

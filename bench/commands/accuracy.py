@@ -13,68 +13,42 @@ from rich.console import Console
 import impls
 from bench import UserError
 from bench.analysis.accuracy import LEAST_SEEDS
-from bench.commands import options
+from bench.commands import measuring, options
 from bench.experiments.accuracy import to_target
-from bench.experiments.trainings import digits_for, train_all
-from bench.records.races import RaceResult
 from bench.tables.accuracy import accuracy_sections
-from bench.tables.table import print_sections
 from bench.workloads.recipes import QUICK, RECIPES, TARGETS, Recipe
-from command_line import choice, number, several
+from command_line import Option, choice, number, several
 
 FASTEST = "numba_sparse"
 COMPARED = ("torch", "minibatch")  # by default with the first that is available; all would take long
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    add = parser.add_argument
-    default = f"{FASTEST}, and {COMPARED[0]}, or where that is unavailable {COMPARED[1]}"
-    options.add_backends(parser, "Train with these backends", default)
-    add("--baseline", metavar="NAME", help="Give ratios relative to this backend (default: the first that trains)")
-    add(
-        "--target",
-        type=several(number(0, 100)),
-        action="extend",
-        metavar="A,B",
-        help="Aim at these percentages of the test images (default: each recipe's own)",
-    )
-    add(
-        "--recipe",
-        type=several(choice(*RECIPES)),
-        action="extend",
-        metavar="A,B",
-        help="Train by these recipes, which --list-recipes shows "
-        f"(default: {', '.join(QUICK)}, or those for the targets)",
-    )
-    add("--list-recipes", action="store_true", help="Print the recipes and exit (default: train)")
-    options.add_seeds(parser, LEAST_SEEDS, ", each for weights and order; fewer do not count")
-    options.add_dtype(parser)
-    options.add_output(parser)
-    options.add_data(parser)
-    options.add_threads(parser)
+OPTIONS = (
+    options.backends("Train with these backends",
+                     f"{FASTEST}, and {COMPARED[0]}, or where that is unavailable {COMPARED[1]}"),
+    options.BASELINE._replace(without="the first that trains"),
+    Option("--target A,B", "Aim at these percentages of the test images", several(number(0, 100)),
+           without="each recipe's own", repeats=True),
+    Option("--recipe A,B", "Train by these recipes, which --list-recipes shows", several(choice(RECIPES)),
+           without=f"{', '.join(QUICK)}, or those for the targets", repeats=True),
+    Option("--list-recipes", "Print the recipes and exit", without="train"),
+    options.seeds(LEAST_SEEDS, ", each for weights and order; fewer do not count"),
+    options.DTYPE,
+    *options.COMMON,
+)  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train and print a table; return 1 if a backend failed, else 0. Raises UserError for a target without a recipe."""
-    console = Console(highlight=False)
     if arguments.list_recipes:
+        console = Console(highlight=False, markup=False, soft_wrap=True)
         for recipe in RECIPES.values():
-            target = f"{recipe.name}, to {100 * TARGETS[recipe.name]:g} %"
-            console.print(f"{target}: {recipe}; {recipe.reason}", soft_wrap=True, markup=False)
+            console.print(f"{recipe.name}, to {100 * TARGETS[recipe.name]:g} %: {recipe}; {recipe.reason}")
         return 0
-    recipes = chosen_recipes(arguments)
-    dataset = digits_for(console, arguments.data)
     names = arguments.backend or [FASTEST, next(name for name in COMPARED if name in impls.available())]
-    all_trainings = [
+    trainings = [
         to_target(target, recipe, arguments.dtype, names, arguments.seeds, arguments.baseline)
-        for target, recipe in recipes
+        for target, recipe in chosen_recipes(arguments)
     ]
-
-    def show(races: list[RaceResult]) -> None:
-        print_sections(console, accuracy_sections(races))
-
-    return train_all(console, arguments, dataset, all_trainings, show)
+    return measuring.train_and_print(arguments, lambda _: trainings, accuracy_sections)
 
 
 def chosen_recipes(arguments: argparse.Namespace) -> list[tuple[float, Recipe]]:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 import data
 import impls
+from bench import UserError
 from bench.agreement.check import plain
 from bench.agreement.isolated import TIME_LIMIT
 from bench.commands import options
@@ -20,36 +21,24 @@ from bench.records.kinds import opening
 from bench.tables.agree import agreement_section
 from bench.tables.table import print_sections
 from bench.workloads.cases import CASES
-from command_line import number, output_file
+from command_line import Option, number, output_file
 from impls.contract import DType
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    add = parser.add_argument
-    options.add_backends(parser, "Check these backends, names or modules' dotted paths")
-    add("--dtype", choices=get_args(DType), help="Check in this dtype alone (default: both)")
-    add(
-        "--output",
-        type=output_file,
-        metavar="FILE",
-        help="Write every comparison to this file, as JSON (default: none)",
-    )
-    add(
-        "--time-limit",
-        type=number(0.001),
-        default=TIME_LIMIT,
-        metavar="SECONDS",
-        help="Give each backend this long, compilation included (default: %(default)g)",
-    )
-    options.add_data(parser)
-    options.add_threads(parser)
+OPTIONS = (
+    options.backends("Check these backends, names or modules' dotted paths"),
+    Option("--dtype", "Check in this dtype alone", get_args(DType), without="both"),
+    Option("--output FILE", "Write every comparison to this file, as JSON", output_file, without="none"),
+    Option("--time-limit SECONDS", "Give each backend this long, compilation included",
+           number(0.001), f"{TIME_LIMIT:g}"),
+    options.DATA,
+    options.THREADS,
+)  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a table and the reason of each disagreement; return 1 if there is one, else 0.
 
-    Raises UnknownBackend or BackendUnavailable for a name that was given.
+    Raises UnknownBackend or BackendUnavailable for a name that was given, UserError for a module that cannot be loaded.
     """
     for name in arguments.backend or ():
         impls.check(name)
@@ -66,4 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
         record = opening(digits) | {"data_sha256": digits.sha256, "agreement": [plain(result) for result in results]}
         arguments.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print_sections(console, [agreement_section(digits, cases, results)])
-    return 1 if any(result.failure for result in results) else 0
+    if any(one.failures for one in checked if one.loaded):
+        return 1
+    if not_loaded := [one.backend for one in checked if not one.loaded]:
+        raise UserError(f"{', '.join(not_loaded)}: expected to be loaded, failed as shown above; repair that first")
+    return 0

@@ -6,67 +6,34 @@ from it. grid: which other settings reproduce the article's figures. relu: why R
 """
 
 import argparse
+from collections.abc import Iterable
 
-from rich.console import Console
-
-from bench.commands import options
+from bench.commands import measuring, options
 from bench.experiments.article import BACKEND, article_trainings
-from bench.experiments.trainings import digits_for, train_all
-from bench.records.races import RaceResult
 from bench.tables.article import sections_of_article
-from bench.tables.table import print_sections
-from bench.workloads.article import EXPERIMENTS, GRIDS
-from command_line import choice, several
+from bench.workloads.article import EXPERIMENTS, GRIDS, Experiment, Grid
+from command_line import Option, choice, several
+
+COMMON = (
+    Option("--backend NAME", "Train every seed with this backend, in float32", str, BACKEND),
+    options.seeds(5),
+    *options.COMMON,
+)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `study article`."""
-    add_experiments(parser, [row.name for row in EXPERIMENTS])
-    add_training(parser)
-    parser.set_defaults(which="article")
+def experiment(known: Iterable[Experiment | Grid]) -> Option:
+    """The option --experiment, one or more of these."""
+    names = [one.name for one in known]
+    does = f"Repeat only these, of {', '.join(names)}"
+    return Option("--experiment NAME,NAME", does, several(choice(names)), without="all", repeats=True)
 
 
-def add_grid_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `study grid`."""
-    add_experiments(parser, [grid.name for grid in GRIDS])
-    add_training(parser)
-    parser.set_defaults(which="grid")
-
-
-def add_relu_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `study relu`."""
-    add_training(parser)
-    parser.set_defaults(which="relu", experiment=None)
-
-
-def add_experiments(parser: argparse.ArgumentParser, names: list[str]) -> None:
-    """Add the option --experiment, one or more of these names."""
-    parser.add_argument(
-        "--experiment",
-        type=several(choice(*names)),
-        action="extend",
-        metavar="NAME,NAME",
-        help=f"Repeat only these, of {', '.join(names)} (default: all)",
-    )
-
-
-def add_training(parser: argparse.ArgumentParser) -> None:
-    """Add the options of all three studies."""
-    options.add_backend(parser, "Train every seed with this backend, in float32", BACKEND)
-    options.add_seeds(parser, 5)
-    options.add_output(parser)
-    options.add_data(parser)
-    options.add_threads(parser)
+OPTIONS = {"article": (experiment(EXPERIMENTS), *COMMON), "grid": (experiment(GRIDS), *COMMON), "relu": COMMON}
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train, print tables; 1 if a participant failed. Raises UserError for what cannot be."""
-    console = Console(highlight=False)
-    dataset = digits_for(console, arguments.data)
-    asked_for = arguments.which, arguments.backend, arguments.seeds, arguments.experiment
-    all_trainings = article_trainings(dataset, *asked_for)
-
-    def show(races: list[RaceResult]) -> None:
-        print_sections(console, sections_of_article(races))
-
-    return train_all(console, arguments, dataset, all_trainings, show)
+    """Train and print tables; return 1 if a backend failed, else 0. Raises UserError for digits that do not fit."""
+    asked_for = arguments.command, arguments.backend, arguments.seeds, getattr(arguments, "experiment", None)
+    return measuring.train_and_print(
+        arguments, lambda dataset: article_trainings(dataset, *asked_for), sections_of_article
+    )

@@ -9,40 +9,24 @@ when the target is reached on the test images, which are evaluated whenever the 
 import argparse
 import json
 
-from rich.console import Console
-
 from bench import UserError
-from bench.commands import options
+from bench.commands import measuring, options
 from bench.experiments.accuracy import Step
-from bench.experiments.trainings import digits_for, train_all
-from bench.records.races import RaceResult
 from bench.tables.accuracy import batches_sections
-from bench.tables.table import print_sections
 from bench.workloads.batch_sizes import CHOSEN, TARGET, recipe_of
-from command_line import several, whole_number
+from command_line import Option, several, whole_number
 
-SEEDS = 3
-BACKEND = "numba_sparse"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the study."""
-    options.add_backend(parser, "Train with this backend", BACKEND)
-    parser.add_argument(
-        "--batch",
-        type=several(whole_number(1)),
-        metavar="A,B",
-        help="Train in batches of these sizes (default: all that have a learning rate)",
-    )
-    options.add_seeds(parser, SEEDS)
-    options.add_output(parser)
-    options.add_data(parser)
-    options.add_threads(parser)
+OPTIONS = (
+    Option("--backend NAME", "Train with this backend", str, "numba_sparse"),
+    Option("--batch A,B", "Train in batches of these sizes", several(whole_number(1)),
+           without="all that have a learning rate"),
+    options.seeds(3),
+    *options.COMMON,
+)  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train and print a table; return 1 if the backend failed, else 0. Raises UserError for a batch without a rate."""
-    console = Console(highlight=False)
     rates = {int(batch): entry["rate"] for batch, entry in json.loads(CHOSEN.read_text()).items()}
     batches = arguments.batch or list(rates)
     for batch in batches:
@@ -50,15 +34,10 @@ def run(arguments: argparse.Namespace) -> int:
             raise UserError(
                 f"--batch {batch}: has no learning rate; choose one by `python -m bench tune --rates-by-batch {batch}`"
             )
-    steps = [
+    trainings = [
         Step(
             f"batches of {batch:,}", arguments.backend, "float32", recipe_of(batch, rates[batch]), True, arguments.seeds
-        )
+        ).trainings("batches", TARGET)
         for batch in batches
     ]
-
-    def show(races: list[RaceResult]) -> None:
-        print_sections(console, batches_sections(races))
-
-    several = [step.trainings("batches", TARGET) for step in steps]
-    return train_all(console, arguments, digits_for(console, arguments.data), several, show)
+    return measuring.train_and_print(arguments, lambda _: trainings, batches_sections)

@@ -9,7 +9,6 @@ or disagrees in B; 0: none of these; 2: something could not be compared.
 """
 
 import argparse
-import tempfile
 from pathlib import Path
 
 from rich.console import Console
@@ -18,40 +17,25 @@ import data
 from bench import UserError
 from bench.analysis import statistics
 from bench.analysis.compare import AFTER, BEFORE, any_slower, changes, of_files
-from bench.commands import options
+from bench.commands import measuring, options
 from bench.experiments import revisions
-from bench.experiments.compare import (
-    ROUNDS,
-    begin_races,
-    comparison_headers,
-    in_both,
-    races_in,
-)
-from bench.experiments.race import begin_race, run_generations
+from bench.experiments.compare import ROUNDS, begin_races, comparison_headers, in_both, races_in
+from bench.experiments.race import begin_race
 from bench.records.journal import Journal, results_file
-from bench.records.kinds import End
-from bench.records.races import races_of
 from bench.tables.compare import compare_sections, comparison_section
 from bench.tables.table import print_left_out, print_sections
-from command_line import number
+from bench.timing.session import Session
+from command_line import Option, number
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    add = parser.add_argument
-    add("before", metavar="A", help="Take this git revision, or results file of a race, as before")
-    add("after", metavar="B", nargs="?", help="Take this one as after (default: the working tree)")
-    options.add_backends(parser, "Compare these backends", "all that both have")
-    add(
-        "--margin",
-        type=number(0),
-        default=statistics.MARGIN,
-        metavar="X",
-        help="Ignore slowdowns smaller than this fraction (default: %(default)g)",
-    )
-    revisions_only = parser.add_argument_group("options for comparing revisions (not for files)")
-    options.add_generations(revisions_only)
-    options.add_case_arguments(revisions_only, ROUNDS)
+OPTIONS = (
+    Option("before A", "Take this git revision, or results file of a race, as before", str),
+    Option("after B", "Take this one as after", str, without="the working tree"),
+    options.backends("Compare these backends", "all that both have"),
+    Option("--margin X", "Ignore slowdowns smaller than this fraction", number(0), statistics.MARGIN),
+    options.Group(
+        "options for comparing revisions (not for files)", (measuring.GENERATIONS, *measuring.race_options(ROUNDS))
+    ),
+)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -74,34 +58,25 @@ def compare_revisions(
     console: Console, before: revisions.Side, after: revisions.Side, arguments: argparse.Namespace
 ) -> int:
     """Race each backend of one side against that of the other. Raises UserError where one could not be compared."""
-    setting = options.race_setup(arguments, data.load(arguments.data))
+    setting = measuring.race_setup(arguments, data.load(arguments.data))
     sides = {BEFORE: before, AFTER: after}
     names = in_both(before, after, arguments.backend)
-    path = results_file(arguments.output, "compare")
     console.print(f"{before.name} against {after.name}: {setting.case.network}, {setting.case.name}", markup=False)
     headers = comparison_headers(setting, names, sides, arguments.generations)
-    with tempfile.TemporaryDirectory() as folder, Journal(path, headers) as journal:
-        try:
-            begun = {
-                name: begin_race(journal, number, arguments.rounds, arguments.seed) for number, name in enumerate(names)
-            }
-            races = begin_races(console, begun, setting, sides, Path(folder))
 
-            def enough(generations: int, _: float) -> str | None:  # never for what has been measured
-                done = generations >= arguments.generations
-                return f"all {generations} generations of processes were run" if done else None
+    def begin(journal: Journal, folder: Path) -> list[Session]:
+        races = {name: begin_race(journal, i, arguments.rounds, arguments.seed) for i, name in enumerate(names)}
+        return begin_races(console, races, setting, sides, folder)
 
-            why = run_generations(console, races, journal, enough)
-            for race in races:
-                race.tell(End, reason=why)
-        finally:
-            console.print(f"Every measurement: {path}", soft_wrap=True, markup=False)
-    raced = races_of(journal.records)
+    def enough(_: Journal, generations: int, seconds: float) -> str | None:
+        done = generations >= arguments.generations
+        return f"all {generations} generations of processes were run" if done else None
+
+    raced = measuring.measure(console, results_file(arguments.output, "compare"), headers, begin, enough)
     print_sections(console, compare_sections(raced, arguments.margin))
     slower = any_slower(changes(raced).items(), arguments.margin)
-    failed = {name for race in raced for name in race.left_out}
     print_left_out(console, (line for race in raced for line in race.left_out.values()))
-    if any(name == AFTER or name.startswith(f"{AFTER}:") for name in failed):
+    if any(name == AFTER or name.startswith(f"{AFTER}:") for race in raced for name in race.left_out):
         return 1
     compared = [race for race in raced if race.rounds() and not race.left_out]
     neither = [race for race in raced if len(race.unsupported) == len(sides)]

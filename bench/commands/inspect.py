@@ -5,7 +5,6 @@ and the weights of the first layer.
 """
 
 import argparse
-from pathlib import Path
 
 import data
 from bench import UserError
@@ -13,20 +12,15 @@ from bench.commands import options
 from bench.experiments.inspection import keep
 from bench.records.journal import results_file
 from bench.training.saved import load_network
-from command_line import output_file
+from command_line import Option, output_file
 from impls.contract import check_images
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    parser.add_argument("model", type=Path, metavar="MODEL", help="Read this network, which `train --save` wrote")
-    parser.add_argument(
-        "--output",
-        type=output_file,
-        metavar="FILE",
-        help="Write the record for the report to this file (default: a new file in bench/results)",
-    )
-    options.add_data(parser)
+OPTIONS = (
+    options.MODEL,
+    Option("--output FILE", "Write the record for the report to this file", output_file,
+           without="a new file in bench/results"),
+    options.DATA,
+)  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:

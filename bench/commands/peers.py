@@ -6,7 +6,6 @@ pixels non-zero.
 """
 
 import argparse
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,14 @@ from rich.console import Console
 import data
 import impls
 from bench import UserError
-from bench.commands import options
-from bench.experiments.race import admit, enough_of_race, header_of_race, run_generations
+from bench.commands import measuring, options
+from bench.experiments.race import admit, budget_spent, header_of_race
 from bench.records.journal import Journal, results_file
-from bench.records.kinds import End
-from bench.records.races import races_of
+from bench.records.races import RaceResult
 from bench.tables.peers import peers_sections
 from bench.tables.table import print_left_out, print_sections
-from command_line import several, whole_number
+from bench.timing.session import Session
+from command_line import Option, several, whole_number
 
 PEERS = ("torch", "jax", "sklearn")
 # What differs from the images as they are, in the order of the file.
@@ -33,46 +32,18 @@ WAYS: dict[str, dict[str, Any]] = {
     "all pixels non-zero": {"order": "file", "nonzero_pixels": True},
 }
 FIXED = {"measure": "epoch", "hidden": "relu", "output_activation": "softmax", "cold": False, "seed": 0}
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the study."""
-    add = parser.add_argument
-    options.add_backends(parser, "Compare with these backends", ", ".join(PEERS))
-    add(
-        "--baseline",
-        default="numba_sparse",
-        metavar="NAME",
-        help="Give ratios relative to this backend (default: %(default)s)",
-    )
-    add(
-        "--batch",
-        type=several(whole_number(1)),
-        default=[32, 128, 1000],
-        metavar="A,B",
-        help="Compare at these batch sizes (default: 32,128,1000)",
-    )
-    options.add_network(parser)
-    options.add_momentum(parser)
-    options.add_dtype(parser)
-    add(
-        "--images",
-        type=whole_number(1),
-        default=60_000,
-        metavar="N",
-        help="Use only the first N images (default: %(default)s)",
-    )
-    add(
-        "--rounds",
-        type=whole_number(2),
-        default=4,
-        metavar="N",
-        help="Measure each backend this often in a set of processes (default: %(default)s)",
-    )
-    options.add_budget(parser, 600.0)
-    options.add_output(parser)
-    options.add_data(parser)
-    options.add_threads(parser)
+OPTIONS = (
+    options.backends("Compare with these backends", ", ".join(PEERS)),
+    options.BASELINE._replace(default="numba_sparse"),
+    Option("--batch A,B", "Compare at these batch sizes", several(whole_number(1)), "32,128,1000"),
+    options.NETWORK,
+    options.MOMENTUM,
+    options.DTYPE,
+    measuring.FIRST_IMAGES._replace(default=60_000),
+    measuring.ROUNDS._replace(default=4),
+    measuring.BUDGET,
+    *options.COMMON,
+)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -85,32 +56,27 @@ def run(arguments: argparse.Namespace) -> int:
         for batch in arguments.batch
         for way, what in WAYS.items()
     ]
-    settings = [options.race_setup(point, dataset) for point in points]
-    names = [
-        arguments.baseline,
-        *(name for name in arguments.backend or installed_peers() if name != arguments.baseline),
-    ]
+    settings = [measuring.race_setup(point, dataset) for point in points]
+    names = list(dict.fromkeys([arguments.baseline, *(arguments.backend or installed_peers())]))
     for name in names:
         impls.check(name)
     headers = []
     for number, (point, setting) in enumerate(zip(points, settings, strict=True)):
         about = {"way": point.way, "zeros": float(np.mean(setting.digits.images == 0))}
         headers.append(header_of_race(setting, number, arguments.baseline, names, "peers", about=about))
+
+    def begin(journal: Journal, folder: Path) -> list[Session]:
+        return [
+            admit(console, point, number, setting, names, journal, folder)
+            for number, (point, setting) in enumerate(zip(points, settings, strict=True))
+        ]
+
+    def show(raced: list[RaceResult]) -> None:
+        print_sections(console, peers_sections(raced))
+        print_left_out(console, (line for race in raced for line in race.left_out.values()))
+
     path = results_file(arguments.output, "peers")
-    with tempfile.TemporaryDirectory() as folder, Journal(path, headers) as journal:
-        try:
-            races = [
-                admit(console, point, number, setting, names, journal, Path(folder))
-                for number, (point, setting) in enumerate(zip(points, settings, strict=True))
-            ]
-            why = run_generations(console, races, journal, lambda *so_far: enough_of_race(points[0], journal, *so_far))
-            for one in races:
-                one.tell(End, reason=why)
-        finally:  # an interruption loses only the generation in progress
-            raced = races_of(journal.records)
-            print_sections(console, peers_sections(raced))
-            print_left_out(console, (line for race in raced for line in race.left_out.values()))
-            console.print(f"Every measurement: {path}", soft_wrap=True, markup=False)
+    raced = measuring.measure(console, path, headers, begin, lambda _, *so_far: budget_spent(arguments, *so_far), show)
     return 1 if any(one.left_out for one in raced) else 0
 
 

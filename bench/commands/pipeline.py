@@ -8,24 +8,18 @@ import sys
 from datetime import datetime
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
 import bench
 import data
 import impls
 from bench import ROOT, UserError
-from bench.commands import options
 from bench.experiments.agree import agree, posed
 from bench.experiments.inspection import inspect_one
 from bench.records.journal import results_file
 from bench.timing.clock import Clock
 from bench.workloads.cases import CASES
 from data import DataError, Dataset
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the pipeline."""
-    options.add_threads(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -76,13 +70,7 @@ def run_benchmarks(console: Console) -> bool:
     results = bench.RESULTS / f"{datetime.now():%Y%m%d-%H%M%S}.json"
     partial, log = results.with_suffix(".part"), results.with_suffix(".log")
     command = [sys.executable, "-m", "pytest", "--benchmark-only", f"--benchmark-json={partial}", "-v", "--color=no"]
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), "{task.description}")
     with (
         log.open("w") as file,
         subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,

@@ -9,17 +9,16 @@ import impls
 from bench import UserError
 from bench.commands import options
 from bench.training.saved import load_network
+from command_line import Option
 from data.picture import as_mnist, read_grey
 from impls.contract import check_images, dtype_of
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    add = parser.add_argument
-    add("model", type=Path, metavar="MODEL", help="Read this network, which `train --save` wrote")
-    add("picture", type=Path, metavar="PICTURE", help="Read this picture: PNG, JPEG, ...")
-    options.add_backend(parser, "Compute the outputs with this backend", "vectorized")
-    options.add_threads(parser)
+OPTIONS = (
+    options.MODEL,
+    Option("picture PICTURE", "Read this picture: PNG, JPEG, ...", Path),
+    Option("--backend NAME", "Compute the outputs with this backend", str, "vectorized"),
+    options.THREADS,
+)
 
 
 def run(arguments: argparse.Namespace) -> int:

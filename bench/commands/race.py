@@ -6,7 +6,7 @@ the --budget is spent, and says which. With the --output of an interrupted race 
 """
 
 import argparse
-import tempfile
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -15,53 +15,53 @@ import data
 import impls
 from bench import UserError
 from bench.analysis.race import size_of
-from bench.commands import options
-from bench.experiments.race import (
-    BASELINE,
-    admit,
-    enough_of_race,
-    header_of_race,
-    run_generations,
-)
+from bench.commands import measuring, options
+from bench.experiments.race import BASELINE, admit, enough_of_race, header_of_race
 from bench.records.journal import Journal, results_file
-from bench.records.kinds import End
-from bench.records.races import races_of
+from bench.records.races import RaceResult
 from bench.tables.race import sections_of_races
 from bench.tables.table import print_left_out, print_sections
-from bench.timing.records import Generation
-from command_line import number
+from bench.timing.session import Session
+from command_line import Option, number, whole_number
+
+SWEPT = ("batch", "hidden", "images", "threads")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    add = parser.add_argument
-    options.add_backends(parser, "Race these backends, by name or a module's dotted path")
-    add(
-        "--baseline",
-        default=BASELINE,
-        metavar="NAME",
-        help="Give ratios relative to this backend (default: %(default)s)",
-    )
-    options.add_budget(parser, 75.0)
-    add(
-        "--precision",
-        type=number(0.0001),
-        default=0.03,
-        metavar="X",
-        help="Stop once every ratio's 95 %% interval is within this fraction (default: %(default)g)",
-    )
-    add(
-        "--sweep",
-        type=options.sweep,
-        metavar="WHAT=A,B",
-        help=f"Repeat the race at each value of one of {', '.join(options.SWEPT)} (default: one race)",
-    )
-    add(
-        "--cold",
-        action="store_true",
-        help="Time the first call with empty compiler caches as well (default: with compiled code from disk)",
-    )
-    options.add_case_arguments(parser, None)
+def sweep(text: str) -> tuple[str, list[int | None]]:
+    """Read what grows in a sweep, and its values, like "batch=32,128,all"; None is the full batch."""
+    name, _, values = text.partition("=")
+    if name not in SWEPT or not values:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected {'=…, '.join(SWEPT)}=…, such as batch=32,128,1000")
+    one = whole_number(1)
+    points = [None if name == "batch" and value == "all" else one(value) for value in values.split(",")]
+    if len(set(points)) < max(2, len(points)):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected at least two values, each once")
+    return name, points
+
+
+def sweep_points(arguments: argparse.Namespace) -> list[argparse.Namespace]:
+    """Return the options for each value of the sweep; unchanged where there is no sweep."""
+    if arguments.sweep is None:
+        return [arguments]
+    name, values = arguments.sweep
+    if name == "hidden":  # the units of all hidden layers
+        first, *hidden, last = arguments.network
+        if not hidden:
+            raise UserError("--sweep hidden: expected a network with a hidden layer; give one with --network")
+        name, values = "network", [(first, *[value] * len(hidden), last) for value in values]
+    return [argparse.Namespace(**vars(arguments) | {name: value}) for value in values]
+
+
+OPTIONS = (
+    options.backends("Race these backends, by name or a module's dotted path"),
+    options.BASELINE._replace(default=BASELINE),
+    measuring.BUDGET._replace(default=75),
+    Option("--precision X", "Stop once every ratio's 95 %% interval is within this fraction", number(0.0001), 0.03),
+    Option("--sweep WHAT=A,B", f"Repeat the race at each value of one of {', '.join(SWEPT)}", sweep,
+           without="one race"),
+    Option("--cold", "Time the first call with empty compiler caches as well", without="with compiled code from disk"),
+    *measuring.race_options(rounds=None),
+)  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -71,34 +71,29 @@ def run(arguments: argparse.Namespace) -> int:
     """
     console = Console(highlight=False)
     dataset = data.load(arguments.data)
-    settings = [options.race_setup(point, dataset) for point in options.sweep_points(arguments)]
+    settings = [measuring.race_setup(point, dataset) for point in sweep_points(arguments)]
     names = list(dict.fromkeys([*(arguments.backend or impls.available()), arguments.baseline]))
     for name in names:
         impls.check(name)
-    sweep = arguments.sweep.name if arguments.sweep else None
+    swept, _ = arguments.sweep or (None, [])
     headers = [
-        header_of_race(setting, number, arguments.baseline, names, sweep=sweep)
+        header_of_race(setting, number, arguments.baseline, names, sweep=swept)
         for number, setting in enumerate(settings)
     ]
-    sizes = [size_of(header.key, sweep) for header in headers] if sweep else []
+    sizes = [size_of(header.key, swept) for header in headers] if swept else []
     if len(set(sizes)) < len(sizes):  # such as all images and their number
         raise UserError(f"--sweep: expected values that differ, found {', '.join(map(str, sizes))}; leave one out")
+
+    def begin(journal: Journal, folder: Path) -> list[Session]:
+        return [
+            admit(console, arguments, number, setting, names, journal, folder)
+            for number, setting in enumerate(settings)
+        ]
+
+    def show(raced: list[RaceResult]) -> None:
+        print_sections(console, sections_of_races(raced))
+        print_left_out(console, (line for race in raced for line in race.left_out.values()))
+
     path = results_file(arguments.output, "race")
-    with tempfile.TemporaryDirectory() as folder, Journal(path, headers) as journal:
-        if journal.next_generation:
-            done = len(journal.of(Generation))
-            console.print(f"continuing after {done} generations in {path}", soft_wrap=True, markup=False)
-        try:
-            races = [
-                admit(console, arguments, number, setting, names, journal, Path(folder))
-                for number, setting in enumerate(settings)
-            ]
-            why = run_generations(console, races, journal, lambda *so_far: enough_of_race(arguments, journal, *so_far))
-            for race in races:
-                race.tell(End, reason=why)
-        finally:  # an interruption loses only the generation in progress
-            raced = races_of(journal.records)
-            print_sections(console, sections_of_races(raced))
-            print_left_out(console, (line for race in raced for line in race.left_out.values()))
-            console.print(f"Every measurement: {path}", soft_wrap=True, markup=False)
+    raced = measuring.measure(console, path, headers, begin, partial(enough_of_race, arguments), show)
     return 1 if any(race.left_out for race in raced) else 0

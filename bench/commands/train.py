@@ -5,38 +5,30 @@ import json
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 import data
 import impls
 from bench import UserError
 from bench.commands import options
+from bench.records import environment
 from bench.timing import threads
 from bench.timing.clock import Elapsed
-from bench.training.loop import Epoch, Quality, Split, evaluate, prepare, train_epochs
-from bench.training.saved import load_network, save_network
+from bench.training.loop import Split, evaluate, prepare, train_epochs
+from bench.training.saved import load_network, save_network, written_whole
 from bench.workloads.plans import Schedule
 from bench.workloads.recipes import Recipe
-from command_line import number, output_file, whole_number
+from command_line import Option, number, output_file, whole_number
 from data import Dataset, Digits
-from impls.contract import (
-    COST_OF_OUTPUT,
-    Activation,
-    Array,
-    Backend,
-    Layer,
-    Network,
-    Output,
-    Parameters,
-    Plan,
-    check_images,
-    check_parameters,
-    dtype_of,
-)
+from impls.contract import COST_OF_OUTPUT, Backend, Layer, Network, Parameters, Plan, check_images, check_parameters
 from impls.initialisation import INITIALISATIONS, initial_parameters
 
+Course = list[tuple[Elapsed, float]]  # training so far, and the cost: before the first epoch and after each
+# What --load replaces. These options have no default, so that it is known which were given.
 NEW: dict[str, Any] = {
     "network": (784, 80, 10),
     "hidden": "sigmoid",
@@ -44,106 +36,37 @@ NEW: dict[str, Any] = {
     "pixel_scale": 1 / 255,
     "init": "lecun_normal",
 }
-
-
-class Course(NamedTuple):
-    """The course of a training: its last epoch, and seconds so far and cost before the first epoch and after each."""
-
-    last: Epoch
-    seconds: list[Elapsed]
-    costs: list[float]
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    options.add_backend(parser, f"Train with this backend, of {', '.join(impls.names())}", "vectorized")
-    add_network(parser)
-    add_training(parser)
-    add_files(parser)
-    options.add_data(parser)
-    options.add_threads(parser)
-
-
-def add_network(parser: argparse.ArgumentParser) -> None:
-    """Add the options that --load replaces; their defaults are in NEW, so that it is known which were given."""
-    add = parser.add_argument_group("a new network, or --load FILE, which brings all of this with it").add_argument
-    add(
-        "--network",
-        type=options.sizes,
-        metavar="SIZES",
-        help="Make a network of these layer sizes (default: 784-80-10)",
-    )
-    add("--hidden", choices=get_args(Activation), help="Use this activation in hidden layers (default: sigmoid)")
-    add(
-        "--output-activation",
-        choices=get_args(Output),
-        help="Use this activation in the output layer; its cost comes with it, cross-entropy with softmax, else "
-        "quadratic (default: sigmoid)",
-    )
-    add(
-        "--pixel-scale",
-        type=number(1e-30, 1e30),
-        metavar="X",
-        help="Multiply pixels by X; 1 leaves them raw (default: 1/255)",
-    )
-    formulas = ", ".join(f"{name}: {chosen.formula}" for name, chosen in INITIALISATIONS.items())
-    add("--init", choices=INITIALISATIONS, metavar="NAME", help=f"Draw weights so: {formulas} (default: lecun_normal)")
-
-
-def add_training(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the training."""
-    add = parser.add_argument
-    add(
-        "--batch",
-        type=options.batch,
-        default="default",
-        metavar="N",
-        help="Update after this many images, or all, or the backend's default batch size (default: %(default)s)",
-    )
-    options.add_order(parser)
-    add(
-        "--epochs",
-        type=whole_number(1),
-        default=20,
-        metavar="N",
-        help="Train for this many epochs (default: %(default)s)",
-    )
-    add(
-        "--learning-rate",
-        type=number(0),
-        default=1.0,
-        metavar="X",
-        help="Start with this learning rate (default: %(default)s)",
-    )
-    add(
-        "--schedule",
-        choices=get_args(Schedule),
-        default="constant",
-        help="Change the learning rate so over all updates (default: %(default)s)",
-    )
-    options.add_momentum(parser)
-    add(
-        "--seed",
-        type=whole_number(0),
-        default=0,
-        metavar="N",
-        help="Draw weights and orders from this seed (default: %(default)s)",
-    )
-    options.add_dtype(parser)
-    add("--limit", type=whole_number(1), metavar="N", help="Train on the first N images only (default: all)")
-
-
-def add_files(parser: argparse.ArgumentParser) -> None:
-    """Add the options of files that are read and written."""
-    add = parser.add_argument
-    add("--load", type=Path, metavar="FILE", help="Start from this network (default: a new one)")
-    add("--save", type=output_file, metavar="FILE", help="Write the trained network to this .npz file (default: none)")
-    add(
-        "--output",
-        type=options.records_file,
-        metavar="FILE",
-        help="Write everything printed, and more digits, to this file, as JSON (default: none)",
-    )
+FORMULAS = ", ".join(f"{name}: {drawn.formula}" for name, drawn in INITIALISATIONS.items())
+OPTIONS = (
+    Option("--backend NAME", f"Train with this backend, of {', '.join(impls.names())}", str, "vectorized"),
+    options.Group(
+        "a new network, or --load FILE, which brings all of this with it",
+        (
+            Option("--network SIZES", "Make a network of these layer sizes", options.sizes, without="784-80-10"),
+            options.HIDDEN._replace(default=None, without="sigmoid"),
+            Option("--output-activation", "Use this activation in the output layer; its cost comes with it, "
+                   "cross-entropy with softmax, else quadratic", options.OUTPUT_ACTIVATION.reads, without="sigmoid"),
+            Option("--pixel-scale X", "Multiply pixels by X; 1 leaves them raw", number(1e-30, 1e30), without="1/255"),
+            Option("--init NAME", f"Draw weights so: {FORMULAS}", INITIALISATIONS, without="lecun_normal"),
+        ),
+    ),
+    Option("--batch N", "Update after this many images, or all, or the backend's default batch size",
+           options.batch, "default"),
+    options.ORDER,
+    Option("--epochs N", "Train for this many epochs", whole_number(1), 20),
+    Option("--learning-rate X", "Start with this learning rate", number(0), "1.0"),
+    Option("--schedule", "Change the learning rate so over all updates", get_args(Schedule), "constant"),
+    options.MOMENTUM,
+    Option("--seed N", "Draw weights and orders from this seed", whole_number(0), 0),
+    options.DTYPE,
+    Option("--limit N", "Train on the first N images only", whole_number(1), without="all"),
+    Option("--load FILE", "Start from this network", Path, without="a new one"),
+    Option("--save FILE", "Write the trained network to this .npz file", output_file, without="none"),
+    Option("--output FILE", "Write everything printed, and more digits, to this file, as JSON", options.records_file,
+           without="none"),
+    options.DATA,
+    options.THREADS,
+)  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -155,48 +78,51 @@ def run(arguments: argparse.Namespace) -> int:
     network, parameters = starting_point(arguments)
     train = training_images(arguments, backend, network, dataset)
     plans = make_plans(arguments, backend, network, len(train.labels))
+    first = prepare(backend, network, Digits(train.images[:1], train.labels[:1]), arguments.dtype)
 
     if dataset.notice:
         print(dataset.notice)
     splits = {
-        "training": prepare(backend, network, train, arguments.dtype),
-        "test": prepare(backend, network, dataset.test, arguments.dtype),
+        name: prepare(backend, network, digits, arguments.dtype)
+        for name, digits in (("training", train), ("test", dataset.test))
     }
     # A training that diverges overflows; its cost shows that, so warnings are not needed.
     with np.errstate(over="ignore", invalid="ignore"):
-        print_first_output(backend, network, parameters, train)
-        before = print_quality("after initialisation", backend, network, parameters, splits)
-        course = train_with_progress(backend, network, parameters, splits["training"], plans, arguments.epochs)
-        state, elapsed = course.last.state, course.last.elapsed
-        after = print_quality(f"after {course.last.number} epochs", backend, network, state.parameters, splits)
+        print_first_output(backend, network, parameters, first)
+        before = print_accuracy("after initialisation", backend, network, parameters, splits)
+        trained, course = train_with_progress(backend, network, parameters, splits["training"], plans, arguments.epochs)
+        n_epochs, (elapsed, cost) = len(course) - 1, course[-1]
+        after = print_accuracy(f"after {n_epochs} epochs", backend, network, trained, splits)
     print(
         f"Training took {elapsed.wall:.3f} s wall, {elapsed.user:.3f} s user, "
         f"{elapsed.system:.3f} s system; preparing the images {splits['training'].elapsed.wall:.3f} s."
     )
-    finite = math.isfinite(course.costs[-1])
-    if arguments.save and finite:
-        save_network(arguments.save, network, state.parameters)
+    if arguments.save and math.isfinite(cost):
+        save_network(arguments.save, network, trained)
         print(f"Network saved in {arguments.save}")
     if arguments.output:
         write_json(arguments, dataset, network, course, {"before": before, "after": after})
-    if not finite:
-        raise UserError(why_diverged(course, arguments.learning_rate))
+    if not math.isfinite(cost):
+        rate = f"try a learning rate below {arguments.learning_rate:g}, or other initial weights"
+        remedy = rate if n_epochs else "choose smaller weights or a smaller pixel scale"
+        wrong = f"the cost became {cost} in epoch {n_epochs}, expected a finite number"
+        raise UserError(f"{wrong}: the training diverged; {remedy}")
     return 0
 
 
 def starting_point(arguments: argparse.Namespace) -> tuple[Network, Parameters]:
     """Return the network and its initial parameters, new or from a file. Raises UserError where both are asked for."""
-    new = {name: value for name in NEW if (value := getattr(arguments, name)) is not None}
+    given = {name: value for name in NEW if (value := getattr(arguments, name)) is not None}
     if arguments.load:
-        if new:
-            option = next(iter(new)).replace("_", "-")
+        if given:
+            option = next(iter(given)).replace("_", "-")
             raise UserError(f"--{option} with --load: expected one of them, as the file brings its network; drop one")
         network, parameters = load_network(arguments.load)
         with np.errstate(over="ignore"):
             parameters = tuple(Layer(w.astype(arguments.dtype), b.astype(arguments.dtype)) for w, b in parameters)
         check_parameters(network, parameters)
         return network, parameters
-    chosen = NEW | new
+    chosen = NEW | given
     output = chosen["output_activation"]
     network = Network(chosen["network"], chosen["hidden"], output, COST_OF_OUTPUT[output], chosen["pixel_scale"])
     return network, initial_parameters(network, chosen["init"], arguments.seed, arguments.dtype)
@@ -224,100 +150,63 @@ def make_plans(arguments: argparse.Namespace, backend: Backend, network: Network
     return Recipe("train", network, batch=batch, **fields).plans(n_images, arguments.seed)
 
 
-def print_first_output(backend: Backend, network: Network, parameters: Parameters, train: Digits) -> None:
+def print_first_output(backend: Backend, network: Network, parameters: Parameters, first: Split) -> None:
     """Print the output vector of the first training image, the predicted digit and the label."""
-    prepared = backend.prepare(network, train.images[:1], None, dtype_of(parameters))
-    output: Array = backend.outputs(network, parameters, prepared)[0]
+    output = backend.outputs(network, parameters, first.prepared)[0]
     print(f"Output for the first training image: {np.array2string(output, precision=4, suppress_small=True)}")
     answer = int(output.argmax())
-    print(f"It is taken for a {answer} with confidence {output[answer]:.3f}; it is a {train.labels[0]}.")
+    print(f"It is taken for a {answer} with confidence {output[answer]:.3f}; it is a {first.labels[0]}.")
 
 
-def print_quality(
+def print_accuracy(
     when: str, backend: Backend, network: Network, parameters: Parameters, splits: dict[str, Split]
-) -> dict[str, Quality]:
-    """Print the accuracy on both splits, and return their qualities by name."""
-    qualities = {name: evaluate(backend, network, parameters, split) for name, split in splits.items()}
-    shares = ", ".join(
-        f"{quality.accuracy:.2%} of the {len(splits[name].labels):,} {name} images"
-        for name, quality in qualities.items()
-    )
-    print(f"Correct {when}: {shares}")
-    return qualities
+) -> dict[str, float]:
+    """Print and return the accuracy on each split, 0 to 1, by its name."""
+    shares = {name: evaluate(backend, network, parameters, split).accuracy for name, split in splits.items()}
+    words = (f"{share:.2%} of the {len(splits[name].labels):,} {name} images" for name, share in shares.items())
+    print(f"Correct {when}: {', '.join(words)}")
+    return shares
 
 
 def train_with_progress(
     backend: Backend, network: Network, parameters: Parameters, train: Split, plans: Iterable[Plan], n_epochs: int
-) -> Course:
-    """Train, with a bar and the cost over the training images after each epoch; stop where it is not finite."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+) -> tuple[Parameters, Course]:
+    """Train, with a bar and the cost over the training images after each epoch; stop where it is not finite.
 
-    seconds: list[Elapsed] = []
-    costs: list[float] = []
-    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("epochs,"), TimeRemainingColumn())
+    Returns the trained parameters and the course of the training.
+    """
+    course = []
+    columns = ("training", BarColumn(), MofNCompleteColumn(), "epochs,", TimeRemainingColumn())
     with Progress(*columns, console=Console(), transient=True) as progress:
         task = progress.add_task("training", total=n_epochs)
         for point in train_epochs(backend, network, parameters, train, plans):
             progress.update(task, completed=point.number)
-            seconds.append(point.elapsed)
-            costs.append(evaluate(backend, network, point.state.parameters, train).cost)
+            cost = evaluate(backend, network, point.state.parameters, train).cost
+            course.append((point.elapsed, cost))
             label = "Cost at the start" if point.number == 0 else f"Cost after epoch {point.number}"
-            progress.console.print(f"{label}: {costs[-1]:.6g}", highlight=False)
-            if not math.isfinite(costs[-1]):
+            progress.console.print(f"{label}: {cost:.6g}", highlight=False)
+            if not math.isfinite(cost):
                 break
-    return Course(point, seconds, costs)
-
-
-def why_diverged(course: Course, learning_rate: float) -> str:
-    """Return the message for a training that diverged, with the remedy."""
-    number = course.last.number
-    remedy = (
-        f"try a learning rate below {learning_rate:g}, or other initial weights"
-        if number
-        else "choose smaller weights or a smaller pixel scale"
-    )
-    return (
-        f"the cost became {course.costs[-1]} in epoch {number}, expected a finite number: "
-        f"the training diverged; {remedy}"
-    )
+    return point.state.parameters, course
 
 
 def write_json(
-    arguments: argparse.Namespace,
-    dataset: Dataset,
-    network: Network,
-    course: Course,
-    qualities: dict[str, dict[str, Quality]],
+    arguments: argparse.Namespace, dataset: Dataset, network: Network, course: Course, accuracy: dict[str, Any]
 ) -> None:
     """Write everything about the run to the file of --output; costs that are not finite become null.
 
-    Raises UserError if the file cannot be written.
+    accuracy: before and after, on each split. Raises UserError if the file cannot be written.
     """
-    from bench.records import environment
-
-    content: dict[str, Any] = {
-        "options": {
-            name: str(value) if isinstance(value, Path) else value
-            for name, value in vars(arguments).items()
-            if name != "run"
-        },
+    given = {name: value for name, value in vars(arguments).items() if name not in ("run", "command")}
+    content = {
+        "options": {name: str(value) if isinstance(value, Path) else value for name, value in given.items()},
         "network": str(network),
         "data": {"name": dataset.name, "sha256": dataset.sha256, "notice": dataset.notice},
-        "costs": [cost if math.isfinite(cost) else None for cost in course.costs],
-        "seconds": [vars(elapsed) for elapsed in course.seconds],
-        "accuracy": {
-            when: {name: quality.accuracy for name, quality in of_splits.items()}
-            for when, of_splits in qualities.items()
-        },
+        "costs": [cost if math.isfinite(cost) else None for _, cost in course],
+        "seconds": [vars(elapsed) for elapsed, _ in course],
+        "accuracy": accuracy,
         "threads": threads.in_force(),
         "machine": environment.describe(),
     }
-    partial = arguments.output.with_name(f"{arguments.output.name}.part")
-    try:
-        partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-        partial.replace(arguments.output)
-    except OSError as error:
-        raise UserError(f"{arguments.output}: cannot be written ({error.strerror}); choose another place") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_whole(arguments.output) as file:
+        file.write(json.dumps(content, indent=1, allow_nan=False).encode() + b"\n")

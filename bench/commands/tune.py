@@ -18,73 +18,33 @@ from bench.experiments.tune import BACKEND, SEEDS, Search, choose_all, recipe_gr
 from bench.tables.table import print_sections
 from bench.tables.tune import tuning_section
 from bench.workloads.plans import Schedule
-from command_line import choice, number, several, whole_number
+from command_line import Option, choice, number, several, whole_number
 from impls.initialisation import INITIALISATIONS
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    add = parser.add_argument
-    options.add_backend(parser, "Train with this backend", BACKEND)
-    add(
-        "--target",
-        type=number(0, 100),
-        metavar="PERCENT",
-        help="Search for the fastest recipe that gets this share of the held-out images right "
-        "(default: the most accurate of each length)",
-    )
-    options.add_network(parser, (784, 128, 10))
-    add(
-        "--members",
-        type=whole_number(1),
-        default=1,
-        metavar="N",
-        help="Share out the hidden units among this many networks, merged when each is trained (default: %(default)s)",
-    )
-    add(
-        "--init",
-        choices=INITIALISATIONS,
-        default="he_normal",
-        metavar="NAME",
-        help="Draw initial weights so (default: %(default)s)",
-    )
-    for name, values, what in (
-        ("epochs", (0.125, 0.25, 0.5, 1.0, 2.0, 4.0), "lengths in epochs"),
-        ("batch", (32, 64, 128), "batch sizes"),
-        ("learning-rate", (0.05, 0.1, 0.2, 0.4), "learning rates"),
-        ("momentum", (0.9,), "momenta"),
-        ("input-dropout", (0.0,), "shares of pixels dropped"),
-    ):
-        add(
-            f"--{name}",
-            type=several(whole_number(1)) if name == "batch" else several(number(0)),
-            default=list(values),
-            metavar="A,B",
-            help=f"Try these {what} (default: {','.join(f'{value:g}' for value in values)})",
-        )
-    add(
-        "--schedule",
-        type=several(choice(*get_args(Schedule))),
-        default=["linear"],
-        metavar="A,B",
-        help=f"Try these schedules of the learning rate, of {', '.join(get_args(Schedule))} (default: linear)",
-    )
-    options.add_seeds(parser, SEEDS)
-    add(
-        "--rates-by-batch",
-        type=several(whole_number(1)),
-        metavar="A,B",
-        help="Choose the learning rates of `study batches` for these batch sizes instead, and write them to "
-        "bench/workloads/batch_sizes.json (default: search recipes)",
-    )
-    add(
-        "--output",
-        type=options.records_file,
-        metavar="FILE",
-        help="Write one line per training to this file, and do not repeat those in it (default: none)",
-    )
-    options.add_data(parser)
-    options.add_threads(parser)
+SCHEDULES = get_args(Schedule)
+OPTIONS = (
+    Option("--backend NAME", "Train with this backend", str, BACKEND),
+    Option("--target PERCENT", "Search for the fastest recipe that gets this share of the held-out images right",
+           number(0, 100), without="the most accurate of each length"),
+    options.NETWORK,
+    Option("--members N", "Share out the hidden units among this many networks, merged when each is trained",
+           whole_number(1), 1),
+    Option("--init NAME", "Draw initial weights so", INITIALISATIONS, "he_normal"),
+    Option("--epochs A,B", "Try these lengths in epochs", several(number(0)), "0.125,0.25,0.5,1,2,4"),
+    Option("--batch A,B", "Try these batch sizes", several(whole_number(1)), "32,64,128"),
+    Option("--learning-rate A,B", "Try these learning rates", several(number(0)), "0.05,0.1,0.2,0.4"),
+    Option("--momentum A,B", "Try these momenta", several(number(0)), "0.9"),
+    Option("--input-dropout A,B", "Try these shares of pixels dropped", several(number(0)), "0"),
+    Option("--schedule A,B", f"Try these schedules of the learning rate, of {', '.join(SCHEDULES)}",
+           several(choice(SCHEDULES)), "linear"),
+    options.seeds(SEEDS),
+    Option("--rates-by-batch A,B", "Choose the learning rates of `study batches` for these batch sizes instead, and "
+           "write them to bench/workloads/batch_sizes.json", several(whole_number(1)), without="search recipes"),
+    Option("--output FILE", "Write one line per training to this file, and do not repeat those in it",
+           options.records_file, without="none"),
+    options.DATA,
+    options.THREADS,
+)  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -7,40 +7,22 @@ the test images after every epoch. The recipe has a fixed length and uses no tes
 
 import argparse
 
-from rich.console import Console
-
 from bench.analysis.accuracy import LEAST_SEEDS
-from bench.commands import options
+from bench.commands import measuring, options
 from bench.experiments.accuracy import SLOW_SEEDS, WATERFALL_TARGET, waterfall_steps
-from bench.experiments.trainings import digits_for, train_all
-from bench.records.races import RaceResult
 from bench.tables.accuracy import waterfall_sections
-from bench.tables.table import print_sections
-from command_line import whole_number
+from command_line import Option, whole_number
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the study."""
-    options.add_seeds(parser, LEAST_SEEDS, " by the recipe")
-    parser.add_argument(
-        "--slow-seeds",
-        type=whole_number(1),
-        default=SLOW_SEEDS,
-        metavar="N",
-        help="Train with this many seeds by the article's method, which takes minutes (default: %(default)s)",
-    )
-    options.add_output(parser)
-    options.add_data(parser)
-    options.add_threads(parser)
+OPTIONS = (
+    options.seeds(LEAST_SEEDS, " by the recipe"),
+    Option("--slow-seeds N", "Train with this many seeds by the article's method, which takes minutes",
+           whole_number(1), SLOW_SEEDS),
+    *options.COMMON,
+)  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train and print a table; return 1 if a backend failed, else 0."""
-    console = Console(highlight=False)
     steps = waterfall_steps(arguments.seeds, arguments.slow_seeds)
-
-    def show(races: list[RaceResult]) -> None:
-        print_sections(console, waterfall_sections(races))
-
-    several = [step.trainings("waterfall", WATERFALL_TARGET) for step in steps]
-    return train_all(console, arguments, digits_for(console, arguments.data), several, show)
+    trainings = [step.trainings("waterfall", WATERFALL_TARGET) for step in steps]
+    return measuring.train_and_print(arguments, lambda _: trainings, waterfall_sections)

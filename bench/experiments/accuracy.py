@@ -36,8 +36,10 @@ class Step(NamedTuple):
         looks = Looks("growing", until=target) if self.until else Looks()
         participants = {self.name: Trainee(self.backend, self.dtype, looks)}
         header = {"target": target, "recipe": self.recipe.name, "until": self.until}
-        recipes, curves = {self.recipe.name: self.recipe}, 0 if self.until else CURVES
-        return Trainings(purpose, self.name, recipes, participants, self.seeds, header, curves=curves)
+        curves = 0 if self.until else CURVES
+        return Trainings(
+            purpose, self.name, {self.recipe.name: self.recipe}, participants, self.seeds, header, curves=curves
+        )
 
 
 def waterfall_steps(seeds: int, slow_seeds: int) -> list[Step]:

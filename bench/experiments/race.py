@@ -178,6 +178,13 @@ def enough_of_race(arguments: argparse.Namespace, journal: Journal, generations:
     races = races_of(journal.records)
     if all(statistics.precise(race.rounds(), race.baseline, arguments.precision) for race in races):
         return f"all ratios are known to {arguments.precision:.1%}"
-    if generations >= LEAST_GENERATIONS and seconds > arguments.budget:
+    return budget_spent(arguments, generations, seconds)
+
+
+def budget_spent(
+    arguments: argparse.Namespace, generations: int, seconds: float, least: int | None = None
+) -> str | None:
+    """Why to stop: the budget is spent, in at least so many generations; None: in as many as an interval needs."""
+    if generations >= (least or LEAST_GENERATIONS) and seconds > arguments.budget:
         return f"the budget of {arguments.budget:g} s is spent"
     return None

@@ -2,9 +2,12 @@
 
 import json
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from lzma import LZMAError
 from pathlib import Path
+from typing import BinaryIO
 from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
@@ -25,10 +28,17 @@ def save_network(path: Path, network: Network, parameters: Parameters) -> None:
     arrays = {"format": np.array(FORMAT), "network": np.array(json.dumps(asdict(network)))}
     for number, layer in enumerate(parameters, start=1):
         arrays[f"weights_{number}"], arrays[f"biases_{number}"] = layer
+    with written_whole(path) as file:
+        np.savez(file, allow_pickle=False, **arrays)
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, whose name appears only when it is whole. Raises UserError if it cannot be written."""
     partial = path.with_name(f"{path.name}.part")
     try:
         with partial.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
+            yield file
         partial.replace(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place") from None

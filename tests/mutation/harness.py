@@ -735,8 +735,8 @@ BUGS = (
     Bug(
         "a disagreement leaves exit code 0",
         COMMANDS + "agree.py",
-        "return 1 if any(result.failure for result in results) else 0",
-        "return 0",
+        "if any(one.failures for one in checked if one.loaded):\n        return 1",
+        "if any(one.failures for one in checked if one.loaded):\n        return 0",
         (OF_COMMANDS + "test_agree.py::test_a_disagreement_is_named_and_the_others_go_on",),
     ),
     Bug(
@@ -756,8 +756,8 @@ BUGS = (
     Bug(
         "a race stops before its budget is spent",
         "bench/experiments/race.py",
-        "if generations >= LEAST_GENERATIONS and seconds > arguments.budget:",
-        "if generations >= LEAST_GENERATIONS or seconds > arguments.budget:",
+        "if generations >= (least or LEAST_GENERATIONS) and seconds > arguments.budget:",
+        "if generations >= (least or LEAST_GENERATIONS) or seconds > arguments.budget:",
         (OF_COMMANDS + "test_race.py::test_it_stops_when_all_is_known_or_the_budget_is_spent",),
     ),
 )

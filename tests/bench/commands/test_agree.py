@@ -12,6 +12,7 @@ import bench
 import impls
 from bench.__main__ import main
 from data import Digits, mnist
+from tests.helpers.command import refused
 
 RIGHT = "from impls.vectorized import *\n"
 WRONG = {
@@ -86,6 +87,20 @@ def test_a_disagreement_is_named_and_the_others_go_on(folder: Path, capsys: pyte
     assert errors == {"hangs": None}
 
 
+@pytest.mark.parametrize(("beside", "expected"), [("vectorized", 2), ("wrong_sign", 1)])
+def test_a_module_that_cannot_be_loaded_is_no_disagreement(
+    beside: str, expected: int, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "broken.py").write_text("import no_such_library\n")
+    code = main(["agree", "--dtype", "float64", "--backend", f"broken,{beside}"])
+    out, error = capsys.readouterr()
+    assert code == expected
+    assert re.search(r"^broken: cannot be loaded: .*no_such_library", out, re.MULTILINE), out
+    assert "broken disagrees" not in out
+    assert re.search(rf"^{beside} ", out, re.MULTILINE)
+    assert error == ("error: broken: expected to be loaded, failed as shown above; repair that first\n" * (code == 2))
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -100,11 +115,4 @@ def test_a_disagreement_is_named_and_the_others_go_on(folder: Path, capsys: pyte
 def test_bad_input_is_one_line(
     arguments: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    try:
-        code: Any = main(["agree", *arguments])
-    except SystemExit as exit_:
-        code = exit_.code
-    error = capsys.readouterr().err
-    assert code != 0
-    assert said in error
-    assert error.count("\n") == 1
+    assert said in refused(capsys, lambda: main(["agree", *arguments]))

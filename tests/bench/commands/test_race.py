@@ -19,7 +19,7 @@ import bench
 import data
 from bench.__main__ import main
 from bench.analysis.race import disturbances
-from bench.commands import options
+from bench.commands import measuring
 from bench.commands import race as race_command
 from bench.commands.parser import make_parser
 from bench.experiments import race
@@ -34,6 +34,7 @@ from bench.timing.records import Generation, Process, Record, Sample
 from bench.timing.session import Session
 from bench.workloads import cases
 from data import Digits, mnist
+from tests.helpers.command import refused
 from tests.helpers.records import typed_process, typed_sample
 
 pytestmark = pytest.mark.usefixtures("without_rates")
@@ -132,7 +133,7 @@ def test_every_option_is_part_of_the_key(arguments: str, key: str, value: Any) -
 
 
 def key_of(arguments: list[str]) -> dict[str, Any]:
-    setting = options.race_setup(make_parser().parse_args(["race", *arguments]), data.load())
+    setting = measuring.race_setup(make_parser().parse_args(["race", *arguments]), data.load())
     key: dict[str, Any] = header_of_race(setting, 0, "vectorized", ["vectorized"]).key
     return key
 
@@ -246,7 +247,7 @@ def test_where_the_baseline_fails_there_are_no_ratios(capsys: pytest.CaptureFixt
 
 
 def task_images(folder: Path, arguments: list[str], *names: str) -> dict[str, int]:
-    setting = options.race_setup(make_parser().parse_args(["race", *arguments]), data.load())
+    setting = measuring.race_setup(make_parser().parse_args(["race", *arguments]), data.load())
     return {name: setting.task(name, folder).images for name in names}
 
 
@@ -318,7 +319,7 @@ def test_a_sweep_races_at_each_value_and_says_how_time_grows(folder: Path, capsy
 )
 def test_what_is_swept_reaches_the_key(asked: str, part: str, values: list[Any]) -> None:
     parsed = make_parser().parse_args(["race", "--network", "784-5-6-10", "--sweep", asked])
-    settings = [options.race_setup(point, data.load()) for point in options.sweep_points(parsed)]
+    settings = [measuring.race_setup(point, data.load()) for point in race_command.sweep_points(parsed)]
     assert [header_of_race(setting, 0, "naive", ["naive"]).key[part] for setting in settings] == values
 
 
@@ -404,7 +405,7 @@ def test_another_race_never_goes_on_in_a_file(
     arguments: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = folder / "of-one.jsonl"
-    setting = options.race_setup(make_parser().parse_args(["race", *QUICK]), data.load())
+    setting = measuring.race_setup(make_parser().parse_args(["race", *QUICK]), data.load())
     with Journal(path, [header_of_race(setting, 0, "vectorized", ["minibatch", "vectorized"])]) as journal:
         begin_race(journal, 0, 2, 0)
     before = path.read_text()
@@ -510,11 +511,4 @@ def test_what_a_backend_lacks_keeps_it_out_only_where_it_is_measured(
 def test_bad_input_is_one_line(
     arguments: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    try:
-        code: Any = main(["race", *QUICK, *arguments])
-    except SystemExit as exit_:
-        code = exit_.code
-    error = capsys.readouterr().err
-    assert code != 0
-    assert said in error
-    assert error.count("\n") == 1
+    assert said in refused(capsys, lambda: main(["race", *QUICK, *arguments]))

@@ -1,0 +1,128 @@
+"""What the commands that measure share: a race as options describe it, and running races or trainings to their end."""
+
+import argparse
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+from rich.console import Console
+
+from bench import UserError
+from bench.analysis import calibrate
+from bench.commands import options
+from bench.experiments.race import IMAGES, RaceSetup, run_generations
+from bench.experiments.trainings import Trainings, digits_for, train_all
+from bench.records.journal import Journal
+from bench.records.kinds import End, Race
+from bench.records.races import RaceResult, races_of
+from bench.tables.table import Section, print_sections
+from bench.timing import threads
+from bench.timing.records import Generation
+from bench.timing.session import Session
+from bench.timing.worker import Measure
+from bench.workloads.cases import MINI_BATCHES
+from command_line import Option, number, whole_number
+from data import Dataset, Digits
+from impls.contract import COST_OF_OUTPUT, Network, check_images
+
+FIRST_IMAGES = Option("--images N", "Use only the first N images", whole_number(1))
+ROUNDS = Option("--rounds N", "Measure each backend this often in a set of processes", whole_number(2))
+GENERATIONS = Option("--generations N", "Compare over this many sets of fresh processes", whole_number(2),
+                     calibrate.GENERATIONS)  # fmt: skip
+BUDGET = Option("--budget SECONDS", "Stop after this many seconds of measuring, at the end of a generation",
+                number(0.001), 600)  # fmt: skip
+
+
+def race_options(rounds: int | None) -> tuple[Option, ...]:
+    """The options of a race. rounds: the default number per generation; None: it depends on the race."""
+    many = None if rounds else "the more backends and images, the fewer"
+    return (
+        Option("--measure", "Time this: an epoch of training, one gradient, or the outputs",
+               get_args(Measure), "epoch"),
+        options.NETWORK,
+        options.HIDDEN,
+        options.OUTPUT_ACTIVATION,
+        Option("--batch N", "Update after this many images, or all", options.batch, MINI_BATCHES.batch),
+        options.ORDER,
+        options.MOMENTUM,
+        options.DTYPE,
+        Option("--nonzero-pixels", "Set every zero pixel to 1, so that no backend can skip any", without="as they are"),
+        FIRST_IMAGES._replace(without=f"{IMAGES:,}, or all where there are fewer"),
+        ROUNDS._replace(default=rounds, without=many),
+        Option("--seed N", "Draw the measuring order from this seed", whole_number(0), 0),
+        *options.COMMON,
+    )  # fmt: skip
+
+
+def race_setup(arguments: argparse.Namespace, dataset: Dataset) -> RaceSetup:
+    """Return the race that the options describe. Raises UserError or ContractError where they do not combine."""
+    if arguments.batch == "default":
+        raise UserError("--batch default: expected a number of images, or all, as all backends race on the same plan")
+    n_threads = arguments.threads or threads.cores()
+    threads.check(n_threads)  # raises UserError for more threads than cores
+    output = arguments.output_activation
+    network = Network(arguments.network, arguments.hidden, output, COST_OF_OUTPUT[output])
+    name = "full batch" if arguments.batch is None else f"batches of {arguments.batch:,}"
+    name += ", shuffled" if arguments.order == "shuffled" else ""
+    name += f", Nesterov {arguments.momentum:g}" if arguments.momentum else ""
+    name += ", all pixels non-zero" if arguments.nonzero_pixels else ""
+    given = {part: getattr(arguments, part) for part in ("batch", "order", "momentum", "dtype")}
+    # The rate does not affect times; it is small, so that agreement can be checked for any network.
+    case = replace(MINI_BATCHES, name=name, network=network, learning_rate=0.1, **given)
+    split = dataset.test if arguments.measure == "outputs" else dataset.train
+    n = arguments.images or min(IMAGES, len(split.labels))
+    if n > len(split.labels):
+        raise UserError(f"{n} images: expected at most {len(split.labels)}, as many as {dataset.name} has")
+    images = np.maximum(split.images[:n], 1) if arguments.nonzero_pixels else split.images[:n]
+    digits = Digits(images, split.labels[:n])
+    check_images(network, digits.images, digits.labels)
+    if arguments.measure == "outputs" and case.batch is not None:  # outputs have no updates
+        case = replace(case, batch=min(case.batch, n))
+    return RaceSetup(case, arguments.measure, dataset, digits, n_threads)
+
+
+def measure(
+    console: Console,
+    path: Path,
+    headers: Sequence[Race],
+    begin: Callable[[Journal, Path], list[Session]],
+    enough: Callable[[Journal, int, float], str | None],
+    show: Callable[[list[RaceResult]], None] | None = None,
+) -> list[RaceResult]:
+    """Run generations of the races of these headers, and return all results that are in the file in the end.
+
+    begin: returns the races that can start; it gets a folder for the digits. enough: of `run_generations`; it also gets
+    the journal. show: prints the results, also after an interruption, which loses only the generation in progress.
+    """
+    with tempfile.TemporaryDirectory() as folder, Journal(path, headers) as journal:
+        if journal.next_generation:
+            done = len(journal.of(Generation))
+            console.print(f"continuing after {done} generations in {path}", soft_wrap=True, markup=False)
+        try:
+            races = begin(journal, Path(folder))
+            why = run_generations(console, races, journal, lambda *so_far: enough(journal, *so_far))
+            for race in races:
+                race.tell(End, reason=why)
+        finally:
+            if show:
+                show(races_of(journal.records))
+            console.print(f"Every measurement: {path}", soft_wrap=True, markup=False)
+    return races_of(journal.records)
+
+
+def train_and_print(
+    arguments: argparse.Namespace,
+    trainings_on: Callable[[Dataset], Sequence[Trainings]],
+    sections: Callable[[list[RaceResult]], list[Section]],
+) -> int:
+    """Train all that the file of --output lacks, and print these sections of its results, also after an interruption.
+
+    Returns 1 if a participant failed, else 0. Raises UserError or ContractError for digits that do not fit a recipe.
+    """
+    console = Console(highlight=False)
+    dataset = digits_for(console, arguments.data)
+    several = trainings_on(dataset)
+    return train_all(console, arguments, dataset, several, lambda races: print_sections(console, sections(races)))
