@@ -21,8 +21,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
-from scipy.spatial.distance import pdist
+from scipy.special import betainccinv, betaincinv, ndtri, stdtrit  # scipy.stats takes a second to import
 
 from impls.contract import Array
 
@@ -115,7 +114,7 @@ def change(
         half = 0.0
         if of_means.any():
             freedom = of_means.sum() ** 2 / sum(of_means**2 / [len(sample) - 1 for sample in samples])
-            half = float(stats.t.isf(error / 2, freedom) * np.sqrt(of_means.sum()))
+            half = float(quantile(error / 2, freedom) * np.sqrt(of_means.sum()))
         with np.errstate(over="ignore"):
             interval = Interval(float(np.exp(difference - half)), float(np.exp(difference + half)))
     generations, pairs = min(map(len, samples)), sum(map(len, logs[0]))
@@ -129,8 +128,8 @@ def share(hits: float, of: int) -> Interval:
     `of` are independent.
     """
     error = (1 - CONFIDENCE) / 2
-    low = stats.beta.ppf(error, hits, of - hits + 1) if hits > 0 else 0.0
-    high = stats.beta.isf(error, hits + 1, of - hits) if hits < of else 1.0
+    low = betaincinv(hits, of - hits + 1, error) if hits > 0 else 0.0
+    high = betainccinv(hits + 1, of - hits, error) if hits < of else 1.0
     return Interval(float(low), float(high))
 
 
@@ -172,11 +171,13 @@ def exponent(sizes: Sequence[float], times: Sequence[float]) -> tuple[float, Int
     x, y = np.log(positive(sizes, "sizes")), np.log(positive(times, "times"))
     if len(x) != len(y) or len(x) < 2 or len(set(sizes)) < len(x):
         raise ValueError(f"expected at least two different sizes, with one time for each, found {len(y)} for {sizes}")
-    line = stats.linregress(x, y)
+    dx, dy = x - x.mean(), y - y.mean()
+    slope = float(dx @ dy / (dx @ dx))
     if len(x) == 2:
-        return float(line.slope), None
-    half = stats.t.isf((1 - CONFIDENCE) / 2, len(x) - 2) * line.stderr
-    return float(line.slope), Interval(float(line.slope - half), float(line.slope + half))
+        return slope, None
+    rest = dy - slope * dx
+    half = quantile((1 - CONFIDENCE) / 2, len(x) - 2) * math.sqrt(rest @ rest / (len(x) - 2) / (dx @ dx))
+    return slope, Interval(slope - half, slope + half)
 
 
 def by_seed(seconds: Mapping[str, Mapping[int, float]]) -> Samples:
@@ -253,8 +254,13 @@ def student(medians: Array, error: float) -> tuple[Array, Array]:
     n = len(medians)
     if n < 2:
         raise ValueError(f"expected at least two generations for an interval, found {n}; measure longer")
-    half = stats.t.isf(error / 2, n - 1) * medians.std(axis=0, ddof=1) / np.sqrt(n)
+    half = quantile(error / 2, n - 1) * medians.std(axis=0, ddof=1) / np.sqrt(n)
     return medians.mean(axis=0), half
+
+
+def quantile(error: float, freedom: float) -> float:
+    """Return the value above which Student's t with so many degrees of freedom lies with this probability."""
+    return -float(stdtrit(freedom, error))
 
 
 def without_place(medians: Array, places: Array, error: float) -> tuple[Array, Array]:
@@ -271,7 +277,7 @@ def without_place(medians: Array, places: Array, error: float) -> tuple[Array, A
     effect = off @ medians / (off @ off)
     rest = medians - medians.mean() - effect * off
     variance = rest @ rest / (n - 2) * (1 / n + places.mean() ** 2 / (off @ off))
-    return medians.mean() - effect * places.mean(), stats.t.isf(error / 2, n - 2) * np.sqrt(variance)
+    return medians.mean() - effect * places.mean(), quantile(error / 2, n - 2) * np.sqrt(variance)
 
 
 def error_of_each(comparisons: int, may_stop_early: bool = False) -> float:
@@ -293,5 +299,6 @@ def robust_sd(generations: Sequence[Array]) -> float | None:
     It is the median of |x_i - x_j| over all pairs of a generation, divided by its value for N(0, 1), 0.9539 (Shamos,
     "Geometry and statistics", 1976). It needs no centre, which three or four values would not estimate well.
     """
-    distances = np.concatenate([pdist(values[:, None], "cityblock") for values in generations])
-    return float(np.median(distances) / (math.sqrt(2) * stats.norm.ppf(0.75))) if distances.size else None
+    pairs = [np.subtract.outer(values, values)[np.triu_indices(len(values), 1)] for values in generations]
+    distances = np.abs(np.concatenate(pairs))
+    return float(np.median(distances) / (math.sqrt(2) * ndtri(0.75))) if distances.size else None

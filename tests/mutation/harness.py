@@ -118,15 +118,15 @@ BUGS = (
     Bug(
         "an interval of two sides has all of the error on each",
         STATISTICS,
-        "half = stats.t.isf(error / 2, n - 1) *",
-        "half = stats.t.isf(error, n - 1) *",
+        "half = quantile(error / 2, n - 1) *",
+        "half = quantile(error, n - 1) *",
         (OF_STATISTICS + "test_an_interval_by_hand",),
     ),
     Bug(
         "an interval of few generations is that of the normal distribution",
         STATISTICS,
-        "half = stats.t.isf(error / 2, n - 1) *",
-        "half = stats.norm.isf(error / 2) *",
+        "half = quantile(error / 2, n - 1) *",
+        "half = -ndtri(error / 2) *",
         (OF_STATISTICS + "test_an_interval_by_hand",),
     ),
     Bug(
@@ -209,8 +209,8 @@ BUGS = (
     Bug(
         "an exponent is that of sizes in seconds",
         STATISTICS,
-        "stats.linregress(x, y)",
-        "stats.linregress(y, x)",
+        "dx @ dy / (dx @ dx)",
+        "dx @ dy / (dy @ dy)",
         (OF_STATISTICS + "test_an_exponent_by_hand",),
     ),
     # --- a target, calibrations, comparisons, what stands beside a time ------------------------------------------
