@@ -80,6 +80,7 @@ def records(folder: Path, kind: str) -> list[dict[str, Any]]:
     return [entry for entry in found if entry["kind"] == kind]
 
 
+@pytest.mark.usefixtures("without_processes")
 def test_rows_beside_the_article(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -105,6 +106,7 @@ def test_rows_beside_the_article(
     assert dies.method_times is None
 
 
+@pytest.mark.usefixtures("without_processes")
 def test_what_is_recorded_is_what_the_network_does(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(article, "EXPERIMENTS", (row("learns", SMALL),))
     assert run(folder, "--backend", "vectorized", seeds=1) == 0
@@ -142,6 +144,7 @@ def test_where_a_plainly_written_sigmoid_overflows() -> None:
     assert share_overflowing(SMALL.network, layers, images) == 0
 
 
+@pytest.mark.usefixtures("without_processes")
 def test_it_goes_on_after_the_finished_seeds(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -165,6 +168,7 @@ def test_it_goes_on_after_the_finished_seeds(
     assert len(records(folder, "trainer")) == 2
 
 
+@pytest.mark.usefixtures("without_processes")
 def test_a_file_with_a_broken_training_is_told_in_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(article, "EXPERIMENTS", (row("nothing", replace(SMALL, epochs=0)),))
     assert run(folder, seeds=1) == 0
@@ -184,6 +188,7 @@ def test_a_file_with_a_broken_training_is_told_in_one_line(folder: Path, monkeyp
             read(path)
 
 
+@pytest.mark.usefixtures("without_processes")
 def test_a_grid_leaves_what_is_far_off_and_lists_what_holds(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -205,6 +210,7 @@ def test_a_grid_leaves_what_is_far_off_and_lists_what_holds(
     assert first[0] == f"{grid.settings()[0]}; 1 seed"
 
 
+@pytest.mark.usefixtures("without_processes")
 def test_one_factor_at_a_time(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -136,6 +136,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 QUICK = ["calibrate", "--budget", "0.01", "--rounds", "2", "--images", "100", "--batch", "2", "--generations", "2"]
 
 
+@pytest.mark.usefixtures("without_processes")
 def test_the_command_leaves_a_file_that_counts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(QUICK) == 0
     out = capsys.readouterr().out

@@ -58,6 +58,7 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ["--budget", "0.01", "--rounds", "2", "--images", "60", "--batch", "30", "--baseline", "minibatch"]
 
 
+@pytest.mark.usefixtures("without_processes")
 @pytest.mark.usefixtures("without_rates")
 def test_three_races_give_four_ratios(quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = tmp_path / "peers.jsonl"

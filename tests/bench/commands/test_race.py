@@ -110,6 +110,7 @@ def test_everything_is_written_down_and_the_table_shows_it(folder: Path, capsys:
     assert max(len(line) for line in out.splitlines() if not line.startswith("Every")) <= 80
 
 
+@pytest.mark.usefixtures("without_processes")
 @pytest.mark.parametrize(
     ("arguments", "key", "value"),
     [
@@ -155,6 +156,7 @@ def test_order_momentum_dtype_and_measure_reach_the_plan_and_the_entrants(folder
         assert set(entry["threads"].values()) == {1}
 
 
+@pytest.mark.usefixtures("without_processes")
 def test_outputs_are_of_the_test_images(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, records = run(folder, "--measure", "outputs", "--images", "70")
     assert code == 0
@@ -164,6 +166,7 @@ def test_outputs_are_of_the_test_images(folder: Path, capsys: pytest.CaptureFixt
     assert "70 images" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("without_processes")
 @pytest.mark.parametrize(
     ("arguments", "generations", "reason"),
     [
@@ -208,6 +211,7 @@ PROCESS = {
 }
 
 
+@pytest.mark.usefixtures("without_processes")
 def test_rounds_seed_and_baseline_reach_the_race(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[Session] = []
 
@@ -296,6 +300,7 @@ def test_what_disturbs_is_said_with_what_to_do(drift: float, noise: Generation, 
     assert said in "".join(lines)
 
 
+@pytest.mark.usefixtures("without_processes")
 def test_a_sweep_races_at_each_value_and_says_how_time_grows(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, records = run(folder, "--sweep", "images=20,40,60")
     out = capsys.readouterr().out
@@ -309,6 +314,7 @@ def test_a_sweep_races_at_each_value_and_says_how_time_grows(folder: Path, capsy
     assert re.search(r"^minibatch( +[\d.]+ (m|µ)?s){3} +-?[\d.]+ +-?[\d.]+ to *$", out, re.MULTILINE), out
 
 
+@pytest.mark.usefixtures("without_processes")
 @pytest.mark.parametrize(
     ("asked", "part", "values"),
     [
@@ -360,6 +366,7 @@ def test_a_cold_call_finds_no_compiled_code(
     )
 
 
+@pytest.mark.usefixtures("without_processes")
 def test_a_race_that_was_left_goes_on_after_its_whole_generations(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

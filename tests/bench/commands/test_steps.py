@@ -63,6 +63,7 @@ def run(folder: Path, command: str, *arguments: str) -> int:
     return main(["study", command, *usual, *arguments])
 
 
+@pytest.mark.usefixtures("without_processes")
 def test_a_waterfall_has_factors_where_the_target_was_reached(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(folder, "waterfall", "--seeds", "3", "--slow-seeds", "2") == 0
     out = capsys.readouterr().out
@@ -91,6 +92,7 @@ def test_a_waterfall_has_factors_where_the_target_was_reached(folder: Path, caps
     assert [e for e in again if isinstance(e, Training)] == [e for e in records if isinstance(e, Training)]
 
 
+@pytest.mark.usefixtures("without_processes")
 def test_an_interruption_keeps_what_is_finished(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -108,6 +110,7 @@ def test_an_interruption_keeps_what_is_finished(
     assert "continues" in out
 
 
+@pytest.mark.usefixtures("without_processes")
 def test_batches_take_the_rates_that_were_chosen_on_held_out_images(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
