@@ -1,6 +1,7 @@
 """The machine and the software that made a result. Every field is filled, or says "unknown"."""
 
 import contextlib
+import functools
 import importlib.metadata
 import platform
 import secrets
@@ -34,7 +35,7 @@ def describe() -> dict[str, Any]:
         "libraries": libraries(),
         "blas": blas(),
         "threads": threads.in_force(),
-        "commit": commit(),
+        "commit": commit(bench.ROOT),
     }
 
 
@@ -86,11 +87,12 @@ def blas() -> list[dict[str, str]]:
     return sorted(loaded, key=lambda library: sorted(library.items())) or [dict.fromkeys(BLAS, "unknown")]
 
 
-def commit() -> str:
+@functools.cache  # what a process runs stays what it has imported
+def commit(root: Path) -> str:
     """The git commit of this checkout, with "+changes" where the tree differs from it."""
 
     def git(*arguments: str) -> str:
-        done = subprocess.run(["git", "-C", str(bench.ROOT), *arguments], capture_output=True, text=True, check=True)
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
     try:
