@@ -1,4 +1,4 @@
-"""The article's ReLU network, one factor changed at a time."""
+"""The figure of the article's ReLU network, one factor changed at a time."""
 
 from collections.abc import Sequence
 from statistics import fmean

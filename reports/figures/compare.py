@@ -1,4 +1,4 @@
-"""Two revisions that raced against each other."""
+"""The figure of two revisions that raced against each other."""
 
 from collections.abc import Sequence
 

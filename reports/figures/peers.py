@@ -1,4 +1,4 @@
-"""One of our backends against other libraries: each ratio under four conditions, by batch size."""
+"""The figure of one backend against other libraries: each ratio under four conditions, by batch size."""
 
 from collections.abc import Sequence
 

@@ -550,8 +550,8 @@ BUGS = (
     Bug(
         "a training that rounding decides is judged",
         CHECK,
-        "TELLING = 0.01",
-        "TELLING = np.inf",
+        "MOST_DRIFT = 0.01",
+        "MOST_DRIFT = np.inf",
         (OF_PROBLEMS + "test_a_training_that_rounding_decides_is_refused",),
     ),
     Bug(
@@ -593,8 +593,8 @@ BUGS = (
     Bug(
         "an unfinished generation counts in a file that is read",
         RACES,
-        "whole_ones = whole_generations(list(records))",
-        "whole_ones = list(records)",
+        "complete = whole_generations(list(records))",
+        "complete = list(records)",
         (OF_RACES + "test_a_generation_without_its_end_does_not_count",),
     ),
     Bug(
@@ -608,7 +608,7 @@ BUGS = (
         "a file of another race is continued",
         JOURNAL,
         "    if different:\n",
-        "    if not found:\n",
+        "    if not different:\n",
         (OF_JOURNAL + "test_another_race_does_not_go_on",),
     ),
     Bug(

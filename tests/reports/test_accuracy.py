@@ -62,8 +62,8 @@ def test_a_target_in_a_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ({"seeds": 3}, "swift: 3 seeds; a target counts as reached from 10 on"),
-        ({"seeds": 1}, "swift: 1 seed; a target counts as reached from 10 on"),
+        ({"seeds": 3}, "swift: 3 seeds; a target counts as reached from 10 seeds on"),
+        ({"seeds": 1}, "swift: 1 seed; a target counts as reached from 10 seeds on"),
         ({"mean": 0.96}, "swift: not reached; mean 96"),
     ],
 )

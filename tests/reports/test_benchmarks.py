@@ -164,7 +164,7 @@ def test_dagger_and_what_it_stands_for() -> None:
     table = default_batch(USUAL)
     assert table.rows[0][2:4] == ["9.00 s †", "22.5 s †"]
     assert not any("†" in cell for cell in table.rows[1])
-    assert table.notes[0] == "† naive: scaled from 2,000 of 60,000 images; one true epoch of all took 8.75 s"
+    assert table.notes[0] == "† naive: scaled from 2,000 of 60,000 images; an epoch of all of them took 8.75 s"
     assert benchmarks.scaling(replace(NAIVE[0], curve=None)) == "scaled from 2,000 of 60,000 images"
     checked = result_set(replace(NAIVE[2], images=5_000))
     assert default_batch(checked).rows[0][4] == "0.400 s †"
@@ -375,7 +375,7 @@ def test_every_sample_is_a_mark() -> None:
         assert [*dashed.get_xdata()] == [0.25, 0.25]
     words = words_of(figure)
     assert "9.00 s †, full batch" in words
-    assert "† naive, full batch: scaled from 2,000 of 60,000 images; one true epoch of all took 8.75 s" in words
+    assert "† naive, full batch: scaled from 2,000 of 60,000 images; an epoch of all of them took 8.75 s" in words
 
 
 def test_curves_are_drawn_as_measured() -> None:

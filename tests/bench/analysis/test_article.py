@@ -48,14 +48,14 @@ def test_a_printed_number_is_all_that_is_rounded_to_it() -> None:
 def test_a_figure_is_held_where_the_range_of_seeds_has_it() -> None:
     courses = trainings(course(0, 0.5, 0.90), course(1, 0.5, 0.93))
     found = compared(figure("accuracy", "92.86", 1), courses, LABELS)
-    assert (found.split, found.epoch, found.values, found.holds) == ("test", 1, [0.90, 0.93], True)
-    assert compared(figure("accuracy", "93.00", 1), courses, LABELS).holds  # to its last digit
+    assert (found.split, found.epoch, found.values, found.reproduced) == ("test", 1, [0.90, 0.93], True)
+    assert compared(figure("accuracy", "93.00", 1), courses, LABELS).reproduced  # to its last digit
     above = compared(figure("accuracy", "93.01", 1), courses, LABELS)
-    assert (above.holds, above.split) == (False, "test")  # the nearer of both
+    assert (above.reproduced, above.split) == (False, "test")  # the nearer of both
     below = compared(figure("accuracy", "89.50", 1), courses, LABELS)
-    assert (below.holds, below.split) == (True, "train")
+    assert (below.reproduced, below.split) == (True, "train")
     assert compared(figure("accuracy", "50.00", 1, 0), courses, LABELS).epoch == 0
-    assert not compared(figure("accuracy", "50.00", 7), courses, LABELS).holds  # nobody got so far
+    assert not compared(figure("accuracy", "50.00", 7), courses, LABELS).reproduced  # nobody got so far
 
 
 def test_the_score_of_a_constant_answer_is_named() -> None:
@@ -89,8 +89,8 @@ def test_settings_that_hold_come_first() -> None:
     ]
     figures = [figure("accuracy", "85.00", 1), figure("accuracy", "10.00", 0)]
     near, far = setting_results(race(*courses, settings=settings, figures=figures))
-    assert (near.name, near.seeds, near.stopped_early, near.held) == ("near", 2, False, 1)
-    assert (far.name, far.seeds, far.stopped_early, far.held) == ("far", 1, True, 0)
+    assert (near.name, near.seeds, near.stopped_early, near.n_reproduced) == ("near", 2, False, 1)
+    assert (far.name, far.seeds, far.stopped_early, far.n_reproduced) == ("far", 1, True, 0)
 
 
 def test_effects_are_of_the_same_seeds() -> None:

@@ -195,8 +195,14 @@ def test_a_grid_leaves_what_is_far_off_and_lists_what_holds(
     assert run(folder, study="grid") == 0
     out = capsys.readouterr().out
     strict, lax = read(folder / "found.jsonl").races
-    assert [(one.seeds, one.stopped_early, one.held) for one in setting_results(strict)] == [(1, True, 1), (1, True, 1)]
-    assert [(one.seeds, one.stopped_early, one.held) for one in setting_results(lax)] == [(2, False, 2), (2, False, 2)]
+    assert [(one.seeds, one.stopped_early, one.n_reproduced) for one in setting_results(strict)] == [
+        (1, True, 1),
+        (1, True, 1),
+    ]
+    assert [(one.seeds, one.stopped_early, one.n_reproduced) for one in setting_results(lax)] == [
+        (2, False, 2),
+        (2, False, 2),
+    ]
     out = " ".join(out.split())
     assert "learns: 2 of 2 settings tried, 2 of them stopped early; 2 reproduce 1 of 2 figures." in out
     assert "kept: 2 of 2 settings tried, 0 of them stopped early; 2 reproduce 2 of 2 figures." in out

@@ -149,7 +149,7 @@ def test_an_interrupted_comparison_goes_on_but_only_as_long_as_it_was_meant(
         assert main(asked) == 130
     assert f"Every measurement: {path}" in capsys.readouterr().out
     assert main(asked) == 0
-    assert f"continuing after 1 generations in {path}" in capsys.readouterr().out
+    assert f"continuing after 1 generation in {path}" in capsys.readouterr().out
     ended = [json.loads(line) for line in path.read_text().splitlines()]
     assert [entry["generation"] for entry in ended if entry["kind"] == "generation"] == [0, 2]
     assert main([*asked, "--generations", "5"]) == 2  # a finished race may not be prolonged

@@ -144,7 +144,7 @@ def test_order_momentum_dtype_and_measure_reach_the_plan_and_the_entrants(folder
     asked = ["--measure", "epoch", "--order", "shuffled", "--momentum", "0.5", "--dtype", "float64", "--threads", "1"]
     environment = os.environ | {"PYTHONPATH": str(folder)}
     command = [sys.executable, "-m", "bench", "race", *QUICK, *asked, "--backend", "telling"]
-    path = folder / "told.jsonl"
+    path = folder / "recorded.jsonl"
     done = subprocess.run(
         [*command, "--output", str(path)], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
@@ -179,13 +179,13 @@ def test_it_stops_when_all_is_known_or_the_budget_is_spent(
 
     def measured(running: Session, generation: int) -> None:
         for name in running.tasks:
-            running.tell(Process, generation=generation, participant=name, **PROCESS)
+            running.add(Process, generation=generation, participant=name, **PROCESS)
         for number in range(running.rounds):
             for name, seconds in (("minibatch", 0.2), ("vectorized", 0.3), ("floor", 0.1)):
                 wall = seconds * math.exp(0.02 * rng.standard_normal())
                 where = {"generation": generation, "round": number, "participant": name}
-                running.tell(Sample, position=0, wall=wall, user=wall, system=0.0, **where)
-        running.tell(Generation, generation=generation, seconds=10.0, stolen=0.0, load_before=0.0, load_after=0.0)
+                running.add(Sample, position=0, wall=wall, user=wall, system=0.0, **where)
+        running.add(Generation, generation=generation, seconds=10.0, stolen=0.0, load_before=0.0, load_after=0.0)
 
     monkeypatch.setattr(race, "run_generation", measured)
     monkeypatch.setattr(race_command, "print_sections", lambda *_: None)  # of processes that never ran
@@ -218,7 +218,7 @@ def test_rounds_seed_and_baseline_reach_the_race(folder: Path, monkeypatch: pyte
     monkeypatch.setattr(race, "run_generation", seen)
     _, records = run(folder, "--rounds", "3", "--seed", "7", "--baseline", "minibatch")
     assert (found[0].rounds, found[0].seed) == (3, 7)
-    assert (records[0]["baseline"], records[-1]["reason"]) == ("minibatch", "fewer than two are left")
+    assert (records[0]["baseline"], records[-1]["reason"]) == ("minibatch", "fewer than two participants are left")
     main(["race", "--images", "60", "--batch", "10", "--backend", "minibatch", "--output", str(folder / "default")])
     assert found[-1].rounds == rounds_per_generation(3, 60) == 24
 
@@ -283,7 +283,7 @@ def noise_of(load: float = 0.1, stolen: float | None = 0.0) -> Generation:
 @pytest.mark.parametrize(
     ("drift", "noise", "said"),
     [
-        (1.5, noise_of(), "numba changed by a factor of 1.50; give it a longer --budget"),
+        (1.5, noise_of(), "the time of numba changed by a factor of 1.50; give a longer --budget"),
         (1.0, noise_of(load=3.0), "its load was 3.0 when this began"),
         (1.0, noise_of(stolen=(os.cpu_count() or 1) * 0.5), "other virtual machines had 5.0% of its cores' time"),
         (1.1, noise_of(stolen=None), ""),
@@ -381,7 +381,7 @@ def test_a_race_that_was_left_goes_on_after_its_whole_generations(
         file.write('{"kind": "samp')
     before = path.read_text()
     assert main(asked) == 0
-    assert f"continuing after 1 generations in {path}" in capsys.readouterr().out
+    assert f"continuing after 1 generation in {path}" in capsys.readouterr().out
     after = path.read_text()
     assert after.startswith(before.rpartition("\n")[0])
     records = [json.loads(line) for line in after.splitlines()]
