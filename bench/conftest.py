@@ -70,7 +70,7 @@ def digits(request: pytest.FixtureRequest) -> data.Dataset:
     try:
         dataset = data.load()
     except data.DataError as error:
-        pytest.exit(f"error: {error}", returncode=1)
+        pytest.exit(f"error: {error}", returncode=2)
     request.config.stash[DATASET] = dataset
     return dataset
 
@@ -88,7 +88,7 @@ def results_of(digits: data.Dataset, request: pytest.FixtureRequest) -> Callable
     try:
         cases = [posed(case, digits.train) for case in CASES]
     except UserError as error:
-        pytest.exit(f"error: {error}", returncode=1)
+        pytest.exit(f"error: {error}", returncode=2)
 
     @functools.cache
     def check(backend: str) -> list[Result]:

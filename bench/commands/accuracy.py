@@ -30,7 +30,7 @@ OPTIONS = (
     Option("--recipe A,B", "Train by these recipes, which --list-recipes shows", several(choice(RECIPES)),
            without=f"{', '.join(QUICK)}, or those for the targets", repeats=True),
     Option("--list-recipes", "Print the recipes and exit", without="train"),
-    options.seeds(LEAST_SEEDS, ", each for weights and order; fewer do not count"),
+    options.seeds(LEAST_SEEDS, ", each for weights and order; fewer reach no target"),
     options.DTYPE,
     *options.COMMON,
 )  # fmt: skip

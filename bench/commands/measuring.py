@@ -29,8 +29,8 @@ from data import Dataset, Digits
 from impls.contract import COST_OF_OUTPUT, Network, check_images
 
 FIRST_IMAGES = Option("--images N", "Use only the first N images", whole_number(1))
-ROUNDS = Option("--rounds N", "Measure each backend this often in a generation", whole_number(2))
-GENERATIONS = Option("--generations N", "Compare over this many generations, sets of fresh processes", whole_number(2),
+ROUNDS = Option("--rounds N", "Measure each backend this often in a generation, a set of processes", whole_number(2))
+GENERATIONS = Option("--generations N", "Compare over this many generations of fresh processes", whole_number(2),
                      calibrate.GENERATIONS)  # fmt: skip
 BUDGET = Option("--budget SECONDS", "Stop after this many seconds of measuring, at the end of a generation",
                 number(0.001), 600)  # fmt: skip
