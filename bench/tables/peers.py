@@ -54,7 +54,7 @@ def peers_setting(races: Sequence[RaceResult]) -> str:
 
 
 def peers_table(races: Sequence[RaceResult]) -> Table:
-    """A row a batch size and backend, with four ratios and their intervals: in three digits, as so many share a row."""
+    """A row for each batch size and backend, with four ratios and intervals: in three digits, as many share a row."""
     rows = []
     for peer in peer_ratios_of(races):
         cells = [peer.backend, f"{peer.batch:,}"]

@@ -99,7 +99,7 @@ def training_setting(races: Sequence[RaceResult]) -> str:
     "recipe from the same seeds. Hollow marks promise nothing.",
 )
 def time_to_accuracy(figure: Figure, races: Sequence[RaceResult], look: Looks) -> None:
-    """A row a target and backend: every seed a mark, the median a bar; hollow where the target was not reached."""
+    """A row for each target and backend: every seed a mark, the median a bar; hollow where it is not reached."""
     figure.about(races[0], training_setting(races))
     figure.notes = [
         "A mark is the training of one seed, the bar their median. Filled: the target is reached, by the mean of all "

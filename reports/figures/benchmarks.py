@@ -78,7 +78,7 @@ def dot_plot(
     panels: Mapping[str, Sequence[Measurement]],
     floor: Measurement | None,
 ) -> None:
-    """A row a backend with every sample as a mark and the median as a bar; panels side by side, by title."""
+    """A row for each backend with every sample as a mark and the median as a bar; panels side by side, by title."""
     measurements = [measured for panel in panels.values() for measured in panel]
     ladder = benchmarks.ladder(results)
     names = [name for name in ladder if any(measured.backend == name for measured in measurements)]
@@ -120,7 +120,7 @@ def samples_in_row(axes: Axes, y: float, measured: Measurement, look: Look, plan
     "Higher is more accurate, further left is sooner. The clock stops while the network is evaluated.",
 )
 def accuracy_over_time(figure: Figure, results: ResultSet) -> None:
-    """Per cent of the test images correct over the seconds of training, a line a backend at its default batch size."""
+    """Per cent of the test images correct over the seconds of training, a line for each backend at its default size."""
     trained = [(one, curve) for one, curve in trainings(benchmarks.default_epochs(results)) if curve.seconds[1:]]
     heading = f"Accuracy over training time, on the {count_of(results.of('outputs'))}test images"
     figure.about(results, benchmarks.benchmarks_setting(results), heading)

@@ -23,7 +23,7 @@ HEADING = 0.57  # what the heading of a batch size takes
     "to pixels that are zero; what the second does not show, to images that were prepared before.",
 )
 def peers(figure: Figure, races: Sequence[RaceResult]) -> None:
-    """A row a batch size and backend, with a mark and an interval for each of the four conditions."""
+    """A row for each batch size and backend, with a mark and an interval for each of the four conditions."""
     rows = peer_ratios_of(races)
     ratios = [ratio for row in rows for ratio in row.ways.values()]
     intervals = [ratio.interval for ratio in ratios]

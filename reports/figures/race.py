@@ -54,7 +54,7 @@ def ratios(figure: Figure, race: RaceResult, look: Looks) -> None:
     "else begins to limit.",
 )
 def growth(figure: Figure, races: Sequence[RaceResult], look: Looks) -> None:
-    """Seconds over what was swept, on logarithmic axes, a line a participant with its fitted power."""
+    """Seconds over what was swept, on logarithmic axes, a line for each participant with its fitted power."""
     rows, what = growths(races), races[0].sweep
     assert what is not None
     figure.name, figure.title = f"growth-{what}", f"Time over {GROWING[what]}"
