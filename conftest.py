@@ -111,7 +111,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(trylast=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """`checked` is the backend of --backend, or each in ladder order, peers only where required.
+    """`checked` is the backend of --backend, or each in the order of `impls`, peers only where required.
 
     It is the last parameter, so that all backends follow each other in a case, whose expected values are made once.
     """

@@ -7,4 +7,4 @@ RESULTS = ROOT / "bench" / "results"
 
 
 class UserError(ValueError):
-    """Something the user asked for cannot be; the message is one line: what, expected, found, remedy."""
+    """What the user asked for cannot be done; the message is one line: what, expected, found, remedy."""

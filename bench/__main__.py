@@ -1,4 +1,4 @@
-"""`python -m bench`: the whole pipeline; `python -m bench COMMAND`: one part of it. `--help` tells more."""
+"""`python -m bench`: the whole pipeline; `python -m bench COMMAND`: one part of it. `--help` lists the commands."""
 
 import argparse
 import sys

@@ -1,7 +1,7 @@
 """The benchmarks in pytest-benchmark's form: `pytest --benchmark-only`.
 
-Everything is measured in this one process, one backend after the other: the calls that a race makes, each after one to
-warm up. pytest-benchmark's `pedantic` does that; its other form times the first call, with numba's compile in it, to
+Everything is measured in this one process, one backend after the other: the calls that a race makes, after one that is
+not counted. pytest-benchmark's `pedantic` does that; its other form times the first call, in which numba compiles, to
 choose the number of rounds. `bench.records.files.Measurement` describes what goes into `extra_info`.
 """
 
@@ -14,23 +14,23 @@ import impls
 from bench.timing import threads
 from bench.timing.clock import Clock, Elapsed
 from bench.timing.worker import FLOOR, TimingTask, Worker
-from bench.training.worker import Looks, Trainer
-from bench.workloads.cases import CASES, FULL_BATCH, MINI_BATCHES, SAME_PLAN, home, sampled
+from bench.training.worker import Evaluations, Trainer
+from bench.workloads.cases import CASES, FULL_BATCH, MINI_BATCHES, SAME_PLAN, default_case, sampled
 from bench.workloads.recipes import Recipe
 from data import Dataset
 from impls.contract import Backend
 
 SAMPLES = 5
 GRADIENT_SAMPLES = 50  # a gradient of a batch takes well under a millisecond
-REFERENCE_EPOCHS = 1  # of its curve, as each takes many seconds
-GRADIENT_BATCH = 128  # as mini-batches have
+REFERENCE_EPOCHS = 1  # of the learning curve of the reference, as each takes many seconds
+GRADIENT_BATCH = 128  # the size of the mini-batches
 OF_FLOOR = "the two products of the first layer over all training images, a NumPy matmul each"
 
 
 def measure(benchmark: Any, task: TimingTask, of_images: int, samples: int = SAMPLES) -> None:
-    """Time the work of a task `samples` times after once to warm up, with the CPU time of each, and describe it.
+    """Time the work of a task `samples` times, after one call that is not counted, and describe it in `extra_info`.
 
-    of_images: that the quantity is about; seconds of the task's images are scaled up to these.
+    of_images: the number of images to which readers scale the seconds of the task's images.
     """
     worker, clock, case = Worker(task), Clock(), task.case
     elapsed: list[Elapsed] = []
@@ -67,9 +67,11 @@ def measure(benchmark: Any, task: TimingTask, of_images: int, samples: int = SAM
 @pytest.mark.needs("outputs")
 @pytest.mark.benchmark(group="accuracy check: outputs of all test images")
 def bench_outputs(benchmark: Any, backend: Backend, folders: dict[str, Path], digits: Dataset) -> None:
-    """Outputs of the test split: what the accuracy check costs."""
+    """Outputs of all test images: what the accuracy check costs."""
     n = len(digits.test.labels)
-    measure(benchmark, TimingTask(backend.NAME, "outputs", home(backend), folders["test"], n, threads.cores()), n)
+    measure(
+        benchmark, TimingTask(backend.NAME, "outputs", default_case(backend), folders["test"], n, threads.cores()), n
+    )
 
 
 @pytest.mark.needs("gradients")
@@ -82,17 +84,17 @@ def bench_gradient(benchmark: Any, backend: Backend, folders: dict[str, Path]) -
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 @pytest.mark.needs("train", "outputs")
-@pytest.mark.benchmark(group="training: one round")
+@pytest.mark.benchmark(group="training: one epoch")
 def bench_epoch(benchmark: Any, backend: Backend, case: Recipe, folders: dict[str, Path], digits: Dataset) -> None:
-    """One epoch from the initial parameters; for some cases also, off its clock, the curve of a whole training."""
-    benchmark.group = f"training: one round, {case.name}"
+    """One epoch from the initial parameters; for some cases also, not timed by it, the curve of a training."""
+    benchmark.group = f"training: one epoch, {case.name}"
     of_images = len(digits.train.labels)
     n = sampled(backend.NAME, of_images, case.batch)
     measure(benchmark, TimingTask(backend.NAME, "epoch", case, folders["train"], n, threads.cores()), of_images)
-    if case in (home(backend), SAME_PLAN):
+    if case in (default_case(backend), SAME_PLAN):
         epochs = REFERENCE_EPOCHS if backend.NAME == impls.REFERENCE else int(case.epochs)
         trainer = Trainer(backend.NAME, folders["train"], folders["test"])
-        points = trainer.train(case, 0, Looks(tuple(range(epochs + 1)), epochs=epochs))["points"]
+        points = trainer.train(case, 0, Evaluations(tuple(range(epochs + 1)), epochs=epochs))["points"]
         curve = {
             "seconds": [point["wall"] for point in points],
             "epochs": [point["epoch"] for point in points],
@@ -102,9 +104,9 @@ def bench_epoch(benchmark: Any, backend: Backend, case: Recipe, folders: dict[st
         benchmark.extra_info |= {"curve": curve, "cost": curve["cost"][-1], "accuracy": curve["accuracy"][-1]}
 
 
-@pytest.mark.benchmark(group=f"training: one round, {FULL_BATCH.name}")
+@pytest.mark.benchmark(group=f"training: one epoch, {FULL_BATCH.name}")
 def bench_floor(benchmark: Any, folders: dict[str, Path], digits: Dataset) -> None:
-    """The floor of a round: the first layer's two products over all training images."""
+    """The floor of an epoch: the first layer's two products over all training images."""
     n = len(digits.train.labels)
     benchmark.extra_info["agreement_error"] = 0.0
     measure(benchmark, TimingTask(FLOOR, "epoch", FULL_BATCH, folders["train"], n, threads.cores()), n)

@@ -28,19 +28,19 @@ DATASET = pytest.StashKey[data.Dataset]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start what is added to the JSON of the timings."""
-    config.addinivalue_line("markers", "needs(*quantities): what a backend has to have for this benchmark")
+    """Declare the mark `needs`, and prepare what is added to the JSON of the timings."""
+    config.addinivalue_line("markers", "needs(*quantities): what a backend has to compute for this benchmark")
     unavailable = {name: reason for name in impls.names() if (reason := impls.unavailable_reason(name))}
     config.stash[RESULTS] = {"agreement": [], "unavailable": unavailable}
 
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
-    """A random id instead of the host name."""
+    """Replace the host name by a random id."""
     machine_info["node"] = environment.local_id()
 
 
 def pytest_benchmark_update_json(config: pytest.Config, benchmarks: list[Any], output_json: dict[str, Any]) -> None:
-    """What reports read: every comparison with the reference, and each measurement with its key."""
+    """Add what reports read: every comparison with the reference, and each measurement with its key."""
     dataset = config.stash.get(DATASET, None)
     if dataset is None:  # nothing was measured
         return
@@ -51,14 +51,14 @@ def pytest_benchmark_update_json(config: pytest.Config, benchmarks: list[Any], o
         measured = {"measure": info["quantity"], **case, "images": info["of_images"], "threads": n_threads}
         sources = fingerprint.sources_of({info["backend"]: info["backend"]})
         key = fingerprint.key(measured, sources, dataset.sha256, about["machine"])
-        about_it = info | {"samples": benchmark["stats"]["data"], "key": key}
-        measurements.append(msgspec.convert(about_it, Measurement))
+        fields = info | {"samples": benchmark["stats"]["data"], "key": key}
+        measurements.append(msgspec.convert(fields, Measurement))
     suite = Suite(**about, **config.stash[RESULTS], measurements=measurements)
     output_json["digitbench"] = msgspec.to_builtins(suite)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say it where the digits are no MNIST."""
+    """Print the notice of digits that are not MNIST."""
     dataset = terminalreporter.config.stash.get(DATASET, None)
     if dataset is not None and dataset.notice:
         terminalreporter.write_line(dataset.notice, yellow=True)
@@ -70,7 +70,7 @@ def digits(request: pytest.FixtureRequest) -> data.Dataset:
     try:
         dataset = data.load()
     except data.DataError as error:
-        pytest.exit(f"error: {error}", returncode=1)
+        pytest.exit(f"error: {error}", returncode=2)
     request.config.stash[DATASET] = dataset
     return dataset
 
@@ -84,11 +84,11 @@ def folders(digits: data.Dataset) -> Iterator[dict[str, Path]]:
 
 @pytest.fixture(scope="session")
 def results_of(digits: data.Dataset, request: pytest.FixtureRequest) -> Callable[[str], list[Result]]:
-    """Checks a backend, once, in all that it has to compute before it is timed."""
+    """A function that checks a backend, once, on all benchmarked cases, before it is timed."""
     try:
         cases = [posed(case, digits.train) for case in CASES]
     except UserError as error:
-        pytest.exit(f"error: {error}", returncode=1)
+        pytest.exit(f"error: {error}", returncode=2)
 
     @functools.cache
     def check(backend: str) -> list[Result]:
@@ -101,9 +101,9 @@ def results_of(digits: data.Dataset, request: pytest.FixtureRequest) -> Callable
 
 @pytest.fixture(params=impls.names())
 def backend(request: pytest.FixtureRequest, benchmark: Any, results_of: Callable[[str], list[Result]]) -> Backend:
-    """Every backend that agrees, in ladder order; its worst error, in eps, is noted for the results file.
+    """Every backend that agrees, in ladder order; its worst error, in eps, goes to the results file.
 
-    One that disagrees is not timed, nor one that does not support what the benchmark's mark `needs` lists.
+    One that disagrees fails; one that does not support what the benchmark's mark `needs` lists is skipped.
     """
     name: str = request.param
     if (reason := impls.unavailable_reason(name)) is not None:

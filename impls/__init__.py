@@ -25,7 +25,7 @@ class Entry(NamedTuple):
     fault: str = ""  # why it can never be loaded under this name, with the remedy
 
 
-# In ladder order.
+# In ladder order: from a loop over images to compiled kernels, each rung changes one thing of the one before.
 BUILTIN = {
     "naive": Entry("impls.naive"),
     "vectorized": Entry("impls.vectorized"),

@@ -1,4 +1,8 @@
-"""`python -m impls`: list the backends, with what each is, or why it is not available."""
+"""`python -m impls`: list the backends, with what each is, or why it is not available.
+
+First comes the ladder, from a loop over images to compiled kernels, each changing one thing of the one before; then the
+same network as users of other libraries write it; then the backends of other packages.
+"""
 
 import sys
 

@@ -13,7 +13,7 @@ import bench
 from bench import UserError
 from command_line import Parser, exit_code, several
 
-if TYPE_CHECKING:  # what these bring takes a second, which --help need not wait for
+if TYPE_CHECKING:  # importing these takes a second, for which --help need not wait
     from reports.sections import Report
 
 OUT = Path(__file__).parent / "out"
@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = make_parser().parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that has no dagger still gets the table
+            stream.reconfigure(errors="replace")  # a terminal without a dagger still gets the table
 
     def work() -> int:
         from bench.tables import benchmarks
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def make_parser() -> Parser:
-    """The command line."""
+    """Return the parser of the command line."""
     parser = Parser(prog="python -m reports", description="Results -> tables, figures, a page.")
     add = parser.add_argument
     add(
@@ -68,7 +68,7 @@ def make_parser() -> Parser:
 
 
 def render(report: "Report") -> dict[str, bytes]:
-    """Every file of the report, by name; nothing is written."""
+    """Return every file of the report, by name; nothing is written."""
     from reports import export, sections
     from reports.page import page
 
@@ -99,7 +99,7 @@ def write(files: Mapping[str, bytes], folder: Path) -> None:
 
 
 def show(report: "Report") -> None:
-    """Print the tables and what belongs to them."""
+    """Print the tables, and what stands before and after them."""
     from rich.console import Console
 
     from bench.tables.table import COMFORTABLE, NARROWEST, print_left_out, print_line, print_sections, printable

@@ -32,14 +32,14 @@ SIGMOID_AND_RELU = ("80-sigmoid", "80-relu")  # of the article's experiments, by
 
 
 class Answer(NamedTuple):
-    """A question and what the results say to it."""
+    """A question, and its answer from the results."""
 
     question: str
     answer: str
 
 
 def answers(chosen: Chosen) -> list[Answer]:
-    """All four, in order."""
+    """All four answers, in order."""
     return [
         Answer(question, answer(chosen) or f"Not measured yet: run {command}.")
         for question, answer, command in QUESTIONS
@@ -90,13 +90,13 @@ def mini_batches(chosen: Chosen) -> str | None:
         return mini_batches_of_benchmarks(chosen.newest("benchmarks"))
     best, smallest, largest = min(reached, key=lambda row: row.seconds), rows[0], rows[-1]
     target = f"{share(best.target)} of the test images"
-    begun = f"By plain SGD of {best.case['network']} with {best.backend}, each batch size at a learning rate of its own"
+    start = f"By plain SGD of {best.case['network']} with {best.backend}, each batch size at a learning rate of its own"
     if best is largest:
-        return f"{begun}, no: batches of {largest.case['batch']:,}, the largest, are first to reach {target}."
+        return f"{start}, no: batches of {largest.case['batch']:,}, the largest, are first to reach {target}."
     ratio = paired(best, largest) if largest.counts else None
     sooner = f"{faster(ratio)} as the largest (seed by seed, {len(best.walls)} seeds)" if ratio else NOT_REACHED
     answer = (
-        f"{begun}: an epoch in batches of {best.case['batch']:,} takes {in_short(best.an_epoch / largest.an_epoch)} "
+        f"{start}: an epoch in batches of {best.case['batch']:,} takes {in_short(best.an_epoch / largest.an_epoch)} "
         f"times as long as in batches of {largest.case['batch']:,}, the largest; but they reach {target} first, in "
         f"{duration(best.seconds)}, {sooner}."
     )
@@ -107,7 +107,7 @@ def mini_batches(chosen: Chosen) -> str | None:
 
 
 def mini_batches_of_benchmarks(results: ResultSet | None) -> str | None:
-    """From the benchmarks, with one update an epoch and with many, each at its own rate."""
+    """The same from the benchmarks, with one update an epoch and with many, each at its own rate."""
     epochs = [one for one in results.of("epoch") if one.backend == VECTORIZED] if results else []
     trained = [(one, one.curve) for one in epochs if one.curve]
     full, full_curve = next(((one, curve) for one, curve in trained if one.batch is None), (None, None))
@@ -140,7 +140,7 @@ def relu(chosen: Chosen) -> str | None:
 
 
 def relu_of_article(races: Sequence[RaceResult]) -> str | None:
-    """The article's two networks, which differ in more than that."""
+    """The article's two networks, which differ in more than the activation."""
     figures = {row.name: row.figures for row in experiment_results(races)}
     values = [
         [value for figure in figures.get(name, ()) if figure.what == "accuracy" for value in figure.values]
@@ -156,7 +156,7 @@ def relu_of_article(races: Sequence[RaceResult]) -> str | None:
 
 
 def relu_alone(races: Sequence[RaceResult]) -> str | None:
-    """In the article's ReLU network with everything else as it is; and what other changes do there, one at a time."""
+    """Sigmoid or ReLU in the article's ReLU network, all else unchanged; and other changes there, one at a time."""
     if not races:
         return None
     (race,) = races
@@ -184,7 +184,7 @@ def relu_alone(races: Sequence[RaceResult]) -> str | None:
 
 
 def sign(row: Effect, better: str, worse: str, unknown: str) -> str:
-    """One of three words for an effect, by its interval."""
+    """One of three words for an effect: whether its interval is above 0, below 0, or holds 0."""
     low, high = row.interval or (-math.inf, math.inf)
     return better if low > 0 else worse if high < 0 else unknown
 
@@ -214,7 +214,7 @@ def libraries_of_race(race: RaceResult) -> str | None:
 
 
 def libraries_of_peers(races: Sequence[RaceResult]) -> str | None:
-    """Other libraries against one of ours, also where nothing can be skipped; at the middle batch size."""
+    """Other libraries against the baseline, also where nothing can be skipped; at the middle batch size."""
     rows = [row for row in peer_ratios_of(races) if row.backend != FLOOR]
     if not rows:
         return None

@@ -19,15 +19,13 @@ def for_markdown(table: Table) -> str:
 
 
 def markdown_text(text: str) -> str:
-    """The text as it is, whatever Markdown or HTML it may contain."""
+    """The text, escaped so that Markdown and HTML in it are shown as they are."""
     marks = r"([\\`*_|~#]|\](?=\())"
     return re.sub(marks, r"\\\1", html.escape(printable(text), quote=False))
 
 
 def for_csv(rows: Sequence[Sequence[str]]) -> str:
-    """Rows, heads first, as RFC 4180 has them, but with plain line ends. A name that a spreadsheet would take for a
-    formula gets an apostrophe before it.
-    """
+    """Rows, heads first, as CSV (RFC 4180) with plain line ends; what a spreadsheet takes for a formula gets a '."""
     text = io.StringIO()
     literal = [[printable(" ".join(cell.split())) for cell in row] for row in rows]
     formula = re.compile(r"[=+@]|-(?![\d.])")  # a negative number is none
@@ -37,12 +35,12 @@ def for_csv(rows: Sequence[Sequence[str]]) -> str:
 
 
 def file_name(title: str) -> str:
-    """What a title is called among files: letters, digits and hyphens alone, so that no name leads anywhere else."""
+    """The file name of a title: letters, digits and hyphens alone, so that it cannot lead to another folder."""
     return "-".join(re.findall(r"[a-z0-9]+", title.lower()))[:60] or "table"
 
 
 def markdown_summary(report: Report) -> str:
-    """All of a report but its figures and limits."""
+    """A report as Markdown, without its figures and limits."""
     parts = ["# digitbench", *map(markdown_text, report.headlines), *notices_as_markdown(report), "## Four questions"]
     parts += [f"*{one.question}* {markdown_text(one.answer)}" for one in report.answers]
     for section in report.sections:
@@ -61,7 +59,7 @@ def markdown_summary(report: Report) -> str:
 
 
 def notices_as_markdown(report: Report) -> list[str]:
-    """What is to be shown with everything."""
+    """The notices, which are shown with all results."""
     return [f"**{markdown_text(notice)}**" for notice in report.chosen.notices]
 
 

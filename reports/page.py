@@ -46,7 +46,7 @@ def policy(script: str) -> str:
 
 
 def finalized(value: Any) -> Any:
-    """Text that comes from results loses what an XML parser would stumble over; our own markup stays as it is."""
+    """Text from results loses characters that an XML parser cannot take; markup of the page stays as it is."""
     return printable(value) if type(value) is str else value
 
 

@@ -99,7 +99,7 @@ KINDS = {
 
 
 class Report(NamedTuple):
-    """All that a report says, but for its figures."""
+    """The content of a report, except its figures."""
 
     chosen: Chosen
     headlines: list[str]
@@ -142,7 +142,7 @@ def figures_of(chosen: Chosen) -> list[Figure]:
 
 
 def headlines(chosen: Chosen) -> list[str]:
-    """The report in a sentence or two."""
+    """The main results in a sentence or two."""
     sentences = [accuracy.accuracy_headline(chosen.races("accuracy"))] if chosen.races("accuracy") else []
     if results := chosen.newest("benchmarks"):
         sentences.append(benchmarks.benchmarks_headline(results))
@@ -166,7 +166,7 @@ def origin(kind: str, results: ResultSet) -> str:
 
 
 def remarks(chosen: Chosen) -> list[str]:
-    """What is to be said of the choice of results."""
+    """Remarks on the choice of results."""
     lines = [] if chosen.newest("benchmarks") else [NO_BENCHMARKS]
     if len(chosen.files) > 1:
         lines.append(f"The machine and its software are described as {chosen.files[0].path.name} has them.")

@@ -39,7 +39,7 @@ class Chosen:
 
     @property
     def files(self) -> list[ResultSet]:
-        """All that is shown."""
+        """All results that are shown."""
         return [results for several in self.of_kind.values() for results in several]
 
     def newest(self, kind: str) -> ResultSet | None:
@@ -53,7 +53,7 @@ class Chosen:
 
     @property
     def notices(self) -> list[str]:
-        """What is to be shown with everything, each once; of which files, where it is not of all."""
+        """The notices, which are shown with all results, each once; with its files, where it is not of all."""
         lines = []
         for notice in dict.fromkeys(results.notice for results in self.files if results.notice):
             names = [results.path.name for results in self.files if results.notice == notice]
@@ -70,10 +70,10 @@ class Chosen:
 
 
 def choose(paths: Sequence[Path]) -> Chosen:
-    """What is to be shown of these files, and of the files in these folders.
+    """Choose what is shown of these files, and of the files in these folders.
 
-    Files in a folder that are no results are named on stderr and passed over. Raises UserError for a file that was
-    asked for by name and is none, and where there is nothing to show.
+    Files in a folder that are no results are named on stderr and passed over. Raises UserError for a named file that is
+    no results file, and where there is nothing to show.
     """
     everything = read_all(paths)
     asked_for = {path.resolve() for path in paths if not path.is_dir()}
@@ -91,11 +91,11 @@ def choose(paths: Sequence[Path]) -> Chosen:
     keep(everything, of_machine, f"of another machine than {newest.path.name}, the newest")
     unknown = "of no kind that is shown: what python -m bench writes, but for tune"
     known = keep(of_machine, [one for one in of_machine if is_shown(one)], unknown, by_name=True)
-    begun = [one for one in known if not one.races or any(race.generations for race in one.races)]
-    keep(known, begun, "without a whole generation of processes")
+    usable = [one for one in known if not one.races or any(race.generations for race in one.races)]
+    keep(known, usable, "without a whole generation of processes")
     of_kind: dict[str, list[ResultSet]] = {}
     for kind in KINDS:
-        several = [one for one in begun if one.kind == kind]
+        several = [one for one in usable if one.kind == kind]
         if kind == "calibrate" and several:
             alike = [one for one in several if one.races[0].key == several[-1].races[0].key]
             several = keep(several, alike, "of another case or code than the newest calibration")
@@ -119,11 +119,11 @@ def read_all(paths: Sequence[Path]) -> list[ResultSet]:
         if not path.exists():
             raise UserError(f"{path}: expected a results file or a folder of them, found nothing; {HOW_TO_MAKE}")
     named = {path.resolve(): read(path) for path in paths if not path.is_dir()}
-    there = {results.path.resolve(): results for path in paths if path.is_dir() for results in within(path)}
-    if not there | named:
+    in_folders = {results.path.resolve(): results for path in paths if path.is_dir() for results in within(path)}
+    if not in_folders | named:
         folders = ", ".join(map(str, paths))
         raise UserError(f"{folders}: expected results (*.json, *.jsonl), found none; {HOW_TO_MAKE}")
-    return sorted((there | named).values(), key=lambda results: (moment(results), results.path))
+    return sorted((in_folders | named).values(), key=lambda results: (moment(results), results.path))
 
 
 def is_shown(results: ResultSet) -> bool:
@@ -158,7 +158,7 @@ def with_baseline(chosen: Chosen, baseline: str) -> Chosen:
 
 
 def within(folder: Path) -> Iterator[ResultSet]:
-    """All results of a folder; files that are none are named on stderr."""
+    """All results of a folder; other files are named on stderr."""
     for path in sorted(folder.glob("*.json*")):
         if path.suffix in (".json", ".jsonl"):
             try:

@@ -67,7 +67,7 @@ def upward(module: str, imported: str) -> bool:
         ("bench.commands.race", "impls", False),
     ],
 )
-def test_an_upward_import_is_told_from_one_downward(module: str, imported: str, wrong: bool) -> None:
+def test_an_upward_import_is_distinguished_from_one_downward(module: str, imported: str, wrong: bool) -> None:
     assert upward(module, imported) is wrong
 
 

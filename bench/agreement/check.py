@@ -17,11 +17,11 @@ from impls.contract import Array, Backend, Layer, Network, Parameters, Plan, Qua
 
 QUANTITIES: tuple[Quantity, ...] = ("outputs", "gradients", "costs", "train")
 CALLS: tuple[Quantity, ...] = ("outputs", "gradients", "train")  # those with a function; costs come with "train"
-TELLING = 0.01  # a training in which rounding alone may move parameters by more of their size tells nothing
+MOST_DRIFT = 0.01  # of the size of parameters: where rounding alone may move them by more, a check proves nothing
 
 
 class Problem(NamedTuple):
-    """What is computed: outputs, cost and gradient of all images, and a training over a plan, at rest at first."""
+    """What is computed: outputs, cost and gradient of all images, and a training over a plan, from velocities of 0."""
 
     name: str
     network: Network
@@ -32,7 +32,7 @@ class Problem(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """One tensor as the reference has it."""
+    """One tensor of the reference, and the error that is allowed."""
 
     value: Array  # float64
     allowed: float  # absolute
@@ -48,11 +48,11 @@ class Result(NamedTuple):
     error: float  # in eps of the dtype
     allowed: float  # in eps
     failure: str | None
-    unsupported: str | None = None  # why the backend says that it has no such quantity: nothing was compared
+    unsupported: str | None = None  # why the backend does not support this quantity: nothing was compared
 
     @property
     def share(self) -> float:
-        """How much of what is allowed the error takes."""
+        """The error as a fraction of what is allowed."""
         return self.error / self.allowed if self.allowed > 0 else (np.inf if self.error > 0 else 0.0)
 
 
@@ -62,7 +62,7 @@ def plain(result: Result) -> dict[str, Any]:
 
 
 class Disagreement(Exception):
-    """What came back has not even the form that the contract asks for; the message continues after the quantity."""
+    """What a backend returned has not the form that the contract asks for; the message says how."""
 
 
 def widened(parameters: Parameters) -> Parameters:
@@ -90,29 +90,29 @@ def reference(problem: Problem) -> dict[str, Expected]:
     expected = {}
     for (tensor, value), error in zip(values.items(), errors, strict=True):
         allowed = SAFETY * eps * float(error.max())
-        if tensor.startswith("parameters") and not allowed <= TELLING * scale_of(value):
+        if tensor.startswith("parameters") and not allowed <= MOST_DRIFT * scale_of(value):
             raise UserError(
                 f"{name}: rounding alone may move the {tensor} by {allowed / scale_of(value):.2g} of their size, "
-                f"so nothing can be told; expected at most {TELLING:g}: lower the learning rate, or take float64"
+                f"so a check proves nothing; expected at most {MOST_DRIFT:g}: lower the learning rate, or take float64"
             )
         expected[tensor] = Expected(np.asarray(value), allowed)
     return expected
 
 
 def scale_of(value: Array) -> float:
-    """The size of a tensor, to which its error is held: the largest magnitude, 1 if all is zero."""
+    """The size of a tensor, to which its error is relative: the largest magnitude, 1 if all is zero."""
     return float(np.abs(value).max()) or 1.0
 
 
 def check(backend: Backend, name: str, problem: Problem, expected: dict[str, Expected]) -> list[Result]:
-    """Hold a backend, called `name`, against the reference in one problem. Whatever it does wrong is a result."""
+    """Compare a backend, called `name`, with the reference in one problem. Each fault is a failed result."""
     dtype = dtype_of(problem.parameters)
     what = f"{name}, {problem.name}, {dtype}"
     given = copy.deepcopy(problem)
     tensors, faults, unsupported = computed(backend, given)
     if changed := differing(problem, given):
         faults["inputs"] = f"modified its inputs: {', '.join(changed)}"
-    # Compared when all calls are done: a result that a later call overwrites is none.
+    # Compared when all calls are done, so that a result that a later call overwrites is noticed.
     results = [compare(name, problem, tensor, actual, expected[tensor]) for tensor, actual in tensors.items()]
     unchecked = Result(name, problem.name, dtype, "", 0.0, 0.0, None)
     results += [
@@ -128,7 +128,7 @@ def check(backend: Backend, name: str, problem: Problem, expected: dict[str, Exp
 def computed(backend: Backend, problem: Problem) -> tuple[dict[str, Any], dict[str, str], dict[Quantity, str]]:
     """Everything that a backend computes for a problem: tensors by name; what went wrong; what it does not support.
 
-    Whatever it raises is something that went wrong, and the other quantities are computed all the same.
+    An exception that it raises is one thing that went wrong; the other quantities are computed all the same.
     """
     tensors: dict[str, Any] = {}
     faults: dict[str, str] = {}
@@ -153,7 +153,7 @@ def computed(backend: Backend, problem: Problem) -> tuple[dict[str, Any], dict[s
 
 
 def unsupported_quantities(backend: Backend, problem: Problem) -> dict[Quantity, str]:
-    """The quantities that a backend says it does not have for this network and dtype, and why not."""
+    """The quantities that a backend does not support for this network and dtype, and why not."""
     answers = {q: backend.unsupported(q, problem.network, dtype_of(problem.parameters)) for q in QUANTITIES}
     reasons = {quantity: reason for quantity, reason in answers.items() if reason is not None}
     for quantity, reason in reasons.items():
@@ -163,7 +163,7 @@ def unsupported_quantities(backend: Backend, problem: Problem) -> dict[Quantity,
 
 
 def lacks(results: list[Result], *needed: Quantity) -> list[str]:
-    """Why a backend, checked with these results, says that it has not what is needed; the rest it may do without."""
+    """Why a backend with these results does not support a quantity that is needed, a reason each; empty if it does."""
     return [result.unsupported for result in results if result.unsupported and result.quantity in needed]
 
 
@@ -202,14 +202,14 @@ def call(backend: Backend, quantity: Quantity, problem: Problem, prepared: Any) 
 
 
 def pair(returned: Any, what: str) -> tuple[Any, Any]:
-    """Two things that belong together. Raises Disagreement if they are not two."""
+    """Return the two parts of what a backend returned, called `what`. Raises Disagreement if there are not two."""
     if not isinstance(returned, tuple | list) or len(returned) != 2:
         raise Disagreement(f"{what} should be a pair, found {form_of(returned)}")
     return returned[0], returned[1]
 
 
 def tensors_of(quantity: str, returned: Any, network: Network) -> dict[str, Any]:
-    """The layers' parts by name. Raises Disagreement unless there are as many layers as the network has."""
+    """Return all weights and biases by name. Raises Disagreement unless there are as many layers as the network has."""
     n_layers = len(network.sizes) - 1
     if not isinstance(returned, tuple | list) or len(returned) != n_layers:
         raise Disagreement(f"{quantity} should be {n_layers} layers, found {form_of(returned)}")
@@ -221,7 +221,7 @@ def tensors_of(quantity: str, returned: Any, network: Network) -> dict[str, Any]
 
 
 def form_of(returned: Any) -> str:
-    """The type, and dtype and shape or length, without values."""
+    """The type of what a backend returned, with dtype and shape or length."""
     if isinstance(returned, np.ndarray):
         return f"{returned.dtype} of shape {returned.shape}"
     name = type(returned).__name__
@@ -229,7 +229,7 @@ def form_of(returned: Any) -> str:
 
 
 def compare(name: str, problem: Problem, quantity: str, actual: Any, expected: Expected) -> Result:
-    """Hold one tensor against the reference: type, shape, dtype, then values. NaN fails."""
+    """Compare one tensor with the reference: type, shape, dtype, then values. NaN fails."""
     dtype = np.dtype(dtype_of(problem.parameters))
     what = f"{name}, {problem.name}, {dtype}: {quantity}"
     unit = scale_of(expected.value) * float(np.finfo(dtype).eps)
@@ -252,7 +252,7 @@ def compare(name: str, problem: Problem, quantity: str, actual: Any, expected: E
 
 
 def differing(problem: Problem, given: Problem) -> list[str]:
-    """The arrays that a backend was given and that are no longer what they were, by name."""
+    """The names of the arrays that a backend was given and has changed."""
     before, now = (
         {"images": one.images, "labels": one.labels}
         | {f"plan {part}": value for part, value in vars(one.plan).items()}

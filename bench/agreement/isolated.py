@@ -1,4 +1,4 @@
-"""Judging a backend where it can do no harm: in a process of its own, for a limited time.
+"""The agreement check of a backend in a process of its own, for a limited time.
 
 What a backend does wrong is a result, also if it hangs, kills its process or cannot be imported; others are checked.
 """
@@ -19,7 +19,7 @@ from bench.timing import threads
 from bench.timing.process import Child, ChildFailed
 from impls.contract import dtype_of
 
-AT_ONCE = 2
+AT_ONCE = 2  # backends
 SLOWEST = ("torch_compile", "numba_sparse", "jax", "numba_dense", "numba")
 TIME_LIMIT = 300.0  # seconds for all problems of a backend, its imports and compilation included
 NOT_LOADED = "cannot be loaded"
@@ -73,12 +73,12 @@ def check_each(
 
     Nothing is timed here, and most of the time is imports and compilation on one core, so two take little longer than
     one. names: of backends, or modules' dotted paths. seconds: for each backend. n_threads: that each may use, see
-    `Child`; None: as many as this process. source: a folder whose `impls` is meant instead of this checkout's. Never
-    raises for what a backend does: one that hangs, dies or cannot be imported has one failed result.
+    `Child`; None: as many as this process. source: a folder whose `impls` is checked; None: this checkout. A fault of a
+    backend raises nothing: one that hangs, dies or cannot be imported has one failed result.
     """
     at_once = min(AT_ONCE, n_threads or threads.cores())
     waiting, running = slowest_first(names), dict[Future[list[Result]], tuple[str, float]]()
-    # The processes are left, and killed, first: so nobody waits for them where this ends early.
+    # The processes are killed before the pool waits for its threads, so this can end early at once.
     with ThreadPoolExecutor(at_once) as pool, ExitStack() as processes:
         while waiting or running:
             while waiting and len(running) < at_once:
@@ -91,7 +91,7 @@ def check_each(
 
 
 def results_of(child: Child, name: str, cases: list[PosedProblem], seconds: float) -> list[Result]:
-    """Wait for the results of a process, and end it."""
+    """Wait for the results of a process, `seconds` at most, and end it."""
     with child:
         try:
             results: list[Result] = child.answer(seconds)

@@ -1,7 +1,7 @@
 """The problems in which a backend has to agree before it is timed: its cases on the first images, for some updates.
 
-ReLU has a kink, at which float32 may take either side, and one image on the other side is as large an error as a wrong
-formula. So images that come near a kink are left out, at every update anew where each has images of its own.
+ReLU has a kink, at which float32 may take either side, and one image on the other side makes as large an error as a
+wrong formula. So images that come near a kink are left out, at every update anew as each has images of its own.
 """
 
 import numpy as np
@@ -22,8 +22,8 @@ MARGIN = 100.0  # times as far from kinks as rounding reaches in one evaluation:
 def problem_of(case: Recipe, train: Digits) -> Problem:
     """The case's first updates on the first images that keep away from kinks.
 
-    Biases start at random: with zeros, as training starts, a backend that forgets them would not be found out. Raises
-    UserError where there are fewer images than a batch.
+    Biases start at random: with zeros, as training starts, a backend that forgets them would agree. Raises UserError
+    where there are fewer images than a batch.
     """
     n = len(train.labels)
     case.images_per_update(n)  # raises
@@ -57,10 +57,10 @@ def with_random_biases(parameters: Parameters) -> Parameters:
 def clear_of_kinks(
     network: Network, parameters: Parameters, digits: Digits, candidates: Array, plan: Plan, eps: float
 ) -> list[Array]:
-    """For each update the images, by index, that it uses: the next candidates that keep away from kinks by then.
+    """For each update the indices of its images: the next candidates that keep away from kinks by then.
 
-    parameters: float64, at rest. plan: without an order; says how many images, its starts and stops are not used
-    otherwise. eps: of the dtype that is judged. The last update may be short, and where the candidates run out there
+    parameters: float64; velocities begin at 0. plan: without an order; gives the number of images and the rate of each
+    update. eps: of the dtype that is checked. The last update may be short, and where the candidates run out there
     are fewer updates; there is always one image at least.
     """
     has_kinks = "relu" in ([network.hidden] * (len(parameters) - 1) + [network.output])

@@ -1,6 +1,6 @@
 """How far rounding may move what a network computes: an error analysis that accompanies the values.
 
-Every number here goes with a bound of its error, in units of the machine epsilon of the dtype that is judged. The
+Every number here goes with a bound of its error, in units of the machine epsilon of the dtype that is checked. The
 rules are those of a running error analysis to first order (Higham, Accuracy and Stability of Numerical Algorithms, 2nd
 ed. 2002, section 3.3): an operation hands errors on by its derivative, and adds one rounding of its own. A sum of m
 products adds sqrt(m) roundings, as independent roundings do (Higham and Mary 2019, "A new approach to probabilistic
@@ -19,7 +19,7 @@ import numpy as np
 from impls.contract import Array, Layer, Network, Parameters, Plan
 
 Part = TypeVar("Part")
-SAFETY = 4.0  # 2, as the reference rounds too; and as much again
+SAFETY = 4.0  # 2, as the reference rounds as well, times a safety factor of 2
 DRAWS = 2  # of random signs; the farthest counts
 
 
@@ -72,7 +72,7 @@ class Evaluation(NamedTuple):
 
 
 def exact(value: Array) -> Rounded:
-    """Values that every backend starts from."""
+    """Values without an error, from which every backend starts."""
     return Rounded(value, np.zeros_like(value))
 
 
@@ -116,7 +116,7 @@ def activate(name: str, z: Rounded) -> tuple[Rounded, Rounded]:
 
 
 def scaled(network: Network, images: Array) -> Rounded:
-    """The images as the first layer has them, for any number of evaluations on them."""
+    """The images scaled, (n, n_inputs), for any number of evaluations on them."""
     x = images * network.pixel_scale
     return Rounded(x, 2 * np.abs(x))
 
@@ -150,7 +150,7 @@ def evaluate(
     """Outputs, mean cost and its gradient, with their errors.
 
     parameters: float64. x: the images, (n, n_inputs), from `scaled`. eps: the machine epsilon of the dtype that is
-    judged. origin: every layer's pre-activations, (n, fan_out) each, in the training from which this one drifts apart.
+    checked. origin: every layer's pre-activations, (n, fan_out) each, in the training from which this one drifts apart.
     """
     activations, slopes, pre_activations, _ = forward(network, parameters, x, eps, origin)
     targets = np.eye(network.sizes[-1])[labels]
@@ -190,8 +190,8 @@ def drift_of_training(
 ) -> tuple[Array, list[Array], list[Array]]:
     """How far rounding may move the costs of a plan's updates, and the parameters and velocities after them.
 
-    parameters: float64, at rest. images, labels: of the plan. eps: of the dtype that is judged. Returns absolute
-    distances in eps: (n_updates,), and shaped like weights and biases in turn.
+    parameters: float64; velocities begin at 0. images, labels: of the plan. eps: of the dtype that is checked. Returns
+    absolute distances in eps: (n_updates,), and shaped like weights and biases in turn.
     """
     rng = np.random.default_rng(0)
     mu = plan.momentum

@@ -45,7 +45,7 @@ def reached(accuracies: Sequence[float], costs: Iterable[float | None], target: 
 
 
 class TimeToAccuracy(NamedTuple):
-    """What the trainings of a backend, or of a step, say of one target; seconds are wall, medians over seeds."""
+    """The trainings of a backend, or of a step, to one target; seconds are wall, medians over seeds."""
 
     name: str
     backend: str
@@ -74,13 +74,13 @@ class TimeToAccuracy(NamedTuple):
 
 
 def times_to_accuracy(race: RaceResult) -> list[TimeToAccuracy]:
-    """All backends that trained and did not fail, fastest first."""
+    """The results of all backends that trained and did not fail, fastest first."""
     rows = [row for row in method_results([race]) if race.participants[row.name].failure is None]
     return sorted(rows, key=lambda row: (row.seconds, row.name))
 
 
 def method_results(races: Iterable[RaceResult]) -> list[TimeToAccuracy]:
-    """A row for each step that has a finished training, in their order."""
+    """A row for each participant that has a finished training, in the order of the races."""
     rows = []
     for race in races:
         sound = [participant for participant in race.participants.values() if participant.failure is None]
@@ -111,7 +111,7 @@ def method_results(races: Iterable[RaceResult]) -> list[TimeToAccuracy]:
 
 
 def factor(before: TimeToAccuracy, row: TimeToAccuracy) -> str:
-    """How many times faster a row reached the target; at least so many, where the other did not; or nothing."""
+    """How many times faster a row reached the target; "> " before it where `before` did not; "" if it is not known."""
     if not row.counts or not (before.counts or before.until):
         return ""
     times = before.seconds / row.seconds
@@ -119,7 +119,7 @@ def factor(before: TimeToAccuracy, row: TimeToAccuracy) -> str:
 
 
 def by_target(races: Iterable[RaceResult]) -> list[RaceResult]:
-    """The trainings for each target, the lowest first."""
+    """The races in the order of their targets, the lowest first."""
     return sorted(races, key=lambda race: (race.target or 0, race.number))
 
 

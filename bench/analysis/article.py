@@ -1,6 +1,6 @@
-"""The article's experiments, from their records: rows, settings that hold its figures, effects.
+"""The article's experiments, from their records: figures, settings that reproduce them, effects.
 
-A race of a results file is one row of the article, one grid, or the ReLU experiment; `race.about` tells which.
+A race of a results file is one experiment of the article, one grid, or the ReLU experiment; `race.about` says which.
 """
 
 import math
@@ -17,15 +17,15 @@ from bench.records.races import RaceResult
 
 
 class Compared(NamedTuple):
-    """A figure of the article next to ours; accuracies are shares."""
+    """A figure of the article, and the values measured here; accuracies are shares."""
 
     what: str  # see `workloads.article.Figure`
     text: str  # as the article prints it
-    split: str  # of which ours is
+    split: str  # of which the values are
     epoch: int  # after which
-    values: list[float]  # ours, a seed each; without seeds that diverged or were stopped before
-    holds: bool  # whether the article's lies in their range
-    constant: str | None  # "always 1, test", where the article's is the score of such an answer
+    values: list[float]  # a seed each; without seeds that diverged or were stopped before
+    reproduced: bool  # whether the article's figure lies in their range
+    constant: str | None  # "always 1, test", where the article's figure is the score of that answer
 
 
 class Times(NamedTuple):
@@ -37,7 +37,7 @@ class Times(NamedTuple):
 
 
 class ExperimentResult(NamedTuple):
-    """One experiment of the article and of ours."""
+    """One experiment of the article, repeated."""
 
     name: str
     about: dict[str, Any]  # the article's: what it shows, its setting, seconds; see `workloads.article.Experiment`
@@ -62,9 +62,9 @@ class SettingResult(NamedTuple):
     figures: list[Compared]
 
     @property
-    def held(self) -> int:
+    def n_reproduced(self) -> int:
         """How many of the article's figures lie in the range of its seeds."""
-        return sum(figure.holds for figure in self.figures)
+        return sum(figure.reproduced for figure in self.figures)
 
 
 class Effect(NamedTuple):
@@ -116,7 +116,7 @@ def experiment_results(races: Iterable[RaceResult]) -> list[ExperimentResult]:
 
 
 def of_backend(race: RaceResult, setting: str | None = None) -> list[Training]:
-    """The trainings by the backend that trains every seed, of one setting where there are several; by seed."""
+    """The trainings by the backend that trains every seed, by seed; setting: of this one alone."""
     trainings = race.participants[race.about["backend"]].trainings
     return sorted((one for one in trainings if one.points and setting in (None, one.setting)), key=lambda one: one.seed)
 
@@ -132,7 +132,7 @@ def training_times(trainings: Sequence[Training], epochs: int) -> Times | None:
 
 
 def compared(figure: dict[str, Any], trainings: Sequence[Training], labels: dict[str, list[int]]) -> Compared:
-    """Where the article leaves open of which split, or after which epoch, a figure is: the place that is nearest.
+    """Compare a figure; where the article leaves its split or epoch open, with the values that are nearest to it.
 
     labels: how often each digit is in each split.
     """
@@ -154,21 +154,21 @@ def compared(figure: dict[str, Any], trainings: Sequence[Training], labels: dict
 
 
 def seen_at(trainings: Sequence[Training], after: int, split: str, what: str) -> list[float]:
-    """What was seen in every training that got so far; not what is not finite."""
+    """The values of this quantity after this epoch, of every training that got so far; without those not finite."""
     points = [point for one in trainings for point in one.points if point.epoch == after]
     values = [getattr(getattr(point, split), what, None) for point in points]
     return [float(value) for value in values if value is not None]
 
 
 def setting_results(race: RaceResult) -> list[SettingResult]:
-    """The settings of a grid that were tried, those that hold most figures first."""
+    """The settings of a grid that were tried, those that reproduce most figures first."""
     results = []
     for name in race.key["settings"]:
         trainings = of_backend(race, name)
         if trainings:
             figures = [compared(figure, trainings, race.about["labels"]) for figure in race.about["figures"]]
             results.append(SettingResult(name, len(trainings), trainings[0].stopped_early, figures))
-    return sorted(results, key=lambda one: -one.held)
+    return sorted(results, key=lambda one: -one.n_reproduced)
 
 
 def effects(race: RaceResult) -> list[Effect]:
@@ -207,7 +207,7 @@ class MiniBatches(NamedTuple):
 
 
 def mini_batches(races: Iterable[RaceResult]) -> MiniBatches | None:
-    """What mini-batches bring; None where the two rows that this takes are not there."""
+    """What mini-batches bring; None where one of the two experiments that this takes is missing."""
     rows = {row.name: row for row in experiment_results(races)}
     many, few = rows.get("80-mini-batches"), rows.get("80-sigmoid")
     if many is None or few is None or many.method_times is None or few.method_times is None:

@@ -14,7 +14,7 @@ SLOWDOWNS = {"3 % more": 0.03, "5 % more": 0.05, "10 % more": 0.10}
 class Verdicts(NamedTuple):
     """How often comparisons with one participant found a slowdown."""
 
-    against: str  # which participant
+    against: str  # the participant that was compared with the original
     work: float  # how many times as much it does, exactly
     share: float  # of the comparisons that found a slowdown
     interval: statistics.Interval  # where that may lie, with 95 %
@@ -22,7 +22,7 @@ class Verdicts(NamedTuple):
 
 
 def verdicts(races: Iterable[RaceResult], generations: int) -> list[Verdicts]:
-    """How often comparisons of so many consecutive generations called each participant slower than itself."""
+    """How often comparisons of so many consecutive generations called each participant slower than the original."""
     races = list(races)
     rows = []
     for against, extra in ({AGAIN: 0.0} | SLOWDOWNS).items():

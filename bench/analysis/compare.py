@@ -25,7 +25,7 @@ def changes(races: Sequence[RaceResult]) -> dict[str, statistics.Ratio | None]:
 
 
 def verdict(ratio: statistics.Ratio | None, margin: float = statistics.MARGIN) -> str:
-    """What a ratio of after to before says."""
+    """The verdict on a ratio of after to before, in words."""
     if ratio is None:
         return "not measured on both sides"
     if ratio.interval is None:
@@ -47,7 +47,7 @@ def any_slower(ratios: Iterable[tuple[str, statistics.Ratio | None]], margin: fl
 def of_files(
     there: Sequence[RaceResult], here: Sequence[RaceResult], wanted: Sequence[str] | None = None
 ) -> list[tuple[str, statistics.Ratio]]:
-    """Return the change of each backend raced in both on the same case, or of those wanted, with what it is of.
+    """Return the change of each backend raced in both on the same case, or of those wanted, after its name and case.
 
     Raises UserError for files that cannot be compared.
     """
@@ -94,5 +94,5 @@ def raced_in(race: RaceResult) -> list[str]:
 
 
 def case_of(race: RaceResult) -> dict[str, object]:
-    """Return the case, which has to be the same; source and libraries may be what is compared."""
+    """Return the case, which has to be the same in both files; sources and libraries may differ."""
     return {part: value for part, value in race.key.items() if part not in ("backends", "measuring", "machine")}

@@ -1,4 +1,4 @@
-"""What the races of `bench peers` say: four ratios of each backend to the baseline."""
+"""Numbers of `study peers`: four ratios of each backend to the baseline."""
 
 import math
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ class PeerRatios(NamedTuple):
 
 
 def peer_ratios_of(races: Sequence[RaceResult]) -> list[PeerRatios]:
-    """The ratios of all but the baseline, of whole generations: by batch size, at each in the same order.
+    """The ratios of all but the baseline, by batch size, at each in the same order.
 
-    That is of the ratios for MNIST as it is, at the smallest batch size; the floor is the last.
+    That is the order of the ratios for MNIST as it is, at the smallest batch size; the floor is the last.
     """
     ratios: dict[tuple[int, str], dict[str, statistics.Ratio]] = {}
     for race in races:
@@ -31,7 +31,7 @@ def peer_ratios_of(races: Sequence[RaceResult]) -> list[PeerRatios]:
             ways[PREPARED] = race.rounds(prepare=True)
         for way, rounds in ways.items():
             for ratio in statistics.ratios(rounds, race.baseline):
-                if (way, ratio.backend) != (PREPARED, FLOOR):  # its two products prepare nothing that others need
+                if (way, ratio.backend) != (PREPARED, FLOOR):  # preparing for its products is not what backends do
                     ratios.setdefault((race.key["batch"], ratio.backend), {})[way] = ratio
     rows = [PeerRatios(batch, backend, ways) for (batch, backend), ways in ratios.items()]
     rows.sort(key=lambda row: (row.batch, row.ways[AS_IT_IS].estimate if AS_IT_IS in row.ways else math.inf))

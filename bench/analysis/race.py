@@ -17,19 +17,19 @@ from bench.timing.worker import FLOOR
 BUSY = 1.0  # load before the race that is worth a warning
 STOLEN = 0.01  # share of the cores' time that is
 RESTLESS = 1.2  # drift between generations that is worth a warning
-LONGER = defaultdict(lambda: "more time", race="a longer --budget", compare="more --generations")
+LONGER = defaultdict(lambda: "measure longer", race="give a longer --budget", compare="give more --generations")
 GROWING = {"batch": "images per update", "images": "images", "threads": "threads", "hidden": "hidden units"}
 
 
 class Resources(NamedTuple):
-    """Of one participant: medians over its processes and samples; of memory, maxima. None: not measured, or unknown."""
+    """Resources of a participant: medians over processes and samples, maxima of memory. None: not measured, unknown."""
 
     cpu: float  # user plus system time over wall time: 2 is two busy threads
     prepare: float  # seconds, for all images
-    cold: float | None  # seconds of the first call with nothing compiled, for all images
+    cold: float | None  # seconds of the first call with empty compiler caches, for all images
     first: float  # the same with compiled code on disk
     break_even: float | None  # epochs after which it is ahead of the baseline, compiled code on disk; inf: never
-    break_even_cold: float | None  # the same with nothing compiled
+    break_even_cold: float | None  # the same with empty compiler caches
     process_peak: int | None  # bytes
     call_peak: int | None
     flop_rate: float | None  # FLOP per second, counted as dense arithmetic; None: the floor
@@ -123,15 +123,15 @@ def disturbances(race: RaceResult) -> list[str]:
     worst = max(drifts, key=drifts.__getitem__, default=None)
     if worst is not None and drifts[worst] > RESTLESS:
         lines.append(
-            f"from one generation to another {worst} changed by a factor of {drifts[worst]:.2f}; give it "
-            f"{LONGER[race.purpose]}"
+            f"from one generation of processes to another the time of {worst} changed by a factor of "
+            f"{drifts[worst]:.2f}; {LONGER[race.purpose]}"
         )
     if (race.load or 0) > BUSY:
         lines.append(f"its load was {race.load:.1f} when this began; end what else is running")
     seconds = sum(one.seconds for one in race.generations)
     stolen = sum(one.stolen or 0 for one in race.generations) / ((os.cpu_count() or 1) * seconds) if seconds else 0.0
     if stolen > STOLEN:
-        lines.append(f"other virtual machines had {stolen:.1%} of its cores' time; come back at another hour")
+        lines.append(f"other virtual machines had {stolen:.1%} of its cores' time; measure at another hour")
     return lines
 
 

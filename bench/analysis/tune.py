@@ -19,17 +19,17 @@ class TunedTraining(NamedTuple):
 
 
 def mean_accuracy(trainings: Sequence[TunedTraining]) -> float:
-    """The mean over seeds."""
+    """The mean accuracy over seeds."""
     return fmean(one.accuracy for one in trainings)
 
 
 def median_seconds(trainings: Sequence[TunedTraining]) -> float:
-    """The median over seeds."""
+    """The median time over seeds, in seconds."""
     return median(one.seconds for one in trainings)
 
 
 def hopeless(trainings: Sequence[TunedTraining], target: float | None, fastest: float) -> bool:
-    """Whether it will hardly reach the target, or be the fastest that does; never before three seeds."""
+    """Whether a recipe is unlikely to reach the target, or too slow; never before three seeds."""
     if target is None or len(trainings) < 3:
         return False
     error = stdev(one.accuracy for one in trainings) / math.sqrt(len(trainings))

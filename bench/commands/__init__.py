@@ -1,1 +1,1 @@
-"""One file a command: its options, an experiment, a table."""
+"""One file for each command: its options, an experiment, a table."""

@@ -20,7 +20,7 @@ from bench.workloads.recipes import QUICK, RECIPES, TARGETS, Recipe
 from command_line import Option, choice, number, several
 
 FASTEST = "numba_sparse"
-COMPARED = ("torch", "minibatch")  # by default with the first that is available; all would take long
+COMPARED = ("torch", "minibatch")  # the first that is available is compared by default; all would take long
 OPTIONS = (
     options.backends("Train with these backends",
                      f"{FASTEST}, and {COMPARED[0]}, or where that is unavailable {COMPARED[1]}"),
@@ -30,7 +30,7 @@ OPTIONS = (
     Option("--recipe A,B", "Train by these recipes, which --list-recipes shows", several(choice(RECIPES)),
            without=f"{', '.join(QUICK)}, or those for the targets", repeats=True),
     Option("--list-recipes", "Print the recipes and exit", without="train"),
-    options.seeds(LEAST_SEEDS, ", each for weights and order; fewer do not count"),
+    options.seeds(LEAST_SEEDS, ", each for weights and order; fewer reach no target"),
     options.DTYPE,
     *options.COMMON,
 )  # fmt: skip

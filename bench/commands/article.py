@@ -22,7 +22,7 @@ COMMON = (
 
 
 def experiment(known: Iterable[Experiment | Grid]) -> Option:
-    """The option --experiment, one or more of these."""
+    """Return the option --experiment, which takes names of these."""
     names = [one.name for one in known]
     does = f"Repeat only these, of {', '.join(names)}"
     return Option("--experiment NAME,NAME", does, several(choice(names)), without="all", repeats=True)

@@ -1,9 +1,9 @@
 """`python -m bench calibrate`: how far can the verdicts of `compare` be trusted on this machine?
 
 A backend races against itself, and against itself with a known fraction of its updates repeated. Every sequence of
-consecutive sets of processes, as many as a comparison takes, is one comparison: how often does it report a slowdown
-where there is none, and how often does it find one of 3, 5 or 10 %? A report pools all calibrations of one machine,
-case and code.
+consecutive generations (sets of fresh processes), as many as a comparison takes, is one comparison: how often does it
+report a slowdown where there is none, and how often does it find one of 3, 5 or 10 %? A report pools all calibrations
+of one machine, case and code.
 """
 
 import argparse

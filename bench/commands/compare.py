@@ -1,8 +1,8 @@
 """`python -m bench compare A B`: has a backend become slower? Compare two git revisions, or two results files.
 
 Of revisions only the backends (`impls/`) differ: the measuring code is this checkout's. Both sides of a backend are
-timed interleaved, in processes of their own, for a fixed number of sets of processes, so that stopping early cannot
-mislead. Of two files, how many times as long as the floor a backend took is compared.
+timed interleaved, in processes of their own, for a fixed number of generations (sets of fresh processes, one for each
+side), so that stopping early cannot mislead. Of two files, the times are compared relative to the floor.
 
 A slowdown is an interval wholly above 1 and an estimate beyond the margin. Exit code 1: a backend is slower, or fails
 or disagrees in B; 0: none of these; 2: something could not be compared.

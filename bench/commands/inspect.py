@@ -1,6 +1,6 @@
 """`python -m bench inspect MODEL`: record what a saved network answers on the test images, for the report.
 
-Kept are the first ten images with the outputs for them, the confusion matrix, the mistakes with the largest outputs,
+It keeps the first ten images with the outputs for them, the confusion matrix, the mistakes with the largest outputs,
 and the weights of the first layer.
 """
 

@@ -18,7 +18,7 @@ from bench.experiments.trainings import Trainings, digits_for, train_all
 from bench.records.journal import Journal
 from bench.records.kinds import End, Race
 from bench.records.races import RaceResult, races_of
-from bench.tables.table import Section, print_sections
+from bench.tables.table import Section, plural, print_sections
 from bench.timing import threads
 from bench.timing.records import Generation
 from bench.timing.session import Session
@@ -29,8 +29,8 @@ from data import Dataset, Digits
 from impls.contract import COST_OF_OUTPUT, Network, check_images
 
 FIRST_IMAGES = Option("--images N", "Use only the first N images", whole_number(1))
-ROUNDS = Option("--rounds N", "Measure each backend this often in a set of processes", whole_number(2))
-GENERATIONS = Option("--generations N", "Compare over this many sets of fresh processes", whole_number(2),
+ROUNDS = Option("--rounds N", "Measure each backend this often in a generation, a set of processes", whole_number(2))
+GENERATIONS = Option("--generations N", "Compare over this many generations of fresh processes", whole_number(2),
                      calibrate.GENERATIONS)  # fmt: skip
 BUDGET = Option("--budget SECONDS", "Stop after this many seconds of measuring, at the end of a generation",
                 number(0.001), 600)  # fmt: skip
@@ -92,20 +92,20 @@ def measure(
     enough: Callable[[Journal, int, float], str | None],
     show: Callable[[list[RaceResult]], None] | None = None,
 ) -> list[RaceResult]:
-    """Run generations of the races of these headers, and return all results that are in the file in the end.
+    """Run generations of the races of these headers; return the results in the file, those of earlier runs included.
 
-    begin: returns the races that can start; it gets a folder for the digits. enough: of `run_generations`; it also gets
-    the journal. show: prints the results, also after an interruption, which loses only the generation in progress.
+    begin: returns the races that can start; it gets a folder for the digits. enough: as in `run_generations`, after the
+    journal. show: prints the results, also after an interruption, which loses only the generation in progress.
     """
     with tempfile.TemporaryDirectory() as folder, Journal(path, headers) as journal:
         if journal.next_generation:
             done = len(journal.of(Generation))
-            console.print(f"continuing after {done} generations in {path}", soft_wrap=True, markup=False)
+            console.print(f"continuing after {plural(done, 'generation')} in {path}", soft_wrap=True, markup=False)
         try:
             races = begin(journal, Path(folder))
             why = run_generations(console, races, journal, lambda *so_far: enough(journal, *so_far))
             for race in races:
-                race.tell(End, reason=why)
+                race.add(End, reason=why)
         finally:
             if show:
                 show(races_of(journal.records))

@@ -38,7 +38,7 @@ def batch(text: str) -> int | Literal["default"] | None:
 
 
 def records_file(text: str) -> Path:
-    """Read a file for records; for an activation, the error names the option --output-activation."""
+    """Read a file for records; the error for an activation names the option --output-activation."""
     if text in get_args(Output):
         raise argparse.ArgumentTypeError(f"{text!r}: expected a file; the activation is --output-activation {text}")
     return output_file(text)
@@ -65,10 +65,10 @@ MOMENTUM = Option("--momentum X", "Use Nesterov's momentum of this size", number
 
 
 def backends(does: str, without: str = "all available") -> Option:
-    """The option --backend of commands that take several."""
+    """Return the option --backend of commands that take several."""
     return Option("--backend A,B", does, several(str), without=without, repeats=True)
 
 
 def seeds(default: int, more: str = "") -> Option:
-    """The option --seeds; more: what its help adds."""
+    """Return the option --seeds; more: what its help adds."""
     return Option("--seeds N", f"Train with this many seeds{more}", whole_number(1), default)

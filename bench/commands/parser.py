@@ -13,7 +13,7 @@ from bench.commands.options import THREADS, Group
 from command_line import Parser
 from impls.contract import ContractError
 
-# What each command does; it is the module of its name.
+# What each command does; its module has the same name.
 GROUPS = {
     "measure": {
         "race": "Time backends against each other, with intervals",
@@ -81,7 +81,7 @@ def listed(groups: dict[str, dict[str, str]]) -> str:
 
 
 def fill(parser: argparse.ArgumentParser, command: str) -> None:
-    """Add what the module of a command says: its docstring, its `OPTIONS`, and `run`, which does the work."""
+    """Add what the module of a command defines: its docstring, its `OPTIONS`, and `run`, which does the work."""
     module = import_module(f"bench.commands.{'article' if command in IN_ARTICLE else command}")
     parser.description = module.__doc__
     parser.set_defaults(run=module.run, command=command)

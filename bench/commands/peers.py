@@ -1,8 +1,8 @@
 """`python -m bench study peers`: one backend against other libraries, at several batch sizes, under four conditions.
 
-A backend that skips zero pixels, or takes images as they are, might owe its lead to these images or to their order. So
-each ratio is given for MNIST as it is, with preparation included in a single epoch, in shuffled order, and with all
-pixels non-zero.
+A backend that skips zero pixels, or takes images as they are, may be faster only because of these images or of their
+order. So each ratio is given for MNIST as it is, with preparation included in a single epoch, in shuffled order, and
+with all pixels non-zero.
 """
 
 import argparse
@@ -47,7 +47,7 @@ OPTIONS = (
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check, race and print a table; return 1 if a backend failed or disagreed, else 0. Raises as `bench race` does."""
+    """Check, race and print a table; return 1 if a backend failed or disagreed, else 0. Raises as `race` does."""
     console = Console(highlight=False)
     dataset = data.load(arguments.data)
     given = vars(arguments) | FIXED | {"precision": 0.0}  # which no ratio reaches: a race ends with the budget
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def installed_peers() -> list[str]:
-    """Those that are installed. Raises UserError if none is."""
+    """Return those of PEERS that are installed. Raises UserError if none is."""
     available = set(impls.available())
     peers = [name for name in PEERS if name in available]
     if not peers:

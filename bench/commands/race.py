@@ -1,8 +1,9 @@
 """`python -m bench race`: backends timed against each other, interleaved, each in a process of its own.
 
 Every round holds one measurement of each backend, close in time; a ratio compares measurements of the same round, and
-its interval is taken across sets of fresh processes. The race stops when all ratios are known to --precision, or when
-the --budget is spent, and says which. With the --output of an interrupted race it continues where that ended.
+its interval is taken across generations: sets of fresh processes, one for each backend. The race stops when all ratios
+are known to --precision, or when the --budget is spent, and says which. With the --output of an interrupted race it
+continues where that ended.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""`python -m bench train`: train once, with output in the order of the article's program."""
+"""`python -m bench train`: train once, and print what the article's program printed, in its order."""
 
 import argparse
 import json
@@ -27,7 +27,7 @@ from data import Dataset, Digits
 from impls.contract import COST_OF_OUTPUT, Backend, Layer, Network, Parameters, Plan, check_images, check_parameters
 from impls.initialisation import INITIALISATIONS, initial_parameters
 
-Course = list[tuple[Elapsed, float]]  # training so far, and the cost: before the first epoch and after each
+History = list[tuple[Elapsed, float]]  # time of training so far and cost, before the first epoch and after each
 # What --load replaces. These options have no default, so that it is known which were given.
 NEW: dict[str, Any] = {
     "network": (784, 80, 10),
@@ -47,7 +47,7 @@ OPTIONS = (
             Option("--output-activation", "Use this activation in the output layer; its cost comes with it, "
                    "cross-entropy with softmax, else quadratic", options.OUTPUT_ACTIVATION.reads, without="sigmoid"),
             Option("--pixel-scale X", "Multiply pixels by X; 1 leaves them raw", number(1e-30, 1e30), without="1/255"),
-            Option("--init NAME", f"Draw weights so: {FORMULAS}", INITIALISATIONS, without="lecun_normal"),
+            Option("--init NAME", f"Draw weights by this formula: {FORMULAS}", INITIALISATIONS, without="lecun_normal"),
         ),
     ),
     Option("--batch N", "Update after this many images, or all, or the backend's default batch size",
@@ -55,7 +55,7 @@ OPTIONS = (
     options.ORDER,
     Option("--epochs N", "Train for this many epochs", whole_number(1), 20),
     Option("--learning-rate X", "Start with this learning rate", number(0), "1.0"),
-    Option("--schedule", "Change the learning rate so over all updates", get_args(Schedule), "constant"),
+    Option("--schedule", "Change the learning rate over all updates in this way", get_args(Schedule), "constant"),
     options.MOMENTUM,
     Option("--seed N", "Draw weights and orders from this seed", whole_number(0), 0),
     options.DTYPE,
@@ -90,8 +90,10 @@ def run(arguments: argparse.Namespace) -> int:
     with np.errstate(over="ignore", invalid="ignore"):
         print_first_output(backend, network, parameters, first)
         before = print_accuracy("after initialisation", backend, network, parameters, splits)
-        trained, course = train_with_progress(backend, network, parameters, splits["training"], plans, arguments.epochs)
-        n_epochs, (elapsed, cost) = len(course) - 1, course[-1]
+        trained, history = train_with_progress(
+            backend, network, parameters, splits["training"], plans, arguments.epochs
+        )
+        n_epochs, (elapsed, cost) = len(history) - 1, history[-1]
         after = print_accuracy(f"after {n_epochs} epochs", backend, network, trained, splits)
     print(
         f"Training took {elapsed.wall:.3f} s wall, {elapsed.user:.3f} s user, "
@@ -101,7 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
         save_network(arguments.save, network, trained)
         print(f"Network saved in {arguments.save}")
     if arguments.output:
-        write_json(arguments, dataset, network, course, {"before": before, "after": after})
+        write_json(arguments, dataset, network, history, {"before": before, "after": after})
     if not math.isfinite(cost):
         rate = f"try a learning rate below {arguments.learning_rate:g}, or other initial weights"
         remedy = rate if n_epochs else "choose smaller weights or a smaller pixel scale"
@@ -170,28 +172,28 @@ def print_accuracy(
 
 def train_with_progress(
     backend: Backend, network: Network, parameters: Parameters, train: Split, plans: Iterable[Plan], n_epochs: int
-) -> tuple[Parameters, Course]:
+) -> tuple[Parameters, History]:
     """Train, with a bar and the cost over the training images after each epoch; stop where it is not finite.
 
-    Returns the trained parameters and the course of the training.
+    Returns the trained parameters, and time and cost after each epoch.
     """
-    course = []
+    history = []
     columns = ("training", BarColumn(), MofNCompleteColumn(), "epochs,", TimeRemainingColumn())
     with Progress(*columns, console=Console(), transient=True) as progress:
         task = progress.add_task("training", total=n_epochs)
         for point in train_epochs(backend, network, parameters, train, plans):
             progress.update(task, completed=point.number)
             cost = evaluate(backend, network, point.state.parameters, train).cost
-            course.append((point.elapsed, cost))
+            history.append((point.elapsed, cost))
             label = "Cost at the start" if point.number == 0 else f"Cost after epoch {point.number}"
             progress.console.print(f"{label}: {cost:.6g}", highlight=False)
             if not math.isfinite(cost):
                 break
-    return point.state.parameters, course
+    return point.state.parameters, history
 
 
 def write_json(
-    arguments: argparse.Namespace, dataset: Dataset, network: Network, course: Course, accuracy: dict[str, Any]
+    arguments: argparse.Namespace, dataset: Dataset, network: Network, history: History, accuracy: dict[str, Any]
 ) -> None:
     """Write everything about the run to the file of --output; costs that are not finite become null.
 
@@ -202,8 +204,8 @@ def write_json(
         "options": {name: str(value) if isinstance(value, Path) else value for name, value in given.items()},
         "network": str(network),
         "data": {"name": dataset.name, "sha256": dataset.sha256, "notice": dataset.notice},
-        "costs": [cost if math.isfinite(cost) else None for _, cost in course],
-        "seconds": [vars(elapsed) for elapsed, _ in course],
+        "costs": [cost if math.isfinite(cost) else None for _, cost in history],
+        "seconds": [vars(elapsed) for elapsed, _ in history],
         "accuracy": accuracy,
         "threads": threads.in_force(),
         "machine": environment.describe(),

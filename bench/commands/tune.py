@@ -2,7 +2,7 @@
 
 Each seed draws weights, orders and 10,000 training images to hold out; all recipes have the same. A grid of recipes is
 tried, short ones first. With --target a recipe is stopped early once it will hardly reach that on the held-out images,
-or is slower than one that did; of those that reach it by the same criterion as on the test set, the fastest is best.
+or is slower than one that did; the best is the fastest of those that reach it, by the criterion of `accuracy`.
 """
 
 import argparse
@@ -29,7 +29,7 @@ OPTIONS = (
     options.NETWORK,
     Option("--members N", "Share out the hidden units among this many networks, merged when each is trained",
            whole_number(1), 1),
-    Option("--init NAME", "Draw initial weights so", INITIALISATIONS, "he_normal"),
+    Option("--init NAME", "Draw initial weights by this formula, as in `train`", INITIALISATIONS, "he_normal"),
     Option("--epochs A,B", "Try these lengths in epochs", several(number(0)), "0.125,0.25,0.5,1,2,4"),
     Option("--batch A,B", "Try these batch sizes", several(whole_number(1)), "32,64,128"),
     Option("--learning-rate A,B", "Try these learning rates", several(number(0)), "0.05,0.1,0.2,0.4"),

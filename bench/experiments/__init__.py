@@ -1,1 +1,1 @@
-"""Which backends take part, agreement first, records kept, until it is enough."""
+"""Which backends take part, their agreement first, what is measured, and when that ends."""

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from bench.experiments.trainings import Trainee, Trainings
-from bench.training.worker import Looks
+from bench.training.worker import Evaluations
 from bench.workloads.recipes import ARTICLE, RECIPES, TARGETS, Recipe
 from impls.contract import DType
 
@@ -15,7 +15,7 @@ CURVES = 3  # seeds of which a curve is drawn
 def to_target(
     target: float, recipe: Recipe, dtype: DType, backends: list[str], seeds: int, baseline: str | None
 ) -> Trainings:
-    """The trainings for one target by a recipe of fixed length."""
+    """Return the trainings for one target by a recipe of fixed length."""
     participants = {name: Trainee(name, dtype) for name in backends}
     recipes, header = {recipe.name: recipe}, {"target": target, "recipe": recipe.name}
     return Trainings("accuracy", recipe.name, recipes, participants, seeds, header, baseline=baseline, curves=CURVES)
@@ -32,9 +32,9 @@ class Step(NamedTuple):
     seeds: int
 
     def trainings(self, purpose: str, target: float) -> Trainings:
-        """The step as a race of its own."""
-        looks = Looks("growing", until=target) if self.until else Looks()
-        participants = {self.name: Trainee(self.backend, self.dtype, looks)}
+        """Return the step as a race of its own, towards this target, a share of the test images."""
+        evaluations = Evaluations("growing", until=target) if self.until else Evaluations()
+        participants = {self.name: Trainee(self.backend, self.dtype, evaluations)}
         header = {"target": target, "recipe": self.recipe.name, "until": self.until}
         curves = 0 if self.until else CURVES
         return Trainings(
@@ -43,7 +43,7 @@ class Step(NamedTuple):
 
 
 def waterfall_steps(seeds: int, slow_seeds: int) -> list[Step]:
-    """From the slowest to the fastest, each with one thing changed; the recipe is the one big step."""
+    """Return the steps from the slowest to the fastest; each changes one thing, only the recipe changes several."""
     recipe = WATERFALL_RECIPE
     return [
         Step("the article's method", "vectorized", "float64", ARTICLE, True, slow_seeds),

@@ -1,4 +1,4 @@
-"""What `agree` checks: every backend held against the reference, in the cases that are timed and one more."""
+"""What `agree` checks: every backend compared with the reference, in the cases that are timed and one more."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ SHUFFLED = replace(MINI_BATCHES, name="mini-batches, shuffled, Nesterov 0.9", or
 
 
 def posed(case: Recipe, train: Digits) -> PosedProblem:
-    """A case and what the reference computes for it. Raises UserError where rounding makes a check meaningless."""
+    """The problem of a case, and what the reference computes for it. Raises UserError where a check proves nothing."""
     problem = problem_of(case, train)
     return problem, reference(problem)
 

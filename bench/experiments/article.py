@@ -1,7 +1,7 @@
-"""The article's experiments as trainings: its rows, grids of other settings, and ReLU one factor at a time.
+"""The article's experiments as trainings: its settings, grids of others, and ReLU one factor at a time.
 
-Each is trained with several seeds by one fast backend. In turns with it the article's own method (`vectorized` or
-`naive`, in float64) trains up to METHOD_EPOCHS epochs in all, spread over the seeds: that is where times come from.
+Each is trained with several seeds by one fast backend. Interleaved with it the article's own method (`vectorized` or
+`naive`, in float64) trains up to METHOD_EPOCHS epochs in all, spread over the seeds; times are taken from that.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from bench.experiments.trainings import Trainee, Trainings
-from bench.training.worker import Looks
-from bench.workloads.article import EXPERIMENTS, GRIDS, LOOKS, RELU, RELU_DESIGN, Experiment, Grid, Screen
+from bench.training.worker import Evaluations
+from bench.workloads.article import EVALUATED_AFTER, EXPERIMENTS, GRIDS, RELU, RELU_DESIGN, Experiment, Grid, Screen
 from bench.workloads.recipes import Recipe
 from data import Dataset
 from impls.contract import DType
@@ -24,9 +24,9 @@ METHOD_EPOCHS = 50  # at most so many in all: enough for its time, which is scal
 def parts_of(
     study: str, names: Sequence[str] | None
 ) -> Iterator[tuple[dict[str, Any], dict[str, Recipe], tuple[Screen, ...], str | None]]:
-    """What a study trains as one race each, of all experiments or those of these names.
+    """Yield what a study trains, for each of its experiments or for those of these names.
 
-    For each what readers have to know of it, its recipes by setting, what stops it early, and the backend that works as
+    That is what readers need to know of it, its recipes by setting, what stops it early, and the backend that works as
     the article's program did, None where none is timed.
     """
     if study == "relu":
@@ -49,7 +49,7 @@ def parts_of(
 def article_trainings(
     dataset: Dataset, study: str, backend: str, seeds: int, names: Sequence[str] | None
 ) -> list[Trainings]:
-    """What a study trains: "article", "grid" or "relu"; of all its experiments, or those of these names."""
+    """Return a race for each experiment of a study ("article", "grid" or "relu"), or for those of these names."""
     purpose = "article" if study == "article" else f"article-{study}"
     labels = {
         name: np.bincount(split.labels, minlength=10).tolist()
@@ -57,10 +57,10 @@ def article_trainings(
     }
     several = []
     for about, recipes, screens, method in parts_of(study, names):
-        participants = {backend: Trainee(backend, "float32", Looks(LOOKS, screens=screens))}
+        participants = {backend: Trainee(backend, "float32", Evaluations(EVALUATED_AFTER, screens=screens))}
         method_name = f"{method}, {METHOD_DTYPE}" if method else ""
         if method:
-            participants[method_name] = Trainee(method, METHOD_DTYPE, Looks(()), METHOD_EPOCHS)
+            participants[method_name] = Trainee(method, METHOD_DTYPE, Evaluations(()), METHOD_EPOCHS)
         header = {"about": about | {"backend": backend, "method": method_name, "labels": labels}}
         key: dict[str, Any] = {"settings": {name: recipe.described() for name, recipe in recipes.items()}}
         if len(recipes) > 1:

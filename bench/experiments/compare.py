@@ -43,7 +43,7 @@ def in_both(before: revisions.Side, after: revisions.Side, wanted: list[str] | N
 def comparison_headers(
     setting: RaceSetup, names: list[str], sides: dict[str, revisions.Side], generations: int
 ) -> list[Race]:
-    """The header of each backend's race. The length belongs to the key: one may not extend it after a look."""
+    """The header of each backend's race. Its length is in the key: it must not be extended once results are known."""
     sources = {side: fingerprint.source_in(where.source) for side, where in sides.items()}
     participants = [dict.fromkeys(sides, name) for name in names]
     headers = [setting.header(i, "compare", both, sources=sources) for i, both in enumerate(participants)]
@@ -53,7 +53,7 @@ def comparison_headers(
 def begin_races(
     console: Console, races: dict[str, Session], setting: RaceSetup, sides: dict[str, revisions.Side], folder: Path
 ) -> list[Session]:
-    """Give tasks to the races, by backend, of those that agree on both sides; returns these. folder: for the images."""
+    """Give tasks to the races of the backends that agree on both sides; return these. folder: for the images."""
     cases, images = [posed(setting.case, setting.digits)], stored(setting.digits, folder / "digits")
     agreed = [agreeing(console, races, setting, cases, where.source, side) for side, where in sides.items()]
     both = [name for name in races if all(name in of_side for of_side in agreed)]

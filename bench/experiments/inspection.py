@@ -12,12 +12,12 @@ from bench.workloads.cases import MINI_BATCHES
 from data import Dataset
 from impls.contract import Network, Parameters, dtype_of
 
-BACKEND = "vectorized"  # that computes the outputs; all agree
-INSPECTED = "minibatch"  # that trains the network of the report; all agree, and this one needs NumPy alone
+BACKEND = "vectorized"  # computes the outputs; all backends agree
+INSPECTED = "minibatch"  # trains the network of the report; it needs NumPy alone
 
 
 def keep(path: Path, network: Network, parameters: Parameters, dataset: Dataset, source: str) -> float:
-    """Write what the network answers on the test images; returns the share that is right.
+    """Write what the network answers on the test images; return the share that is right.
 
     source: what trained it. Raises UserError where that cannot be drawn, or the file not be written.
     """

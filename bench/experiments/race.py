@@ -1,4 +1,4 @@
-"""Backends raced: agreement first, then generations of processes until it is enough."""
+"""Races: agreement first, then generations (sets of fresh processes, one for each participant) until they end."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -32,8 +32,8 @@ from impls.contract import Quantity
 IMAGES = 12_000
 
 BASELINE = "vectorized"
-MEASUREMENTS = 60  # of IMAGES each in a generation: of four backends and the floor, two thirds of its time are measured
-LEAST_ROUNDS, MOST_ROUNDS = 6, 24  # of a generation, however long or short a turn
+MEASUREMENTS = 60  # of IMAGES each in a generation: with four backends and the floor, two thirds of its time
+LEAST_ROUNDS, MOST_ROUNDS = 6, 24  # of a generation, however long or short a measurement
 LEAST_GENERATIONS = 3  # whatever the budget: intervals are across generations
 
 
@@ -48,7 +48,7 @@ class RaceSetup(NamedTuple):
 
     @property
     def images(self) -> int:
-        """How many images a call is about: a gradient is of one batch."""
+        """The number of images of a call: all, but for a gradient one batch."""
         n = len(self.digits.labels)
         return min(self.case.batch or n, n) if self.measure == "gradient" else n
 
@@ -72,9 +72,9 @@ def agreeing(
     source: Path | None = None,
     side: str = "",
 ) -> list[str]:
-    """The backends that agree with the reference on this very case, and have what is measured. Others are named.
+    """The backends that agree with the reference on this case and support what is measured; prints why others do not.
 
-    races: by backend, each with the race that records its comparisons. cases: the posed case. source, side: of another
+    races: by backend, the race that records its comparisons. cases: the posed case. source, side: of another
     revision, the folder that holds its `impls` and what it is called.
     """
     with console.status("agreement (the first time backends may have to compile)"):
@@ -83,7 +83,7 @@ def agreeing(
     for name, race in races.items():
         results = checked[name].results
         for result in results:
-            race.tell(Agreement, **plain(result), side=side or None)
+            race.add(Agreement, **plain(result), side=side or None)
         reasons = checked[name].failures + lacks(results, cast(Quantity, NEEDED[setting.measure]))
         if reasons:
             of = f"{side}: " if side else ""
@@ -96,7 +96,7 @@ def agreeing(
 def run_generations(
     console: Console, races: Sequence[Session], journal: Journal, enough: Callable[[int, float], str | None]
 ) -> str:
-    """Generation after generation, the races in turn, until `enough` gives a reason; returns that.
+    """Run generation after generation, the races in turn, until `enough` gives a reason to end; return the reason.
 
     enough: is called before each with the number of whole generations, the least of all races that continue, and the
     seconds that they took, those of an earlier run included. A race with fewer than two participants left ends.
@@ -106,9 +106,9 @@ def run_generations(
     with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
         shown = progress.add_task("")
         while True:
-            running = [race for race in races if len(race.left()) > 1]
+            running = [race for race in races if len(race.remaining()) > 1]
             if not running:
-                return "fewer than two are left"
+                return "fewer than two participants are left"
             done = min(len(journal.of(Generation, race.number)) for race in running)
             reason = enough(done, sum(one.seconds for one in journal.of(Generation)))
             if reason:
@@ -121,10 +121,10 @@ def run_generations(
 
 
 def begin_race(journal: Journal, number: int, rounds: int, seed: int) -> Session:
-    """A race without participants, with the failures of its earlier runs."""
+    """Begin a race, as yet without participants, with the failures of its earlier runs."""
     race = Session({}, rounds, journal.record, number, len(journal.of(Run, number)), seed)
     race.failures |= {one.participant: f"{one.participant}: {one.reason}" for one in journal.of(Failure, number)}
-    race.tell(Run, load=noise().load)
+    race.add(Run, load=noise().load)
     return race
 
 

@@ -31,13 +31,13 @@ def working_tree() -> Side:
     folder = EXPORTS / f"tree-{fingerprint.source_in(ROOT)}"
     if not folder.exists():
         with unfinished(folder) as whole:
-            # With what numba compiled of it: that it knows by time and size of the files, which stay.
+            # Includes what numba compiled: it finds that by time and size of the sources, which a copy keeps.
             shutil.copytree(ROOT / "impls", whole / "impls")
     return Side("working tree", folder)
 
 
 def revision(name: str) -> Side:
-    """A git revision's `impls/`, exported. Raises UserError where git does not know it, or it has none."""
+    """A git revision's `impls/`, exported to a folder. Raises UserError where git does not know it, or it has none."""
     parsed = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     if parsed.returncode:
         raise UserError(f"revision {name!r}: {why_unknown(parsed.stderr)}")
@@ -69,7 +69,7 @@ def why_unknown(message: bytes) -> str:
 
 @contextlib.contextmanager
 def unfinished(folder: Path) -> Iterator[Path]:
-    """A folder to fill, which then becomes this one: whole or not at all."""
+    """A folder to fill, which then gets this name: complete or not at all."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         whole = Path(temporary, "whole")
@@ -84,12 +84,12 @@ def unfinished(folder: Path) -> Iterator[Path]:
 
 def backends_of(side: Side) -> list[str]:
     """The backends that are available there, in ladder order. Raises ChildFailed if its `impls` cannot say."""
-    with Child(tell_backends, source=side.source) as child:
+    with Child(send_backends, source=side.source) as child:
         names: list[str] = child.answer(TIME_LIMIT)
     return names
 
 
-def tell_backends(connection: Connection) -> None:
+def send_backends(connection: Connection) -> None:
     """Send the names of the backends that are available in this process."""
     import impls
 
@@ -97,7 +97,7 @@ def tell_backends(connection: Connection) -> None:
 
 
 def git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
-    """Run git here. Raises UserError where there is no git."""
+    """Run git in this checkout. Raises UserError where there is no git."""
     try:
         return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, check=False)
     except OSError as error:

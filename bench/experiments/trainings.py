@@ -26,29 +26,29 @@ from bench.timing.process import Child, answer_with
 from bench.timing.records import Failure, Generation
 from bench.timing.session import Participant, Session, ask, attempt, stored, wait
 from bench.training import worker
-from bench.training.worker import Looks
+from bench.training.worker import Evaluations
 from bench.workloads.recipes import Recipe
 from data import Dataset
 from impls.contract import DType, check_images
 
 TIME_LIMIT = 600.0  # seconds for one training
 MOST_SEEDS = 1000  # of a setting: a generation is one of its seeds
-Show = Callable[[list[RaceResult]], None]  # prints what races came to
+Show = Callable[[list[RaceResult]], None]  # prints results
 LONG = 2.0  # seconds of a training after which one curve is enough
 
 
 class Trainee(NamedTuple):
-    """A participant of trainings: a backend, its dtype, and when its trainings are evaluated."""
+    """A participant in trainings: a backend, its dtype, and when its trainings are evaluated."""
 
     backend: str
     dtype: DType
-    looks: Looks = Looks()
+    evaluations: Evaluations = Evaluations()
     epochs: int | None = None  # at most so many of a setting, spread over its seeds; None: all, with each seed
 
 
 @dataclass(frozen=True)
 class Trainings:
-    """What becomes one race of a results file."""
+    """Trainings that make one race of a results file."""
 
     purpose: str
     name: str
@@ -60,19 +60,19 @@ class Trainings:
     baseline: str | None = None  # None: the first participant
     curves: int = 0  # seeds with which a training is repeated in pieces, for its curve
 
-    def training(self, name: str, setting: str, seed: int) -> tuple[Recipe, Looks | None]:
+    def training(self, name: str, setting: str, seed: int) -> tuple[Recipe, Evaluations | None]:
         """How a participant trains, and when it is evaluated; None: it does not train with this seed."""
         trainee = self.participants[name]
-        recipe, looks = replace(self.recipes[setting], dtype=trainee.dtype), trainee.looks
+        recipe, evaluations = replace(self.recipes[setting], dtype=trainee.dtype), trainee.evaluations
         if trainee.epochs is None:
-            return recipe, looks
+            return recipe, evaluations
         epochs, more = divmod(min(int(recipe.epochs), trainee.epochs), self.seeds)
         epochs += seed < more
-        return recipe, replace(looks, epochs=epochs) if epochs else None
+        return recipe, replace(evaluations, epochs=epochs) if epochs else None
 
 
 def digits_for(console: Console, source: str) -> Dataset:
-    """The data. Raises UserError if it is not MNIST though no other was asked for."""
+    """Load the digits. Raises UserError where they are not MNIST and --data asked for no others."""
     dataset = data.load(source)
     if dataset.notice:
         if source == "auto":
@@ -101,10 +101,10 @@ def header_of(dataset: Dataset, number: int, trainings: Trainings, n_threads: in
 def train_all(
     console: Console, arguments: argparse.Namespace, dataset: Dataset, several: Sequence[Trainings], show: Show
 ) -> int:
-    """Train all that the file lacks; 1 if a participant failed, else 0.
+    """Train all that the file lacks; return 1 if a participant failed, else 0.
 
-    arguments: the options --output and --threads. show: is called with the races in the end, also where it is
-    interrupted. Raises UserError, ContractError or BackendUnavailable.
+    arguments: the options --output and --threads. show: is called with the races at the end, also after an
+    interruption. Raises UserError, ContractError or BackendUnavailable.
     """
     path, n_threads = results_file(arguments.output, several[0].purpose), arguments.threads or threads.cores()
     for trainings in several:
@@ -131,11 +131,14 @@ def train_all(
 def train_seeds(
     console: Console, journal: Journal, race: Session, trainings: Trainings, digits: Sequence[Path], n_threads: int
 ) -> None:
-    """Every setting with every seed that is missing, then curves. digits: folders, see `worker.Trainer`."""
+    """Train every setting with every seed that is missing, then draw curves. digits: folders, see `worker.Trainer`."""
     race.time_limit = TIME_LIMIT
     finished = {one.generation for one in journal.of(Generation, race.number)}
     participants: list[Participant] = []
-    with ExitStack() as stack, console.status("", refresh_per_second=1) as status:  # seldom, as it runs with the clock
+    with (
+        ExitStack() as stack,
+        console.status("", refresh_per_second=1) as status,
+    ):  # seldom, as it runs while trainings are timed
         for (index, setting), seed in product(enumerate(trainings.recipes), range(trainings.seeds)):
             generation = MOST_SEEDS * index + seed
             # The other seeds of a setting whose first was stopped early are not tried.
@@ -157,42 +160,44 @@ def train_seeds(
 
 
 def over(race: Session, trainings: Trainings) -> bool:
-    """Whether all have failed that train with every seed: without them the others tell nothing."""
+    """Whether all participants that train with every seed have failed, without which the others are of no use."""
     return all(name in race.failures for name, trainee in trainings.participants.items() if trainee.epochs is None)
 
 
 def begin(race: Session, participant: Participant, trainings: Trainings, setting: str) -> None:
     """Wait for the imports, prepare the images, and train for the first time."""
     wait(race, participant)
-    recipe, looks = trainings.training(participant.name, setting, 0)
-    race.tell(Trainer, participant=participant.name, **ask(race, participant, "load", recipe, looks or Looks()))
+    recipe, evaluations = trainings.training(participant.name, setting, 0)
+    race.add(
+        Trainer, participant=participant.name, **ask(race, participant, "load", recipe, evaluations or Evaluations())
+    )
 
 
 def train_generation(
     race: Session, trainings: Trainings, setting: str, participants: list[Participant], generation: int
 ) -> None:
-    """One setting with one seed, by every participant, in random order."""
+    """Train one setting with one seed, by every participant, in random order."""
     before = time.monotonic()
     for index in np.random.default_rng([race.number, generation]).permutation(len(participants)):
         attempt(race, generation, train, participants[index], trainings, setting, generation)
     if not over(race, trainings):
-        race.tell(Generation, generation=generation, seconds=time.monotonic() - before)
+        race.add(Generation, generation=generation, seconds=time.monotonic() - before)
 
 
 def train(race: Session, participant: Participant, trainings: Trainings, setting: str, generation: int) -> None:
-    """One setting with one seed, by one participant, if it trains with that."""
+    """Train one setting with one seed, by one participant, if it trains with this seed; record it."""
     seed = generation % MOST_SEEDS
-    recipe, looks = trainings.training(participant.name, setting, seed)
-    if looks is not None:
+    recipe, evaluations = trainings.training(participant.name, setting, seed)
+    if evaluations is not None:
         where = {"generation": generation, "participant": participant.name, "setting": setting, "seed": seed}
-        race.tell(Training, **where, **ask(race, participant, "train", recipe, seed, looks))
+        race.add(Training, **where, **ask(race, participant, "train", recipe, seed, evaluations))
 
 
 def draw(race: Session, participant: Participant, trainings: Trainings) -> None:
-    """How accuracy and cost change in the trainings of some seeds; of one where they take long."""
+    """Record learning curves of some seeds; of a single one where a training takes more than LONG seconds."""
     recipe, _ = trainings.training(participant.name, next(iter(trainings.recipes)), 0)
     for seed in range(trainings.curves):
-        curve = ask(race, participant, "train", recipe, seed, Looks("pieces"))["curve"]
-        race.tell(DrawnCurve, participant=participant.name, seed=seed, curve=curve)
+        curve = ask(race, participant, "train", recipe, seed, Evaluations("pieces"))["curve"]
+        race.add(DrawnCurve, participant=participant.name, seed=seed, curve=curve)
         if curve["seconds"][-1] > LONG:
             return

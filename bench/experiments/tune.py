@@ -29,7 +29,7 @@ SEEDS = 12
 
 
 def choose_all(console: Console, backend: Backend, dataset: Dataset, batches: Sequence[int]) -> None:
-    """Choose the rate of each batch and write it to the file with the epochs that others needed; other batches stay."""
+    """Choose the rate of each batch size; write it to CHOSEN with the epochs of every rate. Other sizes stay."""
     check_fit(dataset, [recipe_of(batch, 1.0) for batch in batches])
     chosen = json.loads(CHOSEN.read_text()) if CHOSEN.exists() else {}
     for batch in batches:
@@ -48,10 +48,10 @@ def choose_all(console: Console, backend: Backend, dataset: Dataset, batches: Se
 
 
 def epochs_to_target(backend: Backend, train: Digits, recipe: Recipe, limit: float) -> float | None:
-    """After how many epochs the network reaches the target on held-out images; None: not within the limit."""
+    """Return after how many epochs the network reaches TARGET on held-out images; None: not within the limit."""
     n, network = len(train.labels), recipe.network
     kept, held_out = np.split(np.arange(n), [n - HELD_OUT])
-    aside = prepare(backend, network, Digits(train.images[held_out], train.labels[held_out]), "float32")
+    held_out_split = prepare(backend, network, Digits(train.images[held_out], train.labels[held_out]), "float32")
     split = prepare(backend, network, train, "float32")
     plan = joined(recipe.plans(n, 0, kept))
     pieces = parts(plan, growing(len(plan.starts), n // recipe.images_per_update(n)))
@@ -59,16 +59,16 @@ def epochs_to_target(backend: Backend, train: Digits, recipe: Recipe, limit: flo
     with np.errstate(over="ignore", invalid="ignore"):  # it may diverge
         for point in train_epochs(backend, network, recipe.parameters(), split, pieces):
             epochs = float(images[point.number] / n)
-            outputs = backend.outputs(network, point.state.parameters, aside.prepared)
+            outputs = backend.outputs(network, point.state.parameters, held_out_split.prepared)
             if epochs >= limit or not np.isfinite(outputs).all():
                 return None
-            if accuracy(outputs, aside.labels) >= TARGET:
+            if accuracy(outputs, held_out_split.labels) >= TARGET:
                 return epochs
     return None
 
 
 def recipe_grid(arguments: argparse.Namespace) -> list[Recipe]:
-    """Every combination of what is tried, the shortest first."""
+    """Return every combination of the values to try, the shortest training first."""
     base = nesterov("tried", relu(*arguments.network), members=arguments.members)
     tried = ("epochs", "batch", "learning_rate", "momentum", "schedule", "input_dropout")
     values = [sorted(arguments.epochs), *(getattr(arguments, name) for name in tried[1:])]
@@ -79,7 +79,7 @@ def recipe_grid(arguments: argparse.Namespace) -> list[Recipe]:
 
 
 class Search:
-    """Trainings of recipes of one network, by what is trained, a list of seeds each; kept in a file if there is one."""
+    """Trainings of recipes of one network, by the recipe in words, in order of seeds; appended to a file if given."""
 
     def __init__(self, backend: Backend, dataset: Dataset, recipe: Recipe, results: Path | None) -> None:
         self.backend, self.train, self.results = backend, dataset.train, results

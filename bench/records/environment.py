@@ -52,13 +52,13 @@ def local_id() -> str:
 
 
 def cpu_fields() -> dict[str, str]:
-    """What Linux tells of the first core's processor, by name."""
+    """What Linux says of the first core's processor, by name; empty elsewhere."""
     first_core = text_of(CPUINFO).partition("\n\n")[0]
     return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in first_core.splitlines())}
 
 
 def caches() -> str:
-    """What the first core has, e.g. "L1d 48K, L1i 32K, L2 2048K, L3 107520K"."""
+    """The caches of the first core, e.g. "L1d 48K, L1i 32K, L2 2048K, L3 107520K"."""
     described = []
     for index in sorted(CPU.glob("cache/index*")):
         level, kind, size = (text_of(index / part) for part in ("level", "type", "size"))

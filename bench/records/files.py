@@ -1,4 +1,4 @@
-"""Results files of any kind, read: all that reports/ knows of them."""
+"""Readers of results files of every kind, for reports and comparisons."""
 
 import json
 from dataclasses import dataclass, field
@@ -32,8 +32,8 @@ class Measurement:
     batch: Size | None  # images per update or per gradient; None: all
     network: str
     dtype: str
-    images: Size  # that a call is given
-    of_images: Size  # that the quantity is about; seconds are scaled up to these
+    images: Size  # of a call
+    of_images: Size  # of the quantity; seconds are scaled up to these
     samples: Annotated[list[Positive], Meta(min_length=1)]  # seconds, wall, as measured on `images`
     user_samples: list[Time]
     system_samples: list[Time]
@@ -65,7 +65,7 @@ class Measurement:
 
 
 class Suite(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is read of pytest-benchmark's JSON, its part `digitbench`."""
+    """The part `digitbench` of pytest-benchmark's JSON, which is all that is read of it."""
 
     schema: int
     when: str  # ISO 8601
@@ -80,7 +80,7 @@ class Suite(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class ResultSet:
-    """One results file."""
+    """The content of one results file."""
 
     path: Path
     when: str  # ISO 8601
@@ -112,8 +112,8 @@ class ResultSet:
 def read(path: Path) -> ResultSet:
     """Read the results of a race or study, of `inspect`, or of `pytest --benchmark-only --benchmark-json=FILE`.
 
-    Raises UserError for a file that is absent, cut, not ours, damaged or of another schema. That of a race may be cut:
-    its whole records are read.
+    Raises UserError for a file that is absent, cut, no results file, damaged or of another schema. One of a race may be
+    cut: its whole records are read.
     """
     try:
         content = path.read_bytes()
@@ -133,7 +133,7 @@ def read(path: Path) -> ResultSet:
 
 
 def of_json(path: Path, document: dict[str, Any]) -> ResultSet:
-    """What a file holds that is one JSON object. Raises UserError."""
+    """Read a file that is one JSON object. Raises UserError as `read` does."""
     is_network = document.get("kind") == "network"
     content = document if is_network else document.get("digitbench")
     if not isinstance(content, dict):

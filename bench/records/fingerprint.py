@@ -16,7 +16,7 @@ from bench.timing.worker import FLOOR
 
 IMPLS = Path(impls.__file__).parent
 MEASURING = ("timing", "workloads")  # rooms of bench/: what runs while the clock does, and what it is given
-TRAINING = (*MEASURING, "training")  # the same of a training
+TRAINING = (*MEASURING, "training")  # the same for a training
 OF_MACHINE = ("id", "cpu", "cores", "system", "python", "libraries", "blas")  # of its description
 
 
@@ -37,14 +37,14 @@ def key(measured: dict[str, Any], sources: dict[str, str], data_sha256: str, mac
 
 
 def sources_of(participants: dict[str, str]) -> dict[str, str]:
-    """The hash of each participant's source, but for the floor. participants: their backends."""
+    """The hash of each participant's source, except the floor's. participants: their backends, by name."""
     return {name: source_of(backend) for name, backend in participants.items() if backend != FLOOR}
 
 
 def source_of(backend: str) -> str:
     """A hash of the backend's source: its module, or package, and the contract. Its module is not imported.
 
-    "unknown" where the package around it cannot be. Raises UnknownBackend.
+    "unknown" where the package around it cannot be imported. Raises UnknownBackend where there is no such module.
     """
     try:
         module = impls.entry(backend).module

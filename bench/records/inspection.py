@@ -17,7 +17,7 @@ FIRST, WORST, UNITS = 10, 20, 100  # images from the beginning, mistakes, hidden
 
 
 class Examined(Struct, frozen=True, forbid_unknown_fields=True):
-    """Some images and the network's outputs for them."""
+    """Some images, their labels, and the network's outputs for them."""
 
     pixels: bytes  # a byte each; in the file as base64
     labels: list[Number]
@@ -39,7 +39,7 @@ class Examined(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Inspection(Struct, frozen=True, kw_only=True, tag_field="kind", tag="network", forbid_unknown_fields=True):
-    """A trained network by what it answers on the test images."""
+    """What a trained network answers on the test images: the content of the file."""
 
     schema: int
     when: str  # ISO 8601
@@ -68,7 +68,7 @@ class Inspection(Struct, frozen=True, kw_only=True, tag_field="kind", tag="netwo
 
     @property
     def correct(self) -> float:
-        """Share of the test images."""
+        """The share of the test images that it answers correctly."""
         return sum(row[i] for i, row in enumerate(self.confusion)) / sum(map(sum, self.confusion))
 
 

@@ -1,8 +1,8 @@
-"""A file of results that grows while they are measured: JSON, a record a line, on disk as soon as it is there.
+"""A file of results that grows while they are measured: JSON, a record a line, on disk as soon as it is made.
 
 First come the headers of one or more races, each with a `key`: everything on which its times depend. What follows names
-its race by number. A file that was left in the middle is continued: where the keys are the same, the whole generations
-in it count, and a generation that was cut short does not.
+its race by number. An interrupted file is continued where the keys are the same: its complete generations count, and a
+generation that was cut short does not.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ DECODER = msgspec.json.Decoder(AnyRecord)
 
 
 class Header(msgspec.Struct):
-    """What the first line has in files of every schema."""
+    """The fields that the first line has in files of every schema."""
 
     kind: Literal["race"]
     schema: Any = None
@@ -36,18 +36,18 @@ class Header(msgspec.Struct):
 class Journal:
     """An open file of records; use it in a `with`.
 
-    headers: of the races. Raises UserError where the file is there already and holds other races than these, or cannot
-    be read or written.
+    headers: of the races. Raises UserError where the file exists and holds other races than these, or cannot be read or
+    written.
     """
 
     def __init__(self, path: Path, headers: Sequence[Race]) -> None:
         self.path = path
-        self.records: list[Record] = []  # that count: those of before, and the new ones
+        self.records: list[Record] = []  # that count: those that were in the file, and the new ones
         self.next_generation = 0
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             content = path.read_bytes() if path.is_file() else b""
-            # Less than all headers is as nothing: a full disk leaves their beginning.
+            # A file with fewer lines than headers begins anew: a full disk cut them.
             if not content.startswith(HEADER[: len(content)]) or content.count(b"\n") >= len(headers):
                 there = same_races(path, headers)
                 self.records = whole_generations(there)
@@ -69,7 +69,7 @@ class Journal:
             self._file.close()
 
     def record(self, *records: Record) -> None:
-        """Write more records. Raises UserError where that fails, as on a full disk; what is written stays."""
+        """Append records. Raises UserError where that fails, as on a full disk; what is written stays."""
         with writing(self.path):
             self._file.write(ENCODER.encode_lines(records))
             self._file.flush()
@@ -93,7 +93,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def same_races(path: Path, headers: Sequence[Race]) -> list[Record]:
-    """The file's records. Raises UserError unless they are of the races of these headers."""
+    """Read the file's records. Raises UserError unless they are of the races of these headers."""
     records, _ = read_records(path)
     races = [record for record in records if isinstance(record, Race)]
     different = [] if len(races) == len(headers) else [f"{len(races)} races there, {len(headers)} here"]
@@ -162,17 +162,17 @@ def check_context(record: Record, known: set[tuple[object, ...]]) -> None:
 
 
 def generation_of(record: Record) -> int:
-    """The generation that it belongs to; -1: none."""
+    """The generation that a record belongs to; -1: none."""
     generation = getattr(record, "generation", None)
     return -1 if generation is None else generation
 
 
 def whole_generations(records: Sequence[Record]) -> list[Record]:
-    """Without what belongs to a generation that was left before its end."""
+    """The records without those of a generation that was interrupted."""
     ended = {(record.race, record.generation) for record in records if isinstance(record, Generation)}
     return [one for one in records if generation_of(one) < 0 or (one.race, generation_of(one)) in ended]
 
 
 def results_file(asked_for: Path | None, purpose: str) -> Path:
-    """Where the records go: what is asked for, or a new file in bench/results."""
+    """The file for the records: the one that was asked for, or a new one in bench/results."""
     return asked_for or bench.RESULTS / f"{purpose}-{datetime.now():%Y%m%d-%H%M%S-%f}.jsonl"

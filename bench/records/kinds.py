@@ -22,7 +22,7 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Key(Struct, frozen=True):
-    """All that readers use of a key, see `bench.records.fingerprint`; a key has more, as a time depends on more."""
+    """The fields of a key that readers use; `bench.records.fingerprint` makes keys, which have more."""
 
     measure: str
     network: str
@@ -63,7 +63,7 @@ class Race(Record, frozen=True):
 
 
 class Run(Record, frozen=True):
-    """That the command was given. load: of the machine then; None where the system does not say."""
+    """A start of the command. load: of the machine then; None where the system does not say."""
 
     load: float | None
 
@@ -83,13 +83,13 @@ class Agreement(Record, frozen=True):
 
 
 class End(Record, frozen=True):
-    """That the race ended by itself, and why."""
+    """The end of a race that was not interrupted, and its reason."""
 
     reason: str
 
 
 class Trainer(Record, frozen=True):
-    """A process that is ready to train: preparing, and a first training."""
+    """A process that is ready to train: times of preparing and of a first training."""
 
     participant: str
     prepare: Elapsed
@@ -98,7 +98,7 @@ class Trainer(Record, frozen=True):
 
 
 class Seen(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a network says of some images."""
+    """Measures of a network's outputs for some images."""
 
     accuracy: Share
     cost: float | None  # None: not finite
@@ -111,7 +111,7 @@ class Seen(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Point(Struct, frozen=True, forbid_unknown_fields=True):
-    """What was seen after an epoch. check: seconds of the outputs of the training images."""
+    """An evaluation after an epoch. check: seconds of the outputs of the training images."""
 
     epoch: Number
     check: Elapsed
@@ -144,7 +144,7 @@ class LearningCurve:
 
 
 class Training(Record, frozen=True):
-    """One training, of which the seconds count."""
+    """One training whose seconds are reported."""
 
     generation: Number
     participant: str
@@ -204,16 +204,16 @@ def header(
     baseline: str | None = None,
     **others: Any,
 ) -> Race:
-    """The header of a race.
+    """Make the header of race `number`.
 
-    participants: their backends, the first is the baseline unless another is; measured: as in `fingerprint.key`;
+    participants: their backends, the first is the baseline unless another is given; measured: as in `fingerprint.key`;
     sources: hashes of the backends, if they are not this checkout's; others: fields of `Race`.
     """
-    begun = opening(dataset)
+    about = opening(dataset)
     sources = sources or fingerprint.sources_of(participants)
-    key = fingerprint.key(measured, sources, dataset.sha256, begun["machine"])
+    key = fingerprint.key(measured, sources, dataset.sha256, about["machine"])
     baseline = baseline or next(iter(participants))
-    return Race(race=number, purpose=purpose, key=key, baseline=baseline, participants=participants, **begun, **others)
+    return Race(race=number, purpose=purpose, key=key, baseline=baseline, participants=participants, **about, **others)
 
 
 def check_schema(where: object, schema: object) -> None:
@@ -224,11 +224,11 @@ def check_schema(where: object, schema: object) -> None:
 
 
 def damaged(where: object, error: object) -> UserError:
-    """What to say of a record that is not as its type says. where: the file, and its line if there is one."""
+    """The error for a record that does not fit its type. where: the file, and its line if there is one."""
     return UserError(f"{where}: a record is not as expected: {brief(error)}; measure again")
 
 
 def brief(text: object) -> str:
-    """In one line of at most 120 characters."""
+    """The text in one line of at most 120 characters."""
     line = " ".join(str(text).split())
     return line if len(line) <= 120 else f"{line[:119]}…"

@@ -1,4 +1,4 @@
-"""A race as readers see it: its participants, every measurement, what else is known of it."""
+"""A race as readers see it: its participants, and all records of each."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from bench.timing.worker import NEEDED
 
 @dataclass(frozen=True)
 class Checked:
-    """One comparison with the reference that was passed."""
+    """One comparison with the reference, which the backend passed."""
 
     backend: str
     quantity: str
@@ -27,20 +27,20 @@ class ParticipantResult:
 
     name: str
     backend: str
-    images: int = 0  # that a call is given; times of all images are scaled up from these
+    images: int = 0  # of a call; its time is scaled up to all images
     lines_of_code: int = 0
     processes: list[Process] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     trainings: list[Training] = field(default_factory=list)
     curves: list[LearningCurve] = field(default_factory=list)  # of trainings that were repeated for them
     starts: list[Trainer] = field(default_factory=list)
-    cold: float | None = None  # seconds of a first call with nothing compiled
+    cold: float | None = None  # seconds of a first call with empty compiler caches
     failure: str | None = None
 
 
 @dataclass
 class RaceResult:
-    """One race of a file, as far as it got: its whole generations."""
+    """One race of a file, with its complete generations."""
 
     number: int
     purpose: str  # "race", "peers", "compare", "calibrate", "article", "article-grid", "article-relu", ...
@@ -71,18 +71,18 @@ class RaceResult:
         return float(self.key["images"]) / self.participants[name].images
 
     def rounds(self, prepare: bool = False) -> list[list[dict[str, float]]]:
-        """Seconds for all images, by generation and round, of all that did not fail: for `bench.analysis`.
+        """Seconds for all images, by generation and round, of all participants that did not fail.
 
-        prepare: whether the preparation in the same process is added to each.
+        prepare: whether the time of preparation in the same process is added to each.
         """
-        found: dict[int, dict[int, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
+        by_round: dict[int, dict[int, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
         for name, participant in self.participants.items():
             if participant.failure is None:
                 prepared = {one.generation: one.prepare.wall for one in participant.processes} if prepare else {}
                 for sample in participant.samples:
                     seconds = self.scale(name) * sample.wall + self.scale(name) * prepared.get(sample.generation, 0.0)
-                    found[sample.generation][sample.round][name] = seconds
-        return [[found[g][r] for r in sorted(found[g])] for g in sorted(found)]
+                    by_round[sample.generation][sample.round][name] = seconds
+        return [[by_round[g][r] for r in sorted(by_round[g])] for g in sorted(by_round)]
 
     def started(self) -> list[str]:
         """The participant that started first in each generation of `rounds`."""
@@ -96,10 +96,10 @@ def races_of(records: Iterable[Record]) -> list[RaceResult]:
 
     Where a file was continued, load, agreement and reason are those of the last run.
     """
-    whole_ones = whole_generations(list(records))
-    last = {record.race: record.run for record in whole_ones}  # as a later run appends
+    complete = whole_generations(list(records))
+    last = {record.race: record.run for record in complete}  # as a later run appends
     races: dict[int, RaceResult] = {}
-    for record in whole_ones:
+    for record in complete:
         if isinstance(record, Race):
             about = {one.name: getattr(record, one.name) for one in fields(RaceResult) if hasattr(record, one.name)}
             about |= {"number": record.race, "data_name": record.data}
@@ -111,7 +111,7 @@ def races_of(records: Iterable[Record]) -> list[RaceResult]:
 
 
 def add(race: RaceResult, record: Record) -> None:
-    """Put one record where it belongs."""
+    """Add one record to its race."""
     of = race.participants
     match record:
         case Run():
@@ -142,7 +142,7 @@ def add(race: RaceResult, record: Record) -> None:
 
 
 def add_agreement(race: RaceResult, record: Agreement) -> None:
-    """One comparison of a backend with the reference. What it does not support counts only where it is measured."""
+    """Add one comparison with the reference. What a backend does not support counts only where it is measured."""
     side = f"{record.side}: " if record.side else ""
     backend = side + record.backend
     if record.failure is not None:

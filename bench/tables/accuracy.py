@@ -50,7 +50,7 @@ def accuracy_setting(races: Sequence[RaceResult]) -> str:
 
 
 def accuracy_sections(races: Sequence[RaceResult]) -> list[Section]:
-    """One, with a table for each target."""
+    """The section on time to accuracy, with a table for each target."""
     ordered = analysis.by_target(races)
     lines, tables = [f"{accuracy_setting(races)}.", started_by(ordered[0])], [target_table(race) for race in ordered]
     return [Section("Time to target accuracy", lines, tables, ACCURACY_EXPLANATION, ACCURACY_FIGURES)]
@@ -77,7 +77,7 @@ def target_table(race: RaceResult) -> Table:
             notes.append(f"{name}: {reached.diverged} of {reached.seeds} seeds diverged")
         if reached.seeds < LEAST_SEEDS:
             seeds = text.plural(reached.seeds, "seed")
-            notes.append(f"{name}: {seeds}; a target counts as reached from {LEAST_SEEDS} on")
+            notes.append(f"{name}: {seeds}; a target counts as reached from {LEAST_SEEDS} seeds on")
         elif not reached.counts:
             notes.append(f"{name}: not reached; mean {text.share(reached.mean)}, best seed {text.share(reached.best)}")
     if results:
@@ -99,18 +99,18 @@ def time_or_brackets(seconds: float, reached: bool) -> str:
 def accuracy_headline(races: Sequence[RaceResult]) -> str:
     """The highest target that was reached, the backend that was first, and how much sooner than the baseline."""
     for race in reversed(analysis.by_target(races)):
-        if there := [row for row in analysis.times_to_accuracy(race) if row.reached.counts]:
+        if rows := [row for row in analysis.times_to_accuracy(race) if row.reached.counts]:
             break
     else:
-        return "No backend reached a target for sure: see the table for how far each came."
-    first, last = there[0], there[-1]
+        return "No backend reached a target with enough confidence: see the table for how far each came."
+    first, last = rows[0], rows[-1]
     words = f"{first.name} trains to {text.share(race.target)} of the test images in {text.duration(first.seconds)}"
     if first.ratio:
         words += f", {text.faster(first.ratio)} as {race.baseline}"
         words += "" if first.ratio.separated else ", no significant difference"
     elif last.ratio and last is not first and last.name != PEER:
         words += f"; {last.name} takes {text.with_interval(last.ratio)} times as long"
-    peer = next((row for row in there if row.name == PEER), None)
+    peer = next((row for row in rows if row.name == PEER), None)
     if peer and PEER not in (first.name, race.baseline):
         ratio = analysis.paired(first, peer)
         words += f"; {text.faster(ratio)} as {PEER}" if ratio else ""
@@ -118,7 +118,7 @@ def accuracy_headline(races: Sequence[RaceResult]) -> str:
 
 
 def waterfall_sections(races: Sequence[RaceResult]) -> list[Section]:
-    """One, with a row a step."""
+    """The section of `study waterfall`, with a row for each step."""
     results = analysis.method_results(races)
     rows = [
         [
@@ -147,7 +147,7 @@ def waterfall_sections(races: Sequence[RaceResult]) -> list[Section]:
 
 
 def batches_sections(races: Sequence[RaceResult]) -> list[Section]:
-    """One, with a row a batch size."""
+    """The section of `study batches`, with a row for each batch size."""
     results = analysis.method_results(races)
     columns: Columns[TimeToAccuracy] = {
         "batch": lambda row: f"{row.case['batch']:,}",

@@ -43,13 +43,13 @@ def article_setting(races: Sequence[RaceResult]) -> str:
 
 
 def sections_of_article(races: Sequence[RaceResult]) -> list[Section]:
-    """Of whichever of the three experiments these races are."""
+    """The section of `study article`, `grid` or `relu`, whichever these races are of."""
     by_purpose = {"article": experiments_sections, "article-grid": grid_sections, "article-relu": relu_sections}
     return by_purpose[races[0].purpose](races)
 
 
 def experiments_sections(races: Sequence[RaceResult]) -> list[Section]:
-    """One, with a table of figures and one of times, and what mini-batches bring in the article's own setting."""
+    """The section of `study article`: figures, times, and what mini-batches bring in the article's own setting."""
     results, lines = analysis.experiment_results(races), [f"{article_setting(races)}.", started_by(races[0])]
     if gain := analysis.mini_batches(races):
         needed = "never in these epochs" if gain.epochs_needed is None else f"after epoch {gain.epochs_needed}"
@@ -63,14 +63,14 @@ def experiments_sections(races: Sequence[RaceResult]) -> list[Section]:
 
 
 def figures_table(results: Sequence[analysis.ExperimentResult]) -> Table:
-    """A row a figure that the article prints."""
+    """The table with a row for each figure that the article prints."""
     figures = [(row.name, figure) for row in results for figure in row.figures]
     notes = [experiment_in_words(row) for row in results]
     return table_of_figures("The article's figures and ours", "experiment", figures, notes)
 
 
 def table_of_figures(title: str, head: str, figures: list[tuple[str, analysis.Compared]], notes: list[str]) -> Table:
-    """The article's figures next to ours, each with what it is of, under this head; ours from least to most."""
+    """The article's figures next to ours. figures: each after its experiment or setting, for which `head` stands."""
     columns: Columns[tuple[str, analysis.Compared]] = {
         head: lambda row: row[0],
         "figure": lambda row: figure_name(row[1]),
@@ -78,7 +78,7 @@ def table_of_figures(title: str, head: str, figures: list[tuple[str, analysis.Co
         "ours,\nleast": lambda row: figure_value(row[1], min),
         "median": lambda row: figure_value(row[1], median),
         "most": lambda row: figure_value(row[1], max),
-        "reproduced": lambda row: "yes" if row[1].holds else "no",
+        "reproduced": lambda row: "yes" if row[1].reproduced else "no",
     }
     return table_of(title, figures, columns, notes, 2)
 
@@ -131,16 +131,16 @@ def times_table(results: Sequence[analysis.ExperimentResult]) -> Table:
 
 
 def grid_sections(races: Sequence[RaceResult]) -> list[Section]:
-    """One, with a table for each experiment of which a setting reproduces a figure."""
+    """The section of `study grid`, with a table for each experiment of which a setting reproduces a figure."""
     lines, tables = [f"{article_setting(races)}.", started_by(races[0])], []
     for race in races:
         if results := analysis.setting_results(race):
-            most, stopped = results[0].held, sum(one.stopped_early for one in results)
-            best = [one for one in results if one.held == most > 0]
-            held = f"{len(best)} reproduce {most} of {text.plural(len(results[0].figures), 'figure')}"
+            most, stopped = results[0].n_reproduced, sum(one.stopped_early for one in results)
+            best = [one for one in results if one.n_reproduced == most > 0]
+            summary = f"{len(best)} reproduce {most} of {text.plural(len(results[0].figures), 'figure')}"
             lines.append(
                 f"{race.about['name']}: {len(results)} of {len(race.key['settings'])} settings tried, {stopped} of "
-                f"them stopped early; {held if best else 'none reproduces a figure'}."
+                f"them stopped early; {summary if best else 'none reproduces a figure'}."
             )
             lines += [STOPPING_RULE.format(**screen) for screen in race.about["screens"]]
             tables += [grid_table(race.about["name"], best)] if best else []
@@ -156,7 +156,7 @@ def grid_table(name: str, best: Sequence[analysis.SettingResult]) -> Table:
 
 
 def relu_sections(races: Sequence[RaceResult]) -> list[Section]:
-    """One, with a row a change."""
+    """The section of `study relu`, with a row for each change."""
     (race,) = races
     columns: Columns[analysis.Effect] = {
         "changed": effect_name,

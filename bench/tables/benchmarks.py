@@ -21,7 +21,7 @@ BENCHMARK_EXPLANATION = (
 
 
 def check_benchmarks(results: ResultSet) -> None:
-    """Raise UserError if the results cannot stand in one table: several networks or dtypes, or one thing twice."""
+    """Raise UserError if the results cannot stand in one table: several networks or dtypes, or a measurement twice."""
     cases = sorted({f"{measured.network}, {measured.dtype}" for measured in results.measurements})
     if len(cases) > 1:
         raise UserError(
@@ -70,7 +70,7 @@ def same_plan_name(results: ResultSet) -> str:
 
 
 def benchmark_table(title: str, results: ResultSet, epochs: list[Measurement], shown: list[Measurement]) -> Table:
-    """A row for each backend with one of the measurements shown, and how scaled times and preparation came about."""
+    """A row for each backend with one of the measurements shown, and notes on scaled times and on preparation."""
     epoch = {measured.backend: measured for measured in epochs}
     check = {measured.backend: measured for measured in results.of("outputs")}
     known = {measured.backend: measured for measured in shown}
@@ -116,20 +116,20 @@ def ratio_range(epochs: Sequence[Measurement], backend: str) -> tuple[float, flo
 
 
 def times_faster(epochs: Sequence[Measurement], backend: str) -> str:
-    """That ratio with its bounds, e.g. 38 [36, 40]; "" where there is none."""
+    """The ratio of `ratio_range` with its bounds, e.g. 38 [36, 40]; "" where there is none."""
     ratio = ratio_range(epochs, backend)
     return text.in_brackets(ratio[0], ratio[1:], text.times) if ratio else ""
 
 
 def scaling(measured: Measurement) -> str | None:
-    """How a measurement of fewer images was scaled, and the one true epoch where there was one."""
+    """How a measurement of fewer images was scaled, and what an epoch of all took where one was run; else None."""
     if measured.images == measured.of_images:
         return None
     note = f"scaled from {measured.images:,} of {measured.of_images:,} images"
     curve = measured.curve
     if curve is None or len(curve.seconds) < 2:
         return note
-    return f"{note}; one true epoch of all took {text.duration(curve.seconds[1] - curve.seconds[0])}"
+    return f"{note}; an epoch of all of them took {text.duration(curve.seconds[1] - curve.seconds[0])}"
 
 
 def median_time(measured: Measurement | None, cpu: bool = False) -> str:
@@ -149,7 +149,7 @@ def correct(epoch: Measurement) -> str:
 
 
 def benchmarks_headline(results: ResultSet) -> str:
-    """The report in one sentence: the shortest epoch at the default batch size, and on the same plan."""
+    """The benchmarks in one sentence: the shortest epoch at the default batch size, and on the same plan."""
     conditions = {
         "with each backend at its default batch size": default_epochs(results),
         f"with all on the same plan ({same_plan_name(results)})": same_plan_epochs(results),

@@ -29,7 +29,7 @@ CALIBRATION_EXPLANATION = (
 
 
 def compare_sections(races: Sequence[RaceResult], margin: float = statistics.MARGIN) -> list[Section]:
-    """One for two revisions, with a row a backend."""
+    """The section of two revisions, with a row for each backend."""
     lines = [f"{work(races[0]).capitalize()}: {race_setting(races[0])}.", started_by(races[0]), *disturbed(races)]
     return [comparison_section(changes(races).items(), margin, lines)]
 
@@ -73,7 +73,7 @@ def races_in_columns(several: Sequence[ResultSet]) -> Section:
 
 
 def calibration_sections(races: Sequence[RaceResult]) -> list[Section]:
-    """One, over all calibrations of one case, the oldest first: how often what had more work was called slower."""
+    """The section on all calibrations of one case, the oldest first: how often more work was called slower."""
     setting = f"{backends_of(races[-1])} against itself: {race_setting(races[-1])}."
     lines = [setting, started_by(*races), *disturbed(races)]
     generations = comparison_length(races)

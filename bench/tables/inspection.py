@@ -11,7 +11,7 @@ INSPECTION_EXPLANATION = (
 
 
 def inspection_sections(results: ResultSet) -> list[Section]:
-    """One, with the confusion matrix as a table."""
+    """The section of a trained network, with the confusion matrix as a table."""
     inspection = results.inspection
     assert inspection is not None
     images = sum(map(sum, inspection.confusion))
@@ -26,6 +26,6 @@ def inspection_sections(results: ResultSet) -> list[Section]:
 
 
 def inspection_setting(results: ResultSet) -> str:
-    """What every figure says below."""
+    """Data, network and origin, in a line, for the figures."""
     assert results.inspection is not None
     return f"{results.data_name} · {results.inspection.network} · {results.inspection.source}"

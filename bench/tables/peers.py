@@ -1,4 +1,4 @@
-"""One of our backends against other libraries, each ratio under four conditions."""
+"""One backend against other libraries, each ratio under four conditions."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ PEERS_EXPLANATION = (
 
 
 def peers_sections(races: Sequence[RaceResult]) -> list[Section]:
-    """One, with all ratios in one table; none where nothing was measured."""
+    """The section with all ratios in one table; none where nothing was measured."""
     measured = [race for race in races if race.rounds()]
     if not measured:
         return []
@@ -49,12 +49,12 @@ def peers_setting(races: Sequence[RaceResult]) -> str:
     """Data, network, batches, dtype, images and threads, in a line."""
     parts = parts_of(races[0])
     batches = ", ".join(f"{batch:,}" for batch in dict.fromkeys(race.key["batch"] for race in races))
-    rest = parts["batch"].partition(", ")[2]  # momentum and what else there is
+    rest = parts["batch"].partition(", ")[2]  # momentum and the like
     return " · ".join((parts | {"batch": ", ".join(filter(None, [f"batches of {batches}", rest]))}).values())
 
 
 def peers_table(races: Sequence[RaceResult]) -> Table:
-    """A row a batch size and backend, with four ratios and their intervals: in three digits, as so many share a row."""
+    """A row for each batch size and backend, with four ratios and intervals: in three digits, as many share a row."""
     rows = []
     for peer in peer_ratios_of(races):
         cells = [peer.backend, f"{peer.batch:,}"]

@@ -13,13 +13,13 @@ from bench.timing.worker import FLOOR
 WORK = {"epoch": "an epoch of ", "gradient": "one gradient of ", "outputs": "the outputs of "}  # so many images
 RACE_EXPLANATION = (
     "Each backend runs in processes of its own, and their measurements are interleaved. A ratio is that of two times "
-    "in the same round. Intervals are across generations of processes, and hold for all ratios together with 95 %. "
-    "Backends of equal rank cannot be distinguished. GFLOP/s: dense arithmetic over time; shares above 100 % come from "
-    "skipping zeros. Floor: the first layer's products over all images, as one NumPy matmul each. "
-    "CPU: time of all threads over wall time. Cold call: the first one with nothing compiled (--cold); first call: "
-    "with compiled code on disk. Break-even: epochs, with preparation and first call, after which a backend is ahead "
-    "of the baseline, with compiled code on disk / with nothing compiled. Memory: the peak of the process, and what a "
-    "call adds."
+    "in the same round. A generation is a set of fresh processes, one for each backend; intervals are across "
+    "generations, and hold for all ratios together with 95 %. Backends of equal rank cannot be distinguished. GFLOP/s: "
+    "dense arithmetic over time; shares above 100 % come from skipping zeros. Floor: the first layer's products over "
+    "all images, as one NumPy matmul each. CPU: time of all threads over wall time. Cold call: the first one with "
+    "empty compiler caches (--cold); first call: with compiled code on disk. Break-even: epochs, with preparation and "
+    "first call, after which a backend is ahead of the baseline, with compiled code on disk / with empty caches. "
+    "Memory: the peak of the process, and what a call adds."
 )
 GROWTH_EXPLANATION = (
     "The power is fitted to the logarithms of size and seconds. Its interval, from three sizes on, says how closely "
@@ -34,7 +34,7 @@ def race_section(race: RaceResult) -> Section:
 
 
 def sweep_section(races: Sequence[RaceResult]) -> Section:
-    """Races that differ in one thing."""
+    """The section of a sweep: how time grows with what was swept."""
     lines = [f"{races_setting(races)}.", started_by(races[0]), *disturbed(races)]
     what = analysis.swept(races)
     title, figures = f"Sweep: {analysis.GROWING[what]}", [f"growth-{what}", f"roofline-{what}"]
@@ -42,7 +42,7 @@ def sweep_section(races: Sequence[RaceResult]) -> Section:
 
 
 def sections_of_races(races: Sequence[RaceResult]) -> list[Section]:
-    """All that was measured so far: a section a race, and the growth over a sweep."""
+    """A section for each race that has measurements, and one for a sweep."""
     measured = [race for race in races if race.rounds()]
     swept = [race for race in measured if race.sweep]
     return [*map(race_section, measured), *([sweep_section(swept)] if len(swept) > 1 else [])]

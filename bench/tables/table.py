@@ -116,7 +116,7 @@ def for_terminal(table: Table, columns: int = COMFORTABLE) -> RichTable:
 
 
 def printable(text: str) -> str:
-    """The text on one line, without what a terminal, an XML parser or a file's encoding would stumble over."""
+    """The text on one line, without characters that a terminal, an XML parser or an encoding cannot take."""
     return "".join(character if character.isprintable() else " " for character in text)
 
 

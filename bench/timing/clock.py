@@ -71,7 +71,7 @@ def text_of(path: Path) -> str:
 class Noise(NamedTuple):
     """Stolen time since the machine started, and its load; None where the system does not report it."""
 
-    stolen: float | None  # seconds, over all cores, in which another virtual machine had the core
+    stolen: float | None  # seconds, over all cores, in which another virtual machine used the core
     load: float | None  # processes that ran or were waiting to run, on average over the last minute
 
 

@@ -1,7 +1,7 @@
-"""One generation of a race: a fresh process per participant, measured in turns.
+"""One generation of a race: a set of fresh processes, one for each participant, whose measurements are interleaved.
 
-Participants take turns in the order of a randomised Latin square: a round holds one measurement of each, close in time,
-and none always follows the same one; those that wait are paused. Processes of the same code differ, by where memory
+Their order is a randomised Latin square: a round holds one measurement of each participant, close in time, and none
+always follows the same one; waiting processes are stopped. Processes of the same code differ, by where memory
 lies and how threads are placed; so there are several generations, and intervals are taken across them. The process
 that starts first can differ throughout; so the order of starting rotates as well, and where a backend is compared with
 itself, `analysis.statistics` estimates that effect.
@@ -25,7 +25,7 @@ GENERATIONS_A_RATE = 8  # the machine's rates can take half as long as a whole g
 
 
 def run_generation(race: Session, generation: int) -> None:
-    """Start all participants, warm up, measure in turns. One that fails is left out from then on."""
+    """Start all participants, warm up, measure round by round. One that fails is left out from then on."""
     begin, before = time.monotonic(), noise()
     with ExitStack() as stack:
         participants = []
@@ -44,7 +44,7 @@ def run_generation(race: Session, generation: int) -> None:
     after, seconds = noise(), time.monotonic() - begin
     stolen = None if before.stolen is None or after.stolen is None else after.stolen - before.stolen
     loads = {"load_before": before.load, "load_after": after.load}
-    race.tell(Generation, generation=generation, seconds=seconds, stolen=stolen, **loads)
+    race.add(Generation, generation=generation, seconds=seconds, stolen=stolen, **loads)
 
 
 def starting_order(race: Session, generation: int) -> list[tuple[str, TimingTask]]:
@@ -52,7 +52,7 @@ def starting_order(race: Session, generation: int) -> list[tuple[str, TimingTask
 
     In as many consecutive generations as there are participants each starts once at each place.
     """
-    names = race.left()
+    names = race.remaining()
     if not names:
         return []
     square, row = divmod(generation, len(names))
@@ -61,29 +61,29 @@ def starting_order(race: Session, generation: int) -> list[tuple[str, TimingTask
 
 
 def rates_are_due(generation: int) -> bool:
-    """Whether the floor of this generation also measures the rates of the machine."""
+    """Whether the floor's process also measures the rates of the machine in this generation."""
     return generation % GENERATIONS_A_RATE == 0
 
 
 def warm_up(race: Session, participant: Participant, generation: int) -> None:
-    """Load, call for the first time and once more, record both, and choose the repeats of a sample."""
+    """Load, make a first and a warm call, record their seconds, and choose how often a measurement repeats the call."""
     task = race.tasks[participant.name]
     loaded = ask(race, participant, "load")
     first = ask(race, participant, "measure", 1)
     described = ask(race, participant, "describe", rates_are_due(generation))
     participant.repeats = max(1, int(np.ceil(SHORTEST / described["warm"]["wall"])))
     about = {"generation": generation, "participant": participant.name, "backend": task.backend, "images": task.images}
-    race.tell(Process, **about, repeats=participant.repeats, first=first, **loaded, **described)
+    race.add(Process, **about, repeats=participant.repeats, first=first, **loaded, **described)
 
 
 def sample(race: Session, participant: Participant, generation: int, number: int, position: int) -> None:
     """Measure once, and record the seconds with their place in the generation."""
     seconds = ask(race, participant, "measure", participant.repeats)
-    race.tell(Sample, generation=generation, round=number, position=position, participant=participant.name, **seconds)
+    race.add(Sample, generation=generation, round=number, position=position, participant=participant.name, **seconds)
 
 
 def latin_squares(n: int, rounds: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """The order of each round: n at a time the rows of a Latin square, in which each is once at each position."""
+    """Yield the order of each round, (n,): rows of n x n Latin squares, with each index once at each position."""
     for first in range(0, rounds, n):
         square = (np.arange(n)[:, None] + rng.permutation(n)) % n
         relabelled = rng.permutation(n)[square]
@@ -110,4 +110,4 @@ def measure_first_call(race: Session, participant: Participant) -> None:
     wait(race, participant)
     prepare, first = ask(race, participant, "load")["prepare"], ask(race, participant, "measure", 1)
     images = race.tasks[participant.name].images
-    race.tell(Cold, participant=participant.name, images=images, prepare=prepare, first=first)
+    race.add(Cold, participant=participant.name, images=images, prepare=prepare, first=first)

@@ -120,14 +120,14 @@ def interruptions_kept_off() -> Iterator[None]:
 def begin(
     connection: Connection, pickled: bytes, n_threads: int | None, source: Path | None, variables: dict[str, str]
 ) -> None:
-    """Do the work in the child, which ignores Ctrl-C, its parent's business, and is killed when its parent dies.
+    """Do the work in the child, which leaves Ctrl-C to its parent, and is killed when its parent dies.
 
     pickled: the function and its arguments. The others are as in `Child`.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    if sys.platform == "linux":  # killed even while stopped; elsewhere no child is stopped, and each sees its pipe end
+    if sys.platform == "linux":  # killed even while stopped; elsewhere no child is stopped, and its pipe ends
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         parent = multiprocessing.parent_process()
         if parent is None or os.getppid() != parent.pid:  # the parent died before this call

@@ -34,7 +34,7 @@ class Process(Record, frozen=True):
     generation: Number
     participant: str
     backend: str
-    images: Size  # that a call is given; the seconds of the others are scaled up from these
+    images: Size  # of a call; its seconds are scaled up to all images
     repeats: Size  # calls in a sample
     prepare: Elapsed
     first: Elapsed  # the first call, with compiled code from disk if there is any
@@ -61,7 +61,7 @@ class Sample(Record, frozen=True):
 
 
 class Cold(Record, frozen=True):
-    """A first call with nothing compiled."""
+    """A first call with empty compiler caches."""
 
     participant: str
     images: Size
@@ -70,7 +70,7 @@ class Cold(Record, frozen=True):
 
 
 class Generation(Record, frozen=True):
-    """That a generation is whole; what disturbed it, None where the system does not say, or it was not read."""
+    """Marks the end of a complete generation; what disturbed it, None where that is not known."""
 
     generation: Number
     seconds: Time
@@ -80,7 +80,7 @@ class Generation(Record, frozen=True):
 
 
 class Failure(Record, frozen=True):
-    """Why a participant is left out from here on."""
+    """Why a participant is left out from this record on."""
 
     participant: str
     reason: str

@@ -38,11 +38,11 @@ class Session:
     time_limit: float = TIME_LIMIT  # seconds for one request
     failures: dict[str, str] = field(default_factory=dict)
 
-    def left(self) -> list[str]:
+    def remaining(self) -> list[str]:
         """The participants that have not failed."""
         return [name for name in self.tasks if name not in self.failures]
 
-    def tell(self, kind: type[Record], **fields: Any) -> None:
+    def add(self, kind: type[Record], **fields: Any) -> None:
         """Record something of this kind. Raises msgspec.ValidationError for fields that its type does not allow."""
         self.record(msgspec.convert({"race": self.number, "run": self.run, **fields}, kind))
 
@@ -50,9 +50,9 @@ class Session:
 def attempt(
     race: Session, generation: int | None, action: Callable[..., object], participant: Participant, *arguments: Any
 ) -> None:
-    """Do something with a participant that has not failed; record its failure where it fails now, and end its process.
+    """Do something with a participant that has not failed; if it fails now, record that, and end its process.
 
-    generation: that this belongs to; None: it belongs to the race.
+    generation: the one in which this is done; None: outside any.
     """
     if participant.name in race.failures:
         return
@@ -60,18 +60,18 @@ def attempt(
         action(race, participant, *arguments)
     except (ChildFailed, msgspec.ValidationError) as failure:
         race.failures[participant.name] = f"{participant.name}: {failure}"
-        race.tell(Failure, participant=participant.name, reason=str(failure), generation=generation)
+        race.add(Failure, participant=participant.name, reason=str(failure), generation=generation)
         participant.child.kill()  # one that hangs would slow the others
 
 
 def ask(race: Session, participant: Participant, *request: Any) -> Any:
-    """Send a request and return its answer; only meanwhile it runs. Raises ChildFailed for whatever goes wrong."""
+    """Send a request and return the answer; the process runs only in between. Raises ChildFailed."""
     participant.child.send(request)
     return wait(race, participant)
 
 
 def wait(race: Session, participant: Participant) -> Any:
-    """Return its answer, the first one when it is made. Raises ChildFailed for whatever goes wrong."""
+    """Return the next answer; the first comes when the worker is made. Raises ChildFailed where there is none."""
     kind, answer = participant.child.answer(race.time_limit)
     if kind == "failed":
         raise ChildFailed("failed", answer)

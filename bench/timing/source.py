@@ -1,4 +1,4 @@
-"""The source files of a backend, and its lines of code: the price of its speed. Counted in its own process."""
+"""The source files of a backend, and its lines of code, which its own process counts."""
 
 import ast
 import io
@@ -15,7 +15,7 @@ def source_files(origin: Path) -> list[Path]:
 
 
 def lines_of_code(module: ModuleType) -> int:
-    """Lines that hold code, in all files of a backend: no blank lines, comments or docstrings."""
+    """Return how many lines hold code, in all files of a backend: no blank lines, comments or docstrings."""
     return sum(count(path.read_text(encoding="utf-8")) for path in source_files(Path(str(module.__file__))))
 
 

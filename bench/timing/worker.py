@@ -16,7 +16,7 @@ from impls.contract import zero_velocities
 
 FLOOR = "floor"  # a participant that is no backend: the first layer's products
 Measure = Literal["epoch", "gradient", "outputs"]
-NEEDED = {"epoch": "train", "gradient": "gradients", "outputs": "outputs"}  # the quantity that it takes
+NEEDED = {"epoch": "train", "gradient": "gradients", "outputs": "outputs"}  # which quantity each takes
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class TimingTask:
     images: int  # how many of these, from the first
     n_threads: int
     source: Path | None = None  # the folder to import `impls` from; None: this checkout
-    again: float = 0.0  # fraction of an epoch's images that are trained on once more: a slowdown of known size
+    again: float = 0.0  # fraction of an epoch's images that are trained on twice: a slowdown of known size
 
 
 class Worker:
@@ -48,7 +48,7 @@ class Worker:
         self.backend = None if task.backend == FLOOR else impls.find(task.backend)
 
     def load(self) -> dict[str, Any]:
-        """Prepare the work to be measured; return the seconds that took, and what is known about the backend."""
+        """Prepare the work to be measured; return the seconds of that, and facts about the backend."""
         task, case, backend = self.task, self.task.case, self.backend
         images = np.load(task.digits / "images.npy", mmap_mode="r")[: task.images]
         labels = np.load(task.digits / "labels.npy")[: task.images]
@@ -90,7 +90,7 @@ class Worker:
 
 
 def work_of(task: TimingTask, backend: Any, prepared: Any) -> Callable[[], object]:
-    """Return a function that does once what is measured: an epoch, one gradient, or the outputs."""
+    """Return the call that is measured: an epoch, one gradient, or the outputs."""
     case, parameters = task.case, task.case.parameters()
     if task.measure == "gradient":
         return lambda: backend.gradients(case.network, parameters, prepared)

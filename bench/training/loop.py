@@ -12,7 +12,7 @@ from impls.contract import Array, Backend, DType, Network, Parameters, Plan, Sta
 
 
 class Split(NamedTuple):
-    """One split in a backend's own form, its labels, and what the form cost."""
+    """One split as a backend prepared it, its labels, and the time of preparing it."""
 
     prepared: Any
     labels: Array
@@ -35,20 +35,20 @@ class Epoch(NamedTuple):
 
 
 def prepare(backend: Backend, network: Network, digits: Digits, dtype: DType) -> Split:
-    """A split for one backend."""
+    """Prepare a split for one backend, and time that."""
     with Clock() as clock:
         prepared = backend.prepare(network, digits.images, digits.labels, dtype)
     return Split(prepared, digits.labels, clock.elapsed)
 
 
 def evaluate(backend: Backend, network: Network, parameters: Parameters, split: Split) -> Quality:
-    """Compute quality from the backend's outputs."""
+    """Compute accuracy and cost of these parameters on a split, from the backend's outputs."""
     outputs = backend.outputs(network, parameters, split.prepared)
     return Quality(accuracy(outputs, split.labels), mean_cost(network, outputs, split.labels))
 
 
 def accuracy(outputs: Array, labels: Array) -> float:
-    """The share of images whose largest output is that of their label; a row with NaN counts as wrong."""
+    """The share of images whose largest output, of (n, n_outputs), is that of their label; a row with NaN is wrong."""
     right = (outputs.argmax(axis=1) == labels) & np.isfinite(outputs).all(axis=1)
     return float(right.mean())
 
@@ -83,10 +83,10 @@ def train_epochs(
 def train_recipe(
     backend: Backend, recipe: Recipe, seed: int, digits: Digits, prepared: Any, plans: Sequence[Plan]
 ) -> Iterator[Epoch]:
-    """Like `train_epochs`, by a recipe; plans: as many for each member. States are of the whole network, at rest.
+    """Like `train_epochs`, by a recipe. States are of the whole network, with velocities of 0.
 
-    prepared: the digits in the backend's form, for a recipe without input dropout. With it each plan has images of its
-    own; making and preparing them is on the clock, and so is merging members.
+    plans: as many for each member. prepared: the digits in the backend's form, for a recipe without input dropout. With
+    it each plan has images of its own; making and preparing them is on the clock, and so is merging members.
     """
     trained: list[Parameters] = []  # finished members
     state, elapsed = zero_velocities(recipe.parameters(seed)), Elapsed()
@@ -96,7 +96,7 @@ def train_recipe(
             trained.append(state.parameters)
             state = zero_velocities(recipe.parameters(seed, len(trained)))
         network = recipe.member
-        with np.errstate(over="ignore", invalid="ignore"), Clock() as clock:  # a cost shows it where this diverges
+        with np.errstate(over="ignore", invalid="ignore"), Clock() as clock:  # where this diverges, the cost shows it
             if recipe.input_dropout:
                 network, images = recipe.member_with_dropout, recipe.with_dropout(digits.images, seed, number)
                 prepared = backend.prepare(network, images, digits.labels, recipe.dtype)

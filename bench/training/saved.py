@@ -21,7 +21,7 @@ DAMAGED = (ValueError, KeyError, TypeError, EOFError, RuntimeError, OverflowErro
 
 
 def save_network(path: Path, network: Network, parameters: Parameters) -> None:
-    """Write network and parameters; the name appears only when the file is whole.
+    """Write network and parameters; the file appears under its name only when it is complete.
 
     Raises UserError if the file cannot be written.
     """
@@ -34,7 +34,7 @@ def save_network(path: Path, network: Network, parameters: Parameters) -> None:
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[BinaryIO]:
-    """A file to write, whose name appears only when it is whole. Raises UserError if it cannot be written."""
+    """A file to write, which gets its name only when it is complete. Raises UserError if it cannot be written."""
     partial = path.with_name(f"{path.name}.part")
     try:
         with partial.open("wb") as file:

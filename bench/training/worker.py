@@ -27,12 +27,12 @@ LARGEST_EXPONENT = 709.78  # of exp in float64 before it overflows
 
 
 @dataclass(frozen=True)
-class Looks:
+class Evaluations:
     """When a training is evaluated, off its clock, and when it stops early.
 
-    "end": trained in as few calls as possible, then evaluated on the test images. "pieces": in up to PIECES parts.
-    "growing": whenever its updates have grown by a tenth, at least once per epoch. Numbers: after these epochs and the
-    last, on both splits and in detail; such a training also stops where its cost is not finite.
+    "end": once, on the test images, after a training in as few calls as possible. "pieces": after each of up to PIECES
+    parts. "growing": whenever the number of updates has grown by a tenth, at least once per epoch. Numbers: after these
+    epochs and the last, on both splits and in detail; such a training also stops where its cost is not finite.
     """
 
     when: Literal["end", "pieces", "growing"] | tuple[int, ...] = "end"
@@ -62,37 +62,37 @@ class Trainer:
         self.form: tuple[object, ...] = ()
         self.splits: dict[str, Split] = {}
 
-    def load(self, recipe: Recipe, looks: Looks) -> dict[str, Any]:
-        """Prepare both splits and train for the first time, which may compile; the seconds of both.
+    def load(self, recipe: Recipe, evaluations: Evaluations) -> dict[str, Any]:
+        """Prepare both splits and train for the first time, which may compile; return the seconds of both.
 
-        The first training is the whole recipe, or where it is evaluated on its way its first part.
+        The first training is the whole recipe, or its first part where it is evaluated on its way.
         """
         self.prepare(recipe)
-        plans = self.plans(recipe, 0, looks)
-        *_, first = self.epochs(recipe, 0, plans if looks.when == "end" else plans[:1])
+        plans = self.plans(recipe, 0, evaluations)
+        *_, first = self.epochs(recipe, 0, plans if evaluations.when == "end" else plans[:1])
         seconds = asdict(self.splits["train"].elapsed)
         return {"prepare": seconds, "first": asdict(first.elapsed), "threads": threads.in_force()}
 
     def prepare(self, recipe: Recipe) -> None:
-        """Both splits in the backend's own form: the training images for a member, the test images for the whole."""
+        """Prepare both splits: the training images for a member, the test images for the whole network."""
         form = recipe.network, recipe.members, recipe.dtype
         if form != self.form:
-            self.splits = {}  # the memory of the last ones is free before there are others
+            self.splits = {}  # frees the memory of the last ones before others are made
             for name, network in (("train", recipe.member), ("test", recipe.network)):
                 self.splits[name] = prepare(self.backend, network, self.digits[name], recipe.dtype)
             self.form = form
 
-    def train(self, recipe: Recipe, seed: int, looks: Looks) -> dict[str, Any]:
-        """Train, for a record: the seconds, and what the network does to the test images in the end.
+    def train(self, recipe: Recipe, seed: int, evaluations: Evaluations) -> dict[str, Any]:
+        """Train with one seed; return the fields of a `Training` record that follow `seed`.
 
-        Where it stops at a target that the test images tell, which favours it, the many short calls up to there are
-        repeated in one if they took little, and that time counts.
+        A training that stops at a target consists of many short calls. If they took less than SHORT in all, it is
+        repeated in one call, whose time counts.
         """
         self.prepare(recipe)
-        plans = self.plans(recipe, seed, looks)
+        plans = self.plans(recipe, seed, evaluations)
         images = list(accumulate(map(images_in, plans), initial=0))
-        n, wanted = len(self.digits["train"].labels), looks.after(len(plans))
-        in_detail = isinstance(looks.when, tuple)
+        n, wanted = len(self.digits["train"].labels), evaluations.after(len(plans))
+        in_detail = isinstance(evaluations.when, tuple)
         points: list[dict[str, Any]] = []
         with np.errstate(over="ignore", invalid="ignore"):  # a training that diverges shows it by its cost
             for epoch in self.epochs(recipe, seed, plans):
@@ -100,12 +100,16 @@ class Trainer:
                     continue
                 seen = (self.examined if in_detail else self.evaluated)(recipe, epoch.state.parameters)
                 points.append({"epoch": epoch.number, **asdict(epoch.elapsed), **seen})
-                stopped = fails(looks.screens, points[-1])
+                stopped = fails(evaluations.screens, points[-1])
                 diverged = in_detail and seen["train"]["cost"] is None
-                if stopped or diverged or (looks.until is not None and seen["test"]["accuracy"] >= looks.until):
+                if (
+                    stopped
+                    or diverged
+                    or (evaluations.until is not None and seen["test"]["accuracy"] >= evaluations.until)
+                ):
                     break
         elapsed = epoch.elapsed
-        if looks.until is not None and epoch.number and elapsed.wall < SHORT:
+        if evaluations.until is not None and epoch.number and elapsed.wall < SHORT:
             *_, in_one_call = self.epochs(recipe, seed, [joined(plans[: epoch.number])])
             elapsed = in_one_call.elapsed
         curve = {"seconds": [point["wall"] for point in points], "epochs": [images[p["epoch"]] / n for p in points]}
@@ -123,16 +127,18 @@ class Trainer:
             "points": points if in_detail else [],
         }
 
-    def plans(self, recipe: Recipe, seed: int, looks: Looks) -> list[Plan]:
-        """The plans of a training, cut where it is evaluated."""
+    def plans(self, recipe: Recipe, seed: int, evaluations: Evaluations) -> list[Plan]:
+        """The plans of a training, cut at each evaluation."""
         n = len(self.digits["train"].labels)
-        if isinstance(looks.when, tuple):
-            return list(islice(recipe.plans(n, seed), looks.epochs))
+        if isinstance(evaluations.when, tuple):
+            return list(islice(recipe.plans(n, seed), evaluations.epochs))
         plans = recipe.pieces(n, seed)
-        if looks.when == "growing":
+        if evaluations.when == "growing":
             whole = joined(plans)
             return parts(whole, growing(len(whole.starts), n // recipe.images_per_update(n)))
-        if looks.when == "pieces" and len(plans) == 1 and not recipe.input_dropout:  # which is drawn for each plan
+        if (
+            evaluations.when == "pieces" and len(plans) == 1 and not recipe.input_dropout
+        ):  # which is drawn for each plan
             updates = np.array_split(np.arange(len(plans[0].starts)), PIECES)
             return parts(plans[0], [int(part[0]) for part in updates if len(part)])
         return plans
@@ -142,7 +148,7 @@ class Trainer:
         return train_recipe(self.backend, recipe, seed, self.digits["train"], self.splits["train"].prepared, plans)
 
     def evaluated(self, recipe: Recipe, parameters: Parameters) -> dict[str, Any]:
-        """Accuracy and cost on the test images, and "check", the seconds that takes."""
+        """Accuracy and cost on the test images, and "check", the seconds of evaluating them."""
         with Clock() as clock:
             quality = evaluate(self.backend, recipe.network, parameters, self.splits["test"])
         return {"test": {"accuracy": quality.accuracy, "cost": finite(quality.cost)}, "check": asdict(clock.elapsed)}
@@ -168,7 +174,7 @@ class Trainer:
 
 
 def growing(n_updates: int, an_epoch: int) -> list[int]:
-    """Updates before which a network is evaluated: when they have grown by a tenth, and at least once per epoch."""
+    """Updates before which a network is evaluated: when their number has grown by a tenth, at least once per epoch."""
     firsts = [0, 1]
     while firsts[-1] < n_updates:
         firsts.append(firsts[-1] + max(1, min(an_epoch, round((GROWTH - 1) * firsts[-1]))))
@@ -181,7 +187,7 @@ def images_in(plan: Plan) -> int:
 
 
 def finite(value: float) -> float | None:
-    """The value; None where it is not finite, as JSON has no word for that."""
+    """The value; None where it is not finite, which JSON cannot write."""
     return value if math.isfinite(value) else None
 
 
@@ -204,7 +210,7 @@ def fails(screens: tuple[Screen, ...], point: dict[str, Any]) -> bool:
 
 
 def seen_in(network: Network, outputs: Array, labels: Array) -> dict[str, Any]:
-    """What outputs (n, n_outputs) tell, for a record; None for what is not finite."""
+    """The fields of a `Seen` record, from outputs (n, n_outputs) and labels (n,); None for what is not finite."""
     return {
         "accuracy": accuracy(outputs, labels),
         "cost": finite(mean_cost(network, outputs, labels)),

@@ -1,7 +1,7 @@
-"""The article's experiments, as data: its figures, the settings taken for its own, and those that were tried as well.
+"""The article's experiments, as data: its figures, the settings taken for its own, and others that were tried.
 
 The article names its networks, epochs and results, but not how pixels were scaled, how weights were drawn, and how many
-updates an epoch had. SETTING is what reproduces its later figures; the grids are what else was examined.
+updates an epoch had. SETTING is what reproduces its later figures; the grids are the others that were tried.
 """
 
 from decimal import Decimal
@@ -11,27 +11,27 @@ from typing import Any, Literal, NamedTuple, cast
 from bench.workloads.recipes import ARTICLE, NETWORK_FACTORS, Recipe, varied
 
 What = Literal["accuracy", "cost", "confidence", "largest", "overflow"]
-LOOKS = (0, 1, 2, 3, 5, 10, 20, 50)  # epochs after which a training is evaluated, and its last
+EVALUATED_AFTER = (0, 1, 2, 3, 5, 10, 20, 50)  # epochs after which a training is evaluated, and its last
 TRAIN, EITHER = ("train",), ("test", "train")
 # Of which images a figure is. A program that prints the cost of each update prints that of an epoch's last images.
 SPLITS: dict[What, tuple[str, ...]] = {"accuracy": EITHER, "cost": ("train", "last"), "confidence": ("test",)}
 
 
 class Figure(NamedTuple):
-    """A number that the article prints, and where in a training it may stand."""
+    """A number that the article prints, and where in a training it may be found."""
 
     what: What  # "confidence" is in the first image's own digit; "overflow": see `training.worker`
     text: str
-    low: float  # that much at least, and at most, makes the printed number
+    low: float  # the smallest and the largest value that are printed so
     high: float
-    epochs: tuple[int, ...]  # after any of these: the article prints its first cost before or after the first epoch
-    splits: tuple[str, ...]  # of any of these
+    epochs: tuple[int, ...]  # after one of these: the first cost may be from before or after the first epoch
+    splits: tuple[str, ...]  # of one of these
 
 
 def printed(what: What, text: str, *epochs: int, splits: tuple[str, ...] = ()) -> Figure:
-    """A printed number: all that is rounded to it, half a unit of its last digit to either side. Accuracies in %.
+    """Return the figure of a printed number, with all values that round to it. Accuracies are in %.
 
-    splits: that it may be of; none: those of SPLITS.
+    splits: the images that it may be of; none: those of SPLITS.
     """
     scale = 100 if what == "accuracy" else 1
     number = Decimal(text)
@@ -41,7 +41,7 @@ def printed(what: What, text: str, *epochs: int, splits: tuple[str, ...] = ()) -
 
 
 def figures(**texts: dict[int | tuple[int, ...], str]) -> tuple[Figure, ...]:
-    """Printed numbers: for each quantity the text by epoch, or by the epochs of which it may be any."""
+    """Return figures, from each quantity's texts by epoch, or by the epochs after which they may have been printed."""
     return tuple(
         printed(cast(What, what), text, *(epochs if isinstance(epochs, tuple) else (epochs,)))
         for what, by_epoch in texts.items()
@@ -80,14 +80,14 @@ MANY_UPDATES = varied(SETTING, updates=600, learning_rate=0.1, epochs=5)
 DEEP = varied(SETTING, sizes=(784, 16, 16, 10))
 # N(0, 1) and ReLU to the end: the one kind of network here whose outputs are in the ten thousands.
 CHANCE = varied(DEEP, hidden="relu", output="relu", initialisation="standard_normal", epochs=0)
-# Of those whose seeds hold 14.21 %, one in which a plainly written sigmoid overflows, which takes N(0, 1), raw pixels.
-LOUD = varied(DEEP, initialisation="standard_normal", epochs=1)
+# Of the settings that reproduce 14.21 %, one in which a plainly written sigmoid overflows, with N(0, 1), raw pixels.
+OVERFLOWING = varied(DEEP, initialisation="standard_normal", epochs=1)
 # Raw pixels kill every ReLU output at any rate that learns, so here they are scaled.
 RELU = varied(SETTING, hidden="relu", output="relu", pixel_scale=1 / 255, learning_rate=0.1, schedule="linear")
 
 EXPERIMENTS = (
     Experiment("chance", "random weights are right one time in ten", CHANCE, FIGURES["chance"], method=None),
-    Experiment("naive", "what a Python loop over the images costs", LOUD, FIGURES["naive"], 37.9, 6.0, "naive"),
+    Experiment("naive", "what a Python loop over the images costs", OVERFLOWING, FIGURES["naive"], 37.9, 6.0, "naive"),
     Experiment(
         "two-layers-of-16", "11.35 % is the score of always answering 1", DEEP, FIGURES["two-layers-of-16"], 111.5
     ),
@@ -100,9 +100,9 @@ EXPERIMENTS = (
 
 
 class Screen(NamedTuple):
-    """Stops the trainings of a grid that are out of this range after so many epochs.
+    """Stops the trainings of a grid that are outside this range after this epoch.
 
-    A setting whose first seed is stopped is not tried with others.
+    A setting whose first seed is stopped is not tried with other seeds.
     """
 
     epoch: int
@@ -113,7 +113,7 @@ class Screen(NamedTuple):
 
 
 class Grid(NamedTuple):
-    """What else was tried for one row: all combinations of these."""
+    """Other settings that were tried for an experiment: all combinations of these levels."""
 
     name: str  # of the experiment
     base: Recipe

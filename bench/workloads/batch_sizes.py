@@ -10,12 +10,12 @@ from pathlib import Path
 from bench.workloads.recipes import WIDER, Recipe
 
 TARGET = 0.9286
-# Likely ones first: the others stop where the best reached the target.
+# Likely ones first: the others stop at the epoch at which the best reached the target.
 RATES = (0.8, 1.6, 3.2, 0.4, 0.2, 0.1, 0.05, 0.02, 0.01)
 CHOSEN = Path(__file__).with_suffix(".json")
 
 
 def recipe_of(batch: int, rate: float) -> Recipe:
-    """Plain SGD in such batches, for more epochs than it takes: the smaller the batches, the fewer."""
+    """Return plain SGD in such batches, of more epochs than reaching the target takes."""
     most = min(300, max(2, batch / 50))
     return Recipe(f"batch-{batch}", WIDER, "he_normal", batch=batch, epochs=most, learning_rate=rate, order="stream")

@@ -1,4 +1,4 @@
-"""The recipes that are benchmarked: one network in full batches and in mini-batches; and what is sampled of them."""
+"""The recipes that are benchmarked: one network in full batches and in mini-batches; how many images are timed."""
 
 from dataclasses import replace
 
@@ -13,16 +13,16 @@ FULL_BATCH = replace(MINI_BATCHES, name="full batch", batch=None, learning_rate=
 CASES = (FULL_BATCH, MINI_BATCHES)
 SAME_PLAN = MINI_BATCHES  # the plan on which all backends are compared
 
-# Images of a timed epoch, instead of all, from which it is scaled: an epoch of all takes this backend seconds, of so
-# many about as long as another backend's, so that those that are compared are close in time.
+# Images of a timed epoch of a slow backend; its time is scaled up to all. So an epoch takes about as long as those of
+# the other backends, and measurements that are compared are close in time.
 SAMPLED = {impls.REFERENCE: 500}
 
 
 def sampled(backend: str, n_images: int, batch: int | None) -> int:
-    """On how many of the images an epoch of this backend is timed: a batch at least."""
+    """Return on how many of the images an epoch of this backend is timed: a batch at least."""
     return min(n_images, max(SAMPLED.get(backend, n_images), batch or 0))
 
 
-def home(backend: Backend) -> Recipe:
-    """The case of the backend's default batch size."""
+def default_case(backend: Backend) -> Recipe:
+    """Return the case of the backend's default batch size; mini-batches if there is none."""
     return next((case for case in CASES if case.batch == backend.BATCH_SIZE), SAME_PLAN)

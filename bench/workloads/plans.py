@@ -16,7 +16,7 @@ Schedule = Literal["constant", "linear", "hold-then-linear"]
 
 
 def learning_rates(first: float, schedule: Schedule, n_updates: int) -> Array:
-    """The learning rate of every update of a training, (n_updates,).
+    """Return the learning rate of every update of a training, (n_updates,) float64.
 
     "linear" falls from `first` at the first update to first / n_updates at the last, so that every update counts.
     "hold-then-linear" stays at `first` for half of them and falls so in the other half.
@@ -28,7 +28,7 @@ def learning_rates(first: float, schedule: Schedule, n_updates: int) -> Array:
 
 
 def parts(plan: Plan, firsts: Sequence[int]) -> list[Plan]:
-    """The plan in consecutive parts that begin at these updates, the first of which is 0."""
+    """Cut the plan into consecutive parts that begin at these updates, the first of which is 0."""
     plans = []
     for first, stop in pairwise([*firsts, len(plan.starts)]):
         starts, stops, order = plan.starts[first:stop], plan.stops[first:stop], plan.order
@@ -40,7 +40,7 @@ def parts(plan: Plan, firsts: Sequence[int]) -> list[Plan]:
 
 
 def joined(plans: Iterable[Plan]) -> Plan:
-    """One plan of the updates of several, at least one, which all have an order or none."""
+    """Join the updates of several plans, at least one; either all have an order, or none has."""
     plans = list(plans)
     orders = [plan.order for plan in plans if plan.order is not None]
     begins = np.cumsum([0, *map(len, orders)]) if orders else np.zeros(len(plans) + 1, int)
@@ -55,7 +55,7 @@ def joined(plans: Iterable[Plan]) -> Plan:
 
 
 def separate_epochs(n: int, batch: int, n_updates: int, draw: Callable[[], Array | None]) -> Iterator[Updates]:
-    """The updates of n images epoch by epoch, each of which ends with a short batch if it has to; draw: its order."""
+    """Yield the updates of n images epoch by epoch, the last batch of which may be short; draw: returns its order."""
     starts = np.arange(0, n, batch)
     stops = np.minimum(starts + batch, n)
     for done in range(0, n_updates, len(starts)):
@@ -63,7 +63,10 @@ def separate_epochs(n: int, batch: int, n_updates: int, draw: Callable[[], Array
 
 
 def stream(images: Array, n_images: int, batch: int, seen: int, rng: np.random.Generator) -> Iterator[Updates]:
-    """The updates that begin in the first `n_images` of the stream, then in the next, up to `seen` images in all."""
+    """Yield the updates that begin in the first `n_images` of the stream, then in the next, up to `seen` images in all.
+
+    images: the indices of those that each epoch shuffles.
+    """
     starts = np.arange(0, seen, batch)
     stops = np.minimum(starts + batch, seen)
     drawn, begin = images[:0], 0  # what is drawn of the stream, from there on

@@ -1,7 +1,7 @@
 """Recipes: how a network is trained, from its first weights to its last. Data alone; any backend runs any of them.
 
 A recipe has a fixed length and looks at no test image. For each target it is the fastest of a grid that reached it on
-training images held out, by the lower bound of its seeds; those called best are what was most accurate there.
+training images held out, by the lower bound of its seeds; those called best were the most accurate there.
 `python -m bench tune` found them, see bench/workloads/README.md.
 """
 
@@ -40,7 +40,7 @@ class Recipe:
     reason: str = ""
 
     def __post_init__(self) -> None:
-        """Raises UserError where there cannot be such members."""
+        """Raise UserError where the hidden units cannot be shared out so."""
         sizes = self.network.sizes
         if self.members > 1 and (len(sizes) != 3 or sizes[1] % self.members or self.order == "file"):
             raise UserError(
@@ -79,7 +79,7 @@ class Recipe:
         return replace(self.network, sizes=(n_inputs, *(units // self.members for units in hidden), n_outputs))
 
     def parameters(self, seed: int = 0, number: int = 0) -> Parameters:
-        """What the training of a member starts from."""
+        """Return the parameters from which the training of member `number` starts."""
         return initial_parameters(self.member, self.initialisation, seed * self.members + number, self.dtype)
 
     def merged(self, trained: Sequence[Parameters]) -> Parameters:
@@ -112,8 +112,8 @@ class Recipe:
 
         In file order the images lie as they are, so that a batch is a view. Otherwise each epoch has an order of its
         own, drawn from the seed only when the epoch comes, as all of them would fill the memory. The learning rate
-        falls over all epochs. kept: the images to train on, where some are held out; in a stream they come as often as
-        all would. Raises UserError for a batch that does not fit.
+        falls over all epochs. kept: the indices of the images to train on, where others are held out; a stream is as
+        long as with all. Raises UserError for a batch that does not fit.
         """
         batch, images = self.images_per_update(n_images), np.arange(n_images) if kept is None else kept
         rng = np.random.default_rng([seed, 2 if self.order == "stream" else 1])  # initial parameters have another
@@ -142,14 +142,14 @@ class Recipe:
         return [joined(plans[first : first + per_member]) for first in range(0, len(plans), per_member)]
 
     def with_dropout(self, images: Array, seed: int, number: int) -> Array:
-        """The images as plan `number` sees them: each pixel is 0 with probability `input_dropout`, in 256ths."""
+        """Return the images for plan `number`: each pixel is 0 with probability `input_dropout`, rounded to 256ths."""
         rng = np.random.default_rng([seed, 4, number])
         kept = np.frombuffer(rng.bytes(images.size), np.uint8).reshape(images.shape) >= round(256 * self.input_dropout)
         return images * kept
 
     @property
     def member_with_dropout(self) -> Network:
-        """The network that is trained with input dropout: the pixels left count for those dropped as well."""
+        """The network that is trained with input dropout: pixels are scaled up to make up for those dropped."""
         return replace(self.member, pixel_scale=self.network.pixel_scale / (1 - round(256 * self.input_dropout) / 256))
 
 
@@ -193,7 +193,7 @@ RECIPES = {recipe.name: recipe for recipe in _RECIPES}
 
 # Which share of the test images each is to reach.
 TARGETS = {"first-89": 0.8917, "first-92": 0.9286, "first-94": 0.9417, "97": 0.97, "98": 0.98}
-QUICK = tuple(TARGETS)  # the fastest to each
+QUICK = tuple(TARGETS)  # the fastest recipe to each target
 TARGETS |= {"best-80": 0.98, "best-128": 0.983, "best": 0.987}
 
 # The article's own method, as far as its figures tell: raw pixels, five updates an epoch, at most 300 epochs.

@@ -1,4 +1,4 @@
-"""Time to target accuracy: the waterfall, batch sizes, and the trainings of each backend over seeds."""
+"""Figures of time to target accuracy: the waterfall, batch sizes, and the trainings of each backend over seeds."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -99,7 +99,7 @@ def training_setting(races: Sequence[RaceResult]) -> str:
     "recipe from the same seeds. Hollow marks promise nothing.",
 )
 def time_to_accuracy(figure: Figure, races: Sequence[RaceResult], look: Looks) -> None:
-    """A row a target and backend: every seed a mark, the median a bar; hollow where the target was not reached."""
+    """A row for each target and backend: every seed a mark, the median a bar; hollow where it is not reached."""
     figure.about(races[0], training_setting(races))
     figure.notes = [
         "A mark is the training of one seed, the bar their median. Filled: the target is reached, by the mean of all "
@@ -239,7 +239,7 @@ def frontier(figure: Figure, races: Sequence[RaceResult], look: Looks) -> None:
 
 
 def best_of(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Those that no other point is both sooner and higher than, from left to right."""
+    """The points (seconds, accuracy) that no other is both sooner and higher than, from left to right."""
     best: list[tuple[float, float]] = []
     for x, y in sorted(points, key=lambda point: (point[0], -point[1])):
         if not best or y > best[-1][1]:

@@ -1,4 +1,4 @@
-"""The article's ReLU network, one factor changed at a time."""
+"""The figure of the article's ReLU network, one factor changed at a time."""
 
 from collections.abc import Sequence
 from statistics import fmean
@@ -18,7 +18,7 @@ FAR = 2.5  # times the largest effect: so far the axis follows an interval
     "not significant. Changes are made one at a time, so that they do not add up.",
 )
 def relu(figure: Figure, races: Sequence[RaceResult]) -> None:
-    """A row a change: the accuracy of every seed, and the difference to the article's setting with its interval."""
+    """A row for each change: the accuracy of every seed, and the difference to the setting with its interval."""
     (race,) = races
     rows = effects(race)
     heading = "The article's ReLU network with one thing changed: per cent of the test images correct"

@@ -1,4 +1,4 @@
-"""Results of pytest-benchmark."""
+"""Figures of the results of pytest-benchmark."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
@@ -21,13 +21,13 @@ Trained = tuple[Measurement, LearningCurve]
 
 
 def trainings(*several: Iterable[Measurement]) -> list[Trained]:
-    """Those that have a training curve, each once, with that."""
+    """The measurements that have a training curve, each once, with its curve."""
     each = {id(measured): measured for measured in chain(*several)}
     return [(measured, measured.curve) for measured in each.values() if measured.curve is not None]
 
 
 def percent_correct(curve: LearningCurve) -> Floats:
-    """Of the test images, from before the first epoch."""
+    """Per cent of the test images correct, before the first epoch and after each."""
     return 100 * np.array(curve.accuracy)
 
 
@@ -40,7 +40,7 @@ def on_both_plans(results: ResultSet) -> dict[str, list[Measurement]]:
 
 
 def count_of(measurements: Iterable[Measurement]) -> str:
-    """How many images a title speaks of, with a space behind; "" where that is not known."""
+    """The number of images for a title, with a space after it; "" where it is not known."""
     counts = sorted({measured.of_images for measured in measurements})
     return f"{' or '.join(f'{count:,}' for count in counts)} " if counts else ""
 
@@ -78,7 +78,7 @@ def dot_plot(
     panels: Mapping[str, Sequence[Measurement]],
     floor: Measurement | None,
 ) -> None:
-    """A row a backend with every sample as a mark and the median as a bar; panels side by side, by title."""
+    """A row for each backend with every sample as a mark and the median as a bar; panels side by side, by title."""
     measurements = [measured for panel in panels.values() for measured in panel]
     ladder = benchmarks.ladder(results)
     names = [name for name in ladder if any(measured.backend == name for measured in measurements)]
@@ -120,7 +120,7 @@ def samples_in_row(axes: Axes, y: float, measured: Measurement, look: Look, plan
     "Higher is more accurate, further left is sooner. The clock stops while the network is evaluated.",
 )
 def accuracy_over_time(figure: Figure, results: ResultSet) -> None:
-    """Per cent of the test images correct over the seconds of training, a line a backend at its default batch size."""
+    """Per cent of the test images correct over the seconds of training, a line for each backend at its default size."""
     trained = [(one, curve) for one, curve in trainings(benchmarks.default_epochs(results)) if curve.seconds[1:]]
     heading = f"Accuracy over training time, on the {count_of(results.of('outputs'))}test images"
     figure.about(results, benchmarks.benchmarks_setting(results), heading)

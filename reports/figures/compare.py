@@ -1,4 +1,4 @@
-"""Two revisions that raced against each other."""
+"""The figure of two revisions that raced against each other."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ NEAR, FARTHEST = (0.93, 1.07), 4.0  # after over before that the axis shows: alw
     "difference; dotted: the margin within which a slowdown does not count.",
 )
 def comparison(figure: Figure, races: Sequence[RaceResult], look: Looks) -> None:
-    """After over before, with intervals, a row a backend."""
+    """After over before, with intervals, a row for each backend."""
     ratios = {name: ratio for name, ratio in changes(races).items() if ratio}
     figure.about(races[0], race_setting(races[0]), "Has it become slower? Time after over time before")
     figure.notes = [

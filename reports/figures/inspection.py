@@ -1,4 +1,4 @@
-"""A trained network: what it predicts, its mistakes, and its weights."""
+"""Figures of a trained network: what it predicts, its mistakes, and its weights."""
 
 import math
 from typing import Any

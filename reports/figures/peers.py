@@ -1,4 +1,4 @@
-"""One of our backends against other libraries: each ratio under four conditions, by batch size."""
+"""The figure of one backend against other libraries: each ratio under four conditions, by batch size."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,7 @@ HEADING = 0.57  # what the heading of a batch size takes
     "to pixels that are zero; what the second does not show, to images that were prepared before.",
 )
 def peers(figure: Figure, races: Sequence[RaceResult]) -> None:
-    """A row a batch size and backend, with a mark and an interval for each of the four conditions."""
+    """A row for each batch size and backend, with a mark and an interval for each of the four conditions."""
     rows = peer_ratios_of(races)
     ratios = [ratio for row in rows for ratio in row.ways.values()]
     intervals = [ratio.interval for ratio in ratios]

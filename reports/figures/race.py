@@ -1,4 +1,4 @@
-"""Races, sweeps and calibrations; with the looks of a report the same backend is drawn alike in all figures."""
+"""Figures of races, sweeps and calibrations; `look` gives a backend the same colour and marker in all figures."""
 
 import textwrap
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from bench.tables.table import duration, number, percent, power, printable, with
 from reports.figures import style
 from reports.figures.style import BLUE, GREY, Figure, Looks, drawn, logarithmic, wrapped
 
-NOBODY = "No backend was measured in these results."
+NOTHING_MEASURED = "No backend was measured in these results."
 ONE_GENERATION = "Without an interval: of a single generation of processes."
 
 
@@ -54,7 +54,7 @@ def ratios(figure: Figure, race: RaceResult, look: Looks) -> None:
     "else begins to limit.",
 )
 def growth(figure: Figure, races: Sequence[RaceResult], look: Looks) -> None:
-    """Seconds over what was swept, on logarithmic axes, a line a participant with its fitted power."""
+    """Seconds over what was swept, on logarithmic axes, a line for each participant with its fitted power."""
     rows, what = growths(races), races[0].sweep
     assert what is not None
     figure.name, figure.title = f"growth-{what}", f"Time over {GROWING[what]}"
@@ -63,7 +63,7 @@ def growth(figure: Figure, races: Sequence[RaceResult], look: Looks) -> None:
         "Below each name the fitted power: 1 is growth in proportion, 0 none; a line that bends has no one power.",
         "In brackets the fit's 95 % interval, from three sizes on: how far the points are from a straight line.",
     ]
-    (axes,) = figure.panels(rows, NOBODY)
+    (axes,) = figure.panels(rows, NOTHING_MEASURED)
     for row in rows:
         label = f"{printable(row.name)}\n{power_of(row)}"
         (figure.in_legend[label],) = axes.plot(row.sizes, row.seconds, **look[row.name].line())
@@ -105,7 +105,7 @@ def roofline(figure: Figure, races: Sequence[RaceResult], look: Looks) -> None:
         if len({race.key["batch"] for race in races}) > 1
         else "",
     ]
-    (axes,) = figure.panels(points, NOBODY)
+    (axes,) = figure.panels(points, NOTHING_MEASURED)
     single = len(races) == 1
     for name in (name for name in look if name in points):  # in the order of all figures
         label = printable(name) + (f"\n{number(points[name][0][1])} GFLOP/s" if single else "")
@@ -123,7 +123,7 @@ def roofline(figure: Figure, races: Sequence[RaceResult], look: Looks) -> None:
 
 
 def draw_roof(figure: Figure, gemm: float, bandwidth: float, x: Sequence[float]) -> tuple[list[float], list[float]]:
-    """What the machine reached, in GFLOP/s and GB/s, around these points; returns the line's x and y."""
+    """Draw what the machine reached, in GFLOP/s and GB/s, around points at x; return the line's x and y."""
     (axes,) = figure.axes
     ridge = gemm / bandwidth  # FLOP per byte from which on arithmetic is what limits
     ends = [min(*x, ridge) / 8, ridge, max(*x, ridge) * 8]
@@ -143,7 +143,7 @@ def draw_roof(figure: Figure, gemm: float, bandwidth: float, x: Sequence[float])
     "within the margin, and is not meant to be found.",
 )
 def calibration(figure: Figure, races: Sequence[RaceResult]) -> None:
-    """The share of comparisons that called slower what had so much more work."""
+    """The share of comparisons that found a slowdown, over the work that was added."""
     generations = comparison_length(races)
     rows, race = verdicts(races, generations), races[-1]
     heading = f"How often is a slowdown found, and how often a false one? ({backends_of(race)})"
@@ -212,7 +212,7 @@ def break_even(figure: Figure, race: RaceResult, look: Looks) -> None:
         "Preparation, first call and epochs together, as measured in this race and continued. Thick: with compiled "
         "code on disk; thin: with nothing compiled, where that was measured (race --cold).",
     ]
-    (axes,) = figure.panels(names, NOBODY)
+    (axes,) = figure.panels(names, NOTHING_MEASURED)
     calls = np.unique(np.geomspace(1, 1000, 100).round())
     totals = []
     for i, name in enumerate(names):

@@ -85,7 +85,7 @@ OF_FLOOR = Look(GREY, "|", DASHES[1], 1.5, 7.0)
 
 
 class Looks(dict[str, Look]):
-    """The look of each backend, by its place on the ladder; what is no backend is grey: the floor."""
+    """The look of each backend, by its place on the ladder; names that are no backends are grey, like the floor."""
 
     def __init__(self, backends: Sequence[str]) -> None:
         steps = max(len(backends), len(DASHES))
@@ -99,7 +99,7 @@ class Looks(dict[str, Look]):
 
 
 class NothingToShow(Exception):
-    """There are no axes to draw in; the sheet says why."""
+    """There is nothing to draw; the figure says why."""
 
 
 class Figure(Drawing):
@@ -153,7 +153,7 @@ class Figure(Drawing):
         self.height = max(2.2, 1.0 + sum(inches + 0.2 * line.count("\n") for line in lines))
 
     def lay_out(self) -> None:
-        """Give the sheet its size, and everything its place; it stays so in every format."""
+        """Set the size of the figure and the place of everything in it, the same in every format."""
         heading = textwrap.wrap(printable(self.heading), HEADING_LETTERS)
         warning = textwrap.wrap(printable(self.notice), LETTERS)
         footer = [line for note in (*self.notes, self.setting) for line in textwrap.wrap(printable(note), LETTERS)]
@@ -217,8 +217,8 @@ def drawn(
 
 @contextmanager
 def settings() -> Iterator[None]:
-    """matplotlib's own settings and ours, whatever the user's are."""
-    ours = {
+    """matplotlib's default settings and those of the report, whatever the user's are."""
+    settings_of_report = {
         "font.size": 10,
         "axes.titlesize": 10.5,
         "axes.titlelocation": "left",
@@ -233,7 +233,7 @@ def settings() -> Iterator[None]:
         "svg.fonttype": "path",  # looks the same wherever it is opened
         "svg.hashsalt": "digitbench",  # the same figure is the same file
     }
-    with warnings.catch_warnings(), matplotlib.style.context(["default", ours]):
+    with warnings.catch_warnings(), matplotlib.style.context(["default", settings_of_report]):
         # A name in letters that the font lacks is drawn as boxes; the tables have it as it is.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         yield
@@ -255,7 +255,7 @@ def wrapped(label: str) -> str:
 
 
 def say(axes: Axes, words: str) -> None:
-    """Say in an empty panel what is missing."""
+    """Write in an empty panel what is missing."""
     axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=GREY, fontsize=11)
     axes.tick_params(left=False, bottom=False, labelleft=False, labelbottom=False, which="both")
     axes.grid(False)

@@ -63,7 +63,7 @@ def curve_of(seconds: list[float], accuracy: list[float], cost: list[float]) -> 
 
 
 def curve(epochs: int, seconds: float, last: float = 0.968) -> LearningCurve:
-    """From 10 % correct to `last`, the cost falling by half each round."""
+    """From 10 % correct to `last`, the cost falling by half each epoch."""
     return curve_of(
         [seconds * i for i in range(epochs + 1)],
         [0.1, *(last - 0.01 * (epochs - i) for i in range(1, epochs + 1))],

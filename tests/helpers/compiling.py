@@ -1,7 +1,7 @@
 """Calls compiled backends with all kinds of images that tests have, so that what numba compiles is on disk.
 
 `conftest.py` runs it, a process for each dtype, before workers share the tests: with nothing on disk each of them, and
-each process that a test starts, would compile the same at the same time. Nothing is judged here.
+each process that a test starts, would compile the same at the same time. Nothing is checked here.
 """
 
 import sys

@@ -74,7 +74,7 @@ def read_options() -> argparse.Namespace:
     )
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--fresh", action="store_true", help="forget earlier results")
-    again.add_argument("--survivors", action="store_true", help="tests were added: judge only earlier survivors again")
+    again.add_argument("--survivors", action="store_true", help="tests were added: run only earlier survivors again")
     options = parser.parse_args()
     unknown = sorted(set(options.backends) - set(BACKENDS))
     if unknown:
@@ -93,7 +93,7 @@ def backend_of(name: str) -> str:
 
 
 def tests_of(backend: str) -> str:
-    """The tests that judge its mutants, as pytest's arguments."""
+    """The tests that are run on its mutants, as pytest's arguments."""
     if backend == "naive":
         return TESTS_OF_REFERENCE
     tests = OWN_TESTS.get(backend, "") + TESTS
@@ -261,4 +261,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        sys.exit("\ninterrupted; the next call goes on from there")
+        sys.exit("\ninterrupted; the next call continues from there")

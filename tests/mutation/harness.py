@@ -17,7 +17,7 @@ FAILED, HANGS = 1, -signal.SIGKILL  # exit codes
 
 
 class Bug(NamedTuple):
-    """A mistake that somebody might make."""
+    """A mistake that a programmer might make."""
 
     name: str
     file: str
@@ -213,7 +213,7 @@ BUGS = (
         "dx @ dy / (dy @ dy)",
         (OF_STATISTICS + "test_an_exponent_by_hand",),
     ),
-    # --- a target, calibrations, comparisons, what stands beside a time ------------------------------------------
+    # --- a target, calibrations, comparisons, resources -----------------------------------------------------------
     Bug(
         "a lower bound is two-sided",
         ACCURACY,
@@ -251,7 +251,7 @@ BUGS = (
         (OF_CALIBRATE + "test_shares_are_of_all_runs_of_generations_and_intervals_of_those_that_do_not_overlap",),
     ),
     Bug(
-        "a calibration forgets who started first",
+        "a calibration forgets which started first",
         CALIBRATE,
         "against, baseline, started=started[window])",
         "against, baseline)",
@@ -336,11 +336,11 @@ BUGS = (
         (OF_INTERLEAVE + "test_in_n_rounds_each_backend_is_once_at_each_position",),
     ),
     Bug(
-        "everybody always follows the same one",
+        "each participant always follows the same one",
         INTERLEAVE,
         "(np.arange(n)[:, None] + rng.permutation(n)) % n",
         "(np.arange(n)[:, None] + np.arange(n)) % n",
-        (OF_INTERLEAVE + "test_nobody_always_follows_the_same_one",),
+        (OF_INTERLEAVE + "test_no_participant_always_follows_the_same_one",),
     ),
     Bug(
         "every round has the same order",
@@ -357,7 +357,7 @@ BUGS = (
         (OF_INTERLEAVE + "test_in_n_generations_each_backend_starts_once_at_each_position",),
     ),
     Bug(
-        "turns are taken in the order of the starts",
+        "measurements are in the order of the starts",
         INTERLEAVE,
         "attempt(race, generation, sample, participants[index], generation",
         "attempt(race, generation, sample, participants[position], generation",
@@ -510,7 +510,7 @@ BUGS = (
         CHECK,
         "eps = float(np.finfo(dtype_of(parameters)).eps)",
         "eps = float(np.finfo(np.float32).eps)",
-        (OF_CHECK + "test_the_reference_starts_from_the_very_parameters",),
+        (OF_CHECK + "test_the_reference_starts_from_the_same_parameters",),
     ),
     Bug(
         "NaN passes",
@@ -548,10 +548,10 @@ BUGS = (
         (OF_CHECK + "test_inputs_that_are_modified_are_named_and_spared",),
     ),
     Bug(
-        "a training that rounding decides is judged",
+        "a training that rounding decides is checked",
         CHECK,
-        "TELLING = 0.01",
-        "TELLING = np.inf",
+        "MOST_DRIFT = 0.01",
+        "MOST_DRIFT = np.inf",
         (OF_PROBLEMS + "test_a_training_that_rounding_decides_is_refused",),
     ),
     Bug(
@@ -562,7 +562,7 @@ BUGS = (
         (OF_PROBLEMS + "test_images_are_the_first_in_order_and_keep_away_from_kinks",),
     ),
     Bug(
-        "a backend that forgets its biases is not found out",
+        "a backend that forgets its biases agrees",
         PROBLEMS,
         "parameters = with_random_biases(case.parameters())",
         "parameters = case.parameters()",
@@ -593,8 +593,8 @@ BUGS = (
     Bug(
         "an unfinished generation counts in a file that is read",
         RACES,
-        "whole_ones = whole_generations(list(records))",
-        "whole_ones = list(records)",
+        "complete = whole_generations(list(records))",
+        "complete = list(records)",
         (OF_RACES + "test_a_generation_without_its_end_does_not_count",),
     ),
     Bug(
@@ -608,8 +608,8 @@ BUGS = (
         "a file of another race is continued",
         JOURNAL,
         "    if different:\n",
-        "    if not found:\n",
-        (OF_JOURNAL + "test_another_race_does_not_go_on",),
+        "    if not different:\n",
+        (OF_JOURNAL + "test_another_race_is_not_continued",),
     ),
     Bug(
         "a record is lost when the process dies",
@@ -701,7 +701,7 @@ BUGS = (
         PLANS,
         "    starts = np.arange(0, n, batch)\n",
         "    starts = np.arange(0, n - batch + 1, batch)\n",
-        (OF_PLANS + "test_a_round_uses_every_image_once",),
+        (OF_PLANS + "test_an_epoch_uses_every_image_once",),
     ),
     Bug(
         "the shuffled order is the same in every epoch",
@@ -737,7 +737,7 @@ BUGS = (
         COMMANDS + "agree.py",
         "if any(one.failures for one in checked if one.loaded):\n        return 1",
         "if any(one.failures for one in checked if one.loaded):\n        return 0",
-        (OF_COMMANDS + "test_agree.py::test_a_disagreement_is_named_and_the_others_go_on",),
+        (OF_COMMANDS + "test_agree.py::test_a_disagreement_is_named_and_the_others_are_checked",),
     ),
     Bug(
         "a backend that was left out of a race leaves exit code 0",

@@ -37,7 +37,7 @@ FORK = get_context("fork")
 
 
 class Target(NamedTuple):
-    """A module and how its mutants are judged."""
+    """A module, and the tests that are run on its mutants."""
 
     module: str
     source: str
@@ -70,7 +70,7 @@ def judge(target: Target, mutant: Mutant | None, log: Path) -> None:
     """In a process of its own: put the mutant in the place of the module, in memory, run the tests, exit as they do."""
     os.setsid()  # a group of its own, so that it can be ended with whatever it starts
     seconds = int(target.limit) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))  # also when nobody is left to end it
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))  # also when its parent is gone
     with log.open("wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

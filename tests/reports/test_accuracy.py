@@ -60,17 +60,17 @@ def test_a_target_in_a_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "expected"),
     [
-        ({"seeds": 3}, "swift: 3 seeds; a target counts as reached from 10 on"),
-        ({"seeds": 1}, "swift: 1 seed; a target counts as reached from 10 on"),
+        ({"seeds": 3}, "swift: 3 seeds; a target counts as reached from 10 seeds on"),
+        ({"seeds": 1}, "swift: 1 seed; a target counts as reached from 10 seeds on"),
         ({"mean": 0.96}, "swift: not reached; mean 96"),
     ],
 )
-def test_a_target_that_is_not_reached(more: dict[str, Any], said: str, tmp_path: Path) -> None:
+def test_a_target_that_is_not_reached(more: dict[str, Any], expected: str, tmp_path: Path) -> None:
     of = results(tmp_path, trained(**more))
     table = target_table(of.races[0])
-    assert any(note.startswith(said) for note in table.notes)
+    assert any(note.startswith(expected) for note in table.notes)
     assert all(row[3].startswith("(") for row in rows_of(table).values())
     assert accuracy_headline(of.races).startswith("No backend reached a target")
 
@@ -87,19 +87,19 @@ def test_the_headline_is_of_the_highest_target_that_was_reached(tmp_path: Path) 
     ratio = next(row.ratio for row in times_to_accuracy(of.races[1]) if row.ratio)
     assert ratio is not None
     assert ratio.interval is not None
-    said = accuracy_headline(of.races)
+    headline = accuracy_headline(of.races)
     low, high = 1 / ratio.interval.high, 1 / ratio.interval.low
-    assert said.startswith("On this machine swift trains to 97 % of the test images in 0.")
-    assert said.endswith(f" s, {1 / ratio.estimate:.2f} [{low:.2f}, {high:.2f}] times as fast as slow.")
+    assert headline.startswith("On this machine swift trains to 97 % of the test images in 0.")
+    assert headline.endswith(f" s, {1 / ratio.estimate:.2f} [{low:.2f}, {high:.2f}] times as fast as slow.")
 
 
 ODD: dict[str, list[list[dict[str, Any]]]] = {
     "several targets": [trained(), trained(number=1, target=0.98)],
     "a single seed": [trained(seeds=1)],
     "one backend": [trained({"swift": 0.5})],
-    "nobody followed": [trained(followed=0)],
+    "no curve": [trained(followed=0)],
     "every seed followed": [trained(followed=3)],
-    "nobody left": [trained(failing=("slow", "swift"))],
+    "no backend left": [trained(failing=("slow", "swift"))],
     "no baseline": [trained(failing=("slow",))],
     "awkward": [trained({EVIL: 1.0, "$x$": 2.0, "": 3.0}, recipe=EVIL, notice=NOTICE, data=EVIL)],
     "forty": [trained({f"backend {i}": 0.1 * 1.1**i for i in range(40)}, seeds=2)],
@@ -113,7 +113,7 @@ def test_odd_results_give_a_page(case: str, tmp_path: Path) -> None:
     newest = chosen.newest("accuracy")
     assert newest is not None
     drawn = accuracy_figures(newest.races, look(newest))
-    followed = any(entry["kind"] == "curve" for entry in ODD[case][0]) and case != "nobody left"
+    followed = any(entry["kind"] == "curve" for entry in ODD[case][0]) and case != "no backend left"
     assert [one.name for one in drawn] == [
         name for name in ACCURACY_FIGURES if followed or name != "cost-over-training"
     ]
@@ -191,9 +191,9 @@ def test_nothing_was_followed_is_said(tmp_path: Path) -> None:
 
 
 def test_answers_without_results_say_what_to_run() -> None:
-    said = [one.answer for one in answers(Chosen())]
-    assert len(said) == 4
-    assert all(answer.startswith("Not measured yet: run python -m bench") for answer in said)
+    sentences = [one.answer for one in answers(Chosen())]
+    assert len(sentences) == 4
+    assert all(answer.startswith("Not measured yet: run python -m bench") for answer in sentences)
 
 
 def test_answers_of_a_race(tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_results_of_an_unknown_kind_hide_nothing(tmp_path: Path, capsys: pytest.
     assert "update digitbench" in capsys.readouterr().err
 
 
-def test_a_headline_of_two_that_are_not_told_apart_says_so(tmp_path: Path) -> None:
-    said = accuracy_headline(results(tmp_path, trained({"slow": 0.5, "twin": 0.499})).races)
-    assert "trains to 97 % of the test images" in said
-    assert said.startswith("On this machine slow") or said.endswith("no significant difference.")
+def test_a_headline_of_two_that_cannot_be_distinguished_says_so(tmp_path: Path) -> None:
+    headline = accuracy_headline(results(tmp_path, trained({"slow": 0.5, "twin": 0.499})).races)
+    assert "trains to 97 % of the test images" in headline
+    assert headline.startswith("On this machine slow") or headline.endswith("no significant difference.")

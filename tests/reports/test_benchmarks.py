@@ -164,7 +164,7 @@ def test_dagger_and_what_it_stands_for() -> None:
     table = default_batch(USUAL)
     assert table.rows[0][2:4] == ["9.00 s †", "22.5 s †"]
     assert not any("†" in cell for cell in table.rows[1])
-    assert table.notes[0] == "† naive: scaled from 2,000 of 60,000 images; one true epoch of all took 8.75 s"
+    assert table.notes[0] == "† naive: scaled from 2,000 of 60,000 images; an epoch of all of them took 8.75 s"
     assert benchmarks.scaling(replace(NAIVE[0], curve=None)) == "scaled from 2,000 of 60,000 images"
     checked = result_set(replace(NAIVE[2], images=5_000))
     assert default_batch(checked).rows[0][4] == "0.400 s †"
@@ -225,17 +225,17 @@ def test_headline() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "said"), [(0.0, "0.00"), (0.01234, "0.0123"), (8.806, "8.81"), (99.96, "100"), (12345.6, "12,346")]
+    ("value", "text"), [(0.0, "0.00"), (0.01234, "0.0123"), (8.806, "8.81"), (99.96, "100"), (12345.6, "12,346")]
 )
-def test_number(value: float, said: str) -> None:
-    assert number(value) == said
+def test_number(value: float, text: str) -> None:
+    assert number(value) == text
 
 
 @pytest.mark.parametrize(
-    ("value", "said"), [(0.034, "0.034"), (1, "1.0"), (9.94, "9.9"), (9.96, "10"), (1234, "1,234")]
+    ("value", "text"), [(0.034, "0.034"), (1, "1.0"), (9.94, "9.9"), (9.96, "10"), (1234, "1,234")]
 )
-def test_times(value: float, said: str) -> None:
-    assert times(value) == said
+def test_times(value: float, text: str) -> None:
+    assert times(value) == text
 
 
 def test_one_case_in_one_table() -> None:
@@ -375,7 +375,7 @@ def test_every_sample_is_a_mark() -> None:
         assert [*dashed.get_xdata()] == [0.25, 0.25]
     words = words_of(figure)
     assert "9.00 s †, full batch" in words
-    assert "† naive, full batch: scaled from 2,000 of 60,000 images; one true epoch of all took 8.75 s" in words
+    assert "† naive, full batch: scaled from 2,000 of 60,000 images; an epoch of all of them took 8.75 s" in words
 
 
 def test_curves_are_drawn_as_measured() -> None:
@@ -404,7 +404,7 @@ def test_speed_against_accuracy_shows_both_plans() -> None:
     ]
 
 
-def test_lines_that_coincide_can_be_told_apart() -> None:
+def test_lines_that_coincide_can_be_distinguished() -> None:
     same = curve(5, 1.0)
     rounds = [replace(SWIFT[0], backend=name, curve=same) for name in "abcdefgh"]
     lines = lines_of(cost_over_epochs(result_set(*rounds)), 1)
@@ -512,13 +512,13 @@ def test_page_says_it_all() -> None:
     root = tree(page(results, drawn_usual()))
     words = " ".join(" ".join(root.itertext()).split())
     for table in (default_batch(results), on_same_plan(results)):
-        for said in [
+        for phrase in [
             table.title,
             *table.notes,
             *(" ".join(cell.split()) for row in table.rows for cell in row),
         ]:
-            assert said in words
-    for said in (
+            assert phrase in words
+    for phrase in (
         NOTICE,
         benchmarks.benchmarks_headline(results),
         NETWORK,
@@ -527,7 +527,7 @@ def test_page_says_it_all() -> None:
         "name openblas",
         results.when,
     ):
-        assert said in words
+        assert phrase in words
     for limit in ("in one process, one after another", "not interleaved", "not confidence intervals"):
         assert limit in words
     assert [name for name in FIGURES if drawn_once(name).caption not in words] == []
@@ -640,11 +640,11 @@ def test_a_whole_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     tree(html)
     assert len(html) < 3_000_000
     assert (out / "summary.md").read_text(encoding="utf-8") == summary(read(path))
-    said = capsys.readouterr()
-    assert said.err == ""
-    assert said.out.splitlines()[-1] == f"Page: {out / 'index.html'}"
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert printed.out.splitlines()[-1] == f"Page: {out / 'index.html'}"
     for words in ("swift", "[8.3, 26]", NOTICE, "left out: gpu: needs a GPU", "mini-batches of 128"):
-        assert words in said.out
+        assert words in printed.out
 
 
 @pytest.mark.usefixtures("instant")
@@ -656,9 +656,9 @@ def test_newest_of_a_folder_by_its_time(tmp_path: Path, capsys: pytest.CaptureFi
     (tmp_path / "in" / "e.txt").write_text("no results")
     assert main(["--results", str(tmp_path / "in"), "--out", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out" / "summary.md").read_text() == times["b"]
-    said = capsys.readouterr()
-    assert said.out.startswith(f"Results: {tmp_path / 'in' / 'b.json'}, measured {times['b']}")
-    assert said.err.startswith(f"passed over: {tmp_path / 'in' / 'd.json'}: expected whole JSON")
+    printed = capsys.readouterr()
+    assert printed.out.startswith(f"Results: {tmp_path / 'in' / 'b.json'}, measured {times['b']}")
+    assert printed.err.startswith(f"passed over: {tmp_path / 'in' / 'd.json'}: expected whole JSON")
     assert main(["--results", str(tmp_path / "in" / "a.json"), "--out", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out" / "summary.md").read_text() == times["a"]
 

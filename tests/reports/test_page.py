@@ -57,16 +57,16 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", params=WIDTHS)
 def opened(request: pytest.FixtureRequest, browser: "Browser", report: Path) -> "Iterator[Page]":
     """The page, open; fails where the console complains or anything is asked of a network or of the disk."""
-    said: list[str] = []
+    problems: list[str] = []
     asked: list[str] = []
     with browser.new_context(viewport={"width": WIDTHS[request.param], "height": 900}) as context:
         page = context.new_page()
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("console", lambda message: problems.append(message.text))
+        page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("request", lambda asking: asked.append(asking.url))
         page.goto(report.as_uri())
         yield page
-    assert said == []
+    assert problems == []
     assert [url for url in asked if not url.startswith("data:")] == [report.as_uri()]
 
 

@@ -121,7 +121,7 @@ def test_a_race_in_a_table(tmp_path: Path) -> None:
     assert "reached 100 GFLOP/s in float32" in speed(race).notes[0]
 
 
-def test_what_stands_beside_the_time(tmp_path: Path) -> None:
+def test_resources_besides_the_time(tmp_path: Path) -> None:
     records = race_records()
     records.insert(
         1,
@@ -149,12 +149,12 @@ def test_a_race_in_words(tmp_path: Path) -> None:
         r"times as long as slow; it cannot be distinguished from (swift|twin)\.",
         race_headline(race),
     )
-    said = race_lines(race)
-    assert said[0] == (
+    lines = race_lines(race)
+    assert lines[0] == (
         "An epoch of 6,000 images: MNIST · 784-128-10 relu, softmax with cross_entropy · batches of 128 · float32 · "
         "6,000 images · threads: 2."
     )
-    assert said[1:] == [
+    assert lines[1:] == [
         "4 generations of processes, 12 rounds; ended because the budget of 10 s is spent. The baseline is slow.",
         f"Started {WHEN} by python -m bench race",
     ]
@@ -177,12 +177,12 @@ def test_one_generation_has_no_interval(tmp_path: Path) -> None:
     assert "Without an interval" in words_of(ratios(results.races[0], look_of(results)))
 
 
-def test_one_alone_and_nobody(tmp_path: Path) -> None:
+def test_one_backend_alone_and_none(tmp_path: Path) -> None:
     (alone,) = raced(tmp_path, race_records({"swift": 0.25}, noise=0)).races
     assert race_headline(alone).endswith("took swift 0.250 s; no other backend took part.")
-    (nobody,) = raced(tmp_path, race_records({"swift": 0.1}, failing=("swift",))).races
-    assert race_headline(nobody) == "In the race no backend was measured."
-    assert race_lines(nobody)[3] == "No backend was measured."
+    (no_backend,) = raced(tmp_path, race_records({"swift": 0.1}, failing=("swift",))).races
+    assert race_headline(no_backend) == "In the race no backend was measured."
+    assert race_lines(no_backend)[3] == "No backend was measured."
     (without,) = raced(tmp_path, race_records(failing=("slow",))).races
     assert race_lines(without)[3] == "There are no ratios, as slow, the baseline, has no times."
     assert rows_of(speed(without))["swift"][2] == "–"
@@ -385,14 +385,14 @@ ODD: dict[str, list[list[dict[str, Any]]]] = {
     "one and the floor": [race_records({"swift": 0.1, "floor": 0.05})],
     "one generation of one round": [race_records(generations=1, rounds=1)],
     "two wild generations": [race_records(generations=2, noise=3)],
-    "nobody left": [race_records({"swift": 0.1}, failing=("swift",))],
+    "no backend left": [race_records({"swift": 0.1}, failing=("swift",))],
     "no baseline": [race_records(failing=("slow",))],
     "left before the end": [race_records()[:-1]],
     "an unknown measure": [race_records(key={"measure": "dreams"})],
     "full batch": [race_records(key={"batch": None})],
     "no letters": [race_records({"速い": 0.1, "": 0.2})],
     "a sweep of which one is whole": [sweep_of("batch")[0], *(records[:1] for records in sweep_of("batch")[1:])],
-    "a sweep in which nobody is left": [
+    "a sweep in which no backend is left": [
         [*records[:1], *race_records({"slow": 1.0}, number=n, failing=("slow",))[1:]]
         for n, records in enumerate(sweep_of("batch"))
     ],
@@ -630,8 +630,8 @@ def test_another_baseline_of_races_side_by_side_shows_each_once(tmp_path: Path) 
 def test_a_baseline_that_did_not_run_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     race = written(tmp_path, "r.jsonl", race_records())
     assert main(["--results", str(race), "--out", str(tmp_path / "out"), "--baseline", "nobody"]) == 2
-    said = "error: --baseline nobody: expected a participant of a race among these results, found"
-    assert capsys.readouterr().err == f"{said} slow, swift, twin, floor\n"
+    message = "error: --baseline nobody: expected a participant of a race among these results, found"
+    assert capsys.readouterr().err == f"{message} slow, swift, twin, floor\n"
     assert not (tmp_path / "out").exists()
 
 
@@ -676,15 +676,15 @@ def test_a_whole_report_of_races_alone(
     assert {"speed.csv", "resources.csv", "samples.csv"} <= there
     root = ET.fromstring((tmp_path / "out" / "index.html").read_text(encoding="utf-8"))
     assert len([element for element in root.iter() if element.tag == "img"]) == len(names)
-    said = capsys.readouterr()
-    assert said.err.startswith(f"passed over: {folder / 'broken.jsonl'}: has schema 99, this version reads")
-    assert max(len(line) for line in said.out.splitlines() if str(tmp_path) not in line) <= 80
+    printed = capsys.readouterr()
+    assert printed.err.startswith(f"passed over: {folder / 'broken.jsonl'}: has schema 99, this version reads")
+    assert max(len(line) for line in printed.out.splitlines() if str(tmp_path) not in line) <= 80
     summary = (tmp_path / "out" / "summary.md").read_text(encoding="utf-8")
     for words in ("Speed", "Resources", "Called slower", "twin: ended with exit code 3"):
-        assert words in said.out
+        assert words in printed.out
         assert words in summary
     for words in (NOTICE, NO_BENCHMARKS):
-        assert words in " ".join(said.out.split())
+        assert words in " ".join(printed.out.split())
 
 
 def test_the_order_of_records_means_nothing(tmp_path: Path) -> None:

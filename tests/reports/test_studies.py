@@ -100,7 +100,7 @@ def test_files_that_lack_what_a_table_needs_are_passed_over(purpose: str, tmp_pa
 
 
 def stepped(purpose: str, seconds: dict[str, float], until: tuple[str, ...] = (), **more: Any) -> list[Any]:
-    """Trainings as `bench waterfall` and `bench batches` write them; everybody passes over half of the images."""
+    """Trainings as `study waterfall` and `study batches` write them; each is of half an epoch."""
     found = []
     for number, (name, time) in enumerate(seconds.items()):
         records = trained({name: time}, number=number, purpose=purpose, until=name in until, **more)
@@ -184,11 +184,11 @@ def experiment(purpose: str, *courses: dict[str, Any], **about: Any) -> list[dic
     return records + [{"kind": "generation", "race": 0, "generation": one, "seconds": 1.0} for one in numbers]
 
 
-def test_the_articles_figures_beside_ours(tmp_path: Path) -> None:
-    ours = [course(0, 0.1, 0.90, wall=1.0), course(1, 0.1, 0.93, wall=1.0)]
-    theirs = [course(seed, 0.1, 0.9, participant="slow", wall=4.0) for seed in (0, 1)]
+def test_the_articles_figures_next_to_ours(tmp_path: Path) -> None:
+    quick = [course(0, 0.1, 0.90, wall=1.0), course(1, 0.1, 0.93, wall=1.0)]
+    slow = [course(seed, 0.1, 0.9, participant="slow", wall=4.0) for seed in (0, 1)]
     printed = [figure("accuracy", "92.86", 1), figure("accuracy", "95.00", 1)]
-    chosen = choose([written(tmp_path, "a.jsonl", experiment("article", *ours, *theirs, figures=printed))])
+    chosen = choose([written(tmp_path, "a.jsonl", experiment("article", *quick, *slow, figures=printed))])
     results = experiment_results(chosen.races("article"))
     assert figures_table(results).rows == [
         ["row", "accuracy, test, after 1 epoch", "92.86 %", "90 %", "91.50 %", "93 %", "yes"],
@@ -244,7 +244,7 @@ ARTICLES: dict[str, list[dict[str, Any]]] = {
     "one seed": relu(0.7),
     "awkward": relu(0.7, 0.8, name=EVIL, setting=EVIL),
     "nothing printed": experiment("article", course(0, 0.1, 0.5), said=EVIL, shows=EVIL),
-    "nothing held": experiment("article-grid", course(0, 0.1, 0.5), figures=[figure("accuracy", "92.86", 1)]),
+    "nothing reproduced": experiment("article-grid", course(0, 0.1, 0.5), figures=[figure("accuracy", "92.86", 1)]),
 }
 
 
@@ -265,14 +265,14 @@ def answers_of(folder: Path, *several: list[Any]) -> list[str]:
 
 def test_mini_batches_by_the_time_to_an_accuracy(tmp_path: Path) -> None:
     sizes = stepped("batches", {"a": 0.5, "b": 0.25, "c": 1.0}, until=("a", "b", "c"), seeds=3)
-    said = answers_of(tmp_path, sizes)[1]
-    assert "in batches of 100 takes 0.2" in said
-    assert "reach 97 % of the test images first, in 0.2" in said
-    assert "as the largest (seed by seed, 3 seeds). Smaller batches are slower again: those of 10 take 0." in said
+    answer = answers_of(tmp_path, sizes)[1]
+    assert "in batches of 100 takes 0.2" in answer
+    assert "reach 97 % of the test images first, in 0.2" in answer
+    assert "as the largest (seed by seed, 3 seeds). Smaller batches are slower again: those of 10 take 0." in answer
     largest = answers_of(tmp_path, stepped("batches", {"a": 0.5, "b": 0.25}, until=("a", "b")))[1]
     assert "no: batches of 100, the largest, are first to reach 97 % of the test images" in largest
-    nobody = answers_of(tmp_path, stepped("batches", {"a": 0.5, "b": 0.25}, until=("a", "b"), mean=0.96))[1]
-    assert nobody.startswith("Not measured yet: run python -m bench study batches")
+    not_measured = answers_of(tmp_path, stepped("batches", {"a": 0.5, "b": 0.25}, until=("a", "b"), mean=0.96))[1]
+    assert not_measured.startswith("Not measured yet: run python -m bench study batches")
 
 
 @pytest.mark.parametrize(
@@ -284,8 +284,8 @@ def test_mini_batches_by_the_time_to_an_accuracy(tmp_path: Path) -> None:
     ],
 )
 def test_relu_against_sigmoid(sigmoid: tuple[float, ...], verdict: str, tmp_path: Path) -> None:
-    said = answers_of(tmp_path, [relu(*sigmoid)])[2]
-    assert f"(s; 10 epochs, MNIST) {verdict}: it gets 90 % to 91 % of the test images right over 2 seeds" in said
+    answer = answers_of(tmp_path, [relu(*sigmoid)])[2]
+    assert f"(s; 10 epochs, MNIST) {verdict}: it gets 90 % to 91 % of the test images right over 2 seeds" in answer
 
 
 def test_what_single_changes_do_to_relu(tmp_path: Path) -> None:
@@ -310,12 +310,12 @@ def test_what_single_changes_do_to_relu(tmp_path: Path) -> None:
         for number, (name, accuracies) in enumerate(by_seed.items())
         for seed, accuracy in enumerate(accuracies)
     ]
-    said = answers_of(tmp_path, [experiment("article-relu", *courses, changes=changes)])[2]
+    answer = answers_of(tmp_path, [experiment("article-relu", *courses, changes=changes)])[2]
     assert (
         "Of other single changes, those that help: “updates: more” (+5.0 [+5.0, +5.0]); those that harm: "
         "“rate: a third” (-5.0 [-5.0, -5.0]); those with no significant effect: “init: other” (+2.0 [-23.4, +27.4]). "
         "Together: “several: more of all” (+7.0 [+7.0, +7.0])."
-    ) in said
+    ) in answer
 
 
 def test_the_articles_two_networks(tmp_path: Path) -> None:
@@ -324,20 +324,20 @@ def test_the_articles_two_networks(tmp_path: Path) -> None:
     several.append(experiment("article", course(0, 0.1, 0.82), figures=printed, name="80-relu"))
     for entry in several[1]:
         entry["race"] = 1
-    said = answers_of(tmp_path, several)[2]
-    assert "get 92 % to 93 % of the test images right with sigmoid and 82 % to 82 % with ReLU" in said
+    answer = answers_of(tmp_path, several)[2]
+    assert "get 92 % to 93 % of the test images right with sigmoid and 82 % to 82 % with ReLU" in answer
 
 
 def test_libraries_by_peers_and_by_steps(tmp_path: Path) -> None:
-    said = answers_of(tmp_path, raced_peers(), stepped("waterfall", {"loops": 8.0, "best": 0.5}, until=("loops",)))[3]
-    assert said.startswith("Against numba_sparse, in batches of 128: torch takes 4.00")
-    assert "(2.00" in said
-    assert "best trains to 97 % of the test images in 0." in said
-    assert "from loops, all steps together, that is 1" in said
+    answer = answers_of(tmp_path, raced_peers(), stepped("waterfall", {"loops": 8.0, "best": 0.5}, until=("loops",)))[3]
+    assert answer.startswith("Against numba_sparse, in batches of 128: torch takes 4.00")
+    assert "(2.00" in answer
+    assert "best trains to 97 % of the test images in 0." in answer
+    assert "from loops, all steps together, that is 1" in answer
 
 
-def test_a_headline_names_torch_beside_the_baseline(tmp_path: Path) -> None:
+def test_a_headline_names_torch_besides_the_baseline(tmp_path: Path) -> None:
     three = read(written(tmp_path, "a.jsonl", trained({"vectorized": 2.0, "swift": 0.5, "torch": 1.0})))
-    said = accuracy_headline(three.races)
-    assert "times as fast as vectorized; 2." in said or "times as fast as vectorized; 1.9" in said
-    assert said.endswith("times as fast as torch.")
+    headline = accuracy_headline(three.races)
+    assert "times as fast as vectorized; 2." in headline or "times as fast as vectorized; 1.9" in headline
+    assert headline.endswith("times as fast as torch.")

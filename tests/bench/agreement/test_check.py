@@ -1,4 +1,4 @@
-"""How one comparison is made and worded, and what the gate makes of a backend. Which faults it sees: see broken.py."""
+"""How one comparison is made and worded, and the results of a whole check. Which faults it finds: see broken.py."""
 
 from typing import Any, cast
 
@@ -12,23 +12,23 @@ from tests.suite.conformance import SOME, case_of
 
 EPS = float(np.finfo(np.float32).eps)
 CASE = case_of(SOME[2], "float32", (5, 5, 3), momentum=0.9, order="shuffled")
-TRIAL = CASE.problem._replace(name="a case")
+PROBLEM = CASE.problem._replace(name="a case")
 
 
 def checked(actual: Any, value: Any, allowed_eps: float, quantity: str = "outputs") -> Result:
     """Compare with a value that may be off so many eps of its largest element."""
     expected = np.array(value, np.float64)
-    return compare("numba", TRIAL, quantity, actual, Expected(expected, allowed_eps * EPS * scale_of(expected)))
+    return compare("numba", PROBLEM, quantity, actual, Expected(expected, allowed_eps * EPS * scale_of(expected)))
 
 
 def outcome(backend: Right) -> list[Result]:
-    return check(backend, "somebody", TRIAL, CASE.expected)
+    return check(backend, "tested", PROBLEM, CASE.expected)
 
 
 # --- one comparison ----------------------------------------------------------------------------------------
 
 
-def test_a_failure_names_backend_trial_quantity_error_allowed_and_worst_index() -> None:
+def test_a_failure_names_backend_problem_quantity_error_allowed_and_worst_index() -> None:
     actual = np.array([[1, 2], [4.001, 0]], np.float32)
     assert checked(actual, [[1, 2], [4, 0]], 64).failure == (
         "numba, a case, float32: outputs is 2.1e+03 eps from naive in float64, allowed are 64 eps; worst at [1, 0]"
@@ -49,7 +49,7 @@ def test_what_is_allowed_is_allowed_and_no_more() -> None:
     assert checked(np.array([1 + 5 * EPS], np.float32), [1], 4).failure is not None
 
 
-def test_a_tensor_of_zeros_is_held_to_1() -> None:
+def test_the_error_of_a_tensor_of_zeros_is_relative_to_1() -> None:
     assert checked(np.zeros(3, np.float32), np.zeros(3), 0).failure is None
     assert checked(np.full(3, EPS, np.float32), np.zeros(3), 2).error == pytest.approx(1)
 
@@ -85,7 +85,7 @@ def test_everything_that_the_reference_computes_is_compared_once() -> None:
     results = outcome(Right())
     assert sorted(result.quantity for result in results) == sorted(CASE.expected)
     assert [result.failure or result.unsupported for result in results if result.failure or result.unsupported] == []
-    assert {(result.backend, result.problem, result.dtype) for result in results} == {("somebody", "a case", "float32")}
+    assert {(result.backend, result.problem, result.dtype) for result in results} == {("tested", "a case", "float32")}
 
 
 def test_plain_tuples_and_lists_are_right() -> None:
@@ -113,7 +113,7 @@ def test_a_state_that_a_training_cannot_continue_from_is_refused() -> None:
             return tuple(after), costs
 
     (failure,) = {result.failure for result in outcome(Pairs()) if result.failure}
-    assert failure.startswith("somebody, a case, float32: the state after training should be a State, found ")
+    assert failure.startswith("tested, a case, float32: the state after training should be a State, found ")
     assert failure.endswith("return state._replace(parameters=..., velocities=...)")
 
 
@@ -126,7 +126,7 @@ def test_a_state_that_a_training_cannot_continue_from_is_refused() -> None:
         ("train", {"costs", "parameters", "velocities"}),
     ],
 )
-def test_what_is_denied_is_no_failure_and_the_others_go_on(quantity: Quantity, left_out: set[str]) -> None:
+def test_what_is_unsupported_is_no_failure_and_the_rest_is_compared(quantity: Quantity, left_out: set[str]) -> None:
     class Less(Right):
         def unsupported(self, asked: Quantity, network: Network, dtype: DType) -> str | None:
             return "not written yet" if asked == quantity else None
@@ -138,7 +138,7 @@ def test_what_is_denied_is_no_failure_and_the_others_go_on(quantity: Quantity, l
     results = outcome(Less())
     assert [result.failure for result in results if result.failure] == []
     assert [result.unsupported for result in results if result.unsupported] == [
-        f"somebody, a case, float32: has no {quantity}: not written yet"
+        f"tested, a case, float32: has no {quantity}: not written yet"
     ]
     compared = {kind_of(result.quantity) for result in results if not result.unsupported}
     assert compared == {kind_of(quantity) for quantity in CASE.expected} - left_out
@@ -149,27 +149,27 @@ def kind_of(quantity: str) -> str:
     return quantity.partition(" of ")[0]
 
 
-def test_a_call_that_raises_is_named_and_the_others_go_on() -> None:
+def test_a_call_that_raises_is_named_and_the_rest_is_compared() -> None:
     class Unlucky(Right):
         def gradients(self, network: Network, parameters: Parameters, prepared: Any) -> Any:
             raise RuntimeError("out of\nluck")
 
     results = outcome(Unlucky())
     assert [result.failure for result in results if result.failure] == [
-        "somebody, a case, float32: gradients raised RuntimeError: out of luck"
+        "tested, a case, float32: gradients raised RuntimeError: out of luck"
     ]
     assert "outputs" in {result.quantity for result in results}
 
 
 @pytest.mark.parametrize("part", ["unsupported", "prepare"])
-def test_a_backend_that_does_not_come_to_its_first_result(part: str) -> None:
+def test_a_backend_that_has_no_first_result(part: str) -> None:
     def fail(*_: object) -> None:
         raise MemoryError("too large")
 
     backend = Right()
     setattr(backend, part, fail)
     assert [result.failure for result in outcome(backend)] == [
-        f"somebody, a case, float32: {part} raised MemoryError: too large"
+        f"tested, a case, float32: {part} raised MemoryError: too large"
     ]
 
 
@@ -193,27 +193,27 @@ def test_inputs_that_are_modified_are_named_and_spared() -> None:
             parameters[1].biases[:] = 0
             return found
 
-    parameters = TRIAL.parameters[1].biases.copy()
+    parameters = PROBLEM.parameters[1].biases.copy()
     assert outcome(Sloppy())[-1].failure == (
-        "somebody, a case, float32: modified its inputs: parameters of layer 2 biases"
+        "tested, a case, float32: modified its inputs: parameters of layer 2 biases"
     )
-    assert np.array_equal(TRIAL.parameters[1].biases, parameters)
+    assert np.array_equal(PROBLEM.parameters[1].biases, parameters)
 
 
 # --- the reference -----------------------------------------------------------------------------------------
 
 
-def test_the_reference_tells_images_apart() -> None:
+def test_the_reference_distinguishes_images() -> None:
     """One that is constant or saturated would accept anything."""
-    outputs = reference(TRIAL)["outputs"].value
+    outputs = reference(PROBLEM)["outputs"].value
     assert outputs.std(axis=0).min() > 0.01
     assert outputs.max() < 0.99
 
 
-def test_the_reference_starts_from_the_very_parameters() -> None:
-    """Those of float32, widened: a float64 trial from them expects the same values, within less."""
-    wide = tuple(Layer(w.astype(np.float64), b.astype(np.float64)) for w, b in TRIAL.parameters)
-    problem = Problem(TRIAL.name, TRIAL.network, wide, TRIAL.images, TRIAL.labels, TRIAL.plan)
+def test_the_reference_starts_from_the_same_parameters() -> None:
+    """Those of float32, widened: a float64 problem from them expects the same values, within less."""
+    wide = tuple(Layer(w.astype(np.float64), b.astype(np.float64)) for w, b in PROBLEM.parameters)
+    problem = Problem(PROBLEM.name, PROBLEM.network, wide, PROBLEM.images, PROBLEM.labels, PROBLEM.plan)
     for (quantity, (value, allowed)), other in zip(reference(problem).items(), CASE.expected.values(), strict=True):
         assert np.array_equal(value, other.value), quantity
         assert allowed < 1e-6 * other.allowed, quantity

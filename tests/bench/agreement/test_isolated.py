@@ -1,4 +1,4 @@
-"""A backend is judged in a process of its own: what hangs, dies or cannot be imported is named."""
+"""A backend is checked in a process of its own: what hangs, dies or cannot be imported is named."""
 
 import multiprocessing
 from collections.abc import Generator
@@ -14,7 +14,7 @@ from bench.agreement.isolated import CheckedBackend, PosedProblem, check_each, c
 from impls.contract import Network, Plan
 from impls.initialisation import initial_parameters
 
-# What each wrong module says instead of `outputs`, and how the judge names it.
+# What each wrong module has instead of `outputs`, and how the check names it.
 WRONG = {
     "hangs": ("while True: pass", 1.0, "hangs", "gave no answer within 1 s"),
     "hangs_in_c": ("threading.Event().wait()", 1.0, "hangs", "gave no answer within 1 s"),
@@ -63,7 +63,7 @@ def test_what_goes_wrong_is_named(
     assert reason in failed[0].failure
 
 
-def test_a_check_that_is_broken_off_waits_for_nobody(
+def test_a_check_that_is_broken_off_ends_at_once(
     cases: list[PosedProblem], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_backend(tmp_path, "backend_that_hangs", "while True: pass")

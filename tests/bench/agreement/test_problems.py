@@ -1,4 +1,4 @@
-"""The trials before a timing: the first images, in order, away from kinks."""
+"""The problems before a timing: the first images, in order, away from kinks."""
 
 from dataclasses import replace
 
@@ -51,7 +51,7 @@ def test_images_are_the_first_in_order_and_keep_away_from_kinks(case: Recipe, dt
     assert not forward(problem.network, widened(problem.parameters), x, eps).kinks.any()
 
 
-def test_tolerances_of_the_trials_are_sharp() -> None:
+def test_tolerances_of_the_problems_are_sharp() -> None:
     """One part in a thousand is 8,400 eps of float32: each tensor of a gradient would show it."""
     for case in (FULL_BATCH, MINI_BATCHES):
         for quantity, expected in reference(problem_of(case, digits_of(1500))).items():
@@ -59,7 +59,7 @@ def test_tolerances_of_the_trials_are_sharp() -> None:
                 assert expected.allowed < 2000 * 2.0**-23 * np.abs(expected.value).max(), quantity
 
 
-def test_a_shuffled_trial_scatters_the_images_and_names_each_once() -> None:
+def test_a_shuffled_problem_scatters_the_images_and_names_each_once() -> None:
     plain, shuffled = (
         problem_of(replace(MINI_BATCHES, order=order, momentum=0.9), digits_of(1500)) for order in ("file", "shuffled")
     )

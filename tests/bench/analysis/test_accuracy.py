@@ -1,4 +1,4 @@
-"""When a target counts as reached: by the lower bound of the mean over seeds enough."""
+"""When a target counts as reached: by the lower bound of the mean over enough seeds."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What is made of the article's records, worked by hand; and that the experiments are what they say."""
+"""Numbers from the article's records, worked by hand; and that the experiments have the settings that they name."""
 
 from dataclasses import replace
 from typing import Any
@@ -45,17 +45,17 @@ def test_a_printed_number_is_all_that_is_rounded_to_it() -> None:
     assert (accuracy.low, accuracy.high) == pytest.approx((0.92855, 0.92865))
 
 
-def test_a_figure_is_held_where_the_range_of_seeds_has_it() -> None:
+def test_a_figure_is_reproduced_where_the_range_of_seeds_contains_it() -> None:
     courses = trainings(course(0, 0.5, 0.90), course(1, 0.5, 0.93))
     found = compared(figure("accuracy", "92.86", 1), courses, LABELS)
-    assert (found.split, found.epoch, found.values, found.holds) == ("test", 1, [0.90, 0.93], True)
-    assert compared(figure("accuracy", "93.00", 1), courses, LABELS).holds  # to its last digit
+    assert (found.split, found.epoch, found.values, found.reproduced) == ("test", 1, [0.90, 0.93], True)
+    assert compared(figure("accuracy", "93.00", 1), courses, LABELS).reproduced  # to its last digit
     above = compared(figure("accuracy", "93.01", 1), courses, LABELS)
-    assert (above.holds, above.split) == (False, "test")  # the nearer of both
+    assert (above.reproduced, above.split) == (False, "test")  # the nearer of both
     below = compared(figure("accuracy", "89.50", 1), courses, LABELS)
-    assert (below.holds, below.split) == (True, "train")
+    assert (below.reproduced, below.split) == (True, "train")
     assert compared(figure("accuracy", "50.00", 1, 0), courses, LABELS).epoch == 0
-    assert not compared(figure("accuracy", "50.00", 7), courses, LABELS).holds  # nobody got so far
+    assert not compared(figure("accuracy", "50.00", 7), courses, LABELS).reproduced  # no training got so far
 
 
 def test_the_score_of_a_constant_answer_is_named() -> None:
@@ -81,7 +81,7 @@ def test_a_row_counts_what_diverged_and_what_collapsed() -> None:
     assert experiment_results([race()]) == []
 
 
-def test_settings_that_hold_come_first() -> None:
+def test_settings_that_reproduce_figures_come_first() -> None:
     settings = {name: {"epochs": 1} for name in ("far", "near", "untried")}
     courses = [
         course(0, 0.3, setting="far", stopped_early=True, generation=9),
@@ -89,8 +89,8 @@ def test_settings_that_hold_come_first() -> None:
     ]
     figures = [figure("accuracy", "85.00", 1), figure("accuracy", "10.00", 0)]
     near, far = setting_results(race(*courses, settings=settings, figures=figures))
-    assert (near.name, near.seeds, near.stopped_early, near.held) == ("near", 2, False, 1)
-    assert (far.name, far.seeds, far.stopped_early, far.held) == ("far", 1, True, 0)
+    assert (near.name, near.seeds, near.stopped_early, near.n_reproduced) == ("near", 2, False, 1)
+    assert (far.name, far.seeds, far.stopped_early, far.n_reproduced) == ("far", 1, True, 0)
 
 
 def test_effects_are_of_the_same_seeds() -> None:
@@ -106,7 +106,7 @@ def test_effects_are_of_the_same_seeds() -> None:
     assert second.interval == pytest.approx((0.25 - half, 0.25 + half), rel=1e-4)
 
 
-def test_mini_batches_a_round_and_to_the_same_accuracy() -> None:
+def test_mini_batches_by_the_epoch_and_to_the_same_accuracy() -> None:
     slow = course(0, 0, 0, participant="slow", wall=4.0)
     few = race(course(0, 0.1, 0.5, 0.9), course(1, 0.1, 0.5, 0.7), slow, name="80-sigmoid", epochs=100)
     many = race(
@@ -121,7 +121,7 @@ def test_mini_batches_a_round_and_to_the_same_accuracy() -> None:
 # --- the experiments ---------------------------------------------------------------------------------------
 
 
-def test_a_setting_is_so_many_updates_a_round() -> None:
+def test_a_setting_is_so_many_updates_an_epoch() -> None:
     for updates, n, starts in ((5, 60_000, 5), (1, 60_000, 1), (600, 60_000, 600), (5, 12, 4)):
         (plan, *_) = replace(SETTING, updates=updates, epochs=2).plans(n)
         assert len(plan.starts) == starts
@@ -130,7 +130,7 @@ def test_a_setting_is_so_many_updates_a_round() -> None:
     assert list(replace(SETTING, epochs=0).plans(100)) == []
 
 
-def test_what_is_tried_is_told_apart_and_holds_what_was_taken() -> None:
+def test_settings_of_a_grid_are_distinct_and_contain_the_one_that_was_taken() -> None:
     assert len(EXPERIMENTS) == 8
     assert len({row.name for row in EXPERIMENTS}) == 8
     for grid in GRIDS:

@@ -36,7 +36,7 @@ def of_two_sides(folder: Path, *times: tuple[float, float]) -> ResultSet:
 
 
 @pytest.mark.parametrize(
-    ("estimate", "interval", "said"),
+    ("estimate", "interval", "expected"),
     [
         (1.1, (1.05, 1.15), "slower"),
         (0.9, (0.85, 0.95), "faster"),
@@ -46,9 +46,9 @@ def of_two_sides(folder: Path, *times: tuple[float, float]) -> ResultSet:
         (1.1, None, "unknown, of a single generation"),
     ],
 )
-def test_verdicts(estimate: float, interval: tuple[float, float] | None, said: str) -> None:
+def test_verdicts(estimate: float, interval: tuple[float, float] | None, expected: str) -> None:
     ends = None if interval is None else statistics.Interval(*interval)
-    assert verdict(statistics.Ratio("after", "before", estimate, ends, 4, 12, 0)) == said
+    assert verdict(statistics.Ratio("after", "before", estimate, ends, 4, 12, 0)) == expected
 
 
 def test_a_change_is_after_over_before_and_all_of_them_share_the_error(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_ratios_of_a_race_are_wider_as_it_may_have_stopped_early(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("other", "said"),
+    ("other", "message"),
     [
         ({"machine": KEY["machine"] | {"id": "another"}}, "machine id 0a1b2c3d there, another here"),
         ({"machine": KEY["machine"] | {"cores": 4}}, "machine cores 2 there, 4 here"),
@@ -93,8 +93,8 @@ def test_ratios_of_a_race_are_wider_as_it_may_have_stopped_early(tmp_path: Path)
         ({"images": 7000}, "expected the same case in both: images 6000 there, 7000 here"),
     ],
 )
-def test_what_cannot_be_compared_is_named(other: dict[str, Any], said: str, tmp_path: Path) -> None:
+def test_what_cannot_be_compared_is_named(other: dict[str, Any], message: str, tmp_path: Path) -> None:
     there, here = raced(tmp_path, "there").races, raced(tmp_path, "here", **other).races
     with pytest.raises(UserError) as caught:
         of_files(there, here)
-    assert said in str(caught.value)
+    assert message in str(caught.value)

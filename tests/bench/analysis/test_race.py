@@ -76,9 +76,9 @@ def test_arithmetic_is_compared_with_the_rates_of_the_machine() -> None:
     assert of_each["floor"].flop_rate is None
     assert of_each["floor"].floors is None
     assert machine_rate(race_of(FLOOR), "gemm") == 2e11
-    (said,) = machine_reached(race_of(FLOOR))
-    assert "200 GFLOP/s" in said
-    assert "30.0 GB/s" in said
+    (note,) = machine_reached(race_of(FLOOR))
+    assert "200 GFLOP/s" in note
+    assert "30.0 GB/s" in note
     assert machine_reached(race_of(BASELINE)) == []
 
 

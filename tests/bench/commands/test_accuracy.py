@@ -1,4 +1,4 @@
-"""`accuracy` and `tune`: trainings over seeds in turns, what is reached, what is refused, and how they go on."""
+"""`accuracy` and `tune`: interleaved trainings over seeds, what is reached and refused, how files are continued."""
 
 import argparse
 import json
@@ -62,7 +62,7 @@ def records(folder: Path, kind: str) -> list[dict[str, Any]]:
     return [entry for entry in found if entry["kind"] == kind]
 
 
-def test_trainings_in_turns_and_what_they_reach(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_trainings_are_interleaved_and_what_they_reach(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(folder, "--backend", "vectorized", "--target", "90") == 0
     out = capsys.readouterr().out
     assert "90 % of the test images, by recipe easy" in out
@@ -98,7 +98,7 @@ def test_trainings_in_turns_and_what_they_reach(folder: Path, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize("members", [1, 2])
-def test_a_recipe_with_masks_learns_and_has_a_curve(
+def test_a_recipe_with_input_dropout_learns_and_has_a_curve(
     members: int, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     network = relu(784, 8 * members, 10)
@@ -115,7 +115,9 @@ def test_a_recipe_with_masks_learns_and_has_a_curve(
     assert curve["curve"]["epochs"] == list(range(3 * members + 1))
 
 
-def test_a_part_of_a_pass_has_one_mask_in_its_curve_as_well(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_of_an_epoch_has_one_input_dropout_in_its_curve_as_well(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with_dropout = nesterov("masked", relu(784, 8, 10), batch=20, epochs=0.5, learning_rate=0.1, input_dropout=0.3)
     monkeypatch.setitem(RECIPES, "masked", with_dropout)
     assert run(folder, "--recipe", "masked", "--target", "10") == 0
@@ -125,7 +127,7 @@ def test_a_part_of_a_pass_has_one_mask_in_its_curve_as_well(folder: Path, monkey
         assert curve["curve"]["accuracy"][-1] == trained[curve["seed"]]
 
 
-def test_it_goes_on_after_the_finished_seeds(
+def test_it_continues_after_the_finished_seeds(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     right = Journal.record
@@ -153,7 +155,7 @@ def test_a_target_that_is_not_reached_is_no_number(folder: Path, capsys: pytest.
     assert re.search(r"minibatch: not reached; mean [\d.]+ %, best seed [\d.]+ %\.", out)
 
 
-def test_a_backend_that_fails_is_named_and_the_others_go_on(
+def test_a_backend_that_fails_is_named_and_the_others_continue(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "failing_backend.py").write_text(FAILING)
@@ -165,7 +167,7 @@ def test_a_backend_that_fails_is_named_and_the_others_go_on(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--target", "12"], "--target 12: expected one of 90, 50, or a --recipe for it"),
         (["--target", "101"], "expected a finite number from 0 and below 100"),
@@ -175,9 +177,9 @@ def test_a_backend_that_fails_is_named_and_the_others_go_on(
     ],
 )
 def test_bad_input_is_one_line(
-    arguments: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert said in refused(capsys, lambda: run(folder, *arguments))
+    assert message in refused(capsys, lambda: run(folder, *arguments))
 
 
 @pytest.mark.parametrize(
@@ -189,7 +191,7 @@ def test_bad_input_is_one_line(
         ({"target": [70, 90], "recipe": ["wild"]}, [0.7, 0.9], ["wild", "wild"]),
     ],
 )
-def test_a_recipe_is_for_its_own_target_unless_said(
+def test_a_recipe_is_for_its_own_target_unless_another_is_given(
     asked_for: dict[str, Any], targets: list[float], names: list[str]
 ) -> None:
     found = chosen_recipes(argparse.Namespace(**({"target": None, "recipe": None} | asked_for)))
@@ -202,11 +204,11 @@ def test_a_recipe_that_does_not_fit_the_data_is_an_error_before_anything_runs(
 ) -> None:
     large = nesterov("large", relu(784, 8, 10), batch=1000, epochs=1, learning_rate=0.1)
     small = nesterov("small", relu(100, 8, 10), batch=10, epochs=1, learning_rate=0.1)
-    for recipe, said in ((large, "batch 1000: expected 1 to 600"), (small, "images have 784 pixels")):
+    for recipe, message in ((large, "batch 1000: expected 1 to 600"), (small, "images have 784 pixels")):
         monkeypatch.setitem(RECIPES, recipe.name, recipe)
         monkeypatch.setitem(TARGETS, recipe.name, 0.9)
         assert run(folder, "--recipe", recipe.name) == 2
-        assert said in capsys.readouterr().err
+        assert message in capsys.readouterr().err
     assert not (folder / "found.jsonl").exists()
 
 
@@ -241,7 +243,7 @@ def test_tuning_looks_at_held_out_training_images_only(
     assert "expected more than 600 training images" in capsys.readouterr().err
 
 
-def test_tuning_for_a_target_leaves_what_is_hopeless_and_goes_on_from_its_file(
+def test_tuning_for_a_target_stops_hopeless_recipes_early_and_continues_its_file(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(tune, "HELD_OUT", 100)
@@ -279,5 +281,5 @@ def test_a_recipe_is_hopeless_if_it_misses_the_target_or_is_slow() -> None:
     assert hopeless(of, 0.95, 0.8)
     assert not hopeless(of, None, 0.8)
     assert reaches(of, 3, 0.93)
-    assert not reaches(of, 3, 0.955)  # its mean does, but not for sure
+    assert not reaches(of, 3, 0.955)  # its mean does, but its lower bound does not
     assert not reaches(of, 4, 0.93)

@@ -62,7 +62,7 @@ def test_all_backends_agree_and_each_number_is_in_the_file(folder: Path, capsys:
         assert all(0 <= result["error"] <= result["allowed"] for result in of_backend)
 
 
-def test_a_disagreement_is_named_and_the_others_go_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_disagreement_is_named_and_the_others_are_checked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = ["wrong_sign", "hanging", "vectorized", "denying"]
     asked = [part for name in names for part in ("--backend", name)]
     code = main(["agree", "--dtype", "float64", "--time-limit", "4", "--output", str(folder / "agree.json"), *asked])
@@ -87,22 +87,22 @@ def test_a_disagreement_is_named_and_the_others_go_on(folder: Path, capsys: pyte
     assert errors == {"hangs": None}
 
 
-@pytest.mark.parametrize(("beside", "expected"), [("vectorized", 2), ("wrong_sign", 1)])
+@pytest.mark.parametrize(("other", "expected"), [("vectorized", 2), ("wrong_sign", 1)])
 def test_a_module_that_cannot_be_loaded_is_no_disagreement(
-    beside: str, expected: int, folder: Path, capsys: pytest.CaptureFixture[str]
+    other: str, expected: int, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "broken.py").write_text("import no_such_library\n")
-    code = main(["agree", "--dtype", "float64", "--backend", f"broken,{beside}"])
+    code = main(["agree", "--dtype", "float64", "--backend", f"broken,{other}"])
     out, error = capsys.readouterr()
     assert code == expected
     assert re.search(r"^broken: cannot be loaded: .*no_such_library", out, re.MULTILINE), out
     assert "broken disagrees" not in out
-    assert re.search(rf"^{beside} ", out, re.MULTILINE)
+    assert re.search(rf"^{other} ", out, re.MULTILINE)
     assert error == ("error: broken: expected to be loaded, failed as shown above; repair that first\n" * (code == 2))
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--backend", "nubma"], "backend 'nubma' is unknown: did you mean 'numba'?"),
         (["--backend", ""], "expected one value or more"),
@@ -113,6 +113,6 @@ def test_a_module_that_cannot_be_loaded_is_no_disagreement(
     ],
 )
 def test_bad_input_is_one_line(
-    arguments: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert said in refused(capsys, lambda: main(["agree", *arguments]))
+    assert message in refused(capsys, lambda: main(["agree", *arguments]))

@@ -1,4 +1,4 @@
-"""`article`: the experiments on small digits, how they go on, and what is refused."""
+"""`study article`, `grid` and `relu` on small digits: results, how a file is continued, and what is refused."""
 
 import json
 import re
@@ -33,7 +33,7 @@ FAILING = """
 from impls.vectorized import *
 from impls.vectorized import train as train_as_usual
 trained = 0
-def train(*a):  # the first call is of one round, to compile
+def train(*a):  # the first call is of one epoch, to compile
     global trained
     trained += 1
     if trained > 1:
@@ -81,7 +81,7 @@ def records(folder: Path, kind: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.usefixtures("without_processes")
-def test_rows_beside_the_article(
+def test_results_next_to_the_articles(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     figures = (printed("accuracy", "99.99", 3, splits=TEST), printed("cost", "4", 0, 1, splits=("train",)))
@@ -145,7 +145,7 @@ def test_where_a_plainly_written_sigmoid_overflows() -> None:
 
 
 @pytest.mark.usefixtures("without_processes")
-def test_it_goes_on_after_the_finished_seeds(
+def test_it_continues_after_the_finished_seeds(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(article, "EXPERIMENTS", (row("learns", SMALL),))
@@ -164,12 +164,12 @@ def test_it_goes_on_after_the_finished_seeds(
     assert [entry["seed"] for entry in records(folder, "training")] == [0, 1, 1]  # the last was left, and trained again
     (race,) = read(folder / "found.jsonl").races
     assert [one.seed for one in race.participants["numba_sparse"].trainings] == [0, 1]
-    assert run(folder) == 0  # nothing is missing, nobody is started
+    assert run(folder) == 0  # nothing is missing, no process is started
     assert len(records(folder, "trainer")) == 2
 
 
 @pytest.mark.usefixtures("without_processes")
-def test_a_file_with_a_broken_training_is_told_in_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_with_a_broken_training_is_refused_in_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(article, "EXPERIMENTS", (row("nothing", replace(SMALL, epochs=0)),))
     assert run(folder, seeds=1) == 0
     path = folder / "found.jsonl"
@@ -189,7 +189,7 @@ def test_a_file_with_a_broken_training_is_told_in_one_line(folder: Path, monkeyp
 
 
 @pytest.mark.usefixtures("without_processes")
-def test_a_grid_leaves_what_is_far_off_and_lists_what_holds(
+def test_a_grid_stops_what_is_far_off_and_lists_what_reproduces_figures(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before, after = (printed("accuracy", "50", n, splits=TEST)._replace(low=0.0, high=1.0) for n in (0, 2))
@@ -200,8 +200,14 @@ def test_a_grid_leaves_what_is_far_off_and_lists_what_holds(
     assert run(folder, study="grid") == 0
     out = capsys.readouterr().out
     strict, lax = read(folder / "found.jsonl").races
-    assert [(one.seeds, one.stopped_early, one.held) for one in setting_results(strict)] == [(1, True, 1), (1, True, 1)]
-    assert [(one.seeds, one.stopped_early, one.held) for one in setting_results(lax)] == [(2, False, 2), (2, False, 2)]
+    assert [(one.seeds, one.stopped_early, one.n_reproduced) for one in setting_results(strict)] == [
+        (1, True, 1),
+        (1, True, 1),
+    ]
+    assert [(one.seeds, one.stopped_early, one.n_reproduced) for one in setting_results(lax)] == [
+        (2, False, 2),
+        (2, False, 2),
+    ]
     out = " ".join(out.split())
     assert "learns: 2 of 2 settings tried, 2 of them stopped early; 2 reproduce 1 of 2 figures." in out
     assert "kept: 2 of 2 settings tried, 0 of them stopped early; 2 reproduce 2 of 2 figures." in out
@@ -238,7 +244,7 @@ def test_a_backend_that_fails_is_named(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--experiment", "none"], "argument --experiment: 'none': expected one of chance, naive"),
         (["--seeds", "0"], "expected a whole number from 1"),
@@ -247,9 +253,9 @@ def test_a_backend_that_fails_is_named(
     ],
 )
 def test_bad_input_is_one_line(
-    arguments: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert said in refused(capsys, lambda: run(folder, *arguments))
+    assert message in refused(capsys, lambda: run(folder, *arguments))
 
 
 def test_digits_that_are_not_mnist_have_to_be_asked_for(

@@ -28,7 +28,7 @@ NOISE = 0.005  # of a generation's median, relative
 
 
 def raced(generations: int, true: dict[str, float], seed: int = 0) -> RaceResult:
-    """A race of many generations in which everyone takes so many times as long."""
+    """A race of many generations in which each participant takes so many times as long."""
     rng = np.random.default_rng(seed)
     found = RaceResult(0, "calibrate", "", "", {"images": 1}, {}, ITSELF, "", None)
     found.first = dict.fromkeys(range(generations), "")  # neither of those that are compared
@@ -74,7 +74,7 @@ def test_what_starting_first_does_is_no_slowdown_and_hides_none() -> None:
     assert [row.share for row in verdicts([found], generations=10)] != [0.0, 1.0]
 
 
-def test_compare_and_its_report_tell_the_first_place_apart() -> None:
+def test_compare_and_its_report_remove_the_effect_of_starting_first() -> None:
     found = raced(16, {BEFORE: 1.0, AFTER: 1.05})
     found.baseline = BEFORE
     for generation in range(16):
@@ -150,7 +150,7 @@ def test_the_command_leaves_a_file_that_counts(folder: Path, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--measure", "outputs"], "--measure outputs: expected epoch"),
         (["--backend", "nubma"], "did you mean 'numba'?"),
@@ -159,9 +159,9 @@ def test_the_command_leaves_a_file_that_counts(folder: Path, capsys: pytest.Capt
     ],
 )
 def test_bad_input_is_one_line(
-    arguments: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert said in refused(capsys, lambda: main([*QUICK, *arguments]))
+    assert message in refused(capsys, lambda: main([*QUICK, *arguments]))
 
 
 def test_comparisons_are_as_long_as_those_of_compare(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -109,7 +109,7 @@ def test_the_working_tree_is_the_second_where_none_is_named(checkout: Path, caps
     assert "against working tree" in out
 
 
-def test_a_backend_that_went_wrong_fails_the_comparison_and_the_others_go_on(
+def test_a_backend_that_became_wrong_fails_the_comparison_and_the_others_continue(
     checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["compare", "right", "wrong", *QUICK, "--backend", "vectorized", "--margin", "1000"]) == 1
@@ -132,7 +132,7 @@ def test_a_backend_wrong_before_or_unsupported_cannot_be_compared(
     assert "minibatch: expected to be compared" in captured.err
 
 
-def test_an_interrupted_comparison_goes_on_but_only_as_long_as_it_was_meant(
+def test_an_interrupted_comparison_is_continued_but_not_extended(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "left.jsonl"
@@ -149,7 +149,7 @@ def test_an_interrupted_comparison_goes_on_but_only_as_long_as_it_was_meant(
         assert main(asked) == 130
     assert f"Every measurement: {path}" in capsys.readouterr().out
     assert main(asked) == 0
-    assert f"continuing after 1 generations in {path}" in capsys.readouterr().out
+    assert f"continuing after 1 generation in {path}" in capsys.readouterr().out
     ended = [json.loads(line) for line in path.read_text().splitlines()]
     assert [entry["generation"] for entry in ended if entry["kind"] == "generation"] == [0, 2]
     assert main([*asked, "--generations", "5"]) == 2  # a finished race may not be prolonged
@@ -180,7 +180,7 @@ def test_an_exported_revision_is_kept_and_has_nothing_but_the_backends(checkout:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["rihgt"], "revision 'rihgt': expected a commit"),
         (["right", "--upload-pack=x"], "unrecognized arguments: --upload-pack=x"),
@@ -192,10 +192,10 @@ def test_an_exported_revision_is_kept_and_has_nothing_but_the_backends(checkout:
     ],
 )
 def test_what_cannot_be_compared_ends_with_2(
-    arguments: list[str], said: str, checkout: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     quick = QUICK if "--backend" not in arguments else QUICK[2:]
-    assert said in refused(capsys, lambda: main(["compare", *quick, *arguments]))
+    assert message in refused(capsys, lambda: main(["compare", *quick, *arguments]))
 
 
 def test_a_shallow_clone_and_no_clone_end_with_2_and_say_why(
@@ -259,7 +259,7 @@ def test_two_files_are_compared_in_units_of_the_floor(
     assert float(found[2]) < factor < float(found[3])  # though everything took twice as long in the second
 
 
-def test_a_file_that_was_cut_is_used_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_was_cut_is_used_with_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = file_of(tmp_path / "cut", 1.0)
     with path.open("a") as file:
         file.write('{"kind": "sam')
@@ -277,7 +277,7 @@ def test_files_that_cannot_be_compared_end_with_2(tmp_path: Path, capsys: pytest
     lines = before.read_text().splitlines(keepends=True)
     floorless.write_text("".join(line for line in lines if f'"participant":"{FLOOR}"' not in line))
     newer = file_of(tmp_path / "newer", 1.0, machine=MACHINE | {"libraries": {"numpy": "3"}})
-    for after, said in (
+    for after, message in (
         (newer, "numpy 2 there, 3 here"),
         (elsewhere, "the files are not of one machine and one floor: machine id abc there, xyz here"),
         (another, "expected the same case in both: plan batches of 128 there, batches of 32 here; batch 128 there, 32"),
@@ -287,7 +287,7 @@ def test_files_that_cannot_be_compared_end_with_2(tmp_path: Path, capsys: pytest
     ):
         assert main(["compare", str(before), str(after)]) == 2
         error = capsys.readouterr().err
-        assert said in error
+        assert message in error
         assert error.count("\n") == 1
     assert main(["compare", str(before)]) == 2
     assert "expected a second results file" in capsys.readouterr().err
@@ -300,7 +300,7 @@ def test_of_two_files_only_what_is_asked_for_is_compared(tmp_path: Path, capsys:
     assert "expected naive in both, found none" in capsys.readouterr().err
 
 
-def test_one_generation_tells_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_generation_gives_no_interval(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = file_of(tmp_path / "before", 1.0)
     one = tmp_path / "one"
     lines = before.read_text().splitlines(keepends=True)

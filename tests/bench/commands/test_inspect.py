@@ -39,7 +39,7 @@ HEADER: dict[str, Any] = {
 
 
 def found(wrong: int = 3, n: int = 40) -> tuple[Inspection, np.ndarray]:
-    """A portrait of images of 4 x 4, of which the first `wrong` are taken for the next digit, ever more surely."""
+    """An inspection of images of 4 x 4; the first `wrong` are taken for the next digit, with growing outputs."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (n, 16), dtype=np.uint8)
     labels = np.arange(n) % 10
@@ -138,9 +138,9 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     out = tmp_path / "portrait.json"
     arguments = ["inspect", str(tmp_path / "m.npz"), "--data", "builtin", "--output", str(out)]
     assert main(arguments) == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     there = portrait_in(out)
-    assert f"{there.correct:.2%} of {sum(map(sum, there.confusion)):,} test images correct" in said
+    assert f"{there.correct:.2%} of {sum(map(sum, there.confusion)):,} test images correct" in printed
     assert there.weights.shape == (4, 28, 28)
     assert len(there.mistakes.labels) == 20
     assert json.loads(out.read_text())["notice"]

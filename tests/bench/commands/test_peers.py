@@ -1,4 +1,4 @@
-"""`python -m bench peers`: four ratios of everybody, always together."""
+"""`python -m bench study peers`: four ratios of each backend, always together."""
 
 import math
 import re
@@ -21,7 +21,7 @@ from tests.helpers.records import typed_process, typed_sample
 
 
 def raced(way: str, seconds: dict[str, float], prepare: dict[str, float]) -> RaceResult:
-    """Three generations of two rounds in which everybody takes the same, with images that took so long to prepare."""
+    """Three generations of two rounds in which all take the same time, with images that took so long to prepare."""
     found = RaceResult(0, "peers", "", "", {"images": 100, "batch": 32}, {}, "ours", "MNIST", None, about={"way": way})
     for name, wall in seconds.items():
         participant = found.participants[name] = ParticipantResult(name, name, 100)

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("without_peers")
 ROOT = bench.ROOT
 N_TRAIN, N_TEST = 300, 100
 
-# A backend of somebody else's: right, but for the sign of one gradient.
+# A backend of another package: right, but for the sign of one gradient.
 WRONG = """
 from impls.vectorized import *
 from impls import vectorized as right
@@ -100,7 +100,7 @@ def test_a_disagreement_is_named_and_what_is_unsupported_is_said(
     ("left_out", "all_passed", "reports_code", "code"),
     [([], True, 0, 0), (["numba"], True, 0, 1), ([], False, 0, 1), ([], True, 1, 1)],
 )
-def test_exit_code_tells_of_any_failure(
+def test_the_exit_code_shows_any_failure(
     left_out: list[str], all_passed: bool, reports_code: int, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "get_digits", lambda *_: None)

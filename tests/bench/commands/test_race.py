@@ -1,4 +1,4 @@
-"""`python -m bench race`: who runs, what each option changes, what is written down, and what is said of bad input."""
+"""`python -m bench race`: which backends run, what options change, what is recorded, and how bad input ends."""
 
 import json
 import math
@@ -75,7 +75,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DIGITBENCH_DATA", str(tmp_path / "digits"))
     monkeypatch.setattr(bench, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(race, "LEAST_GENERATIONS", 2)  # enough for an interval
-    monkeypatch.setattr(threads, "cores", lambda: 1)  # other tests may run beside
+    monkeypatch.setattr(threads, "cores", lambda: 1)  # other tests may run at the same time
     monkeypatch.setenv("COLUMNS", "80")
     return tmp_path
 
@@ -140,12 +140,12 @@ def key_of(arguments: list[str]) -> dict[str, Any]:
 
 
 def test_order_momentum_dtype_and_measure_reach_the_plan_and_the_entrants(folder: Path) -> None:
-    """A backend that fails by telling what it was asked for."""
+    """A backend whose failure names what it was asked for."""
     (folder / "telling.py").write_text(TELLING)
     asked = ["--measure", "epoch", "--order", "shuffled", "--momentum", "0.5", "--dtype", "float64", "--threads", "1"]
     environment = os.environ | {"PYTHONPATH": str(folder)}
     command = [sys.executable, "-m", "bench", "race", *QUICK, *asked, "--backend", "telling"]
-    path = folder / "told.jsonl"
+    path = folder / "recorded.jsonl"
     done = subprocess.run(
         [*command, "--output", str(path)], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
@@ -182,13 +182,13 @@ def test_it_stops_when_all_is_known_or_the_budget_is_spent(
 
     def measured(running: Session, generation: int) -> None:
         for name in running.tasks:
-            running.tell(Process, generation=generation, participant=name, **PROCESS)
+            running.add(Process, generation=generation, participant=name, **PROCESS)
         for number in range(running.rounds):
             for name, seconds in (("minibatch", 0.2), ("vectorized", 0.3), ("floor", 0.1)):
                 wall = seconds * math.exp(0.02 * rng.standard_normal())
                 where = {"generation": generation, "round": number, "participant": name}
-                running.tell(Sample, position=0, wall=wall, user=wall, system=0.0, **where)
-        running.tell(Generation, generation=generation, seconds=10.0, stolen=0.0, load_before=0.0, load_after=0.0)
+                running.add(Sample, position=0, wall=wall, user=wall, system=0.0, **where)
+        running.add(Generation, generation=generation, seconds=10.0, stolen=0.0, load_before=0.0, load_after=0.0)
 
     monkeypatch.setattr(race, "run_generation", measured)
     monkeypatch.setattr(race_command, "print_sections", lambda *_: None)  # of processes that never ran
@@ -222,7 +222,7 @@ def test_rounds_seed_and_baseline_reach_the_race(folder: Path, monkeypatch: pyte
     monkeypatch.setattr(race, "run_generation", seen)
     _, records = run(folder, "--rounds", "3", "--seed", "7", "--baseline", "minibatch")
     assert (found[0].rounds, found[0].seed) == (3, 7)
-    assert (records[0]["baseline"], records[-1]["reason"]) == ("minibatch", "fewer than two are left")
+    assert (records[0]["baseline"], records[-1]["reason"]) == ("minibatch", "fewer than two participants are left")
     main(["race", "--images", "60", "--batch", "10", "--backend", "minibatch", "--output", str(folder / "default")])
     assert found[-1].rounds == rounds_per_generation(3, 60) == 24
 
@@ -285,19 +285,19 @@ def noise_of(load: float = 0.1, stolen: float | None = 0.0) -> Generation:
 
 
 @pytest.mark.parametrize(
-    ("drift", "noise", "said"),
+    ("drift", "noise", "message"),
     [
-        (1.5, noise_of(), "numba changed by a factor of 1.50; give it a longer --budget"),
+        (1.5, noise_of(), "the time of numba changed by a factor of 1.50; give a longer --budget"),
         (1.0, noise_of(load=3.0), "its load was 3.0 when this began"),
         (1.0, noise_of(stolen=(os.cpu_count() or 1) * 0.5), "other virtual machines had 5.0% of its cores' time"),
         (1.1, noise_of(stolen=None), ""),
         (1.0, noise_of(stolen=0.001), ""),
     ],
 )
-def test_what_disturbs_is_said_with_what_to_do(drift: float, noise: Generation, said: str) -> None:
+def test_what_disturbs_is_said_with_what_to_do(drift: float, noise: Generation, message: str) -> None:
     lines = disturbances(raced(noise, drift))
-    assert len(lines) == bool(said)
-    assert said in "".join(lines)
+    assert len(lines) == bool(message)
+    assert message in "".join(lines)
 
 
 @pytest.mark.usefixtures("without_processes")
@@ -308,7 +308,7 @@ def test_a_sweep_races_at_each_value_and_says_how_time_grows(folder: Path, capsy
     assert [entry["key"]["images"] for entry in of_kind(records, "race")] == [20, 40, 60]
     samples = [(entry["race"], entry["generation"]) for entry in of_kind(records, "sample")]
     assert set(samples) == {(r, g) for r in range(3) for g in range(race.LEAST_GENERATIONS)}
-    assert samples[0][1] == samples[-1][1] - race.LEAST_GENERATIONS + 1  # the values take turns, too
+    assert samples[0][1] == samples[-1][1] - race.LEAST_GENERATIONS + 1  # the values of the sweep are interleaved, too
     assert {(entry["race"], entry["images"]) for entry in of_kind(records, "process")} == {(0, 20), (1, 40), (2, 60)}
     assert re.search(r"^images +20 +40 +60 +power +interval", out, re.MULTILINE), out
     assert re.search(r"^minibatch( +[\d.]+ (m|µ)?s){3} +-?[\d.]+ +-?[\d.]+ to *$", out, re.MULTILINE), out
@@ -367,7 +367,7 @@ def test_a_cold_call_finds_no_compiled_code(
 
 
 @pytest.mark.usefixtures("without_processes")
-def test_a_race_that_was_left_goes_on_after_its_whole_generations(
+def test_an_interrupted_race_is_continued_after_its_whole_generations(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = folder / "left.jsonl"
@@ -388,7 +388,7 @@ def test_a_race_that_was_left_goes_on_after_its_whole_generations(
         file.write('{"kind": "samp')
     before = path.read_text()
     assert main(asked) == 0
-    assert f"continuing after 1 generations in {path}" in capsys.readouterr().out
+    assert f"continuing after 1 generation in {path}" in capsys.readouterr().out
     after = path.read_text()
     assert after.startswith(before.rpartition("\n")[0])
     records = [json.loads(line) for line in after.splitlines()]
@@ -399,7 +399,7 @@ def test_a_race_that_was_left_goes_on_after_its_whole_generations(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--batch", "20"], "batch 10 there, 20 here"),
         (["--dtype", "float64"], "dtype float32 there, float64 here"),
@@ -408,8 +408,8 @@ def test_a_race_that_was_left_goes_on_after_its_whole_generations(
         (["--baseline", "minibatch"], "baseline vectorized there, minibatch here"),
     ],
 )
-def test_another_race_never_goes_on_in_a_file(
-    arguments: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+def test_a_file_of_another_race_is_never_continued(
+    arguments: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = folder / "of-one.jsonl"
     setting = measuring.race_setup(make_parser().parse_args(["race", *QUICK]), data.load())
@@ -418,7 +418,7 @@ def test_another_race_never_goes_on_in_a_file(
     before = path.read_text()
     assert main(["race", *QUICK, *arguments, "--output", str(path)]) == 2
     error = capsys.readouterr().err
-    assert said in error
+    assert message in error
     assert "give another file to --output" in error
     assert path.read_text() == before
 
@@ -430,7 +430,7 @@ def test_a_full_disk_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_ctrl_c_ends_it_and_leaves_nobody_behind(folder: Path) -> None:
+def test_ctrl_c_ends_it_and_leaves_no_process_behind(folder: Path) -> None:
     path = folder / "ended.jsonl"
     command = [sys.executable, "-m", "bench", "race", *QUICK, "--budget", "600", "--output", str(path)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -486,12 +486,12 @@ def test_what_a_backend_lacks_keeps_it_out_only_where_it_is_measured(
     code, records = run(folder, "--backend", "no_gradients", "--measure", measure)
     assert code == 0
     assert ("no_gradients" in {entry["participant"] for entry in of_kind(records, "sample")}) == runs
-    said = "left out: no_gradients, batches of 10, float32: has no gradients: not today"
-    assert (said in capsys.readouterr().out) == (not runs)
+    message = "left out: no_gradients, batches of 10, float32: has no gradients: not today"
+    assert (message in capsys.readouterr().out) == (not runs)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--backend", "nubma"], "backend 'nubma' is unknown: did you mean 'numba'?"),
         (["--baseline", "vectorised"], "did you mean 'vectorized'?"),
@@ -516,6 +516,6 @@ def test_what_a_backend_lacks_keeps_it_out_only_where_it_is_measured(
     ],
 )
 def test_bad_input_is_one_line(
-    arguments: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert said in refused(capsys, lambda: main(["race", *QUICK, *arguments]))
+    assert message in refused(capsys, lambda: main(["race", *QUICK, *arguments]))

@@ -1,4 +1,4 @@
-"""`waterfall` and `batches` on small data: both rules for reaching a target, factors, and going on."""
+"""`waterfall` and `batches` on small data: both rules for reaching a target, factors, and how a file is continued."""
 
 import json
 import re
@@ -135,7 +135,7 @@ def test_batches_take_the_rates_that_were_chosen_on_held_out_images(
     assert {row.case["learning_rate"] for row in (small, all_)} == {0.1}
 
 
-def test_looks_grow_with_the_updates_up_to_a_pass() -> None:
+def test_evaluations_grow_apart_with_the_updates_up_to_an_epoch() -> None:
     firsts = growing(2000, 100)
     gaps = [after - before for before, after in pairwise(firsts)]
     assert firsts[:3] == [0, 1, 2]

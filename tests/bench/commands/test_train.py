@@ -240,7 +240,7 @@ def test_limit_takes_the_first_images(record_of: Callable[..., dict[str, Any]], 
 
 @pytest.mark.parametrize("name", BACKENDS)
 def test_every_backend(name: str, record_of: Callable[..., dict[str, Any]]) -> None:
-    """On the same plan all train alike; "home" is the batch each is at home with."""
+    """On the same plan all train alike; "default" is the default batch size of each."""
     options = ("--epochs", 2, "--momentum", 0.5, "--backend")
     costs = record_of(*options, name, "--batch", 128)["costs"]
     np.testing.assert_allclose(costs, record_of(*options, "naive", "--batch", 128)["costs"], rtol=1e-4)
@@ -248,7 +248,7 @@ def test_every_backend(name: str, record_of: Callable[..., dict[str, Any]]) -> N
     assert record_of(*options, name)["costs"] == record_of(*options, name, "--batch", home)["costs"]
 
 
-def test_home_with_fewer_images_than_its_batch(record_of: Callable[..., dict[str, Any]]) -> None:
+def test_the_default_batch_size_with_fewer_images(record_of: Callable[..., dict[str, Any]]) -> None:
     options = ("--backend", "minibatch", "--epochs", 1, "--limit", 50)
     assert record_of(*options)["costs"] == record_of(*options, "--batch", "all")["costs"]
 
@@ -274,7 +274,9 @@ def test_json(record_of: Callable[..., dict[str, Any]], folder: Path) -> None:
     assert record["machine"]["libraries"]["numpy"] == np.__version__
 
 
-def test_save_then_load_goes_on(record_of: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+def test_a_saved_network_is_loaded_and_trained_further(
+    record_of: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
     saved = tmp_path / "network.npz"
     options = ("--hidden", "tanh", "--network", "784-20-10", "--pixel-scale", 0.01)
     whole = record_of("--epochs", 4, *options)["costs"]
@@ -455,7 +457,7 @@ def test_a_loaded_network_that_does_not_fit(bench: Bench, folder: Path, tmp_path
 def test_a_training_that_diverges(
     name: str, rate: float, options: tuple[object, ...], bench: Bench, folder: Path, tmp_path: Path
 ) -> None:
-    """It is told in one line, and no network that an earlier run has saved is overwritten by what came of it."""
+    """That is reported in one line, and a network that an earlier run saved is not overwritten."""
     saved, record = tmp_path / "network.npz", tmp_path / "record.json"
     saved.write_text("an earlier network")
     common = ("--data", folder, "--hidden", "relu", "--epochs", 4, "--learning-rate", rate)

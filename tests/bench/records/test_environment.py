@@ -46,7 +46,7 @@ def test_processor_and_hypervisor(text: str, expected: str, tmp_path: Path, monk
     assert environment.describe()["hypervisor"] == "unknown"
 
 
-def test_stolen_time_is_told_in_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stolen_time_is_in_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sysconf", lambda _: 100)
     (tmp_path / "stat").write_text("cpu  1 2 3 400 5 6 7 250 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n")
     assert noise(tmp_path / "stat").stolen == 2.5

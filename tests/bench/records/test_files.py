@@ -140,7 +140,7 @@ def test_a_training_may_diverge(tmp_path: Path) -> None:
     assert math.isnan(measurement.curve.costs[1])
 
 
-def test_nobody_agreed(tmp_path: Path) -> None:
+def test_no_backend_agreed(tmp_path: Path) -> None:
     assert read(written(tmp_path, changed("digitbench", "measurements", to=[]))).measurements == []
 
 

@@ -1,4 +1,4 @@
-"""A growing results file: every record on disk at once, whole generations count, and only the same race goes on."""
+"""A growing results file: each record on disk at once, whole generations count, and only the same race is continued."""
 
 import json
 from pathlib import Path
@@ -84,19 +84,19 @@ def test_a_line_that_was_cut_is_no_record(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "said"),
+    ("headers", "message"),
     [
         ([header(batch=64)], "batch 128 there, 64 here"),
         ([header(backends={})], "backends None there, {} here"),
         ([header(), header(1)], "1 races there, 2 here"),
     ],
 )
-def test_another_race_does_not_go_on(headers: list[Race], said: str, tmp_path: Path) -> None:
+def test_another_race_is_not_continued(headers: list[Race], message: str, tmp_path: Path) -> None:
     path = left(tmp_path / "file", started(0))
     before = path.read_bytes()
     with pytest.raises(UserError, match="is of another race") as caught:
         Journal(path, headers)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert path.read_bytes() == before
 
 
@@ -115,7 +115,7 @@ def test_differences_go_into_mappings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "expected the header of a race"),
         (b'{"kind": "sample"}\n', "expected the header of a race"),
@@ -134,10 +134,10 @@ def test_differences_go_into_mappings() -> None:
         (json.dumps({"kind": "race"}).encode() + b"\n", "has schema None.*measure again"),
     ],
 )
-def test_what_is_no_such_file_is_one_line(content: bytes, said: str, tmp_path: Path) -> None:
+def test_what_is_no_such_file_is_one_line(content: bytes, message: str, tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=said) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         read_records(path)
     assert "\n" not in str(caught.value)
     with pytest.raises(UserError):

@@ -1,4 +1,4 @@
-"""A race read from its records: who ran, scaled to all images, and what is no such record ends in one line."""
+"""A race read from its records: participants, times scaled to all images; a damaged record ends in one line."""
 
 import copy
 from collections.abc import Iterator
@@ -91,7 +91,7 @@ def test_what_disagreed_or_is_unsupported_is_named() -> None:
     assert raced(wrong | {"side": "after"}).left_out == {"after: b": "after: b is off"}
 
 
-def test_a_run_that_goes_on_forgets_verdicts_and_end_but_no_failures() -> None:
+def test_a_continued_run_forgets_agreement_and_end_but_no_failures() -> None:
     wrong = agreement("b", failure="b hangs")
     failure = {"kind": "failure", "race": 0, "participant": "naive", "reason": "ended its process"}
     end = {"kind": "end", "race": 0, "reason": "the budget is spent"}
@@ -119,7 +119,7 @@ def test_it_is_read_by_the_reader_of_all_results(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "wrong", "said"),
+    ("line", "wrong", "expected"),
     [
         (1, [HEADER | {"key": KEY | {"images": 0}}], "Expected `int` >= 1"),
         (1, [HEADER | {"key": KEY | {"sizes": [784]}}], "Expected `array` of length >= 2"),
@@ -146,7 +146,7 @@ def test_it_is_read_by_the_reader_of_all_results(tmp_path: Path) -> None:
     ],
 )
 def test_a_record_that_is_not_as_expected_is_one_line(
-    line: int, wrong: list[dict[str, Any]], said: str, tmp_path: Path
+    line: int, wrong: list[dict[str, Any]], expected: str, tmp_path: Path
 ) -> None:
     path = written(tmp_path / "wrong.jsonl", *wrong)
     with pytest.raises(UserError) as caught:
@@ -154,7 +154,7 @@ def test_a_record_that_is_not_as_expected_is_one_line(
     message = str(caught.value)
     assert message.startswith(f"{path}, line {line}: a record is not as expected: ")
     assert message.endswith("; measure again")
-    assert said in message
+    assert expected in message
     assert "\n" not in message
 
 

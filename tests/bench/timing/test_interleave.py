@@ -189,7 +189,7 @@ def test_a_slow_first_call_changes_neither_repeats_nor_rounds(
     assert all(sample["wall"] < 0.1 for sample in samples)
 
 
-def test_nobody_always_follows_the_same_one() -> None:
+def test_no_participant_always_follows_the_same_one() -> None:
     """In a square each has some four predecessors; in one made by shifting a row it would have one."""
     rng = np.random.default_rng(0)
     squares = [np.array(list(latin_squares(6, 6, rng))) for _ in range(50)]

@@ -62,27 +62,27 @@ class Puppet:
         }[kind]
 
 
-class Told(Session):
+class Recorded(Session):
     """Keeps what is recorded before it takes the form of a record."""
 
-    told: list[dict[str, Any]]
+    added: list[dict[str, Any]]
 
-    def tell(self, kind: Any, **what: Any) -> None:
-        self.told.append(what)
+    def add(self, kind: Any, **what: Any) -> None:
+        self.added.append(what)
 
     @property
     def samples(self) -> list[dict[str, Any]]:
-        return [what for what in self.told if "position" in what]
+        return [what for what in self.added if "position" in what]
 
 
-Run = Callable[..., tuple[Told, list[Puppet]]]
+Run = Callable[..., tuple[Recorded, list[Puppet]]]
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     """One generation of a, b and c."""
 
-    def run_one(**fails_after: int) -> tuple[Told, list[Puppet]]:
+    def run_one(**fails_after: int) -> tuple[Recorded, list[Puppet]]:
         troupe: list[Puppet] = []
 
         def child(_: object, __: object, task: TimingTask, **___: object) -> Puppet:
@@ -91,8 +91,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 
         monkeypatch.setattr(interleave, "Child", child)
         tasks = {name: TimingTask(name, "epoch", MINI_BATCHES, Path("nowhere"), 60, n_threads=1) for name in SECONDS}
-        race = Told(tasks, ROUNDS, record=lambda _: None, time_limit=12.5)
-        race.told = []
+        race = Recorded(tasks, ROUNDS, record=lambda _: None, time_limit=12.5)
+        race.added = []
         run_generation(race, 0)
         return race, troupe
 
@@ -130,7 +130,7 @@ def test_one_that_fails_is_ended_and_asked_nothing_more(run: Run) -> None:
     assert failed.killed
     assert sum(request[0] == "measure" for request in failed.asked) == 4
     assert race.failures == {"b": "b: ended its process with exit code 3"}
-    assert sum("reason" in what for what in race.told) == 1
+    assert sum("reason" in what for what in race.added) == 1
     assert Counter(one["participant"] for one in race.samples) == {"a": ROUNDS, "b": 2, "c": ROUNDS}
 
 

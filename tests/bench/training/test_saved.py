@@ -120,7 +120,7 @@ def test_cut_files(saved: Path) -> None:
 
 @pytest.mark.parametrize("damage", [0x01, 0x08, 0x0E, 0xFF])  # 8 and 14 turn "stored" into two compressions
 def test_damaged_files(saved: Path, damage: int) -> None:
-    """One byte is another: either it is noticed, or it is one that says nothing, such as a date."""
+    """One byte is changed: either that is noticed, or the byte has no meaning, such as a date."""
     content = saved.read_bytes()
     directory = content.index(b"PK\x01\x02")  # zip's list of what it holds, where every byte counts
     messages = []

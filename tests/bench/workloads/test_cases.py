@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import impls
-from bench.workloads.cases import CASES, FULL_BATCH, MINI_BATCHES, SAME_PLAN, home, sampled
+from bench.workloads.cases import CASES, FULL_BATCH, MINI_BATCHES, SAME_PLAN, default_case, sampled
 from bench.workloads.recipes import Recipe
 from impls.contract import check_parameters
 
@@ -42,13 +42,13 @@ def test_plans_have_names_of_their_own() -> None:
     [("naive", FULL_BATCH), ("vectorized", FULL_BATCH), ("minibatch", MINI_BATCHES)]
     + [(name, MINI_BATCHES) for name in ("numba", "numba_dense", "numba_sparse")],
 )
-def test_home(name: str, case: Recipe) -> None:
-    assert home(impls.load(name)) is case
+def test_default_case(name: str, case: Recipe) -> None:
+    assert default_case(impls.load(name)) is case
 
 
-def test_a_home_that_is_no_case() -> None:
+def test_a_default_batch_size_that_is_no_case() -> None:
     backend: Any = SimpleNamespace(BATCH_SIZE=64)
-    assert home(backend) is SAME_PLAN
+    assert default_case(backend) is SAME_PLAN
 
 
 def test_the_slow_reference_alone_is_timed_on_a_sample_of_a_batch_at_least() -> None:

@@ -1,4 +1,4 @@
-"""Plans: every image once a round, learning rates over all rounds, an order of its own for each shuffled round."""
+"""Plans: every image once an epoch, learning rates over all epochs, an order of its own for each shuffled epoch."""
 
 import itertools
 import math
@@ -22,7 +22,7 @@ def images_of(plan: Plan, n: int) -> list[Array]:
 
 @pytest.mark.parametrize("order", ["file", "shuffled"])
 @pytest.mark.parametrize(("n", "batch"), [(10, None), (10, 10), (10, 5), (10, 4), (10, 9), (10, 1), (1, 1), (1, None)])
-def test_a_round_uses_every_image_once(n: int, batch: int | None, order: Any) -> None:
+def test_an_epoch_uses_every_image_once(n: int, batch: int | None, order: Any) -> None:
     for plan in plans_by_epoch(n, batch, epochs=3, order=order):
         check_plan_fits(plan, n)
         updates = images_of(plan, n)
@@ -52,7 +52,7 @@ def test_each_shuffled_round_has_its_own_order() -> None:
 
 
 def test_the_seed_decides_the_orders() -> None:
-    assert orders(seed=0, epochs=2) == orders(seed=0, epochs=3)[:2]  # more rounds go on where fewer end
+    assert orders(seed=0, epochs=2) == orders(seed=0, epochs=3)[:2]  # more epochs continue where fewer end
     assert not any(order in orders(seed=1, epochs=3) for order in orders(seed=0, epochs=3))
 
 

@@ -24,7 +24,7 @@ SMALL = relu(12, 5, 4)
 @pytest.mark.parametrize(
     ("batch", "epochs", "updates", "seen"), [(10, 0.5, 5, 50), (10, 1.0, 10, 100), (30, 2.5, 9, 250), (60, 0.1, 1, 60)]
 )
-def test_a_plan_is_so_many_passes(batch: int, epochs: float, updates: int, seen: int) -> None:
+def test_a_plan_is_so_many_epochs(batch: int, epochs: float, updates: int, seen: int) -> None:
     recipe = nesterov("r", SMALL, batch=batch, epochs=epochs, learning_rate=0.3)
     plan = joined(recipe.plans(100, seed=1))
     check_plan_fits(plan, 100)
@@ -59,7 +59,7 @@ def test_images_that_are_held_out_do_not_come() -> None:
     assert np.array_equal(np.sort(plan.order), np.sort(np.tile(kept, 3)))
 
 
-def test_file_order_needs_no_copy_and_ends_each_pass_with_a_short_batch() -> None:
+def test_file_order_needs_no_copy_and_ends_each_epoch_with_a_short_batch() -> None:
     plan = joined(Recipe("r", SMALL, batch=40, epochs=2.5).plans(100))
     assert plan.order is None
     assert plan.starts.tolist() == [0, 40, 80, 0, 40, 80, 0, 40]
