@@ -31,6 +31,7 @@ test: $(VENV)/ready
 mutation: $(VENV)/mutation
 	$(PY) -m tests.mutation naive vectorized minibatch numba
 	$(PY) -m tests.mutation numba_dense --sample 10
+	$(PY) -m tests.mutation numba_sparse --sample 30
 	$(PY) -m tests.mutation.harness
 
 data: $(VENV)/ready

@@ -31,6 +31,7 @@ def arrays_after(images: Array, labels: Array, dtype: DType) -> list[Array]:
 def test_too_many_images_stay_on_disk_and_results_do_not_change(
     dtype: DType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(minibatch, "BLOCK", 128)  # outputs in three blocks, the last one short
     rng = np.random.default_rng(3)
     images, labels = rng.integers(0, 256, (300, 100), np.uint8), rng.integers(0, 10, 300)
     expected = arrays_after(images, labels, dtype)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import impls
+from bench.agreement.problems import with_random_biases
 from impls import numba_dense, numba_loops, numba_sparse
 from impls.contract import Array, Cost, DType, Layer, Network, Output, Plan, zero_velocities
 from impls.initialisation import initial_parameters
@@ -83,15 +84,15 @@ def test_one_thread_may_do_the_work_of_two(name: str, monkeypatch: pytest.Monkey
 
 def test_what_a_thread_raises_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     def work(t: int) -> None:
-        done.add(t)
+        done.append(t)
         if t == 2:
             raise MemoryError("thread 2")
 
-    done: set[int] = set()
+    done: list[int] = []
     monkeypatch.setattr(numba, "get_num_threads", lambda: 3)
     with pytest.raises(MemoryError, match="thread 2"):
         numba_sparse.in_threads(work)
-    assert done == {0, 1, 2}
+    assert sorted(done) == [0, 1, 2]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -112,6 +113,96 @@ def test_more_threads_than_there_is_work(name: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(numba, "get_num_threads", lambda: 40)
     for right, found in zip(expected, arrays_after(name, images, labels), strict=True):
         np.testing.assert_allclose(found, right, rtol=0, atol=1e-5)
+
+
+# Layers that end where a vector does, of either dtype, or right after it, so that a number too few or too many lies in
+# the next layer or image; that grow or shrink, so that no layer fits where another was; and first layers that are
+# shorter than their blocks of columns. And images of several strips.
+SIZES = ((3, 16, 32, 16), (300, 20, 5, 17), (12, 7, 59), (12, 207, 10), (12, 103, 10), (12, 79), (12, 39))
+
+
+@pytest.mark.parametrize("dtype", get_args(DType))
+@pytest.mark.parametrize("sizes", SIZES)
+def test_layers_that_fill_their_memory(sizes: tuple[int, ...], dtype: DType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numba, "get_num_threads", lambda: 3)
+    network = Network(sizes, "tanh", "softmax", "cross_entropy")
+    rng = np.random.default_rng(3)
+    images, labels = rng.integers(0, 256, (9, sizes[0]), np.uint8), rng.integers(0, sizes[-1], 9)
+    labels[0] = sizes[-1] - 1
+    parameters = with_random_biases(initial_parameters(network, "lecun_normal", 1, dtype))
+    results = []
+    for backend in (impls.load("vectorized"), numba_sparse):
+        prepared = backend.prepare(network, images, labels, dtype)
+        cost, gradient = backend.gradients(network, parameters, prepared)
+        outputs = backend.outputs(network, parameters, prepared)
+        results.append([outputs, np.array(cost), *(array for layer in gradient for array in layer)])
+    for expected, actual in zip(*results, strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5 if dtype == "float32" else 1e-13)
+
+
+@pytest.mark.parametrize(
+    ("units", "threads", "blocks", "vectors"),
+    [
+        (30, 1, 1, 2),
+        (30, 2, 2, 1),
+        (80, 4, 3, 2),
+        (100, 1, 2, 4),
+        (100, 2, 2, 4),
+        (100, 3, 3, 3),
+        (100, 40, 7, 1),
+        (150, 1, 3, 4),
+        (150, 2, 4, 3),
+        (150, 3, 3, 4),
+    ],
+)
+def test_threads_have_equal_shares_of_columns(
+    units: int, threads: int, blocks: int, vectors: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As few blocks as there can be of at most four vectors: as many for each thread, unless vectors are fewer."""
+    monkeypatch.setattr(numba, "get_num_threads", lambda: threads)
+    for dtype, lanes in ((np.dtype(np.float32), 16), (np.dtype(np.float64), 8)):
+        _, found, width = numba_sparse.shape_of(Network((784, units * lanes // 16, 10)), dtype)
+        assert (found, width) == (blocks, vectors * lanes)
+
+
+def test_memory_begins_where_a_cache_line_does() -> None:
+    for n in range(1, 50):
+        array = numba_sparse.aligned(3, n, dtype=np.float32)
+        assert array.shape == (3, n)
+        assert array.ctypes.data % 64 == 0
+    assert numba_sparse.padded([0, 1, 8, 9, 16], 8).tolist() == [0, 8, 8, 16, 16]
+
+
+@pytest.mark.parametrize(("n_inputs", "strips"), [(1, 1), (128, 1), (129, 2), (784, 7)])
+def test_no_memory_for_strips_and_layers_that_are_not_there(n_inputs: int, strips: int) -> None:
+    network, dtype = Network((n_inputs, 10)), np.dtype(np.float32)
+    assert numba_sparse.allocate_lists(network, dtype).ends.shape[2] == strips
+    shape, _, _ = numba_sparse.shape_of(network, dtype)
+    assert numba_sparse.end_of(shape, "matrix") == numba_sparse.end_of(shape, "transposed") == 0
+
+
+@pytest.mark.parametrize(("momentum", "keep"), [(0.0, False), (0.0, True), (0.9, False)])
+def test_updates_in_blocks_of_images(momentum: float, keep: bool) -> None:
+    """Only an update of one block can go straight into the weights."""
+    plan = Plan(np.array([0, 50, 120]), np.array([50, 300, 121]), None, np.full(3, 0.1), momentum)
+    direct = momentum == 0 and not keep
+    assert numba_sparse.blocks_of(plan, keep).tolist() == [
+        (0, 50, 0, 50, True, True, direct),
+        (50, 178, 1, 250, True, False, False),
+        (178, 300, 1, 250, False, True, False),
+        (120, 121, 2, 1, True, True, direct),
+    ]
+
+
+def test_bytes_and_floats_are_of_one_type() -> None:
+    """Otherwise all would be compiled for each."""
+    images, labels = images_and_labels(3, 0.8)
+    types: list[Any] = []
+    type_of: Any = numba.typeof
+    for pixels in (images, images.astype(np.float32)):
+        prepared = numba_sparse.prepare(NETWORK, pixels, labels, "float32")
+        types.append(type_of(numba_sparse.in_order(NETWORK, prepared, None, np.dtype(np.float32))))
+    assert types[0] == types[1]
 
 
 @pytest.mark.parametrize("module", [numba_loops, numba_dense, kernels])

@@ -4,6 +4,8 @@ Each takes and returns what the compiled one does; a pointer is a view of an arr
 code would read or write beyond an array, these raise IndexError or ValueError.
 """
 
+from collections.abc import Callable
+from concurrent.futures import Future
 from types import ModuleType
 from typing import Any
 
@@ -80,6 +82,13 @@ def counted(counter: Any) -> int:
     return int(counter[0])
 
 
+def all_done(progress: Any, target: int, patience: int) -> bool:
+    """Whether so many shares are done. One that is not will never be: what would wait for it raises RuntimeError."""
+    if progress[0] < target and patience < 0:
+        raise RuntimeError(f"{progress[0]} shares are done, expected {target}")
+    return bool(progress[0] >= target)
+
+
 def power_of_two(k: Any) -> Any:
     """2 ** k for a whole k; where k is NaN, something defined."""
     return type(k)(1 if np.isnan(k) else 2.0 ** int(k))
@@ -90,10 +99,29 @@ def records(kind: Any) -> Any:
     return np.dtype((np.record, kind))
 
 
+class Pool:
+    """In the place of a pool of threads: the thread that hands out work does it, at once.
+
+    Python's threads could take a share twice, as `claimed` is not one step here.
+    """
+
+    def submit(self, work: Callable[[int], None], t: int) -> Future[None]:
+        """The work, done, or what it raised."""
+        done: Future[None] = Future()
+        try:
+            work(t)
+            done.set_result(None)
+        except Exception as error:
+            done.set_exception(error)
+        return done
+
+
 def stand_ins(module: ModuleType) -> dict[str, Any]:
     """What takes the place of names in this module, when it is run as plain Python."""
     if module.__name__ == "impls.numba_dense":
         return {"power_of_two": power_of_two}
+    if module.__name__ == "impls.numba_sparse":
+        return {"pool": Pool}
     if module.__name__ == "impls.numba_sparse.kernels":
         return {
             "pointer": pointer,
@@ -105,8 +133,7 @@ def stand_ins(module: ModuleType) -> dict[str, Any]:
             "count_one": count_one,
             "counted": counted,
             "power_of_two": power_of_two,
-            "yield_core": lambda: None,
-            "SPINS_BEFORE_YIELD": 0,  # one thread does all shares, one after the other: there is nothing to wait for
+            "all_done": all_done,
             "LAYER": records(module.LAYER),
             "IMAGES": records(module.IMAGES),
         }
