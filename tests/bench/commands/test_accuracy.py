@@ -141,7 +141,7 @@ def test_it_continues_after_the_finished_seeds(
     with monkeypatch.context() as patch:
         patch.setattr(Journal, "record", interrupted)
         assert run(folder, "--target", "90") == 130
-    assert "2 seeds; a target counts as reached from 3 on" in capsys.readouterr().out
+    assert "2 seeds; a target counts as reached from 3 seeds on" in capsys.readouterr().out
     assert run(folder, "--target", "90") == 0
     assert [entry["generation"] for entry in records(folder, "training")] == [0, 1, 2]
     assert len(records(folder, "trainer")) == 2

@@ -131,7 +131,7 @@ def test_benchmarks_on_bad_data_end_in_a_line(folder: str, small: Dataset, tmp_p
     mnist.write_folder(tmp_path / "few", few, small.test)
     path = folder if folder.startswith("/") else str(tmp_path / folder)
     run = in_process(["pytest", "--benchmark-only", "-q", "-p", "no:cacheprovider"], DIGITBENCH_DATA=path)
-    assert run.returncode == 1
+    assert run.returncode == 2
     assert "error: " in run.stdout
     assert "Traceback" not in run.stdout + run.stderr
 
