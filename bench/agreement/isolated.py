@@ -78,12 +78,13 @@ def check_each(
     """
     at_once = min(AT_ONCE, n_threads or threads.cores())
     waiting, running = slowest_first(names), dict[Future[list[Result]], tuple[str, float]]()
-    # The processes are killed before the pool waits for its threads, so this can end early at once.
+    # Each thread of the pool closes its own process. Where this ends early, all are killed before the pool waits.
     with ThreadPoolExecutor(at_once) as pool, ExitStack() as processes:
         while waiting or running:
             while waiting and len(running) < at_once:
                 name, begin = waiting.pop(0), time.monotonic()
-                child = processes.enter_context(Child(work, name, cases, n_threads=n_threads, source=source))
+                child = Child(work, name, cases, n_threads=n_threads, source=source)
+                processes.callback(child.kill)
                 running[pool.submit(results_of, child, name, cases, seconds)] = name, begin
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 name, begin = running.pop(future)
