@@ -19,7 +19,7 @@ from scipy.special import stdtrit
 import impls
 from bench import UserError
 from bench.agreement.check import QUANTITIES, Problem, reference
-from bench.agreement.isolated import check_isolated
+from bench.agreement.isolated import NOT_LOADED, check_isolated
 from data import Digits
 from impls.contract import Array, Backend, DType, Network, Plan, zero_velocities
 from impls.initialisation import initial_parameters
@@ -38,7 +38,7 @@ from tests.suite.conformance import (
     trained_in_parts,
 )
 
-FATAL = ("hangs", "dies", "cannot be loaded")
+FATAL = ("hangs", "dies", NOT_LOADED)
 DTYPES = conformance.DTYPES
 
 
