@@ -49,7 +49,7 @@ def backend(checked: str, request: pytest.FixtureRequest) -> Backend:
     A backend that needs only the base installation fails where it is unavailable; others are skipped.
     """
     config = request.config
-    if checked in impls.names() and (reason := impls.unavailable_reason(checked)):
+    if checked in listed() and (reason := impls.unavailable_reason(checked)):
         needed = checked in config.getoption("require_backends") or not impls.entry(checked).extra
         (pytest.fail if needed else pytest.skip)(f"backend {checked} {reason}")
     message = why_not_here(checked, config.getoption("time_limit"))
@@ -58,6 +58,12 @@ def backend(checked: str, request: pytest.FixtureRequest) -> Backend:
             pytest.exit(f"error: {message}", returncode=1)
         pytest.fail(message, pytrace=False)
     return impls.find(checked)
+
+
+@functools.cache
+def listed() -> tuple[str, ...]:
+    """The names of all backends; each look at what is installed takes milliseconds, and there are thousands of tests."""
+    return impls.names()
 
 
 @functools.cache
