@@ -1,17 +1,33 @@
 """A plain `pytest` runs the tests, `pytest --benchmark-only` the benchmarks; what is named is what runs."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import bench
 
 ROOT = bench.ROOT
 
+# A plugin that takes each file of tests for one test, as importing all of them takes seconds.
+WHOLE_FILES = """
+import pytest
+class TestFile(pytest.File):
+    def collect(self):
+        yield WholeFile.from_parent(self, name="all")
+class WholeFile(pytest.Item):
+    def runtest(self):
+        raise NotImplementedError
+def pytest_pycollect_makemodule(module_path, parent):
+    return TestFile.from_parent(parent, path=module_path)
+"""
 
-def collected(*arguments: str) -> list[str]:
-    """The tests that pytest would run, from the root."""
+
+def collected(*arguments: str, path: Path = ROOT) -> list[str]:
+    """The tests that pytest would run, from the root. path: a further folder for imports."""
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    environment = os.environ | {"PYTHONPATH": str(path)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return [line for line in done.stdout.splitlines() if "::" in line]
 
@@ -20,9 +36,10 @@ def files_of(lines: list[str]) -> set[str]:
     return {line.partition("::")[0] for line in lines}
 
 
-def test_plain_pytest_collects_the_tests() -> None:
+def test_plain_pytest_collects_the_tests(tmp_path: Path) -> None:
+    (tmp_path / "whole_files.py").write_text(WHOLE_FILES)
     expected = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
-    assert files_of(collected()) == expected
+    assert files_of(collected("-p", "whole_files", path=tmp_path)) == expected
 
 
 def test_benchmark_only_collects_the_benchmarks() -> None:

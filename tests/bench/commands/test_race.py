@@ -139,21 +139,17 @@ def key_of(arguments: list[str]) -> dict[str, Any]:
     return key
 
 
-def test_order_momentum_dtype_and_measure_reach_the_plan_and_the_entrants(folder: Path) -> None:
+@pytest.mark.usefixtures("without_processes")
+def test_order_momentum_dtype_and_measure_reach_the_plan_and_the_entrants(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A backend whose failure names what it was asked for."""
     (folder / "telling.py").write_text(TELLING)
-    asked = ["--measure", "epoch", "--order", "shuffled", "--momentum", "0.5", "--dtype", "float64", "--threads", "1"]
-    environment = os.environ | {"PYTHONPATH": str(folder)}
-    command = [sys.executable, "-m", "bench", "race", *QUICK, *asked, "--backend", "telling"]
-    path = folder / "recorded.jsonl"
-    done = subprocess.run(
-        [*command, "--output", str(path)], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1
-    assert "left out: telling: RuntimeError: 6 updates, scattered, 0.5, float64" in done.stdout
-    records = [json.loads(line) for line in path.read_text().splitlines()]
-    for entry in of_kind(records, "process"):
-        assert set(entry["threads"].values()) == {1}
+    monkeypatch.syspath_prepend(folder)
+    asked = ["--measure", "epoch", "--order", "shuffled", "--momentum", "0.5", "--dtype", "float64"]
+    code, _ = run(folder, *asked, "--backend", "telling")
+    assert code == 1
+    assert "left out: telling: RuntimeError: 6 updates, scattered, 0.5, float64" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("without_processes")
@@ -332,6 +328,7 @@ def test_what_is_swept_reaches_the_key(asked: str, part: str, values: list[Any])
 @pytest.mark.skipif(CORES() < 2, reason="one core is all there is")
 def test_threads_are_swept_and_reach_the_processes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "cores", CORES)
+    monkeypatch.setattr(race, "LEAST_GENERATIONS", 1)
     code, records = run(folder, "--sweep", "threads=1,2")
     assert code == 0
     for entry in of_kind(records, "process"):
@@ -354,6 +351,7 @@ def test_a_cold_call_finds_no_compiled_code(
 ) -> None:
     (folder / "compiling.py").write_text(COLD)
     monkeypatch.syspath_prepend(folder)
+    monkeypatch.setattr(race, "LEAST_GENERATIONS", 1)
     monkeypatch.setenv("COLUMNS", "100")  # at 80 a name may go over two lines, by how many digits the times have
     code, records = run(folder, "--backend", "compiling", "--cold")
     assert code == 0
@@ -448,6 +446,7 @@ def test_ctrl_c_ends_it_and_leaves_no_process_behind(folder: Path) -> None:
     assert "Every measurement" in out
 
 
+@pytest.mark.usefixtures("without_processes")
 def test_a_backend_that_disagrees_is_not_timed_and_the_exit_code_says_so(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -459,6 +458,7 @@ def test_a_backend_that_disagrees_is_not_timed_and_the_exit_code_says_so(
     assert {entry["participant"] for entry in of_kind(records, "sample")} == {"minibatch", "vectorized", "floor"}
 
 
+@pytest.mark.usefixtures("without_processes")
 def test_a_baseline_that_disagrees_ends_it_and_an_unsupported_backend_does_not(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -474,6 +474,7 @@ def test_a_baseline_that_disagrees_ends_it_and_an_unsupported_backend_does_not(
     assert "left out: denying_all, batches of 10, float32: has no train: not today" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("without_processes")
 @pytest.mark.parametrize(("measure", "runs"), [("epoch", True), ("gradient", False)])
 def test_what_a_backend_lacks_keeps_it_out_only_where_it_is_measured(
     measure: str, runs: bool, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
