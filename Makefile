@@ -22,11 +22,12 @@ bench: $(VENV)/ready
 bench-peers: $(VENV)/peers
 	$(PY) -m bench
 
+# Many containers set PYTHONDONTWRITEBYTECODE; then each process that a test starts would compile our sources again.
 test: $(VENV)/ready
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m mypy
-	$(PY) -m pytest -n auto --dist worksteal
+	$(PY) -m mypy --num-workers auto
+	PYTHONDONTWRITEBYTECODE= $(PY) -m pytest -n auto --dist worksteal
 
 mutation: $(VENV)/mutation
 	$(PY) -m tests.mutation naive vectorized minibatch numba

@@ -62,7 +62,7 @@ def backend(checked: str, request: pytest.FixtureRequest) -> Backend:
 
 @functools.cache
 def listed() -> tuple[str, ...]:
-    """The names of all backends; each look at what is installed takes milliseconds, and there are thousands of tests."""
+    """The names of all backends; to look at all that is installed takes milliseconds, in each of thousands of tests."""
     return impls.names()
 
 
