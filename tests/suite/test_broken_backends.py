@@ -59,7 +59,8 @@ def test_every_check_rejects_a_backend() -> None:
 @functools.cache
 def gate(network: Network, dtype: DType) -> list[Case]:
     """The problems of `python -m bench agree`, but small."""
-    digits = Digits(*(array[:600] for array in pool(network.sizes[0])))
+    images, labels = pool(network.sizes[0])
+    digits = Digits(images[:600], labels[:600])
     timed = [problem_of(replace(case, network=network, dtype=dtype), digits) for case in (*CASES, SHUFFLED)]
     return [Case(problem, reference(problem)) for problem in timed]
 
