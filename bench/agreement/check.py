@@ -6,6 +6,7 @@ rounding explains (`rounding.py`), worked out anew for each tensor of each probl
 """
 
 import copy
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,8 +71,8 @@ def widened(parameters: Parameters) -> Parameters:
     return tuple(Layer(weights.astype(np.float64), biases.astype(np.float64)) for weights, biases in parameters)
 
 
-def reference(problem: Problem) -> dict[str, Expected]:
-    """What the backends have to compute, and how far they may be off, tensor by tensor.
+def reference(problem: Problem, quantities: Sequence[Quantity] = CALLS) -> dict[str, Expected]:
+    """What the backends have to compute, and how far they may be off, tensor by tensor. quantities: of CALLS.
 
     Raises UserError for a training so sensitive to rounding that right and wrong could not be distinguished.
     """
@@ -81,14 +82,18 @@ def reference(problem: Problem) -> dict[str, Expected]:
     naive = impls.load(impls.REFERENCE)
     prepared = naive.prepare(network, images, labels, "float64")
     values: dict[str, Array] = {}
-    for quantity in CALLS:
+    errors: dict[Quantity, list[Array]] = {}
+    if "outputs" in quantities or "gradients" in quantities:
+        here = evaluate(network, parameters, scaled(network, images), labels, eps)
+        errors["outputs"] = [here.outputs.error]
+        errors["gradients"] = [here.cost.error, *(part.error for part in flat(here.gradient))]
+    if "train" in quantities:
+        costs, of_parameters, of_velocities = drift_of_training(network, parameters, images, labels, plan, eps)
+        errors["train"] = [costs, *of_parameters, *of_velocities]
+    for quantity in quantities:
         values |= call(naive, quantity, problem._replace(parameters=parameters), prepared)
-    here = evaluate(network, parameters, scaled(network, images), labels, eps)
-    costs, of_parameters, of_velocities = drift_of_training(network, parameters, images, labels, plan, eps)
-    errors = [here.outputs.error, here.cost.error, *(part.error for part in flat(here.gradient))]
-    errors += [costs, *of_parameters, *of_velocities]
     expected = {}
-    for (tensor, value), error in zip(values.items(), errors, strict=True):
+    for (tensor, value), error in zip(values.items(), [e for q in quantities for e in errors[q]], strict=True):
         allowed = SAFETY * eps * float(error.max())
         if tensor.startswith("parameters") and not allowed <= MOST_DRIFT * scale_of(value):
             raise UserError(
@@ -230,14 +235,14 @@ def form_of(returned: Any) -> str:
 
 def compare(name: str, problem: Problem, quantity: str, actual: Any, expected: Expected) -> Result:
     """Compare one tensor with the reference: type, shape, dtype, then values. NaN fails."""
-    dtype = np.dtype(dtype_of(problem.parameters))
-    what = f"{name}, {problem.name}, {dtype}: {quantity}"
+    dtype = dtype_of(problem.parameters)
     unit = scale_of(expected.value) * float(np.finfo(dtype).eps)
-    result = Result(name, problem.name, str(dtype), quantity, np.inf, expected.allowed / unit, None)
+    result = Result(name, problem.name, dtype, quantity, np.inf, expected.allowed / unit, None)
     if quantity != "cost" and (
         not isinstance(actual, np.ndarray) or actual.shape != expected.value.shape or actual.dtype != dtype
     ):
-        failure = f"{what} should be {dtype} of shape {expected.value.shape}, found {form_of(actual)}"
+        form = f"{dtype} of shape {expected.value.shape}"
+        failure = f"{name}, {problem.name}, {dtype}: {quantity} should be {form}, found {form_of(actual)}"
         return result._replace(failure=failure)
     difference = np.abs(np.asarray(actual, np.float64) - expected.value)
     error = float(difference.max()) / unit
@@ -245,8 +250,8 @@ def compare(name: str, problem: Problem, quantity: str, actual: Any, expected: E
         return result._replace(error=error)
     worst = np.unravel_index(np.argmax(np.where(np.isnan(difference), np.inf, difference)), difference.shape)
     failure = (
-        f"{what} is {error:.3g} eps from {impls.REFERENCE} in float64, allowed are {result.allowed:.3g} eps; "
-        f"worst at {[int(i) for i in worst]}"
+        f"{name}, {problem.name}, {dtype}: {quantity} is {error:.3g} eps from {impls.REFERENCE} in float64, "
+        f"allowed are {result.allowed:.3g} eps; worst at {[int(i) for i in worst]}"
     )
     return result._replace(error=error, failure=failure)
 

@@ -6,7 +6,8 @@ ed. 2002, section 3.3): an operation hands errors on by its derivative, and adds
 products adds sqrt(m) roundings, as independent roundings do (Higham and Mary 2019, "A new approach to probabilistic
 rounding error analysis"), each of the size that its partial sums have; the worst case, m, does not happen.
 
-README.md says how kinks of ReLU are treated, and how the drift of a training is measured.
+README.md says how kinks of ReLU are treated, and how the drift of a training is measured. Trainings that drift apart
+run as one: their parameters are stacked along an axis before those of a matrix, and so is all that follows from them.
 """
 
 from collections.abc import Iterable
@@ -42,7 +43,7 @@ class Rounded:
     def terms(self) -> tuple[Array, Array]:
         """How many values are not zero, by row (n, 1) and by column (m, 1)."""
         used = self.value != 0
-        return used.sum(axis=1)[:, None], used.sum(axis=0)[:, None]
+        return used.sum(axis=-1)[..., None], used.sum(axis=-2)[..., None]
 
     @cached_property
     def spread(self) -> Array:
@@ -84,9 +85,9 @@ def product(x: Rounded, weights: Array) -> Rounded:
 
 def mean_product(x: Rounded, y: Rounded) -> Rounded:
     """x transposed @ y / n, a mean over n images. A function may be off alike in all of them, so that errors add up."""
-    n, total = len(x.value), x.value.T @ y.value
-    summing = np.sqrt(x.terms[1] * (x.square.T @ y.square + total**2))
-    return Rounded(total / n, (x.error.T @ np.abs(y.value) + np.abs(x.value).T @ y.error + summing) / n)
+    n, total = x.value.shape[-2], x.value.mT @ y.value
+    summing = np.sqrt(x.terms[1] * (x.square.mT @ y.square + total**2))
+    return Rounded(total / n, (x.error.mT @ np.abs(y.value) + np.abs(x.value).mT @ y.error + summing) / n)
 
 
 def times(x: Rounded, y: Rounded) -> Rounded:
@@ -108,10 +109,10 @@ def activate(name: str, z: Rounded) -> tuple[Rounded, Rounded]:
         a = (1 + np.tanh(z.value / 2)) / 2
         error = a * (1 - a) * z.error + 1
         return Rounded(a, error), Rounded(a * (1 - a), np.abs(1 - 2 * a) * error + a)
-    shifted = z.value - z.value.max(axis=1, keepdims=True)
+    shifted = z.value - z.value.max(axis=-1, keepdims=True)
     a = np.exp(shifted)
-    a /= a.sum(axis=1, keepdims=True)
-    mean_error = (a * z.error).sum(axis=1, keepdims=True)
+    a /= a.sum(axis=-1, keepdims=True)
+    mean_error = (a * z.error).sum(axis=-1, keepdims=True)
     return Rounded(a, a * (z.error + mean_error + np.abs(shifted) + 2)), exact(np.ones_like(a))
 
 
@@ -121,38 +122,35 @@ def scaled(network: Network, images: Array) -> Rounded:
     return Rounded(x, 2 * np.abs(x))
 
 
-def forward(
-    network: Network, parameters: Parameters, x: Rounded, eps: float, origin: list[Array] | None = None
-) -> Forward:
+def forward(network: Network, parameters: Parameters, x: Rounded, eps: float) -> Forward:
     """All layers, with their errors; the arguments are those of `evaluate`."""
-    result = Forward([x], [], [], np.zeros(len(x.value), bool))
+    activations, slopes, pre_activations = [x], list[Rounded](), list[Rounded]()
+    kinks: Array = np.zeros(len(x.value), bool)
     names = [network.hidden] * (len(parameters) - 1) + [network.output]
-    for number, (name, (weights, biases)) in enumerate(zip(names, parameters, strict=True)):
-        summed = product(result.activations[-1], weights)
+    for name, (weights, biases) in zip(names, parameters, strict=True):
+        summed, biases = product(activations[-1], weights), biases[..., None, :]
         z = Rounded(summed.value + biases, summed.error + np.abs(biases))
         a, slope = activate(name, z)
         if name == "relu":
-            drift = 0.0 if origin is None else np.abs(z.value - origin[number])
+            drift = np.abs(z.value - z.value[0]) if z.value.ndim > 2 else 0.0
             reach = SAFETY * (eps * z.error + drift)
             at_kink = (np.abs(z.value) <= reach) & (reach > 0)
-            result.kinks[:] |= at_kink.any(axis=1)
+            kinks = kinks | at_kink.any(axis=-1)
             a = Rounded(a.value, np.where(at_kink, z.error, a.error))
             slope = Rounded(slope.value, at_kink / eps)
-        result.pre_activations.append(z)
-        result.activations.append(a)
-        result.slopes.append(slope)
-    return result
+        pre_activations.append(z)
+        activations.append(a)
+        slopes.append(slope)
+    return Forward(activations, slopes, pre_activations, kinks)
 
 
-def evaluate(
-    network: Network, parameters: Parameters, x: Rounded, labels: Array, eps: float, origin: list[Array] | None = None
-) -> Evaluation:
+def evaluate(network: Network, parameters: Parameters, x: Rounded, labels: Array, eps: float) -> Evaluation:
     """Outputs, mean cost and its gradient, with their errors.
 
-    parameters: float64. x: the images, (n, n_inputs), from `scaled`. eps: the machine epsilon of the dtype that is
-    checked. origin: every layer's pre-activations, (n, fan_out) each, in the training from which this one drifts apart.
+    parameters: float64; if several are stacked, the others drift apart from the first. x: the images, (n, n_inputs),
+    from `scaled`. eps: the machine epsilon of the dtype that is checked.
     """
-    activations, slopes, pre_activations, _ = forward(network, parameters, x, eps, origin)
+    activations, slopes, pre_activations, _ = forward(network, parameters, x, eps)
     targets = np.eye(network.sizes[-1])[labels]
     cost, delta = cost_and_delta(network, pre_activations[-1], activations[-1], slopes[-1], targets, eps)
     ones = exact(np.ones((len(labels), 1)))
@@ -160,9 +158,9 @@ def evaluate(
     for number in range(len(parameters) - 1, -1, -1):
         of_biases = mean_product(ones, delta)
         of_weights = mean_product(activations[number], delta)
-        gradient.insert(0, (of_weights, Rounded(of_biases.value[0], of_biases.error[0])))
+        gradient.insert(0, (of_weights, Rounded(of_biases.value[..., 0, :], of_biases.error[..., 0, :])))
         if number > 0:
-            delta = times(product(delta, parameters[number].weights.T), slopes[number - 1])
+            delta = times(product(delta, parameters[number].weights.mT), slopes[number - 1])
     return Evaluation(activations[-1], cost, tuple(gradient), [z.value for z in pre_activations])
 
 
@@ -173,16 +171,18 @@ def cost_and_delta(
     n = len(targets)
     difference = Rounded(a.value - targets, a.error + np.abs(a.value - targets))
     if network.cost == "cross_entropy":
-        highest = z.value.max(axis=1)
-        of_image = highest + np.log(np.exp(z.value - highest[:, None]).sum(axis=1)) - (targets * z.value).sum(axis=1)
-        error = ((a.value + targets) * z.error).sum(axis=1) + np.abs(z.value).max(axis=1) + 1
+        highest = z.value.max(axis=-1)
+        of_image = (
+            highest + np.log(np.exp(z.value - highest[..., None]).sum(axis=-1)) - (targets * z.value).sum(axis=-1)
+        )
+        error = ((a.value + targets) * z.error).sum(axis=-1) + np.abs(z.value).max(axis=-1) + 1
         delta = difference
     else:
-        of_image = (difference.value**2).sum(axis=1) / 2  # saturated outputs leave only the second order
-        error = (np.abs(difference.value) * difference.error + eps * difference.error**2 / 2).sum(axis=1) + of_image
+        of_image = (difference.value**2).sum(axis=-1) / 2  # saturated outputs leave only the second order
+        error = (np.abs(difference.value) * difference.error + eps * difference.error**2 / 2).sum(axis=-1) + of_image
         delta = times(difference, slope)
-    summing = np.sqrt(n) * np.abs(of_image).mean()
-    return Rounded(of_image.mean(), error.mean() + summing), delta
+    summing = np.sqrt(n) * np.abs(of_image).mean(axis=-1)
+    return Rounded(of_image.mean(axis=-1), error.mean(axis=-1) + summing), delta
 
 
 def drift_of_training(
@@ -195,35 +195,30 @@ def drift_of_training(
     """
     rng = np.random.default_rng(0)
     mu = plan.momentum
-    p = flat(parameters)
+    p = [array[None] for array in flat(parameters)]  # stacked: one undisturbed, and after the first update the draws
     v = [np.zeros_like(array) for array in p]
-    moved = [(p, v)] * DRAWS
     costs = np.zeros(len(plan.starts))
     for u, (start, stop, rate) in enumerate(zip(plan.starts, plan.stops, plan.learning_rates, strict=True)):
         chosen = slice(start, stop) if plan.order is None else plan.order[start:stop]
-        batch = scaled(network, images[chosen]), labels[chosen]
-        here = evaluate(network, layers(p), *batch, eps)
+        here = evaluate(network, layers(p), scaled(network, images[chosen]), labels[chosen], eps)
+        costs[u] = (np.abs(here.cost.value - here.cost.value[0]) / eps + here.cost.error).max()
+        errors = [part.error for part in flat(here.gradient)]
+        v_error = [(error + np.abs(a)) * (mu > 0) for error, a in zip(errors, v, strict=True)]
+        p_error = [rate * (e + mu * f) + np.abs(a) for e, f, a in zip(errors, v_error, p, strict=True)]
         p, v = updated(p, v, here.gradient, rate, mu)
-        for draw, (p_moved, v_moved) in enumerate(moved):
-            there = here  # all begin at the same parameters
-            if u > 0:
-                there = evaluate(network, layers(p_moved), *batch, eps, here.pre_activations)
-            costs[u] = max(costs[u], np.abs(there.cost.value - here.cost.value) / eps + there.cost.error)
-            errors = [part.error for part in flat(there.gradient)]
-            v_error = [(error + np.abs(a)) * (mu > 0) for error, a in zip(errors, v_moved, strict=True)]
-            p_error = [rate * (e + mu * f) + np.abs(a) for e, f, a in zip(errors, v_error, p_moved, strict=True)]
-            p_moved, v_moved = updated(p_moved, v_moved, there.gradient, rate, mu)
-            moved[draw] = jolted(p_moved, p_error, eps, rng), jolted(v_moved, v_error, eps, rng)
-    drifts = [
-        [np.max([np.abs(a - b) for a in moved_arrays], axis=0) / eps for *moved_arrays, b in zip(*draws, strict=True)]
-        for draws in zip(*moved, (p, v), strict=True)
-    ]
-    return costs, drifts[0], drifts[1]
+        p, v = jolted(p, p_error, eps, rng), jolted(v, v_error, eps, rng)
+    of_parameters, of_velocities = ([np.abs(a - a[0]).max(axis=0) / eps for a in arrays] for arrays in (p, v))
+    return costs, of_parameters, of_velocities
 
 
 def jolted(arrays: list[Array], errors: list[Array], eps: float, rng: np.random.Generator) -> list[Array]:
-    """Every number moved by its error, up or down at random."""
-    return [a + eps * error * rng.choice((-1.0, 1.0), a.shape) for a, error in zip(arrays, errors, strict=True)]
+    """In every draw each number moved by its error, up or down at random; the first of a stack stays undisturbed."""
+    moved = []
+    for a, error in zip(arrays, errors, strict=True):
+        signs = 2 * rng.integers(0, 2, (1 + DRAWS, *a.shape[1:])) - 1.0
+        signs[0] = 0
+        moved.append(a + eps * error * signs)
+    return moved
 
 
 def updated(

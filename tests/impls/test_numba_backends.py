@@ -259,7 +259,7 @@ def test_velocities_of_pixels_without_gradient_become_zero(dtype: DType) -> None
 def test_nothing_becomes_subnormal(name: str, output: Output, cost: Cost) -> None:
     """Processors are slow with subnormal numbers, which saturated sigmoids produce on raw pixels."""
     network = Network((100, 40, 10), "sigmoid", output, cost, pixel_scale=1)
-    images, labels = images_and_labels(300, 0.8)
+    images, labels = images_and_labels(70, 0.8)  # unbounded exponentials show in nearly half of them, or more
     backend = impls.load(name)
     parameters = initial_parameters(network, "standard_normal", 1, "float32")
     for logits in (1, 3, 10, 30):  # factors of the weights

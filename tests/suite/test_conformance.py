@@ -21,12 +21,13 @@ from bench import UserError
 from bench.agreement.check import QUANTITIES, Problem, reference
 from bench.agreement.isolated import NOT_LOADED, check_isolated
 from data import Digits
-from impls.contract import Array, Backend, DType, Network, Plan, zero_velocities
+from impls.contract import Array, Backend, DType, Network, Plan, Quantity, zero_velocities
 from impls.initialisation import initial_parameters
 from tests.helpers.plans import plans_by_epoch
 from tests.suite import conformance
 from tests.suite.conformance import (
     CHECKS,
+    EVALUATION,
     EVERY,
     SOME,
     Case,
@@ -154,20 +155,20 @@ def plans(draw: st.DrawFn, n: int, updates: int) -> Plan:
     return Plan(np.array(starts), np.array(stops), order, np.array(rates), draw(st.sampled_from((0.0, 0.5, 0.9))))
 
 
-def case_or_reject(problem: Problem) -> Case:
+def case_or_reject(problem: Problem, *quantities: Quantity) -> Case:
     """The problem with its expected values; rejects a training whose rounding errors are unbounded."""
-    case = case_from(pickle.dumps(problem))
+    case = case_from(pickle.dumps(problem), quantities)
     if case is None:
         reject()
     return case
 
 
 @functools.cache
-def case_from(pickled: bytes) -> Case | None:
+def case_from(pickled: bytes, quantities: tuple[Quantity, ...]) -> Case | None:
     """Every backend gets the same examples, so the reference computes each only once."""
     problem = pickle.loads(pickled)
     try:
-        return Case(problem, reference(problem))
+        return Case(problem, reference(problem, quantities))
     except UserError:
         return None
 
@@ -175,8 +176,8 @@ def case_from(pickled: bytes) -> Case | None:
 @QUIETLY
 @given(problem=problems(updates=1))
 def test_any_evaluation(backend: Backend, problem: Problem) -> None:
-    case = case_or_reject(problem)
-    for quantity in ("outputs", "gradients"):
+    case = case_or_reject(problem, *EVALUATION)
+    for quantity in EVALUATION:
         with contextlib.suppress(Unsupported):
             hold(backend, case, answered(backend, problem, quantity))
 
@@ -184,7 +185,7 @@ def test_any_evaluation(backend: Backend, problem: Problem) -> None:
 @QUIETLY
 @given(problem=problems(updates=6))
 def test_any_training(backend: Backend, problem: Problem) -> None:
-    case = case_or_reject(problem)
+    case = case_or_reject(problem, "train")
     with contextlib.suppress(Unsupported):
         hold(backend, case, answered(backend, problem, "train"))
 
@@ -193,7 +194,7 @@ def test_any_training(backend: Backend, problem: Problem) -> None:
 @given(problem=problems(updates=4), cut=st.integers(1, 3))
 def test_any_training_in_two_parts(backend: Backend, problem: Problem, cut: int) -> None:
     """A state is all that a training needs to continue."""
-    case = case_or_reject(problem)
+    case = case_or_reject(problem, "train")
     with contextlib.suppress(Unsupported):
         hold(backend, case, trained_in_parts(backend, problem, cut))
 
