@@ -422,6 +422,12 @@ def test_diverged_costs_are_named() -> None:
     assert all(0 < limit < 1e3 for limit in figure.axes[0].get_ylim())
 
 
+def test_a_panel_without_a_line_has_no_small_ticks() -> None:
+    figure = cost_over_epochs(ODD["none at its default batch size"])
+    assert [axes.get_yscale() for axes in figure.axes] == ["log", "log"]
+    assert len(figure.artists) == 1
+
+
 def test_a_training_without_an_epoch_is_named() -> None:
     words = words_of(speed_against_accuracy(ODD["no epoch in the curve"]))
     assert re.search("Not drawn: .*, without an epoch that took time", words)

@@ -273,6 +273,15 @@ def test_growth_is_drawn_with_its_power(tmp_path: Path) -> None:
     assert (figure.axes[0].get_xscale(), figure.axes[0].get_yscale()) == ("log", "log")
 
 
+def test_small_ticks_stand_between_those_with_numbers(tmp_path: Path) -> None:
+    results = raced(tmp_path, *sweep_of("batch"))
+    figure: Any = growth_figure(results.races, look_of(results))
+    below, beside = (line.get_xydata() for line in figure.artists)
+    assert [*below[:, 0]] == [*range(30, 100, 10), *range(200, 1000, 100)]
+    assert {*below[:, 1]} == {*beside[:, 0]} == {0}
+    assert beside[:3, 1] == pytest.approx([0.0003, 0.0004, 0.0006])  # a number stands at 0.0005
+
+
 @pytest.mark.parametrize("what", SWEPT)
 def test_every_sweep_has_a_figure(what: str, tmp_path: Path) -> None:
     results = raced(tmp_path, *sweep_of(what))
