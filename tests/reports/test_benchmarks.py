@@ -795,17 +795,13 @@ def test_a_reader_that_stops_early(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "index.html").exists()
 
 
-def test_a_terminal_without_a_dagger(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("instant")
+def test_a_terminal_without_a_dagger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path, "r.json", SMALL)
-    code = (
-        "import sys; from reports import __main__ as command; command.render = lambda report: {'index.html': b''}; "
-        f"sys.exit(command.main(['--results', {str(path)!r}, '--out', {str(tmp_path / 'out')!r}]))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env={"PYTHONIOENCODING": "ascii"}, capture_output=True, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert b"8.3, 26]" in done.stdout
+    printed = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(printed, encoding="ascii", write_through=True))
+    assert main(["--results", str(path), "--out", str(tmp_path / "out")]) == 0
+    assert b"8.3, 26]" in printed.getvalue()
 
 
 def modules_after(imports: str, suspects: tuple[str, ...]) -> str:
