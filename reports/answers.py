@@ -41,8 +41,7 @@ class Answer(NamedTuple):
 def answers(chosen: Chosen) -> list[Answer]:
     """All four answers, in order."""
     return [
-        Answer(question, answer(chosen) or f"Not measured yet: run {command}.")
-        for question, answer, command in QUESTIONS
+        Answer(asked, answer(chosen) or f"Not measured yet: run {command}.") for asked, answer, command in QUESTIONS
     ]
 
 
@@ -56,10 +55,8 @@ def looping(chosen: Chosen) -> str | None:
     others = [name for name, known in words.items() if known]
     if not vectorized:
         return None
-    answer = (
-        f"For {work(race)} ({race.key['plan']}, {race.data_name}), vectorised NumPy is {vectorized} as the loop over "
-        "images."
-    )
+    case = f"{work(race)} ({race.key['plan']}, {race.data_name})"
+    answer = f"For {case}, vectorised NumPy is {vectorized} as the loop over images."
     if "numba" in others:
         answer += f" The same loops, compiled by numba, are {words['numba']}."
     if others and others[0] != "numba":
@@ -201,9 +198,7 @@ def libraries_of_race(race: RaceResult) -> str | None:
     """The best of each library against the better of NumPy's two, of which one has times."""
     order = list(times_of(race))
     numpy = next(name for name in order if name in NUMPY)
-    best = {
-        library: next((name for name in order if name.startswith(LIBRARIES[library])), None) for library in LIBRARIES
-    }
+    best = {what: next((name for name in order if name.startswith(own)), None) for what, own in LIBRARIES.items()}
     ratios = {library: faster_than(race, name, numpy) for library, name in best.items() if name}
     parts = [f"{library} ({best[library]}) {words}" for library, words in ratios.items() if words]
     missing = [library for library, name in best.items() if not name]

@@ -84,8 +84,7 @@ def csv_files(report: Report) -> dict[str, str]:
 
 def samples(files: list[ResultSet]) -> list[list[str]]:
     """Every raw sample under its heads: seconds as they were measured, on so many images."""
-    heads = ["file", "of", "backend", "plan", "generation_or_seed", "round", "images", "wall_s", "user_s", "system_s"]
-    rows = [heads]
+    rows = [["file", "of", "backend", "plan", "generation_or_seed", "round", "images", "wall_s", "user_s", "system_s"]]
     for results in files:
         for measured in results.measurements:
             what = [results.path.name, measured.quantity, measured.backend, measured.plan, ""]

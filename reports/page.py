@@ -20,15 +20,15 @@ from reports.figures.style import Figure
 from reports.sections import Report
 
 TEMPLATES = Path(__file__).parent / "templates"
+ENVIRONMENT = Environment(trim_blocks=True, lstrip_blocks=True, autoescape=True, finalize=lambda cell: finalized(cell))
+ENVIRONMENT.loader, ENVIRONMENT.undefined = FileSystemLoader(TEMPLATES), StrictUndefined  # compiles a template once
 
 
 def page(report: Report, figures: Sequence[Figure], files: Mapping[str, bytes]) -> str:
     """The page with these figures; files: theirs, by name."""
-    environment = Environment(trim_blocks=True, lstrip_blocks=True, autoescape=True, finalize=finalized)
-    environment.loader, environment.undefined = FileSystemLoader(TEMPLATES), StrictUndefined
     script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
     newest = report.chosen.files[0]
-    return environment.get_template("page.html.j2").render(
+    return ENVIRONMENT.get_template("page.html.j2").render(
         title=f"{newest.data_name}, {newest.when}",
         report=report,
         notices=report.chosen.notices,

@@ -174,9 +174,8 @@ def moment(results: ResultSet) -> datetime:
     try:
         when = datetime.fromisoformat(results.when)
     except ValueError:
-        raise UserError(
-            f"{results.path}: expected a time in ISO 8601, found {results.when!r}; run the benchmark again"
-        ) from None
+        problem = f"expected a time in ISO 8601, found {results.when!r}; run the benchmark again"
+        raise UserError(f"{results.path}: {problem}") from None
     return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 

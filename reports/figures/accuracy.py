@@ -174,9 +174,8 @@ def draw_trainings(
         colour, marker, *_ = look[row.name]
         seconds.append([one.wall for one in row.trainings])
         values.append(shown(what, [getattr(one, what) for one in row.trainings]))
-        (figure.in_legend[row.name],) = left.plot(
-            seconds[-1], values[-1], marker, color=colour, markersize=5, alpha=0.35
-        )
+        marks = left.plot(seconds[-1], values[-1], marker, color=colour, markersize=5, alpha=0.35)
+        (figure.in_legend[row.name],) = marks
         curves = race.participants[row.name].curves
         if curves:
             n = min(len(one.seconds) for one in curves)  # at 0 a logarithmic axis has no place

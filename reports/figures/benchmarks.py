@@ -124,10 +124,7 @@ def accuracy_over_time(figure: Figure, results: ResultSet) -> None:
     trained = [(one, curve) for one, curve in trainings(benchmarks.default_epochs(results)) if curve.seconds[1:]]
     heading = f"Accuracy over training time, on the {count_of(results.of('outputs'))}test images"
     figure.about(results, benchmarks.benchmarks_setting(results), heading)
-    figure.notes = [
-        "A mark is an epoch of training; each backend at its default batch size.",
-        STRETCHED,
-    ]
+    figure.notes = ["A mark is an epoch of training; each backend at its default batch size.", STRETCHED]
     (axes,) = figure.panels(trained, "There is no training curve at a default batch size in these results.")
     look = Looks(benchmarks.ladder(results))
     percent = {one.backend: percent_correct(curve) for one, curve in trained}
@@ -136,8 +133,7 @@ def accuracy_over_time(figure: Figure, results: ResultSet) -> None:
         line = axes.plot(curve.seconds[1:], percent[one.backend][1:], **look[one.backend].line())
         (figure.in_legend[f"{one.backend}, {one.plan}"],) = line
     for before in dict.fromkeys(several[0] for several in percent.values()):
-        label = f"before training: {before:.4g} %"
-        figure.in_legend[label] = axes.axhline(before, color=GREY, linestyle=":", zorder=0)
+        figure.in_legend[f"before training: {before:.4g} %"] = axes.axhline(before, color=GREY, linestyle=":", zorder=0)
     logarithmic(axes, "x", "seconds of training, wall", [s for _, curve in trained for s in curve.seconds[1:]])
     style.stretched_to_100(axes, "per cent of the test images correct", np.concatenate([*percent.values()]))
 
@@ -211,8 +207,7 @@ def speed_against_accuracy(figure: Figure, results: ResultSet) -> None:
         figure.in_legend[f"{i}: {one.backend}"] = axes.lines[-1]
         axes.annotate(f"{i}", (seconds, percent), (8, 0), textcoords="offset points", va="center", fontsize=9)
     logarithmic(axes, "x", "seconds of training in total, wall", [seconds for _, seconds, _ in ends])
-    label = "per cent of the test images correct at the end"
-    style.stretched_to_100(axes, label, [percent for *_, percent in ends])
+    style.stretched_to_100(axes, "per cent of the test images correct at the end", [percent for *_, percent in ends])
 
 
 FIGURES = {

@@ -22,9 +22,7 @@ def comparison(figure: Figure, races: Sequence[RaceResult], look: Looks) -> None
     """After over before, with intervals, a row for each backend."""
     ratios = {name: ratio for name, ratio in changes(races).items() if ratio}
     figure.about(races[0], race_setting(races[0]), "Has it become slower? Time after over time before")
-    figure.notes = [
-        f"A mark is the estimate, the bar its interval. Dotted: a margin of {percent(statistics.MARGIN)}.",
-    ]
+    figure.notes = [f"A mark is the estimate, the bar its interval. Dotted: a margin of {percent(statistics.MARGIN)}."]
     (axes,) = figure.panels(ratios, "No backend was measured on both sides.")
     ends = [end for ratio in ratios.values() for end in (*(ratio.interval or ()), ratio.estimate)]
     low, high = min(NEAR[0], *ends), max(NEAR[1], *ends)

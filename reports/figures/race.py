@@ -190,9 +190,8 @@ def memory(figure: Figure, race: RaceResult, look: Looks) -> None:
             colour, marker, *_ = look[names[y]]
             axes.hlines(y, 0, size, color=colour, linewidth=2, alpha=0.4)
             axes.plot(size, y, marker, color=colour, markersize=8, clip_on=False)
-            style.write_right(
-                axes, y, f"{number(size)} MiB" if size >= 1 else f"{1024 * size:.0f} KiB" if size else "0"
-            )
+            words = f"{number(size)} MiB" if size >= 1 else f"{1024 * size:.0f} KiB" if size else "0"
+            style.write_right(axes, y, words)
         axes.set(xlim=(0, 1.05 * max(1.0, *(size for _, size in sizes))), xlabel="MiB")
         figure.name_rows(axes, names)
 

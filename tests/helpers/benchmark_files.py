@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,20 @@ def words_of(figure: Any) -> str:
     from matplotlib.text import Text
 
     return "\n".join(text.get_text() for text in figure.findobj(Text) if text.get_visible())
+
+
+def files_of(figures: Iterable[Any]) -> dict[str, bytes]:
+    """The files of figures for a page; it takes the SVG, as what stands for the PNG, which takes longer, is larger."""
+    svgs = {f"{figure.name}.svg": figure.file("svg") for figure in figures}
+    return svgs | {name.replace(".svg", ".png"): bytes(10**6) for name in svgs}
+
+
+def boxes_of(figure: Any) -> list[Any]:
+    """Where the labels of a figure's rows are, or the words of its legend."""
+    if not figure.legends:
+        return [label.get_window_extent() for label in figure.axes[0].get_yticklabels()]
+    figure.draw_artist(figure.legends[0])  # it finds the places of its words when it is drawn
+    return [words.get_window_extent() for words in figure.legends[0].get_texts()]
 
 
 def without_ours(html: str) -> str:

@@ -28,7 +28,17 @@ from reports.figures.style import Looks
 from reports.page import page
 from reports.sections import report_of
 from reports.selection import Chosen, choose
-from tests.helpers.benchmark_files import NAIVE, NOTICE, SWIFT, USUAL, curve, measured, without_ours, words_of
+from tests.helpers.benchmark_files import (
+    NAIVE,
+    NOTICE,
+    SWIFT,
+    USUAL,
+    curve,
+    files_of,
+    measured,
+    without_ours,
+    words_of,
+)
 from tests.helpers.race_files import EVIL, MACHINE, race_records, rows_of, written
 from tests.helpers.training_files import trained
 
@@ -118,7 +128,7 @@ def test_odd_results_give_a_page(case: str, tmp_path: Path) -> None:
         name for name in ACCURACY_FIGURES if followed or name != "cost-over-training"
     ]
     report = report_of(chosen)
-    html = page(report, drawn[:1], drawn[0].files())
+    html = page(report, drawn[:1], files_of(drawn[:1]))
     ET.fromstring(html)
     assert "<script" not in without_ours(html)
     assert "<script" not in markdown_summary(report)

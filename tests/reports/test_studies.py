@@ -23,6 +23,7 @@ from reports.page import page
 from reports.sections import figures_of, report_of
 from reports.selection import Chosen, choose
 from tests.helpers.article_records import LABELS, course, figure
+from tests.helpers.benchmark_files import files_of
 from tests.helpers.race_files import EVIL, race_records, rows_of, written
 from tests.helpers.training_files import trained
 
@@ -30,7 +31,7 @@ from tests.helpers.training_files import trained
 def whole_page(chosen: Chosen) -> str:
     """With all figures; raises where it is not well-formed."""
     figures = figures_of(chosen)
-    html = page(report_of(chosen), figures, {k: v for figure in figures for k, v in figure.files().items()})
+    html = page(report_of(chosen), figures, files_of(figures))
     ET.fromstring(html)
     return html
 

@@ -22,7 +22,7 @@ from reports.figures.inspection import inspection_figures, mistakes
 from reports.page import page
 from reports.sections import report_of
 from reports.selection import choose
-from tests.helpers.benchmark_files import NOTICE, without_ours, words_of
+from tests.helpers.benchmark_files import NOTICE, files_of, without_ours, words_of
 from tests.helpers.race_files import EVIL, MACHINE, WHEN
 
 SIZES = (16, 5, 10)
@@ -117,7 +117,7 @@ def test_the_figures_and_the_page(tmp_path: Path) -> None:
     (results,) = chosen.files
     drawn = inspection_figures(results)
     assert [one.name for one in drawn] == INSPECTION_FIGURES
-    html = page(report_of(chosen), drawn, {k: v for one in drawn for k, v in one.files().items()})
+    html = page(report_of(chosen), drawn, files_of(drawn))
     assert "<script" not in without_ours(html)
     assert html.count("<img ") == 4
     assert "92.50 % of 40 test images correct" in html
