@@ -75,6 +75,7 @@ def install(folder: Path, name: str, text: str) -> None:
     (folder / f"{name}_backend.py").write_text(text)
 
 
+@pytest.mark.usefixtures("without_processes")
 def test_each_backend_that_agrees_has_a_line_and_a_disagreement_is_named(
     small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,13 +133,13 @@ def test_benchmarks_on_bad_data_end_in_a_line(folder: str, small: Dataset, tmp_p
 
 
 def test_from_benchmarks_to_report(small: Dataset, tmp_path: Path) -> None:
-    """Three backends on small data, and a wrong one from another package: it is not timed, and the page says why."""
+    """Two backends on small data, and a wrong one from another package: it is not timed, and the page says why."""
     mnist.write_folder(tmp_path / "digits", small.train, small.test)
     package = tmp_path / "package"
     install(package, "wrong", WRONG)
     results = tmp_path / "results.json"
 
-    timed = {"naive", "minibatch", "numba_sparse", "floor"}
+    timed = {"minibatch", "numba_sparse", "floor"}
     command = ["pytest", "--benchmark-only", f"--benchmark-json={results}", "-p", "no:cacheprovider", "-q"]
     command += ["-k", " or ".join({*timed, "wrong"})]
     run = in_process(command, DIGITBENCH_DATA=str(tmp_path / "digits"), PYTHONPATH=str(package))
