@@ -20,7 +20,7 @@ from bench.timing.process import Child, ChildFailed
 from impls.contract import dtype_of
 
 AT_ONCE = 2  # backends
-SLOWEST = ("torch_compile", "numba_sparse", "jax", "numba_dense", "numba")
+SLOWEST = ("torch_compile", "numba", "numba_sparse", "numba_dense", "jax")
 TIME_LIMIT = 300.0  # seconds for all problems of a backend, its imports and compilation included
 NOT_LOADED = "cannot be loaded"
 
