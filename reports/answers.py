@@ -164,7 +164,7 @@ def relu_alone(races: Sequence[RaceResult]) -> str | None:
     base = rows[0]
     verdict = sign(sigmoid, "sigmoid is better", "ReLU is better", "there is no significant difference")
     answer = (
-        f"In the article's ReLU network ({race.about['setting']}; {race.about['epochs']} epochs, {race.data_name}) "
+        f"In the article's ReLU network ({race.about['setting']}; {race.data_name}) "
         f"{verdict}: it gets {share(min(base.accuracies))} to {share(max(base.accuracies))} of the "
         f"test images right over {len(base.accuracies)} seeds, and sigmoid in the hidden layer, with everything else "
         f"as it is, changes that by {effect_in_words(sigmoid)} points."
