@@ -5,6 +5,7 @@ run and nothing be fetched, whatever a results file contains.
 """
 
 import base64
+import functools
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from bench.tables.table import printable
@@ -20,15 +21,13 @@ from reports.figures.style import Figure
 from reports.sections import Report
 
 TEMPLATES = Path(__file__).parent / "templates"
-ENVIRONMENT = Environment(trim_blocks=True, lstrip_blocks=True, autoescape=True, finalize=lambda cell: finalized(cell))
-ENVIRONMENT.loader, ENVIRONMENT.undefined = FileSystemLoader(TEMPLATES), StrictUndefined  # compiles a template once
 
 
 def page(report: Report, figures: Sequence[Figure], files: Mapping[str, bytes]) -> str:
     """The page with these figures; files: theirs, by name."""
     script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
     newest = report.chosen.files[0]
-    return ENVIRONMENT.get_template("page.html.j2").render(
+    return template().render(
         title=f"{newest.data_name}, {newest.when}",
         report=report,
         notices=report.chosen.notices,
@@ -43,6 +42,16 @@ def policy(script: str) -> str:
     """What a browser may do with the page: run this one script, nothing else, and fetch nothing."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
+
+
+@functools.cache
+def template() -> Template:
+    """The page's template, compiled once for all pages."""
+    environment = Environment(
+        trim_blocks=True, lstrip_blocks=True, autoescape=True, finalize=finalized, undefined=StrictUndefined,
+        loader=FileSystemLoader(TEMPLATES),
+    )  # fmt: skip
+    return environment.get_template("page.html.j2")
 
 
 def finalized(value: Any) -> Any:

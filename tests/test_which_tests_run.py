@@ -16,8 +16,7 @@ class TestFile(pytest.File):
     def collect(self):
         yield WholeFile.from_parent(self, name="all")
 class WholeFile(pytest.Item):
-    def runtest(self):
-        raise NotImplementedError
+    runtest = None  # it is only collected
 def pytest_pycollect_makemodule(module_path, parent):
     return TestFile.from_parent(parent, path=module_path)
 """

@@ -69,7 +69,6 @@ class Evaluation(NamedTuple):
     outputs: Rounded
     cost: Rounded
     gradient: Gradient
-    pre_activations: list[Array]  # layer by layer
 
 
 def exact(value: Array) -> Rounded:
@@ -161,7 +160,7 @@ def evaluate(network: Network, parameters: Parameters, x: Rounded, labels: Array
         gradient.insert(0, (of_weights, Rounded(of_biases.value[..., 0, :], of_biases.error[..., 0, :])))
         if number > 0:
             delta = times(product(delta, parameters[number].weights.mT), slopes[number - 1])
-    return Evaluation(activations[-1], cost, tuple(gradient), [z.value for z in pre_activations])
+    return Evaluation(activations[-1], cost, tuple(gradient))
 
 
 def cost_and_delta(

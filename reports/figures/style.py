@@ -374,7 +374,9 @@ def draw_small_ticks(axes: Axes) -> None:
             places = [place for place in axis.get_minorticklocs() if low <= place <= high]
             axis.set_minor_locator(NullLocator())
             xy = (places, [0] * len(places)) if axis is axes.xaxis else ([0] * len(places), places)
-            looks: dict[str, Any] = {"marker": marker, "markersize": 2, "markeredgewidth": 0.6, "color": "black"}
+            set_to = matplotlib.rcParams
+            looks: dict[str, Any] = {"marker": marker, "color": set_to["xtick.color"]}
+            looks |= {"markersize": set_to["xtick.minor.size"], "markeredgewidth": set_to["xtick.minor.width"]}
             axes.figure.add_artist(Line2D(*xy, linestyle="none", transform=transform, zorder=-1, **looks))
 
 

@@ -45,7 +45,7 @@ from bench.agreement.check import (
     widened,
 )
 from bench.agreement.problems import MOST_IMAGES, clear_of_kinks, with_random_biases
-from bench.agreement.rounding import SAFETY, evaluate, flat, scaled
+from bench.agreement.rounding import SAFETY, evaluate, flat, forward, scaled
 from bench.timing import threads
 from data import Digits
 from impls.contract import (
@@ -422,7 +422,7 @@ Answers = list[tuple[Case, dict[str, Any]]]
 
 def gradients_of(backend: Backend, network: Network, dtype: DType) -> Answers:
     """What a backend answers in these cases. It is asked once, as two promises look at different parts of it."""
-    return _gradients_of(cast(Hashable, backend), network, dtype)
+    return _gradients_of(cast(Hashable, backend), network, dtype)  # a module is; its protocol does not say so
 
 
 @functools.lru_cache(maxsize=32)  # more than there are backends, which follow each other in a case
@@ -476,7 +476,7 @@ def large_logits(backend: Backend, network: Network, dtype: DType) -> None:
     eps = float(np.finfo(dtype).eps)
     problem = case.problem
     x = scaled(network, problem.images)
-    logits = evaluate(network, widened(problem.parameters), x, problem.labels, eps).pre_activations[-1]
+    logits = forward(network, widened(problem.parameters), x, eps).pre_activations[-1].value
     if not logits.max() > np.log(np.finfo(np.float64).max):
         raise Blunt(f"{problem.name}: logits up to {logits.max():g} are not large")
     hold(backend, case, answered(backend, problem))
