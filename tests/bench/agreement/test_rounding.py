@@ -145,6 +145,17 @@ def test_kinks_are_seen() -> None:
     assert kinked[:, 1:].max() < 1e-5
 
 
+def test_one_update_drifts_by_its_own_errors() -> None:
+    """Every draw moves each number by its error from the undisturbed training, which stays where it is."""
+    network = Network((12, 6, 4), "tanh", "softmax", "cross_entropy")
+    parameters, (images, labels) = start(network, "float64"), digits(N)
+    plan, eps = plan_of(1, momentum=0.0), EPS["float32"]  # large against the rounding of this test
+    _, of_parameters, _ = drift_of_training(network, parameters, images, labels, plan, eps)
+    here = evaluate(network, parameters, scaled(network, images[plan.order]), labels[plan.order], eps)
+    for drift, before, gradient in zip(of_parameters, flat(parameters), flat(here.gradient), strict=True):
+        np.testing.assert_allclose(drift, plan.learning_rates[0] * gradient.error + np.abs(before), rtol=1e-6)
+
+
 def test_velocities_at_rest_and_without_momentum_do_not_drift() -> None:
     network = Network((12, 6, 4), "tanh", "softmax", "cross_entropy")
     images, labels = digits(N)
