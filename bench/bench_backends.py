@@ -5,17 +5,19 @@ not counted. pytest-benchmark's `pedantic` does that; its other form times the f
 choose the number of rounds. `bench.records.files.Measurement` describes what goes into `extra_info`.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import impls
+from bench.experiments.race import expected_of
 from bench.timing import threads
 from bench.timing.clock import Clock, Elapsed
-from bench.timing.worker import FLOOR, TimingTask, Worker
+from bench.timing.worker import FLOOR, TimingTask, Worker, WrongResult
 from bench.training.worker import Evaluations, Trainer
-from bench.workloads.cases import CASES, FULL_BATCH, MINI_BATCHES, SAME_PLAN, default_case, sampled
+from bench.workloads.cases import CASES, FULL_BATCH, MINI_BATCHES, SAME_PLAN, default_case, gently, sampled
 from bench.workloads.recipes import Recipe
 from data import Dataset
 from impls.contract import Backend
@@ -32,13 +34,25 @@ def measure(benchmark: Any, task: TimingTask, of_images: int, samples: int = SAM
 
     of_images: the number of images to which readers scale the seconds of the task's images.
     """
-    worker, clock, case = Worker(task), Clock(), task.case
+    worker, clock, case = Worker(timed(task)), Clock(), task.case
     elapsed: list[Elapsed] = []
+    returned: list[object] = [None]
     about = worker.load()
+
+    def call() -> None:
+        returned[0] = worker.work()
+
+    def end() -> None:
+        elapsed.append(clock.stop())
+        try:
+            worker.check(returned[0])
+        except WrongResult as wrong:
+            pytest.fail(str(wrong), pytrace=False)
+
     benchmark.pedantic(
-        worker.work,
+        call,
         setup=clock.start,
-        teardown=lambda: elapsed.append(clock.stop()),
+        teardown=end,
         rounds=samples,
         warmup_rounds=1,
         iterations=1,
@@ -62,6 +76,12 @@ def measure(benchmark: Any, task: TimingTask, of_images: int, samples: int = SAM
         "system_samples": [sample.system for sample in elapsed[-samples:]],
         "threads": threads.in_force(),
     }
+
+
+def timed(task: TimingTask) -> TimingTask:
+    """The task with the case as it is timed, and with what a call has to return."""
+    task = replace(task, case=gently(task.case, task.images))
+    return task if task.backend == FLOOR else replace(task, expected=expected_of(task))
 
 
 @pytest.mark.needs("outputs")

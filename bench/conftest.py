@@ -20,7 +20,7 @@ from bench.records.files import Measurement, Suite
 from bench.records.kinds import Agreement, opening
 from bench.timing import threads
 from bench.timing.session import stored
-from bench.workloads.cases import CASES
+from bench.workloads.cases import CASES, drawn
 from impls.contract import Backend
 
 RESULTS = pytest.StashKey[dict[str, Any]]()
@@ -79,7 +79,7 @@ def digits(request: pytest.FixtureRequest) -> data.Dataset:
 def folders(digits: data.Dataset) -> Iterator[dict[str, Path]]:
     """Where the images of each split are, as `TimingTask` needs them."""
     with tempfile.TemporaryDirectory() as folder:
-        yield {name: stored(getattr(digits, name), Path(folder) / name) for name in ("train", "test")}
+        yield {name: stored(drawn(getattr(digits, name)), Path(folder) / name) for name in ("train", "test")}
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import numpy as np
 
 import impls
 from bench import UserError
-from bench.agreement.rounding import SAFETY, drift_of_training, evaluate, flat, scaled
+from bench.agreement.rounding import SAFETY, distances, drift_of_training, evaluate, flat, scaled
 from impls.contract import Array, Backend, Layer, Network, Parameters, Plan, Quantity, State, dtype_of, zero_velocities
 
 QUANTITIES: tuple[Quantity, ...] = ("outputs", "gradients", "costs", "train")
@@ -36,7 +36,7 @@ class Expected(NamedTuple):
     """One tensor of the reference, and the error that is allowed."""
 
     value: Array  # float64
-    allowed: float  # absolute
+    allowed: float | Array  # absolute, of all numbers alike or of each
 
 
 class Result(NamedTuple):
@@ -88,8 +88,8 @@ def reference(problem: Problem, quantities: Sequence[Quantity] = CALLS) -> dict[
         errors["outputs"] = [here.outputs.error]
         errors["gradients"] = [here.cost.error, *(part.error for part in flat(here.gradient))]
     if "train" in quantities:
-        costs, of_parameters, of_velocities = drift_of_training(network, parameters, images, labels, plan, eps)
-        errors["train"] = [costs, *of_parameters, *of_velocities]
+        drift = drift_of_training(network, parameters, images, labels, plan, eps)
+        errors["train"] = [drift.costs.error, *distances(drift.parameters, eps), *distances(drift.velocities, eps)]
     for quantity in quantities:
         values |= call(naive, quantity, problem._replace(parameters=parameters), prepared)
     expected = {}
@@ -189,14 +189,22 @@ def call(backend: Backend, quantity: Quantity, problem: Problem, prepared: Any) 
     """
     network, parameters = problem.network, problem.parameters
     if quantity == "outputs":
-        return {"outputs": backend.outputs(network, parameters, prepared)}
+        return named(quantity, backend.outputs(network, parameters, prepared), network)
     if quantity == "gradients":
-        cost, gradient = pair(backend.gradients(network, parameters, prepared), "cost and gradient")
+        return named(quantity, backend.gradients(network, parameters, prepared), network)
+    return named(quantity, backend.train(network, zero_velocities(parameters), prepared, problem.plan), network)
+
+
+def named(quantity: Quantity, returned: Any, network: Network) -> dict[str, Any]:
+    """The tensors, by name, in what a backend returned. Raises Disagreement where it has not the contract's form."""
+    if quantity == "outputs":
+        return {"outputs": returned}
+    if quantity == "gradients":
+        cost, gradient = pair(returned, "cost and gradient")
         if not isinstance(cost, float | np.floating):
             raise Disagreement(f"cost should be a float, found {type(cost).__name__}")
         return {"cost": cost} | tensors_of("gradient", gradient, network)
-    start = zero_velocities(parameters)
-    state, costs = pair(backend.train(network, start, prepared, problem.plan), "state and costs of updates")
+    state, costs = pair(returned, "state and costs of updates")
     if not isinstance(state, State):
         raise Disagreement(
             f"the state after training should be a State, found {form_of(state)}; "
@@ -237,7 +245,7 @@ def compare(name: str, problem: Problem, quantity: str, actual: Any, expected: E
     """Compare one tensor with the reference: type, shape, dtype, then values. NaN fails."""
     dtype = dtype_of(problem.parameters)
     unit = scale_of(expected.value) * float(np.finfo(dtype).eps)
-    result = Result(name, problem.name, dtype, quantity, np.inf, expected.allowed / unit, None)
+    result = Result(name, problem.name, dtype, quantity, np.inf, float(np.max(expected.allowed)) / unit, None)
     if quantity != "cost" and (
         not isinstance(actual, np.ndarray) or actual.shape != expected.value.shape or actual.dtype != dtype
     ):
@@ -245,10 +253,12 @@ def compare(name: str, problem: Problem, quantity: str, actual: Any, expected: E
         failure = f"{name}, {problem.name}, {dtype}: {quantity} should be {form}, found {form_of(actual)}"
         return result._replace(failure=failure)
     difference = np.abs(np.asarray(actual, np.float64) - expected.value)
-    error = float(difference.max()) / unit
-    if error <= result.allowed:
+    beyond = np.where(np.isnan(difference), np.inf, difference - expected.allowed)
+    worst = np.unravel_index(np.argmax(beyond), difference.shape)
+    error, allowed = (float(np.broadcast_to(a, difference.shape)[worst]) / unit for a in (difference, expected.allowed))
+    result = result._replace(allowed=allowed)
+    if error <= allowed:
         return result._replace(error=error)
-    worst = np.unravel_index(np.argmax(np.where(np.isnan(difference), np.inf, difference)), difference.shape)
     failure = (
         f"{name}, {problem.name}, {dtype}: {quantity} is {error:.3g} eps from {impls.REFERENCE} in float64, "
         f"allowed are {result.allowed:.3g} eps; worst at {[int(i) for i in worst]}"

@@ -1,7 +1,8 @@
-"""The problems in which a backend has to agree before it is timed: its cases on the first images, for some updates.
+"""The problems in which a backend has to agree before it is timed: its cases on a few images, for some updates.
 
 ReLU has a kink, at which float32 may take either side, and one image on the other side makes as large an error as a
-wrong formula. So images that come near a kink are left out, at every update anew as each has images of its own.
+wrong formula. So images that come near a kink are left out, at every update anew as each has images of its own. They
+are drawn at random, the same ones every time, so that all digits are among them also where a file is sorted by label.
 """
 
 import numpy as np
@@ -20,7 +21,7 @@ MARGIN = 100.0  # times as far from kinks as rounding reaches in one evaluation:
 
 
 def problem_of(case: Recipe, train: Digits) -> Problem:
-    """The case's first updates on the first images that keep away from kinks.
+    """The case's first updates on images that keep away from kinks.
 
     Biases start at random: with zeros, as training starts, a backend that forgets them would agree. Raises UserError
     where there are fewer images than a batch.
@@ -33,7 +34,7 @@ def problem_of(case: Recipe, train: Digits) -> Problem:
     plan = Plan(stops - size, stops, None, np.full(n_updates, case.learning_rate), case.momentum)
     parameters = with_random_biases(case.parameters())
     eps = float(np.finfo(case.dtype).eps)
-    candidates = np.arange(min(CANDIDATES, n))
+    candidates = np.random.default_rng(3).permutation(n)[:CANDIDATES]
     batches = clear_of_kinks(case.network, widened(parameters), train, candidates, plan, eps)
     chosen = np.concatenate(batches)
     stops = np.cumsum([len(batch) for batch in batches])

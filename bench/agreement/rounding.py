@@ -10,6 +10,7 @@ README.md says how kinks of ReLU are treated, and how the drift of a training is
 run as one: their parameters are stacked along an axis before those of a matrix, and so is all that follows from them.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,7 @@ from impls.contract import Array, Layer, Network, Parameters, Plan
 Part = TypeVar("Part")
 SAFETY = 4.0  # 2, as the reference rounds as well, times a safety factor of 2
 DRAWS = 2  # of random signs; the farthest counts
+BLOCK = 2000  # images at a time
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,22 @@ class Rounded:
         return self.value**2
 
     @cached_property
-    def terms(self) -> tuple[Array, Array]:
-        """How many values are not zero, by row (n, 1) and by column (m, 1)."""
-        used = self.value != 0
-        return used.sum(axis=-1)[..., None], used.sum(axis=-2)[..., None]
+    def terms(self) -> Array:
+        """How many values are not zero in each row, (n, 1)."""
+        return (self.value != 0).sum(axis=-1, keepdims=True)
 
     @cached_property
     def spread(self) -> Array:
         """The squares of what a value adds to the error of a sum over its row: its own error, and a term's rounding."""
-        return self.error**2 + self.terms[0] * self.square
+        return self.error**2 + self.terms * self.square
+
+
+@dataclass(frozen=True)
+class Mean(Rounded):
+    """A mean over images, and what tells how rounding strikes where its terms are added up one by one."""
+
+    n_terms: Array  # that are not zero, each as often as it is repeated
+    squares: Array  # sum of the squares of the terms, each already divided by the number of images
 
 
 class Forward(NamedTuple):
@@ -60,7 +69,7 @@ class Forward(NamedTuple):
     kinks: Array  # (n,) bool: images with a pre-activation of ReLU that may lie on either side of 0
 
 
-Gradient = tuple[tuple[Rounded, Rounded], ...]  # of weights and biases, layer by layer
+Gradient = tuple[tuple[Mean, Mean], ...]  # of weights and biases, layer by layer
 
 
 class Evaluation(NamedTuple):
@@ -79,14 +88,39 @@ def exact(value: Array) -> Rounded:
 def product(x: Rounded, weights: Array) -> Rounded:
     """x @ weights, which are exact. The errors of different inputs or units are independent: their squares add up."""
     value = x.value @ weights
-    return Rounded(value, np.sqrt(x.spread @ weights**2 + x.terms[0] * value**2))
+    return Rounded(value, np.sqrt(x.spread @ weights**2 + x.terms * value**2))
 
 
-def mean_product(x: Rounded, y: Rounded) -> Rounded:
-    """x transposed @ y / n, a mean over n images. A function may be off alike in all of them, so that errors add up."""
-    n, total = x.value.shape[-2], x.value.mT @ y.value
-    summing = np.sqrt(x.terms[1] * (x.square.mT @ y.square + total**2))
-    return Rounded(total / n, (x.error.mT @ np.abs(y.value) + np.abs(x.value).mT @ y.error + summing) / n)
+def mean_product(x: Rounded, y: Rounded, alike: Array) -> Mean:
+    """x transposed @ y / n, a mean over n images. A function may be off alike in all of them, so that errors add up.
+
+    alike: (n,), see `multiplicities`.
+    """
+    n, total, squares = x.value.shape[-2], x.value.mT @ y.value, x.square.mT @ y.square
+    n_terms = ((x.value != 0) * alike[:, None]).sum(axis=-2)[..., None]
+    error = x.error.mT @ np.abs(y.value) + np.abs(x.value).mT @ y.error + np.sqrt(n_terms * (squares + total**2))
+    return Mean(total / n, error / n, n_terms, squares / n**2)
+
+
+def adding(a: Array, mean: Mean, rate: float, eps: float) -> Array:
+    """The error of a + rate * mean in eps, also where each term of the mean is added to `a` by itself.
+
+    That is as right as adding the mean at once, and what a matrix product does in part that adds to its result. A term
+    is rounded to the spacing of `a`, and no more of it can be lost than there is.
+    """
+    size = np.abs(a)
+    return size + np.sqrt(mean.n_terms * np.minimum(size**2, (rate / eps) ** 2 * mean.squares))
+
+
+def multiplicities(images: Array, labels: Array) -> Array:
+    """How many images are the same as each one, itself included, with the same label; (n,).
+
+    Their terms are equal and are rounded alike: m of them add m roundings to a sum, not sqrt(m). With m as the weight
+    of each, the sum of weights is the square of that.
+    """
+    keys = [(image.tobytes(), label) for image, label in zip(images, labels.tolist(), strict=True)]
+    counts = Counter(keys)
+    return np.array([counts[key] for key in keys])
 
 
 def times(x: Rounded, y: Rounded) -> Rounded:
@@ -121,7 +155,7 @@ def scaled(network: Network, images: Array) -> Rounded:
     return Rounded(x, 2 * np.abs(x))
 
 
-def forward(network: Network, parameters: Parameters, x: Rounded, eps: float) -> Forward:
+def forward(network: Network, parameters: Parameters, x: Rounded, eps: float, many: bool = False) -> Forward:
     """All layers, with their errors; the arguments are those of `evaluate`."""
     activations, slopes, pre_activations = [x], list[Rounded](), list[Rounded]()
     kinks: Array = np.zeros(len(x.value), bool)
@@ -132,7 +166,7 @@ def forward(network: Network, parameters: Parameters, x: Rounded, eps: float) ->
         a, slope = activate(name, z)
         if name == "relu":
             drift = np.abs(z.value - z.value[0]) if z.value.ndim > 2 else 0.0
-            reach = SAFETY * (eps * z.error + drift)
+            reach = eps * z.error if many else SAFETY * (eps * z.error + drift)
             at_kink = (np.abs(z.value) <= reach) & (reach > 0)
             kinks = kinks | at_kink.any(axis=-1)
             a = Rounded(a.value, np.where(at_kink, z.error, a.error))
@@ -143,21 +177,30 @@ def forward(network: Network, parameters: Parameters, x: Rounded, eps: float) ->
     return Forward(activations, slopes, pre_activations, kinks)
 
 
-def evaluate(network: Network, parameters: Parameters, x: Rounded, labels: Array, eps: float) -> Evaluation:
+def first_row(mean: Mean) -> Mean:
+    """The first row of each matrix, as a vector."""
+    return Mean(*(part[..., 0, :] for part in (mean.value, mean.error, mean.n_terms, mean.squares)))
+
+
+def evaluate(
+    network: Network, parameters: Parameters, x: Rounded, labels: Array, eps: float, many: bool = False
+) -> Evaluation:
     """Outputs, mean cost and its gradient, with their errors.
 
     parameters: float64; if several are stacked, the others drift apart from the first. x: the images, (n, n_inputs),
-    from `scaled`. eps: the machine epsilon of the dtype that is checked.
+    from `scaled`. eps: the machine epsilon of the dtype that is checked. many: whether this is one of many updates, in
+    which trainings that drift apart come to lie on either side of a kink by themselves, so that not all that might is
+    counted; of a few updates it has to be.
     """
-    activations, slopes, pre_activations, _ = forward(network, parameters, x, eps)
+    activations, slopes, pre_activations, _ = forward(network, parameters, x, eps, many)
     targets = np.eye(network.sizes[-1])[labels]
     cost, delta = cost_and_delta(network, pre_activations[-1], activations[-1], slopes[-1], targets, eps)
-    ones = exact(np.ones((len(labels), 1)))
-    gradient: list[tuple[Rounded, Rounded]] = []
+    ones, alike = exact(np.ones((len(labels), 1))), multiplicities(x.value, labels)
+    gradient: list[tuple[Mean, Mean]] = []
     for number in range(len(parameters) - 1, -1, -1):
-        of_biases = mean_product(ones, delta)
-        of_weights = mean_product(activations[number], delta)
-        gradient.insert(0, (of_weights, Rounded(of_biases.value[..., 0, :], of_biases.error[..., 0, :])))
+        of_biases = mean_product(ones, delta, alike)
+        of_weights = mean_product(activations[number], delta, alike)
+        gradient.insert(0, (of_weights, first_row(of_biases)))
         if number > 0:
             delta = times(product(delta, parameters[number].weights.mT), slopes[number - 1])
     return Evaluation(activations[-1], cost, tuple(gradient))
@@ -184,30 +227,80 @@ def cost_and_delta(
     return Rounded(of_image.mean(axis=-1), error.mean(axis=-1) + summing), delta
 
 
+class Drift(NamedTuple):
+    """A training that is repeated with every update moved by what rounding may do to it."""
+
+    costs: Rounded  # (n_updates,), before each update
+    parameters: list[Array]  # weights and biases in turn after the last; in a stack, the undisturbed training first
+    velocities: list[Array]
+
+
 def drift_of_training(
-    network: Network, parameters: Parameters, images: Array, labels: Array, plan: Plan, eps: float
-) -> tuple[Array, list[Array], list[Array]]:
+    network: Network,
+    parameters: Parameters,
+    images: Array,
+    labels: Array,
+    plan: Plan,
+    eps: float,
+    many: bool = False,
+) -> Drift:
     """How far rounding may move the costs of a plan's updates, and the parameters and velocities after them.
 
-    parameters: float64; velocities begin at 0. images, labels: of the plan. eps: of the dtype that is checked. Returns
-    absolute distances in eps: (n_updates,), and shaped like weights and biases in turn.
+    parameters: float64; velocities begin at 0. images, labels: of the plan. eps: of the dtype that is checked. many:
+    whether there are many updates, see `evaluate`.
     """
     rng = np.random.default_rng(0)
     mu = plan.momentum
     p = [array[None] for array in flat(parameters)]  # stacked: one undisturbed, and after the first update the draws
     v = [np.zeros_like(array) for array in p]
-    costs = np.zeros(len(plan.starts))
+    costs, errors = np.zeros(len(plan.starts)), np.zeros(len(plan.starts))
     for u, (start, stop, rate) in enumerate(zip(plan.starts, plan.stops, plan.learning_rates, strict=True)):
         chosen = slice(start, stop) if plan.order is None else plan.order[start:stop]
-        here = evaluate(network, layers(p), scaled(network, images[chosen]), labels[chosen], eps)
-        costs[u] = (np.abs(here.cost.value - here.cost.value[0]) / eps + here.cost.error).max()
-        errors = [part.error for part in flat(here.gradient)]
-        v_error = [(error + np.abs(a)) * (mu > 0) for error, a in zip(errors, v, strict=True)]
-        p_error = [rate * (e + mu * f) + np.abs(a) for e, f, a in zip(errors, v_error, p, strict=True)]
-        p, v = updated(p, v, here.gradient, rate, mu)
+        cost, gradient = cost_and_gradient(network, layers(p), images[chosen], labels[chosen], eps, many)
+        costs[u] = cost.value[0]
+        errors[u] = (np.abs(cost.value - cost.value[0]) / eps + cost.error).max()
+        g = flat(gradient)
+        v_error = [(part.error + adding(a, part, 1.0, eps)) * (mu > 0) for part, a in zip(g, v, strict=True)]
+        p_error = [
+            rate * (part.error + mu * f) + adding(a, part, rate, eps) for part, f, a in zip(g, v_error, p, strict=True)
+        ]
+        p, v = updated(p, v, gradient, rate, mu)
         p, v = jolted(p, p_error, eps, rng), jolted(v, v_error, eps, rng)
-    of_parameters, of_velocities = ([np.abs(a - a[0]).max(axis=0) / eps for a in arrays] for arrays in (p, v))
-    return costs, of_parameters, of_velocities
+    return Drift(Rounded(costs, errors), p, v)
+
+
+def distances(stacked: list[Array], eps: float) -> list[Array]:
+    """How far the trainings of a stack are from the first, in eps."""
+    return [np.abs(a - a[0]).max(axis=0) / eps for a in stacked]
+
+
+def cost_and_gradient(
+    network: Network, parameters: Parameters, images: Array, labels: Array, eps: float, many: bool = False
+) -> tuple[Rounded, Gradient]:
+    """As `evaluate` does, for any number of images: in blocks, as every array of it has a number for each image.
+
+    An error of a sum of m terms has sqrt(m) roundings of partial sums that grow with m, so that the error of a mean is
+    sqrt(k) times that of one of k blocks.
+    """
+    n = len(labels)
+    blocks = [slice(first, first + BLOCK) for first in range(0, n, BLOCK)]
+    found = [evaluate(network, parameters, scaled(network, images[b]), labels[b], eps, many) for b in blocks]
+    if len(found) == 1:
+        return found[0].cost, found[0].gradient
+    shares, k = [len(labels[b]) / n for b in blocks], np.sqrt(len(blocks))
+    cost = Rounded(weighted(shares, [f.cost.value for f in found]), k * weighted(shares, [f.cost.error for f in found]))
+    gradient = []
+    for parts in zip(*(flat(f.gradient) for f in found), strict=True):
+        values, errors = ([getattr(part, name) for part in parts] for name in ("value", "error"))
+        n_terms = np.sum([part.n_terms for part in parts], axis=0)
+        squares = weighted([share**2 for share in shares], [part.squares for part in parts])
+        gradient.append(Mean(weighted(shares, values), k * weighted(shares, errors), n_terms, squares))
+    return cost, tuple(zip(gradient[::2], gradient[1::2], strict=True))
+
+
+def weighted(weights: list[float], arrays: list[Array]) -> Array:
+    """The sum of the arrays, each times its weight."""
+    return np.sum([weight * array for weight, array in zip(weights, arrays, strict=True)], axis=0)
 
 
 def jolted(arrays: list[Array], errors: list[Array], eps: float, rng: np.random.Generator) -> list[Array]:

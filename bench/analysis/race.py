@@ -78,7 +78,7 @@ def break_even(race: RaceResult, name: str, times: dict[str, float], cold: bool)
         return None
     starts = []
     for participant in (race.participants[name], race.participants[race.baseline]):
-        prepare = median(process.prepare.wall for process in participant.processes)
+        prepare = median((process.first_prepare or process.prepare).wall for process in participant.processes)
         first = participant.cold if cold else median(process.first.wall for process in participant.processes)
         if first is None:
             return None

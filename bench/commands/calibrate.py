@@ -52,8 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
         race = begin_race(journal, 0, arguments.rounds, arguments.seed)
         if not agreeing(console, {arguments.backend: race}, setting, [posed(setting.case, setting.digits)]):
             raise UserError(f"{arguments.backend}: expected a backend that agrees with the reference; choose another")
-        task = setting.task(arguments.backend, stored(setting.digits, folder / "digits"))
-        race.tasks |= {name: replace(task, again=share) for name, share in extra.items()}
+        images = stored(setting.digits, folder / "digits")
+        race.tasks |= {name: setting.task(arguments.backend, images, share) for name, share in extra.items()}
         return [race]
 
     def enough(journal: Journal, generations: int, seconds: float) -> str | None:

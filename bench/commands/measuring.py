@@ -23,12 +23,12 @@ from bench.timing import threads
 from bench.timing.records import Generation
 from bench.timing.session import Session
 from bench.timing.worker import Measure
-from bench.workloads.cases import MINI_BATCHES
+from bench.workloads.cases import MINI_BATCHES, drawn, gently
 from command_line import Option, number, whole_number
-from data import Dataset, Digits
+from data import Dataset
 from impls.contract import COST_OF_OUTPUT, Network, check_images
 
-FIRST_IMAGES = Option("--images N", "Use only the first N images", whole_number(1))
+N_IMAGES = Option("--images N", "Use N images, drawn at random but the same every time", whole_number(1))
 ROUNDS = Option("--rounds N", "Measure each backend this often in a generation, a set of processes", whole_number(2))
 GENERATIONS = Option("--generations N", "Compare over this many generations of fresh processes", whole_number(2),
                      calibrate.GENERATIONS)  # fmt: skip
@@ -50,7 +50,7 @@ def race_options(rounds: int | None) -> tuple[Option, ...]:
         options.MOMENTUM,
         options.DTYPE,
         Option("--nonzero-pixels", "Set every zero pixel to 1, so that no backend can skip any", without="as they are"),
-        FIRST_IMAGES._replace(without=f"{IMAGES:,}, or all where there are fewer"),
+        N_IMAGES._replace(without=f"{IMAGES:,}, or all where there are fewer"),
         ROUNDS._replace(default=rounds, without=many),
         Option("--seed N", "Draw the measuring order from this seed", whole_number(0), 0),
         *options.COMMON,
@@ -70,18 +70,19 @@ def race_setup(arguments: argparse.Namespace, dataset: Dataset) -> RaceSetup:
     name += f", Nesterov {arguments.momentum:g}" if arguments.momentum else ""
     name += ", all pixels non-zero" if arguments.nonzero_pixels else ""
     given = {part: getattr(arguments, part) for part in ("batch", "order", "momentum", "dtype")}
-    # The rate does not affect times; it is small, so that agreement can be checked for any network.
+    # A small rate, so that agreement can be checked for any network.
     case = replace(MINI_BATCHES, name=name, network=network, learning_rate=0.1, **given)
     split = dataset.test if arguments.measure == "outputs" else dataset.train
     n = arguments.images or min(IMAGES, len(split.labels))
     if n > len(split.labels):
         raise UserError(f"{n} images: expected at most {len(split.labels)}, as many as {dataset.name} has")
-    images = np.maximum(split.images[:n], 1) if arguments.nonzero_pixels else split.images[:n]
-    digits = Digits(images, split.labels[:n])
+    digits = drawn(split, n)
+    if arguments.nonzero_pixels:
+        digits = digits._replace(images=np.maximum(digits.images, 1))
     check_images(network, digits.images, digits.labels)
     if arguments.measure == "outputs" and case.batch is not None:  # outputs have no updates
         case = replace(case, batch=min(case.batch, n))
-    return RaceSetup(case, arguments.measure, dataset, digits, n_threads)
+    return RaceSetup(gently(case, n), arguments.measure, dataset, digits, n_threads)
 
 
 def measure(

@@ -39,7 +39,7 @@ OPTIONS = (
     options.NETWORK,
     options.MOMENTUM,
     options.DTYPE,
-    measuring.FIRST_IMAGES._replace(default=60_000),
+    measuring.N_IMAGES._replace(default=60_000),
     measuring.ROUNDS._replace(default=4),
     measuring.BUDGET,
     *options.COMMON,

@@ -2,9 +2,11 @@
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
@@ -12,6 +14,7 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from bench import UserError
 from bench.agreement.check import lacks, plain
 from bench.agreement.isolated import TIME_LIMIT, PosedProblem, check_each
+from bench.agreement.timed import TimedCall, timed_call
 from bench.analysis import statistics
 from bench.experiments.agree import posed
 from bench.records.journal import Journal
@@ -52,16 +55,25 @@ class RaceSetup(NamedTuple):
         n = len(self.digits.labels)
         return min(self.case.batch or n, n) if self.measure == "gradient" else n
 
-    def task(self, backend: str, folder: Path) -> TimingTask:
-        """The task of a participant, with the digits in this folder."""
+    def task(self, backend: str, folder: Path, again: float = 0.0) -> TimingTask:
+        """The task of a participant, with the digits in this folder. again: see `TimingTask`."""
         images = sampled(backend, self.images, self.case.batch) if self.measure == "epoch" else self.images
-        return TimingTask(backend, self.measure, self.case, folder, images, self.n_threads)
+        task = TimingTask(backend, self.measure, self.case, folder, images, self.n_threads, again=again)
+        return task if backend == FLOOR else replace(task, expected=expected_of(task))
 
     def header(self, number: int, purpose: str, participants: dict[str, str], **others: Any) -> Race:
         """What holds for all records of a race. participants: their backends; others: see `kinds.header`."""
         about = {"images": self.images, "threads": self.n_threads}
         measured = {"measure": self.measure, **self.case.described(), **about}
         return header(self.dataset, number, purpose, participants, measured, **others)
+
+
+def expected_of(task: TimingTask) -> TimedCall:
+    """What a call of this task has to return; worked out the first time, which takes some seconds."""
+    images = np.load(task.digits / "images.npy", mmap_mode="r")[: task.images]
+    digits = Digits(images, np.load(task.digits / "labels.npy")[: task.images])
+    quantity = cast(Quantity, NEEDED[task.measure])
+    return timed_call(quantity, task.case.name, task.case.network, task.parameters, digits, task.plan)
 
 
 def agreeing(
@@ -157,7 +169,8 @@ def admit(
     if arguments.baseline not in agreed:
         raise UserError(f"{arguments.baseline}, the baseline, is left out; give another --baseline")
     images = stored(digits, folder / f"{len(digits.labels)} images, non-zero {arguments.nonzero_pixels}")
-    race.tasks |= {name: setting.task(name, images) for name in (*agreed, FLOOR)}
+    with console.status("what the timed calls have to return (worked out once)"):
+        race.tasks |= {name: setting.task(name, images) for name in (*agreed, FLOOR)}
     if arguments.cold:
         done = {one.participant for one in journal.of(Cold, number)}
         for name in (name for name in agreed if name not in done):

@@ -108,6 +108,6 @@ def first_call(race: Session, name: str) -> None:
 def measure_first_call(race: Session, participant: Participant) -> None:
     """Wait for the imports, load, call once, and record the seconds of both."""
     wait(race, participant)
-    prepare, first = ask(race, participant, "load")["prepare"], ask(race, participant, "measure", 1)
+    prepare, first = ask(race, participant, "load")["first_prepare"], ask(race, participant, "measure", 1)
     images = race.tasks[participant.name].images
     race.add(Cold, participant=participant.name, images=images, prepare=prepare, first=first)

@@ -36,12 +36,13 @@ class Process(Record, frozen=True):
     backend: str
     images: Size  # of a call; its seconds are scaled up to all images
     repeats: Size  # calls in a sample
-    prepare: Elapsed
+    prepare: Elapsed  # the second time
     first: Elapsed  # the first call, with compiled code from disk if there is any
     warm: Elapsed  # the second call
     threads: dict[str, Size]  # in force, by pool
     process_peak: Number | None
     call_peak: Number | None
+    first_prepare: Elapsed | None = None  # in which libraries start threads and import what they put off
     summary: str = ""  # the floor has none
     lines_of_code: Number = 0
     batch_size: Size | None = None  # the backend's default; None: all images

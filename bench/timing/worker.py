@@ -19,6 +19,10 @@ Measure = Literal["epoch", "gradient", "outputs"]
 NEEDED = {"epoch": "train", "gradient": "gradients", "outputs": "outputs"}  # which quantity each takes
 
 
+class WrongResult(Exception):
+    """A call that was timed did not return what the reference says."""
+
+
 @dataclass(frozen=True)
 class TimingTask:
     """What one participant does: a backend's name, or "floor"; the case; which images."""
@@ -31,6 +35,17 @@ class TimingTask:
     n_threads: int
     source: Path | None = None  # the folder to import `impls` from; None: this checkout
     again: float = 0.0  # fraction of an epoch's images that are trained on twice: a slowdown of known size
+    expected: Any = None  # a `TimedCall` of `bench.agreement.timed`: what a call has to return; None: not checked
+
+    @property
+    def parameters(self) -> Any:
+        """The parameters that a call is given."""
+        return self.case.parameters()
+
+    @property
+    def plan(self) -> Any:
+        """The plan of an epoch."""
+        return slowed(next(self.case.plans(self.images)), round(self.again * self.images))
 
 
 class Worker:
@@ -57,20 +72,41 @@ class Worker:
             with Clock() as clock:
                 self.work = floor_products(images, case.network.sizes[1], case.dtype, task.measure != "outputs")
             return {"prepare": clock.elapsed}
-        with Clock() as clock:
-            prepared = backend.prepare(case.network, images, labels, case.dtype)
+        elapsed, prepared = [], None
+        for _ in range(2):  # the first time libraries start threads and import what they put off
+            prepared = None  # frees the memory of the first before there is a second
+            with Clock() as clock:
+                prepared = backend.prepare(case.network, images, labels, case.dtype)
+            elapsed.append(clock.elapsed)
         self.work = work_of(task, backend, prepared)
         about = {"summary": str(backend.SUMMARY), "batch_size": backend.BATCH_SIZE}
-        return {"prepare": clock.elapsed, "lines_of_code": lines_of_code(cast(Any, backend)), **about}
+        seconds = {"first_prepare": elapsed[0], "prepare": elapsed[1]}
+        return {**seconds, "lines_of_code": lines_of_code(cast(Any, backend)), **about}
 
     def measure(self, repeats: int) -> dict[str, float]:
-        """Seconds of one call, wall, user and system, from `repeats` calls in a row that begin on the first core."""
+        """Seconds of one call, wall, user and system, from `repeats` calls in a row that begin on the first core.
+
+        Raises WrongResult where the last of them did not return what is expected.
+        """
+        seconds, returned = self.call(repeats)
+        self.check(returned)
+        return seconds
+
+    def call(self, repeats: int) -> tuple[dict[str, float], object]:
+        """Seconds of one of these calls, and what the last returned."""
         work = self.work
         threads.begin_on_first_core()
         with Clock() as clock:
             for _ in range(repeats):
-                work()
-        return {kind: value / repeats for kind, value in asdict(clock.elapsed).items()}
+                returned = work()
+        return {kind: value / repeats for kind, value in asdict(clock.elapsed).items()}, returned
+
+    def check(self, returned: object) -> None:
+        """Raise WrongResult where a call did not return what is expected."""
+        if self.task.expected is not None:
+            for result in self.task.expected.check(self.task.backend, returned):
+                if result.failure:
+                    raise WrongResult(f"what it was timed for is wrong: {result.failure}")
 
     def describe(self, with_rates: bool) -> dict[str, Any]:
         """Make a warm call; return its seconds, the threads in force, and peak memory of process and call, in bytes.
@@ -79,8 +115,9 @@ class Worker:
         floor adds the machine's rates if `with_rates`.
         """
         process_peak, before = status("VmHWM"), reset_peak()
-        warm = self.measure(1)
+        warm, returned = self.call(1)
         peak = status("VmHWM")
+        self.check(returned)
         # Not below 0: the system counts a process's memory with a short delay.
         call_peak = None if peak is None or before is None else max(0, peak - before)
         answer = {"warm": warm, "threads": threads.in_force(), "process_peak": process_peak, "call_peak": call_peak}
@@ -91,13 +128,13 @@ class Worker:
 
 def work_of(task: TimingTask, backend: Any, prepared: Any) -> Callable[[], object]:
     """Return the call that is measured: an epoch, one gradient, or the outputs."""
-    case, parameters = task.case, task.case.parameters()
+    case, parameters = task.case, task.parameters
     if task.measure == "gradient":
         return lambda: backend.gradients(case.network, parameters, prepared)
     if task.measure == "outputs":
         return lambda: backend.outputs(case.network, parameters, prepared)
     state = zero_velocities(parameters)
-    plan = slowed(next(case.plans(task.images)), round(task.again * task.images))
+    plan = task.plan
     return lambda: backend.train(case.network, state, prepared, plan)
 
 

@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 
+import numpy as np
+
 import impls
 from bench.workloads.recipes import WIDER, Recipe
+from data import Digits
 from impls.contract import Backend
 
 # The size of AlgoPerf's MNIST workload; plain SGD in file order, so that time goes to the mathematics. Epochs are those
@@ -17,12 +20,32 @@ SAME_PLAN = MINI_BATCHES  # the plan on which all backends are compared
 # the other backends, and measurements that are compared are close in time.
 SAMPLED = {impls.REFERENCE: 500}
 
+GENTLE = 10.0  # sum of the learning rates of an epoch that is timed, at most
+
 
 def sampled(backend: str, n_images: int, batch: int | None) -> int:
     """Return on how many of the images an epoch of this backend is timed: a batch at least."""
     return min(n_images, max(SAMPLED.get(backend, n_images), batch or 0))
 
 
+def gently(case: Recipe, n_images: int) -> Recipe:
+    """The case as an epoch of it is timed: at a rate so low that rounding does not decide where the training ends.
+
+    What a call returns can then be checked however many updates it makes. Times do not depend on the rate.
+    """
+    updates = -(-n_images // case.images_per_update(n_images))
+    return replace(case, learning_rate=min(case.learning_rate, GENTLE * (1 - case.momentum) / updates))
+
+
 def default_case(backend: Backend) -> Recipe:
     """Return the case of the backend's default batch size; mini-batches if there is none."""
     return next((case for case in CASES if case.batch == backend.BATCH_SIZE), SAME_PLAN)
+
+
+def drawn(digits: Digits, n_images: int | None = None) -> Digits:
+    """Return so many of the images in random order, the same every time; None: all of them.
+
+    What is timed holds all digits then, and so does every batch, also where a file is sorted by label.
+    """
+    chosen = np.random.default_rng(0).permutation(len(digits.labels))[:n_images]
+    return Digits(digits.images[chosen], digits.labels[chosen])
