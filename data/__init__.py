@@ -47,7 +47,7 @@ def load(source: str = "auto") -> Dataset:
       are there, else the built-in digits;
     - "mnist": the true MNIST from DIGITBENCH_DATA if that is set, else the download;
     - "builtin": the built-in digits, which the first call generates (some seconds) and caches;
-    - a path: a folder with four files of MNIST's names, gzip or plain.
+    - a path: a folder with four files like MNIST's, see `finding.find`.
 
     Images of plain files are memory-mapped and read-only. Raises DataError for anything missing or wrong;
     a folder that is named but wrong is never replaced by another source.
