@@ -10,6 +10,7 @@ from pathlib import Path
 
 from data import mnist
 from data.digits import DataError, Digits
+from data.remarks import remarks
 
 __all__ = ["CACHE", "VARIABLE", "DataError", "Dataset", "Digits", "fetch", "load"]
 
@@ -36,6 +37,10 @@ class Dataset:
     """Identifies the content of all four arrays, in whatever form they are stored; see `mnist.combined`."""
     notice: str | None
     """One sentence to show wherever results of the data are shown; None for MNIST."""
+
+    def lines(self) -> list[str]:
+        """What to show before work with the data: the notice, and `remarks` on what is unusual about them."""
+        return [*([self.notice] if self.notice else []), *remarks(self.train, self.test)]
 
 
 def load(source: str = "auto") -> Dataset:

@@ -143,6 +143,10 @@ def combined(digests: Iterable[str]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
+SHA256 = combined(file.sha256 for file in FILES)
+"""MNIST's."""
+
+
 def _as_published(train: Digits, test: Digits) -> list[NDArray[np.uint8]]:
     return [
         array
