@@ -54,7 +54,7 @@ def find(folder: Path, names: Sequence[str], remedy: str) -> list[Path]:
 
 def _search(folder: Path, names: Sequence[str], depth: int) -> dict[str, list[Path]]:
     """Return what fits each name in a folder and, unless it has all of them, in those below it; no hidden files."""
-    entries = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX")))
+    entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     found = {name: _fitting(entries, name) for name in names}
     if depth == 0 or all(found.values()):
         return found

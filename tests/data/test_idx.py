@@ -259,6 +259,15 @@ def test_a_bomb_is_not_decompressed(tmp_path: Path, form: str) -> None:
     assert peak < 4 * idx.CHUNK
 
 
+def test_a_disk_that_fails_is_no_damaged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(stream: gzip.GzipFile, size: int) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    path = saved(tmp_path, gzip.compress(SMALL))
+    monkeypatch.setattr(gzip.GzipFile, "read", read)
+    assert error_of(path) == f"{path}: cannot be read (Input/output error); REMEDY"
+
+
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     assert "cannot be read (No such file" in error_of(tmp_path / "absent")
     assert "cannot be read (Is a directory)" in error_of(tmp_path)
