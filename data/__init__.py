@@ -10,6 +10,7 @@ from pathlib import Path
 
 from data import mnist
 from data.digits import DataError, Digits
+from data.remarks import remarks
 
 __all__ = ["CACHE", "VARIABLE", "DataError", "Dataset", "Digits", "fetch", "load"]
 
@@ -37,6 +38,10 @@ class Dataset:
     notice: str | None
     """One sentence to show wherever results of the data are shown; None for MNIST."""
 
+    def lines(self) -> list[str]:
+        """What to show before work with the data: the notice, and `remarks` on what is unusual about them."""
+        return [*([self.notice] if self.notice else []), *remarks(self.train, self.test)]
+
 
 def load(source: str = "auto") -> Dataset:
     """Return the digits; never uses the network.
@@ -47,7 +52,7 @@ def load(source: str = "auto") -> Dataset:
       are there, else the built-in digits;
     - "mnist": the true MNIST from DIGITBENCH_DATA if that is set, else the download;
     - "builtin": the built-in digits, which the first call generates (some seconds) and caches;
-    - a path: a folder with four files of MNIST's names, gzip or plain.
+    - a path: a folder with four files like MNIST's, see `finding.find`.
 
     Images of plain files are memory-mapped and read-only. Raises DataError for anything missing or wrong;
     a folder that is named but wrong is never replaced by another source.

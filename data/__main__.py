@@ -172,8 +172,8 @@ def info(dataset: Dataset) -> None:
     print(f"{data.VARIABLE}: {os.environ.get(data.VARIABLE) or 'not set'}")
     print(f"Download: {data.CACHE / 'mnist'} ({present})")
     print(f"Built-in: {data.CACHE} ({', '.join(kept) or 'not generated yet'})")
-    if dataset.notice:
-        print(dataset.notice)
+    for line in dataset.lines():
+        print(line)
 
 
 def _share_of_ink(digits: Digits) -> float:

@@ -5,15 +5,19 @@ as a big-endian uint32, then the elements, big-endian, the last dimension varyin
 Source: "The IDX file format" at the end of http://yann.lecun.com/exdb/mnist/.
 """
 
+import bz2
 import gzip
 import hashlib
+import lzma
 import math
 import secrets
 import struct
 import sys
+import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +33,6 @@ TYPES: dict[int, np.dtype[Any]] = {
     0x0E: np.dtype(">f8"),
 }
 MOST_DIMENSIONS = 64  # NumPy's limit; the format allows 255
-GZIP_MAGIC = b"\x1f\x8b"
 CHUNK = 2**20
 
 
@@ -41,23 +44,47 @@ class _Malformed(Exception):
     """What was found and what was expected; `read` adds the file and the remedy."""
 
 
-def read(path: str | Path, remedy: str = "replace it by a whole copy") -> NDArray[Any]:
-    """Return the array in an IDX file, gzip or plain (recognised by its first bytes, not by its name).
+class _Compression(NamedTuple):
+    """A format in which a whole IDX file may be packed."""
 
-    The array is read-only and of the dtype on disk, so big-endian. A plain file is memory-mapped.
-    A header that announces more than the file has costs no memory: sizes are compared before anything is
-    allocated, and gzip is decompressed no further than one byte beyond what the header announces.
-    Raises IDXError, which names the file, what was expected and found, and the remedy given here.
+    name: str
+    magic: bytes  # with which it begins
+    open: Callable[[IO[bytes]], Any]  # returns the stream of what is packed in a file
+
+
+def _only_member(file: IO[bytes]) -> IO[bytes]:
+    """Open the only file in a zip archive; macOS adds a folder of its own to some."""
+    archive = zipfile.ZipFile(file)
+    members = [one for one in archive.infolist() if not one.is_dir() and not one.filename.startswith("__MACOSX/")]
+    if len(members) != 1:
+        raise _Malformed(f"expected a zip archive of one file, found {len(members):,} in it; unpack it")
+    return archive.open(members[0].filename)
+
+
+_COMPRESSIONS = (
+    _Compression("gzip", b"\x1f\x8b", gzip.open),
+    _Compression("bzip2", b"BZh", bz2.open),
+    _Compression("xz", b"\xfd7zXZ\0", lzma.open),
+    _Compression("zip", b"PK", _only_member),
+)
+
+
+def read(path: str | Path, remedy: str = "replace it by a whole copy") -> NDArray[Any]:
+    """Return the array in an IDX file: plain, gzip, bzip2, xz, or alone in a zip archive.
+
+    Compression is recognised by the first bytes, not by the name. The array is read-only and of the dtype on disk, so
+    big-endian. A plain file is memory-mapped. A header that announces more than the file has costs no memory: sizes
+    are compared before anything is allocated, and nothing is decompressed further than one byte beyond what the
+    header announces. Raises IDXError, which names the file, what was expected and found, and the remedy given here.
     """
     try:
         with Path(path).open("rb") as file:
-            compressed = file.read(2) == GZIP_MAGIC
+            start = file.read(max(len(one.magic) for one in _COMPRESSIONS))
             file.seek(0)
-            return _decompress(file) if compressed else _map(file)
+            compression = next((one for one in _COMPRESSIONS if start.startswith(one.magic)), None)
+            return _decompress(file, compression) if compression else _map(file)
     except _Malformed as error:
         raise IDXError(f"{path}: {error}; {remedy}") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise IDXError(f"{path}: expected a whole gzip file, found: {error}; {remedy}") from None
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
         reason = error.strerror if isinstance(error, OSError) else None
         raise IDXError(f"{path}: cannot be read ({reason or error}); {remedy}") from None
@@ -97,20 +124,25 @@ def _map(file: IO[bytes]) -> NDArray[Any]:
     return np.memmap(file, dtype, "r", start, shape)
 
 
-def _decompress(file: IO[bytes]) -> NDArray[Any]:
-    with gzip.GzipFile(fileobj=file) as stream:
-        dtype, shape = _read_header(stream)
-        enough = math.prod(shape) * dtype.itemsize + 1  # one more, to reach the end, where gzip checks its CRC
-        content = bytearray()
-        while chunk := stream.read(min(CHUNK, enough - len(content))):
-            content += chunk
+def _decompress(file: IO[bytes], compression: _Compression) -> NDArray[Any]:
+    content = bytearray()
+    try:
+        with compression.open(file) as stream:
+            dtype, shape = _read_header(stream)
+            enough = math.prod(shape) * dtype.itemsize + 1  # one more, to reach the end, where checksums are compared
+            while chunk := stream.read(min(CHUNK, enough - len(content))):
+                content += chunk
+    except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk, not of the format
+            raise
+        raise _Malformed(f"expected a whole {compression.name} file, found: {error}") from None
     _check_length(len(content), dtype, shape)
     array: NDArray[Any] = np.ndarray(shape, dtype, content)
     array.setflags(write=False)
     return array
 
 
-def _read_header(stream: IO[bytes] | gzip.GzipFile) -> tuple[np.dtype[Any], tuple[int, ...]]:
+def _read_header(stream: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...]]:
     magic = stream.read(4)
     if len(magic) < 4:
         raise _Malformed(f"cut after {len(magic)} bytes, expected an IDX header of at least 4")

@@ -5,6 +5,7 @@ and `write_folder` accept any such folder; only the checksums show whether it is
 """
 
 import hashlib
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from data import idx
+from data import finding, idx
 from data.digits import DataError, Digits
 
 if TYPE_CHECKING:
@@ -101,13 +102,16 @@ def is_mnist(digests: Iterable[str]) -> bool:
 
 
 def read_folder(folder: Path, remedy: str, must_be_mnist: bool = False) -> Folder:
-    """Read and check the four files in a folder: plain ones are memory-mapped, gzip ones decompressed.
+    """Read and check the four files in a folder: plain ones are memory-mapped, others decompressed.
 
-    Raises DataError with the given remedy if a file is missing or malformed, if images are not uint8
-    (n, 28, 28), labels not uint8 (n,) from 0 to 9, a split is empty or its two files differ in n; and
-    if must_be_mnist, for a file whose checksum is not MNIST's.
+    Where they do not all have their published names, plain or .gz, `finding.find` seeks them. Raises DataError with
+    the given remedy if a file is missing or malformed, if images are not uint8 (n, 28, 28), labels not uint8 (n,) from
+    0 to 9, a split is empty or its two files differ in n; and if must_be_mnist, for a file whose checksum is not
+    MNIST's.
     """
-    paths = [_path_of(folder, file.name, remedy) for file in FILES]
+    names = [file.name for file in FILES]
+    published = [path for name in names if (path := locate(folder, name, remedy))]
+    paths = published if len(published) == len(names) else finding.find(folder, names, remedy)
     arrays = [idx.read(path, remedy) for path in paths]
     digests = tuple(idx.sha256(array) for array in arrays)
     for path, digest, file in zip(paths, digests, FILES, strict=True):
@@ -139,19 +143,8 @@ def combined(digests: Iterable[str]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _path_of(folder: Path, name: str, remedy: str) -> Path:
-    path = locate(folder, name, remedy)
-    if path is not None:
-        return path
-    if not folder.is_dir():
-        raise DataError(f"{folder}: not a folder, expected one with {_names()}; {remedy}")
-    is_folder = any((folder / entry).is_dir() for entry in (name, f"{name}.gz"))
-    found = " as a file, only as a folder" if is_folder else ""
-    raise DataError(f"{folder}: has neither {name} nor {name}.gz{found}; {remedy}")
-
-
-def _names() -> str:
-    return ", ".join(file.name for file in FILES) + " (plain or .gz)"
+SHA256 = combined(file.sha256 for file in FILES)
+"""MNIST's."""
 
 
 def _as_published(train: Digits, test: Digits) -> list[NDArray[np.uint8]]:
@@ -168,12 +161,12 @@ def _checked_split(
     if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (SIDE, SIDE):
         raise DataError(
             f"{images_path}: {images.dtype.name} of shape {images.shape}, "
-            f"expected images, uint8 of shape (n, {SIDE}, {SIDE}); {remedy}"
+            f"expected images, uint8 of shape (n, {SIDE}, {SIDE}); {_conversion(images, (SIDE, SIDE))}{remedy}"
         )
     if labels.dtype != np.uint8 or labels.ndim != 1:
         raise DataError(
             f"{labels_path}: {labels.dtype.name} of shape {labels.shape}, "
-            f"expected labels, uint8 of shape (n,); {remedy}"
+            f"expected labels, uint8 of shape (n,); {_conversion(labels, ())}{remedy}"
         )
     if len(images) == 0:
         raise DataError(f"{images_path}: no images, expected at least one; {remedy}")
@@ -187,6 +180,25 @@ def _checked_split(
         first = wrong[0]
         raise DataError(f"{labels_path}: label {labels[first]} at index {first}, expected 0 to 9; {remedy}")
     return Digits(images.reshape(len(images), SIDE * SIDE), labels.astype(np.int64))
+
+
+def _conversion(array: NDArray[Any], row: tuple[int, ...]) -> str:
+    """Return how to make uint8 with rows of this shape from another form that is in use; "" for any other.
+
+    QMNIST has 8 columns of labels, of which the first is the digit; others have one column, or one-hot rows.
+    """
+    steps = []
+    if array.ndim and array.shape[1:] != row:
+        known = {(8,): "keep their first column", (10,): "keep the position of the 1 in each row"} if row == () else {}
+        if math.prod(array.shape[1:]) == math.prod(row):
+            steps = [f"reshape them to ({', '.join(['n', *map(str, row)])}{'' if row else ','})"]
+        elif array.shape[1:] in known:
+            steps = [known[array.shape[1:]]]
+        else:
+            return ""
+    if array.dtype != np.uint8:
+        steps.append("store them as uint8")
+    return f"{' and '.join(steps)}, or " if steps else ""
 
 
 # --- the download ----------------------------------------------------------------------------------------

@@ -25,11 +25,14 @@ OPTIONS = (
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the file and print the test accuracy; return 0. Raises UserError for a network of another shape."""
-    network, parameters = load_network(arguments.model)
+    saved = load_network(arguments.model)
+    network, parameters = saved.network, saved.parameters
     dataset = data.load(arguments.data)
     check_images(network, dataset.test.images[:1], dataset.test.labels[:1])
     if network.sizes[-1] <= int(dataset.test.labels.max()):
         raise UserError(f"{arguments.model}: has {network.sizes[-1]} outputs, expected one for each digit")
+    for line in saved.remarks(arguments.model, dataset.sha256, f"these, {dataset.name}"):
+        print(line)
     path = results_file(arguments.output, "network")
     correct = keep(path, network, parameters, dataset, arguments.model.name)
     print(f"{correct:.2%} of {len(dataset.test.labels):,} test images correct")

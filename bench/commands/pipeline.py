@@ -50,8 +50,8 @@ def get_digits(console: Console) -> Dataset:
         digits = data.load()
     counts = f"{len(digits.train.labels):,} training and {len(digits.test.labels):,} test images"
     console.print(f"{digits.name}, {counts}, read in {clock.elapsed.wall:.2f} s")
-    if digits.notice:
-        console.print(digits.notice, style="yellow")
+    for line in digits.lines():
+        console.print(line, style="yellow")
     return digits
 
 

@@ -10,6 +10,7 @@ from bench import UserError
 from bench.commands import options
 from bench.training.saved import load_network
 from command_line import Option
+from data import mnist
 from data.picture import as_mnist, read_grey
 from impls.contract import check_images, dtype_of
 
@@ -24,7 +25,8 @@ OPTIONS = (
 def run(arguments: argparse.Namespace) -> int:
     """Print the predicted digit, its confidence and all outputs; return 0. Raises UserError as the parts do."""
     backend = impls.load(arguments.backend)
-    network, parameters = load_network(arguments.model)
+    saved = load_network(arguments.model)
+    network, parameters = saved.network, saved.parameters
     image = as_mnist(read_grey(arguments.picture), arguments.picture).reshape(1, -1)
     check_images(network, image, None)
     prepared = backend.prepare(network, image, None, dtype_of(parameters))
@@ -36,6 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
             f"{arguments.model}: expected finite outputs for {arguments.picture}, found {wrong[0]}; "
             "its parameters are too large: train it again with a lower learning rate"
         )
+    for line in saved.remarks(arguments.model, mnist.SHA256, "MNIST, in whose form the picture is brought"):
+        print(line)
     answer = int(output.argmax())
     print(f"{arguments.picture}: a {answer}, with confidence {output[answer]:.3f}")
     for digit in np.argsort(-output, kind="stable"):

@@ -59,7 +59,7 @@ OPTIONS = (
     options.MOMENTUM,
     Option("--seed N", "Draw weights and orders from this seed", whole_number(0), 0),
     options.DTYPE,
-    Option("--limit N", "Train on the first N images only", whole_number(1), without="all"),
+    Option("--limit N", "Train on N images only, in which each digit keeps its share", whole_number(1), without="all"),
     Option("--load FILE", "Start from this network", Path, without="a new one"),
     Option("--save FILE", "Write the trained network to this .npz file", output_file, without="none"),
     Option("--output FILE", "Write everything printed, and more digits, to this file, as JSON", options.records_file,
@@ -75,13 +75,13 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError(f"{arguments.save}: expected two files for --save and --output, found one; give another name")
     backend = impls.load(arguments.backend)
     dataset = data.load(arguments.data)
-    network, parameters = starting_point(arguments)
+    network, parameters, remarks = starting_point(arguments, dataset)
     train = training_images(arguments, backend, network, dataset)
     plans = make_plans(arguments, backend, network, len(train.labels))
     first = prepare(backend, network, Digits(train.images[:1], train.labels[:1]), arguments.dtype)
 
-    if dataset.notice:
-        print(dataset.notice)
+    for line in (*dataset.lines(), *remarks):
+        print(line)
     splits = {
         name: prepare(backend, network, digits, arguments.dtype)
         for name, digits in (("training", train), ("test", dataset.test))
@@ -100,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
         f"{elapsed.system:.3f} s system; preparing the images {splits['training'].elapsed.wall:.3f} s."
     )
     if arguments.save and math.isfinite(cost):
-        save_network(arguments.save, network, trained)
+        save_network(arguments.save, network, trained, dataset.sha256)
         print(f"Network saved in {arguments.save}")
     if arguments.output:
         write_json(arguments, dataset, network, history, {"before": before, "after": after})
@@ -112,22 +112,26 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def starting_point(arguments: argparse.Namespace) -> tuple[Network, Parameters]:
-    """Return the network and its initial parameters, new or from a file. Raises UserError where both are asked for."""
+def starting_point(arguments: argparse.Namespace, dataset: Dataset) -> tuple[Network, Parameters, list[str]]:
+    """Return the network and its initial parameters, new or from a file, and what to say about the file.
+
+    Raises UserError where both are asked for.
+    """
     given = {name: value for name in NEW if (value := getattr(arguments, name)) is not None}
     if arguments.load:
         if given:
             option = next(iter(given)).replace("_", "-")
             raise UserError(f"--{option} with --load: expected one of them, as the file brings its network; drop one")
-        network, parameters = load_network(arguments.load)
+        saved = load_network(arguments.load)
+        network, parameters = saved.network, saved.parameters
         with np.errstate(over="ignore"):
             parameters = tuple(Layer(w.astype(arguments.dtype), b.astype(arguments.dtype)) for w, b in parameters)
         check_parameters(network, parameters)
-        return network, parameters
+        return network, parameters, saved.remarks(arguments.load, dataset.sha256, f"these, {dataset.name}")
     chosen = NEW | given
     output = chosen["output_activation"]
     network = Network(chosen["network"], chosen["hidden"], output, COST_OF_OUTPUT[output], chosen["pixel_scale"])
-    return network, initial_parameters(network, chosen["init"], arguments.seed, arguments.dtype)
+    return network, initial_parameters(network, chosen["init"], arguments.seed, arguments.dtype), []
 
 
 def training_images(arguments: argparse.Namespace, backend: Backend, network: Network, dataset: Dataset) -> Digits:
@@ -138,7 +142,7 @@ def training_images(arguments: argparse.Namespace, backend: Backend, network: Ne
     n_train = len(dataset.train.labels)
     if arguments.limit is not None and arguments.limit > n_train:
         raise UserError(f"--limit {arguments.limit}: expected at most {n_train}, the number of training images")
-    train = Digits(dataset.train.images[: arguments.limit], dataset.train.labels[: arguments.limit])
+    train = dataset.train.spread(arguments.limit or n_train)
     check_images(network, train.images, train.labels)
     check_images(network, dataset.test.images, dataset.test.labels)
     return train

@@ -55,8 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
         choose_all(console, backend, digits_for(console, arguments.data), arguments.rates_by_batch)
         return 0
     dataset = data.load(arguments.data)
-    if dataset.notice:
-        console.print(dataset.notice)
+    for line in dataset.lines():
+        console.print(line)
     target = None if arguments.target is None else arguments.target / 100
     recipes = recipe_grid(arguments)
     search = Search(backend, dataset, recipes[0], arguments.output)

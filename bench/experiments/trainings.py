@@ -74,10 +74,10 @@ class Trainings:
 def digits_for(console: Console, source: str) -> Dataset:
     """Load the digits. Raises UserError where they are not MNIST and --data asked for no others."""
     dataset = data.load(source)
-    if dataset.notice:
-        if source == "auto":
-            raise UserError(f"{dataset.name}: expected MNIST, for which this is made; give --data to train on these")
-        console.print(dataset.notice)
+    if dataset.notice and source == "auto":
+        raise UserError(f"{dataset.name}: expected MNIST, for which this is made; give --data to train on these")
+    for line in dataset.lines():
+        console.print(line)
     return dataset
 
 

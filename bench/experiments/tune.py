@@ -21,7 +21,7 @@ from bench.workloads.batch_sizes import CHOSEN, RATES, TARGET, recipe_of
 from bench.workloads.plans import joined, parts
 from bench.workloads.recipes import Recipe, nesterov, relu
 from data import Dataset, Digits
-from impls.contract import Backend
+from impls.contract import Array, Backend
 
 HELD_OUT = 10_000  # training images
 BACKEND = "numba_sparse"
@@ -47,10 +47,16 @@ def choose_all(console: Console, backend: Backend, dataset: Dataset, batches: Se
         CHOSEN.write_text(json.dumps(ordered, indent=1) + "\n")
 
 
+def divided(n: int, seed: int) -> tuple[Array, Array]:
+    """Return the indices of HELD_OUT of n images, and of the others, in random order: a file may be sorted by label."""
+    order = np.random.default_rng([seed, 3]).permutation(n)
+    return order[:HELD_OUT], order[HELD_OUT:]
+
+
 def epochs_to_target(backend: Backend, train: Digits, recipe: Recipe, limit: float) -> float | None:
     """Return after how many epochs the network reaches TARGET on held-out images; None: not within the limit."""
     n, network = len(train.labels), recipe.network
-    kept, held_out = np.split(np.arange(n), [n - HELD_OUT])
+    held_out, kept = divided(n, 0)
     held_out_split = prepare(backend, network, Digits(train.images[held_out], train.labels[held_out]), "float32")
     split = prepare(backend, network, train, "float32")
     plan = joined(recipe.plans(n, 0, kept))
@@ -108,7 +114,7 @@ class Search:
     def once(self, recipe: Recipe, seed: int) -> TunedTraining:
         """Train without the images that this seed holds out; the accuracy is of those."""
         n = len(self.train.labels)
-        held_out, kept = np.split(np.random.default_rng([seed, 3]).permutation(n), [HELD_OUT])
+        held_out, kept = divided(n, seed)
         if seed not in self.held_out:
             digits = Digits(self.train.images[held_out], self.train.labels[held_out])
             self.held_out[seed] = prepare(self.backend, recipe.network, digits, "float32")

@@ -104,7 +104,10 @@ class Recipe:
             return -(-n_images // self.updates)
         batch = n_images if self.batch is None else self.batch
         if not 1 <= batch <= n_images:
-            raise UserError(f"batch {batch}: expected 1 to {n_images}, the number of training images, or `all`")
+            raise UserError(
+                f"batch {batch}: expected 1 to {n_images}, the number of training images; take more images, or a "
+                "smaller batch where the command has --batch"
+            )
         return batch
 
     def plans(self, n_images: int, seed: int = 0, kept: Array | None = None) -> Iterator[Plan]:

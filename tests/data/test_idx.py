@@ -1,9 +1,14 @@
 """The IDX reader and writer: every type, gzip and plain, and every kind of invalid file."""
 
+import bz2
 import gzip
 import hashlib
+import io
+import lzma
 import struct
 import tracemalloc
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +33,24 @@ SMALL = bytes.fromhex("0000 08 02 00000002 00000003") + bytes([0, 1, 2, 253, 254
 SMALL_ARRAY = np.array([[0, 1, 2], [253, 254, 255]], np.uint8)
 
 
-def saved(folder: Path, content: bytes, name: str = "file-idx") -> Path:
+def zipped(content: bytes, name: str = "file-idx", *others: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for member in (name, *others):
+            archive.writestr(member, content)
+    return buffer.getvalue()
+
+
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "xz": lambda content: lzma.compress(content, preset=0),  # a small window, which a reader allocates
+    "zip": zipped,
+}
+FORMS = {"plain": bytes, **PACKED}
+
+
+def saved(folder: Path, content: bytes | bytearray, name: str = "file-idx") -> Path:
     path = folder / name
     path.write_bytes(content)
     return path
@@ -47,16 +69,16 @@ def error_of(path: Path) -> str:
 # --- valid files -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(("code", "letter", "dtype"), TYPES)
-def test_reads_every_type(tmp_path: Path, code: int, letter: str, dtype: str, compressed: bool) -> None:
+def test_reads_every_type(tmp_path: Path, code: int, letter: str, dtype: str, form: str) -> None:
     values = (0, 1, 100, 7) if letter in "B" else (0, -1, 100, -7)
     content = bytes([0, 0, code, 2]) + struct.pack(f">II4{letter}", 2, 2, *values)
-    array = idx.read(saved(tmp_path, gzip.compress(content) if compressed else content))
+    array = idx.read(saved(tmp_path, FORMS[form](content)))
     assert array.dtype == np.dtype(dtype)
     assert array.tolist() == [[values[0], values[1]], [values[2], values[3]]]
     assert not array.flags.writeable
-    assert isinstance(array, np.memmap) is not compressed
+    assert isinstance(array, np.memmap) is (form == "plain")
 
 
 @pytest.mark.parametrize("array", [SMALL_ARRAY, np.arange(24.0).reshape(2, 3, 4), np.array([-2, 300], np.int16)])
@@ -82,22 +104,46 @@ def test_writes_arrays_that_are_not_contiguous(tmp_path: Path) -> None:
     assert np.array_equal(idx.read(tmp_path / "file"), array)
 
 
-@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("shape", [(), (0,), (0, 28, 28), (3, 0)])
-def test_no_dimension_and_no_element(tmp_path: Path, shape: tuple[int, ...], compressed: bool) -> None:
+def test_no_dimension_and_no_element(tmp_path: Path, shape: tuple[int, ...], form: str) -> None:
     path = tmp_path / "file"
     idx.write(path, np.full(shape, 7, np.uint8))
-    if compressed:
-        path.write_bytes(gzip.compress(path.read_bytes()))
+    path.write_bytes(FORMS[form](path.read_bytes()))
     array = idx.read(path)
     assert array.shape == shape
     assert array.tolist() == np.full(shape, 7).tolist()
     assert not array.flags.writeable
 
 
-def test_gzip_is_recognised_by_content_not_by_name(tmp_path: Path) -> None:
-    assert np.array_equal(idx.read(saved(tmp_path, gzip.compress(SMALL), "plain")), SMALL_ARRAY)
-    assert np.array_equal(idx.read(saved(tmp_path, SMALL, "compressed.gz")), SMALL_ARRAY)
+@pytest.mark.parametrize("form", PACKED)
+def test_compression_is_recognised_by_content_not_by_name(tmp_path: Path, form: str) -> None:
+    assert np.array_equal(idx.read(saved(tmp_path, PACKED[form](SMALL), "plain")), SMALL_ARRAY)
+    assert np.array_equal(idx.read(saved(tmp_path, SMALL, f"plain.{form}")), SMALL_ARRAY)
+
+
+def test_folders_in_a_zip_archive_and_the_files_that_macos_adds_do_not_count(tmp_path: Path) -> None:
+    content = zipped(SMALL, "raw/", "raw/file-idx", "__MACOSX/raw/._file-idx")
+    assert np.array_equal(idx.read(saved(tmp_path, content)), SMALL_ARRAY)
+
+
+@pytest.mark.parametrize(("others", "found"), [(["a", "b", "c"], 4), (["b"], 2)])
+def test_a_zip_archive_of_several_files(tmp_path: Path, others: list[str], found: int) -> None:
+    message = error_of(saved(tmp_path, zipped(SMALL, "file", *others)))
+    assert f"expected a zip archive of one file, found {found} in it; unpack it" in message
+
+
+def test_an_empty_zip_archive(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "empty", "w"):
+        pass
+    assert "expected a zip archive of one file, found 0 in it" in error_of(tmp_path / "empty")
+
+
+def test_an_encrypted_zip_archive(tmp_path: Path) -> None:
+    content = bytearray(zipped(SMALL))
+    for place in (content.index(b"PK\3\4") + 6, content.index(b"PK\1\2") + 8):
+        content[place] |= 1  # the flag
+    assert "expected a whole zip file, found: File 'file-idx' is encrypted" in error_of(saved(tmp_path, content))
 
 
 def test_gzip_of_several_members_is_one_file(tmp_path: Path) -> None:
@@ -125,7 +171,7 @@ def test_error_is_a_data_error() -> None:
     assert issubclass(idx.IDXError, DataError)
 
 
-@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(
     ("content", "found", "expected"),
     [
@@ -144,22 +190,26 @@ def test_error_is_a_data_error() -> None:
         (bytes([0, 0, 8, 65]) + b"\0\0\0\1" * 65 + b"\0", "65 dimensions", "expected at most 64"),
     ],
 )
-def test_bad_file(tmp_path: Path, content: bytes, found: str, expected: str, compressed: bool) -> None:
-    message = error_of(saved(tmp_path, gzip.compress(content) if compressed else content))
+def test_bad_file(tmp_path: Path, content: bytes, found: str, expected: str, form: str) -> None:
+    message = error_of(saved(tmp_path, FORMS[form](content)))
     assert found in message
     assert expected in message
 
 
-@pytest.mark.parametrize("kept", [2, 5, 20, -9, -8, -1])
-def test_cut_gzip(tmp_path: Path, kept: int) -> None:
-    message = error_of(saved(tmp_path, gzip.compress(SMALL)[:kept]))
-    assert "expected a whole gzip file" in message
+@pytest.mark.parametrize("kept", [6, 20, -30, -9, -1])
+@pytest.mark.parametrize("form", PACKED)
+def test_cut_compressed_file(tmp_path: Path, form: str, kept: int) -> None:
+    message = error_of(saved(tmp_path, PACKED[form](SMALL)[:kept]))
+    assert f"expected a whole {form} file, found: " in message
 
 
-def test_gzip_with_a_wrong_checksum(tmp_path: Path) -> None:
-    content = bytearray(gzip.compress(SMALL))
-    content[-8] ^= 1  # the first byte of the CRC
-    assert "CRC" in error_of(saved(tmp_path, bytes(content)))
+@pytest.mark.parametrize(("form", "place"), [("gzip", -8), ("bzip2", 10), ("xz", -40), ("zip", 14)])
+def test_compressed_file_with_a_wrong_checksum(tmp_path: Path, form: str, place: int) -> None:
+    content = bytearray(PACKED[form](SMALL))
+    if form == "zip":
+        place = content.index(b"PK\1\2") + 16  # the directory's copy counts
+    content[place] ^= 1
+    assert f"expected a whole {form} file, found: " in error_of(saved(tmp_path, content))
 
 
 def test_gzip_with_a_damaged_stream(tmp_path: Path) -> None:
@@ -172,11 +222,11 @@ def test_gzip_with_something_after_it(tmp_path: Path) -> None:
     assert "Not a gzipped file" in error_of(saved(tmp_path, gzip.compress(SMALL) + b"garbage"))
 
 
-@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("sizes", [(2**32 - 1,), (2**31, 2**31), (2**32 - 1,) * 60, (0, *(2**32 - 1,) * 3)])
-def test_huge_announced_sizes_cost_no_memory(tmp_path: Path, sizes: tuple[int, ...], compressed: bool) -> None:
+def test_huge_announced_sizes_cost_no_memory(tmp_path: Path, sizes: tuple[int, ...], form: str) -> None:
     content = bytes([0, 0, 0x0E, len(sizes)]) + struct.pack(f">{len(sizes)}I", *sizes) + bytes(100)
-    path = saved(tmp_path, gzip.compress(content) if compressed else content)
+    path = saved(tmp_path, FORMS[form](content))
     tracemalloc.start()
     try:
         message = error_of(path)
@@ -187,8 +237,18 @@ def test_huge_announced_sizes_cost_no_memory(tmp_path: Path, sizes: tuple[int, .
     assert peak < 4 * idx.CHUNK
 
 
-def test_a_gzip_bomb_is_not_decompressed(tmp_path: Path) -> None:
-    path = saved(tmp_path, gzip.compress(SMALL + bytes(50 * 2**20), compresslevel=1))
+BOMB = bytes(50 * 2**20)
+BOMBS = {
+    "gzip": lambda: gzip.compress(SMALL + BOMB, compresslevel=1),
+    "bzip2": lambda: bz2.compress(SMALL + BOMB[: 10 * 2**20], compresslevel=1),
+    "xz": lambda: lzma.compress(SMALL + BOMB[: 10 * 2**20], preset=0),
+    "zip": lambda: zipped(SMALL + BOMB),
+}
+
+
+@pytest.mark.parametrize("form", BOMBS)
+def test_a_bomb_is_not_decompressed(tmp_path: Path, form: str) -> None:
+    path = saved(tmp_path, BOMBS[form]())
     tracemalloc.start()
     try:
         message = error_of(path)
@@ -197,6 +257,15 @@ def test_a_gzip_bomb_is_not_decompressed(tmp_path: Path) -> None:
         tracemalloc.stop()
     assert "too long" in message
     assert peak < 4 * idx.CHUNK
+
+
+def test_a_disk_that_fails_is_no_damaged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(stream: gzip.GzipFile, size: int) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    path = saved(tmp_path, gzip.compress(SMALL))
+    monkeypatch.setattr(gzip.GzipFile, "read", read)
+    assert error_of(path) == f"{path}: cannot be read (Input/output error); REMEDY"
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:

@@ -1,10 +1,14 @@
-"""`pytest --backend=NAME` checks one backend, from any package; `--require-backends` fails for one that is missing."""
+"""`pytest --backend=NAME` checks one backend, from any package; `--require-backends` fails for one that is missing.
 
+All runs of pytest are in one process, one after the other, as starting it takes longer than most of them.
+"""
+
+import json
 import os
 import re
 import subprocess
 import sys
-from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -13,20 +17,80 @@ import bench
 ROOT = bench.ROOT
 EXAMPLE = ROOT / "tests" / "example"
 QUICK = "(attributes or order_is_obeyed) and not float64"  # includes ReLU and costs, which the example does not support
+OTHER = "tests/bench/workloads/test_plans.py"  # a test file that is not of the conformance suite
+HANGS = """
+from impls.vectorized import *
+def outputs(*arguments):
+    while True:
+        pass
+"""
+ABSENT = """
+import impls
+impls.BUILTIN["absent"] = impls.Entry("impls.absent", requires=("no_such_library",), extra="accelerator")
+"""
+REQUIRING = (
+    "tests/suite/test_conformance.py::test_promise[attributes-12-4-softmax-float64-absent]",
+    "-p",
+    "with_absent",
+)
+RUNS = {
+    # First, as the names of backends are made once; later runs do not use the absent one.
+    "left out": (*REQUIRING, "--require-backends=naive"),
+    "required": (*REQUIRING, "--require-backends=naive, absent"),
+    "example": ("--backend=digitbench_example", "-k", QUICK),
+    "wrong example": ("--backend=wrong_example", "-k", QUICK),
+    "conformance tests": ("--backend=vectorized", "--collect-only"),
+    "named tests": ("--backend=vectorized", "--collect-only", OTHER),
+    "unknown": ("--backend=vectorised",),
+    "measured": ("--backend=naive", "--benchmark-only"),
+    "unknown, required": ("--require-backends=naive,nunba",),
+    "half a backend": ("--backend=half", "-k", "attributes"),
+    "hangs": ("--backend=hangs", "-k", "attributes", "--time-limit=1"),
+}
+RUN_ALL = """
+import contextlib, io, json, sys
+import pytest
+
+done = {}
+for name, arguments in json.loads(sys.argv[1]).items():
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        code = pytest.main(["-q", "-p", "no:cacheprovider", "--color=no", *arguments])
+    done[name] = int(code), out.getvalue(), err.getvalue()
+print(json.dumps(done))
+"""
 
 
-def run_pytest(*arguments: str, path: Path = EXAMPLE) -> subprocess.CompletedProcess[str]:
-    """Run pytest from the root. path: a further folder for imports."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(path), "COLUMNS": "400"}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+class Done(NamedTuple):
+    """What a run left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Done]:
+    """What pytest answers to each of RUNS, from the root, with modules of other packages on the path."""
+    folder = tmp_path_factory.mktemp("modules")
+    source = (EXAMPLE / "digitbench_example" / "__init__.py").read_text(encoding="utf-8")
+    chosen = "chosen = slice(start, stop) if plan.order is None else plan.order[start:stop]"
+    assert chosen in source
+    wrong = source.replace(chosen, "chosen = slice(start, stop)")
+    modules = {"wrong_example": wrong, "half": "NAME = 'half'", "hangs": HANGS, "with_absent": ABSENT}
+    for name, text in modules.items():
+        (folder / f"{name}.py").write_text(text, encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(EXAMPLE), str(folder))), "COLUMNS": "400"}
+    command = [sys.executable, "-c", RUN_ALL, json.dumps(RUNS)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {name: Done(*results) for name, results in json.loads(done.stdout).items()}
 
 
 # --- --backend ---------------------------------------------------------------------------------------------
 
 
-def test_a_backend_of_another_package_is_checked() -> None:
-    done = run_pytest("--backend=digitbench_example", "-k", QUICK)
+def test_a_backend_of_another_package_is_checked(runs: dict[str, Done]) -> None:
+    done = runs["example"]
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^\d passed, 1 skipped, \d+ deselected", done.stdout, re.MULTILINE), done.stdout
     for unsupported in (
@@ -36,12 +100,8 @@ def test_a_backend_of_another_package_is_checked() -> None:
         assert unsupported in done.stdout
 
 
-def test_a_wrong_backend_of_another_package_is_named(tmp_path: Path) -> None:
-    source = (EXAMPLE / "digitbench_example" / "__init__.py").read_text(encoding="utf-8")
-    chosen = "chosen = slice(start, stop) if plan.order is None else plan.order[start:stop]"
-    assert chosen in source
-    (tmp_path / "wrong_example.py").write_text(source.replace(chosen, "chosen = slice(start, stop)"), encoding="utf-8")
-    done = run_pytest("--backend=wrong_example", "-k", QUICK, path=tmp_path)
+def test_a_wrong_backend_of_another_package_is_named(runs: dict[str, Done]) -> None:
+    done = runs["wrong example"]
     assert done.returncode == 1, done.stdout + done.stderr
     failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
     assert len(failed) == 2
@@ -51,51 +111,38 @@ def test_a_wrong_backend_of_another_package_is_named(tmp_path: Path) -> None:
         )
 
 
-def test_only_the_conformance_tests_run_unless_others_are_named() -> None:
-    done = run_pytest("--backend=vectorized", "--collect-only")
-    lines = [line for line in done.stdout.splitlines() if "::" in line]
+def test_only_the_conformance_tests_run_unless_others_are_named(runs: dict[str, Done]) -> None:
+    lines = [line for line in runs["conformance tests"].stdout.splitlines() if "::" in line]
     assert lines
     assert all(line.startswith("tests/suite/test_conformance.py::") and "vectorized]" in line for line in lines)
-    other = "tests/bench/workloads/test_plans.py"
-    done = run_pytest("--backend=vectorized", "--collect-only", other)
-    assert {line.partition("::")[0] for line in done.stdout.splitlines() if "::" in line} == {other}
+    others = {line.partition("::")[0] for line in runs["named tests"].stdout.splitlines() if "::" in line}
+    assert others == {OTHER}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "expected"),
+    ("run", "expected"),
     [
-        (["--backend=vectorised"], "ERROR: backend 'vectorised' is unknown: did you mean 'vectorized'?"),
-        (["--backend=naive", "--benchmark-only"], "ERROR: --backend checks and does not measure"),
-        (["--require-backends=naive,nunba"], "ERROR: backend 'nunba' is unknown: did you mean 'numba'?"),
+        ("unknown", "ERROR: backend 'vectorised' is unknown: did you mean 'vectorized'?"),
+        ("measured", "ERROR: --backend checks and does not measure"),
+        ("unknown, required", "ERROR: backend 'nunba' is unknown: did you mean 'numba'?"),
     ],
 )
-def test_invalid_options(arguments: list[str], expected: str) -> None:
-    done = run_pytest(*arguments)
+def test_invalid_options(run: str, expected: str, runs: dict[str, Done]) -> None:
+    done = runs[run]
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert done.stderr.startswith(expected)
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-HANGS = """
-from impls.vectorized import *
-def outputs(*arguments):
-    while True:
-        pass
-"""
-
-
 @pytest.mark.parametrize(
-    ("source", "expected"),
+    ("run", "expected"),
     [
-        ("NAME = 'half'", "module 'strange' is no backend: expected NAME, SUMMARY"),
-        (HANGS, "strange: gave no answer within 1 s"),
+        ("half a backend", "module 'half' is no backend: expected NAME, SUMMARY"),
+        ("hangs", "hangs: gave no answer within 1 s"),
     ],
-    ids=["half a backend", "hangs"],
 )
-def test_a_backend_that_cannot_be_checked_ends_the_run(source: str, expected: str, tmp_path: Path) -> None:
-    (tmp_path / "strange.py").write_text(source, encoding="utf-8")
-    limit = ["--time-limit=1"] if source is HANGS else []
-    done = run_pytest("--backend=strange", "-k", "attributes", *limit, path=tmp_path)
+def test_a_backend_that_cannot_be_checked_ends_the_run(run: str, expected: str, runs: dict[str, Done]) -> None:
+    done = runs[run]
     assert done.returncode == 1
     assert expected in done.stdout
     assert "passed" not in done.stdout
@@ -103,21 +150,10 @@ def test_a_backend_that_cannot_be_checked_ends_the_run(source: str, expected: st
 
 # --- --require-backends ------------------------------------------------------------------------------------
 
-ABSENT = """
-import impls
-impls.BUILTIN["absent"] = impls.Entry("impls.absent", requires=("no_such_library",), extra="accelerator")
-"""
 
-
-@pytest.mark.parametrize(
-    ("required", "code", "outcome"),
-    [("naive", 0, "1 skipped"), ("naive, absent", 1, "1 error")],
-    ids=["left out", "required"],
-)
-def test_a_backend_that_is_unavailable(required: str, code: int, outcome: str, tmp_path: Path) -> None:
-    (tmp_path / "with_absent.py").write_text(ABSENT, encoding="utf-8")
-    named = "tests/suite/test_conformance.py::test_promise[attributes-12-4-softmax-float64-absent]"
-    done = run_pytest("-p", "with_absent", f"--require-backends={required}", named, path=tmp_path)
+@pytest.mark.parametrize(("run", "code", "outcome"), [("left out", 0, "1 skipped"), ("required", 1, "1 error")])
+def test_a_backend_that_is_unavailable(run: str, code: int, outcome: str, runs: dict[str, Done]) -> None:
+    done = runs[run]
     assert done.returncode == code, done.stdout + done.stderr
     assert outcome in done.stdout
     assert "backend absent needs no_such_library, not installed" in done.stdout

@@ -116,3 +116,10 @@ def test_bad_input_is_one_line(
     arguments: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert message in refused(capsys, lambda: main(["agree", *arguments]))
+
+
+def test_fewer_images_than_a_batch(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """There is no option for the batch here."""
+    mnist.write_folder(folder / "few", digits_of(127, 1), digits_of(10, 2))
+    message = refused(capsys, lambda: main(["agree", "--data", str(folder / "few")]))
+    assert "batch 128: expected 1 to 127, the number of training images; take more images, or " in message

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
+import data
 from bench import UserError
 from bench.__main__ import main
 from bench.records.files import read
@@ -15,6 +16,7 @@ from bench.records.inspection import Inspection, inspection, write
 from bench.records.kinds import SCHEMA
 from bench.tables.inspection import INSPECTION_FIGURES
 from bench.training.saved import save_network
+from data import mnist
 from impls.contract import Layer, Network, Parameters
 from impls.initialisation import initial_parameters
 from reports.export import markdown_summary
@@ -23,6 +25,7 @@ from reports.page import page
 from reports.sections import report_of
 from reports.selection import choose
 from tests.helpers.benchmark_files import NOTICE, files_of, without_ours, words_of
+from tests.helpers.digits import digits_of
 from tests.helpers.race_files import EVIL, MACHINE, WHEN
 
 SIZES = (16, 5, 10)
@@ -144,3 +147,19 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert there.weights.shape == (4, 28, 28)
     assert len(there.mistakes.labels) == 20
     assert json.loads(out.read_text())["notice"]
+
+
+@pytest.mark.parametrize("trained_on", ["these", "others", "unknown"])
+def test_a_network_of_other_digits_is_named(
+    trained_on: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digits = digits_of(30, seed=0)
+    mnist.write_folder(tmp_path / "digits", digits, digits)
+    these = data.load(str(tmp_path / "digits"))
+    network = Network((784, 10))
+    sha256 = {"these": these.sha256, "others": "ab" * 32, "unknown": None}[trained_on]
+    save_network(tmp_path / "m.npz", network, initial_parameters(network, "he_normal", 0, "float32"), sha256)
+    out = str(tmp_path / "m.json")
+    assert main(["inspect", str(tmp_path / "m.npz"), "--data", str(tmp_path / "digits"), "--output", out]) == 0
+    line = f"{tmp_path}/m.npz: was trained on other digits (SHA-256 abababababab...) than these, {these.name}"
+    assert (line in capsys.readouterr().out.splitlines()) is (trained_on == "others")

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from bench.__main__ import main
-from bench.training.saved import save_network
-from data import DataError
+from bench.training.saved import load_network, save_network
+from data import DataError, mnist
 from data.picture import as_mnist, read_grey
 from impls import vectorized
 from impls.contract import COST_OF_OUTPUT, Activation, Layer, Network, Output, zero_velocities
@@ -258,6 +258,24 @@ def test_the_answer(
     assert list(outputs) == sorted(outputs, reverse=True)
     assert sum(outputs) == pytest.approx(1, abs=1e-3)
     assert float(answer[1]) == pytest.approx(outputs[0], abs=1e-3)
+
+
+@pytest.mark.parametrize("sha256", [mnist.SHA256, "ab" * 32, None], ids=["MNIST", "others", "unknown"])
+def test_a_network_of_other_digits_than_mnist_is_named(
+    sha256: str | None,
+    saved: Path,
+    pictures: NDArray[np.uint8],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    network, parameters, _ = load_network(saved)
+    save_network(saved, network, parameters, sha256)
+    Image.fromarray(pictures[4]).save(tmp_path / "mine.png")
+    assert main(["predict", str(saved), str(tmp_path / "mine.png")]) == 0
+    first, *others = capsys.readouterr().out.splitlines()
+    named = sha256 == "ab" * 32
+    assert first.startswith(f"{saved}: was trained on other digits (SHA-256 abababababab...) than MNIST, ") is named
+    assert ": a 4, with confidence" in (others[0] if named else first)
 
 
 def test_every_backend_gives_the_answer(

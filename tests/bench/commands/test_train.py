@@ -232,10 +232,18 @@ def test_seed_and_order_of_shuffling(option: str, record_of: Callable[..., dict[
     assert first[1:] != second[1:]
 
 
-def test_limit_takes_the_first_images(record_of: Callable[..., dict[str, Any]], train: Bench, tmp_path: Path) -> None:
-    mnist.write_folder(tmp_path / "fewer", Digits(TRAIN.images[:200], TRAIN.labels[:200]), TEST)
+def test_limit_takes_all_digits(record_of: Callable[..., dict[str, Any]], train: Bench, tmp_path: Path) -> None:
+    mnist.write_folder(tmp_path / "fewer", TRAIN.spread(200), TEST)
     assert record_of("--limit", 200, *SHORT)["costs"] == record_of("--data", tmp_path / "fewer", *SHORT)["costs"]
     assert "of the 200 training images, " in train("--limit", 200, *SHORT).out
+
+
+def test_a_file_that_is_sorted_by_label(bench: Bench, folder: Path, tmp_path: Path) -> None:
+    order = np.argsort(TRAIN.labels, kind="stable")
+    mnist.write_folder(tmp_path / "sorted", Digits(TRAIN.images[order], TRAIN.labels[order]), TEST)
+    line = "The training images are sorted by label"
+    assert line in bench("train", "--data", tmp_path / "sorted", *SHORT).out
+    assert line not in bench("train", "--data", folder, *SHORT).out
 
 
 @pytest.mark.parametrize("name", BACKENDS)
@@ -292,6 +300,16 @@ def test_save_says_where(train: Bench, tmp_path: Path) -> None:
     printed = train("--epochs", 1, "--save", tmp_path / "network.npz").out
     assert printed.splitlines()[-1] == f"Network saved in {tmp_path / 'network.npz'}"
     assert [path.name for path in tmp_path.glob("network*")] == ["network.npz"]
+
+
+def test_a_network_of_other_digits_is_named(train: Bench, tmp_path: Path, folder: Path) -> None:
+    train("--epochs", 1, "--save", tmp_path / "network.npz")
+    saved = load_network(tmp_path / "network.npz")
+    assert saved.data_sha256 == data.load(str(folder)).sha256
+    assert "other digits" not in train("--epochs", 1, "--load", tmp_path / "network.npz").out
+    save_network(tmp_path / "network.npz", saved.network, saved.parameters, "ab" * 32)
+    line = f"{tmp_path / 'network.npz'}: was trained on other digits (SHA-256 abababababab...) than these, not MNIST"
+    assert line in train("--epochs", 1, "--load", tmp_path / "network.npz").out
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -12,23 +12,24 @@ import numpy as np
 import pytest
 
 from bench import UserError
-from bench.training.saved import FORMAT, load_network, save_network
-from impls.contract import DType, Layer, Network, Parameters
+from bench.training.saved import FORMAT, SavedNetwork, load_network, save_network
+from impls.contract import DType, Layer, Network
 from impls.initialisation import initial_parameters
 
 NETWORK = Network((6, 4, 3), "tanh", "softmax", "cross_entropy", pixel_scale=0.1 + 0.2)
+SHA256 = "0123456789abcdef" * 4
 PARAMETERS = initial_parameters(NETWORK, "standard_normal", 0, "float32")
 
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
-    save_network(tmp_path / "network.npz", NETWORK, PARAMETERS)
+    save_network(tmp_path / "network.npz", NETWORK, PARAMETERS, SHA256)
     return tmp_path / "network.npz"
 
 
-def is_the_saved_one(network: Network, parameters: Parameters) -> bool:
-    pairs = zip(parameters, PARAMETERS, strict=True)
-    return network == NETWORK and all(
+def is_the_saved_one(found: SavedNetwork) -> bool:
+    pairs = zip(found.parameters, PARAMETERS, strict=True)
+    return found.network == NETWORK and all(
         np.array_equal(found, expected) for layers in pairs for found, expected in zip(*layers, strict=True)
     )
 
@@ -66,7 +67,7 @@ def test_what_was_saved_comes_back(tmp_path: Path, sizes: tuple[int, ...], dtype
     network = replace(NETWORK, sizes=sizes)
     parameters = initial_parameters(network, "standard_normal", 7, dtype)
     save_network(tmp_path / "n.npz", network, parameters)
-    found, layers = load_network(tmp_path / "n.npz")
+    found, layers, _ = load_network(tmp_path / "n.npz")
     assert found == network
     assert found.pixel_scale == 0.1 + 0.2  # to the last bit
     assert isinstance(found.sizes, tuple)
@@ -77,10 +78,27 @@ def test_what_was_saved_comes_back(tmp_path: Path, sizes: tuple[int, ...], dtype
             assert np.array_equal(array, of_expected)
 
 
+def test_the_checksum_of_the_digits(saved: Path) -> None:
+    found = load_network(saved)
+    assert found.data_sha256 == SHA256
+    assert found.remarks(saved, SHA256, "these") == []
+    assert found.remarks(saved, "f" * 64, "these") == [
+        f"{saved}: was trained on other digits (SHA-256 0123456789ab...) than these"
+    ]
+
+
+def test_a_file_without_the_checksum_of_its_digits(saved: Path) -> None:
+    """As earlier ones are."""
+    found = load_network(rewritten(saved, data_sha256=None))
+    assert is_the_saved_one(found)
+    assert found.data_sha256 is None
+    assert found.remarks(saved, SHA256, "these") == []
+
+
 def test_the_name_is_taken_as_it_is(tmp_path: Path) -> None:
     save_network(tmp_path / "no suffix", NETWORK, PARAMETERS)
     assert [path.name for path in tmp_path.iterdir()] == ["no suffix"]
-    assert is_the_saved_one(*load_network(tmp_path / "no suffix"))
+    assert is_the_saved_one(load_network(tmp_path / "no suffix"))
 
 
 def test_saving_again_replaces(saved: Path) -> None:
@@ -133,7 +151,7 @@ def test_damaged_files(saved: Path, damage: int) -> None:
         except UserError as error:
             messages.append(str(error))
         else:
-            assert is_the_saved_one(*found), f"byte {position}"
+            assert is_the_saved_one(found), f"byte {position}"
     assert len(messages) > 100
     assert all(message.startswith(f"{saved}: ") and "\n" not in message for message in messages)
 
@@ -169,7 +187,7 @@ def test_nothing_in_it_is_executed(saved: Path, tmp_path: Path) -> None:
         def __reduce__(self) -> Any:
             return Path.touch, (tmp_path / "executed",)
 
-    for name in ("format", "network", "weights_1"):
+    for name in ("format", "network", "data_sha256", "weights_1"):
         trapped = np.array([Trap()], dtype=object)
         message = error_of(rewritten(saved, **{name: trapped}))
         assert "found" in message
@@ -185,6 +203,8 @@ def test_nothing_in_it_is_executed(saved: Path, tmp_path: Path) -> None:
         ({"network": None}, "network"),
         ({"network": np.array("{")}, "found"),
         ({"network": np.array("[1, 2]")}, "found"),
+        ({"data_sha256": np.array("none")}, "data_sha256 is 'none'"),
+        ({"data_sha256": np.arange(3)}, "data_sha256 is '[0 1 2]'"),
         ({"weights_1": None}, "weights_1"),
         ({"biases_2": None}, "biases_2"),
         ({"weights_1": np.zeros((5, 4), np.float32)}, "layer 1: weights have shape (5, 4), expected (6, 4)"),
@@ -229,7 +249,7 @@ def test_a_failing_save_leaves_the_earlier_file(saved: Path, monkeypatch: pytest
     with pytest.raises(UserError, match="No space left on device") as caught:
         save_network(saved, NETWORK, PARAMETERS)
     assert "\n" not in str(caught.value)
-    assert is_the_saved_one(*load_network(saved))
+    assert is_the_saved_one(load_network(saved))
 
 
 def test_an_interrupted_save_leaves_the_earlier_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,7 +260,7 @@ def test_an_interrupted_save_leaves_the_earlier_file(saved: Path, monkeypatch: p
     monkeypatch.setattr(np, "savez", savez)
     with pytest.raises(KeyboardInterrupt):
         save_network(saved, NETWORK, PARAMETERS)
-    assert is_the_saved_one(*load_network(saved))
+    assert is_the_saved_one(load_network(saved))
 
 
 def test_no_such_folder(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_momentum_is_that_of_every_plan() -> None:
 
 @pytest.mark.parametrize("batch", [0, -1, 11])
 def test_bad_batch(batch: int) -> None:
-    with pytest.raises(UserError, match=f"^batch {batch}: expected 1 to 10, the number of training images, or `all`$"):
+    with pytest.raises(UserError, match=f"^batch {batch}: expected 1 to 10, the number of training images; take more "):
         plans_by_epoch(10, batch, epochs=1)
 
 

@@ -153,7 +153,9 @@ def test_members_that_cannot_be_are_an_error(change: dict[str, Any]) -> None:
 
 
 def test_a_recipe_that_does_not_fit_is_an_error() -> None:
-    with pytest.raises(UserError, match="batch 64: expected 1 to 60, the number of training images"):
+    with pytest.raises(
+        UserError, match="batch 64: expected 1 to 60, the number of training images; take more images, "
+    ):
         nesterov("r", SMALL, batch=64, epochs=1, learning_rate=0.3).plans(60)
 
 
