@@ -10,10 +10,10 @@ sharp tolerance, the costs decide, and their means over stretches of the trainin
 
 import contextlib
 import hashlib
-import os
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -47,6 +47,7 @@ MOST_UPDATES = 100  # that are moved
 MOST_WORK = 2e9  # images times parameters of these updates: some seconds
 FEW = 8  # updates, in which so few images come near a kink that all of them count
 STRETCHES = 8  # of the costs
+COSTS, STRETCH = "costs of updates", "mean costs of stretches"
 SAMPLE = 100  # images on which the follower is held against the reference
 CACHE = RESULTS / "expected"
 
@@ -63,20 +64,18 @@ class TimedCall:
         """Compare what a backend returned, tensor by tensor."""
         try:
             tensors = named(self.quantity, returned, self.problem.network)
-            costs = tensors.get("costs of updates")
+            costs = tensors.get(COSTS)
             if costs is None:
-                tensors.pop("costs of updates", None)
-            elif STRETCH in self.expected:
-                tensors[STRETCH] = mean_costs(np.asarray(costs)).astype(costs.dtype)
+                tensors.pop(COSTS, None)
+            elif np.shape(costs) == self.problem.plan.starts.shape:
+                tensors[COSTS] = costs[: len(self.expected[COSTS].value)]
+                tensors[STRETCH] = mean_costs(costs).astype(costs.dtype)
             compared = [name for name in self.expected if name in tensors]
             return [compare(backend, self.problem, name, tensors[name], self.expected[name]) for name in compared]
         except Disagreement as error:
             what = f"{backend}, {self.problem.name}: {fault_of(self.quantity, error)}"
             dtype = dtype_of(self.problem.parameters)
             return [Result(backend, self.problem.name, dtype, self.quantity, np.inf, 0.0, what)]
-
-
-STRETCH = "mean costs of stretches"
 
 
 def mean_costs(costs: Array) -> Array:
@@ -96,10 +95,9 @@ def timed_call(
     file = CACHE / f"{key_of(quantity, problem, digits)}.npz"
     expected = read(file)
     if not expected:
-        work_out = {"train": of_training, "gradients": of_gradient, "outputs": of_outputs}[quantity]
         eps = float(np.finfo(dtype_of(parameters)).eps)
         with np.errstate(over="ignore", invalid="ignore"):
-            expected = work_out(problem._replace(parameters=widened(parameters)), digits, eps)
+            expected = WORK_OUT[quantity](problem._replace(parameters=widened(parameters)), digits, eps)
         keep(file, expected)
     return TimedCall(quantity, problem, expected)
 
@@ -115,17 +113,18 @@ def of_training(problem: Problem, digits: Digits, eps: float) -> dict[str, Expec
         for run in range(len(drift.parameters[0]))
     ]
     if tail:
-        hold_follower(problem, states[0], digits)
+        for parameters in (problem.parameters, states[0].parameters):
+            hold_follower(network, parameters, digits)
         follower = impls.load(FOLLOWER)
         prepared = follower.prepare(network, *digits, "float64")
-        states, runs = zip(*(follower.train(network, state, prepared, tail[0]) for state in states), strict=True)
+        trained = [follower.train(network, state, prepared, tail[0]) for state in states]
+        states, runs = [state for state, _ in trained], [of_run for _, of_run in trained]
         apart = np.abs(np.array(runs) - runs[0]).max(axis=0) / eps
         costs, errors = np.concatenate([costs, runs[0]]), np.concatenate([errors, apart + errors[-1]])
-    known = np.logical_and.accumulate(np.isfinite(costs) & np.isfinite(errors))
-    errors = np.maximum.accumulate(np.where(known, errors, 0))
-    # Where the training itself overflows, nothing is held against it.
-    expected = {"costs of updates": Expected(costs, np.where(known, SAFETY * eps * errors, np.inf))}
-    if len(costs) >= STRETCHES**2 and known.all():
+    known = int(np.logical_and.accumulate(np.isfinite(costs) & np.isfinite(errors)).sum())  # until it overflows
+    costs, errors = costs[:known], np.maximum.accumulate(errors[:known])
+    expected = {COSTS: Expected(costs, SAFETY * eps * errors)}
+    if known == len(plan.starts) >= STRETCHES**2:
         spread = np.sqrt(mean_costs((SAFETY * eps * errors) ** 2))
         expected[STRETCH] = Expected(mean_costs(costs), spread / 2)
     for part in ("parameters", "velocities"):
@@ -151,21 +150,19 @@ def layers_of(stacked: list[Array], run: int) -> Parameters:
     return tuple(map(Layer, arrays[::2], arrays[1::2]))
 
 
-def hold_follower(problem: Problem, state: State, digits: Digits) -> None:
-    """Raise UserError unless the follower's gradient from here on is the reference's, on a few images."""
+def hold_follower(network: Network, parameters: Parameters, digits: Digits) -> None:
+    """Raise UserError unless the follower's gradient is the reference's, on a few images; not where it overflows."""
     few = Digits(digits.images[:SAMPLE], digits.labels[:SAMPLE])
     eps = float(np.finfo(np.float64).eps)
-    cost, gradient = cost_and_gradient(problem.network, state.parameters, *few, eps)
+    cost, gradient = cost_and_gradient(network, parameters, *few, eps)
     found = []
     for name in (impls.REFERENCE, FOLLOWER):
         backend = impls.load(name)
-        prepared = backend.prepare(problem.network, *few, "float64")
-        found.append(
-            named("gradients", backend.gradients(problem.network, state.parameters, prepared), problem.network)
-        )
+        prepared = backend.prepare(network, *few, "float64")
+        found.append(named("gradients", backend.gradients(network, parameters, prepared), network))
     allowed = [SAFETY * eps * float(part.error.max()) for part in (cost, *flat(gradient))]
     for (tensor, right), other, most in zip(found[0].items(), found[1].values(), allowed, strict=True):
-        if not np.abs(right - other).max() <= most:
+        if np.isfinite(most) and not np.abs(right - other).max() <= most:
             raise UserError(
                 f"{FOLLOWER} in float64, which says what a long training gives: its {tensor} is not that of "
                 f"{impls.REFERENCE}; `python -m bench agree --backend {FOLLOWER} --dtype float64` says more"
@@ -194,12 +191,19 @@ def of_outputs(problem: Problem, digits: Digits, eps: float) -> dict[str, Expect
     return {"outputs": Expected(np.concatenate([one.value for one in found]), SAFETY * eps * error)}
 
 
+WORK_OUT: dict[str, Callable[[Problem, Digits, float], dict[str, Expected]]] = {
+    "train": of_training,
+    "gradients": of_gradient,
+    "outputs": of_outputs,
+}
+
+
 def key_of(quantity: Quantity, problem: Problem, digits: Digits) -> str:
     """A hash of all that the expected values depend on: the problem, the images, and the code that works them out."""
     digest = hashlib.sha256(f"{quantity} {problem.network!r} {problem.plan.momentum} {np.__version__}".encode())
-    sources = [Path(__file__), rounding.__file__, contract.__file__, impls.load(FOLLOWER).__file__]
-    for source in sources:
-        digest.update(Path(str(source)).read_bytes())
+    follower: Any = impls.load(FOLLOWER)
+    for source in (__file__, rounding.__file__, contract.__file__, follower.__file__):
+        digest.update(Path(source).read_bytes())
     plan = problem.plan
     for array in (*digits, *flat(problem.parameters), plan.starts, plan.stops, plan.order, plan.learning_rates):
         if array is not None:
@@ -211,7 +215,7 @@ def key_of(quantity: Quantity, problem: Problem, digits: Digits) -> str:
 def read(file: Path) -> dict[str, Expected]:
     """What an earlier command kept; empty if it kept nothing, or what cannot be read."""
     try:
-        with np.load(file) as arrays:
+        with file.open("rb") as opened, np.load(opened) as arrays:
             names = [name.removesuffix(VALUE) for name in arrays.files if name.endswith(VALUE)]
             return {name: Expected(arrays[name + VALUE], arrays[name + ALLOWED]) for name in names}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
@@ -223,11 +227,11 @@ VALUE, ALLOWED = " value", " allowed"
 
 def keep(file: Path, expected: dict[str, Expected]) -> None:
     """Keep this for the next command, whole or not at all; where the folder cannot be written it is worked out anew."""
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for name, (value, allowed) in expected.items():
         arrays |= {name + VALUE: value, name + ALLOWED: np.asarray(allowed)}
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
             np.savez(part, **arrays)
-        os.replace(part.name, file)
+        Path(part.name).replace(file)

@@ -7,7 +7,6 @@ of one machine, case and code.
 """
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console

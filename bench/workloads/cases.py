@@ -33,7 +33,7 @@ def gently(case: Recipe, n_images: int) -> Recipe:
 
     What a call returns can then be checked however many updates it makes. Times do not depend on the rate.
     """
-    updates = -(-n_images // case.images_per_update(n_images))
+    updates = -(-n_images // (case.batch or n_images))
     return replace(case, learning_rate=min(case.learning_rate, GENTLE * (1 - case.momentum) / updates))
 
 

@@ -7,13 +7,14 @@ problems are too short to show every error.
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
 import numba
 import numpy as np
 
 from impls.contract import Array, DType, Layer, Network, Parameters, Plan, Quantity, State
-from tests.suite.conformance import SOME, WIDE
+from tests.suite.conformance import SHALLOW, SOME, WIDE
 
 SIGMOID, RELU, SOFTMAX = SOME  # with one, three and two hidden layers
 
@@ -835,6 +836,87 @@ class SummaryOfTwoLines(Right):
 @rejected_by("attributes", gate=False)
 class BatchSizeIsText(Right):
     BATCH_SIZE: Any = "full batch"
+
+
+# --- the sizes that are timed --------------------------------------------------------------------------------
+
+
+@rejected_by("plans_of_many_updates", gate=False, network=SHALLOW)
+class MomentumEndsLate(Right):
+    """A counter of eight bits and two more."""
+
+    def update(self, network: Network, state: State, images: Array, labels: Array, plan: Plan, u: int) -> Any:
+        late = u >= 1024 and plan.momentum > 0
+        return super().update(network, state, images, labels, replace(plan, momentum=0.0) if late else plan, u)
+
+
+@rejected_by("plans_of_many_updates", gate=False, network=SHALLOW, dtype="float64")
+class BiasesRestLate(Right):
+    def update(self, network: Network, state: State, images: Array, labels: Array, plan: Plan, u: int) -> Any:
+        after, cost = super().update(network, state, images, labels, plan, u)
+        if u < 1000:
+            return after, cost
+        layers = zip(after.parameters, state.parameters, strict=True)
+        return after._replace(parameters=tuple(Layer(new.weights, old.biases) for new, old in layers)), cost
+
+
+@rejected_by("updates_of_any_number_of_images", gate=False, network=SHALLOW)
+class RoomFor4096Images(Right):
+    """What is beyond the buffer is left out, but counted."""
+
+    def update(self, network: Network, state: State, images: Array, labels: Array, plan: Plan, u: int) -> Any:
+        cost, gradient = self.mean_gradient(network, state.parameters, images[:4096], labels[:4096])
+        share = min(1.0, 4096 / len(labels))
+        return self.step(state, times(share, gradient), float(plan.learning_rates[u]), plan.momentum), cost
+
+
+@rejected_by("updates_of_any_number_of_images", gate=False, network=SHALLOW, dtype="float64")
+class LastOfAnOddNumberForgotten(Right):
+    """Two images at a time, in updates large enough to be shared out among threads."""
+
+    def update(self, network: Network, state: State, images: Array, labels: Array, plan: Plan, u: int) -> Any:
+        n = len(labels)
+        even = n - n % 2 if n > 1100 else n
+        cost, gradient = self.mean_gradient(network, state.parameters, images[:even], labels[:even])
+        return self.step(state, gradient, float(plan.learning_rates[u]), plan.momentum), cost
+
+
+@rejected_by("gradients_of_any_number_of_images", gate=False, network=SHALLOW)
+class OutputsInBlocksOf2048(Right):
+    """The last image of a block that is exactly full is overwritten."""
+
+    def outputs(self, network: Network, parameters: Parameters, prepared: Prepared) -> Any:
+        result = super().outputs(network, parameters, prepared)
+        result[2047::2048] = result[2046::2048][: len(result[2047::2048])]
+        return result
+
+
+@rejected_by("layers_of_any_width", gate=False, network=SHALLOW)
+class UnitsBeyond1024Forgotten(Right):
+    def layer_gradient(self, a: Array, delta: Array, number: int) -> Layer:
+        gradient = super().layer_gradient(a, delta, number)
+        gradient.weights[:, 1024:] = 0
+        return gradient
+
+
+@rejected_by("images_of_any_size", gate=False, network=SHALLOW)
+class PixelsInSignedShorts(Right):
+    """Pixels beyond 2^15 are not found."""
+
+    def layer_gradient(self, a: Array, delta: Array, number: int) -> Layer:
+        gradient = super().layer_gradient(a, delta, number)
+        gradient.weights[2**15 :] = 0
+        return gradient
+
+
+@rejected_by("hidden_units_have_no_order", gate=True)
+class FirstUnitCountsMore(Right):
+    """By a little, in the first layer, so that nothing but the order of its units tells."""
+
+    def passed_back(self, delta: Array, weights: Array, slope: Array) -> Array:
+        back = super().passed_back(delta, weights, slope)
+        back[:, 0] *= back.dtype.type(1.01)
+        return back
 
 
 # --- side effects ------------------------------------------------------------------------------------------

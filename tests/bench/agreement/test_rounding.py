@@ -2,14 +2,27 @@
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 import impls
-from bench.agreement.check import Problem, check, reference, scale_of, widened
-from bench.agreement.rounding import Rounded, adding, drift_of_training, evaluate, flat, forward, product, scaled
+from bench.agreement import rounding
+from bench.agreement.check import Problem, check, compare, reference, scale_of, tensors_of, widened
+from bench.agreement.rounding import (
+    Rounded,
+    adding,
+    cost_and_gradient,
+    distances,
+    drift_of_training,
+    evaluate,
+    flat,
+    forward,
+    product,
+    scaled,
+)
 from impls.contract import COST_OF_OUTPUT, Array, DType, Layer, Network, Parameters, Plan, zero_velocities
 from impls.initialisation import initial_parameters
 
@@ -113,7 +126,7 @@ def test_drift_is_how_far_the_reference_moves_when_its_start_moves_by_an_ulp(
     )
     states = [naive.train(network, zero_velocities(p), prepared, plan)[0] for p in (parameters, nudged)]
     moved = np.array(distance(states[0].parameters, states[1].parameters)) / eps
-    _, of_parameters, _ = drift_of_training(network, parameters, images, labels, plan, eps)
+    of_parameters = distances(drift_of_training(network, parameters, images, labels, plan, eps).parameters, eps)
     drift = np.array([error.max() for error in of_parameters])
     assert np.all(drift > 0.5 * moved)
     assert np.all(drift < 300 * moved)
@@ -150,7 +163,7 @@ def test_one_update_drifts_by_its_own_errors() -> None:
     network = Network((12, 6, 4), "tanh", "softmax", "cross_entropy")
     parameters, (images, labels) = start(network, "float64"), digits(N)
     plan, eps = plan_of(1, momentum=0.0), EPS["float32"]  # large against the rounding of this test
-    _, of_parameters, _ = drift_of_training(network, parameters, images, labels, plan, eps)
+    of_parameters = distances(drift_of_training(network, parameters, images, labels, plan, eps).parameters, eps)
     here = evaluate(network, parameters, scaled(network, images[plan.order]), labels[plan.order], eps)
     for drift, before, gradient in zip(of_parameters, flat(parameters), flat(here.gradient), strict=True):
         rate = plan.learning_rates[0]
@@ -161,12 +174,10 @@ def test_velocities_at_rest_and_without_momentum_do_not_drift() -> None:
     network = Network((12, 6, 4), "tanh", "softmax", "cross_entropy")
     images, labels = digits(N)
     plan = plan_of(5, momentum=0.0)
-    costs, of_parameters, of_velocities = drift_of_training(
-        network, start(network, "float64"), images, labels, plan, 2.0**-52
-    )
-    assert [error.max() for error in of_velocities] == [0.0] * 4
-    assert all(error.max() > 0 for error in of_parameters)
-    assert costs.shape == (5,)
+    drift = drift_of_training(network, start(network, "float64"), images, labels, plan, 2.0**-52)
+    assert [error.max() for error in distances(drift.velocities, 1.0)] == [0.0] * 4
+    assert all(error.max() > 0 for error in distances(drift.parameters, 1.0))
+    assert drift.costs.value.shape == drift.costs.error.shape == (5,)
 
 
 def test_tolerances_are_those_of_a_product_by_hand() -> None:
@@ -184,3 +195,87 @@ def test_four_times_what_rounding_explains_is_allowed() -> None:
     x = scaled(network, images)
     explained = evaluate(network, widened(problem.parameters), x, labels, EPS["float32"]).outputs.error.max()
     assert reference(problem)["outputs"].allowed == pytest.approx(4 * EPS["float32"] * explained)
+
+
+def test_a_gradient_in_blocks_is_that_of_all_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And its errors are bounds as well, that is larger than those at once, by no more than the root of the blocks."""
+    network = Network((12, 6, 4), "tanh", "softmax", "cross_entropy")
+    parameters, (images, labels) = start(network, "float64"), digits(N)
+    args = network, parameters, images, labels, EPS["float32"]
+    cost, gradient = cost_and_gradient(*args)
+    monkeypatch.setattr(rounding, "BLOCK", 9)
+    in_blocks, of_blocks = cost_and_gradient(*args)
+    for one, other in zip([cost, *flat(gradient)], [in_blocks, *flat(of_blocks)], strict=True):
+        np.testing.assert_allclose(one.value, other.value, rtol=1e-12, atol=1e-14)
+        assert np.all(other.error >= 0.999 * one.error)
+        assert np.all(other.error <= 3 * one.error)
+    for one, other in zip(flat(gradient), flat(of_blocks), strict=True):
+        np.testing.assert_allclose(one.squares, other.squares, rtol=1e-12)
+        np.testing.assert_array_equal(one.n_terms, other.n_terms)
+
+
+# --- any order of adding ------------------------------------------------------------------------------------
+
+ORDERS: dict[
+    str, Callable[[int], Array]
+] = {  # how the terms of an update get into the weights: sizes of the pieces that are added one after the other
+    "one image at a time": lambda n: np.arange(n)[:, None],
+    "one at a time, the last first": lambda n: np.arange(n)[::-1, None],
+    "eight at a time": lambda n: np.arange(n).reshape(-1, 8),
+    "by halves": lambda n: np.arange(n).reshape(2, -1),
+    "at once": lambda n: np.arange(n)[None],
+}
+
+
+def added(problem: Problem, pieces: Array, dtype: DType) -> Parameters:
+    """The parameters after one update of all images, whose pieces are added to them one after the other."""
+    backend, rate = impls.load("vectorized"), problem.plan.learning_rates[0]
+    n, parameters = len(problem.labels), problem.parameters
+    for piece in pieces:
+        prepared = backend.prepare(problem.network, problem.images[piece], problem.labels[piece], dtype)
+        _, gradient = backend.gradients(problem.network, problem.parameters, prepared)
+        factor = np.array(-rate * len(piece) / n, dtype)
+        parameters = tuple(
+            Layer(w + factor * dw, b + factor * db) for (w, b), (dw, db) in zip(parameters, gradient, strict=True)
+        )
+    return parameters
+
+
+def of_kind(kind: str, n: int) -> tuple[Array, Array]:
+    """Images of 784 pixels as they come, of only 0 and 1, all blank, or one image over and over."""
+    images, labels = digits(n, 784)
+    if kind == "binary":
+        images = (images > 0).astype(np.uint8)
+    elif kind == "blank":
+        images = np.zeros_like(images)
+    elif kind == "the same":
+        images, labels = np.repeat(images[:1], n, axis=0), np.repeat(labels[:1], n)
+    return images, labels
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", ["usual", "binary", "blank", "the same"])
+def test_every_order_of_adding_is_right(kind: str, dtype: DType) -> None:
+    """Also for images whose terms are equal, so that their roundings are, too."""
+    n, network = 1000, Network((784, 30, 4), "tanh", "softmax", "cross_entropy")
+    images, labels = of_kind(kind, n)
+    plan = Plan(np.array([0]), np.array([n]), None, np.array([0.1]))
+    problem = Problem(kind, network, start(network, dtype), images, labels, plan)
+    expected = reference(problem, ("train",))
+    for order, pieces in ORDERS.items():
+        found = tensors_of("parameters", added(problem, pieces(n), dtype), network)
+        results = [compare(order, problem, name, array, expected[name]) for name, array in found.items()]
+        assert [result.failure for result in results if result.failure] == [], order
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_an_image_that_is_left_out_is_no_rounding(dtype: DType) -> None:
+    n, network = 1000, Network((784, 30, 4), "tanh", "softmax", "cross_entropy")
+    images, labels = of_kind("usual", n)
+    plan = Plan(np.array([0]), np.array([n]), None, np.array([0.1]))
+    problem = Problem("usual", network, start(network, dtype), images, labels, plan)
+    expected = reference(problem, ("train",))
+    for pieces in (np.arange(n - 1)[None], np.array([[*range(n), 0]])):  # one too few, one twice
+        found = tensors_of("parameters", added(problem, pieces, dtype), network)
+        results = [compare("wrong", problem, name, array, expected[name]) for name, array in found.items()]
+        assert all(result.failure for result in results)

@@ -31,7 +31,7 @@ from bench.tables.race import race_section
 from bench.tables.table import print_left_out, print_sections
 from bench.timing import threads
 from bench.timing.records import Generation, Process, Record, Sample
-from bench.timing.session import Session
+from bench.timing.session import Session, stored
 from bench.workloads import cases
 from data import Digits, mnist
 from tests.helpers.command import refused
@@ -248,7 +248,8 @@ def test_where_the_baseline_fails_there_are_no_ratios(capsys: pytest.CaptureFixt
 
 def task_images(folder: Path, arguments: list[str], *names: str) -> dict[str, int]:
     setting = measuring.race_setup(make_parser().parse_args(["race", *arguments]), data.load())
-    return {name: setting.task(name, folder).images for name in names}
+    images = stored(setting.digits, folder / f"{setting.case.batch} {setting.measure}")
+    return {name: setting.task(name, images).images for name in names}
 
 
 def test_naive_is_sampled_where_rounds_are_measured(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
