@@ -182,7 +182,8 @@ def test_where_nothing_can_be_kept_it_is_worked_out_all_the_same(
     assert "costs of updates" in of_case(SMALL, digits).expected
 
 
-def test_a_follower_that_is_wrong_is_refused(digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_follower_that_is_wrong_is_refused(digits: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timed, "CACHE", tmp_path)
     right: Any = impls.load("vectorized")
 
     def gradients(*arguments: Any) -> Any:
