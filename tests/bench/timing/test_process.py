@@ -1,7 +1,9 @@
 """A process for a backend: it uses the requested threads, is stopped while it waits, and ends with its parent."""
 
+import multiprocessing
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,6 +39,11 @@ def send_cores(connection: Connection) -> None:
 
 def leave(connection: Connection) -> None:
     os._exit(3)
+
+
+def close(connection: Connection) -> None:
+    connection.close()
+    hang(connection)
 
 
 def hang(connection: Connection) -> None:
@@ -103,6 +110,41 @@ def ask(child: Child) -> None:
     """Send a request, which the pipe of a dead child may still accept, and wait for the answer."""
     child.send("still there?")
     child.answer(60)
+
+
+def test_a_child_that_closes_its_connection_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.timing.process.DYING", 0.0)
+    with Child(close) as child, pytest.raises(ChildFailed, match="closed its connection, but did not end"):
+        child.answer(60)
+
+
+LARGE = bytes(10**6)  # more than a pipe holds
+
+
+def test_a_child_that_dies_before_it_reads_its_work_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends_at_once = shutil.which("true")
+    assert ends_at_once
+    monkeypatch.setattr(multiprocessing.spawn, "get_executable", ends_at_once.encode)
+    with Child(echo, LARGE) as child, pytest.raises(ChildFailed, match="exit code 0"):
+        child.answer(60)
+
+
+SCRIPT = """
+from bench.timing.process import Child, answer_with
+print("once")
+with Child(answer_with, bytes, bytes(10**6)) as child:
+    print(child.answer(60))
+"""
+
+
+@pytest.mark.parametrize("name", ["script.py", "-"])
+def test_a_script_needs_no_guard_and_no_file(name: str, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    command = [sys.executable, str(tmp_path / name) if name != "-" else "-"]
+    done = subprocess.run(
+        command, input=SCRIPT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("once\n('done', None)\n", "")
 
 
 @LINUX
