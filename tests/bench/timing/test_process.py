@@ -1,6 +1,5 @@
 """A process for a backend: it uses the requested threads, is stopped while it waits, and ends with its parent."""
 
-import multiprocessing
 import os
 import select
 import shutil
@@ -124,7 +123,7 @@ LARGE = bytes(10**6)  # more than a pipe holds
 def test_a_child_that_dies_before_it_reads_its_work_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     ends_at_once = shutil.which("true")
     assert ends_at_once
-    monkeypatch.setattr(multiprocessing.spawn, "get_executable", ends_at_once.encode)
+    monkeypatch.setattr("multiprocessing.spawn.get_executable", ends_at_once.encode)
     with Child(echo, LARGE) as child, pytest.raises(ChildFailed, match="exit code 0"):
         child.answer(60)
 
