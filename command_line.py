@@ -9,7 +9,7 @@ import math
 import os
 import sys
 import traceback
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
@@ -75,11 +75,45 @@ class Option(NamedTuple):
         )
 
 
+class Store(argparse.Action):
+    """Keep the value of an option or argument; refuse an option that is given twice, of which one value would count."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, value: Any, flag: str | None = None
+    ) -> None:
+        """Keep the value, and the name of an option in `given`."""
+        if flag is not None:
+            if self.dest in namespace.given:
+                raise argparse.ArgumentError(self, "is given twice, expected once")
+            namespace.given |= {self.dest}
+        setattr(namespace, self.dest, value)
+
+
+class Extend(argparse.Action):
+    """Make one list of the values of several occurrences of an option; refuse a value that is given twice."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, flag: str | None = None
+    ) -> None:
+        """Add the values, and the name of the option to `given`."""
+        together = [*(getattr(namespace, self.dest) or ()), *values]
+        if twice := given_twice(together):
+            raise argparse.ArgumentError(self, twice)
+        namespace.given |= {self.dest}
+        setattr(namespace, self.dest, together)
+
+
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, and name what replaced an option or command."""
+    """An argument parser whose errors are one line, and name what replaced an option or command.
+
+    In its result `given` has the names of the options that take a value and were given; others have their defaults.
+    """
 
     def __init__(self, **settings: object) -> None:
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)  # type: ignore[arg-type]
+        for name, action in {None: Store, "store": Store, "extend": Extend}.items():
+            self.register("action", name, action)
+        self.set_defaults(given=frozenset())
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong, with the new name of an option or command that was renamed, and exit with 2."""
@@ -133,9 +167,17 @@ def several(one: Callable[[str], Value]) -> Callable[[str], list[Value]]:
         values = [one(part.strip()) for part in text.split(",") if part.strip()]
         if not values:
             raise argparse.ArgumentTypeError(f"{text!r}: expected one value or more, separated by commas")
+        if twice := given_twice(values):
+            raise argparse.ArgumentTypeError(f"{text!r}: {twice}")
         return values
 
     return read
+
+
+def given_twice(values: Sequence[Any]) -> str | None:
+    """Say which value is there a second time, if one is."""
+    twice = (value for i, value in enumerate(values) if value in values[:i])
+    return next((f"{value} is given twice, expected once" for value in twice), None)
 
 
 def choice(known: Collection[str]) -> Callable[[str], str]:

@@ -70,6 +70,8 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["OPENBLAS_NUM_THREADS"] = "1"  # in processes that tests start
         threadpool_limits(1, user_api="blas")
     backend = config.getoption("backend")
+    if sum(argument.partition("=")[0] == "--backend" for argument in config.invocation_params.args) > 1:
+        raise pytest.UsageError("--backend: is given twice, expected once, as one backend is checked")
     try:
         for name in config.getoption("require_backends"):
             impls.entry(name)

@@ -54,6 +54,11 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console(highlight=False)
     backend = impls.load(arguments.backend)
     if arguments.rates_by_batch:
+        options.refuse_others(
+            arguments,
+            ("rates-by-batch", "backend", "data", "threads"),
+            "with --rates-by-batch, which has a grid of its own",
+        )
         choose_all(console, backend, digits_for(console, arguments.data), arguments.rates_by_batch)
         return 0
     dataset = data.load(arguments.data)

@@ -65,6 +65,7 @@ def test_only_the_conformance_tests_run_unless_others_are_named() -> None:
     ("arguments", "expected"),
     [
         (["--backend=vectorised"], "ERROR: backend 'vectorised' is unknown: did you mean 'vectorized'?"),
+        (["--backend=naive", "--backend", "numba"], "ERROR: --backend: is given twice, expected once"),
         (["--backend=naive", "--benchmark-only"], "ERROR: --backend checks and does not measure"),
         (["--require-backends=naive,nunba"], "ERROR: backend 'nunba' is unknown: did you mean 'numba'?"),
     ],
