@@ -4,7 +4,9 @@ Plain argparse: it is in every Python, its subcommands suffice, and it lacks onl
 """
 
 import argparse
+import codecs
 import contextlib
+import io
 import math
 import os
 import sys
@@ -130,6 +132,7 @@ def exit_code(work: Callable[[], int], *bad_input: type[Exception]) -> int:
     work: returns 0, or 1 where it found something. bad_input: errors whose message is for the user. Anything else that
     is raised is a bug: its traceback is printed, and the code is 2 as well, so that 1 always means a finding.
     """
+    write_lookalikes()
     try:
         code = work()
         sys.stdout.flush()
@@ -149,6 +152,28 @@ def exit_code(work: Callable[[], int], *bad_input: type[Exception]) -> int:
     except Exception:
         traceback.print_exc()
         return COULD_NOT
+
+
+LOOKALIKES = {"–": "-", "─": "-", "·": ".", "…": ".", "†": "+", "µ": "u", "×": "x", "∞": "~", "“": '"', "”": '"'}
+LOOKALIKES |= dict(zip("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "|/-\\|/-\\|/", strict=True))  # rich shows these in turn, as something that turns
+
+
+def write_lookalikes() -> None:
+    """Let the output have ASCII for what its encoding lacks, such as a dash in a terminal that is not UTF-8."""
+    codecs.register_error("lookalikes", lookalikes)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="lookalikes")
+
+
+def lookalikes(error: UnicodeError) -> tuple[str, int]:
+    """Return an ASCII character for each that cannot be encoded, so that tables keep their columns, and where to go on.
+
+    Raises the error if it is another.
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(LOOKALIKES.get(one, "?") for one in error.object[error.start : error.end]), error.end
 
 
 def could_not(reason: str) -> int:
