@@ -1,6 +1,5 @@
 """`python -m bench race`: which backends run, what options change, what is recorded, and how bad input ends."""
 
-import io
 import json
 import math
 import os
@@ -295,17 +294,6 @@ def test_what_disturbs_is_said_with_what_to_do(drift: float, noise: Generation, 
     lines = disturbances(raced(noise, drift))
     assert len(lines) == bool(message)
     assert message in "".join(lines)
-
-
-@pytest.mark.usefixtures("without_processes")
-def test_a_sweep_ends_well_where_output_is_ascii(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")  # as in a terminal
-    with io.TextIOWrapper(io.BytesIO(), encoding="ascii", write_through=True) as out:
-        monkeypatch.setattr("sys.stdout", out)
-        code, _ = run(folder, "--sweep", "batch=10,20")
-        printed = out.buffer.getvalue().decode("ascii")  # type: ignore[attr-defined]
-    assert code == 0
-    assert "Every measurement: " in printed
 
 
 @pytest.mark.usefixtures("without_processes")

@@ -1,5 +1,7 @@
 """A process for a backend: it uses the requested threads, is stopped while it waits, and ends with its parent."""
 
+import errno
+import multiprocessing
 import os
 import select
 import shutil
@@ -64,6 +66,18 @@ def test_it_answers_requests() -> None:
         child.send({"three": 3})
         assert child.answer(60) == {"three": 3}
     assert child.process.exitcode is not None
+
+
+def test_it_needs_no_semaphores_which_a_container_may_lack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", without_semaphores)
+    with pytest.raises(OSError, match="Read-only"):
+        multiprocessing.get_context("spawn").Lock()
+    with Child(echo, 1) as child:
+        assert child.answer(60) == (1,)
+
+
+def without_semaphores(*_: object, **__: object) -> None:
+    raise OSError(errno.EROFS, "Read-only file system")
 
 
 @pytest.mark.parametrize("n", range(1, threads.cores() + 1))
