@@ -105,15 +105,29 @@ class Extend(argparse.Action):
         setattr(namespace, self.dest, together)
 
 
+class Switch(argparse.Action):
+    """An option without a value; to give it twice says the same."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(nargs=0, default=False, **settings)
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, value: Any, flag: str | None = None
+    ) -> None:
+        """Turn it on, and add its name to `given`."""
+        namespace.given |= {self.dest}
+        setattr(namespace, self.dest, True)
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line, and name what replaced an option or command.
 
-    In its result `given` has the names of the options that take a value and were given; others have their defaults.
+    In its result `given` has the names of the options that were given; others have their defaults.
     """
 
     def __init__(self, **settings: object) -> None:
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)  # type: ignore[arg-type]
-        for name, action in {None: Store, "store": Store, "extend": Extend}.items():
+        for name, action in {None: Store, "store": Store, "extend": Extend, "store_true": Switch}.items():
             self.register("action", name, action)
         self.set_defaults(given=frozenset())
 

@@ -11,7 +11,7 @@ import pytest
 import bench
 from bench.__main__ import main
 from bench.commands.parser import make_parser
-from command_line import Extend, Parser, Store, several, whole_number
+from command_line import Extend, Parser, Store, Switch, several, whole_number
 from data.__main__ import make_parser as make_data_parser
 from reports.__main__ import make_parser as make_reports_parser
 from tests.helpers.command import refused
@@ -123,7 +123,7 @@ def test_of_an_option_that_is_given_twice_no_value_is_dropped(
 
 @pytest.mark.parametrize("action", OPTIONS)
 def test_every_option_is_kept_once_or_added_to(action: argparse.Action) -> None:
-    assert isinstance(action, Store | Extend) or action.nargs == 0  # a switch says the same twice
+    assert isinstance(action, Store | Extend | Switch)
 
 
 def test_different_values_of_one_option_are_added() -> None:
@@ -131,7 +131,7 @@ def test_different_values_of_one_option_are_added() -> None:
         ["race", "--backend", "naive,numba", "--backend", "minibatch", "--cold", "--cold"]
     )
     assert parsed.backend == ["naive", "numba", "minibatch"]
-    assert parsed.given == {"backend"}
+    assert parsed.given == {"backend", "cold"}
 
 
 @pytest.mark.parametrize(
@@ -145,6 +145,7 @@ def test_different_values_of_one_option_are_added() -> None:
         (["tune", "--rates-by-batch", "32", "--learning-rate", "1"], "--learning-rate: expected no option but"),
         (["compare", __file__, __file__, "--batch", "12"], "--batch: expected no option but --backend, --margin for"),
         (["compare", __file__, __file__, "--output", "x"], "--output: expected no option but"),
+        (["compare", __file__, __file__, "--nonzero-pixels"], "--nonzero-pixels: expected no option but"),
     ],
 )
 def test_an_option_that_would_change_nothing_is_refused(
