@@ -4,12 +4,14 @@ Plain argparse: it is in every Python, its subcommands suffice, and it lacks onl
 """
 
 import argparse
+import codecs
 import contextlib
+import io
 import math
 import os
 import sys
 import traceback
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
@@ -75,11 +77,59 @@ class Option(NamedTuple):
         )
 
 
+class Store(argparse.Action):
+    """Keep the value of an option or argument; refuse an option that is given twice, of which one value would count."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, value: Any, flag: str | None = None
+    ) -> None:
+        """Keep the value, and the name of an option in `given`."""
+        if flag is not None:
+            if self.dest in namespace.given:
+                raise argparse.ArgumentError(self, "is given twice, expected once")
+            namespace.given |= {self.dest}
+        setattr(namespace, self.dest, value)
+
+
+class Extend(argparse.Action):
+    """Make one list of the values of several occurrences of an option; refuse a value that is given twice."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, flag: str | None = None
+    ) -> None:
+        """Add the values, and the name of the option to `given`."""
+        together = [*(getattr(namespace, self.dest) or ()), *values]
+        if twice := given_twice(together):
+            raise argparse.ArgumentError(self, twice)
+        namespace.given |= {self.dest}
+        setattr(namespace, self.dest, together)
+
+
+class Switch(argparse.Action):
+    """An option without a value; to give it twice says the same."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(nargs=0, default=False, **settings)
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, value: Any, flag: str | None = None
+    ) -> None:
+        """Turn it on, and add its name to `given`."""
+        namespace.given |= {self.dest}
+        setattr(namespace, self.dest, True)
+
+
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, and name what replaced an option or command."""
+    """An argument parser whose errors are one line, and name what replaced an option or command.
+
+    In its result `given` has the names of the options that were given; others have their defaults.
+    """
 
     def __init__(self, **settings: object) -> None:
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)  # type: ignore[arg-type]
+        for name, action in {None: Store, "store": Store, "extend": Extend, "store_true": Switch}.items():
+            self.register("action", name, action)
+        self.set_defaults(given=frozenset())
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong, with the new name of an option or command that was renamed, and exit with 2."""
@@ -96,6 +146,7 @@ def exit_code(work: Callable[[], int], *bad_input: type[Exception]) -> int:
     work: returns 0, or 1 where it found something. bad_input: errors whose message is for the user. Anything else that
     is raised is a bug: its traceback is printed, and the code is 2 as well, so that 1 always means a finding.
     """
+    write_lookalikes()
     try:
         code = work()
         sys.stdout.flush()
@@ -117,6 +168,28 @@ def exit_code(work: Callable[[], int], *bad_input: type[Exception]) -> int:
         return COULD_NOT
 
 
+LOOKALIKES = {"–": "-", "─": "-", "·": ".", "…": ".", "†": "+", "µ": "u", "×": "x", "∞": "~", "“": '"', "”": '"'}
+LOOKALIKES |= dict(zip("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "|/-\\|/-\\|/", strict=True))  # rich shows these in turn, as something that turns
+
+
+def write_lookalikes() -> None:
+    """Let the output have ASCII for what its encoding lacks, such as a dash in a terminal that is not UTF-8."""
+    codecs.register_error("lookalikes", lookalikes)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="lookalikes")
+
+
+def lookalikes(error: UnicodeError) -> tuple[str, int]:
+    """Return an ASCII character for each that cannot be encoded, so that tables keep their columns, and where to go on.
+
+    Raises the error if it is another.
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(LOOKALIKES.get(one, "?") for one in error.object[error.start : error.end]), error.end
+
+
 def could_not(reason: str) -> int:
     """Print the reason in one line, without control characters; return the exit code."""
     sys.stderr.write(f"error: {''.join(c if c.isprintable() else ' ' for c in reason)}\n")
@@ -133,9 +206,17 @@ def several(one: Callable[[str], Value]) -> Callable[[str], list[Value]]:
         values = [one(part.strip()) for part in text.split(",") if part.strip()]
         if not values:
             raise argparse.ArgumentTypeError(f"{text!r}: expected one value or more, separated by commas")
+        if twice := given_twice(values):
+            raise argparse.ArgumentTypeError(f"{text!r}: {twice}")
         return values
 
     return read
+
+
+def given_twice(values: Sequence[Any]) -> str | None:
+    """Say which value is there a second time, if one is."""
+    twice = (value for i, value in enumerate(values) if value in values[:i])
+    return next((f"{value} is given twice, expected once" for value in twice), None)
 
 
 def choice(known: Collection[str]) -> Callable[[str], str]:

@@ -20,6 +20,8 @@ from bench.agreement.isolated import TIME_LIMIT
 from bench.timing import interleave
 from impls.contract import DType
 
+pytest_plugins = ("benchmark_plugin",)
+
 ROOT = Path(__file__).parent
 CONFORMANCE = ROOT / "tests" / "suite" / "test_conformance.py"
 PEERS = "peers"  # this extra's backends are checked only on request: some compile for every shape, for minutes
@@ -66,9 +68,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[UNSUPPORTED] = {}
     if hasattr(config, "workerinput"):  # set by pytest-xdist, whose workers share the cores: one BLAS thread each
         os.environ["OPENBLAS_NUM_THREADS"] = "1"  # in processes that tests start
-        os.environ.pop("PYTEST_XDIST_WORKER", None)  # a pytest that a test starts is no worker
         threadpool_limits(1, user_api="blas")
     backend = config.getoption("backend")
+    if sum(argument.partition("=")[0] == "--backend" for argument in config.invocation_params.args) > 1:
+        raise pytest.UsageError("--backend: is given twice, expected once, as one backend is checked")
     try:
         for name in config.getoption("require_backends"):
             impls.entry(name)
@@ -84,6 +87,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Compile once before workers share the tests; otherwise each would. Failures here are left to the tests."""
     config = session.config
+    # A pytest that a test starts is no worker. Before this, pytest-benchmark has to see that this process is one.
+    os.environ.pop("PYTEST_XDIST_WORKER", None)
     shared = not hasattr(config, "workerinput") and config.getoption("numprocesses", default=None)
     if not shared or config.args_source is not pytest.Config.ArgsSource.TESTPATHS or config.getoption("backend"):
         return

@@ -9,14 +9,19 @@ from command_line import exit_code
 
 
 def requested_threads(arguments: list[str]) -> int | None:
-    """The value of --threads, read before anything else, as the libraries read it once when they are imported."""
+    """The value of --threads, read before anything else, as the libraries read it once when they are imported.
+
+    Raises UserError where there are several.
+    """
     parser = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
-    parser.add_argument("--threads", type=int)
+    parser.add_argument("--threads", type=int, action="append", default=[])
     try:
-        requested: int | None = parser.parse_known_args(arguments)[0].threads
+        requested: list[int] = parser.parse_known_args(arguments)[0].threads
     except argparse.ArgumentError:
         return None  # the real parser says what is wrong with it
-    return requested
+    if len(requested) > 1:  # before the command and after it
+        raise UserError(f"--threads: is given {len(requested)} times, expected once")
+    return requested[0] if requested else None
 
 
 def main(arguments: list[str]) -> int:

@@ -18,7 +18,6 @@ from bench.timing.clock import Clock, Elapsed
 from bench.timing.worker import FLOOR, TimingTask, Worker, WrongResult
 from bench.training.worker import Evaluations, Trainer
 from bench.workloads.cases import CASES, FULL_BATCH, MINI_BATCHES, SAME_PLAN, default_case, gently, sampled
-from bench.workloads.recipes import Recipe
 from data import Dataset
 from impls.contract import Backend
 
@@ -26,6 +25,7 @@ SAMPLES = 5
 GRADIENT_SAMPLES = 50  # a gradient of a batch takes well under a millisecond
 REFERENCE_EPOCHS = 1  # of the learning curve of the reference, as each takes many seconds
 GRADIENT_BATCH = 128  # the size of the mini-batches
+RECIPES = {case.name: case for case in CASES}
 OF_FLOOR = "the two products of the first layer over all training images, a NumPy matmul each"
 
 
@@ -102,19 +102,20 @@ def bench_gradient(benchmark: Any, backend: Backend, folders: dict[str, Path]) -
     measure(benchmark, task, GRADIENT_BATCH, GRADIENT_SAMPLES)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", RECIPES)
 @pytest.mark.needs("train", "outputs")
 @pytest.mark.benchmark(group="training: one epoch")
-def bench_epoch(benchmark: Any, backend: Backend, case: Recipe, folders: dict[str, Path], digits: Dataset) -> None:
+def bench_epoch(benchmark: Any, backend: Backend, case: str, folders: dict[str, Path], digits: Dataset) -> None:
     """One epoch from the initial parameters; for some cases also, not timed by it, the curve of a training."""
-    benchmark.group = f"training: one epoch, {case.name}"
+    benchmark.group = f"training: one epoch, {case}"
+    recipe = RECIPES[case]
     of_images = len(digits.train.labels)
-    n = sampled(backend.NAME, of_images, case.batch)
-    measure(benchmark, TimingTask(backend.NAME, "epoch", case, folders["train"], n, threads.cores()), of_images)
-    if case in (default_case(backend), SAME_PLAN):
-        epochs = REFERENCE_EPOCHS if backend.NAME == impls.REFERENCE else int(case.epochs)
+    n = sampled(backend.NAME, of_images, recipe.batch)
+    measure(benchmark, TimingTask(backend.NAME, "epoch", recipe, folders["train"], n, threads.cores()), of_images)
+    if recipe in (default_case(backend), SAME_PLAN):
+        epochs = REFERENCE_EPOCHS if backend.NAME == impls.REFERENCE else int(recipe.epochs)
         trainer = Trainer(backend.NAME, folders["train"], folders["test"])
-        points = trainer.train(case, 0, Evaluations(tuple(range(epochs + 1)), epochs=epochs))["points"]
+        points = trainer.train(recipe, 0, Evaluations(tuple(range(epochs + 1)), epochs=epochs))["points"]
         curve = {
             "seconds": [point["wall"] for point in points],
             "epochs": [point["epoch"] for point in points],

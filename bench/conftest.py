@@ -15,7 +15,7 @@ from bench import UserError
 from bench.agreement.check import Result, lacks, plain
 from bench.agreement.isolated import check_isolated
 from bench.experiments.agree import posed
-from bench.records import environment, fingerprint
+from bench.records import fingerprint
 from bench.records.files import Measurement, Suite
 from bench.records.kinds import Agreement, opening
 from bench.timing import threads
@@ -34,24 +34,25 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[RESULTS] = {"agreement": [], "unavailable": unavailable}
 
 
-def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
-    """Replace the host name by a random id."""
-    machine_info["node"] = environment.local_id()
-
-
 def pytest_benchmark_update_json(config: pytest.Config, benchmarks: list[Any], output_json: dict[str, Any]) -> None:
-    """Add what reports read: every comparison with the reference, and each measurement with its key."""
+    """Add what reports read: every comparison with the reference, and each measurement with its key and all samples.
+
+    `output_json` shares its parts with other files of the same run, and lacks the samples where only statistics are
+    saved, so that nothing is taken from it.
+    """
     dataset = config.stash.get(DATASET, None)
     if dataset is None:  # nothing was measured
         return
     about, measurements = opening(dataset), []
-    for benchmark in output_json["benchmarks"]:
-        case, info = benchmark["extra_info"].pop("case"), benchmark["extra_info"]
+    for benchmark in benchmarks:
+        if benchmark.has_error:
+            continue
+        info = benchmark.extra_info
         n_threads = max(info["threads"].values(), default=threads.cores())
-        measured = {"measure": info["quantity"], **case, "images": info["of_images"], "threads": n_threads}
+        measured = {"measure": info["quantity"], **info["case"], "images": info["of_images"], "threads": n_threads}
         sources = fingerprint.sources_of({info["backend"]: info["backend"]})
         key = fingerprint.key(measured, sources, dataset.sha256, about["machine"])
-        fields = info | {"samples": benchmark["stats"]["data"], "key": key}
+        fields = info | {"samples": benchmark.stats.data, "key": key}
         measurements.append(msgspec.convert(fields, Measurement))
     suite = Suite(**about, **config.stash[RESULTS], measurements=measurements)
     output_json["digitbench"] = msgspec.to_builtins(suite)

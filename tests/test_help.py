@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 import bench
+from bench.__main__ import main
 from bench.commands.parser import make_parser
-from command_line import Parser, several, whole_number
+from command_line import Extend, Parser, Store, Switch, several, whole_number
 from data.__main__ import make_parser as make_data_parser
 from reports.__main__ import make_parser as make_reports_parser
+from tests.helpers.command import refused
 
 ROOT = bench.ROOT
 ROOMS = {"bench": make_parser, "data": make_data_parser, "reports": make_reports_parser}
@@ -96,6 +98,63 @@ def test_an_old_name_is_answered_with_the_new_one(
     error = capsys.readouterr().err
     assert line in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["race", "--sweep", "batch=2,3", "--sweep", "batch=4,5"], "argument --sweep: is given twice, expected once"),
+        (["train", "--epochs", "3", "--epochs=3"], "argument --epochs: is given twice"),
+        (["compare", "main", "--backend", "naive", "--backend", "naive"], "--backend: naive is given twice"),
+        (["race", "--backend", "naive,numba", "--backend", "minibatch,numba"], "--backend: numba is given twice"),
+        (["agree", "--backend", "naive, naive"], "--backend: 'naive, naive': naive is given twice"),
+        (["study", "batches", "--batch", "32,64,32"], "--batch: '32,64,32': 32 is given twice"),
+        (["accuracy", "--target", "90", "--target", "91,90"], "--target: 90.0 is given twice"),
+    ],
+)
+def test_of_an_option_that_is_given_twice_no_value_is_dropped(
+    arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        make_parser().parse_args(arguments)
+    assert exit_info.value.code == 2
+    assert line in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("action", OPTIONS)
+def test_every_option_is_kept_once_or_added_to(action: argparse.Action) -> None:
+    assert isinstance(action, Store | Extend | Switch)
+
+
+def test_different_values_of_one_option_are_added() -> None:
+    parsed = make_parser().parse_args(
+        ["race", "--backend", "naive,numba", "--backend", "minibatch", "--cold", "--cold"]
+    )
+    assert parsed.backend == ["naive", "numba", "minibatch"]
+    assert parsed.given == {"backend", "cold"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["race", "--sweep", "batch=2,3", "--batch", "128"], "--batch with --sweep batch: expected one of them"),
+        (["race", "--images", "9", "--sweep", "images=2,3"], "--images with --sweep images: expected one of them"),
+        (["--threads", "1", "race", "--sweep", "threads=1,2"], "--threads with --sweep threads: expected one"),
+        (["--threads", "1", "race", "--threads", "2"], "--threads: is given 2 times, expected once"),
+        (["tune", "--rates-by-batch", "32", "--epochs", "1"], "--epochs: expected no option but --rates-by-batch, "),
+        (["tune", "--rates-by-batch", "32", "--learning-rate", "1"], "--learning-rate: expected no option but"),
+        (["compare", __file__, __file__, "--batch", "12"], "--batch: expected no option but --backend, --margin for"),
+        (["compare", __file__, __file__, "--output", "x"], "--output: expected no option but"),
+        (["compare", __file__, __file__, "--nonzero-pixels"], "--nonzero-pixels: expected no option but"),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.timing.threads.request", lambda _: None)
+    assert message in refused(
+        capsys, lambda: main([*arguments, *(["--data", "builtin"] if "race" in arguments else [])])
+    )
 
 
 def test_threads_count_wherever_they_stand() -> None:

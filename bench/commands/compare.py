@@ -42,6 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Compare and print a table; return 1 if a backend is slower or fails, else 0. Raises UserError as the parts do."""
     console = Console(highlight=False)
     if Path(arguments.before).is_file():
+        options.refuse_others(arguments, ("backend", "margin"), "for two results files")
         if arguments.after is None:
             raise UserError(f"{arguments.before}: expected a second results file to compare it with; give two")
         there, here = (races_in(console, Path(path)) for path in (arguments.before, arguments.after))

@@ -1,9 +1,11 @@
 """Options that several commands take, as data, and the readers of their values."""
 
 import argparse
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
+from bench import UserError
 from bench.workloads.cases import MINI_BATCHES
 from bench.workloads.plans import Order
 from command_line import Option, number, output_file, several, whole_number
@@ -62,6 +64,16 @@ OUTPUT_ACTIVATION = Option("--output-activation", "Use this activation in the ou
 DTYPE = Option("--dtype", "Compute in this dtype", get_args(DType), "float32")
 ORDER = Option("--order", "Take the images in this order", get_args(Order), "file")
 MOMENTUM = Option("--momentum X", "Use Nesterov's momentum of this size", number(0, 1), "0.0")
+
+
+def refuse_others(arguments: argparse.Namespace, obeyed: Collection[str], where: str) -> None:
+    """Raise UserError for an option that was given and changes nothing.
+
+    obeyed: the names of those that change something; where: after "expected no option but these".
+    """
+    for name in sorted(arguments.given - {one.replace("-", "_") for one in obeyed}):
+        known = ", ".join(f"--{one}" for one in obeyed)
+        raise UserError(f"--{name.replace('_', '-')}: expected no option but {known} {where}; drop it")
 
 
 def backends(does: str, without: str = "all available") -> Option:

@@ -67,13 +67,15 @@ def run_benchmarks(console: Console) -> bool:
     Raises UserError if there are no results.
     """
     bench.RESULTS.mkdir(parents=True, exist_ok=True)
-    results = bench.RESULTS / f"{datetime.now():%Y%m%d-%H%M%S}.json"
+    results = bench.RESULTS / f"{datetime.now():%Y%m%d-%H%M%S-%f}.json"
     partial, log = results.with_suffix(".part"), results.with_suffix(".log")
     command = [sys.executable, "-m", "pytest", "--benchmark-only", f"--benchmark-json={partial}", "-v", "--color=no"]
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), "{task.description}")
     with (
-        log.open("w") as file,
-        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,
+        log.open("w", encoding="utf-8") as file,
+        subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace"
+        ) as process,
         Progress(*columns, console=console, transient=True) as progress,
     ):
         task = progress.add_task("", total=None)

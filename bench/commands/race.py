@@ -41,10 +41,15 @@ def sweep(text: str) -> tuple[str, list[int | None]]:
 
 
 def sweep_points(arguments: argparse.Namespace) -> list[argparse.Namespace]:
-    """Return the options for each value of the sweep; unchanged where there is no sweep."""
+    """Return the options for each value of the sweep; unchanged where there is no sweep.
+
+    Raises UserError where what is swept has a value of its own as well.
+    """
     if arguments.sweep is None:
         return [arguments]
     name, values = arguments.sweep
+    if name in {"batch", "images"} & arguments.given or (name == "threads" and arguments.threads):
+        raise UserError(f"--{name} with --sweep {name}: expected one of them, as the sweep has its values; drop one")
     if name == "hidden":  # the units of all hidden layers
         first, *hidden, last = arguments.network
         if not hidden:

@@ -203,7 +203,7 @@ def write_json(
 
     accuracy: before and after, on each split. Raises UserError if the file cannot be written.
     """
-    given = {name: value for name, value in vars(arguments).items() if name not in ("run", "command")}
+    given = {name: value for name, value in vars(arguments).items() if name not in ("run", "command", "given")}
     content = {
         "options": {name: str(value) if isinstance(value, Path) else value for name, value in given.items()},
         "network": str(network),

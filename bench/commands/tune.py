@@ -6,6 +6,7 @@ or is slower than one that did; the best is the fastest of those that reach it, 
 """
 
 import argparse
+import contextlib
 from typing import get_args
 
 from rich.console import Console
@@ -15,6 +16,7 @@ import impls
 from bench.commands import options
 from bench.experiments.trainings import digits_for
 from bench.experiments.tune import BACKEND, SEEDS, Search, choose_all, recipe_grid
+from bench.records.journal import open_alone
 from bench.tables.table import print_sections
 from bench.tables.tune import tuning_section
 from bench.workloads.plans import Schedule
@@ -52,6 +54,11 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console(highlight=False)
     backend = impls.load(arguments.backend)
     if arguments.rates_by_batch:
+        options.refuse_others(
+            arguments,
+            ("rates-by-batch", "backend", "data", "threads"),
+            "with --rates-by-batch, which has a grid of its own",
+        )
         choose_all(console, backend, digits_for(console, arguments.data), arguments.rates_by_batch)
         return 0
     dataset = data.load(arguments.data)
@@ -59,12 +66,13 @@ def run(arguments: argparse.Namespace) -> int:
         console.print(line)
     target = None if arguments.target is None else arguments.target / 100
     recipes = recipe_grid(arguments)
-    search = Search(backend, dataset, recipes[0], arguments.output)
-    try:
-        with console.status("") as status:
-            for number, recipe in enumerate(recipes, start=1):
-                status.update(f"{number} of {len(recipes)}: {recipe}")
-                search.attempt(recipe, arguments.seeds, target)
-    finally:
-        print_sections(console, [tuning_section(search.trained, recipes, arguments.seeds, target)])
+    with open_alone(arguments.output) if arguments.output else contextlib.nullcontext():
+        search = Search(backend, dataset, recipes[0], arguments.output)
+        try:
+            with console.status("") as status:
+                for number, recipe in enumerate(recipes, start=1):
+                    status.update(f"{number} of {len(recipes)}: {recipe}")
+                    search.attempt(recipe, arguments.seeds, target)
+        finally:
+            print_sections(console, [tuning_section(search.trained, recipes, arguments.seeds, target)])
     return 0

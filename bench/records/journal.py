@@ -6,11 +6,14 @@ generation that was cut short does not.
 """
 
 import contextlib
+import errno
+import logging
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, BinaryIO, Literal, TypeVar
 
 import msgspec
 
@@ -19,6 +22,7 @@ from bench import UserError
 from bench.records.kinds import AnyRecord, Race, check_schema, damaged
 from bench.timing.records import Generation, Process, Record, Sample
 
+logger = logging.getLogger(__name__)
 SAME = ("purpose", "key", "participants", "baseline")  # of a header, where a file is continued
 HEADER = b'{"kind":"race"'
 Kind = TypeVar("Kind", bound=Record)
@@ -36,16 +40,28 @@ class Header(msgspec.Struct):
 class Journal:
     """An open file of records; use it in a `with`.
 
-    headers: of the races. Raises UserError where the file exists and holds other races than these, or cannot be read or
-    written.
+    headers: of the races. Raises UserError where the file exists and holds other races than these, where another run
+    writes to it, and where it cannot be read or written.
     """
 
     def __init__(self, path: Path, headers: Sequence[Race]) -> None:
         self.path = path
         self.records: list[Record] = []  # that count: those that were in the file, and the new ones
         self.next_generation = 0
+        self._file = open_alone(path)
+        try:
+            self.record(*self.continued(headers))
+        except UserError:
+            self.__exit__()
+            raise
+
+    def continued(self, headers: Sequence[Race]) -> Sequence[Race]:
+        """Take over the records of the file; return the headers that are still to be written, all or none.
+
+        Raises UserError where the file holds other races.
+        """
+        path = self.path
         with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
             content = path.read_bytes() if path.is_file() else b""
             # A file with fewer lines than headers begins anew: a full disk cut them.
             if not content.startswith(HEADER[: len(content)]) or content.count(b"\n") >= len(headers):
@@ -53,13 +69,10 @@ class Journal:
                 self.records = whole_generations(there)
                 self.next_generation = 1 + max(map(generation_of, there))
                 os.truncate(path, content.rfind(b"\n") + 1)  # a line that was cut is no record
-                headers = ()
-            self._file = path.open("ab" if self.records else "wb")
-        try:
-            self.record(*headers)
-        except UserError:
-            self.__exit__()
-            raise
+                return ()
+            if content:
+                os.truncate(path, 0)
+        return headers
 
     def __enter__(self) -> "Journal":
         return self
@@ -78,6 +91,37 @@ class Journal:
     def of(self, kind: type[Kind], number: int | None = None) -> list[Kind]:
         """The records of a kind, of one race or of all."""
         return [one for one in self.records if isinstance(one, kind) and number in (None, one.race)]
+
+
+def open_alone(path: Path) -> BinaryIO:
+    """Open a file for appending, which no other run can do until this one closes it or ends, killed or not.
+
+    Where the file system has no locks, a line says so. Raises UserError where another run has the file open, or it
+    cannot be written.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    try:
+        if path.is_file():  # no device
+            lock(file)
+    except BlockingIOError:
+        file.close()
+        raise UserError(
+            f"{path}: another run is writing to it; wait until that ends, or give another file to --output"
+        ) from None
+    except OSError as error:
+        logger.warning("%s: cannot be locked (%s); start no other run that writes to it", path, error.strerror)
+    return file
+
+
+def lock(file: BinaryIO) -> None:
+    """Lock a file until it is closed. Raises BlockingIOError where it is locked, OSError where there are no locks."""
+    if sys.platform == "win32":
+        raise OSError(errno.ENOSYS, "not possible on Windows")
+    from fcntl import LOCK_EX, LOCK_NB, flock
+
+    flock(file, LOCK_EX | LOCK_NB)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import os
 import pickle
 import signal
 import sys
+import types
 from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 from bench.timing import threads
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl
+DYING = 10.0  # seconds that a process whose connection has ended may take, for a core dump and the like
 
 
 class ChildFailed(RuntimeError):
@@ -47,13 +49,17 @@ class Child:
         self.connection, connection_of_child = context.Pipe()
         # Pickled here, and unpickled in the child once threads and `impls` are settled, as it may import NumPy.
         pickled = pickle.dumps((work, arguments))
-        settings = connection_of_child, pickled, n_threads, source, dict(environment or {})
+        settings = connection_of_child, n_threads, source, dict(environment or {})
         self.process = context.Process(target=begin, args=settings, daemon=True)
-        with interruptions_kept_off():
+        with interruptions_kept_off(), main_script_kept_out():
             self.process.start()
         connection_of_child.close()
         # At exit multiprocessing sends its children SIGTERM and waits; a stopped child would not receive it.
         atexit.register(self.process.kill)
+        # Not among the settings: `start` writes those to a pipe that does not end with the child, and would wait for
+        # one that died before it read all of them.
+        with contextlib.suppress(OSError):  # it has died, which `answer` reports
+            self.connection.send_bytes(pickled)
 
     def __enter__(self) -> "Child":
         return self
@@ -92,7 +98,9 @@ class Child:
 
     def death(self) -> ChildFailed:
         """Wait for the end of a dead child and return the error that gives its exit code."""
-        self.process.join()
+        self.process.join(DYING)
+        if self.process.exitcode is None:
+            return ChildFailed("hangs", "closed its connection, but did not end")
         return ChildFailed("dies", f"ended its process with exit code {self.process.exitcode}")
 
     def signal(self, name: str) -> None:
@@ -117,12 +125,24 @@ def interruptions_kept_off() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def begin(
-    connection: Connection, pickled: bytes, n_threads: int | None, source: Path | None, variables: dict[str, str]
-) -> None:
-    """Do the work in the child, which leaves Ctrl-C to its parent, and is killed when its parent dies.
+@contextlib.contextmanager
+def main_script_kept_out() -> Iterator[None]:
+    """Within the `with`, a child that starts does not import the main script of this process, as it otherwise would.
 
-    pickled: the function and its arguments. The others are as in `Child`.
+    One without `if __name__ == "__main__"` would start children again, and one from standard input is in no file.
+    """
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
+
+
+def begin(connection: Connection, n_threads: int | None, source: Path | None, variables: dict[str, str]) -> None:
+    """Receive work and do it in the child, which leaves Ctrl-C to its parent, and is killed when its parent dies.
+
+    The arguments are as in `Child`.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform != "win32":
@@ -138,7 +158,7 @@ def begin(
         threads.keep_to(n_threads)
     if source is not None:
         sys.path.insert(0, str(source))
-    work, arguments = pickle.loads(pickled)
+    work, arguments = pickle.loads(connection.recv_bytes())
     work(connection, *arguments)
 
 

@@ -1,8 +1,17 @@
 """A command in this process."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 
 import pytest
+
+
+def with_usual(usual: Sequence[object], own: Iterable[object]) -> list[str]:
+    """A test's own options after the usual ones, a name and a value each, of which it gives or sweeps some itself."""
+    words = [str(word) for word in own]
+    swept = [f"--{value.partition('=')[0]}" for name, value in pairwise(words) if name == "--sweep"]
+    pairs = [(str(name), str(value)) for name, value in zip(usual[::2], usual[1::2], strict=True)]
+    return [word for pair in pairs if pair[0] not in {*words, *swept} for word in pair] + words
 
 
 def refused(capsys: pytest.CaptureFixture[str], call: Callable[[], int]) -> str:

@@ -1,6 +1,7 @@
 """reports/: what pytest-benchmark measured, in rows, figures and the page, whatever is missing or odd."""
 
 import csv
+import errno
 import functools
 import io
 import itertools
@@ -630,8 +631,14 @@ def error_line(capsys: pytest.CaptureFixture[str]) -> str:
     return captured.err
 
 
+def without_semaphores(*_: object, **__: object) -> None:
+    """What a container may do that cannot write to /dev/shm."""
+    raise OSError(errno.EROFS, "Read-only file system")
+
+
 def test_a_whole_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", without_semaphores)
     path = written(tmp_path / "in", "r.json", SMALL)
     assert main(["--results", str(path), "--out", str(tmp_path / "deep" / "out")]) == 0
     out = tmp_path / "deep" / "out"

@@ -42,6 +42,7 @@ RUNS = {
     "conformance tests": ("--backend=vectorized", "--collect-only"),
     "named tests": ("--backend=vectorized", "--collect-only", OTHER),
     "unknown": ("--backend=vectorised",),
+    "given twice": ("--backend=naive", "--backend", "numba"),
     "measured": ("--backend=naive", "--benchmark-only"),
     "unknown, required": ("--require-backends=naive,nunba",),
     "half a backend": ("--backend=half", "-k", "attributes"),
@@ -125,6 +126,7 @@ def test_only_the_conformance_tests_run_unless_others_are_named(runs: dict[str, 
         ("unknown", "ERROR: backend 'vectorised' is unknown: did you mean 'vectorized'?"),
         ("measured", "ERROR: --backend checks and does not measure"),
         ("unknown, required", "ERROR: backend 'nunba' is unknown: did you mean 'numba'?"),
+        ("given twice", "ERROR: --backend: is given twice, expected once"),
     ],
 )
 def test_invalid_options(run: str, expected: str, runs: dict[str, Done]) -> None:

@@ -27,7 +27,7 @@ from bench.workloads.article import SETTING, Experiment, Grid, Screen, printed
 from bench.workloads.recipes import Recipe, varied
 from data import Digits, mnist
 from impls.contract import Layer
-from tests.helpers.command import refused
+from tests.helpers.command import refused, with_usual
 
 FAILING = """
 from impls.vectorized import *
@@ -72,7 +72,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(folder: Path, *arguments: str, study: str = "article", seeds: int = 2) -> int:
     usual = ["--seeds", str(seeds), "--data", str(folder / "digits")]
-    return main(["study", study, *usual, *arguments, "--output", str(folder / "found.jsonl")])
+    return main(["study", study, *with_usual(usual, arguments), "--output", str(folder / "found.jsonl")])
 
 
 def records(folder: Path, kind: str) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ from bench.timing.records import Generation, Process, Record, Sample
 from bench.timing.worker import FLOOR
 from data import Digits, mnist
 from tests.helpers.benchmark_files import SMALL, written
-from tests.helpers.command import refused
+from tests.helpers.command import refused, with_usual
 from tests.helpers.records import HEADER, KEY, MACHINE, end_of, process, sample
 
 ROOT = bench.ROOT
@@ -92,7 +92,7 @@ def records_of(out: str) -> list[dict[str, Any]]:
 def test_a_slow_revision_is_found_and_each_runs_its_own_backends(
     checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["compare", "right", "slow", *QUICK, "--generations", "3"]) == 1
+    assert main(["compare", "right", "slow", *with_usual(QUICK, ["--generations", "3"])]) == 1
     out = capsys.readouterr().out
     assert re.search(r"^minibatch +[\d.]+ +[\d.]+ to\s+([\d.]+ +)?slower *$", out, re.MULTILINE), out
     lines = {(entry["participant"], entry["lines_of_code"]) for entry in records_of(out) if entry["kind"] == "process"}
@@ -101,7 +101,7 @@ def test_a_slow_revision_is_found_and_each_runs_its_own_backends(
 
 def test_the_working_tree_is_the_second_where_none_is_named(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copy(ROOT / "impls" / "minibatch.py", checkout / "impls")
-    assert main(["compare", "slow", *QUICK, "--generations", "3"]) == 0
+    assert main(["compare", "slow", *with_usual(QUICK, ["--generations", "3"])]) == 0
     out = capsys.readouterr().out
     assert re.search(r"^minibatch +0\.\d+ +[\d.]+ to\s+([\d.]+ +)?faster *$", out, re.MULTILINE), out
     assert "against working tree" in out
@@ -150,7 +150,8 @@ def test_an_interrupted_comparison_is_continued_but_not_extended(
     assert f"continuing after 1 generation in {path}" in capsys.readouterr().out
     ended = [json.loads(line) for line in path.read_text().splitlines()]
     assert [entry["generation"] for entry in ended if entry["kind"] == "generation"] == [0, 2]
-    assert main([*asked, "--generations", "5"]) == 2  # a finished race may not be prolonged
+    longer = with_usual(asked[3:], ["--generations", "5"])
+    assert main([*asked[:3], *longer]) == 2  # a finished race may not be prolonged
     assert "key generations 2 there, 5 here" in capsys.readouterr().err
     assert main(["compare", "right", "right", *QUICK[2:], "--backend", "vectorized", "--output", str(path)]) == 2
     assert "participants before minibatch there, vectorized here" in capsys.readouterr().err
@@ -192,8 +193,7 @@ def test_an_exported_revision_is_kept_and_has_nothing_but_the_backends(checkout:
 def test_what_cannot_be_compared_ends_with_2(
     arguments: list[str], message: str, checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    quick = QUICK if "--backend" not in arguments else QUICK[2:]
-    assert message in refused(capsys, lambda: main(["compare", *quick, *arguments]))
+    assert message in refused(capsys, lambda: main(["compare", *with_usual(QUICK, arguments)]))
 
 
 def test_a_shallow_clone_and_no_clone_end_with_2_and_say_why(

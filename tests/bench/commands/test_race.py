@@ -34,7 +34,7 @@ from bench.timing.records import Generation, Process, Record, Sample
 from bench.timing.session import Session, stored
 from bench.workloads import cases
 from data import Digits, mnist
-from tests.helpers.command import refused
+from tests.helpers.command import refused, with_usual
 from tests.helpers.records import typed_process, typed_sample
 
 pytestmark = pytest.mark.usefixtures("without_rates")
@@ -83,7 +83,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run(folder: Path, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
     """The exit code, and the records that were written."""
     path = folder / f"race-{len(list(folder.iterdir()))}.jsonl"
-    code = main(["race", *QUICK, *arguments, "--output", str(path)])
+    code = main(["race", *with_usual(QUICK, arguments), "--output", str(path)])
     return code, [json.loads(line) for line in path.read_text().splitlines()]
 
 
@@ -354,7 +354,7 @@ def test_a_cold_call_finds_no_compiled_code(
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setattr(race, "LEAST_GENERATIONS", 1)
     monkeypatch.setenv("COLUMNS", "100")  # at 80 a name may go over two lines, by how many digits the times have
-    code, records = run(folder, "--backend", "compiling", "--cold")
+    code, records = run(folder, "--backend", "minibatch,compiling", "--cold")
     assert code == 0
     cold = {entry["participant"]: entry["first"]["wall"] for entry in of_kind(records, "cold")}
     first = {entry["participant"]: entry["first"]["wall"] for entry in of_kind(records, "process")}
@@ -415,7 +415,7 @@ def test_a_file_of_another_race_is_never_continued(
     with Journal(path, [header_of_race(setting, 0, "vectorized", ["minibatch", "vectorized"])]) as journal:
         begin_race(journal, 0, 2, 0)
     before = path.read_text()
-    assert main(["race", *QUICK, *arguments, "--output", str(path)]) == 2
+    assert main(["race", *with_usual(QUICK, arguments), "--output", str(path)]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert "give another file to --output" in error
@@ -431,7 +431,7 @@ def test_a_full_disk_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_it_and_leaves_no_process_behind(folder: Path) -> None:
     path = folder / "ended.jsonl"
-    command = [sys.executable, "-m", "bench", "race", *QUICK, "--budget", "600", "--output", str(path)]
+    command = [sys.executable, "-m", "bench", "race", *with_usual(QUICK, ["--budget", "600"]), "--output", str(path)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     try:
@@ -453,7 +453,7 @@ def test_a_backend_that_disagrees_is_not_timed_and_the_exit_code_says_so(
 ) -> None:
     (folder / "wrong_outputs.py").write_text(WRONG)
     monkeypatch.syspath_prepend(folder)
-    code, records = run(folder, "--backend", "wrong_outputs")
+    code, records = run(folder, "--backend", "minibatch,wrong_outputs")
     assert code == 1
     assert "left out: wrong_outputs, batches of 10, float32: outputs is" in capsys.readouterr().out
     assert {entry["participant"] for entry in of_kind(records, "sample")} == {"minibatch", "vectorized", "floor"}
@@ -520,4 +520,4 @@ def test_what_a_backend_lacks_keeps_it_out_only_where_it_is_measured(
 def test_bad_input_is_one_line(
     arguments: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert message in refused(capsys, lambda: main(["race", *QUICK, *arguments]))
+    assert message in refused(capsys, lambda: main(["race", *with_usual(QUICK, arguments)]))

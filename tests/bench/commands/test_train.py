@@ -20,6 +20,7 @@ from bench.training.saved import load_network, save_network
 from data import Digits, mnist
 from impls.contract import Layer, Network
 from impls.initialisation import INITIALISATIONS, initial_parameters
+from tests.helpers.command import with_usual
 
 ROOT = Path(__file__).parents[3]
 BACKENDS = ("naive", "vectorized", "minibatch", "numba", "numba_dense", "numba_sparse")
@@ -85,7 +86,7 @@ def train(bench: Bench, folder: Path) -> Bench:
     """`python -m bench train` on the small digits, which has to end well."""
 
     def run(*arguments: object) -> Done:
-        done = bench("train", "--data", folder, *arguments)
+        done = bench("train", *with_usual(["--data", folder], arguments))
         assert (done.code, done.err) == (0, "")
         return done
 
@@ -206,7 +207,7 @@ SHORT = ("--epochs", 2, "--batch", 100)
     ids=" ".join,
 )
 def test_every_option_counts(option: tuple[str, str], record_of: Callable[..., dict[str, Any]]) -> None:
-    without, changed = record_of(*SHORT), record_of(*SHORT, *option)
+    without, changed = record_of(*SHORT), record_of(*with_usual(SHORT, option))
     assert without["costs"] != changed["costs"]
     name = option[0].removeprefix("--").replace("-", "_")
     assert without["options"][name] != changed["options"][name]
@@ -397,7 +398,7 @@ def test_bad_input(
     saved, record = tmp_path / "network.npz", tmp_path / "record.json"
     saved.write_text("an earlier network")
     record.write_text("an earlier record")
-    done = bench("train", "--data", folder, "--save", saved, "--output", record, *arguments)
+    done = bench("train", *with_usual(["--data", folder, "--save", saved, "--output", record], arguments))
     line = one_line_of(done)
     assert not [part for part in mentioned if part not in line], line
     assert "Cost" not in done.out

@@ -1,14 +1,19 @@
 """A growing results file: each record on disk at once, whole generations count, and only the same race is continued."""
 
+import errno
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+import bench
 from bench import UserError
-from bench.records.journal import Journal, differences, read_records, whole_generations
+from bench.records.journal import Journal, differences, open_alone, read_records, whole_generations
 from bench.records.kinds import SCHEMA, Race
 from bench.timing.records import Failure, Generation, Process, Record, Sample
 from tests.helpers.records import HEADER, KEY, process
@@ -105,6 +110,61 @@ def test_an_empty_file_is_as_none(tmp_path: Path) -> None:
     path.touch()
     with Journal(path, [header()]) as journal:
         assert journal.records == [header()]
+
+
+def test_two_runs_cannot_write_to_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with Journal(path, [header()]) as first:
+        for headers in ([header()], [header(batch=64)]):
+            with pytest.raises(UserError, match=r"file: another run is writing to it; wait .* --output$"):
+                Journal(path, headers)
+        first.record(started(0), end_of(0))
+        assert read_records(path)[0] == [header(), started(0), end_of(0)]
+    with Journal(path, [header()]) as second:  # the first is closed
+        assert second.next_generation == 1
+
+
+WRITER = """
+import os, sys
+from pathlib import Path
+from bench.records.journal import open_alone
+file = open_alone(Path(sys.argv[1]))
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_run_that_was_killed_leaves_no_lock(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    command = [sys.executable, "-c", WRITER, str(path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=bench.ROOT, stdin=pipe, stdout=pipe) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"open\n"
+        with pytest.raises(UserError, match="another run is writing to it"):
+            open_alone(path)
+        other.kill()
+        other.wait()
+        open_alone(path).close()
+
+
+def test_a_file_that_cannot_be_locked_is_written_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def without_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", without_locks)
+    with Journal(tmp_path / "file", [header()]):
+        pass
+    assert read_records(tmp_path / "file") == ([header()], False)
+    (message,) = caplog.messages
+    assert message.startswith(f"{tmp_path / 'file'}: cannot be locked (No locks available); ")
+
+
+def test_what_is_no_file_is_not_locked() -> None:
+    with Journal(Path(os.devnull), [header()]), Journal(Path(os.devnull), [header()]):
+        pass
 
 
 def test_differences_go_into_mappings() -> None:

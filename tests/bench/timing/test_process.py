@@ -1,7 +1,10 @@
 """A process for a backend: it uses the requested threads, is stopped while it waits, and ends with its parent."""
 
+import errno
+import multiprocessing
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -39,6 +42,11 @@ def leave(connection: Connection) -> None:
     os._exit(3)
 
 
+def close(connection: Connection) -> None:
+    connection.close()
+    hang(connection)
+
+
 def hang(connection: Connection) -> None:
     while True:
         pass
@@ -58,6 +66,18 @@ def test_it_answers_requests() -> None:
         child.send({"three": 3})
         assert child.answer(60) == {"three": 3}
     assert child.process.exitcode is not None
+
+
+def test_it_needs_no_semaphores_which_a_container_may_lack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", without_semaphores)
+    with pytest.raises(OSError, match="Read-only"):
+        multiprocessing.get_context("spawn").Lock()
+    with Child(echo, 1) as child:
+        assert child.answer(60) == (1,)
+
+
+def without_semaphores(*_: object, **__: object) -> None:
+    raise OSError(errno.EROFS, "Read-only file system")
 
 
 @pytest.mark.parametrize("n", range(1, threads.cores() + 1))
@@ -103,6 +123,41 @@ def ask(child: Child) -> None:
     """Send a request, which the pipe of a dead child may still accept, and wait for the answer."""
     child.send("still there?")
     child.answer(60)
+
+
+def test_a_child_that_closes_its_connection_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.timing.process.DYING", 0.0)
+    with Child(close) as child, pytest.raises(ChildFailed, match="closed its connection, but did not end"):
+        child.answer(60)
+
+
+LARGE = bytes(10**6)  # more than a pipe holds
+
+
+def test_a_child_that_dies_before_it_reads_its_work_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends_at_once = shutil.which("true")
+    assert ends_at_once
+    monkeypatch.setattr("multiprocessing.spawn.get_executable", ends_at_once.encode)
+    with Child(echo, LARGE) as child, pytest.raises(ChildFailed, match="exit code 0"):
+        child.answer(60)
+
+
+SCRIPT = """
+from bench.timing.process import Child, answer_with
+print("once")
+with Child(answer_with, bytes, bytes(10**6)) as child:
+    print(child.answer(60))
+"""
+
+
+@pytest.mark.parametrize("name", ["script.py", "-"])
+def test_a_script_needs_no_guard_and_no_file(name: str, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    command = [sys.executable, str(tmp_path / name) if name != "-" else "-"]
+    done = subprocess.run(
+        command, input=SCRIPT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("once\n('done', None)\n", "")
 
 
 @LINUX
