@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 import impls
 from bench.agreement.isolated import TIME_LIMIT
-from bench.timing import interleave
+from bench.timing import interleave, threads
 from impls.contract import DType
 
 ROOT = Path(__file__).parent
@@ -64,6 +64,7 @@ def names_of(text: str) -> list[str]:
 def pytest_configure(config: pytest.Config) -> None:
     """Set the threads of a worker; raise UsageError for backends that do not exist and options that do not combine."""
     config.stash[UNSUPPORTED] = {}
+    threads.release()  # benchmarks run in this process
     if hasattr(config, "workerinput"):  # set by pytest-xdist, whose workers share the cores: one BLAS thread each
         os.environ["OPENBLAS_NUM_THREADS"] = "1"  # in processes that tests start
         os.environ.pop("PYTEST_XDIST_WORKER", None)  # a pytest that a test starts is no worker

@@ -23,6 +23,10 @@ def main(arguments: list[str]) -> int:
     """Run a command; returns the exit code."""
 
     def work() -> int:
+        for name in threads.release():
+            sys.stderr.write(
+                f"{name} is not obeyed, as it binds processes to one core; bind this command by `taskset`\n"
+            )
         wanted = requested_threads(arguments)
         if wanted is not None:
             threads.request(wanted)

@@ -128,6 +128,15 @@ def _can_encode(text: str, encoding: str | None) -> bool:
 
 
 def write_picture(digits: Digits, title: str, notice: str | None, path: Path) -> None:
+    """Write the digits as a PNG, whatever a user's settings of matplotlib. Raises DataError if that fails."""
+    os.environ["MPLBACKEND"] = "agg"  # read at the import; it may name a window or a notebook that is not there
+    import matplotlib.style
+
+    with matplotlib.style.context("default"):
+        draw_picture(digits, title, notice, path)
+
+
+def draw_picture(digits: Digits, title: str, notice: str | None, path: Path) -> None:
     """Write the digits as a PNG. Raises DataError if the file cannot be written."""
     from matplotlib.figure import Figure
 
