@@ -96,9 +96,10 @@ def exit_code(work: Callable[[], int], *bad_input: type[Exception]) -> int:
     is raised is a bug: its traceback is printed. Without a verdict the code is 2, so 1 always means a finding.
     """
     try:
-        code = work()
-        sys.stdout.flush()
-        return code
+        try:
+            return work()
+        finally:
+            sys.stdout.flush()  # also what --help printed, which ends in SystemExit
     except bad_input as error:
         return could_not(str(error))
     except MemoryError as error:

@@ -21,11 +21,11 @@ INK = 96  # of 255: a pixel of at least this counts as ink where only ink and ba
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return its exit code."""
-    options = make_parser().parse_args(arguments)
-    logging.basicConfig(format="%(message)s")
-    data.logger.setLevel(logging.INFO)
 
     def work() -> int:
+        options = make_parser().parse_args(arguments)
+        logging.basicConfig(format="%(message)s")
+        data.logger.setLevel(logging.INFO)
         if options.command == "fetch":
             fetch()
         elif options.command == "show":

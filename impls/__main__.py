@@ -12,9 +12,9 @@ from command_line import Parser, exit_code
 
 def main(arguments: list[str] | None = None) -> int:
     """List the backends in ladder order; return the exit code."""
-    Parser(prog="python -m impls", description=__doc__).parse_args(arguments)
 
     def work() -> int:
+        Parser(prog="python -m impls", description=__doc__).parse_args(arguments)
         for name in impls.names():
             print(f"{name:13} {described(name)}")
         return 0

@@ -21,12 +21,12 @@ OUT = Path(__file__).parent / "out"
 
 def main(arguments: list[str] | None = None) -> int:
     """Draw the report, print its tables and say where the page is; returns the exit code."""
-    options = make_parser().parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without a dagger still gets the table
 
     def work() -> int:
+        options = make_parser().parse_args(arguments)
         from bench.tables import benchmarks
         from reports.sections import report_of
         from reports.selection import choose, with_baseline

@@ -120,7 +120,7 @@ def work(connection: Connection, name: str, cases: list[PosedProblem]) -> None:
     except impls.BackendUnavailable as unavailable:
         connection.send([denied(name, cases, quantity, unavailable.reason) for quantity in QUANTITIES])
         return
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         connection.send([failed(name, cases, NOT_LOADED, f"{NOT_LOADED}: {in_one_line(error)}")])
         return
     connection.send([result for problem, expected in cases for result in check(backend, name, problem, expected)])
