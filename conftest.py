@@ -65,6 +65,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Set the threads of a worker; raise UsageError for backends that do not exist and options that do not combine."""
     config.stash[UNSUPPORTED] = {}
     threads.release()  # benchmarks run in this process
+    if threads.limit():  # by a CPU quota, which the libraries do not see
+        os.environ |= dict.fromkeys(threads.VARIABLES, str(threads.cores()))
+        threadpool_limits(threads.cores(), user_api="blas")
     if hasattr(config, "workerinput"):  # set by pytest-xdist, whose workers share the cores: one BLAS thread each
         os.environ["OPENBLAS_NUM_THREADS"] = "1"  # in processes that tests start
         os.environ.pop("PYTEST_XDIST_WORKER", None)  # a pytest that a test starts is no worker

@@ -105,3 +105,17 @@ def test_variables_that_bind_threads_are_named_and_not_obeyed(
     assert capsys.readouterr().err.startswith("OMP_PLACES is not obeyed")
     assert main(["--threads", "0"]) == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+UNDER_A_QUOTA = """
+import os
+from bench.timing import system, threads
+threads.usable, system.quota = lambda: {0, 1, 2, 3}, lambda: 2.9
+from bench.__main__ import main
+print(main(["compare", "no-such-revision"]), os.environ["OPENBLAS_NUM_THREADS"])
+"""
+
+
+def test_under_a_cpu_quota_the_libraries_are_told_of_it() -> None:
+    done = run(UNDER_A_QUOTA)
+    assert done.stdout == "2 2\n", done.stderr

@@ -241,7 +241,7 @@ def append_nonzero(typing: Any, rows: Any, row: Any, first: Any, kept: Any, pixe
             together = builder.call(function, (what, mask, ir.Constant(what.type, None)))
             builder.store(together, builder.bitcast(place, what.type.as_pointer()), align=bits // 8)
 
-        # As whole numbers: of floats LLVM 22 ends the process where a processor has no such instruction (before AVX-512).
+        # As whole numbers: with floats LLVM 22 ends the process where a processor has no such instruction.
         whole = ir.VectorType(ir.IntType(8 * size), lanes)
         for g, image in zip(members, images, strict=True):
             compress(
