@@ -112,6 +112,10 @@ def exit_code(work: Callable[[], int], *bad_input: type[Exception]) -> int:
         return could_not(f"{error}, with {sys.executable}; {remedy}")
     except OSError as error:  # such as a full disk
         return could_not(f"{error}; make room, or choose another place")
+    except SystemExit as exit_:
+        if exit_.code in (0, COULD_NOT):  # argparse's, after --help or an error
+            raise
+        return COULD_NOT  # such as rich's, which exits with 1 where the reader has closed the pipe
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return INTERRUPTED

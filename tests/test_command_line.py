@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -40,6 +41,8 @@ def test_a_verdict_is_passed_on(code: int) -> None:
         (ValueError("bad input"), "error: bad input\n"),
         (OSError(28, "No space left on device"), "error: [Errno 28] No space left on device; make room"),
         (MemoryError("for 9 GB"), "error: not enough memory (for 9 GB)"),
+        (SystemExit(1), ""),
+        (SystemExit("enough"), ""),
         (ModuleNotFoundError("No module named 'numpy'"), "error: No module named 'numpy', with "),
     ],
 )
@@ -47,7 +50,7 @@ def test_what_is_no_verdict_ends_with_2(error: BaseException, printed: str, caps
     assert exit_code(raising(error), ValueError) == 2
     shown = capsys.readouterr().err
     assert shown.startswith(printed)
-    assert printed == "Traceback" or shown.count("\n") == 1
+    assert shown.count("\n") == printed.startswith("error") or printed == "Traceback"
 
 
 def run(code: str, *options: str) -> subprocess.CompletedProcess[str]:
@@ -76,10 +79,35 @@ def test_a_registry_that_cannot_be_imported_is_no_verdict(tmp_path: Path) -> Non
 def test_a_reader_that_stops_early_gets_no_verdict(room: str) -> None:
     command = [sys.executable, "-m", room, "--help"]
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-    with subprocess.Popen(command, cwd=ROOT, env=buffered, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(command, cwd=ROOT, env=buffered, stdout=PIPE, stderr=PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 2
+
+
+PRINTING = """
+import sys
+from rich.console import Console
+from command_line import exit_code
+sys.stdin.read()  # until the reader is gone
+def work():
+    for line in range(10_000):
+        Console().print("one more line")
+    return 0
+sys.exit(exit_code(work))
+"""
+
+
+def test_a_table_that_nobody_reads_gets_no_verdict() -> None:
+    """rich exits with 1 by itself."""
+    with subprocess.Popen([sys.executable, "-c", PRINTING], cwd=ROOT, stdin=PIPE, stdout=PIPE, stderr=PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        process.stdin.close()
         assert process.stderr.read() == b""
     assert process.returncode == 2
 
