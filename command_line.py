@@ -20,7 +20,6 @@ Number = TypeVar("Number", int, float)
 
 COULD_NOT = 2  # usage, bad input, something that is not installed, any unexpected error
 INTERRUPTED = 130  # 128 + SIGINT
-BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 # Options and commands of earlier versions, each with what replaced it.
 RENAMED = {
@@ -144,22 +143,30 @@ def exit_code(work: Callable[[], int], *bad_input: type[Exception]) -> int:
     """Do the work of a command and return its exit code; an expected error is printed in one line.
 
     work: returns 0, or 1 where it found something. bad_input: errors whose message is for the user. Anything else that
-    is raised is a bug: its traceback is printed, and the code is 2 as well, so that 1 always means a finding.
+    is raised is a bug: its traceback is printed. Without a verdict the code is 2, so 1 always means a finding.
     """
     write_lookalikes()
     try:
-        code = work()
-        sys.stdout.flush()
-        return code
+        try:
+            return work()
+        finally:
+            sys.stdout.flush()  # also what --help printed, which ends in SystemExit
     except bad_input as error:
         return could_not(str(error))
     except MemoryError as error:
         return could_not(f"not enough memory ({error}); choose a smaller network, or fewer images or epochs")
     except BrokenPipeError:  # the reader, such as `head`, has closed the pipe; leave nothing to flush at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+        return COULD_NOT
+    except ModuleNotFoundError as error:
+        remedy = f"`{sys.executable} -m pip install -c constraints.txt -e .` in the checkout brings what is needed"
+        return could_not(f"{error}, with {sys.executable}; {remedy}")
     except OSError as error:  # such as a full disk
         return could_not(f"{error}; make room, or choose another place")
+    except SystemExit as exit_:
+        if exit_.code in (0, COULD_NOT):  # argparse's, after --help or an error
+            raise
+        return COULD_NOT  # such as rich's, which exits with 1 where the reader has closed the pipe
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return INTERRUPTED

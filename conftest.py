@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 import impls
 from bench.agreement.isolated import TIME_LIMIT
-from bench.timing import interleave
+from bench.timing import interleave, threads
 from impls.contract import DType
 
 pytest_plugins = ("benchmark_plugin",)
@@ -66,6 +66,10 @@ def names_of(text: str) -> list[str]:
 def pytest_configure(config: pytest.Config) -> None:
     """Set the threads of a worker; raise UsageError for backends that do not exist and options that do not combine."""
     config.stash[UNSUPPORTED] = {}
+    threads.release()  # benchmarks run in this process
+    if threads.limit():  # by a CPU quota, which the libraries do not see
+        os.environ |= dict.fromkeys(threads.VARIABLES, str(threads.cores()))
+        threadpool_limits(threads.cores(), user_api="blas")
     if hasattr(config, "workerinput"):  # set by pytest-xdist, whose workers share the cores: one BLAS thread each
         os.environ["OPENBLAS_NUM_THREADS"] = "1"  # in processes that tests start
         threadpool_limits(1, user_api="blas")

@@ -28,7 +28,13 @@ def main(arguments: list[str]) -> int:
     """Run a command; returns the exit code."""
 
     def work() -> int:
+        for name in threads.release():
+            sys.stderr.write(
+                f"{name} is not obeyed, as it binds processes to one core; bind this command by `taskset`\n"
+            )
         wanted = requested_threads(arguments)
+        if wanted is None and threads.limit() and "numpy" not in sys.modules:
+            wanted = threads.cores()  # the libraries do not see a CPU quota
         if wanted is not None:
             threads.request(wanted)
         from bench.commands import parser  # imports NumPy, so that threads are settled before

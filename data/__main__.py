@@ -21,11 +21,11 @@ INK = 96  # of 255: a pixel of at least this counts as ink where only ink and ba
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return its exit code."""
-    logging.basicConfig(format="%(message)s")
-    data.logger.setLevel(logging.INFO)
 
     def work() -> int:
         options = make_parser().parse_args(arguments)
+        logging.basicConfig(format="%(message)s")
+        data.logger.setLevel(logging.INFO)
         if options.command == "fetch":
             fetch()
         elif options.command == "show":
@@ -128,6 +128,15 @@ def _can_encode(text: str, encoding: str | None) -> bool:
 
 
 def write_picture(digits: Digits, title: str, notice: str | None, path: Path) -> None:
+    """Write the digits as a PNG, whatever a user's settings of matplotlib. Raises DataError if that fails."""
+    os.environ["MPLBACKEND"] = "agg"  # read at the import; it may name a window or a notebook that is not there
+    import matplotlib.style
+
+    with matplotlib.style.context("default"):
+        draw_picture(digits, title, notice, path)
+
+
+def draw_picture(digits: Digits, title: str, notice: str | None, path: Path) -> None:
     """Write the digits as a PNG. Raises DataError if the file cannot be written."""
     from matplotlib.figure import Figure
 

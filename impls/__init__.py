@@ -8,6 +8,9 @@ import difflib
 import importlib
 import importlib.metadata
 import importlib.util
+import os
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 if TYPE_CHECKING:
@@ -50,7 +53,11 @@ class UnknownBackend(ValueError):
 
 
 class BackendUnavailable(RuntimeError):
-    """A backend needs a library that is not installed."""
+    """A backend cannot be used here: a library is not installed, or its import fails; `reason` says why."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"backend {name!r} {reason}")
+        self.reason = reason
 
 
 def entries() -> dict[str, Entry]:
@@ -95,6 +102,8 @@ def unavailable_reason(name: str) -> str | None:
     if wanted.fault:
         return wanted.fault
     missing = [library for library in wanted.requires if importlib.util.find_spec(library) is None]
+    if not missing and "numba" in wanted.requires and os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
+        return "needs numba to compile, which NUMBA_DISABLE_JIT forbids; unset that variable"
     if not missing:
         return None
     target = f"'.[{wanted.extra}]'" if wanted.extra else "."
@@ -109,13 +118,40 @@ def available() -> tuple[str, ...]:
 def load(name: str) -> "Backend":
     """Import one backend and return its module.
 
-    Raises UnknownBackend, or BackendUnavailable where a library is absent or the name is taken. A library that is there
-    but broken raises whatever its import raises: a fault, never a skip.
+    Raises UnknownBackend, or BackendUnavailable where a library is absent, the name is taken, or the import fails, for
+    whatever reason.
     """
     reason = unavailable_reason(name)
     if reason is not None:
-        raise BackendUnavailable(f"backend {name!r} {reason}")
-    return cast("Backend", importlib.import_module(entry(name).module))
+        raise BackendUnavailable(name, reason)
+    try:
+        module = import_module(entry(name).module)
+    except (Exception, SystemExit) as error:  # also of a library that is there but broken
+        raise BackendUnavailable(name, f"cannot be imported: {why(error)}") from error
+    return cast("Backend", module)
+
+
+def why(error: BaseException) -> str:
+    """What an import raised, in one line, with the remedy where there is one."""
+    message = " ".join(f"{type(error).__name__}: {error}".split())
+    if "cannot cache function" in message:  # numba's, where it finds no folder to write to
+        message += "; name a folder that can be written in NUMBA_CACHE_DIR"
+    return message
+
+
+def import_module(path: str) -> ModuleType:
+    """Import a backend's module; if it has imported numba, its compiled functions are kept on disk safely."""
+    module = importlib.import_module(path)
+    if "numba" in sys.modules:
+        from impls.numba_cache import make_safe
+
+        make_safe()
+    return module
+
+
+def missing_parts(module: object) -> str:
+    """The parts of a backend that a module lacks, separated by commas; empty if it has all."""
+    return ", ".join(part for part in PARTS if not hasattr(module, part))
 
 
 def check(text: str) -> None:
@@ -125,7 +161,7 @@ def check(text: str) -> None:
         return  # an import will show what is wrong with the module
     reason = unavailable_reason(text)
     if reason is not None:
-        raise BackendUnavailable(f"backend {text!r} {reason}")
+        raise BackendUnavailable(text, reason)
 
 
 def find(text: str) -> "Backend":
@@ -136,16 +172,13 @@ def find(text: str) -> "Backend":
     if text in BUILTIN or text in names():
         return load(text)
     try:
-        module = importlib.import_module(text)
+        module = import_module(text)
     except ModuleNotFoundError as error:
         if not f"{text}.".startswith(f"{error.name}."):  # the module exists, but imports one that does not
             raise
         raise UnknownBackend(
             f"{text!r} is neither a backend ({', '.join(names())}) nor a module that can be imported"
         ) from None
-    missing = [part for part in PARTS if not hasattr(module, part)]
-    if missing:
-        raise UnknownBackend(
-            f"module {text!r} is no backend: expected {', '.join(PARTS)}; missing {', '.join(missing)}"
-        )
+    if missing := missing_parts(module):
+        raise UnknownBackend(f"module {text!r} is no backend: expected {', '.join(PARTS)}; missing {missing}")
     return cast("Backend", module)

@@ -24,10 +24,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def described(name: str) -> str:
     """Return what a backend is, or why it cannot be used here, in one line."""
-    reason = impls.unavailable_reason(name)
-    if reason is not None:
-        return f"{'error' if impls.entry(name).fault else 'unavailable'}: {reason}"
-    backend = impls.load(name)
+    try:
+        backend = impls.load(name)
+    except impls.BackendUnavailable as unavailable:
+        return f"{'error' if impls.entry(name).fault else 'unavailable'}: {unavailable.reason}"
+    if missing := impls.missing_parts(backend):
+        return f"error: is no backend: missing {missing}"
     batch = "the full batch" if backend.BATCH_SIZE is None else f"batches of {backend.BATCH_SIZE}"
     return f"{backend.SUMMARY}; {', '.join(backend.DTYPES)}; by default {batch}"
 

@@ -42,9 +42,20 @@ class Prepared(NamedTuple):
 
 
 def unsupported(quantity: Quantity, network: Network, dtype: DType, /) -> str | None:
-    """Everything where there is no C++ compiler; otherwise nothing."""
+    """Everything where there is no C++ compiler, or what it makes cannot be loaded; otherwise nothing."""
     if shutil.which(COMPILER) is None:
         return f"torch.compile needs a C++ compiler, and there is no {COMPILER}; install one, or name it in CXX"
+    return why_nothing_compiles()
+
+
+@functools.cache
+def why_nothing_compiles() -> str | None:
+    """Why not even one addition can be compiled, such as a temporary folder that forbids to run programs; else None."""
+    try:
+        compiled(torch.add)(torch.zeros(1), 1)
+    except Exception as error:
+        message, *_ = str(error).split("\n\n")  # then comes advice on debugging PyTorch
+        return f"torch.compile does not work here: {' '.join(message.split())}"
     return None
 
 

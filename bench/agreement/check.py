@@ -177,7 +177,7 @@ def fault_of(step: str, error: Exception) -> str:
     return str(error) if isinstance(error, Disagreement) else f"{step} raised {in_one_line(error)}"
 
 
-def in_one_line(error: Exception) -> str:
+def in_one_line(error: BaseException) -> str:
     """The type and message of an exception."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 

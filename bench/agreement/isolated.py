@@ -1,6 +1,7 @@
 """The agreement check of a backend in a process of its own, for a limited time.
 
 What a backend does wrong is a result, also if it hangs, kills its process or cannot be imported; others are checked.
+A registered backend that cannot be imported here supports nothing, as where a library is not installed.
 """
 
 import time
@@ -14,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 import impls
-from bench.agreement.check import Expected, Problem, Result, check, in_one_line
+from bench.agreement.check import QUANTITIES, Expected, Problem, Result, check, in_one_line
 from bench.timing import threads
 from bench.timing.process import Child, ChildFailed
 from impls.contract import dtype_of
@@ -38,6 +39,12 @@ class CheckedBackend(NamedTuple):
     def loaded(self) -> bool:
         """Whether it could be imported."""
         return all(result.quantity != NOT_LOADED for result in self.results)
+
+    @property
+    def unavailable(self) -> str | None:
+        """Why nothing could be checked here; None where something was."""
+        reasons = [result.unsupported for result in self.results]
+        return reasons[0] if all(reasons) else None
 
     @property
     def failures(self) -> list[str]:
@@ -110,7 +117,10 @@ def work(connection: Connection, name: str, cases: list[PosedProblem]) -> None:
     """What the process does: import the backend, check it, send the results."""
     try:
         backend = impls.find(name)
-    except Exception as error:
+    except impls.BackendUnavailable as unavailable:
+        connection.send([denied(name, cases, quantity, unavailable.reason) for quantity in QUANTITIES])
+        return
+    except (Exception, SystemExit) as error:
         connection.send([failed(name, cases, NOT_LOADED, f"{NOT_LOADED}: {in_one_line(error)}")])
         return
     connection.send([result for problem, expected in cases for result in check(backend, name, problem, expected)])
@@ -118,5 +128,15 @@ def work(connection: Connection, name: str, cases: list[PosedProblem]) -> None:
 
 def failed(name: str, cases: list[PosedProblem], quantity: str, reason: str) -> Result:
     """The one result of a backend that could not be checked."""
+    return Result(name, *problem_and_dtype(cases), quantity, np.inf, 0.0, f"{name}: {reason}")
+
+
+def denied(name: str, cases: list[PosedProblem], quantity: str, reason: str) -> Result:
+    """The result for one quantity of a backend that cannot be used here."""
+    return Result(name, *problem_and_dtype(cases), quantity, 0.0, 0.0, None, f"{name} {reason}")
+
+
+def problem_and_dtype(cases: list[PosedProblem]) -> tuple[str, str]:
+    """What stands for all problems in a result that is of none."""
     problem = cases[0][0]
-    return Result(name, problem.name, dtype_of(problem.parameters), quantity, np.inf, 0.0, f"{name}: {reason}")
+    return problem.name, dtype_of(problem.parameters)

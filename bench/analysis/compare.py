@@ -8,7 +8,8 @@ from bench.records.journal import differences
 from bench.records.races import RaceResult
 from bench.timing.worker import FLOOR
 
-ONE_MACHINE = ("id", "cpu", "cores")  # where two files differ in these, their times cannot be compared
+# Where two files differ in these, their times cannot be compared.
+ONE_MACHINE = ("id", "cpu", "cores", "quota", "topology", "environment")
 BEFORE, AFTER = "before", "after"
 
 

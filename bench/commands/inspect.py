@@ -20,6 +20,7 @@ OPTIONS = (
     Option("--output FILE", "Write the record for the report to this file", output_file,
            without="a new file in bench/results"),
     options.DATA,
+    options.THREADS,
 )  # fmt: skip
 
 

@@ -37,6 +37,8 @@ def line_of(one: CheckedBackend) -> str:
     """One backend in one line."""
     if not one.loaded:
         return one.failures[0]
+    if one.unavailable:
+        return f"not checked: {one.unavailable}"
     if one.failures:
         return f"{one.backend} disagrees: {one.failures[0]}"
     unsupported = dict.fromkeys(result.quantity for result in one.results if result.unsupported)

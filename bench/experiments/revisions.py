@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench import RESULTS, ROOT, UserError
-from bench.records import fingerprint
+from bench.records import environment, fingerprint
 from bench.timing.process import Child
 
 EXPORTS = RESULTS / "revisions"  # kept, so that numba finds its compiled code again
@@ -99,6 +99,7 @@ def send_backends(connection: Connection) -> None:
 def git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
     """Run git in this checkout. Raises UserError where there is no git."""
     try:
-        return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, check=False)
+        command = ["git", "-C", str(ROOT), *arguments]
+        return subprocess.run(command, env=environment.outside_git(), capture_output=True, check=False)
     except OSError as error:
         raise UserError(f"git: expected it to be installed, found: {error.strerror}; install it") from None

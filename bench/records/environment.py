@@ -2,7 +2,9 @@
 
 import contextlib
 import functools
+import hashlib
 import importlib.metadata
+import os
 import platform
 import secrets
 import subprocess
@@ -10,23 +12,37 @@ from pathlib import Path
 from typing import Any
 
 import bench
-from bench.timing import threads
-from bench.timing.clock import text_of
+from bench.timing import system, threads
+from bench.timing.interleave import CACHES
+from bench.timing.system import text_of
 
 CPU = Path("/sys/devices/system/cpu/cpu0")
 CPUINFO = Path("/proc/cpuinfo")
 LIBRARIES = ("numpy", "scipy", "numba", "llvmlite", "matplotlib", "pytest-benchmark")
 PEERS = ("torch", "jax", "jaxlib", "scikit-learn")  # named where they are installed
 BLAS = {"name": "internal_api", "version": "version", "architecture": "architecture"}  # as threadpoolctl calls them
+# How variables begin that change which code the libraries run, on which threads, or how they use memory. Those of the
+# number of threads are set for every process that measures; where compiled code is kept changes no time.
+VARIABLES = (
+    "ATEN_", "BLIS_", "CXX", "DNNL_", "GLIBC_TUNABLES", "GOMP_", "JAX_", "KMP_", "LD_PRELOAD", "MALLOC_", "MKL_",
+    "NPROC", "NPY_", "NUMBA_", "OMP_", "ONEDNN_", "OPENBLAS_", "PJRT_", "PYTHONDEVMODE", "PYTHONMALLOC",
+    "PYTHONOPTIMIZE", "PYTHON_GIL", "PYTHON_JIT", "PYTORCH_", "TORCH", "XLA_",
+)  # fmt: skip
+WITHOUT = (*threads.VARIABLES, *CACHES)
 
 
 def describe() -> dict[str, Any]:
-    """CPU, cores, caches, operating system, library versions, BLAS and its threads in force, commit; no host name."""
+    """Processor, cores, caches, system, versions, BLAS, numba's target, threads in force, commit; no host name.
+
+    `cores` are those that this process can keep busy. `environment` has the variables that can change a time.
+    """
     cpu = cpu_fields()
     return {
         "id": local_id(),
         "cpu": cpu.get("model name") or platform.processor() or "unknown",
         "cores": threads.cores(),
+        "quota": system.quota() or "none",
+        "topology": topology(threads.usable()),
         "caches": caches(),
         "governor": text_of(CPU / "cpufreq" / "scaling_governor"),  # how the frequency is chosen, e.g. "performance"
         "hypervisor": "unknown" if "flags" not in cpu else "yes" if "hypervisor" in cpu["flags"].split() else "no",
@@ -34,6 +50,8 @@ def describe() -> dict[str, Any]:
         "python": platform.python_version(),
         "libraries": libraries(),
         "blas": blas(),
+        "numba": numba_target(),
+        "environment": settings(),
         "threads": threads.in_force(),
         "commit": commit(bench.ROOT),
     }
@@ -67,6 +85,13 @@ def caches() -> str:
     return ", ".join(described) or "unknown"
 
 
+def topology(cores: set[int]) -> str:
+    """The cores that a process may run on, those of a physical core together, e.g. "2 physical cores: 0+4, 1+5"."""
+    together = sorted({tuple(one for one in system.siblings(core) if one in cores) for core in cores})
+    named = ", ".join("+".join(map(str, physical)) for physical in together)
+    return f"{len(together)} physical core{'s' if len(together) > 1 else ''}: {named}"
+
+
 def libraries() -> dict[str, str]:
     """Versions by library: of all that the suite needs, and of others that are installed."""
     versions = dict.fromkeys(LIBRARIES, "unknown")
@@ -87,15 +112,44 @@ def blas() -> list[dict[str, str]]:
     return sorted(loaded, key=lambda library: sorted(library.items())) or [dict.fromkeys(BLAS, "unknown")]
 
 
+def numba_target() -> dict[str, str]:
+    """The processor that numba compiles for, and a hash of the features that it uses, unless told otherwise."""
+    try:
+        from llvmlite import binding  # numba's compiler, which it asks as well; importing numba would start threads
+
+        host, of_host = binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
+    except (ImportError, OSError, RuntimeError):  # it is absent or broken, or does not know this processor
+        return {"cpu": "unknown", "features": "unknown"}
+    cpu = threads.GIVEN.get("NUMBA_CPU_NAME") or host
+    features = threads.GIVEN.get("NUMBA_CPU_FEATURES") or ("" if cpu == "generic" else of_host)
+    return {"cpu": cpu, "features": hashlib.sha256(features.encode()).hexdigest()[:12]}
+
+
+def settings() -> dict[str, str]:
+    """The variables of VARIABLES with which this process was started."""
+    given = sorted(threads.GIVEN.items())
+    return {name: value for name, value in given if name.startswith(VARIABLES) and name not in WITHOUT}
+
+
 @functools.cache  # what a process runs stays what it has imported
 def commit(root: Path) -> str:
-    """The git commit of this checkout, with "+changes" where the tree differs from it."""
+    """The git commit of this checkout, with "+changes" where the tree differs from it.
+
+    "unknown" where there is no checkout: a folder inside the repository of something else has that one's commits.
+    """
 
     def git(*arguments: str) -> str:
-        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
-        return done.stdout.strip()
+        command = ["git", "-C", str(root), *arguments]
+        return subprocess.run(command, env=outside_git(), capture_output=True, text=True, check=True).stdout.strip()
 
     try:
+        if git("rev-parse", "--show-prefix"):  # the way down from the repository's root
+            return "unknown"
         return git("rev-parse", "--short=12", "HEAD") + ("+changes" if git("status", "--porcelain") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def outside_git() -> dict[str, str]:
+    """The environment without git's own variables, which in a hook of another repository lead git there."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}

@@ -17,7 +17,9 @@ from bench.timing.worker import FLOOR
 IMPLS = Path(impls.__file__).parent
 MEASURING = ("timing", "workloads")  # rooms of bench/: what runs while the clock does, and what it is given
 TRAINING = (*MEASURING, "training")  # the same for a training
-OF_MACHINE = ("id", "cpu", "cores", "system", "python", "libraries", "blas")  # of its description
+OF_MACHINE = (  # of its description
+    "id", "cpu", "cores", "quota", "topology", "system", "python", "libraries", "blas", "numba", "environment",
+)  # fmt: skip
 
 
 def key(measured: dict[str, Any], sources: dict[str, str], data_sha256: str, machine: dict[str, Any]) -> dict[str, Any]:

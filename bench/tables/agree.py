@@ -33,7 +33,8 @@ def agreement_section(digits: Dataset, cases: Sequence[PosedProblem], results: S
 
 def worst_error(results: Sequence[Result], cell: tuple[str, str, str]) -> str:
     """The worst over layers and problems, of a backend, dtype and quantity, e.g. "3.1 2%"; with "!" if too much."""
-    of_cell = [one for one in results if (one.backend, one.dtype, one.quantity.partition(" of layer")[0]) == cell]
+    checked = [one for one in results if not one.unsupported]
+    of_cell = [one for one in checked if (one.backend, one.dtype, one.quantity.partition(" of layer")[0]) == cell]
     if not of_cell:
         return NONE
     worst = max(of_cell, key=lambda result: (result.failure is not None, result.share))

@@ -117,8 +117,10 @@ def race_lines(race: RaceResult) -> list[str]:
 
 
 def started_by(*races: RaceResult) -> str:
-    """When each was started, and the command of the last, which can be copied."""
-    return f"Started {text.enumerated([race.when for race in races])} by {races[-1].command}"
+    """When each was started, under which CPU quota, and by which command, that of the last, which can be copied."""
+    quota = races[-1].machine.get("quota", "none")
+    under = "" if quota == "none" else f" under a CPU quota of {quota} cores"
+    return f"Started {text.enumerated([race.when for race in races])}{under} by {races[-1].command}"
 
 
 def disturbed(races: Iterable[RaceResult]) -> list[str]:

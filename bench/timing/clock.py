@@ -9,6 +9,8 @@ from typing import Annotated, NamedTuple
 
 from msgspec import Meta
 
+from bench.timing.system import text_of
+
 Time = Annotated[float, Meta(ge=0, le=1e100)]  # seconds; CPU time may be 0
 
 
@@ -60,14 +62,6 @@ class Clock:
         self.stop()
 
 
-def text_of(path: Path) -> str:
-    """Return the text of a file of the system, stripped; "unknown" where it is empty or cannot be read."""
-    try:
-        return path.read_text().strip() or "unknown"
-    except OSError:
-        return "unknown"
-
-
 class Noise(NamedTuple):
     """Stolen time since the machine started, and its load; None where the system does not report it."""
 
@@ -77,7 +71,10 @@ class Noise(NamedTuple):
 
 def noise(stat: Path = Path("/proc/stat")) -> Noise:
     """Return the stolen time and the load at this moment; `stolen` between two calls is their difference."""
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    try:
+        load: float | None = os.getloadavg()[0]
+    except (AttributeError, OSError):  # a system without it, or a container that hides it
+        load = None
     fields = text_of(stat).partition("\n")[0].split()  # cpu user nice system idle iowait irq softirq steal ...
     if len(fields) < 9 or fields[0] != "cpu":
         return Noise(None, load)

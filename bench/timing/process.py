@@ -153,6 +153,7 @@ def begin(connection: Connection, n_threads: int | None, source: Path | None, va
         if parent is None or os.getppid() != parent.pid:  # the parent died before this call
             os._exit(1)
     os.environ |= variables
+    threads.release()
     if n_threads is not None:
         threads.request(n_threads)
         threads.keep_to(n_threads)

@@ -4,21 +4,55 @@ import os
 import sys
 
 from bench import UserError
+from bench.timing import system
 
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMBA_NUM_THREADS")
+# With one of these, OpenMP binds the thread that loads it to one core, and so everything that this thread then starts.
+BINDING = ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY", "KMP_HW_SUBSET")
+# The environment of this process before any library adds to it: this module is imported before them.
+GIVEN = dict(os.environ)
+
+
+def usable() -> set[int]:
+    """Return the numbers of the cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return os.sched_getaffinity(0)
+    return set(range(os.cpu_count() or 1))
 
 
 def cores() -> int:
-    """Return the number of cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return the number of cores that this process can keep busy: those it may run on, or fewer under a CPU quota.
+
+    A quota of 2.5 cores makes it two: with a third thread, all would be halted again and again.
+    """
+    quota = system.quota()
+    return len(usable()) if quota is None else max(1, min(len(usable()), int(quota)))
+
+
+def limit() -> str | None:
+    """Return a line that says how a CPU quota bounds the threads; None where it does not."""
+    quota = system.quota()
+    if quota is None or quota >= len(usable()):
+        return None
+    return f"A CPU quota allows this process {quota:g} of its {len(usable())} cores, so threads are {cores()} at most"
 
 
 def check(threads: int) -> None:
     """Raise UserError for a count that is not positive or above `cores()`."""
     if not 1 <= threads <= cores():
-        raise UserError(f"{threads} threads: expected 1 to {cores()}, the cores that this process may use")
+        quota = f" ({limit()})" if limit() else ""
+        raise UserError(f"{threads} threads: expected 1 to {cores()}, the cores that this process may use{quota}")
+
+
+def release() -> list[str]:
+    """Remove the variables that bind threads to cores, before OpenMP reads them; return those that were set.
+
+    The cores of a process are set here and by the system's own means (taskset, containers), which every library obeys.
+    """
+    there = [name for name in BINDING if name in os.environ]
+    for name in there:
+        del os.environ[name]
+    return there
 
 
 def request(threads: int) -> None:
@@ -33,9 +67,9 @@ def request(threads: int) -> None:
 
 
 def keep_to(n_cores: int) -> None:
-    """Restrict this process to the first n_cores of its cores. Does nothing where the system is not Linux."""
+    """Restrict this process to n_cores of its cores, of as many physical cores as there are. Only on Linux."""
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:n_cores])
+        os.sched_setaffinity(0, system.one_of_each_first(usable())[:n_cores])
 
 
 def begin_on_first_core() -> None:
@@ -61,5 +95,7 @@ def in_force() -> dict[str, int]:
         if library in sys.modules:
             pools[library] = int(sys.modules[library].get_num_threads())
     if "jax" in sys.modules:
-        pools["jax"] = cores()  # it reads no variable, starts a thread per core, and does not report it
+        # It does not report its threads: one per core of the process, or as many as one of these variables says.
+        asked = (os.environ.get(name, "") for name in ("PJRT_NPROC", "NPROC"))
+        pools["jax"] = next((int(n) for n in asked if n.isdecimal() and int(n)), len(usable()))
     return pools

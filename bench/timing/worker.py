@@ -9,9 +9,10 @@ import numpy as np
 
 import impls
 from bench.timing import threads
-from bench.timing.clock import Clock, text_of
+from bench.timing.clock import Clock
 from bench.timing.floor import floor_products, rates
 from bench.timing.source import lines_of_code
+from bench.timing.system import text_of
 from impls.contract import zero_velocities
 
 FLOOR = "floor"  # a participant that is no backend: the first layer's products

@@ -236,14 +236,20 @@ def append_nonzero(typing: Any, rows: Any, row: Any, first: Any, kept: Any, pixe
 
         def compress(what: Any, bits: int, mask: Any, place: Any) -> None:
             kind = ir.FunctionType(what.type, (what.type, mask.type, what.type))
-            letter = "i" if isinstance(what.type.element, ir.IntType) else "f"
-            name = f"llvm.experimental.vector.compress.v{what.type.count}{letter}{bits}"
+            name = f"llvm.experimental.vector.compress.v{what.type.count}i{bits}"
             function = cgutils.get_or_insert_function(builder.module, kind, name)
             together = builder.call(function, (what, mask, ir.Constant(what.type, None)))
             builder.store(together, builder.bitcast(place, what.type.as_pointer()), align=bits // 8)
 
+        # As whole numbers: with floats LLVM 22 ends the process where a processor has no such instruction.
+        whole = ir.VectorType(ir.IntType(8 * size), lanes)
         for g, image in zip(members, images, strict=True):
-            compress(image, 8 * size, mask, builder.gep(kept, [builder.add(builder.mul(g, row), end)]))
+            compress(
+                builder.bitcast(image, whole),
+                8 * size,
+                mask,
+                builder.gep(kept, [builder.add(builder.mul(g, row), end)]),
+            )
         part = min(lanes, VECTOR // 2)  # as many numbers of 16 bits as a vector has
         for begin in range(0, lanes, part):
             lanes_of_part = list(range(begin, begin + part))

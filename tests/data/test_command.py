@@ -233,7 +233,7 @@ def test_a_reader_that_stops_early(folder: Path) -> None:
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == b""
-    assert process.returncode == 141  # 128 + SIGPIPE
+    assert process.returncode == 2
 
 
 @pytest.mark.parametrize(
@@ -254,3 +254,14 @@ def test_wrong_options(arguments: list[str], mentioned: str, of: str, capsys: py
     assert mentioned in line
     assert line.endswith(f"; see `python -m data{of} --help`\n")
     assert line.count("\n") == 1
+
+
+def test_a_picture_whatever_the_settings_of_matplotlib(folder: Path, tmp_path: Path) -> None:
+    """A user's own may ask for LaTeX, or for a window or a notebook that is not there."""
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\nfigure.dpi: 7\n")
+    variables = os.environ | {"MPLCONFIGDIR": str(tmp_path), "MPLBACKEND": "no-such-backend"}
+    options = ["--data", str(folder), "--png", str(tmp_path / "digits.png")]
+    command = [sys.executable, "-m", "data", "show", *options]
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "digits.png").read_bytes().startswith(b"\x89PNG")

@@ -293,3 +293,30 @@ def test_the_exponential(of_backend: Any, dtype: Any, eps: float) -> None:
     assert exponential(dtype(1000)) == exponential(dtype(60))
     assert exponential(dtype(-1000)) == exponential(dtype(-60)) < 1e-26
     assert np.isnan(exponential(dtype(np.nan)))
+
+
+COMPRESSED = """
+import numba
+import numpy as np
+from impls.numba_sparse.kernels import GROUP, append_nonzero, pointer
+
+@numba.njit
+def lists(rows, kept, pixels):
+    return append_nonzero(pointer(rows, 0), 64, 0, pointer(kept, 0), pointer(pixels, 0), 0)
+
+rows = np.zeros((GROUP, 64), "{pixels}")
+rows[0, 3], rows[2, 5] = 7, 9
+kept, numbers = np.zeros((GROUP, 64), rows.dtype), np.zeros(64, np.uint16)
+n = lists(rows, kept, numbers)
+print(n, numbers[:n].tolist(), kept[:, :n].tolist())
+"""
+
+
+@pytest.mark.parametrize("pixels", ["float32", "float64"])
+def test_a_processor_without_vectors_that_compress(pixels: str) -> None:
+    variables = os.environ | {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+    command = [sys.executable, "-c", COMPRESSED.format(pixels=pixels)]
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    expected = [[7, 0], [0, 0], [0, 9], [0, 0]]
+    assert done.stdout == f"2 [3, 5] {np.array(expected, pixels).tolist()}\n"

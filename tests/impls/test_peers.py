@@ -7,7 +7,7 @@ takes minutes. `torch_compile` is checked only there.
 import os
 import subprocess
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -117,6 +117,21 @@ def test_without_a_compiler_torch_compile_is_unsupported(monkeypatch: pytest.Mon
     monkeypatch.setattr(backend, "COMPILER", "no-such-compiler")
     for quantity in ("outputs", "gradients", "train"):
         assert "there is no no-such-compiler; install one" in backend.unsupported(quantity, NETWORK, "float32")
+
+
+def test_where_nothing_compiles_torch_compile_is_unsupported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a temporary folder that is mounted with noexec."""
+    backend = peer("torch_compile")
+
+    def compiled(*_: object, **options: object) -> NoReturn:
+        raise OSError("file.so: failed to map segment.\n Set TORCHINDUCTOR_CACHE_DIR\n\nadvice on debugging")
+
+    monkeypatch.setattr(backend, "compiled", compiled)
+    backend.why_nothing_compiles.cache_clear()
+    reason = "torch.compile does not work here: file.so: failed to map segment. Set TORCHINDUCTOR_CACHE_DIR"
+    for quantity in ("outputs", "gradients", "train"):
+        assert backend.unsupported(quantity, NETWORK, "float32") == reason
+    backend.why_nothing_compiles.cache_clear()
 
 
 # --- JAX: updates of one size are one program ---------------------------------------------------------------------

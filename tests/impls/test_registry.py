@@ -3,8 +3,9 @@
 import importlib.util
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,16 +89,123 @@ def test_a_missing_library(monkeypatch: pytest.MonkeyPatch) -> None:
         impls.load("absent")
 
 
-@pytest.mark.parametrize("error", ["RuntimeError", "ImportError", "OSError"])
-def test_a_broken_library_is_an_error(error: str, modules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (modules / "broken_library.py").write_text(f"raise {error}('its shared library is of another version')\n")
+@pytest.mark.parametrize("error", ["RuntimeError", "ImportError", "OSError", "SystemExit", "MemoryError"])
+def test_a_library_that_is_broken_makes_a_backend_unavailable(
+    error: str, modules: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (modules / "broken_library.py").write_text(f"raise {error}('its shared library\\nis of another version')\n")
     (modules / "backend_on_broken_library.py").write_text("import broken_library\n")
     entry = Entry("backend_on_broken_library", requires=("broken_library",))
     monkeypatch.setitem(impls.BUILTIN, "broken", entry)
     assert impls.unavailable_reason("broken") is None
-    with pytest.raises(Exception, match="its shared library is of another version") as caught:
+    reason = f"cannot be imported: {error}: its shared library is of another version"
+    with pytest.raises(BackendUnavailable) as caught:
         impls.load("broken")
-    assert caught.type.__name__ == error
+    assert str(caught.value) == f"backend 'broken' {reason}"
+    monkeypatch.setattr(impls, "names", lambda: ("broken", "naive"))
+    assert main([]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert listed[0] == f"broken        unavailable: {reason}"
+    assert listed[1].startswith("naive         one image at a time")
+
+
+def test_without_a_folder_for_compiled_code_the_remedy_is_said(
+    modules: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in a read-only checkout without a home, where numba finds no place for its cache."""
+    caching = pytest.importorskip("numba.core.caching")
+    (modules / "compiled_backend.py").write_text(COMPILED)
+    monkeypatch.setitem(impls.BUILTIN, "compiled", Entry("compiled_backend", requires=("numba",)))
+    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
+    monkeypatch.setattr(impls, "names", lambda: ("compiled",))
+    assert main([]) == 0
+    listed = capsys.readouterr().out
+    assert listed.startswith(
+        "compiled      unavailable: cannot be imported: RuntimeError: cannot cache function 'double'"
+    )
+    assert "NUMBA_CACHE_DIR" in listed
+
+
+COMPILED = """
+import numba
+
+@numba.njit(cache=True)
+def double(x):
+    return 2 * x
+"""
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:20])
+
+
+def zeroed(path: Path) -> None:
+    path.write_bytes(bytes(len(path.read_bytes())))
+
+
+def zeroed_inside(path: Path) -> None:
+    content = path.read_bytes()
+    third = len(content) // 3
+    path.write_bytes(content[:third] + bytes(third) + content[2 * third :])
+
+
+@pytest.mark.parametrize("damaged", [emptied, cut, zeroed, zeroed_inside, Path.unlink])
+@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+def test_what_is_damaged_in_the_cache_of_numba_is_compiled_anew(
+    suffix: str, damaged: Callable[[Path], None], modules: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("numba")
+    (modules / "compiled_backend.py").write_text(COMPILED)
+    monkeypatch.setitem(impls.BUILTIN, "compiled", Entry("compiled_backend", requires=("numba",)))
+
+    def hits() -> int:
+        """Call the function of a module that is imported anew; return how often it was read from the disk."""
+        sys.modules.pop("compiled_backend", None)
+        double: Any = vars(impls.load("compiled"))["double"]
+        assert double(21) == 42
+        return sum(double.stats.cache_hits.values())
+
+    assert [hits(), hits()] == [0, 1]
+    (file,) = (modules / "__pycache__").glob(f"*.{suffix}")
+    damaged(file)
+    assert [hits(), hits()] == [0, 1]
+
+
+def test_code_compiled_under_other_settings_is_not_loaded(modules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba")
+    (modules / "compiled_backend.py").write_text(COMPILED)
+    monkeypatch.setitem(impls.BUILTIN, "compiled", Entry("compiled_backend", requires=("numba",)))
+    hits = []
+    for level in ("0", None, "0", None):
+        monkeypatch.setenv("NUMBA_OPT", level) if level else monkeypatch.delenv("NUMBA_OPT")
+        sys.modules.pop("compiled_backend", None)
+        double: Any = vars(impls.load("compiled"))["double"]
+        assert double(21) == 42
+        hits.append(sum(double.stats.cache_hits.values()))
+    assert hits == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("name", ["numba", "numba_dense", "numba_sparse"])
+def test_without_compilation_there_are_no_compiled_backends(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    assert "unset that variable" in str(impls.unavailable_reason(name))
+    assert name not in impls.available()
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "0")
+    assert impls.unavailable_reason(name) is None
+
+
+def test_a_module_that_is_no_backend_is_listed_as_an_error(
+    modules: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (modules / "half_a_backend.py").write_text("from impls.vectorized import *\ndel SUMMARY, train\n")
+    monkeypatch.setitem(impls.BUILTIN, "half", Entry("half_a_backend"))
+    monkeypatch.setattr(impls, "names", lambda: ("half",))
+    assert main([]) == 0
+    assert capsys.readouterr().out == "half          error: is no backend: missing SUMMARY, train\n"
 
 
 # --- backends of other packages ----------------------------------------------------------------------------
@@ -235,4 +343,4 @@ def test_a_reader_that_stops_early() -> None:
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == b""
-    assert process.returncode == 141  # 128 + SIGPIPE
+    assert process.returncode == 2

@@ -21,13 +21,12 @@ from typing import Any, NamedTuple
 from tests.mutation.mutants import Mutant, mutated
 from tests.mutation.plain import stand_ins
 
-# Read by the libraries when they are imported. One thread each for BLAS, as the mutants share the cores. The numba
-# backends run as plain Python, so that a mutant need not be compiled; three threads' shares, so that they are uneven.
+# Read by the libraries when they are imported. One thread each for BLAS, as the mutants share the cores; of numba three
+# threads' shares, so that they are uneven.
 SETTINGS = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
-    "NUMBA_DISABLE_JIT": "1",
     "NUMBA_NUM_THREADS": "3",
     "PYTHONDONTWRITEBYTECODE": "1",
 }
@@ -54,10 +53,14 @@ class Result(NamedTuple):
 
 
 def preload(tree: Path) -> None:
-    """Import the libraries, and pytest's plugins by a run without tests: a forked mutant has them at once."""
+    """Import the libraries, and pytest's plugins by a run without tests: a forked mutant has them at once.
+
+    The numba backends run as plain Python, so that a mutant need not be compiled.
+    """
     sys.dont_write_bytecode = True
     for name in ("numpy", "numba", "impls.contract"):
         importlib.import_module(name)
+    sys.modules["numba"].config.DISABLE_JIT = 1  # not by its variable, with which the registry refuses these backends
     (tree / "nothing.py").touch()
     pytest = importlib.import_module("pytest")
     with contextlib.redirect_stdout(io.StringIO()) as output:

@@ -3,12 +3,15 @@
 import importlib.util
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import bench
 from reports.__main__ import main
 from tests.helpers.benchmark_files import SMALL, written
 from tests.helpers.race_files import race_records
@@ -136,3 +139,10 @@ def test_axe_would_find_something(opened: "Page") -> None:
     opened.evaluate("document.querySelector('img').removeAttribute('alt')")
     found = Axe().run(opened, options={"runOnly": ["image-alt"]}).response["violations"]
     assert [one["impact"] for one in found] == ["critical"]
+
+
+def test_the_report_imports_matplotlib_whatever_its_settings() -> None:
+    variables = os.environ | {"MPLBACKEND": "no-such-backend"}
+    command = [sys.executable, "-c", "import reports.figures.style"]
+    done = subprocess.run(command, cwd=bench.ROOT, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -210,6 +210,8 @@ def test_several_calibrations_in_words(tmp_path: Path) -> None:
     (other,) = raced(tmp_path, calibration(when="today", command="the command")).races
     assert started_by(other) == "Started today by the command"
     assert started_by(one, other) == "Started yesterday and today by the command"
+    other.machine["quota"] = 1.5
+    assert started_by(one, other) == "Started yesterday and today under a CPU quota of 1.5 cores by the command"
 
 
 def test_verdicts_in_a_table(tmp_path: Path) -> None:

@@ -9,10 +9,17 @@ import numpy as np
 import pytest
 
 import impls
-from bench.agreement.check import Problem, reference
+from bench.agreement.check import QUANTITIES, Problem, reference
 from bench.agreement.isolated import CheckedBackend, PosedProblem, check_each, check_isolated
+from bench.experiments.agree import line_of
+from bench.tables.agree import agreement_section
+from bench.tables.table import NONE
+from data import Dataset
 from impls.contract import Network, Plan
 from impls.initialisation import initial_parameters
+from tests.helpers.digits import digits_of
+
+DIGITS = Dataset("digits", "this test", digits_of(1, 0), digits_of(1, 0), "0" * 64, None)
 
 # What each wrong module has instead of `outputs`, and how the check names it.
 WRONG = {
@@ -82,6 +89,7 @@ def test_a_check_that_is_broken_off_ends_at_once(
         ("raise OSError('libfoo.so: cannot open')", "libfoo.so: cannot open"),
         ("x =", "SyntaxError"),
         ("NAME = 'half'", "missing SUMMARY"),
+        ("raise SystemExit('not on this machine')", "SystemExit: not on this machine"),
     ],
 )
 def test_what_cannot_be_imported_is_named(
@@ -95,6 +103,29 @@ def test_what_cannot_be_imported_is_named(
     assert "not_importable: cannot be loaded" in result.failure
     assert reason in result.failure
     assert "\n" not in result.failure
+
+
+@pytest.mark.parametrize(
+    "text", ["raise RuntimeError('no place\\nto write to')", "import sys; sys.exit('no place to write to')"]
+)
+def test_a_registered_backend_that_cannot_be_imported_supports_nothing(
+    text: str, cases: list[PosedProblem], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata = tmp_path / "other_backends-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: other-backends\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[digitbench.backends]\nother = other_backend\n")
+    (tmp_path / "other_backend.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    (checked,) = check_each(["other"], cases)
+    assert checked.failures == []
+    assert [result.quantity for result in checked.results] == list(QUANTITIES)
+    assert checked.unavailable is not None
+    assert checked.unavailable.startswith("other cannot be imported: ")
+    assert checked.unavailable.endswith(": no place to write to")
+    assert line_of(checked) == f"not checked: {checked.unavailable}"
+    table = agreement_section(DIGITS, cases, checked.results).tables[0]
+    assert table.rows == [["other", "float64", *[NONE] * 6]]
 
 
 def test_find_takes_names_before_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,6 +73,25 @@ def test_files_are_compared_as_races_that_may_have_stopped_early(tmp_path: Path)
         assert found[f"{name}, batches of 128"].interval == pytest.approx(expected.interval)
 
 
+@pytest.mark.parametrize(
+    ("part", "here", "said"),
+    [
+        ("environment", {"NUMBA_CPU_NAME": "generic"}, "machine environment NUMBA_CPU_NAME None there, generic here"),
+        ("environment", {"MALLOC_ARENA_MAX": "1"}, "MALLOC_ARENA_MAX None there, 1 here"),
+        ("quota", 1.5, "machine quota None there, 1.5 here"),
+        ("topology", "1 physical core: 0+1", "machine topology None there, 1 physical core: 0+1 here"),
+    ],
+)
+def test_files_of_other_settings_of_the_machine_are_not_compared(
+    part: str, here: Any, said: str, tmp_path: Path
+) -> None:
+    machine = KEY["machine"] | {"environment": {}}
+    one, other = raced(tmp_path, "there", machine=machine), raced(tmp_path, "here", machine=machine | {part: here})
+    with pytest.raises(UserError, match="not of one machine") as refused:
+        of_files(one.races, other.races)
+    assert said in str(refused.value)
+
+
 def test_ratios_of_a_race_are_wider_as_it_may_have_stopped_early(tmp_path: Path) -> None:
     (race,) = raced(tmp_path, "race").races
     found = ratios_of_race(race)

@@ -34,6 +34,10 @@ def key_of(**others: Any) -> dict[str, Any]:
         {"machine": environment.describe() | {"blas": [{"name": "another"}]}},
         {"machine": environment.describe() | {"libraries": {"numpy": "another"}}},
         {"machine": environment.describe() | {"id": "another"}},
+        {"machine": environment.describe() | {"quota": 1.5}},
+        {"machine": environment.describe() | {"topology": "1 physical core: 0+1"}},
+        {"machine": environment.describe() | {"numba": {"cpu": "generic"}}},
+        {"machine": environment.describe() | {"environment": {"NPROC": "1"}}},
     ],
 )
 def test_whatever_a_time_depends_on_changes_its_key(others: dict[str, Any]) -> None:

@@ -1,5 +1,7 @@
 """A process for a backend: it uses the requested threads, is stopped while it waits, and ends with its parent."""
 
+import ctypes
+import ctypes.util
 import errno
 import multiprocessing
 import os
@@ -36,6 +38,11 @@ def send_threads(connection: Connection) -> None:
 
 def send_cores(connection: Connection) -> None:
     connection.send((len(os.sched_getaffinity(0)), os.environ.get("OF_THE_CHILD")))
+
+
+def send_cores_with_openmp(connection: Connection) -> None:
+    ctypes.CDLL("libgomp.so.1")  # binds the thread that loads it, if a variable says so
+    connection.send(os.sched_getaffinity(0))
 
 
 def leave(connection: Connection) -> None:
@@ -100,6 +107,15 @@ def test_it_has_as_many_cores_as_threads_for_libraries_that_read_no_variable(n: 
         assert child.answer(60) == (len(before), None)
     assert os.sched_getaffinity(0) == before
     assert "OF_THE_CHILD" not in os.environ
+
+
+@LINUX
+@pytest.mark.skipif(ctypes.util.find_library("gomp") is None, reason="GNU's OpenMP is not installed")
+@pytest.mark.parametrize("variable", ["OMP_PROC_BIND=true", "OMP_PLACES=cores", "GOMP_CPU_AFFINITY=0"])
+def test_it_has_all_cores_whatever_variable_binds_threads(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(*variable.split("=", 1))
+    with Child(send_cores_with_openmp) as child:
+        assert child.answer(60) == os.sched_getaffinity(0)
 
 
 def test_a_child_that_dies_is_distinguished_from_one_that_hangs() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 import bench
 from bench import UserError
-from bench.timing import threads
+from bench.timing import system, threads
 
 ROOT = bench.ROOT
 
@@ -93,3 +93,62 @@ def test_a_process_bound_to_one_core() -> None:
     assert run_python(bound + "print(threads.cores())").stdout == "1\n"
     refused = run_python(bound + "threads.request(2)")
     assert "2 threads: expected 1 to 1" in refused.stderr.splitlines()[-1]
+
+
+# --- quotas and bound threads ------------------------------------------------------------------------------
+
+
+def with_cores(monkeypatch: pytest.MonkeyPatch, n: int, quota: float | None) -> None:
+    """So many cores, and a CPU quota."""
+    monkeypatch.setattr(threads, "usable", lambda: set(range(n)))
+    monkeypatch.setattr(system, "quota", lambda: quota)
+
+
+@pytest.mark.parametrize(
+    ("n", "quota", "expected"), [(4, None, 4), (4, 1.0, 1), (4, 2.5, 2), (4, 0.5, 1), (4, 4.0, 4), (4, 16.0, 4)]
+)
+def test_a_cpu_quota_bounds_the_threads_and_is_said(
+    n: int, quota: float | None, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_cores(monkeypatch, n, quota)
+    assert threads.cores() == expected
+    line = f"A CPU quota allows this process {quota or 0:g} of its {n} cores, so threads are {expected} at most"
+    assert threads.limit() == (line if expected < n else None)
+    with pytest.raises(UserError, match=f"^{n + 1} threads: expected 1 to {expected}, the cores") as refused:
+        threads.check(n + 1)
+    assert ("A CPU quota" in str(refused.value)) == (expected < n)
+
+
+@pytest.mark.parametrize("name", threads.BINDING)
+def test_variables_that_bind_threads_are_removed_and_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {name: "true", "OMP_NUM_THREADS": "2"})
+    assert threads.release() == [name]
+    assert os.environ == {"OMP_NUM_THREADS": "2"}
+    assert threads.release() == []
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot bind a process to cores")
+def test_a_process_takes_as_many_physical_cores_as_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    bound: list[set[int]] = []
+    monkeypatch.setattr(threads, "usable", lambda: {0, 1, 2, 3})
+    monkeypatch.setattr(system, "siblings", lambda core: (core // 2 * 2, core // 2 * 2 + 1))
+    monkeypatch.setattr(os, "sched_setaffinity", lambda _, cores: bound.append(set(cores)))
+    for n in (1, 2, 3, 4):
+        threads.keep_to(n)
+    assert bound == [{0}, {0, 2}, {0, 1, 2}, {0, 1, 2, 3}]
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [({}, 4), ({"NPROC": "1"}, 1), ({"NPROC": "3", "PJRT_NPROC": "2"}, 2), ({"NPROC": "no"}, 4)],
+)
+def test_the_threads_of_jax_may_be_set(
+    variables: dict[str, str], expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("threadpoolctl.threadpool_info", lambda: [])
+    with_cores(monkeypatch, 4, None)
+    for name in ("numba", "torch"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "jax", SimpleNamespace())
+    monkeypatch.setattr(os, "environ", variables)
+    assert threads.in_force() == {"jax": expected}
