@@ -64,19 +64,31 @@ class TimedCall:
         """Compare what a backend returned, tensor by tensor."""
         try:
             tensors = named(self.quantity, returned, self.problem.network)
-            costs = tensors.get(COSTS)
-            if costs is None:
-                tensors.pop(COSTS, None)
-            elif np.shape(costs) == self.problem.plan.starts.shape:
-                tensors[COSTS] = costs[: len(self.expected[COSTS].value)]
-                if STRETCH in self.expected:
-                    tensors[STRETCH] = mean_costs(costs).astype(costs.dtype)
-            compared = [name for name in self.expected if name in tensors]
-            return [compare(backend, self.problem, name, tensors[name], self.expected[name]) for name in compared]
         except Disagreement as error:
             what = f"{backend}, {self.problem.name}: {fault_of(self.quantity, error)}"
             dtype = dtype_of(self.problem.parameters)
             return [Result(backend, self.problem.name, dtype, self.quantity, np.inf, 0.0, what)]
+        return self.compared(backend, tensors)
+
+    def check_costs(self, backend: str, costs: Array) -> list[Result]:
+        """Compare the costs of a training that begins with the updates of this plan, or ended before the last."""
+        n_updates = len(self.problem.plan.starts)
+        if len(costs) >= n_updates:
+            return self.compared(backend, {COSTS: costs[:n_updates]})
+        value, allowed = self.expected[COSTS]
+        expected = Expected(value[: len(costs)], np.asarray(allowed)[: len(costs)])
+        return [compare(backend, self.problem, COSTS, costs[: len(value)], expected)]
+
+    def compared(self, backend: str, tensors: dict[str, Any]) -> list[Result]:
+        """The comparison of each tensor that is expected; costs may be None."""
+        costs = tensors.get(COSTS)
+        if costs is None:
+            tensors.pop(COSTS, None)
+        elif np.shape(costs) == self.problem.plan.starts.shape:
+            tensors[COSTS] = costs[: len(self.expected[COSTS].value)]
+            tensors[STRETCH] = mean_costs(costs).astype(costs.dtype) if STRETCH in self.expected else None
+        names = [name for name in self.expected if name in tensors]
+        return [compare(backend, self.problem, name, tensors[name], self.expected[name]) for name in names]
 
 
 def mean_costs(costs: Array) -> Array:
@@ -85,13 +97,21 @@ def mean_costs(costs: Array) -> Array:
 
 
 def timed_call(
-    quantity: Quantity, name: str, network: Network, parameters: Parameters, digits: Digits, plan: Plan
+    quantity: Quantity,
+    name: str,
+    network: Network,
+    parameters: Parameters,
+    digits: Digits,
+    plan: Plan,
+    first: int | None = None,
 ) -> TimedCall:
     """What a call has to return, from the file where an earlier command left it, or worked out anew and kept there.
 
     parameters: from which it starts, in the dtype of the backends. digits: that it is given. plan: of a training.
-    Raises UserError where the follower disagrees with the reference.
+    first: so many of its updates only. Raises UserError where the follower disagrees with the reference.
     """
+    if first is not None and first < len(plan.starts):
+        plan, _ = parts(plan, [0, first])
     problem = Problem(f"{name}, as timed", network, parameters, digits.images[:0], digits.labels[:0], plan)
     file = CACHE / f"{key_of(quantity, problem, digits)}.npz"
     expected = read(file)

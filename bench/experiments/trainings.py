@@ -1,6 +1,7 @@
 """Trainings over seeds, interleaved: every participant with every setting and seed that the results file lacks."""
 
 import argparse
+import functools
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +18,7 @@ from rich.markup import escape
 import data
 import impls
 from bench import UserError
+from bench.agreement.timed import TimedCall, timed_call
 from bench.experiments.race import begin_race
 from bench.records.journal import Journal, results_file
 from bench.records.kinds import DrawnCurve, Race, Trainer, Training, header
@@ -28,13 +30,15 @@ from bench.timing.session import Participant, Session, ask, attempt, stored, wai
 from bench.training import worker
 from bench.training.worker import Evaluations
 from bench.workloads.recipes import Recipe
-from data import Dataset
+from data import Dataset, Digits
 from impls.contract import DType, check_images
 
 TIME_LIMIT = 600.0  # seconds for one training
 MOST_SEEDS = 1000  # of a setting: a generation is one of its seeds
 Show = Callable[[list[RaceResult]], None]  # prints results
 LONG = 2.0  # seconds of a training after which one curve is enough
+FIRST_UPDATES = 30  # whose costs are checked
+MOST_UPDATES = 6000  # of a training that is checked to its end
 
 
 class Trainee(NamedTuple):
@@ -153,7 +157,7 @@ def train_seeds(
                     participants.append(Participant(name, stack.enter_context(child)))
                     attempt(race, None, begin, participants[-1], trainings, setting)
             status.update(f"{trainings.name}: {escape(setting)}, seed {seed}")
-            train_generation(race, trainings, setting, participants, generation)
+            train_generation(race, trainings, setting, participants, generation, digits[0])
         if 0 not in finished:
             for participant in participants:
                 attempt(race, None, draw, participant, trainings)
@@ -174,23 +178,41 @@ def begin(race: Session, participant: Participant, trainings: Trainings, setting
 
 
 def train_generation(
-    race: Session, trainings: Trainings, setting: str, participants: list[Participant], generation: int
+    race: Session, trainings: Trainings, setting: str, participants: list[Participant], generation: int, digits: Path
 ) -> None:
-    """Train one setting with one seed, by every participant, in random order."""
+    """Train one setting with one seed, by every participant, in random order. digits: the folder of training images."""
     before = time.monotonic()
     for index in np.random.default_rng([race.number, generation]).permutation(len(participants)):
-        attempt(race, generation, train, participants[index], trainings, setting, generation)
+        attempt(race, generation, train, participants[index], trainings, setting, generation, digits)
     if not over(race, trainings):
         race.add(Generation, generation=generation, seconds=time.monotonic() - before)
 
 
-def train(race: Session, participant: Participant, trainings: Trainings, setting: str, generation: int) -> None:
-    """Train one setting with one seed, by one participant, if it trains with this seed; record it."""
+def train(
+    race: Session, participant: Participant, trainings: Trainings, setting: str, generation: int, digits: Path
+) -> None:
+    """Train one setting with one seed, by one participant, if it trains with this seed; check and record it."""
     seed = generation % MOST_SEEDS
     recipe, evaluations = trainings.training(participant.name, setting, seed)
     if evaluations is not None:
         where = {"generation": generation, "participant": participant.name, "setting": setting, "seed": seed}
-        race.add(Training, **where, **ask(race, participant, "train", recipe, seed, evaluations))
+        expected = expected_of(recipe, seed, digits)
+        race.add(Training, **where, **ask(race, participant, "train", recipe, seed, evaluations, expected))
+
+
+@functools.lru_cache(maxsize=4)  # as one participant trains after the other
+def expected_of(recipe: Recipe, seed: int, folder: Path) -> TimedCall | None:
+    """The costs before the first updates of a training; with the first seed, of all its first plan. None: no update."""
+    images = np.load(folder / "images.npy", mmap_mode="r")
+    plans = recipe.pieces(len(images), seed)
+    if not plans:
+        return None
+    network, plan = recipe.member, plans[0]
+    if recipe.input_dropout:
+        network, images = recipe.member_with_dropout, recipe.with_dropout(images, seed, 1)
+    digits = Digits(images, np.load(folder / "labels.npy"))
+    first = FIRST_UPDATES if seed or len(plan.starts) > MOST_UPDATES else None
+    return timed_call("train", f"{recipe.name}, seed {seed}", network, recipe.parameters(seed), digits, plan, first)
 
 
 def draw(race: Session, participant: Participant, trainings: Trainings) -> None:

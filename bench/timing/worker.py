@@ -105,9 +105,7 @@ class Worker:
     def check(self, returned: object) -> None:
         """Raise WrongResult where a call did not return what is expected."""
         if self.task.expected is not None:
-            for result in self.task.expected.check(self.task.backend, returned):
-                if result.failure:
-                    raise WrongResult(f"what it was timed for is wrong: {result.failure}")
+            held(self.task.expected.check(self.task.backend, returned))
 
     def describe(self, with_rates: bool) -> dict[str, Any]:
         """Make a warm call; return its seconds, the threads in force, and peak memory of process and call, in bytes.
@@ -125,6 +123,13 @@ class Worker:
         if self.backend is None and with_rates:
             answer["rates"] = rates(self.task.case.dtype, self.task.n_threads)
         return answer
+
+
+def held(results: list[Any]) -> None:
+    """Raise WrongResult where a comparison of `bench.agreement` failed."""
+    for result in results:
+        if result.failure:
+            raise WrongResult(f"what it was timed for is wrong: {result.failure}")
 
 
 def work_of(task: TimingTask, backend: Any, prepared: Any) -> Callable[[], object]:

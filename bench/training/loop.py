@@ -32,6 +32,7 @@ class Epoch(NamedTuple):
     number: int
     elapsed: Elapsed  # training so far, nothing else
     state: State
+    costs: Array | None = None  # before each update of the last plan
 
 
 def prepare(backend: Backend, network: Network, digits: Digits, dtype: DType) -> Split:
@@ -100,7 +101,7 @@ def train_recipe(
             if recipe.input_dropout:
                 network, images = recipe.member_with_dropout, recipe.with_dropout(digits.images, seed, number)
                 prepared = backend.prepare(network, images, digits.labels, recipe.dtype)
-            state, _ = backend.train(network, state, prepared, plan)
+            state, costs = backend.train(network, state, prepared, plan)
             whole = recipe.merged([*trained, state.parameters])
         elapsed += clock.elapsed
-        yield Epoch(number, elapsed, zero_velocities(whole))
+        yield Epoch(number, elapsed, zero_velocities(whole), costs)

@@ -12,6 +12,7 @@ import numpy as np
 import impls
 from bench.timing import threads
 from bench.timing.clock import Clock
+from bench.timing.worker import held
 from bench.training.loop import Epoch, Split, accuracy, evaluate, mean_cost, prepare, train_recipe
 from bench.workloads.article import Screen
 from bench.workloads.plans import joined, parts
@@ -82,8 +83,11 @@ class Trainer:
                 self.splits[name] = prepare(self.backend, network, self.digits[name], recipe.dtype)
             self.form = form
 
-    def train(self, recipe: Recipe, seed: int, evaluations: Evaluations) -> dict[str, Any]:
+    def train(self, recipe: Recipe, seed: int, evaluations: Evaluations, expected: Any = None) -> dict[str, Any]:
         """Train with one seed; return the fields of a `Training` record that follow `seed`.
+
+        expected: the `TimedCall` of `bench.agreement.timed` of its first updates, or of all; None: it is not checked.
+        Raises WrongResult where the costs are not these.
 
         A training that stops at a target consists of many short calls. If they took less than SHORT in all, it is
         repeated in one call, whose time counts.
@@ -94,8 +98,10 @@ class Trainer:
         n, wanted = len(self.digits["train"].labels), evaluations.after(len(plans))
         in_detail = isinstance(evaluations.when, tuple)
         points: list[dict[str, Any]] = []
+        costs: list[Array] = []
         with np.errstate(over="ignore", invalid="ignore"):  # a training that diverges shows it by its cost
             for epoch in self.epochs(recipe, seed, plans):
+                costs += [] if epoch.costs is None else [epoch.costs]
                 if epoch.number not in wanted:
                     continue
                 seen = (self.examined if in_detail else self.evaluated)(recipe, epoch.state.parameters)
@@ -108,6 +114,8 @@ class Trainer:
                     or (evaluations.until is not None and seen["test"]["accuracy"] >= evaluations.until)
                 ):
                     break
+        if expected is not None and costs:
+            held(expected.check_costs(str(self.backend.NAME), np.concatenate(costs)))
         elapsed = epoch.elapsed
         if evaluations.until is not None and epoch.number and elapsed.wall < SHORT:
             *_, in_one_call = self.epochs(recipe, seed, [joined(plans[: epoch.number])])
