@@ -247,7 +247,8 @@ def drift_of_training(
     """How far rounding may move the costs of a plan's updates, and the parameters and velocities after them.
 
     parameters: float64; velocities begin at 0. images, labels: of the plan. eps: of the dtype that is checked. many:
-    whether there are many updates, see `evaluate`.
+    whether there are many updates, see `evaluate`. From where parameters are so large that products of them may
+    overflow in that dtype, errors are infinite.
     """
     rng = np.random.default_rng(0)
     mu = plan.momentum
@@ -266,6 +267,8 @@ def drift_of_training(
         ]
         p, v = updated(p, v, gradient, rate, mu)
         p, v = jolted(p, p_error, eps, rng), jolted(v, v_error, eps, rng)
+        if not all(np.abs(a[0]).max() < eps**-2 for a in p):
+            errors[u + 1 :] = np.inf
     return Drift(Rounded(costs, errors), p, v)
 
 

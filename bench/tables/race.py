@@ -118,8 +118,8 @@ def race_lines(race: RaceResult) -> list[str]:
 
 def started_by(*races: RaceResult) -> str:
     """When each was started, under which CPU quota, and by which command, that of the last, which can be copied."""
-    quota = races[-1].machine.get("quota", "none")
-    under = "" if quota == "none" else f" under a CPU quota of {quota} cores"
+    quota = races[-1].machine.get("quota")
+    under = f" under a CPU quota of {quota:g} cores" if isinstance(quota, int | float) else ""
     return f"Started {text.enumerated([race.when for race in races])}{under} by {races[-1].command}"
 
 

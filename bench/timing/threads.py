@@ -30,17 +30,17 @@ def cores() -> int:
 
 
 def limit() -> str | None:
-    """Return a line that says how a CPU quota bounds the threads; None where it does not."""
+    """Return how a CPU quota bounds the threads, in words; None where it does not."""
     quota = system.quota()
     if quota is None or quota >= len(usable()):
         return None
-    return f"A CPU quota allows this process {quota:g} of its {len(usable())} cores, so threads are {cores()} at most"
+    return f"a CPU quota allows {quota:g} of its {len(usable())}"
 
 
 def check(threads: int) -> None:
     """Raise UserError for a count that is not positive or above `cores()`."""
     if not 1 <= threads <= cores():
-        quota = f" ({limit()})" if limit() else ""
+        quota = f"; {limit()}" if limit() else ""
         raise UserError(f"{threads} threads: expected 1 to {cores()}, the cores that this process may use{quota}")
 
 

@@ -112,11 +112,10 @@ def test_a_cpu_quota_bounds_the_threads_and_is_said(
 ) -> None:
     with_cores(monkeypatch, n, quota)
     assert threads.cores() == expected
-    line = f"A CPU quota allows this process {quota or 0:g} of its {n} cores, so threads are {expected} at most"
-    assert threads.limit() == (line if expected < n else None)
+    assert threads.limit() == (f"a CPU quota allows {quota:g} of its {n}" if expected < n else None)
     with pytest.raises(UserError, match=f"^{n + 1} threads: expected 1 to {expected}, the cores") as refused:
         threads.check(n + 1)
-    assert ("A CPU quota" in str(refused.value)) == (expected < n)
+    assert ("a CPU quota" in str(refused.value)) == (expected < n)
 
 
 @pytest.mark.parametrize("name", threads.BINDING)
