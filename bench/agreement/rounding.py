@@ -254,12 +254,12 @@ def drift_of_training(
     mu = plan.momentum
     p = [array[None] for array in flat(parameters)]  # stacked: one undisturbed, and after the first update the draws
     v = [np.zeros_like(array) for array in p]
-    costs, errors = np.zeros(len(plan.starts)), np.zeros(len(plan.starts))
+    costs, errors, overflows = np.zeros(len(plan.starts)), np.zeros(len(plan.starts)), False
     for u, (start, stop, rate) in enumerate(zip(plan.starts, plan.stops, plan.learning_rates, strict=True)):
         chosen = slice(start, stop) if plan.order is None else plan.order[start:stop]
         cost, gradient = cost_and_gradient(network, layers(p), images[chosen], labels[chosen], eps, many)
         costs[u] = cost.value[0]
-        errors[u] = (np.abs(cost.value - cost.value[0]) / eps + cost.error).max()
+        errors[u] = np.inf if overflows else (np.abs(cost.value - cost.value[0]) / eps + cost.error).max()
         g = flat(gradient)
         v_error = [(part.error + adding(a, part, 1.0, eps)) * (mu > 0) for part, a in zip(g, v, strict=True)]
         p_error = [
@@ -267,8 +267,7 @@ def drift_of_training(
         ]
         p, v = updated(p, v, gradient, rate, mu)
         p, v = jolted(p, p_error, eps, rng), jolted(v, v_error, eps, rng)
-        if not all(np.abs(a[0]).max() < eps**-2 for a in p):
-            errors[u + 1 :] = np.inf
+        overflows = overflows or not all(np.abs(a[0]).max() < eps**-2 for a in p)
     return Drift(Rounded(costs, errors), p, v)
 
 
