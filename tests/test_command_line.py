@@ -120,7 +120,6 @@ def test_threads_before_or_after_a_command(words: list[str]) -> None:
         (["--threads", "1", *command], 1),
         (["--threads=1", *command], 1),
         ([*command, "--threads", "1"], 1),
-        (["--threads", "2", *command, "--threads=1"], 1),
     ]:
         assert make_parser().parse_args(arguments).threads == requested_threads(arguments) == expected, arguments
 

@@ -1,13 +1,16 @@
 """The recipes that are benchmarked: one network in full batches and in mini-batches; how many images are timed."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 import impls
 from bench.workloads.recipes import WIDER, Recipe
-from data import Digits
 from impls.contract import Backend
+
+if TYPE_CHECKING:
+    from data import Digits
 
 # The size of AlgoPerf's MNIST workload; plain SGD in file order, so that time goes to the mathematics. Epochs are those
 # of the training curve; the rate is the best of 0.05, 0.1, 0.2, 0.5, 1 after these on 10,000 held-out training images.
@@ -42,10 +45,10 @@ def default_case(backend: Backend) -> Recipe:
     return next((case for case in CASES if case.batch == backend.BATCH_SIZE), SAME_PLAN)
 
 
-def drawn(digits: Digits, n_images: int | None = None) -> Digits:
+def drawn(digits: "Digits", n_images: int | None = None) -> "Digits":
     """Return so many of the images in random order, the same every time; None: all of them.
 
     What is timed holds all digits then, and so does every batch, also where a file is sorted by label.
     """
     chosen = np.random.default_rng(0).permutation(len(digits.labels))[:n_images]
-    return Digits(digits.images[chosen], digits.labels[chosen])
+    return digits._replace(images=digits.images[chosen], labels=digits.labels[chosen])

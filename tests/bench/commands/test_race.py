@@ -459,6 +459,34 @@ def test_a_backend_that_disagrees_is_not_timed_and_the_exit_code_says_so(
     assert {entry["participant"] for entry in of_kind(records, "sample")} == {"minibatch", "vectorized", "floor"}
 
 
+LATE = """
+from dataclasses import replace
+from impls.vectorized import *
+from impls import vectorized as right
+def train(network, state, prepared, plan):
+    if len(plan.starts) > 4:
+        plan = replace(plan, learning_rates=plan.learning_rates * ([1.0] * 5 + [1.01] * (len(plan.starts) - 5)))
+    return right.train(network, state, prepared, plan)
+"""
+
+
+@pytest.mark.usefixtures("without_processes")
+def test_a_backend_that_is_wrong_only_in_what_is_timed_loses_its_times(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Right in the four updates that are checked before, and a hundredth too fast from the sixth on."""
+    (folder / "wrong_late.py").write_text(LATE)
+    monkeypatch.syspath_prepend(folder)
+    code, records = run(folder, "--backend", "minibatch,wrong_late")
+    out = capsys.readouterr().out
+    assert code == 1
+    assert "left out: wrong_late: WrongResult: what it was timed for is wrong: wrong_late, batches of 10, as" in out
+    assert not any(entry["failure"] for entry in of_kind(records, "agreement"))
+    assert {entry["participant"] for entry in of_kind(records, "sample")} == {"minibatch", "vectorized", "floor"}
+    assert re.search(r"^minibatch +\d ", out, re.MULTILINE)
+    assert not re.search(r"^wrong_late +\d ", out, re.MULTILINE)
+
+
 @pytest.mark.usefixtures("without_processes")
 def test_a_baseline_that_disagrees_ends_it_and_an_unsupported_backend_does_not(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
