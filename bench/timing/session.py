@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -11,7 +11,9 @@ import numpy as np
 from bench.timing.process import Child, ChildFailed
 from bench.timing.records import Failure, Record
 from bench.timing.worker import TimingTask
-from data import Digits
+
+if TYPE_CHECKING:
+    from data import Digits
 
 TIME_LIMIT = 300.0  # seconds for one request
 
@@ -78,7 +80,7 @@ def wait(race: Session, participant: Participant) -> Any:
     return answer
 
 
-def stored(digits: Digits, folder: Path) -> Path:
+def stored(digits: "Digits", folder: Path) -> Path:
     """Write the digits, unless the folder exists, as files that processes can map into memory; return the folder."""
     if not folder.exists():
         folder.mkdir()
