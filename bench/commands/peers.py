@@ -23,6 +23,7 @@ from bench.tables.peers import peers_sections
 from bench.tables.table import print_left_out, print_sections
 from bench.timing.session import Session
 from command_line import Option, several, whole_number
+from data import Digits
 
 PEERS = ("torch", "jax", "sklearn")
 # What differs from the images as they are, in the order of the file.
@@ -39,7 +40,7 @@ OPTIONS = (
     options.NETWORK,
     options.MOMENTUM,
     options.DTYPE,
-    measuring.N_IMAGES._replace(default=60_000),
+    measuring.N_IMAGES._replace(without="all"),
     measuring.ROUNDS._replace(default=4),
     measuring.BUDGET,
     *options.COMMON,
@@ -50,13 +51,18 @@ def run(arguments: argparse.Namespace) -> int:
     """Check, race and print a table; return 1 if a backend failed or disagreed, else 0. Raises as `race` does."""
     console = Console(highlight=False)
     dataset = data.load(arguments.data)
-    given = vars(arguments) | FIXED | {"precision": 0.0}  # which no ratio reaches: a race ends with the budget
+    images = arguments.images or len(dataset.train.labels)
+    # No ratio reaches that precision: a race ends with the budget.
+    given = vars(arguments) | FIXED | {"images": images, "precision": 0.0}
     points = [
         argparse.Namespace(**given | {"batch": batch, "way": way} | what)
         for batch in arguments.batch
         for way, what in WAYS.items()
     ]
-    settings = [measuring.race_setup(point, dataset) for point in points]
+    settings, kept = [], dict[bool, Digits]()  # kept: each way's images once
+    for point in points:
+        setting = measuring.race_setup(point, dataset)
+        settings.append(setting._replace(digits=kept.setdefault(point.nonzero_pixels, setting.digits)))
     names = list(dict.fromkeys([arguments.baseline, *(arguments.backend or installed_peers())]))
     for name in names:
         impls.check(name)
