@@ -55,12 +55,14 @@ def _colours(picture: Image.Image) -> Floats:
     """Return a picture as (rows, columns, channels), 0 to 255, upright, and reduced if it is large."""
     picture.draft(None, (LONGEST, LONGEST))  # a JPEG is decoded at a fraction of its size, which saves time and memory
     ImageOps.exif_transpose(picture, in_place=True)
-    ranged = picture.mode[0] in "IF"  # whole numbers of 16 or 32 bits, or floats; which of them is white, no one says
+    ranged = picture.mode[0] in "IF"  # integers of 16 or 32 bits, or floats; the file does not say which one is white
     plain = Image.fromarray(np.asarray(picture, np.float32)) if ranged else picture.convert("RGBA")
     plain = plain.reduce(-(-max(plain.size) // LONGEST))
     values = np.asarray(plain, np.float64)
     if ranged:
         low, high = values.min(), values.max()
+        if not np.isfinite(high - low):
+            raise ValueError("it holds numbers that are not finite")
         return ((values - low) * (255 / (high - low or 1)))[..., None]
     return _opaque(values[..., :3], values[..., 3:] / 255)
 

@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from data.digits import DataError
+from data.digits import SIDE, DataError
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-SIDE = 28  # pixels, of an MNIST image
-BOX = 20  # pixels of the longer side of the digit in it
+BOX = 20  # pixels of the longer side of the digit in an image
 BOXES = (18, 21)  # of the built-in digits; MNIST's are 20
 CENTRE = 14.0  # row and column of the centre of mass, to half a pixel
 
 LEAST = 30  # of 255, contrast of ink; what has less is a stain
 FULL = 245  # of 255: ink of at least this brightness is left as it is
-FAINT = 6  # of 255: a pixel of at least this belongs to the digit's box, in a picture of MNIST's resolution
-SMALL = 112  # pixels of the longer side, up to which a stroke's edge is grey for several pixels
+SMALL = 112  # pixels of the longer side; up to this, a stroke's edge is grey, as in MNIST, and beyond it is sharp
+FAINT = 6  # of 255: a pixel of at least this belongs to the digit's box in a small picture
+HAZE = 12  # of 255: as near to paper or ink, a large picture is paper or ink; a JPEG ripples beside edges
 WINDOW = 0.5  # of the longer side: strokes are narrower; what is wider is paper, in light or in shadow
 TOUCHING = np.ones((3, 3), np.bool_)  # pixels that meet in a corner are connected
 
@@ -38,10 +38,7 @@ class Prepared(NamedTuple):
     """(28, 28)."""
 
     done: str
-    """What was done, in a few words."""
-
-    doubts: str
-    """Why the image may not show what was meant; empty where nothing says so."""
+    """What was done, in one line, which also says what else was there."""
 
 
 class Mark(NamedTuple):
@@ -64,20 +61,18 @@ def as_mnist(picture: Floats, path: Path) -> Prepared:
     """
     picture = _without_noise(picture)
     bright = _ink_is_bright(picture)
-    cut = _ink_on_every_side(255 - picture if bright else picture)
-    ink = _ink(255 - picture, 1, cut) if bright else _ink(picture, 3, cut)
+    ink = _ink(255 - picture, 1) if bright else _ink(picture, 3)
     mark = _digit(ink)
     if mark is None:
         raise DataError(f"{path}: expected a digit that stands out from the paper, found an empty picture")
     thin = _stroke_width(mark.mask) < 0.08 * mark.size
     image = _centred(_strokes(ink, mark, 0.12 * mark.size if thin else 0))
-    done = ("bright ink on dark paper" if bright else "dark ink on bright paper") + (", thin strokes widened" * thin)
-    doubts = []
+    done = "bright ink on dark paper" if bright else "dark ink on bright paper"
+    if thin:
+        done += "; thin strokes widened"
     if mark.other > 0.2:
-        doubts.append(f"another mark, {mark.other:.0%} as heavy as the digit, was left out")
-    if cut:
-        doubts.append("the digit reaches the edges of the picture; leave a margin")
-    return Prepared(image, done, "; ".join(doubts))
+        done += f"; left out another mark, {mark.other:.0%} as heavy as this one"
+    return Prepared(image, done)
 
 
 # --- ink and paper ---------------------------------------------------------------------------------------
@@ -86,7 +81,7 @@ def as_mnist(picture: Floats, path: Path) -> Prepared:
 def _without_noise(picture: Floats) -> Floats:
     """Return a large picture smoothed, if anything in it is not smooth but for a few specks."""
     smooth = ndimage.gaussian_filter(picture, max(picture.shape) / 300)
-    noisy = np.median(np.abs(picture - smooth)) > 0
+    noisy = np.median(np.abs(picture - smooth)) > 0.1
     return smooth if noisy and max(picture.shape) > SMALL else picture
 
 
@@ -100,38 +95,28 @@ def _ink_is_bright(picture: Floats) -> bool:
     return bool(((picture - around) ** 3).sum() > 0)
 
 
-def _ink_on_every_side(page: Floats) -> bool:
-    """Whether what is as dark as the ink reaches all four edges of a page: a digit that fills it, without a margin."""
-    edges = (page[0], page[-1], page[:, 0], page[:, -1])
-    darkest = np.quantile(page, 0.02)
-    limit = darkest + 0.25 * (_paper_at(edges) - darkest)
-    return all(edge.min() < limit for edge in edges)
-
-
-def _paper_at(edges: tuple[Floats, ...]) -> float:
-    return float(np.quantile(np.concatenate(edges), 0.75))
-
-
-def _ink(page: Floats, most_gain: float, cut: bool) -> Floats:
+def _ink(page: Floats, most_gain: float) -> Floats:
     """Return how much darker each pixel is than the paper behind it, without lines from edge to edge.
 
     The paper is the page's closing: dark things narrower than the window vanish, and shadows keep their place, even
-    with hard edges. In a shadow, ink stands out less; it is made up for, by at most this gain. cut: see
-    `_ink_on_every_side`; there the paper goes on beyond the edges, and lines cannot be told from strokes.
+    with hard edges. In a shadow, ink stands out less; it is made up for, by at most this gain.
     """
     window = _window(page)
-    if cut:
-        beyond = _paper_at((page[0], page[-1], page[:, 0], page[:, -1]))
-        padded = np.pad(page, window, constant_values=beyond)
-    else:
-        padded = np.pad(page, window, mode="edge")
+    padded = np.pad(page, window, mode="edge")
     paper = ndimage.grey_closing(padded, (window, window))[window:-window, window:-window]
     ink = (paper - page) * np.clip(paper.max() / np.maximum(paper, 1), 1, most_gain)
     ink -= np.median(ink[2 * ink <= ink.max()])  # of noise, a closing keeps the brightest
-    if not cut:
-        for axis in (1, 0):
-            ink -= np.maximum(np.quantile(ink, 0.05, axis=axis, keepdims=True), 0)
-    return np.maximum(ink, 0)
+    return _without_rows(_without_rows(ink).T).T
+
+
+def _without_rows(ink: Floats) -> Floats:
+    """Return ink without thin lines along rows from edge to edge; strokes across them are joined again."""
+    thickest = max(1, max(ink.shape) // 40)
+    level = np.maximum(np.quantile(ink, 0.05, axis=1), 0)
+    dark = level >= LEAST
+    line = dark & ~ndimage.binary_opening(dark, np.ones(thickest + 1))  # what is thicker may be the bar of a 7
+    ink = np.where(line[:, None], 0, ink - np.where(dark, 0, level)[:, None])
+    return np.where(line[:, None], ndimage.grey_closing(ink, (thickest + 1, 1)), ink)
 
 
 # --- the digit among other marks -------------------------------------------------------------------------
@@ -194,7 +179,11 @@ def _centred(ink: Floats) -> NDArray[np.uint8]:
     """Return the digit at its size and place in (28, 28); where reducing the whole picture does that, nothing more."""
     if ink.shape[0] == ink.shape[1] >= SIDE and _in_form(whole := _resized(ink, SIDE, SIDE)):
         return whole
-    rows, columns = _box(ink, FAINT if max(ink.shape) <= SMALL else 64)
+    least = FAINT
+    if max(ink.shape) > SMALL:
+        ink = np.clip((ink - HAZE) * (255 / (255 - 2 * HAZE)), 0, 255)
+        least = LEAST
+    rows, columns = _box(ink, least)
     digit = ink[rows, columns]
     height, width = (max(1, round(side * BOX / max(digit.shape))) for side in digit.shape)
     small = _resized(digit, height, width)
