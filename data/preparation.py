@@ -26,6 +26,7 @@ LEAST = 30  # of 255, contrast of ink; what has less is a stain
 FULL = 245  # of 255: ink of at least this brightness is left as it is
 SMALL = 112  # pixels of the longer side; up to this, a stroke's edge is grey, as in MNIST, and beyond it is sharp
 FAINT = 6  # of 255: a pixel of at least this belongs to the digit's box in a small picture
+HALF = 128  # of 255: the same for the blurred edges of a large one
 HAZE = 12  # of 255: as near to paper or ink, a large picture is paper or ink; a JPEG ripples beside edges
 WINDOW = 0.5  # of the longer side: strokes are narrower; what is wider is paper, in light or in shadow
 TOUCHING = np.ones((3, 3), np.bool_)  # pixels that meet in a corner are connected
@@ -59,6 +60,8 @@ def as_mnist(picture: Floats, path: Path) -> Prepared:
 
     path: for messages. Raises DataError for a picture without ink.
     """
+    if picture.shape == (SIDE, SIDE) and _in_form(image := np.rint(picture).astype(np.uint8)):
+        return Prepared(image, "as it is")
     picture = _without_noise(picture)
     bright = _ink_is_bright(picture)
     ink = _ink(255 - picture, 1) if bright else _ink(picture, 3)
@@ -182,7 +185,7 @@ def _centred(ink: Floats) -> NDArray[np.uint8]:
     least = FAINT
     if max(ink.shape) > SMALL:
         ink = np.clip((ink - HAZE) * (255 / (255 - 2 * HAZE)), 0, 255)
-        least = LEAST
+        least = HALF
     rows, columns = _box(ink, least)
     digit = ink[rows, columns]
     height, width = (max(1, round(side * BOX / max(digit.shape))) for side in digit.shape)
@@ -197,10 +200,12 @@ def _centred(ink: Floats) -> NDArray[np.uint8]:
 
 def _in_form(image: NDArray[np.uint8]) -> bool:
     """Whether an image of (28, 28) is as MNIST's."""
+    if image.max() < FULL:
+        return False
     rows, columns = _box(image, FAINT)
     longer = max(rows.stop - rows.start, columns.stop - columns.start)
     off = np.abs(np.array(ndimage.center_of_mass(image)) - CENTRE).max()
-    return bool(image.max() >= FULL and BOXES[0] <= longer <= BOXES[1] and off <= 0.5)
+    return bool(BOXES[0] <= longer <= BOXES[1] and off <= 0.5)
 
 
 def _box(image: NDArray[np.floating] | NDArray[np.uint8], least: float) -> tuple[slice, slice]:

@@ -21,7 +21,7 @@ from impls.contract import check_images, dtype_of
 OPTIONS = (
     options.MODEL,
     Option("picture PICTURE", "Read this picture: BMP, GIF, JPEG, PNG, PPM, TIFF or WebP", Path),
-    Option("--show", "Draw the 28 x 28 pixels that the network gets"),
+    Option("--show", "Draw the 28 x 28 pixels that the network gets", without="only its answer"),
     Option("--backend NAME", "Compute the outputs with this backend", str, "vectorized"),
     options.THREADS,
 )
