@@ -146,15 +146,10 @@ def _digit(ink: Floats) -> Mark | None:
 
 
 def _marks(ink: Floats, least: float) -> tuple[NDArray[np.int32], Floats, int]:
-    """Return the number of the mark at each pixel (0: none), the marks' masses, and the number of the heaviest.
-
-    What lies along an edge of the picture, such as a table's, counts a tenth.
-    """
+    """Return the number of the mark at each pixel (0: none), the marks' masses, and the number of the heaviest."""
     labels, n = ndimage.label(ink >= least, TOUCHING)
     mass = ndimage.sum_labels(ink, labels, np.arange(1, n + 1))
-    edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-    along = np.bincount(edge, minlength=n + 1)[1:] > 0.2 * max(ink.shape)
-    return labels, mass, 1 + int(np.where(along, 0.1 * mass, mass).argmax())
+    return labels, mass, 1 + int(mass.argmax())
 
 
 # --- strokes as MNIST's ----------------------------------------------------------------------------------
