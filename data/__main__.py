@@ -7,16 +7,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 import data
 from command_line import Parser, exit_code
 from data import DataError, Dataset, Digits, mnist
+from data.digits import SIDE
+from data.drawing import drawing
 
 SHOWN = 10  # images
-HALF_BLOCKS = " ▀▄█"  # index: upper pixel + 2 * lower pixel
-SHADES = " .:-=+*#%@"
-INK = 96  # of 255: a pixel of at least this counts as ink where only ink and background can be drawn
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -92,41 +90,6 @@ def show(dataset: Dataset, split: str, png: Path | None) -> None:
         print(dataset.notice)
 
 
-def drawing(digits: Digits, columns: int, encoding: str | None) -> str:
-    """Return the digits as text, as many side by side as fit; a character is two pixels, one above the other."""
-    across = max(1, (columns + 2) // (mnist.SIDE + 2))
-    draw = draw_with_half_blocks if _can_encode(HALF_BLOCKS, encoding) else draw_with_shades
-    lines = []
-    for start in range(0, len(digits.labels), across):
-        row = slice(start, start + across)
-        lines.append("  ".join(f"{label:<{mnist.SIDE}}" for label in digits.labels[row]).rstrip())
-        drawn = [draw(image.reshape(mnist.SIDE, mnist.SIDE)) for image in digits.images[row]]
-        lines += ["  ".join(line).rstrip() for line in zip(*drawn, strict=True)]
-    return "\n".join(lines)
-
-
-def draw_with_half_blocks(image: NDArray[np.uint8]) -> list[str]:
-    """Return (rows, columns) pixels as rows / 2 lines of ink and background."""
-    ink = (image >= INK).astype(int)
-    characters = np.array(list(HALF_BLOCKS))[ink[0::2] + 2 * ink[1::2]]
-    return ["".join(line) for line in characters]
-
-
-def draw_with_shades(image: NDArray[np.uint8]) -> list[str]:
-    """Return (rows, columns) pixels as rows / 2 lines of ASCII, darker for more ink."""
-    mean = (image[0::2].astype(int) + image[1::2]) // 2
-    characters = np.array(list(SHADES))[mean * len(SHADES) // 256]
-    return ["".join(line) for line in characters]
-
-
-def _can_encode(text: str, encoding: str | None) -> bool:
-    try:
-        text.encode(encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
-
-
 def write_picture(digits: Digits, title: str, notice: str | None, path: Path) -> None:
     """Write the digits as a PNG, whatever a user's settings of matplotlib. Raises DataError if that fails."""
     os.environ["MPLBACKEND"] = "agg"  # read at the import; it may name a window or a notebook that is not there
@@ -147,7 +110,7 @@ def draw_picture(digits: Digits, title: str, notice: str | None, path: Path) -> 
     for axes in figure.subplots(2, SHOWN // 2).flat:
         axes.set_axis_off()
     for axes, image, label in zip(figure.axes, digits.images, digits.labels, strict=False):
-        axes.imshow(image.reshape(mnist.SIDE, mnist.SIDE), cmap="gray_r", vmin=0, vmax=255)
+        axes.imshow(image.reshape(SIDE, SIDE), cmap="gray_r", vmin=0, vmax=255)
         axes.set_title(str(label))
     try:
         figure.savefig(path, format="png", dpi=150)
@@ -170,7 +133,7 @@ def info(dataset: Dataset) -> None:
     table.add_column("train", justify="right")
     table.add_column("test", justify="right")
     table.add_row("images", *(f"{len(digits.labels):,}" for digits in splits))
-    table.add_row("pixels of each", *(f"{mnist.SIDE} x {mnist.SIDE}" for _ in splits))
+    table.add_row("pixels of each", *(f"{SIDE} x {SIDE}" for _ in splits))
     table.add_row("non-zero pixels", *(f"{_share_of_ink(digits):.2%}" for digits in splits))
     for digit in range(10):
         table.add_row(f"label {digit}", *(f"{np.sum(digits.labels == digit):,}" for digits in splits))

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+SIDE = 28  # pixels of an image, each way
+
 
 class Digits(NamedTuple):
     """One split: n images of 28 x 28 pixels, and the digit that each shows."""

@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data import finding, idx
-from data.digits import DataError, Digits
+from data.digits import SIDE, DataError, Digits
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-SIDE = 28  # pixels
 PERMIT = "permit it, or set DIGITBENCH_DATA to another folder"
 
 

@@ -1,6 +1,8 @@
 """`python -m bench predict MODEL PICTURE`: which digit does a picture of your own show?"""
 
 import argparse
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,23 +13,32 @@ from bench.commands import options
 from bench.training.saved import load_network
 from command_line import Option
 from data import mnist
-from data.picture import as_mnist, read_grey
+from data.digits import Digits
+from data.drawing import drawing
+from data.picture import read_picture
+from data.preparation import as_mnist
 from impls.contract import check_images, dtype_of
 
 OPTIONS = (
     options.MODEL,
-    Option("picture PICTURE", "Read this picture: PNG, JPEG, ...", Path),
+    Option("picture PICTURE", "Read this picture: BMP, GIF, JPEG, PNG, PPM, TIFF or WebP", Path),
+    Option("--show", "Draw the 28 x 28 pixels that the network gets", without="only its answer"),
     Option("--backend NAME", "Compute the outputs with this backend", str, "vectorized"),
     options.THREADS,
 )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the predicted digit, its confidence and all outputs; return 0. Raises UserError as the parts do."""
+    """Print the predicted digit, its confidence, how the picture was prepared, and all outputs; return 0.
+
+    Raises UserError for outputs that are not finite, and what the parts raise.
+    """
     backend = impls.load(arguments.backend)
     saved = load_network(arguments.model)
     network, parameters = saved.network, saved.parameters
-    image = as_mnist(read_grey(arguments.picture), arguments.picture).reshape(1, -1)
+    picture = read_picture(arguments.picture)
+    in_form = as_mnist(picture.grey, arguments.picture)
+    image = in_form.image.reshape(1, -1)
     check_images(network, image, None)
     prepared = backend.prepare(network, image, None, dtype_of(parameters))
     with np.errstate(over="ignore", invalid="ignore"):  # checked in the outputs instead
@@ -42,6 +53,11 @@ def run(arguments: argparse.Namespace) -> int:
         print(line)
     answer = int(output.argmax())
     print(f"{arguments.picture}: a {answer}, with confidence {output[answer]:.3f}")
+    pages = f"the first of {picture.pages} pages; " if picture.pages > 1 else ""
+    print(f"Prepared: {pages}{in_form.done}")
+    if arguments.show:
+        drawn = Digits(image, np.array([answer]))
+        print(drawing(drawn, shutil.get_terminal_size().columns, sys.stdout.encoding))
     for digit in np.argsort(-output, kind="stable"):
         print(f"  {digit}  {output[digit]:.4f}")
     return 0

@@ -13,7 +13,8 @@ from PIL import Image
 import bench
 import data
 from data import Digits, mnist
-from data.__main__ import drawing, main
+from data.__main__ import main
+from data.drawing import drawing
 
 ROOT = bench.ROOT
 

@@ -1,0 +1,218 @@
+"""A picture file of any kind is read as a person sees it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data import DataError
+from data.picture import read_picture
+from data.preparation import as_mnist
+from tests.helpers.pictures import Pixels, largest_difference, seven
+
+
+def image_of(picture: Image.Image, path: Path, **how: Any) -> Pixels:
+    """In MNIST's form, through a file."""
+    picture.save(path, **how)
+    return as_mnist(read_picture(path).grey, path).image
+
+
+def error_of(call: Callable[[], object]) -> str:
+    with pytest.raises(DataError) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> Pixels:
+    return image_of(seven(), tmp_path_factory.mktemp("expected") / "7.png")
+
+
+SHADES = 1 - np.asarray(seven()) / 255  # 0 on paper, 1 in ink
+
+
+# --- colours and numbers -----------------------------------------------------------------------------------
+
+
+def test_grey_values_are_kept(tmp_path: Path) -> None:
+    values = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    for name, picture in (("grey", Image.fromarray(values)), ("rgb", Image.fromarray(values).convert("RGB"))):
+        picture.save(tmp_path / f"{name}.png")
+        assert np.array_equal(read_picture(tmp_path / f"{name}.png").grey, values)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "1.png",
+        "P.png",
+        "LA.png",
+        "RGB.png",
+        "RGBA.webp",
+        "P.gif",
+        "L.bmp",
+        "L.pgm",
+        "CMYK.tif",
+        "YCbCr.tif",
+        "L.jpg",
+        "RGB.jpg",
+        "CMYK.jpg",
+    ],
+)
+def test_kinds_of_pictures(kind: str, expected: Pixels, tmp_path: Path) -> None:
+    assert largest_difference(image_of(seven().convert(kind.partition(".")[0]), tmp_path / kind), expected) <= 2
+
+
+@pytest.mark.parametrize(
+    ("paper", "ink"),
+    [
+        ((200, 40, 40), (0, 0, 0)),
+        ((40, 60, 200), (10, 10, 10)),
+        ((150, 190, 240), (255, 255, 255)),
+        ((255, 255, 255), (250, 220, 40)),
+        ((40, 160, 60), (160, 40, 60)),  # as much more red as less green
+        ((255, 255, 255), (0, 0, 0)),
+    ],
+)
+def test_coloured_paper_and_ink(
+    paper: tuple[int, int, int], ink: tuple[int, int, int], expected: Pixels, tmp_path: Path
+) -> None:
+    colours = np.array(paper) + SHADES[..., None] * np.subtract(ink, paper)
+    assert largest_difference(image_of(Image.fromarray(colours.astype(np.uint8)), tmp_path / "7.png"), expected) <= 1
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize(("paper", "ink"), [(60000, 6000), (65535, 0), (4095, 0), (300, 3000)])
+def test_16_bits(paper: int, ink: int, suffix: str, expected: Pixels, tmp_path: Path) -> None:
+    values = (paper + SHADES * (ink - paper)).astype(np.uint16)
+    assert largest_difference(image_of(Image.fromarray(values), tmp_path / f"7.{suffix}"), expected) <= 1
+
+
+@pytest.mark.parametrize(("paper", "ink"), [(1.0, 0.0), (0.0, 255.0), (-2.0, 3.0)])
+def test_floats(paper: float, ink: float, expected: Pixels, tmp_path: Path) -> None:
+    values = (paper + SHADES * (ink - paper)).astype(np.float32)
+    assert largest_difference(image_of(Image.fromarray(values), tmp_path / "7.tif"), expected) <= 1
+    values[0, 0] = np.nan
+    assert "7.tif: cannot be read (it holds numbers that are not finite)" in error_of(
+        lambda: image_of(Image.fromarray(values), tmp_path / "7.tif")
+    )
+
+
+@pytest.mark.parametrize("ink", [(255, 255, 255), (250, 220, 40), (0, 0, 0), (120, 0, 60)])
+def test_ink_on_transparency(ink: tuple[int, int, int], expected: Pixels, tmp_path: Path) -> None:
+    drawn = np.concatenate([np.tile(ink, (400, 400, 1)), 255 * SHADES[..., None]], axis=2).astype(np.uint8)
+    assert largest_difference(image_of(Image.fromarray(drawn), tmp_path / "7.png"), expected) <= 1
+
+
+@pytest.mark.parametrize(("paper", "ink"), [(255, 0), (30, 220)])
+def test_paper_with_a_transparent_edge(paper: int, ink: int, expected: Pixels, tmp_path: Path) -> None:
+    sheet = seven(paper=paper, ink=ink).convert("RGBA")
+    opacity = np.zeros((400, 400), np.uint8)
+    opacity[40:-20, 30:-40] = 255
+    sheet.putalpha(Image.fromarray(opacity))
+    assert largest_difference(image_of(sheet, tmp_path / "7.png"), expected) <= 1
+
+
+def test_nothing_but_transparency_is_empty(tmp_path: Path) -> None:
+    assert "found an empty picture" in error_of(lambda: image_of(Image.new("RGBA", (40, 40)), tmp_path / "7.png"))
+
+
+# --- which way up, how large, which page -------------------------------------------------------------------
+
+# How a picture of each EXIF orientation is stored, from the upright one.
+STORED = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+@pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+def test_the_orientation_of_a_telephone(orientation: int, suffix: str, expected: Pixels, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    turned = seven().transpose(STORED[orientation])
+    assert largest_difference(image_of(turned, tmp_path / f"7.{suffix}", exif=exif), expected) <= 2
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_a_large_picture_is_reduced(suffix: str, expected: Pixels, tmp_path: Path) -> None:
+    large = seven().resize((1700, 1700), Image.Resampling.BICUBIC)
+    assert largest_difference(image_of(large, tmp_path / f"7.{suffix}"), expected) <= 25
+    assert max(read_picture(tmp_path / f"7.{suffix}").grey.shape) <= 800
+
+
+@pytest.mark.parametrize("suffix", ["gif", "tif", "webp", "png"])
+@pytest.mark.parametrize("pages", [1, 3])
+def test_the_first_page_is_read(pages: int, suffix: str, expected: Pixels, tmp_path: Path) -> None:
+    others = [Image.new("L", (400, 400), 40 * i) for i in range(1, pages)]
+    image = image_of(
+        seven(), tmp_path / f"7.{suffix}", **({"save_all": True, "append_images": others} if others else {})
+    )
+    assert largest_difference(image, expected) <= 2
+    assert read_picture(tmp_path / f"7.{suffix}").pages == pages
+
+
+# --- files that are none -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", [b"", b"a letter\n", b"\x89PNG\r\n\x1a\n", bytes(100), b"%PDF-1.4\n", b"<svg/>"])
+def test_another_kind_of_file(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "letter.png").write_bytes(content)
+    assert error_of(lambda: read_picture(tmp_path / "letter.png")) == (
+        f"{tmp_path / 'letter.png'}: expected a picture (BMP, GIF, JPEG, PNG, PPM, TIFF or WEBP), "
+        "found another kind of file; convert it"
+    )
+
+
+def test_missing_picture(tmp_path: Path) -> None:
+    assert "No such file" in error_of(lambda: read_picture(tmp_path / "absent.png"))
+    assert "cannot be read" in error_of(lambda: read_picture(tmp_path))
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
+def test_damaged_pictures(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut anywhere, or with one byte changed: a picture all the same, or one line."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10**6)  # the changed byte may be one of its width
+    path = tmp_path / f"7.{suffix}"
+    seven(60, 70, 10, 10, 40).save(path)
+    whole = path.read_bytes()
+    damaged = [whole[:length] for length in range(0, len(whole), 13)]
+    for position in {"png": range(len(whole)), "jpg": range(0, len(whole), 11), "tif": range(0, 200, 3)}[suffix]:
+        changed = bytearray(whole)
+        changed[position] ^= 0x01
+        damaged.append(bytes(changed))
+    messages = []
+    for content in damaged:
+        path.write_bytes(content)
+        try:
+            assert as_mnist(read_picture(path).grey, path).image.shape == (28, 28)
+        except DataError as error:
+            messages.append(str(error))
+    assert len(messages) > 10
+    assert all(message.startswith(f"{path}: ") and "\n" not in message for message in messages)
+
+
+@pytest.mark.parametrize("most", [1_000, 51_999])
+def test_a_picture_too_large_to_be_true(most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow refuses what would fill the memory once it is unpacked, and warns of what is up to twice too large."""
+    seven(200, 260).save(tmp_path / "7.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", most)
+    assert error_of(lambda: read_picture(tmp_path / "7.png")) == (
+        f"{tmp_path / '7.png'}: expected a picture of at most {most:,} pixels, found a larger one; make it smaller"
+    )
+
+
+def test_the_largest_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seven(200, 260).save(tmp_path / "7.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 52_000)
+    assert read_picture(tmp_path / "7.png").grey.shape == (260, 200)
