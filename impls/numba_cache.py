@@ -1,10 +1,14 @@
 """numba's cache on disk, made safe: what is damaged, or was compiled under other settings, is compiled anew.
 
 numba compiles anew where a file is missing or outdated. But at a file that a crash or a full disk cut short it raises,
-each time; and it loads what was compiled with `NUMBA_OPT=0` for a process that wants optimised code.
+each time, or runs what is left of the machine code; and it loads what was compiled with `NUMBA_OPT=0` for a process
+that wants optimised code. So what is kept ends with its checksum, which pickle, and a plain numba, do not read.
 """
 
+import hashlib
 import os
+import pickle
+from pathlib import Path
 from typing import Any
 
 from numba.core import caching
@@ -12,13 +16,33 @@ from numba.core import caching
 # Settings that change no code, or are in numba's own key.
 NOT_OF_CODE = ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
 CACHE: Any = caching.FunctionCache  # of one function: an index, and a file for each signature
-read, key_of = CACHE.load_overload, CACHE._index_key
+FILES: Any = caching.IndexDataCacheFile
+read, key_of, pickled = CACHE.load_overload, CACHE._index_key, FILES._dump
+CHECKSUM = hashlib.sha256
+LENGTH = CHECKSUM().digest_size
 
 
 def make_safe() -> None:
     """Have every function that this process compiles from now on kept and looked up as this module says."""
     CACHE.load_overload = read_or_none
     CACHE._index_key = key_with_settings
+    FILES._dump = pickled_with_checksum
+    FILES._load_data = unpickled
+
+
+def pickled_with_checksum(files: Any, content: object) -> bytes:
+    """What numba writes for this, and its checksum."""
+    data: bytes = pickled(files, content)
+    return data + CHECKSUM(data).digest()
+
+
+def unpickled(files: Any, name: str) -> Any:
+    """What the file of this name holds. Raises ValueError where its checksum is missing or wrong."""
+    content = Path(files._data_path(name)).read_bytes()
+    data, checksum = content[:-LENGTH], content[-LENGTH:]
+    if CHECKSUM(data).digest() != checksum:
+        raise ValueError(f"{name}: its checksum is wrong")
+    return pickle.loads(data)
 
 
 def read_or_none(cache: Any, signature: Any, target: Any) -> Any:
