@@ -257,7 +257,7 @@ def of_kind(kind: str, n: int) -> tuple[Array, Array]:
 @pytest.mark.parametrize("kind", ["usual", "binary", "blank", "the same"])
 def test_every_order_of_adding_is_right(kind: str, dtype: DType) -> None:
     """Also for images whose terms are equal, so that their roundings are, too."""
-    n, network = 1000, Network((784, 30, 4), "tanh", "softmax", "cross_entropy")
+    n, network = 800, Network((784, 12, 4), "tanh", "softmax", "cross_entropy")
     images, labels = of_kind(kind, n)
     plan = Plan(np.array([0]), np.array([n]), None, np.array([0.1]))
     problem = Problem(kind, network, start(network, dtype), images, labels, plan)
@@ -270,7 +270,7 @@ def test_every_order_of_adding_is_right(kind: str, dtype: DType) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_an_image_that_is_left_out_is_no_rounding(dtype: DType) -> None:
-    n, network = 1000, Network((784, 30, 4), "tanh", "softmax", "cross_entropy")
+    n, network = 800, Network((784, 12, 4), "tanh", "softmax", "cross_entropy")
     images, labels = of_kind("usual", n)
     plan = Plan(np.array([0]), np.array([n]), None, np.array([0.1]))
     problem = Problem("usual", network, start(network, dtype), images, labels, plan)
