@@ -787,7 +787,7 @@ BUGS = (
         COMMANDS + "compare.py",
         "        return int(slower)\n    before",
         "        return 0\n    before",
-        (OF_COMMANDS + "test_compare.py::test_two_files_are_compared_in_units_of_the_floor[1.1-1-slower]",),
+        (OF_COMMANDS + "test_compare.py::test_two_files_are_compared_in_units_of_the_floor[1.1-0.05-1-slower]",),
     ),
     Bug(
         "a race stops before its budget is spent",
