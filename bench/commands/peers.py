@@ -26,7 +26,7 @@ from command_line import Option, several, whole_number
 from data import Digits
 
 PEERS = ("torch", "jax", "sklearn")
-# What differs from the images as they are, in the order of the file.
+# What differs from the images as they are, in one random order.
 WAYS: dict[str, dict[str, Any]] = {
     "MNIST as it is": {"order": "file", "nonzero_pixels": False},
     "shuffled": {"order": "shuffled", "nonzero_pixels": False},

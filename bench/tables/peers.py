@@ -14,7 +14,7 @@ CONDITIONS = {  # of the ratios, with their heads
     "all pixels non-zero": "all pixels\nnon-zero",
 }
 PEERS_EXPLANATION = (
-    "How many times as long as the baseline an epoch takes. MNIST as it is: the images in the order of the file. "
+    "How many times as long as the baseline an epoch takes. MNIST as it is: the images in one random order. "
     "Preparation included: preparing the images is charged to a single epoch. All pixels non-zero: nothing can be "
     "skipped. The intervals of one column at one batch size hold together with 95 %, across generations of processes. "
     "Floor: the first layer's products over all images, as one NumPy matmul each."
