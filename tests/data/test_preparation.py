@@ -1,5 +1,6 @@
 """A picture of a digit, whatever a camera, paper or a pen adds to it, gets the form of MNIST's."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,12 @@ def prepared(picture: Image.Image | NDArray[np.generic]) -> Prepared:
 
 def image_of(picture: Image.Image | NDArray[np.generic]) -> Pixels:
     return prepared(picture).image
+
+
+@functools.cache
+def of_a_plain_seven() -> Pixels:
+    """What most pictures here have to become."""
+    return image_of(seven())
 
 
 def middle_of(image: Pixels) -> tuple[float, float]:
@@ -44,7 +51,7 @@ def digits() -> list[Pixels]:
 
 
 def test_it_is_bright_on_black() -> None:
-    image = image_of(seven())
+    image = of_a_plain_seven()
     assert image.shape == (28, 28)
     assert image.dtype == np.uint8
     assert image.max() == 255
@@ -73,7 +80,7 @@ def test_the_centre_of_mass_is_at_14(turn: Image.Transpose | None) -> None:
 @pytest.mark.parametrize("left", [15, 130, 260])
 @pytest.mark.parametrize("top", [20, 100, 200])
 def test_where_it_is_on_the_paper_does_not_matter(left: int, top: int) -> None:
-    assert np.array_equal(image_of(seven(left=left, top=top)), image_of(seven()))
+    assert np.array_equal(image_of(seven(left=left, top=top)), of_a_plain_seven())
 
 
 @pytest.mark.parametrize("pen", [2, 3])
@@ -136,7 +143,7 @@ def test_a_digit_of_another_size_gets_its_20_pixels(side: int, digits: list[Pixe
     [(0, 255), (110, 30), (140, 240), (130, 80), (250, 195), (230, 175), (150, 100), (60, 20), (20, 60), (90, 125)],
 )
 def test_the_contrast_does_not_matter(paper: int, ink: int) -> None:
-    assert largest_difference(image_of(seven(paper=paper, ink=ink)), image_of(seven())) <= 1
+    assert largest_difference(image_of(seven(paper=paper, ink=ink)), of_a_plain_seven()) <= 1
 
 
 def lit(light: NDArray[np.float64], picture: Image.Image) -> NDArray[np.float64]:
@@ -161,12 +168,12 @@ ROWS, COLUMNS = np.indices((400, 400)) / 399
 )
 @pytest.mark.parametrize("ink", [20, 60])
 def test_uneven_light(light: NDArray[np.float64], ink: int) -> None:
-    assert unlikeness(image_of(lit(light, seven(ink=ink))), image_of(seven())) < 2
+    assert unlikeness(image_of(lit(light, seven(ink=ink))), of_a_plain_seven()) < 2
 
 
 def test_paper_that_darkens_more_than_the_ink() -> None:
     paper = np.tile(np.linspace(255, 100, 400), (400, 1))
-    assert unlikeness(image_of(np.minimum(paper, np.asarray(seven(ink=20)))), image_of(seven())) < 2
+    assert unlikeness(image_of(np.minimum(paper, np.asarray(seven(ink=20)))), of_a_plain_seven()) < 2
 
 
 @pytest.mark.parametrize(("paper", "ink"), [(220, 60), (60, 200)])
@@ -174,12 +181,12 @@ def test_paper_that_darkens_more_than_the_ink() -> None:
 def test_noise(deviation: int, paper: int, ink: int) -> None:
     noise = np.random.default_rng(0).normal(0, deviation, (400, 400))
     noisy = np.clip(np.asarray(seven(paper=paper, ink=ink)) + noise, 0, 255)
-    assert unlikeness(image_of(noisy), image_of(seven())) < 4
+    assert unlikeness(image_of(noisy), of_a_plain_seven()) < 4
 
 
 def test_a_blurred_photograph() -> None:
     blurred = seven(ink=60, paper=200).filter(ImageFilter.GaussianBlur(4))
-    assert unlikeness(image_of(blurred), image_of(seven())) < 10
+    assert unlikeness(image_of(blurred), of_a_plain_seven()) < 10
 
 
 # --- what else is on the paper -----------------------------------------------------------------------------
@@ -217,14 +224,14 @@ def test_ruled_paper(grey: int, squared: bool) -> None:
     paper[17::40] = paper[18::40] = grey
     if squared:
         paper[:, 17::40] = paper[:, 18::40] = grey
-    assert unlikeness(image_of(np.minimum(paper, np.asarray(seven()))), image_of(seven())) < 3
+    assert unlikeness(image_of(np.minimum(paper, np.asarray(seven()))), of_a_plain_seven()) < 3
 
 
 def test_a_second_digit_is_named() -> None:
     two = Image.new("L", (800, 400), 255)
     two.paste(seven(), (0, 0))
     two.paste(seven(size=150), (400, 0))
-    assert np.array_equal(image_of(two), image_of(seven()))
+    assert np.array_equal(image_of(two), of_a_plain_seven())
     assert prepared(two).done == "dark ink on bright paper; left out another mark, 67% as heavy as this one"
 
 
@@ -232,13 +239,13 @@ def test_strokes_that_do_not_touch_are_one_digit() -> None:
     """As the bar of many a 5."""
     picture = seven()
     ImageDraw.Draw(picture).line([(100, 120), (300, 120)], fill=255, width=12)
-    assert unlikeness(image_of(picture), image_of(seven())) < 8
+    assert unlikeness(image_of(picture), of_a_plain_seven()) < 8
     assert prepared(picture).done == "dark ink on bright paper"
 
 
 def test_a_digit_that_fills_the_picture() -> None:
     box = (130 - 5, 100 - 11, 130 + 120 + 10, 100 + 180)
-    assert unlikeness(image_of(seven().crop(box)), image_of(seven())) < 4
+    assert unlikeness(image_of(seven().crop(box)), of_a_plain_seven()) < 4
 
 
 # --- pens --------------------------------------------------------------------------------------------------

@@ -95,7 +95,7 @@ def test_a_training_that_rounding_decides_is_refused() -> None:
 
 @pytest.mark.parametrize("case", [FULL_BATCH, MINI_BATCHES], ids=lambda case: case.name)
 def test_all_digits_are_among_the_images_also_where_a_file_is_sorted(case: Recipe) -> None:
-    train = digits_of(6000)
+    train = digits_of(2500)
     by_label = np.argsort(train.labels, kind="stable")
     problem = problem_of(case, Digits(train.images[by_label], train.labels[by_label]))
     for start, stop in zip(problem.plan.starts, problem.plan.stops, strict=True):

@@ -18,6 +18,7 @@ from data import Digits
 from impls.contract import Array, Layer, Network, Plan, Quantity, State, zero_velocities
 from tests.suite.broken import Right, times
 
+N, MOVED = 700, 35  # images; updates that are moved, of 70
 SMALL = replace(MINI_BATCHES, network=relu(784, 30, 10), batch=10)
 
 
@@ -36,28 +37,34 @@ def failures(call: TimedCall, backend: Any, case: Recipe, digits: Digits) -> lis
 
 @pytest.fixture(scope="module")
 def digits() -> Digits:
-    return drawn(data.load("builtin").train, 2000)
+    return drawn(data.load("builtin").train, N)
+
+
+@pytest.fixture(autouse=True)
+def few_updates_are_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer trainings would show no more."""
+    monkeypatch.setattr(timed, "MOST_UPDATES", MOVED)
 
 
 @pytest.mark.parametrize(("dtype", "momentum"), [("float32", 0.9), ("float64", 0.0)])
 def test_right_backends_return_it(digits: Digits, dtype: Any, momentum: float) -> None:
-    """After 200 updates, half of which only `vectorized` follows."""
-    case = gently(replace(SMALL, dtype=dtype, momentum=momentum), 2000)
+    """After 70 updates, half of which only `vectorized` follows."""
+    case = gently(replace(SMALL, dtype=dtype, momentum=momentum), N)
     call = of_case(case, digits)
-    assert len(call.expected["costs of updates"].value) == 200 == 2 * timed.MOST_UPDATES
+    assert len(call.expected["costs of updates"].value) == 70 == 2 * MOVED
     assert set(call.expected) >= {timed.STRETCH, "parameters of layer 1 weights", "parameters of layer 2 biases"}
     for name in ("naive", "vectorized", "minibatch", "numba", "numba_dense", "numba_sparse", "scipy_sparse"):
         assert failures(call, impls.load(name), case, digits) == [], name
 
 
 class WrongFrom(Right):
-    """Wrong from update 150 on: by momentum that ends, biases that rest, a rate that is a tenth too high."""
+    """Wrong from update 50 on: by momentum that ends, biases that rest, a rate that is a tenth too high."""
 
     def __init__(self, fault: str) -> None:
         self.fault = fault
 
     def update(self, network: Network, state: State, images: Array, labels: Array, plan: Plan, u: int) -> Any:
-        late = u >= 150
+        late = u >= 50
         if late and self.fault == "momentum":
             plan = replace(plan, momentum=0.0)
         if late and self.fault == "rate":
@@ -71,16 +78,16 @@ class WrongFrom(Right):
 
 @pytest.mark.parametrize("fault", ["momentum", "biases", "rate"])
 def test_a_fault_that_begins_late_is_seen(digits: Digits, fault: str) -> None:
-    case = gently(replace(SMALL, momentum=0.9), 2000)
+    case = gently(replace(SMALL, momentum=0.9), N)
     found = failures(of_case(case, digits), WrongFrom(fault), case, digits)
     assert {"costs of updates", "parameters of layer 1 weights"} & set(found)
 
 
 class WrongInLargeUpdates(Right):
-    """Of more than 1,500 images it takes 1,500."""
+    """Of more than 600 images it takes 600."""
 
     def update(self, network: Network, state: State, images: Array, labels: Array, plan: Plan, u: int) -> Any:
-        return super().update(network, state, images[:1500], labels[:1500], plan, u)
+        return super().update(network, state, images[:600], labels[:600], plan, u)
 
 
 class WrongInWideLayers(Right):
@@ -95,9 +102,9 @@ class WrongInWideLayers(Right):
 def test_a_fault_in_large_updates_and_one_in_wide_layers_are_seen(digits: Digits) -> None:
     for case, backend in (
         (replace(SMALL, batch=None), WrongInLargeUpdates()),
-        (replace(SMALL, network=relu(784, 300, 10), batch=500), WrongInWideLayers()),
+        (replace(SMALL, network=relu(784, 300, 10), batch=350), WrongInWideLayers()),
     ):
-        case = gently(case, 2000)
+        case = gently(case, N)
         call = of_case(case, digits)
         assert failures(call, Right(), case, digits) == []
         assert failures(call, backend, case, digits) != []
@@ -118,7 +125,7 @@ def test_outputs_and_gradient(digits: Digits) -> None:
         assert [result.failure for result in results if result.failure] == []
         assert len(results) == (1 if quantity == "outputs" else 5)
     wrong = outputs.copy()
-    wrong[1999] = wrong[1998]
+    wrong[N - 1] = wrong[N - 2]
     (result,) = of_case(SMALL, digits, "outputs").check("minibatch", wrong)
     assert result.failure is not None
     cost, gradient = gradients
@@ -136,9 +143,9 @@ def test_what_has_not_the_form_of_a_result_fails_in_one_line(digits: Digits) -> 
 
 def test_costs_that_a_backend_does_not_return_are_not_missed(digits: Digits) -> None:
     backend: Any = impls.load("minibatch")
-    case = gently(SMALL, 2000)
+    case = gently(SMALL, N)
     prepared = backend.prepare(case.network, digits.images, digits.labels, "float32")
-    state, _ = backend.train(case.network, zero_velocities(case.parameters()), prepared, next(case.plans(2000)))
+    state, _ = backend.train(case.network, zero_velocities(case.parameters()), prepared, next(case.plans(N)))
     results = of_case(case, digits).check("minibatch", (state, None))
     assert "parameters of layer 2 weights" in {result.quantity for result in results}
     assert [result.failure for result in results if result.failure] == []
