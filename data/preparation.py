@@ -68,8 +68,9 @@ def as_mnist(picture: Floats, path: Path) -> Prepared:
     mark = _digit(ink)
     if mark is None:
         raise DataError(f"{path}: expected a digit that stands out from the paper, found an empty picture")
-    thin = _stroke_width(mark.mask) < 0.08 * mark.size
-    image = _centred(_strokes(ink, mark, 0.12 * mark.size if thin else 0))
+    width = _stroke_width(mark.mask)
+    thin = width < 0.08 * mark.size
+    image = _centred(_strokes(ink, mark, (0.12 * mark.size - width) / 2 if thin else 0))
     done = "bright ink on dark paper" if bright else "dark ink on bright paper"
     if thin:
         done += "; thin strokes widened"
@@ -137,6 +138,8 @@ def _digit(ink: Floats) -> Mark | None:
 
     box = ndimage.find_objects(labels)[main - 1]
     size = max(side.stop - side.start for side in box)
+    if len(mass) == 1:
+        return Mark(labels == main, size, other=0.0)
     numbers = np.arange(1, len(mass) + 1)
     gap = ndimage.minimum(ndimage.distance_transform_edt(labels != main), labels, numbers)
     share = mass / mass[main - 1]
@@ -161,13 +164,13 @@ def _stroke_width(mask: Mask) -> float:
     return 4 * float(depth[mask].mean() - 0.5)
 
 
-def _strokes(ink: Floats, mark: Mark, width: float) -> Floats:
-    """Return the digit's ink alone, at full contrast, its strokes at least this wide, cut out to its box."""
+def _strokes(ink: Floats, mark: Mark, growth: float) -> Floats:
+    """Return the digit's ink alone, at full contrast, its strokes wider by so many pixels on either side."""
     distance = ndimage.distance_transform_edt(~mark.mask)
     peak = np.quantile(ink[mark.mask], 0.9)
     alone = np.where(distance <= max(2, 0.08 * mark.size), ink, 0) * (255 / peak if peak < FULL else 1)
-    growth = (width - _stroke_width(mark.mask)) / 2
-    return np.minimum(np.maximum(alone, 255 * np.clip(growth + 1 - distance, 0, 1)), 255)
+    grown = 255 * np.clip(growth + 1 - distance, 0, 1) if growth else 0
+    return np.minimum(np.maximum(alone, grown), 255)
 
 
 # --- size and place --------------------------------------------------------------------------------------
