@@ -61,5 +61,5 @@ $(VENV)/mutation: $(VENV)/ready
 	@touch $@
 
 clean:
-	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis data/cache reports/out
+	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis data/cache reports/out bench/results/expected
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
