@@ -36,16 +36,16 @@ def measure(benchmark: Any, task: TimingTask, of_images: int, samples: int = SAM
     """
     worker, clock, case = Worker(timed(task)), Clock(), task.case
     elapsed: list[Elapsed] = []
-    returned: list[object] = [None]
+    returned: list[object] = []
     about = worker.load()
 
     def call() -> None:
-        returned[0] = worker.work()
+        returned.append(worker.work())
 
     def end() -> None:
         elapsed.append(clock.stop())
         try:
-            worker.check(returned[0])
+            worker.check(returned.pop())  # freed before the next call
         except WrongResult as wrong:
             pytest.fail(str(wrong), pytrace=False)
 

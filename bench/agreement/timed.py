@@ -23,7 +23,7 @@ import numpy as np
 
 import impls
 from bench import RESULTS, UserError
-from bench.agreement import rounding
+from bench.agreement import check, rounding
 from bench.agreement.check import (
     MOST_DRIFT,
     Disagreement,
@@ -60,14 +60,16 @@ class TimedCall:
     problem: Problem  # without its images
     expected: dict[str, Expected]
 
-    def check(self, backend: str, returned: Any) -> list[Result]:
-        """Compare what a backend returned, tensor by tensor."""
+    def check(self, backend: str, returned: Any, has_costs: bool = True) -> list[Result]:
+        """Compare what a backend returned, tensor by tensor; without costs only where it declares that it has none."""
         try:
             tensors = named(self.quantity, returned, self.problem.network)
         except Disagreement as error:
             what = f"{backend}, {self.problem.name}: {fault_of(self.quantity, error)}"
             dtype = dtype_of(self.problem.parameters)
             return [Result(backend, self.problem.name, dtype, self.quantity, np.inf, 0.0, what)]
+        if not has_costs:
+            tensors.pop(COSTS, None)
         return self.compared(backend, tensors)
 
     def check_costs(self, backend: str, costs: Array) -> list[Result]:
@@ -80,13 +82,12 @@ class TimedCall:
         return [compare(backend, self.problem, COSTS, costs[: len(value)], expected)]
 
     def compared(self, backend: str, tensors: dict[str, Any]) -> list[Result]:
-        """The comparison of each tensor that is expected; costs may be None."""
+        """The comparison of each of these tensors that is expected."""
         costs = tensors.get(COSTS)
-        if costs is None:
-            tensors.pop(COSTS, None)
-        elif np.shape(costs) == self.problem.plan.starts.shape:
-            tensors[COSTS] = costs[: len(self.expected[COSTS].value)]
-            tensors[STRETCH] = mean_costs(costs).astype(costs.dtype) if STRETCH in self.expected else None
+        if isinstance(costs, np.ndarray) and costs.shape == self.problem.plan.starts.shape:
+            tensors = tensors | {COSTS: costs[: len(self.expected[COSTS].value)]}
+            if STRETCH in self.expected:
+                tensors[STRETCH] = mean_costs(costs).astype(costs.dtype)
         names = [name for name in self.expected if name in tensors]
         return [compare(backend, self.problem, name, tensors[name], self.expected[name]) for name in names]
 
@@ -223,7 +224,7 @@ def key_of(quantity: Quantity, problem: Problem, digits: Digits) -> str:
     """A hash of all that the expected values depend on: the problem, the images, and the code that works them out."""
     digest = hashlib.sha256(f"{quantity} {problem.network!r} {problem.plan.momentum} {np.__version__}".encode())
     follower: Any = impls.load(FOLLOWER)
-    for source in (__file__, rounding.__file__, contract.__file__, follower.__file__):
+    for source in (__file__, check.__file__, rounding.__file__, contract.__file__, follower.__file__):
         digest.update(Path(source).read_bytes())
     plan = problem.plan
     for array in (*digits, *flat(problem.parameters), plan.starts, plan.stops, plan.order, plan.learning_rates):

@@ -141,12 +141,14 @@ def test_what_has_not_the_form_of_a_result_fails_in_one_line(digits: Digits) -> 
         assert result.failure.startswith("odd, mini-batches, as timed: ")
 
 
-def test_costs_that_a_backend_does_not_return_are_not_missed(digits: Digits) -> None:
+def test_costs_are_missed_unless_a_backend_declares_that_it_has_none(digits: Digits) -> None:
     backend: Any = impls.load("minibatch")
     case = gently(SMALL, N)
     prepared = backend.prepare(case.network, digits.images, digits.labels, "float32")
     state, _ = backend.train(case.network, zero_velocities(case.parameters()), prepared, next(case.plans(N)))
-    results = of_case(case, digits).check("minibatch", (state, None))
+    call = of_case(case, digits)
+    assert [result.quantity for result in call.check("minibatch", (state, None)) if result.failure] == [timed.COSTS]
+    results = call.check("minibatch", (state, None), has_costs=False)
     assert "parameters of layer 2 weights" in {result.quantity for result in results}
     assert [result.failure for result in results if result.failure] == []
 

@@ -62,6 +62,35 @@ def records(folder: Path, kind: str) -> list[dict[str, Any]]:
     return [entry for entry in found if entry["kind"] == kind]
 
 
+TOO_FAST = """
+from dataclasses import replace
+from impls.vectorized import *
+from impls import vectorized as right
+def train(network, state, prepared, plan):
+    return right.train(network, state, prepared, replace(plan, learning_rates=plan.learning_rates * 1.01))
+"""
+WITHOUT_COSTS = """
+from impls.vectorized import *
+from impls import vectorized as right
+def train(*a):
+    return right.train(*a)[0], None
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [(TOO_FAST, "what it was timed for is wrong"), (WITHOUT_COSTS, "returned no costs, though it declares")],
+)
+def test_a_backend_that_trains_otherwise_loses_its_times(
+    source: str, reason: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "otherwise.py").write_text(source)
+    monkeypatch.syspath_prepend(folder)
+    assert run(folder, "--target", "90", backend="minibatch,otherwise") == 1
+    assert re.search(f"left out: otherwise: WrongResult: {reason}", capsys.readouterr().out)
+    assert {entry["participant"] for entry in records(folder, "training")} == {"minibatch"}
+
+
 def test_trainings_are_interleaved_and_what_they_reach(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(folder, "--backend", "vectorized", "--target", "90") == 0
     out = capsys.readouterr().out

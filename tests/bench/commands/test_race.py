@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +251,16 @@ def task_images(folder: Path, arguments: list[str], *names: str) -> dict[str, in
     setting = measuring.race_setup(make_parser().parse_args(["race", *arguments]), data.load())
     images = stored(setting.digits, folder / f"{setting.case.batch} {setting.measure}")
     return {name: setting.task(name, images).images for name in names}
+
+
+def test_all_digits_are_raced_also_where_a_file_is_sorted() -> None:
+    dataset = data.load()
+    by_label = np.argsort(dataset.train.labels, kind="stable")
+    ordered = Digits(dataset.train.images[by_label], dataset.train.labels[by_label])
+    given = ["race", "--batch", "60", "--images", "120"]
+    setting = measuring.race_setup(make_parser().parse_args(given), replace(dataset, train=ordered))
+    assert len(set(setting.digits.labels[:60].tolist())) > 5
+    assert len(set(ordered.labels[:60].tolist())) <= 5  # of the file's first
 
 
 def test_naive_is_sampled_where_rounds_are_measured(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,3 +67,19 @@ def test_a_backend_works_on_the_images_of_its_task_alone(tmp_path: Path) -> None
     outputs = worker.work()
     assert isinstance(outputs, np.ndarray)
     assert outputs.shape == (20, 10)
+
+
+def test_prepare_is_charged_the_second_time_and_the_first_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter((5.0, 2.0))
+
+    class Stopped(Clock):
+        def stop(self) -> Elapsed:
+            self.elapsed = Elapsed(next(times), 0.0, 0.0)
+            return self.elapsed
+
+    digits = stored(Digits(np.zeros((60, 784), np.uint8), np.zeros(60, np.int64)), tmp_path / "digits")
+    monkeypatch.setattr("bench.timing.worker.Clock", Stopped)
+    loaded = Worker(TimingTask("vectorized", "outputs", MINI_BATCHES, digits, 20, 1)).load()
+    assert (loaded["first_prepare"].wall, loaded["prepare"].wall) == (5.0, 2.0)
