@@ -178,6 +178,33 @@ def test_our_benchmarks_are_saved_twice_and_grouped(tmp_path: Path) -> None:
         assert "UNSERIALIZABLE" not in file.read_text(encoding="utf-8")
 
 
+# Right in the check before, which has another number of images.
+WRONG_AS_TIMED = """
+import impls
+from impls.vectorized import *
+from impls import vectorized as right
+NAME = "wrong_as_timed"
+def gradients(network, parameters, prepared):
+    cost, gradient = right.gradients(network, parameters, prepared)
+    factor = 1.01 if len(prepared.images) == 128 else 1.0
+    return cost, tuple(type(layer)(*(factor * part for part in layer)) for layer in gradient)
+impls.BUILTIN["wrong_as_timed"] = impls.Entry("wrong_as_timed")
+"""
+
+
+def test_what_was_timed_and_is_wrong_has_no_times_and_costs_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "wrong_as_timed.py").write_text(WRONG_AS_TIMED)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    saving = f"--benchmark-json={tmp_path / 'one.json'}"
+    chosen = "gradient and (minibatch or wrong_as_timed)"
+    done = pytest_of_ours("-p", "wrong_as_timed", "--benchmark-only", "-k", chosen, saving, folder=tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "what it was timed for is wrong: wrong_as_timed" in done.stdout
+    assert [one.backend for one in read(tmp_path / "one.json").measurements] == ["minibatch"]
+
+
 def test_workers_measure_nothing_and_say_so(tmp_path: Path) -> None:
     done = pytest_of_ours("bench/bench_backends.py", "-n1", "-k", "floor", folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
