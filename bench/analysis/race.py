@@ -17,6 +17,7 @@ from bench.timing.worker import FLOOR
 BUSY = 1.0  # load before the race that is worth a warning
 STOLEN = 0.01  # share of the cores' time that is
 RESTLESS = 1.2  # drift between generations that is worth a warning
+SHARED = 0.5  # of a core, that other processes may have before it counts as busy
 LONGER = defaultdict(lambda: "measure longer", race="give a longer --budget", compare="give more --generations")
 GROWING = {"batch": "images per update", "images": "images", "threads": "threads", "hidden": "hidden units"}
 
@@ -128,11 +129,35 @@ def disturbances(race: RaceResult) -> list[str]:
         )
     if (race.load or 0) > BUSY:
         lines.append(f"its load was {race.load:.1f} when this began; end what else is running")
+    if line := neighbours(race):
+        lines.append(line)
     seconds = sum(one.seconds for one in race.generations)
     stolen = sum(one.stolen or 0 for one in race.generations) / ((os.cpu_count() or 1) * seconds) if seconds else 0.0
     if stolen > STOLEN:
         lines.append(f"other virtual machines had {stolen:.1%} of its cores' time; measure at another hour")
     return lines
+
+
+def neighbours(race: RaceResult) -> str | None:
+    """Return a sentence, with the remedy, if other processes ran on cores that the threads of this race needed.
+
+    Threads that share a core with another process keep all others waiting, so that fewer are faster.
+    """
+    known = [(one.others, one.cores, one.seconds) for one in race.generations if one.others is not None and one.cores]
+    seconds = sum(of_one for *_, of_one in known)
+    if not seconds:
+        return None
+    return crowded(sum(others for others, *_ in known) / seconds, known[-1][1], race.key["threads"] or known[-1][1])
+
+
+def crowded(others: float, cores: int, n_threads: int) -> str | None:
+    """Return that sentence for so many threads, where other processes keep that many of the cores busy."""
+    if others <= cores - n_threads + SHARED:
+        return None
+    found, free = f"{others:.1f} of {cores} cores were not free", math.floor(cores - others + SHARED)
+    if free:
+        return f"another process is busy: threads {free} would be faster, as {found}; end it, or give --threads {free}"
+    return f"other processes are busy: {found}; end what else is running"
 
 
 def ratios_of_race(race: RaceResult) -> dict[str, statistics.Ratio]:

@@ -17,7 +17,8 @@ from bench import UserError
 from bench.analysis.calibrate import AGAIN, ITSELF, SLOWDOWNS
 from bench.commands import measuring
 from bench.experiments.agree import posed
-from bench.experiments.race import agreeing, begin_race, budget_spent
+from bench.experiments.generations import Budget
+from bench.experiments.race import agreeing, begin_race
 from bench.records.journal import Journal, results_file
 from bench.records.races import RaceResult
 from bench.tables.compare import calibration_sections
@@ -49,15 +50,15 @@ def run(arguments: argparse.Namespace) -> int:
 
     def begin(journal: Journal, folder: Path) -> list[Session]:
         race = begin_race(journal, 0, arguments.rounds, arguments.seed)
-        if not agreeing(console, {arguments.backend: race}, setting, [posed(setting.case, setting.digits)]):
+        (agreed,) = agreeing(console, [{arguments.backend: race}], [posed(setting.case, setting.digits)], setting)
+        if not agreed:
             raise UserError(f"{arguments.backend}: expected a backend that agrees with the reference; choose another")
         images = stored(setting.digits, folder / "digits")
         race.tasks |= {name: setting.task(arguments.backend, images, share) for name, share in extra.items()}
         return [race]
 
-    def enough(journal: Journal, generations: int, seconds: float) -> str | None:
-        failed = "one side failed" if journal.of(Failure) else None
-        return failed or budget_spent(arguments, generations, seconds, arguments.generations)
+    def enough(journal: Journal, _: int) -> str | None:
+        return "one side failed" if journal.of(Failure) else None
 
     def show(raced: list[RaceResult]) -> None:
         if len(raced[0].rounds()) >= arguments.generations:
@@ -66,5 +67,11 @@ def run(arguments: argparse.Namespace) -> int:
     participants = dict.fromkeys(extra, arguments.backend)
     header = setting.header(0, "calibrate", participants, baseline=ITSELF, comparison=arguments.generations)
     path = results_file(arguments.output, "calibrate")
-    (raced,) = measuring.measure(console, path, [header], begin, enough, show)
+    budget = Budget(arguments.budget, arguments.generations)
+    (raced,) = measuring.measure(console, path, [header], begin, enough, show, budget)
+    if len(raced.rounds()) < arguments.generations and not raced.left_out:
+        raise UserError(
+            f"a comparison takes {arguments.generations} generations, found {len(raced.rounds())}: {raced.reason}; "
+            f"--output {path} continues"
+        )
     return 1 if raced.left_out else 0

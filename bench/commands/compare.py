@@ -69,7 +69,7 @@ def compare_revisions(
         races = {name: begin_race(journal, i, arguments.rounds, arguments.seed) for i, name in enumerate(names)}
         return begin_races(console, races, setting, sides, folder)
 
-    def enough(_: Journal, generations: int, seconds: float) -> str | None:
+    def enough(_: Journal, generations: int) -> str | None:
         done = generations >= arguments.generations
         return f"all {generations} generations of processes were run" if done else None
 

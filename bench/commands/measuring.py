@@ -12,27 +12,29 @@ from rich.console import Console
 
 from bench import UserError
 from bench.analysis import calibrate
+from bench.analysis.race import neighbours
 from bench.commands import options
-from bench.experiments.race import IMAGES, RaceSetup, run_generations
+from bench.experiments.generations import Budget, run_generations
+from bench.experiments.race import IMAGES, RaceSetup
 from bench.experiments.trainings import Trainings, digits_for, train_all
 from bench.records.journal import Journal
 from bench.records.kinds import End, Race
 from bench.records.races import RaceResult, races_of
-from bench.tables.table import Section, plural, print_sections
+from bench.tables.table import Section, plural, print_line, print_sections
 from bench.timing import threads
 from bench.timing.records import Generation
 from bench.timing.session import Session
 from bench.timing.worker import Measure
 from bench.workloads.cases import MINI_BATCHES, drawn, gently
 from command_line import Option, number, whole_number
-from data import Dataset
+from data import Dataset, Digits
 from impls.contract import COST_OF_OUTPUT, Network, check_images
 
 N_IMAGES = Option("--images N", "Use N images, drawn at random but the same every time", whole_number(1))
 ROUNDS = Option("--rounds N", "Measure each backend this often in a generation, a set of processes", whole_number(2))
 GENERATIONS = Option("--generations N", "Compare over this many generations of fresh processes", whole_number(2),
                      calibrate.GENERATIONS)  # fmt: skip
-BUDGET = Option("--budget SECONDS", "Stop after this many seconds of measuring, at the end of a generation",
+BUDGET = Option("--budget SECONDS", "Measure for this many seconds, in as many generations as they have room for",
                 number(0.001), 600)  # fmt: skip
 
 
@@ -85,26 +87,51 @@ def race_setup(arguments: argparse.Namespace, dataset: Dataset) -> RaceSetup:
     return RaceSetup(gently(case, n), arguments.measure, dataset, digits, n_threads)
 
 
+def race_setups(points: Sequence[argparse.Namespace], dataset: Dataset) -> list[RaceSetup]:
+    """Return the races that these options describe; those of the same images share them. Raises as `race_setup`."""
+    settings, kept = [], dict[tuple[int, bool], Digits]()
+    for point in points:
+        setting = race_setup(point, dataset)
+        images = len(setting.digits.labels), point.nonzero_pixels
+        settings.append(setting._replace(digits=kept.setdefault(images, setting.digits)))
+    return settings
+
+
 def measure(
     console: Console,
     path: Path,
     headers: Sequence[Race],
     begin: Callable[[Journal, Path], list[Session]],
-    enough: Callable[[Journal, int, float], str | None],
+    enough: Callable[[Journal, int], str | None],
     show: Callable[[list[RaceResult]], None] | None = None,
+    budget: Budget | None = None,
+    told: Callable[[RaceResult], str] | None = None,
 ) -> list[RaceResult]:
     """Run generations of the races of these headers; return the results in the file, those of earlier runs included.
 
     begin: returns the races that can start; it gets a folder for the digits. enough: as in `run_generations`, after the
-    journal. show: prints the results, also after an interruption, which loses only the generation in progress.
+    journal. show: prints the results, also after an interruption, which loses only the generation in progress. told:
+    the line that is printed after each generation of a race.
     """
+    noticed = set[str]()  # what was told of other processes
+
+    def tell(number: int) -> None:
+        race = next(race for race in races_of(journal.records) if race.number == number)
+        lines = [told(race)] if told else []
+        if (line := neighbours(race)) and line.partition(":")[0] not in noticed:
+            noticed.add(line.partition(":")[0])
+            lines.append(f"{line[0].upper()}{line[1:]}.")
+        for line in lines:
+            print_line(console, line, soft_wrap=True)
+        console.file.flush()  # also where it is a pipe
+
     with tempfile.TemporaryDirectory() as folder, Journal(path, headers) as journal:
         if journal.next_generation:
             done = len(journal.of(Generation))
             console.print(f"continuing after {plural(done, 'generation')} in {path}", soft_wrap=True, markup=False)
         try:
             races = begin(journal, Path(folder))
-            why = run_generations(console, races, journal, lambda *so_far: enough(journal, *so_far))
+            why = run_generations(console, races, journal, lambda done: enough(journal, done), budget, tell)
             for race in races:
                 race.add(End, reason=why)
         finally:

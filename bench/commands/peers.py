@@ -16,14 +16,15 @@ import data
 import impls
 from bench import UserError
 from bench.commands import measuring, options
-from bench.experiments.race import admit, budget_spent, header_of_race
+from bench.experiments.generations import Budget
+from bench.experiments.race import admit, header_of_race
 from bench.records.journal import Journal, results_file
 from bench.records.races import RaceResult
 from bench.tables.peers import peers_sections
+from bench.tables.race import so_far
 from bench.tables.table import print_left_out, print_sections
 from bench.timing.session import Session
 from command_line import Option, several, whole_number
-from data import Digits
 
 PEERS = ("torch", "jax", "sklearn")
 # What differs from the images as they are, in one random order.
@@ -52,17 +53,16 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console(highlight=False)
     dataset = data.load(arguments.data)
     images = arguments.images or len(dataset.train.labels)
-    # No ratio reaches that precision: a race ends with the budget.
-    given = vars(arguments) | FIXED | {"images": images, "precision": 0.0}
+    given = vars(arguments) | FIXED | {"images": images}
     points = [
         argparse.Namespace(**given | {"batch": batch, "way": way} | what)
         for batch in arguments.batch
         for way, what in WAYS.items()
     ]
-    settings, kept = [], dict[bool, Digits]()  # kept: each way's images once
-    for point in points:
-        setting = measuring.race_setup(point, dataset)
-        settings.append(setting._replace(digits=kept.setdefault(point.nonzero_pixels, setting.digits)))
+    settings = [
+        setting._replace(label=f"batches of {point.batch:,}, {point.way}")
+        for setting, point in zip(measuring.race_setups(points, dataset), points, strict=True)
+    ]
     names = list(dict.fromkeys([arguments.baseline, *(arguments.backend or installed_peers())]))
     for name in names:
         impls.check(name)
@@ -72,17 +72,18 @@ def run(arguments: argparse.Namespace) -> int:
         headers.append(header_of_race(setting, number, arguments.baseline, names, "peers", about=about))
 
     def begin(journal: Journal, folder: Path) -> list[Session]:
-        return [
-            admit(console, point, number, setting, names, journal, folder)
-            for number, (point, setting) in enumerate(zip(points, settings, strict=True))
-        ]
+        return admit(console, points[0], settings, names, journal, folder)
+
+    def told(race: RaceResult) -> str:
+        return so_far(race, settings[race.number].label)
 
     def show(raced: list[RaceResult]) -> None:
         print_sections(console, peers_sections(raced))
         print_left_out(console, (line for race in raced for line in race.left_out.values()))
 
     path = results_file(arguments.output, "peers")
-    raced = measuring.measure(console, path, headers, begin, lambda _, *so_far: budget_spent(arguments, *so_far), show)
+    budget = Budget(arguments.budget)
+    raced = measuring.measure(console, path, headers, begin, lambda *_: None, show, budget, told)
     return 1 if any(one.left_out for one in raced) else 0
 
 

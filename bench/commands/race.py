@@ -2,8 +2,9 @@
 
 Every round holds one measurement of each backend, close in time; a ratio compares measurements of the same round, and
 its interval is taken across generations: sets of fresh processes, one for each backend. The race stops when all ratios
-are known to --precision, or when the --budget is spent, and says which. With the --output of an interrupted race it
-continues where that ended.
+are known to --precision, or when the --budget has no room for another generation, and says which. Where it is short,
+generations have fewer rounds, so that there are three. A sweep prints the times of each value as they come in. With the
+--output of a race, interrupted or out of budget, it continues where that ended.
 """
 
 import argparse
@@ -15,12 +16,13 @@ from rich.console import Console
 import data
 import impls
 from bench import UserError
-from bench.analysis.race import size_of
+from bench.analysis.race import GROWING, size_of
 from bench.commands import measuring, options
+from bench.experiments.generations import Budget
 from bench.experiments.race import BASELINE, admit, enough_of_race, header_of_race
 from bench.records.journal import Journal, results_file
 from bench.records.races import RaceResult
-from bench.tables.race import sections_of_races
+from bench.tables.race import sections_of_races, so_far
 from bench.tables.table import print_left_out, print_sections
 from bench.timing.session import Session
 from command_line import Option, number, whole_number
@@ -77,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     console = Console(highlight=False)
     dataset = data.load(arguments.data)
-    settings = [measuring.race_setup(point, dataset) for point in sweep_points(arguments)]
+    settings = measuring.race_setups(sweep_points(arguments), dataset)
     names = list(dict.fromkeys([*(arguments.backend or impls.available()), arguments.baseline]))
     for name in names:
         impls.check(name)
@@ -89,17 +91,21 @@ def run(arguments: argparse.Namespace) -> int:
     sizes = [size_of(header.key, swept) for header in headers] if swept else []
     if len(set(sizes)) < len(sizes):  # such as all images and their number
         raise UserError(f"--sweep: expected values that differ, found {', '.join(map(str, sizes))}; leave one out")
+    if swept:
+        labels = [f"{GROWING[swept]}: {size:,}" for size in sizes]
+        settings = [setting._replace(label=label) for setting, label in zip(settings, labels, strict=True)]
 
     def begin(journal: Journal, folder: Path) -> list[Session]:
-        return [
-            admit(console, arguments, number, setting, names, journal, folder)
-            for number, setting in enumerate(settings)
-        ]
+        return admit(console, arguments, settings, names, journal, folder)
+
+    def told(race: RaceResult) -> str:
+        return so_far(race, settings[race.number].label)
 
     def show(raced: list[RaceResult]) -> None:
         print_sections(console, sections_of_races(raced))
         print_left_out(console, (line for race in raced for line in race.left_out.values()))
 
     path = results_file(arguments.output, "race")
-    raced = measuring.measure(console, path, headers, begin, partial(enough_of_race, arguments), show)
+    enough, budget = partial(enough_of_race, arguments), Budget(arguments.budget)
+    raced = measuring.measure(console, path, headers, begin, enough, show, budget, told if swept else None)
     return 1 if any(race.left_out for race in raced) else 0

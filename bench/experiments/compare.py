@@ -55,7 +55,7 @@ def begin_races(
 ) -> list[Session]:
     """Give tasks to the races of the backends that agree on both sides; return these. folder: for the images."""
     cases, images = [posed(setting.case, setting.digits)], stored(setting.digits, folder / "digits")
-    agreed = [agreeing(console, races, setting, cases, where.source, side) for side, where in sides.items()]
+    agreed = [agreeing(console, [races], cases, setting, where.source, side)[0] for side, where in sides.items()]
     both = [name for name in races if all(name in of_side for of_side in agreed)]
     for name in both:
         task = setting.task(name, images)

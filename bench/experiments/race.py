@@ -1,7 +1,7 @@
-"""Races: agreement first, then generations (sets of fresh processes, one for each participant) until they end."""
+"""Races: what is timed, which backends take part, agreement first, and whether the ratios are precise enough."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -9,20 +9,19 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from bench import UserError
-from bench.agreement.check import lacks, plain
-from bench.agreement.isolated import TIME_LIMIT, PosedProblem, check_each
+from bench.agreement.check import Result, lacks, plain
+from bench.agreement.isolated import TIME_LIMIT, CheckedBackend, PosedProblem, check_each, check_isolated
 from bench.agreement.timed import TimedCall, timed_call
 from bench.analysis import statistics
-from bench.experiments.agree import posed
+from bench.experiments.agree import line_of, posed
 from bench.records.journal import Journal
 from bench.records.kinds import Agreement, Race, Run, header
 from bench.records.races import races_of
 from bench.timing.clock import noise
-from bench.timing.interleave import first_call, run_generation
-from bench.timing.records import Cold, Failure, Generation
+from bench.timing.interleave import first_call
+from bench.timing.records import Cold, Failure
 from bench.timing.session import Session, stored
 from bench.timing.worker import FLOOR, NEEDED, Measure, TimingTask
 from bench.workloads.cases import sampled
@@ -36,8 +35,8 @@ IMAGES = 12_000
 
 BASELINE = "vectorized"
 MEASUREMENTS = 60  # of IMAGES each in a generation: with four backends and the floor, two thirds of its time
-LEAST_ROUNDS, MOST_ROUNDS = 6, 24  # of a generation, however long or short a measurement
-LEAST_GENERATIONS = 3  # whatever the budget: intervals are across generations
+LEAST_ROUNDS, MOST_ROUNDS = 6, 24  # of a generation, however long or short a measurement, if the budget allows it
+FEWEST_ROUNDS = 1  # where it does not
 
 
 class RaceSetup(NamedTuple):
@@ -48,6 +47,7 @@ class RaceSetup(NamedTuple):
     dataset: Dataset
     digits: Digits
     n_threads: int
+    label: str = ""  # what distinguishes it from the other races of a command, such as "threads: 2"
 
     @property
     def images(self) -> int:
@@ -78,63 +78,58 @@ def expected_of(task: TimingTask) -> TimedCall:
 
 def agreeing(
     console: Console,
-    races: dict[str, Session],
-    setting: RaceSetup,
+    races: Sequence[Mapping[str, Session]],
     cases: list[PosedProblem],
+    setting: RaceSetup,
     source: Path | None = None,
     side: str = "",
-) -> list[str]:
-    """The backends that agree with the reference on this case and support what is measured; prints why others do not.
+    label: str = "",
+) -> list[list[str]]:
+    """For each case the backends that agree with the reference on it and support what is measured.
 
-    races: by backend, the race that records its comparisons. cases: the posed case. source, side: of another
-    revision, the folder that holds its `impls` and what it is called.
+    Prints a line for each backend as soon as it is checked, and why one is left out. races: for each case, by backend,
+    the race that records its comparisons; all of the same backends. setting: of one of the cases; the others have the
+    same threads and measure. source, side: of another revision, the folder of its `impls` and what it is called. label:
+    what the cases are called.
     """
+    names, agreed = list(races[0]), [set[str]() for _ in cases]
+    needed = cast(Quantity, NEEDED[setting.measure])
+    of = f"{side or label}: " if side or label else ""
     with console.status("agreement (the first time backends may have to compile)"):
-        checked = {one.backend: one for one in check_each(list(races), cases, TIME_LIMIT, setting.n_threads, source)}
-    agreed = []
-    for name, race in races.items():
-        results = checked[name].results
-        for result in results:
-            race.add(Agreement, **plain(result), side=side or None)
-        reasons = checked[name].failures + lacks(results, cast(Quantity, NEEDED[setting.measure]))
-        if reasons:
-            of = f"{side}: " if side else ""
-            console.print(f"[red]left out:[/] {escape(of + reasons[0])}", soft_wrap=True)
-        else:
-            agreed.append(name)
-    return agreed
+        for one in check_each(names, cases, TIME_LIMIT * len(cases), setting.n_threads, source):
+            reasons: list[str] = []
+            for number, results in enumerate(by_case(one, cases, setting.n_threads, source)):
+                for result in results:
+                    races[number][one.backend].add(Agreement, **plain(result), side=side or None)
+                failures = [result.failure for result in results if result.failure]
+                if lacking := failures + lacks(results, needed):
+                    reasons.append(lacking[0])
+                else:
+                    agreed[number].add(one.backend)
+            for reason in dict.fromkeys(reasons):
+                console.print(f"[red]left out:[/] {escape(of + reason)}", soft_wrap=True)
+            if not reasons:
+                console.print(of + line_of(one), soft_wrap=True, markup=False)
+            console.file.flush()  # also where it is a pipe
+    return [[name for name in names if name in of_case] for of_case in agreed]
 
 
-def run_generations(
-    console: Console, races: Sequence[Session], journal: Journal, enough: Callable[[int, float], str | None]
-) -> str:
-    """Run generation after generation, the races in turn, until `enough` gives a reason to end; return the reason.
+def by_case(one: CheckedBackend, cases: list[PosedProblem], n_threads: int, source: Path | None) -> list[list[Result]]:
+    """The results of a backend in each of the cases, which one process checked.
 
-    enough: is called before each with the number of whole generations, the least of all races that continue, and the
-    seconds that they took, those of an earlier run included. A race with fewer than two participants left ends.
+    Where it did not come to all of them, as it hangs, dies or cannot be loaded, each case is checked by itself.
     """
-    columns = (TimeElapsedColumn(), TextColumn("{task.description}"))
-    # No refreshing during measurements: it would cost a per cent of a core.
-    with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
-        shown = progress.add_task("")
-        while True:
-            running = [race for race in races if len(race.remaining()) > 1]
-            if not running:
-                return "fewer than two participants are left"
-            done = min(len(journal.of(Generation, race.number)) for race in running)
-            reason = enough(done, sum(one.seconds for one in journal.of(Generation)))
-            if reason:
-                return reason
-            for race in running:
-                of = f", race {race.number + 1}" if len(races) > 1 else ""
-                progress.update(shown, description=f"generation {done + 1}{of}", refresh=True)
-                run_generation(race, journal.next_generation)
-            journal.next_generation += 1
+    if len(cases) == 1:
+        return [one.results]
+    found = [[result for result in one.results if result.problem == problem.name] for problem, _ in cases]
+    if all(found):
+        return found
+    return [check_isolated(one.backend, [case], TIME_LIMIT, n_threads, source) for case in cases]
 
 
-def begin_race(journal: Journal, number: int, rounds: int, seed: int) -> Session:
-    """Begin a race, as yet without participants, with the failures of its earlier runs."""
-    race = Session({}, rounds, journal.record, number, len(journal.of(Run, number)), seed)
+def begin_race(journal: Journal, number: int, rounds: int, seed: int, fewest: int | None = None) -> Session:
+    """Begin a race, as yet without participants, with the failures of its earlier runs. fewest: see `Session`."""
+    race = Session({}, rounds, journal.record, number, len(journal.of(Run, number)), seed, fewest=fewest)
     race.failures |= {one.participant: f"{one.participant}: {one.reason}" for one in journal.of(Failure, number)}
     race.add(Run, load=noise().load)
     return race
@@ -151,34 +146,75 @@ def header_of_race(
 def admit(
     console: Console,
     arguments: argparse.Namespace,
-    number: int,
-    setting: RaceSetup,
+    settings: Sequence[RaceSetup],
     names: list[str],
     journal: Journal,
     folder: Path,
-) -> Session:
-    """Begin the race of the backends that agree, and the floor. Raises UserError where the baseline does not."""
-    case, digits = setting.case, setting.digits
-    console.print(
-        f"{case.network}, {case.dtype}, {case.name}, {setting.images:,} images, threads: {setting.n_threads}. "
-        f"{setting.dataset.notice or setting.dataset.name}"
-    )
-    rounds = arguments.rounds or rounds_per_generation(len(names) + 1, setting.images)
-    race = begin_race(journal, number, rounds, arguments.seed)
-    agreed = agreeing(console, dict.fromkeys(names, race), setting, [posed(case, digits)])
-    if arguments.baseline not in agreed:
-        raise UserError(f"{arguments.baseline}, the baseline, is left out; give another --baseline")
-    images = stored(digits, folder / f"{len(digits.labels)} images, non-zero {arguments.nonzero_pixels}")
-    with console.status("what the timed calls have to return (worked out once)"):
-        race.tasks |= {name: setting.task(name, images) for name in (*agreed, FLOOR)}
-    if arguments.cold:
-        done = {one.participant for one in journal.of(Cold, number)}
-        for name in (name for name in agreed if name not in done):
-            with console.status(f"{escape(name)}: a first call with nothing compiled"):
-                first_call(race, name)
-    if arguments.baseline in race.failures:
-        raise UserError(f"{race.failures[arguments.baseline]}; give another --baseline to compare with")
-    return race
+) -> list[Session]:
+    """Begin a race of each setting, of the backends that agree, and the floor.
+
+    arguments: of the command, with `rounds`, `seed`, `baseline` and `cold`. Raises UserError where the baseline does
+    not agree.
+    """
+    races = []
+    for number, setting in enumerate(settings):
+        console.print(
+            f"{setting.case.network}, {setting.case.dtype}, {setting.case.name}, {setting.images:,} images, "
+            f"threads: {setting.n_threads}. {setting.dataset.notice or setting.dataset.name}"
+        )
+        fixed = "rounds" in arguments.given
+        rounds = arguments.rounds or rounds_per_generation(len(names) + 1, setting.images)
+        races.append(begin_race(journal, number, rounds, arguments.seed, None if fixed else FEWEST_ROUNDS))
+    agreed = agreeing_in_each(console, settings, races, names)
+    for setting, race in zip(settings, races, strict=True):
+        of = f" ({setting.label})" if setting.label else ""
+        if arguments.baseline not in agreed[race.number]:
+            raise UserError(f"{arguments.baseline}, the baseline, is left out{of}; give another --baseline")
+        images = stored(setting.digits, folder / f"digits {id(setting.digits)}")
+        with console.status("what the timed calls have to return (worked out once)"):
+            race.tasks |= {name: setting.task(name, images) for name in (*agreed[race.number], FLOOR)}
+        if arguments.cold:
+            time_first_calls(console, race, journal)
+        if arguments.baseline in race.failures:
+            raise UserError(f"{race.failures[arguments.baseline]}{of}; give another --baseline to compare with")
+    return races
+
+
+def agreeing_in_each(
+    console: Console, settings: Sequence[RaceSetup], races: Sequence[Session], names: list[str]
+) -> dict[int, list[str]]:
+    """By the number of each race the backends that agree.
+
+    One process checks a backend in all settings with the same number of threads, which libraries read only once.
+    """
+    agreed: dict[int, list[str]] = {}
+    known: dict[tuple[Recipe, int], PosedProblem] = {}  # by case and digits
+    for n_threads in dict.fromkeys(setting.n_threads for setting in settings):
+        chosen = [number for number, setting in enumerate(settings) if setting.n_threads == n_threads]
+        together = len(chosen) > 1
+        cases = []
+        for setting in (settings[number] for number in chosen):
+            of = setting.case, id(setting.digits)
+            if of not in known:
+                known[of] = posed(setting.case, setting.digits)
+            problem, expected = known[of]
+            cases.append((problem._replace(name=f"{problem.name}, {setting.label}") if together else problem, expected))
+        of_races = [dict.fromkeys(names, races[number]) for number in chosen]
+        first = settings[chosen[0]]
+        found = agreeing(console, of_races, cases, first, label="" if together else first.label)
+        agreed |= zip(chosen, found, strict=True)
+    return agreed
+
+
+def time_first_calls(console: Console, race: Session, journal: Journal) -> None:
+    """Time a first call of each backend with nothing compiled, unless an earlier run did, and print its seconds."""
+    done = {one.participant for one in journal.of(Cold, race.number)}
+    for name in (name for name in race.remaining() if name not in {FLOOR, *done}):
+        with console.status(f"{escape(name)}: a first call with nothing compiled"):
+            first_call(race, name)
+        seconds = [one.first.wall for one in journal.of(Cold, race.number) if one.participant == name]
+        if seconds:
+            console.print(f"{name}: a first call with nothing compiled took {seconds[0]:.1f} s", markup=False)
 
 
 def rounds_per_generation(participants: int, images: int) -> int:
@@ -186,18 +222,9 @@ def rounds_per_generation(participants: int, images: int) -> int:
     return min(max(LEAST_ROUNDS, MEASUREMENTS * IMAGES // (participants * images)), MOST_ROUNDS)
 
 
-def enough_of_race(arguments: argparse.Namespace, journal: Journal, generations: int, seconds: float) -> str | None:
-    """Why to stop: all ratios are precise, or the budget is spent and generations are enough for an interval."""
+def enough_of_race(arguments: argparse.Namespace, journal: Journal, _: int) -> str | None:
+    """Why to stop before the budget is spent: all ratios are precise."""
     races = races_of(journal.records)
     if all(statistics.precise(race.rounds(), race.baseline, arguments.precision) for race in races):
         return f"all ratios are known to {arguments.precision:.1%}"
-    return budget_spent(arguments, generations, seconds)
-
-
-def budget_spent(
-    arguments: argparse.Namespace, generations: int, seconds: float, least: int | None = None
-) -> str | None:
-    """Why to stop: the budget is spent, in at least so many generations; None: in as many as an interval needs."""
-    if generations >= (least or LEAST_GENERATIONS) and seconds > arguments.budget:
-        return f"the budget of {arguments.budget:g} s is spent"
     return None

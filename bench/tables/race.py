@@ -35,7 +35,7 @@ def race_section(race: RaceResult) -> Section:
 
 def sweep_section(races: Sequence[RaceResult]) -> Section:
     """The section of a sweep: how time grows with what was swept."""
-    lines = [f"{races_setting(races)}.", started_by(races[0]), *disturbed(races)]
+    lines = [f"{races_setting(races)}.", started_by(races[0]), *not_measured(races), *disturbed(races)]
     what = analysis.swept(races)
     title, figures = f"Sweep: {analysis.GROWING[what]}", [f"growth-{what}", f"roofline-{what}"]
     return Section(title, lines, [growth(races)], GROWTH_EXPLANATION, figures)
@@ -43,9 +43,26 @@ def sweep_section(races: Sequence[RaceResult]) -> Section:
 
 def sections_of_races(races: Sequence[RaceResult]) -> list[Section]:
     """A section for each race that has measurements, and one for a sweep."""
-    measured = [race for race in races if race.rounds()]
-    swept = [race for race in measured if race.sweep]
-    return [*map(race_section, measured), *([sweep_section(swept)] if len(swept) > 1 else [])]
+    measured, swept = [race for race in races if race.rounds()], [race for race in races if race.sweep]
+    return [*map(race_section, measured), *([sweep_section(swept)] if measured and swept else [])]
+
+
+def not_measured(races: Sequence[RaceResult]) -> list[str]:
+    """The sizes of a sweep without a measurement, and why, in a line; nothing where there are none."""
+    missing = [race for race in races if not race.rounds()]
+    if not missing:
+        return []
+    what = analysis.swept(races)
+    sizes = ", ".join(f"{analysis.size_of(race.key, what):,}" for race in missing)
+    return [f"Not measured: {analysis.GROWING[what]}: {sizes}; {missing[0].reason or 'stopped before its end'}."]
+
+
+def so_far(race: RaceResult, label: str) -> str:
+    """The times of a race that goes on, and in brackets how many times as long as the baseline's they are."""
+    times = analysis.times_of(race)
+    ratios = {name: f" ({text.in_short(row.estimate)})" for name, row in analysis.ratios_of_race(race).items()}
+    listed = ", ".join(f"{name} {text.duration(seconds)}{ratios.get(name, '')}" for name, seconds in times.items())
+    return f"{label}, {text.plural(len(race.generations), 'generation')}: {listed or 'no backend was measured'}"
 
 
 def parts_of(race: RaceResult) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The clock: wall time, and CPU time in user and system mode; and what disturbs it: stolen time and load."""
+"""The clock: wall time, and CPU time in user and system mode; and what disturbs it: stolen time, load, neighbours."""
 
 import os
 import sys
@@ -10,6 +10,7 @@ from typing import Annotated, NamedTuple
 from msgspec import Meta
 
 from bench.timing.system import text_of
+from bench.timing.threads import usable
 
 Time = Annotated[float, Meta(ge=0, le=1e100)]  # seconds; CPU time may be 0
 
@@ -63,19 +64,32 @@ class Clock:
 
 
 class Noise(NamedTuple):
-    """Stolen time since the machine started, and its load; None where the system does not report it."""
+    """What disturbs at this moment; None where the system does not report it. Times have a beginning of their own."""
 
     stolen: float | None  # seconds, over all cores, in which another virtual machine used the core
     load: float | None  # processes that ran or were waiting to run, on average over the last minute
+    others: float | None = None  # seconds, over the cores of this process, in which others than it and its children ran
 
 
 def noise(stat: Path = Path("/proc/stat")) -> Noise:
-    """Return the stolen time and the load at this moment; `stolen` between two calls is their difference."""
+    """Return what disturbs at this moment. Of `stolen` and `others` the difference between two calls counts.
+
+    A child is told from other processes once it has ended and was waited for.
+    """
     try:
         load: float | None = os.getloadavg()[0]
     except (AttributeError, OSError):  # a system without it, or a container that hides it
         load = None
-    fields = text_of(stat).partition("\n")[0].split()  # cpu user nice system idle iowait irq softirq steal ...
-    if len(fields) < 9 or fields[0] != "cpu":
+    lines = [line.split() for line in text_of(stat).splitlines() if line.startswith("cpu")]
+    ticks = {name: list(map(int, fields)) for name, *fields in lines}  # user nice system idle iowait irq softirq steal
+    if len(ticks.get("cpu", ())) < 8:
         return Noise(None, load)
-    return Noise(int(fields[8]) / os.sysconf("SC_CLK_TCK"), load)
+    tick = 1 / os.sysconf("SC_CLK_TCK")
+    ran = [sum(of_core[:3] + of_core[5:7]) for core in usable() if (of_core := ticks.get(f"cpu{core}"))]
+    return Noise(tick * ticks["cpu"][7], load, tick * sum(ran) - sum(cpu_seconds()) - cpu_seconds_of_children())
+
+
+def cpu_seconds_of_children() -> float:
+    """Return the CPU time of all children of this process that have ended and were waited for, in seconds."""
+    times = os.times()
+    return times.children_user + times.children_system

@@ -7,6 +7,7 @@ that starts first can differ throughout; so the order of starting rotates as wel
 itself, `analysis.statistics` estimates that effect.
 """
 
+import math
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,14 +19,19 @@ from bench.timing.clock import noise
 from bench.timing.process import Child, answer_with
 from bench.timing.records import Cold, Generation, Process, Sample
 from bench.timing.session import Participant, Session, ask, attempt, wait
+from bench.timing.threads import usable
 from bench.timing.worker import TimingTask, Worker
 
 SHORTEST = 0.002  # seconds; calls that take less are repeated within a measurement
 GENERATIONS_A_RATE = 8  # the machine's rates can take half as long as a whole generation
+LATE = 2.0  # times the time of a generation, after which no round begins
 
 
-def run_generation(race: Session, generation: int) -> None:
-    """Start all participants, warm up, measure round by round. One that fails is left out from then on."""
+def run_generation(race: Session, generation: int, seconds: float = math.inf) -> None:
+    """Start all participants, warm up, measure round by round. One that fails is left out from then on.
+
+    seconds: that it should take at most, for which it may have fewer rounds, see `Session`.
+    """
     begin, before = time.monotonic(), noise()
     with ExitStack() as stack:
         participants = []
@@ -37,14 +43,42 @@ def run_generation(race: Session, generation: int) -> None:
             attempt(race, generation, wait, participant)
         for participant in participants:
             attempt(race, generation, warm_up, participant, generation)
-        rng = np.random.default_rng([race.seed, generation])
-        for number, order in enumerate(latin_squares(len(participants), race.rounds, rng)):
-            for position, index in enumerate(order):
-                attempt(race, generation, sample, participants[index], generation, number, position)
-    after, seconds = noise(), time.monotonic() - begin
-    stolen = None if before.stolen is None or after.stolen is None else after.stolen - before.stolen
-    loads = {"load_before": before.load, "load_after": after.load}
-    race.add(Generation, generation=generation, seconds=seconds, stolen=stolen, **loads)
+        warm = time.monotonic()
+        rounds = measure_rounds(race, generation, participants, begin, seconds)
+        of_round = (time.monotonic() - warm) / rounds
+    race.shortest = warm - begin + (race.fewest or race.rounds) * of_round
+    after = noise()
+    disturbed = {
+        "stolen": None if before.stolen is None or after.stolen is None else after.stolen - before.stolen,
+        # Not below 0: the system counts in hundredths of a second.
+        "others": None if before.others is None or after.others is None else max(0.0, after.others - before.others),
+        "cores": len(usable()),
+        "load_before": before.load,
+        "load_after": after.load,
+    }
+    race.add(Generation, generation=generation, seconds=time.monotonic() - begin, **disturbed)
+
+
+def measure_rounds(
+    race: Session, generation: int, participants: list[Participant], begin: float, seconds: float
+) -> int:
+    """Measure round by round; return their number.
+
+    It is settled before the first round, from the warm calls, as one that depended on the rounds would favour slow or
+    fast ones. Only where they take much longer than the warm calls promised, the generation ends with fewer.
+    """
+    rounds, fewest = race.rounds, race.fewest or race.rounds
+    of_round = sum(one.seconds for one in participants if one.name not in race.failures)
+    left = begin + seconds - time.monotonic()
+    if of_round and of_round * rounds > left:
+        rounds = max(fewest, int(left / of_round))
+    rng = np.random.default_rng([race.seed, generation])
+    for number, order in enumerate(latin_squares(len(participants), rounds, rng)):
+        if number >= fewest and time.monotonic() > begin + LATE * seconds:
+            return number
+        for position, index in enumerate(order):
+            attempt(race, generation, sample, participants[index], generation, number, position)
+    return rounds
 
 
 def starting_order(race: Session, generation: int) -> list[tuple[str, TimingTask]]:
@@ -71,7 +105,9 @@ def warm_up(race: Session, participant: Participant, generation: int) -> None:
     loaded = ask(race, participant, "load")
     first = ask(race, participant, "measure", 1)
     described = ask(race, participant, "describe", rates_are_due(generation))
-    participant.repeats = max(1, int(np.ceil(SHORTEST / described["warm"]["wall"])))
+    warm = described["warm"]["wall"]
+    participant.repeats = max(1, int(np.ceil(SHORTEST / warm)))
+    participant.seconds = participant.repeats * warm
     about = {"generation": generation, "participant": participant.name, "backend": task.backend, "images": task.images}
     race.add(Process, **about, repeats=participant.repeats, first=first, **loaded, **described)
 

@@ -78,6 +78,8 @@ class Generation(Record, frozen=True):
     stolen: float | None = None  # seconds of the cores that other virtual machines had
     load_before: float | None = None
     load_after: float | None = None
+    others: float | None = None  # seconds of the cores that this process may use, in which other processes ran
+    cores: Size | None = None  # these cores
 
 
 class Failure(Record, frozen=True):

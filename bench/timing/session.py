@@ -25,6 +25,7 @@ class Participant:
     name: str
     child: Child
     repeats: int = 1
+    seconds: float = 0.0  # of a measurement, by the warm call
 
 
 @dataclass
@@ -32,12 +33,14 @@ class Session:
     """A race while it is measured; `failures` grows meanwhile."""
 
     tasks: dict[str, TimingTask]  # by participant
-    rounds: int  # of a generation
+    rounds: int  # of a generation that has the time for them
     record: Callable[[Record], None]  # called with every record as it is made
     number: int = 0  # among the races of a file
     run: int = 0  # of the command: 1 where it continues a file for the first time
     seed: int = 0
     time_limit: float = TIME_LIMIT  # seconds for one request
+    fewest: int | None = None  # rounds, where time is short; None: always `rounds`
+    shortest: float = 0.0  # seconds of a generation of `fewest` rounds, as the last one was; 0: there was none
     failures: dict[str, str] = field(default_factory=dict)
 
     def remaining(self) -> list[str]:

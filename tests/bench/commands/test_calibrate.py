@@ -14,6 +14,7 @@ import bench
 from bench.__main__ import main
 from bench.analysis.calibrate import AGAIN, GENERATIONS, ITSELF, SLOWDOWNS, verdicts
 from bench.analysis.compare import AFTER, BEFORE, any_slower, changes
+from bench.experiments.generations import Budget
 from bench.records.files import read
 from bench.records.races import ParticipantResult, RaceResult
 from bench.timing import threads
@@ -21,6 +22,7 @@ from bench.timing.worker import TimingTask, slowed, work_of
 from bench.workloads.cases import MINI_BATCHES
 from data import Digits, mnist
 from impls.contract import Plan, check_plan_fits
+from tests.helpers.budgets import ending_after
 from tests.helpers.command import refused
 from tests.helpers.records import typed_process, typed_sample
 
@@ -129,6 +131,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DIGITBENCH_DATA", str(tmp_path / "digits"))
     monkeypatch.setattr(bench, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(threads, "cores", lambda: 1)
+    monkeypatch.setattr(Budget, "spent", ending_after(2))
     monkeypatch.setenv("COLUMNS", "80")
     return tmp_path
 

@@ -12,11 +12,12 @@ from bench import UserError
 from bench.__main__ import main
 from bench.analysis.peers import peer_ratios_of
 from bench.commands.peers import installed_peers
-from bench.experiments import race
+from bench.experiments.generations import Budget
 from bench.records.files import read
 from bench.records.races import ParticipantResult, RaceResult
 from bench.timing import threads
 from data import Digits, mnist
+from tests.helpers.budgets import ending_after
 from tests.helpers.records import typed_process, typed_sample
 
 
@@ -52,7 +53,7 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     mnist.write_folder(tmp_path / "digits", *2 * [Digits(images, rng.integers(0, 10, 70))])
     monkeypatch.setenv("DIGITBENCH_DATA", str(tmp_path / "digits"))
     monkeypatch.setattr(bench, "RESULTS", tmp_path / "results")
-    monkeypatch.setattr(race, "LEAST_GENERATIONS", 2)
+    monkeypatch.setattr(Budget, "spent", ending_after(2))
     monkeypatch.setattr(threads, "cores", lambda: 1)
     monkeypatch.setenv("COLUMNS", "200")
     return ["--budget", "0.01", "--rounds", "2", "--images", "60", "--batch", "30", "--baseline", "minibatch"]

@@ -23,7 +23,8 @@ from bench.analysis.race import disturbances
 from bench.commands import measuring
 from bench.commands import race as race_command
 from bench.commands.parser import make_parser
-from bench.experiments import race
+from bench.experiments import generations
+from bench.experiments.generations import Budget
 from bench.experiments.race import begin_race, header_of_race, rounds_per_generation
 from bench.records.journal import Journal
 from bench.records.kinds import SCHEMA
@@ -35,6 +36,7 @@ from bench.timing.records import Generation, Process, Record, Sample
 from bench.timing.session import Session, stored
 from bench.workloads import cases
 from data import Digits, mnist
+from tests.helpers.budgets import ending_after
 from tests.helpers.command import refused, with_usual
 from tests.helpers.records import typed_process, typed_sample
 
@@ -42,6 +44,8 @@ pytestmark = pytest.mark.usefixtures("without_rates")
 
 ROOT = bench.ROOT
 CORES = threads.cores
+GENERATIONS = 2  # enough for an interval
+SPENT = Budget.spent
 QUICK = ["--budget", "0.01", "--rounds", "2", "--images", "60", "--batch", "10", "--backend", "minibatch"]
 WRONG = """
 from impls.vectorized import *
@@ -75,7 +79,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     mnist.write_folder(tmp_path / "digits", digits_of(150, 1), digits_of(70, 2))
     monkeypatch.setenv("DIGITBENCH_DATA", str(tmp_path / "digits"))
     monkeypatch.setattr(bench, "RESULTS", tmp_path / "results")
-    monkeypatch.setattr(race, "LEAST_GENERATIONS", 2)  # enough for an interval
+    monkeypatch.setattr(Budget, "spent", ending_after(GENERATIONS))
     monkeypatch.setattr(threads, "cores", lambda: 1)  # other tests may run at the same time
     monkeypatch.setenv("COLUMNS", "80")
     return tmp_path
@@ -102,10 +106,10 @@ def test_everything_is_written_down_and_the_table_shows_it(folder: Path, capsys:
     assert header["machine"]["libraries"]["numpy"] == key["machine"]["libraries"]["numpy"] == np.__version__
     assert set(key["backends"]) == {"minibatch", "vectorized"}
     assert {entry["backend"] for entry in of_kind(records, "agreement")} == {"minibatch", "vectorized"}
-    assert len(of_kind(records, "process")) == race.LEAST_GENERATIONS * 3
-    assert len(of_kind(records, "sample")) == race.LEAST_GENERATIONS * 2 * 3
-    for name in ("minibatch", "vectorized", "floor"):
-        assert len(re.findall(rf"^{name} ", out, re.MULTILINE)) == 2, out
+    assert len(of_kind(records, "process")) == GENERATIONS * 3
+    assert len(of_kind(records, "sample")) == GENERATIONS * 2 * 3
+    for name, lines in (("minibatch", 3), ("vectorized", 3), ("floor", 2)):  # in two tables, and backends are checked
+        assert len(re.findall(rf"^{name} ", out, re.MULTILINE)) == lines, out
     assert re.search(r"^minibatch +\d +[\d.]+ (µ|m)?s +[\d.]+ +[\d.e+-]+ to +\d", out, re.MULTILINE), out
     assert "2 generations of processes, 4 rounds; ended because the budget of 0.01 s is spent" in " ".join(out.split())
     assert max(len(line) for line in out.splitlines() if not line.startswith("Every")) <= 80
@@ -165,19 +169,29 @@ def test_outputs_are_of_the_test_images(folder: Path, capsys: pytest.CaptureFixt
 
 @pytest.mark.usefixtures("without_processes")
 @pytest.mark.parametrize(
-    ("arguments", "generations", "reason"),
+    ("arguments", "number", "reason"),
     [
         (["--precision", "0.1", "--budget", "600"], 5, "all ratios are known to 10.0%"),
-        (["--precision", "0.001", "--budget", "25"], 3, "the budget of 25 s is spent"),
-        (["--precision", "0.001", "--budget", "0.01"], 2, "the budget of 0.01 s is spent"),
+        (["--precision", "0.001", "--budget", "40"], 4, "the budget of 40 s is spent"),
+        (
+            ["--precision", "0.001", "--budget", "25"],
+            2,
+            "the budget of 25 s has no room for another generation; 3 generations take about --budget 40",
+        ),
+        (
+            ["--precision", "0.001", "--budget", "0.01"],
+            1,
+            "the budget of 0.01 s is spent; 3 generations take about --budget 40",
+        ),
     ],
 )
 def test_it_stops_when_all_is_known_or_the_budget_is_spent(
-    arguments: list[str], generations: int, reason: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], number: int, reason: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(1)
 
-    def measured(running: Session, generation: int) -> None:
+    def measured(running: Session, generation: int, _: float) -> None:
+        running.shortest = 10.0
         for name in running.tasks:
             running.add(Process, generation=generation, participant=name, **PROCESS)
         for number in range(running.rounds):
@@ -187,12 +201,13 @@ def test_it_stops_when_all_is_known_or_the_budget_is_spent(
                 running.add(Sample, position=0, wall=wall, user=wall, system=0.0, **where)
         running.add(Generation, generation=generation, seconds=10.0, stolen=0.0, load_before=0.0, load_after=0.0)
 
-    monkeypatch.setattr(race, "run_generation", measured)
+    monkeypatch.setattr(Budget, "spent", SPENT)
+    monkeypatch.setattr(generations, "run_generation", measured)
     monkeypatch.setattr(race_command, "print_sections", lambda *_: None)  # of processes that never ran
     code, records = run(folder, *arguments)
     assert code == 0
     assert records[-1] == {"kind": "end", "race": 0, "run": 0, "reason": reason}
-    assert {entry["generation"] for entry in of_kind(records, "sample")} == set(range(generations))
+    assert {entry["generation"] for entry in of_kind(records, "sample")} == set(range(number))
 
 
 PROCESS = {
@@ -212,11 +227,11 @@ PROCESS = {
 def test_rounds_seed_and_baseline_reach_the_race(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[Session] = []
 
-    def seen(running: Session, generation: int) -> None:
+    def seen(running: Session, generation: int, _: float) -> None:
         found.append(running)
         running.failures |= dict.fromkeys(running.tasks, "enough was seen")
 
-    monkeypatch.setattr(race, "run_generation", seen)
+    monkeypatch.setattr(generations, "run_generation", seen)
     _, records = run(folder, "--rounds", "3", "--seed", "7", "--baseline", "minibatch")
     assert (found[0].rounds, found[0].seed) == (3, 7)
     assert (records[0]["baseline"], records[-1]["reason"]) == ("minibatch", "fewer than two participants are left")
@@ -315,8 +330,8 @@ def test_a_sweep_races_at_each_value_and_says_how_time_grows(folder: Path, capsy
     assert code == 0
     assert [entry["key"]["images"] for entry in of_kind(records, "race")] == [20, 40, 60]
     samples = [(entry["race"], entry["generation"]) for entry in of_kind(records, "sample")]
-    assert set(samples) == {(r, g) for r in range(3) for g in range(race.LEAST_GENERATIONS)}
-    assert samples[0][1] == samples[-1][1] - race.LEAST_GENERATIONS + 1  # the values of the sweep are interleaved, too
+    assert set(samples) == {(r, g) for r in range(3) for g in range(GENERATIONS)}
+    assert samples[0][1] == samples[-1][1] - GENERATIONS + 1  # the values of the sweep are interleaved, too
     assert {(entry["race"], entry["images"]) for entry in of_kind(records, "process")} == {(0, 20), (1, 40), (2, 60)}
     assert re.search(r"^images +20 +40 +60 +power +interval", out, re.MULTILINE), out
     assert re.search(r"^minibatch( +[\d.]+ (m|µ)?s){3} +-?[\d.]+ +-?[\d.]+ to *$", out, re.MULTILINE), out
@@ -340,7 +355,7 @@ def test_what_is_swept_reaches_the_key(asked: str, part: str, values: list[Any])
 @pytest.mark.skipif(CORES() < 2, reason="one core is all there is")
 def test_threads_are_swept_and_reach_the_processes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "cores", CORES)
-    monkeypatch.setattr(race, "LEAST_GENERATIONS", 1)
+    monkeypatch.setattr(Budget, "spent", ending_after(1))
     code, records = run(folder, "--sweep", "threads=1,2")
     assert code == 0
     for entry in of_kind(records, "process"):
@@ -363,7 +378,7 @@ def test_a_cold_call_finds_no_compiled_code(
 ) -> None:
     (folder / "compiling.py").write_text(COLD)
     monkeypatch.syspath_prepend(folder)
-    monkeypatch.setattr(race, "LEAST_GENERATIONS", 1)
+    monkeypatch.setattr(Budget, "spent", ending_after(1))
     monkeypatch.setenv("COLUMNS", "100")  # at 80 a name may go over two lines, by how many digits the times have
     code, records = run(folder, "--backend", "minibatch,compiling", "--cold")
     assert code == 0
