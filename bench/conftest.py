@@ -2,6 +2,7 @@
 
 import functools
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,20 @@ import impls
 from bench import UserError
 from bench.agreement.check import Result, lacks, plain
 from bench.agreement.isolated import check_isolated
+from bench.analysis.race import crowded
 from bench.experiments.agree import posed
 from bench.records import fingerprint
 from bench.records.files import Measurement, Suite
 from bench.records.kinds import Agreement, opening
 from bench.timing import threads
+from bench.timing.clock import noise
 from bench.timing.session import stored
 from bench.workloads.cases import CASES, drawn
 from impls.contract import Backend
 
 RESULTS = pytest.StashKey[dict[str, Any]]()
 DATASET = pytest.StashKey[data.Dataset]()
+BEGIN = pytest.StashKey[tuple[float, float | None]]()  # of the measurements: the time, and `Noise.others`
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -59,10 +63,17 @@ def pytest_benchmark_update_json(config: pytest.Config, benchmarks: list[Any], o
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print the notice of digits that are not MNIST."""
-    dataset = terminalreporter.config.stash.get(DATASET, None)
+    """Print the notice of digits that are not MNIST, and that other processes kept cores busy."""
+    stash = terminalreporter.config.stash
+    dataset = stash.get(DATASET, None)
     if dataset is not None and dataset.notice:
         terminalreporter.write_line(dataset.notice, yellow=True)
+    begin, before = stash.get(BEGIN, (0.0, None))
+    now = noise().others
+    if before is not None and now is not None:
+        others = (now - before) / (time.monotonic() - begin)
+        if line := crowded(others, len(threads.usable()), threads.cores(), "give pytest fewer cores by `taskset`"):
+            terminalreporter.write_line(f"The machine was not quiet: {line}.", yellow=True)
 
 
 @pytest.fixture(scope="session")
@@ -73,6 +84,7 @@ def digits(request: pytest.FixtureRequest) -> data.Dataset:
     except data.DataError as error:
         pytest.exit(f"error: {error}", returncode=2)
     request.config.stash[DATASET] = dataset
+    request.config.stash[BEGIN] = time.monotonic(), noise().others
     return dataset
 
 

@@ -150,13 +150,17 @@ def neighbours(race: RaceResult) -> str | None:
     return crowded(sum(others for others, *_ in known) / seconds, known[-1][1], race.key["threads"] or known[-1][1])
 
 
-def crowded(others: float, cores: int, n_threads: int) -> str | None:
-    """Return that sentence for so many threads, where other processes keep that many of the cores busy."""
+def crowded(others: float, cores: int, n_threads: int, remedy: str = "give --threads {}") -> str | None:
+    """Return that sentence for so many threads, where other processes keep `others` of the cores busy.
+
+    remedy: how fewer threads are used; `{}` is their number.
+    """
     if others <= cores - n_threads + SHARED:
         return None
     found, free = f"{others:.1f} of {cores} cores were not free", math.floor(cores - others + SHARED)
     if free:
-        return f"another process is busy: threads {free} would be faster, as {found}; end it, or give --threads {free}"
+        remedy = remedy.format(free)
+        return f"another process is busy: threads {free} would be faster, as {found}; end it, or {remedy}"
     return f"other processes are busy: {found}; end what else is running"
 
 
@@ -187,6 +191,19 @@ def growths(races: Sequence[RaceResult]) -> list[Growth]:
             power, interval = statistics.exponent(sizes, seconds) if len(known) > 1 else (None, None)
             rows.append(Growth(name, sizes, seconds, power, interval))
     return rows
+
+
+def over_floor(races: Sequence[RaceResult]) -> dict[str, dict[int, statistics.Ratio]]:
+    """Return, by participant and size, how many times as long as the floor at that size each backend of a sweep takes.
+
+    The intervals of one race hold together with 95 %.
+    """
+    what = swept(races)
+    ratios: dict[str, dict[int, statistics.Ratio]] = {}
+    for race in races:
+        for ratio in statistics.ratios(race.rounds(), FLOOR, may_stop_early=True):
+            ratios.setdefault(ratio.backend, {})[size_of(race.key, what)] = ratio
+    return {name: dict(sorted(of_name.items())) for name, of_name in ratios.items()}
 
 
 def intensity(race: RaceResult) -> float:

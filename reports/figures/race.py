@@ -1,17 +1,28 @@
 """Figures of races, sweeps and calibrations; `look` gives a backend the same colour and marker in all figures."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from bench.analysis import statistics
 from bench.analysis.calibrate import comparison_length, verdicts
-from bench.analysis.race import GROWING, Growth, growths, intensity, machine_rate, ratios_of_race, resources, times_of
+from bench.analysis.race import (
+    GROWING,
+    Growth,
+    growths,
+    intensity,
+    machine_rate,
+    over_floor,
+    ratios_of_race,
+    resources,
+    times_of,
+)
 from bench.records.races import Checked, RaceResult
 from bench.tables.race import backends_of, race_setting, races_setting, work
-from bench.tables.table import duration, number, percent, power, printable, with_interval
+from bench.tables.table import duration, number, percent, power, printable, times, with_interval
 from reports.figures import style
 from reports.figures.style import BLUE, GREY, Figure, Looks, drawn, logarithmic, wrapped
 
@@ -80,6 +91,62 @@ def power_of(row: Growth) -> str:
         return "one size"
     words, interval = power(row.power), row.interval
     return f"{words} [{power(interval.low)}, {power(interval.high)}]" if interval else f"power {words}"
+
+
+@drawn(
+    "Time over threads, and over the floor",
+    "Left: a line as steep as the dotted ones is twice as fast with twice the threads; a level one gains nothing. "
+    "Right: a line that rises gains less from threads than plain matrix products do; below the dashed line a backend "
+    "is faster than they are, as it skips zeros.",
+)
+def growth_threads(figure: Figure, races: Sequence[RaceResult], look: Looks) -> None:
+    """Seconds over threads, and the same over the floor with as many threads, on logarithmic axes."""
+    rows, ratios = growths(races), over_floor(races)
+    counts = sorted({count for row in rows for count in row.sizes})
+    figure.about(
+        races[0], races_setting(races), "Which backends gain from threads, and how far are they from the floor?"
+    )
+    figure.notes = [
+        "Gain: how many times as fast with the most threads as with the fewest. Floors: how many times as long as the "
+        "floor with the most.",
+        "The floor: the first layer's products, as one NumPy matmul each. Bars at the right: 95 % intervals, which "
+        "hold together at each number of threads.",
+    ]
+    left, right = figure.panels(rows, NOTHING_MEASURED, columns=2)
+    for row in rows:
+        (figure.in_legend[gain_of(row, ratios)],) = left.plot(row.sizes, row.seconds, **look[row.name].line())
+    draw_proportion(left, rows)
+    for axes in (left, right):
+        logarithmic(axes, "x", "threads", counts)
+        axes.set_xticks(counts, [f"{count:,}" for count in counts])
+    logarithmic(left, "y", "seconds, wall", [seconds for row in rows for seconds in row.seconds])
+    if not ratios:
+        style.say(right, "The floor was not measured.")
+        return
+    every = [ratio for of_name in ratios.values() for ratio in of_name.values()]
+    intervals = [ratio.interval for ratio in every]
+    logarithmic(right, "y", "times the floor with as many threads", [1, *(one.estimate for one in every)], intervals)
+    for name, of_name in ratios.items():
+        ends = [(count, *ratio.interval) for count, ratio in of_name.items() if ratio.interval]
+        right.vlines(*np.transpose(ends) if ends else ([], [], []), color=look[name].colour, linewidth=1.2, alpha=0.6)
+        right.plot([*of_name], [ratio.estimate for ratio in of_name.values()], **look[name].line())
+    right.axhline(1, color=GREY, linestyle="--", linewidth=1.2, zorder=1)
+
+
+def gain_of(row: Growth, ratios: Mapping[str, Mapping[int, statistics.Ratio]]) -> str:
+    """A backend's name, its gain from threads, and how far from the floor it is with the most."""
+    words = [f"gain {times(row.seconds[0] / row.seconds[-1])}"] if len(row.sizes) > 1 else ["one count"]
+    if ratio := ratios.get(row.name, {}).get(row.sizes[-1]):
+        words.append(f"{times(ratio.estimate)} floors")
+    return f"{printable(row.name)}\n{', '.join(words)}"
+
+
+def draw_proportion(axes: Axes, rows: Sequence[Growth]) -> None:
+    """Dotted lines on which time falls in proportion to threads, behind all others."""
+    most = max(row.sizes[-1] for row in rows)
+    low, high = (end(seconds for row in rows for seconds in row.seconds) for end in (min, max))
+    for start in np.geomspace(low, high * most, 2 + int(2 * np.log10(high * most / low))):
+        axes.plot([1, most], [start, start / most], color="#C4C4C4", linestyle=":", linewidth=0.8, zorder=0)
 
 
 @drawn(
@@ -277,6 +344,6 @@ def race_figures(race: RaceResult, look: Looks) -> list[Figure]:
 
 
 def sweep_figures(races: Sequence[RaceResult], look: Looks) -> list[Figure]:
-    """Time over what was swept, and over batch sizes the roofline."""
-    over_sizes = growth(races, look)
+    """Time over what was swept, over threads also against the floor, and over batch sizes the roofline."""
+    over_sizes = growth_threads(races, look) if races[0].sweep == "threads" else growth(races, look)
     return [over_sizes, roofline(races, look)] if races[0].sweep == "batch" else [over_sizes]

@@ -790,10 +790,10 @@ BUGS = (
         (OF_COMMANDS + "test_compare.py::test_two_files_are_compared_in_units_of_the_floor[1.1-0.05-1-slower]",),
     ),
     Bug(
-        "a race stops before its budget is spent",
-        "bench/experiments/race.py",
-        "if generations >= (least or LEAST_GENERATIONS) and seconds > arguments.budget:",
-        "if generations >= (least or LEAST_GENERATIONS) or seconds > arguments.budget:",
+        "a generation begins for which the budget has no room",
+        "bench/experiments/generations.py",
+        "if measured + sum(race.shortest or longest for race in coming) <= self.seconds:",
+        "if measured <= self.seconds:",
         (OF_COMMANDS + "test_race.py::test_it_stops_when_all_is_known_or_the_budget_is_spent",),
     ),
 )

@@ -27,12 +27,22 @@ from bench.tables.race import (
     resource_table,
     speed,
     started_by,
+    sweep_section,
 )
 from bench.tables.table import with_interval
 from reports.__main__ import main
 from reports.export import markdown_summary
 from reports.figures.compare import comparison as comparison_figure
-from reports.figures.race import break_even, lines_of_code, memory, race_figures, ratios, roofline, sweep_figures
+from reports.figures.race import (
+    break_even,
+    growth_threads,
+    lines_of_code,
+    memory,
+    race_figures,
+    ratios,
+    roofline,
+    sweep_figures,
+)
 from reports.figures.race import calibration as calibration_figure
 from reports.figures.race import growth as growth_figure
 from reports.figures.style import Figure, Looks
@@ -269,6 +279,32 @@ def test_growth_is_drawn_with_its_power(tmp_path: Path) -> None:
     legend = [text.get_text().replace("\n", " ") for text in figure.legends[0].get_texts()]
     assert legend[:2] == ["slow 1.00 [1.00, 1.00]", "swift 1.00 [1.00, 1.00]"]
     assert (figure.axes[0].get_xscale(), figure.axes[0].get_yscale()) == ("log", "log")
+
+
+def test_threads_are_drawn_against_the_floor(tmp_path: Path) -> None:
+    results = raced(tmp_path, *sweep_of("threads", -0.5))
+    figure: Any = growth_threads(results.races, look_of(results))
+    seconds, over_floor = (
+        {line.get_color(): line for line in axes.lines if line.get_marker() not in ("None", "")} for axes in figure.axes
+    )
+    look = look_of(results)
+    assert list(seconds[look["slow"].colour].get_ydata()) == pytest.approx([4e-5, 4e-5 / 2**0.5])
+    assert list(over_floor[look["slow"].colour].get_ydata()) == pytest.approx([8e-4, 8e-4 / 2**0.5])
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == ["slow\ngain 1.4, 0.00057 floors", "swift\ngain 1.4, 0.00014 floors", "floor\ngain 1.0"]
+    dotted = [line.get_xydata() for line in figure.axes[0].lines if line.get_linestyle() == ":"]
+    assert all(x[1, 1] * 2 == pytest.approx(x[0, 1]) for x in dotted)
+    without = raced(
+        tmp_path, *(race_records({"slow": 1.0}, number=n, key={"threads": n + 1}, sweep="threads") for n in range(2))
+    )
+    assert "The floor was not measured" in words_of(growth_threads(without.races, look))
+
+
+def test_sizes_that_the_budget_had_no_room_for_are_named(tmp_path: Path) -> None:
+    several = sweep_of("batch")
+    several[2] = [several[2][0], several[2][-1]]  # its header and its end
+    section = sweep_section(raced(tmp_path, *several).races)
+    assert "Not measured: images per update: 1,000; the budget of 10 s is spent." in section.lines
 
 
 def test_small_ticks_stand_between_those_with_numbers(tmp_path: Path) -> None:

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.race import machine_rate, resources, times_of
+from bench.analysis.race import crowded, machine_rate, neighbours, over_floor, resources, times_of
 from bench.records.races import ParticipantResult, RaceResult
 from bench.tables.race import machine_reached
 from bench.timing.floor import flop_of
-from bench.timing.records import Rates
+from bench.timing.records import Generation, Rates
 from tests.helpers.records import typed_process, typed_sample
 
 KEY = {"measure": "epoch", "sizes": [784, 128, 10], "images": 1000, "dtype": "float32"}
@@ -86,6 +86,51 @@ def test_outputs_go_forward_only_and_have_no_break_even() -> None:
     other = resources(race_of(BASELINE, FLOOR, participant("other", 0.5, 0, 1, None), measure="outputs"))["other"]
     assert other.flop_rate == pytest.approx(2 * 1000 * (784 * 128 + 128 * 10) / 0.5)
     assert other.break_even is None
+
+
+@pytest.mark.parametrize(
+    ("others", "cores", "n_threads", "words"),
+    [
+        (0.2, 2, 2, None),
+        (1.0, 2, 2, "threads 1 would be faster, as 1.0 of 2 cores were not free; end it, or give --threads 1"),
+        (1.0, 2, 1, None),  # it has the other core
+        (1.9, 2, 2, "other processes are busy: 1.9 of 2 cores were not free; end what else is running"),
+        (1.9, 2, 1, "other processes are busy"),
+        (3.1, 16, 16, "threads 13 would be faster"),
+        (3.1, 16, 13, None),
+        (30.0, 64, 2, None),
+    ],
+)
+def test_other_processes_count_where_threads_need_their_cores(
+    others: float, cores: int, n_threads: int, words: str | None
+) -> None:
+    found = crowded(others, cores, n_threads)
+    assert words in found if words and found else found is words
+
+
+def test_other_processes_are_counted_over_all_generations() -> None:
+    race = race_of(BASELINE, threads=2)
+    assert neighbours(race) is None  # no generation, no time
+    race.generations = [
+        Generation(generation, seconds, others=others, cores=2, race=0)
+        for generation, (seconds, others) in enumerate([(1.0, 1.0), (9.0, 0.5), (50.0, None)])
+    ]
+    assert neighbours(race) is None
+    race.generations[1] = Generation(1, 9.0, others=8.0, cores=2, race=0)
+    assert "0.9 of 2 cores" in str(neighbours(race))
+
+
+def test_ratios_to_the_floor_by_size() -> None:
+    races = [
+        race_of(participant("vectorized", seconds, 0, 1, None), participant("floor", 0.25, 0, 1, None), threads=n)
+        for n, seconds in ((2, 0.5), (1, 1.0))
+    ]
+    for race in races:
+        race.sweep = "threads"
+    ((name, ratios),) = over_floor(races).items()
+    assert name == "vectorized"
+    assert {n: ratio.estimate for n, ratio in ratios.items()} == pytest.approx({1: 4.0, 2: 2.0})
+    assert [*ratios] == [1, 2]
 
 
 def test_cpu_and_memory() -> None:

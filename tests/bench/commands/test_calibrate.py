@@ -152,6 +152,15 @@ def test_the_command_leaves_a_file_that_counts(folder: Path, capsys: pytest.Capt
     assert [row.comparisons for row in verdicts([found, found], generations=2)] == [2] * 4
 
 
+@pytest.mark.usefixtures("without_processes")
+def test_a_budget_without_room_for_a_comparison_is_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Budget, "spent", ending_after(1))
+    line = refused(capsys, lambda: main(QUICK))
+    assert "a comparison takes 2 generations, found 1: the budget of 0.01 s is spent; --output" in line
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

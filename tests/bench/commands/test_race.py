@@ -1,5 +1,6 @@
 """`python -m bench race`: which backends run, what options change, what is recorded, and how bad input ends."""
 
+import itertools
 import json
 import math
 import os
@@ -10,6 +11,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,11 +21,13 @@ from rich.console import Console
 import bench
 import data
 from bench.__main__ import main
+from bench.agreement.check import Result
+from bench.agreement.isolated import CheckedBackend
 from bench.analysis.race import disturbances
 from bench.commands import measuring
 from bench.commands import race as race_command
 from bench.commands.parser import make_parser
-from bench.experiments import generations
+from bench.experiments import generations, race
 from bench.experiments.generations import Budget
 from bench.experiments.race import begin_race, header_of_race, rounds_per_generation
 from bench.records.journal import Journal
@@ -188,26 +192,32 @@ def test_outputs_are_of_the_test_images(folder: Path, capsys: pytest.CaptureFixt
 def test_it_stops_when_all_is_known_or_the_budget_is_spent(
     arguments: list[str], number: int, reason: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rng = np.random.default_rng(1)
+    measured_in_ten_seconds(monkeypatch)
+    code, records = run(folder, *arguments)
+    assert code == 0
+    assert records[-1] == {"kind": "end", "race": 0, "run": 0, "reason": reason}
+    assert {entry["generation"] for entry in of_kind(records, "sample")} == set(range(number))
 
-    def measured(running: Session, generation: int, _: float) -> None:
+
+def measured_in_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
+    """Let generations say that they took ten seconds; returns the races of these, and the seconds they should take."""
+    rng, asked = np.random.default_rng(1), list[tuple[int, float]]()
+
+    def measured(running: Session, generation: int, seconds: float) -> None:
+        asked.append((running.number, seconds))
         running.shortest = 10.0
         for name in running.tasks:
             running.add(Process, generation=generation, participant=name, **PROCESS)
         for number in range(running.rounds):
-            for name, seconds in (("minibatch", 0.2), ("vectorized", 0.3), ("floor", 0.1)):
-                wall = seconds * math.exp(0.02 * rng.standard_normal())
+            for name, typical in (("minibatch", 0.2), ("vectorized", 0.3), ("floor", 0.1)):
+                wall = typical * math.exp(0.02 * rng.standard_normal())
                 where = {"generation": generation, "round": number, "participant": name}
                 running.add(Sample, position=0, wall=wall, user=wall, system=0.0, **where)
         running.add(Generation, generation=generation, seconds=10.0, stolen=0.0, load_before=0.0, load_after=0.0)
 
     monkeypatch.setattr(Budget, "spent", SPENT)
     monkeypatch.setattr(generations, "run_generation", measured)
-    monkeypatch.setattr(race_command, "print_sections", lambda *_: None)  # of processes that never ran
-    code, records = run(folder, *arguments)
-    assert code == 0
-    assert records[-1] == {"kind": "end", "race": 0, "run": 0, "reason": reason}
-    assert {entry["generation"] for entry in of_kind(records, "sample")} == set(range(number))
+    return asked
 
 
 PROCESS = {
@@ -328,7 +338,11 @@ def test_a_sweep_races_at_each_value_and_says_how_time_grows(folder: Path, capsy
     code, records = run(folder, "--sweep", "images=20,40,60")
     out = capsys.readouterr().out
     assert code == 0
+    for size, generation in itertools.product((20, 40, 60), ("1 generation", "2 generations")):
+        assert re.search(rf"^images: {size}, {generation}: .*minibatch [\d.]+ .s \([\d.]+\)", out, re.MULTILINE), out
+    assert len(re.findall("^minibatch agrees: ", out, re.MULTILINE)) == 1  # one process checked all sizes
     assert [entry["key"]["images"] for entry in of_kind(records, "race")] == [20, 40, 60]
+    assert {entry["race"] for entry in of_kind(records, "agreement")} == {0, 1, 2}
     samples = [(entry["race"], entry["generation"]) for entry in of_kind(records, "sample")]
     assert set(samples) == {(r, g) for r in range(3) for g in range(GENERATIONS)}
     assert samples[0][1] == samples[-1][1] - GENERATIONS + 1  # the values of the sweep are interleaved, too
@@ -350,6 +364,41 @@ def test_what_is_swept_reaches_the_key(asked: str, part: str, values: list[Any])
     parsed = make_parser().parse_args(["race", "--network", "784-5-6-10", "--sweep", asked])
     settings = [measuring.race_setup(point, data.load()) for point in race_command.sweep_points(parsed)]
     assert [header_of_race(setting, 0, "naive", ["naive"]).key[part] for setting in settings] == values
+
+
+@pytest.mark.usefixtures("without_processes")
+def test_of_the_first_generation_there_are_as_many_sizes_as_there_is_time(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = measured_in_ten_seconds(monkeypatch)
+    sweep = ["--sweep", "images=20,40,60", "--precision", "0.001", "--output", str(folder / "swept.jsonl")]
+    assert main(["race", *with_usual(QUICK, [*sweep, "--budget", "25"])]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert [number for number, _ in asked] == [0, 1]
+    assert [seconds for _, seconds in asked] == pytest.approx([25 / 9, 15 / 8])  # shared out to three of each
+    why = "the budget of 25 s has no room for another generation; 3 generations take about --budget 110"
+    assert f"Not measured: images: 60; {why}." in out
+    assert main(["race", *with_usual(QUICK, [*sweep, "--budget", "70"])]) == 0  # continues with the one that is missing
+    assert [number for number, _ in asked[2:]] == [2, 0, 1, 2]
+    assert "Not measured" not in capsys.readouterr().out
+
+
+def test_each_size_is_checked_by_itself_where_a_backend_dies_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    several: list[Any] = [(SimpleNamespace(name=name), {}) for name in ("small", "large")]
+    passed = Result("it", "small", "float32", "outputs", 0.5, 4.0, None)
+    failed = passed._replace(quantity="dies", failure="it: ended its process with exit code 9")
+    alone: list[str] = []
+
+    def checked_alone(name: str, posed: list[Any], *_: Any) -> list[Result]:
+        alone.extend(problem.name for problem, _ in posed)
+        return [failed] if alone[-1] == "large" else [passed]
+
+    monkeypatch.setattr(race, "check_isolated", checked_alone)
+    both = [passed, passed._replace(problem="large")]
+    assert race.by_case(CheckedBackend("it", both, 1.0), several, 1, None) == [[passed], [both[1]]]
+    assert alone == []
+    assert race.by_case(CheckedBackend("it", [failed], 1.0), several, 1, None) == [[passed], [failed]]
+    assert alone == ["small", "large"]
 
 
 @pytest.mark.skipif(CORES() < 2, reason="one core is all there is")

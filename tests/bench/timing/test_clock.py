@@ -1,11 +1,14 @@
 """The clock: wall time, and CPU time of all threads, whose readings can be added. No test expects a speed."""
 
+import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from bench.timing.clock import Clock, Elapsed, cpu_seconds
+from bench.timing import clock
+from bench.timing.clock import Clock, Elapsed, cpu_seconds, noise
 
 BUSY = 0.05  # seconds of CPU
 
@@ -71,3 +74,26 @@ def test_cpu_time_only_grows() -> None:
     before = sum(cpu_seconds())
     be_busy()
     assert sum(cpu_seconds()) > before
+
+
+STAT = """cpu  3000 0 0 0 0 0 0 700 0 0
+cpu0 1000 20 300 99 7 4 6 500 40 0
+cpu1 2000 0 0 99 0 0 0 200 0 0
+cpu2 9000 0 0 99 0 0 0 0 0 0
+intr 1
+"""  # user nice system idle iowait irq softirq steal guest guest_nice, in ticks
+
+
+@pytest.mark.skipif(not hasattr(os, "sysconf"), reason="this system has no /proc/stat")
+def test_other_processes_are_those_on_our_cores_that_are_not_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stat").write_text(STAT)
+    tick = 1 / os.sysconf("SC_CLK_TCK")
+    monkeypatch.setattr(clock, "usable", lambda: {0, 1})
+    monkeypatch.setattr(clock, "cpu_seconds", lambda: (3.0, 1.0))
+    monkeypatch.setattr(clock, "cpu_seconds_of_children", lambda: 2.0)
+    found = noise(tmp_path / "stat")
+    assert found.stolen == pytest.approx(700 * tick)
+    assert found.others == pytest.approx((1000 + 20 + 300 + 4 + 6 + 2000) * tick - 6)
+    assert noise(tmp_path / "nothing")[::2] == (None, None)

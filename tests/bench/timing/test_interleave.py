@@ -1,17 +1,19 @@
 """Interleaved measurements: Latin squares, complete records, and failures that stop one backend but not the race."""
 
 import math
+import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
 import pytest
 
-from bench.timing.interleave import SHORTEST, latin_squares, run_generation, starting_order
+from bench.timing import interleave, threads
+from bench.timing.interleave import SHORTEST, latin_squares, measure_rounds, run_generation, starting_order
 from bench.timing.records import Record, Sample
-from bench.timing.session import Session, stored
+from bench.timing.session import Participant, Session, stored
 from bench.timing.worker import FLOOR, TimingTask
 from bench.workloads.cases import MINI_BATCHES
 from data import Digits
@@ -81,6 +83,10 @@ def test_a_generation_leaves_a_record_of_everything(folder: Path) -> None:
         (g, r, p) for g in range(2) for r in range(4) for p in range(3)
     }
     assert all(sample["wall"] > 0 for sample in samples)
+    ended = records[-1]
+    assert ended["cores"] == len(threads.usable())
+    assert ended["others"] is None or ended["others"] >= 0
+    assert 0 < race.shortest <= ended["seconds"]  # of all rounds, as the session has no fewest
 
 
 @pytest.mark.parametrize("n", [2, 3, 5])
@@ -195,3 +201,33 @@ def test_no_participant_always_follows_the_same_one() -> None:
     squares = [np.array(list(latin_squares(6, 6, rng))) for _ in range(50)]
     predecessors = [{*square[:, :-1][square[:, 1:] == one].tolist()} for square in squares for one in range(6)]
     assert np.mean([len(found) for found in predecessors]) > 2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "fewest", "slower", "rounds"),
+    [
+        (100.0, 1, 1, 6),  # there is time for all
+        (9.0, 1, 1, 4),
+        (0.5, 1, 1, 1),
+        (0.5, 2, 1, 2),
+        (0.5, None, 1, 6),  # the user gave their number
+        (9.0, 1, 5, 2),  # a round takes 10 s, and after 18 s none begins
+        (9.0, 3, 50, 3),
+    ],
+)
+def test_a_short_time_has_fewer_rounds(
+    seconds: float, fewest: int | None, slower: float, rounds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two participants whose warm calls took a second each, and whose measurements take `slower` times as long."""
+    now, measured = [1000.0], list[int]()
+
+    def sample(_: Session, participant: Participant, generation: int, number: int, position: int) -> None:
+        now[0] += slower * participant.seconds
+        measured.append(number)
+
+    monkeypatch.setattr(interleave, "sample", sample)
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    race = Session({}, rounds=6, record=lambda _: None, fewest=fewest)
+    participants = [Participant(name, cast(Any, None), seconds=1.0) for name in ("one", "other")]
+    assert measure_rounds(race, 0, participants, 1000.0, seconds) == rounds
+    assert measured == [number for number in range(rounds) for _ in range(2)]
