@@ -105,9 +105,8 @@ def warm_up(race: Session, participant: Participant, generation: int) -> None:
     loaded = ask(race, participant, "load")
     first = ask(race, participant, "measure", 1)
     described = ask(race, participant, "describe", rates_are_due(generation))
-    warm = described["warm"]["wall"]
-    participant.repeats = max(1, int(np.ceil(SHORTEST / warm)))
-    participant.seconds = participant.repeats * warm
+    participant.repeats = max(1, int(np.ceil(SHORTEST / described["warm"]["wall"])))
+    participant.seconds = participant.repeats * described["warm"]["wall"]
     about = {"generation": generation, "participant": participant.name, "backend": task.backend, "images": task.images}
     race.add(Process, **about, repeats=participant.repeats, first=first, **loaded, **described)
 

@@ -790,6 +790,20 @@ BUGS = (
         (OF_COMMANDS + "test_compare.py::test_two_files_are_compared_in_units_of_the_floor[1.1-0.05-1-slower]",),
     ),
     Bug(
+        "a generation has all its rounds however short its time",
+        INTERLEAVE,
+        "rounds = max(fewest, int(left / of_round))",
+        "rounds = race.rounds",
+        (OF_INTERLEAVE + "test_a_short_time_has_fewer_rounds",),
+    ),
+    Bug(
+        "other processes count where they use cores that no thread needs",
+        RACE,
+        "if others <= cores - n_threads + SHARED:",
+        "if others <= SHARED:",
+        (OF_RACE + "test_other_processes_count_where_threads_need_their_cores",),
+    ),
+    Bug(
         "a generation begins for which the budget has no room",
         "bench/experiments/generations.py",
         "if measured + sum(race.shortest or longest for race in coming) <= self.seconds:",
