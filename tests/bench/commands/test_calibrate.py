@@ -14,6 +14,7 @@ import bench
 from bench.__main__ import main
 from bench.analysis.calibrate import AGAIN, GENERATIONS, ITSELF, SLOWDOWNS, verdicts
 from bench.analysis.compare import AFTER, BEFORE, any_slower, changes
+from bench.commands import calibrate
 from bench.experiments.generations import Budget
 from bench.records.files import read
 from bench.records.races import ParticipantResult, RaceResult
@@ -23,7 +24,7 @@ from bench.workloads.cases import MINI_BATCHES
 from data import Digits, mnist
 from impls.contract import Plan, check_plan_fits
 from tests.helpers.budgets import ending_after
-from tests.helpers.command import refused
+from tests.helpers.command import refused, with_usual
 from tests.helpers.records import typed_process, typed_sample
 
 NOISE = 0.005  # of a generation's median, relative
@@ -157,7 +158,9 @@ def test_a_budget_without_room_for_a_comparison_is_said(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(Budget, "spent", ending_after(1))
-    line = refused(capsys, lambda: main(QUICK))
+    monkeypatch.setattr(calibrate, "agreeing", lambda *_: [["minibatch"]])
+    quick = with_usual(QUICK[1:], ["--batch", "50"])  # of which the expected results are soon worked out
+    line = refused(capsys, lambda: main(["calibrate", *quick]))
     assert "a comparison takes 2 generations, found 1: the budget of 0.01 s is spent; --output" in line
 
 
