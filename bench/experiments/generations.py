@@ -68,9 +68,7 @@ def run_generations(
             running = [race for race in races if len(race.remaining()) > 1]
             if not running:
                 return "fewer than two participants are left"
-            generations = Counter(one.race for one in journal.of(Generation))
-            done = min(generations[race.number] for race in running)
-            behind = [race for race in running if generations[race.number] == done]
+            done, behind = those_behind(running, journal)
             reason, share = (enough(done) if len(behind) == len(running) else None), math.inf
             if budget:
                 measured = sum(one.seconds for one in journal.of(Generation))
@@ -85,3 +83,10 @@ def run_generations(
             run_generation(race, journal.next_generation + ran[race.number], share)
             ran[race.number] += 1
             told(race.number)
+
+
+def those_behind(races: Sequence[Session], journal: Journal) -> tuple[int, list[Session]]:
+    """The least number of generations that any of these races has, and the races that have no more."""
+    generations = Counter(one.race for one in journal.of(Generation))
+    done = min(generations[race.number] for race in races)
+    return done, [race for race in races if generations[race.number] == done]
