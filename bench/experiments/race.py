@@ -19,7 +19,7 @@ from bench.experiments.agree import line_of, posed
 from bench.records.journal import Journal
 from bench.records.kinds import Agreement, Race, Run, header
 from bench.records.races import races_of
-from bench.timing.clock import noise
+from bench.timing.clock import Clock, noise
 from bench.timing.interleave import first_call
 from bench.timing.records import Cold, Failure
 from bench.timing.session import Session, stored
@@ -37,6 +37,7 @@ BASELINE = "vectorized"
 MEASUREMENTS = 60  # of IMAGES each in a generation: with four backends and the floor, two thirds of its time
 LEAST_ROUNDS, MOST_ROUNDS = 6, 24  # of a generation, however long or short a measurement, if the budget allows it
 FEWEST_ROUNDS = 1  # where it does not
+SILENT = 1.0  # seconds of preparing a race without a line
 
 
 class RaceSetup(NamedTuple):
@@ -171,8 +172,11 @@ def admit(
         if arguments.baseline not in agreed[race.number]:
             raise UserError(f"{arguments.baseline}, the baseline, is left out{of}; give another --baseline")
         images = stored(setting.digits, folder / f"digits {id(setting.digits)}")
-        with console.status("what the timed calls have to return (worked out once)"):
+        with console.status("what the timed calls have to return (worked out once)"), Clock() as clock:
             race.tasks |= {name: setting.task(name, images) for name in (*agreed[race.number], FLOOR)}
+        if clock.elapsed.wall > SILENT:
+            console.print(f"what the timed calls have to return{of}: worked out in {clock.elapsed.wall:.1f} s")
+            console.file.flush()
         if arguments.cold:
             time_first_calls(console, race, journal)
         if arguments.baseline in race.failures:
