@@ -117,12 +117,11 @@ def measure(
 
     def tell(number: int) -> None:
         race = next(race for race in races_of(journal.records) if race.number == number)
-        lines = [told(race)] if told else []
+        if told:
+            print_line(console, told(race), soft_wrap=True)
         if (line := neighbours(race)) and line.partition(":")[0] not in noticed:
             noticed.add(line.partition(":")[0])
-            lines.append(f"{line[0].upper()}{line[1:]}.")
-        for line in lines:
-            print_line(console, line, soft_wrap=True)
+            print_line(console, f"{line[0].upper()}{line[1:]}.")
         console.file.flush()  # also where it is a pipe
 
     with tempfile.TemporaryDirectory() as folder, Journal(path, headers) as journal:
