@@ -74,7 +74,8 @@ class Noise(NamedTuple):
 def noise(stat: Path = Path("/proc/stat")) -> Noise:
     """Return what disturbs at this moment. Of `stolen` and `others` the difference between two calls counts.
 
-    A child is told from other processes once it has ended and was waited for.
+    A child is told from other processes once it has ended and was waited for. Processes of a lower priority than this
+    one (`nice`) do not count as others, as they give way to it.
     """
     try:
         load: float | None = os.getloadavg()[0]
@@ -85,7 +86,8 @@ def noise(stat: Path = Path("/proc/stat")) -> Noise:
     if len(ticks.get("cpu", ())) < 8:
         return Noise(None, load)
     tick = 1 / os.sysconf("SC_CLK_TCK")
-    ran = [sum(of_core[:3] + of_core[5:7]) for core in usable() if (of_core := ticks.get(f"cpu{core}"))]
+    counted = [0, 2, 5, 6] if os.getpriority(os.PRIO_PROCESS, 0) <= 0 else [0, 1, 2, 5, 6]
+    ran = [of_core[kind] for core in usable() if (of_core := ticks.get(f"cpu{core}")) for kind in counted]
     return Noise(tick * ticks["cpu"][7], load, tick * sum(ran) - sum(cpu_seconds()) - cpu_seconds_of_children())
 
 

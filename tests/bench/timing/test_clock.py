@@ -93,7 +93,9 @@ def test_other_processes_are_those_on_our_cores_that_are_not_ours(
     monkeypatch.setattr(clock, "usable", lambda: {0, 1})
     monkeypatch.setattr(clock, "cpu_seconds", lambda: (3.0, 1.0))
     monkeypatch.setattr(clock, "cpu_seconds_of_children", lambda: 2.0)
-    found = noise(tmp_path / "stat")
-    assert found.stolen == pytest.approx(700 * tick)
-    assert found.others == pytest.approx((1000 + 20 + 300 + 4 + 6 + 2000) * tick - 6)
+    for niceness, nice in ((0, 0), (5, 20)):
+        monkeypatch.setattr(os, "getpriority", lambda *_, niceness=niceness: niceness)
+        found = noise(tmp_path / "stat")
+        assert found.stolen == pytest.approx(700 * tick)
+        assert found.others == pytest.approx((1000 + nice + 300 + 4 + 6 + 2000) * tick - 6)
     assert noise(tmp_path / "nothing")[::2] == (None, None)
