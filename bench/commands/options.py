@@ -64,7 +64,7 @@ NETWORK = Option("--network SIZES", "Use these layer sizes", sizes, "-".join(map
 HIDDEN = Option("--hidden", "Use this activation in hidden layers", get_args(Activation), MINI_BATCHES.network.hidden)
 OUTPUT_ACTIVATION = Option("--output-activation", "Use this activation in the output layer; its cost comes with it",
                            get_args(Output), MINI_BATCHES.network.output)  # fmt: skip
-DEVICE = Option("--device", "Run all backends there that can, the others on the CPU; NAME:DEVICE puts one there",
+DEVICE = Option("--device", "Use this for all backends that can run there; NAME:DEVICE as a backend does so for one",
                 devices.KNOWN, without="the CPU")  # fmt: skip
 DTYPE = Option("--dtype", "Compute in this dtype", get_args(DType), "float32")
 ORDER = Option("--order", "Take the images in this order", get_args(Order), "file")
