@@ -34,7 +34,8 @@ def measure(benchmark: Any, task: TimingTask, of_images: int, samples: int = SAM
 
     of_images: the number of images to which readers scale the seconds of the task's images.
     """
-    worker, clock, case = Worker(timed(task)), Clock(), task.case
+    worker, case = Worker(timed(task)), task.case
+    clock = Clock(worker.drain)
     elapsed: list[Elapsed] = []
     returned: list[object] = []
     about = worker.load()

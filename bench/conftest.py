@@ -23,6 +23,7 @@ from bench.records.kinds import Agreement, opening
 from bench.timing import threads
 from bench.timing.clock import noise
 from bench.timing.session import stored
+from bench.timing.worker import FLOOR
 from bench.workloads.cases import CASES, drawn
 from impls.contract import Backend
 
@@ -47,7 +48,8 @@ def pytest_benchmark_update_json(config: pytest.Config, benchmarks: list[Any], o
     dataset = config.stash.get(DATASET, None)
     if dataset is None:  # nothing was measured
         return
-    about, measurements = opening(dataset), []
+    about = opening(dataset, {benchmark.extra_info.get("backend", FLOOR) for benchmark in benchmarks})
+    measurements = []
     for benchmark in benchmarks:
         if benchmark.has_error:
             continue

@@ -2,6 +2,9 @@
 
 Listing imports nothing; `load` imports one backend. Other packages add backends through the entry-point group
 `digitbench.backends`, each a name and a module that fulfils `impls.contract.Backend`.
+
+A name may end with a device, as in `torch:cuda`; without one a backend runs on the first of its devices, which is the
+CPU for all but those written for a device alone.
 """
 
 import difflib
@@ -12,6 +15,8 @@ import os
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple, cast
+
+from impls import devices
 
 if TYPE_CHECKING:
     from impls.contract import Backend
@@ -26,6 +31,7 @@ class Entry(NamedTuple):
     requires: tuple[str, ...] = ()
     extra: str = ""  # the optional dependency group that brings them
     fault: str = ""  # why it can never be loaded under this name, with the remedy
+    devices: tuple[str, ...] = ("cpu",)  # on which it can run, the first where none is named; empty: its module says
 
 
 # In ladder order: from a loop over images to compiled kernels, each rung changes one thing of the one before.
@@ -39,10 +45,10 @@ BUILTIN = {
     # Peers: the same network as users of other libraries write it.
     "scipy_sparse": Entry("impls.scipy_sparse", requires=("scipy",)),
     "sklearn": Entry("impls.sklearn_mlp", requires=("sklearn",), extra="peers"),
-    "torch": Entry("impls.torch_autograd", requires=("torch",), extra="peers"),
-    "torch_compile": Entry("impls.torch_compile", requires=("torch",), extra="peers"),
-    "torch_manual": Entry("impls.torch_manual", requires=("torch",), extra="peers"),
-    "jax": Entry("impls.jax_scan", requires=("jax",), extra="peers"),
+    "torch": Entry("impls.torch_autograd", requires=("torch",), extra="peers", devices=("cpu", "cuda")),
+    "torch_compile": Entry("impls.torch_compile", requires=("torch",), extra="peers", devices=("cpu", "cuda")),
+    "torch_manual": Entry("impls.torch_manual", requires=("torch",), extra="peers", devices=("cpu", "cuda")),
+    "jax": Entry("impls.jax_scan", requires=("jax",), extra="peers", devices=("cpu", "cuda")),
 }
 REFERENCE = "naive"
 PARTS = ("NAME", "SUMMARY", "DTYPES", "BATCH_SIZE", "unsupported", "prepare", "outputs", "gradients", "train")
@@ -69,7 +75,7 @@ def entries() -> dict[str, Entry]:
     points = importlib.metadata.entry_points(group=ENTRY_POINTS)
     for name, module in sorted((point.name, point.value) for point in points):
         if name not in known:
-            known[name] = Entry(module)
+            known[name] = Entry(module, devices=())
             continue
         kind = "built-in backend" if name in BUILTIN else "backend"
         fault = f"has the name of the {kind} {known[name].module}, expected one of its own; rename its entry point"
@@ -82,18 +88,56 @@ def names() -> tuple[str, ...]:
     return tuple(entries())
 
 
-def entry(name: str) -> Entry:
-    """Return the entry of this name. Raises UnknownBackend, which suggests the nearest name."""
-    if name in BUILTIN:  # without a look at all installed packages
-        return BUILTIN[name]
-    known = entries()
+def parted(text: str) -> tuple[str, str]:
+    """Return the name, or module's dotted path, in this text, and the device that it names; "" where it names none."""
+    if ":" not in text or text in names():
+        return text, ""
+    name, _, device = text.rpartition(":")
+    return name, device
+
+
+def entry(text: str) -> Entry:
+    """Return the entry of this name, with or without a device.
+
+    Raises UnknownBackend, which suggests the nearest name, or says on which devices the backend can run.
+    """
+    name, _ = parted(text)
+    known = BUILTIN if name in BUILTIN else entries()  # the former without a look at all installed packages
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise UnknownBackend(
             f"backend {name!r} is unknown: {hint}There are: {', '.join(known)}; or give a module's dotted path"
         )
-    return known[name]
+    found = known[name]
+    if name != text and found.devices:
+        check_device(text, found.devices)
+    return found
+
+
+def check_device(text: str, of_backend: tuple[str, ...]) -> None:
+    """Raise UnknownBackend for a name with a device on which its backend does not run, or runs anyway."""
+    name, _, device = text.rpartition(":")
+    if device == of_backend[0]:
+        raise UnknownBackend(f"backend {text!r}: {name} runs on {device} by itself; drop ':{device}'")
+    if device not in of_backend:
+        others = [one for one in of_backend[1:] if one]
+        remedy = f"give {' or '.join(f'{name}:{one}' for one in others)}, or drop" if others else "drop"
+        raise UnknownBackend(f"backend {text!r}: {name} runs on {' and '.join(of_backend)} alone; {remedy} ':{device}'")
+
+
+def device_of(text: str) -> str:
+    """Return the device that a backend of this name runs on, "cpu" also for what is no backend. Imports nothing."""
+    name, device = parted(text)
+    found = BUILTIN.get(name) or entries().get(name)
+    return device or (found.devices[0] if found and found.devices else "cpu")
+
+
+def on_device(text: str, device: str) -> str:
+    """Return the name of this backend on a device, where it can run there; else the same name."""
+    name, named = parted(text)
+    found = BUILTIN.get(name) or entries().get(name)
+    return f"{name}:{device}" if not named and found and device in found.devices[1:] else text
 
 
 def unavailable_reason(name: str) -> str | None:
@@ -105,7 +149,7 @@ def unavailable_reason(name: str) -> str | None:
     if not missing and "numba" in wanted.requires and os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
         return "needs numba to compile, which NUMBA_DISABLE_JIT forbids; unset that variable"
     if not missing:
-        return None
+        return devices.why_unusable(device_of(name), wanted.requires)
     target = f"'.[{wanted.extra}]'" if wanted.extra else "."
     return f"needs {', '.join(missing)}, not installed; `pip install -c constraints.txt {target}` brings it"
 
@@ -116,19 +160,19 @@ def available() -> tuple[str, ...]:
 
 
 def load(name: str) -> "Backend":
-    """Import one backend and return its module.
+    """Import one backend and return its module; on a device that its name names, a module of its own.
 
-    Raises UnknownBackend, or BackendUnavailable where a library is absent, the name is taken, or the import fails, for
-    whatever reason.
+    Raises UnknownBackend, or BackendUnavailable where a library or the device is absent, the name is taken, or the
+    import fails, for whatever reason.
     """
     reason = unavailable_reason(name)
     if reason is not None:
         raise BackendUnavailable(name, reason)
     try:
-        module = import_module(entry(name).module)
+        module = import_module(entry(name).module, parted(name)[1])
     except (Exception, SystemExit) as error:  # also of a library that is there but broken
         raise BackendUnavailable(name, f"cannot be imported: {why(error)}") from error
-    return cast("Backend", module)
+    return on_its_device(name, module)
 
 
 def why(error: BaseException) -> str:
@@ -139,9 +183,17 @@ def why(error: BaseException) -> str:
     return message
 
 
-def import_module(path: str) -> ModuleType:
-    """Import a backend's module; if it has imported numba, its compiled functions are kept on disk safely."""
-    module = importlib.import_module(path)
+def on_its_device(text: str, module: ModuleType) -> "Backend":
+    """Return the module, under the name with the device. Raises UnknownBackend where it cannot run there."""
+    if parted(text)[1]:
+        check_device(text, tuple(getattr(module, "DEVICES", ("cpu",))))
+        vars(module)["NAME"] = text
+    return cast("Backend", module)
+
+
+def import_module(path: str, device: str = "") -> ModuleType:
+    """Import a backend's module, for this device if one is named; functions of numba are then kept on disk safely."""
+    module = devices.second_module(path, device) if device else importlib.import_module(path)
     if "numba" in sys.modules:
         from impls.numba_cache import make_safe
 
@@ -156,8 +208,11 @@ def missing_parts(module: object) -> str:
 
 def check(text: str) -> None:
     """Raise UnknownBackend or BackendUnavailable for what is neither a usable backend nor a module. Imports nothing."""
-    package = text.partition(".")[0]
-    if text not in names() and package and importlib.util.find_spec(package) is not None:
+    name, device = parted(text)
+    package = name.partition(".")[0]
+    if name not in names() and package and importlib.util.find_spec(package) is not None:
+        if device and (reason := devices.why_unusable(device)):
+            raise BackendUnavailable(text, reason)
         return  # an import will show what is wrong with the module
     reason = unavailable_reason(text)
     if reason is not None:
@@ -167,18 +222,20 @@ def check(text: str) -> None:
 def find(text: str) -> "Backend":
     """Import and return the backend of this name or, if there is none, the module of this dotted path.
 
-    Raises UnknownBackend if it is neither, or if the module lacks a part of a backend; BackendUnavailable as `load`.
+    Both may end with a device. Raises UnknownBackend if it is neither, if the module lacks a part of a backend, or if
+    it cannot run on that device; BackendUnavailable as `load`.
     """
-    if text in BUILTIN or text in names():
+    path, device = parted(text)
+    if path in BUILTIN or path in names():
         return load(text)
     try:
-        module = import_module(text)
+        module = import_module(path, device)
     except ModuleNotFoundError as error:
-        if not f"{text}.".startswith(f"{error.name}."):  # the module exists, but imports one that does not
+        if not f"{path}.".startswith(f"{error.name}."):  # the module exists, but imports one that does not
             raise
         raise UnknownBackend(
-            f"{text!r} is neither a backend ({', '.join(names())}) nor a module that can be imported"
+            f"{path!r} is neither a backend ({', '.join(names())}) nor a module that can be imported"
         ) from None
     if missing := missing_parts(module):
-        raise UnknownBackend(f"module {text!r} is no backend: expected {', '.join(PARTS)}; missing {missing}")
-    return cast("Backend", module)
+        raise UnknownBackend(f"module {path!r} is no backend: expected {', '.join(PARTS)}; missing {missing}")
+    return on_its_device(text, module)

@@ -140,6 +140,11 @@ class Backend(Protocol):
 
     For all functions: inputs are never modified and may be read-only or memory-mapped; results are NumPy arrays of the
     parameters' dtype; the work is finished on return; nothing is random, nothing is printed.
+
+    One that can run on a device besides the CPU, or only there, also has `DEVICES`, the names of all of them, and
+    `DEVICE`, the first, which its functions read when they are called; `PRECISION`, if it is there, says by device how
+    products of float32 are computed. Where a name ends with a device, as `torch:cuda` does, the file is loaded a second
+    time, as a module of its own with that `DEVICE`.
     """
 
     @property

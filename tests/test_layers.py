@@ -120,4 +120,4 @@ def test_what_is_imported_before_threads_are_settled_brings_no_numpy() -> None:
 def test_bench_holds_rooms_and_little_else() -> None:
     kept = {path.name for path in (bench.ROOT / "bench").iterdir()} - {"__pycache__", "results", ".pytest_cache"}
     rooms = {room.partition(".")[2] for room in LEVEL if room.startswith("bench.")}
-    assert kept == rooms | {"README.md", "__init__.py", "__main__.py", "bench_backends.py", "conftest.py"}
+    assert kept == rooms | {"README.md", "__init__.py", "__main__.py", "bench_backends.py", "conftest.py", "gpu.sh"}

@@ -14,6 +14,7 @@ import numpy as np
 import impls
 from bench import UserError
 from bench.agreement.rounding import SAFETY, distances, drift_of_training, evaluate, flat, scaled
+from bench.timing.process import in_one_line
 from impls.contract import Array, Backend, Layer, Network, Parameters, Plan, Quantity, State, dtype_of, zero_velocities
 
 QUANTITIES: tuple[Quantity, ...] = ("outputs", "gradients", "costs", "train")
@@ -175,11 +176,6 @@ def lacks(results: list[Result], *needed: Quantity) -> list[str]:
 def fault_of(step: str, error: Exception) -> str:
     """What went wrong, in one line."""
     return str(error) if isinstance(error, Disagreement) else f"{step} raised {in_one_line(error)}"
-
-
-def in_one_line(error: BaseException) -> str:
-    """The type and message of an exception."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def call(backend: Backend, quantity: Quantity, problem: Problem, prepared: Any) -> dict[str, Any]:

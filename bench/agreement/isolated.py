@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 import impls
-from bench.agreement.check import QUANTITIES, Expected, Problem, Result, check, in_one_line
+from bench.agreement.check import QUANTITIES, Expected, Problem, Result, check
 from bench.timing import threads
-from bench.timing.process import Child, ChildFailed
+from bench.timing.process import Child, ChildFailed, in_one_line
 from impls.contract import dtype_of
 
 AT_ONCE = 2  # backends
@@ -109,8 +109,13 @@ def results_of(child: Child, name: str, cases: list[PosedProblem], seconds: floa
 
 
 def slowest_first(names: Sequence[str]) -> list[str]:
-    """Those that compile most first, so that the last one to end is not alone."""
-    return sorted(names, key=lambda name: SLOWEST.index(name) if name in SLOWEST else len(SLOWEST))
+    """Those that compile most first, so that the last one to end is not alone; on whatever device."""
+
+    def place(name: str) -> int:
+        backend = name.partition(":")[0]
+        return SLOWEST.index(backend) if backend in SLOWEST else len(SLOWEST)
+
+    return sorted(names, key=place)
 
 
 def work(connection: Connection, name: str, cases: list[PosedProblem]) -> None:

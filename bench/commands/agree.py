@@ -26,6 +26,7 @@ from impls.contract import DType
 
 OPTIONS = (
     options.backends("Check these backends, names or modules' dotted paths"),
+    options.DEVICE,
     Option("--dtype", "Check in this dtype alone", get_args(DType), without="both"),
     Option("--output FILE", "Write every comparison to this file, as JSON", output_file, without="none"),
     Option("--time-limit SECONDS", "Give each backend this long, compilation included",
@@ -38,8 +39,10 @@ OPTIONS = (
 def run(arguments: argparse.Namespace) -> int:
     """Print a table and the reason of each disagreement; return 1 if there is one, else 0.
 
-    Raises UnknownBackend or BackendUnavailable for a name that was given, UserError for a module that cannot be loaded.
+    Raises UnknownBackend or BackendUnavailable for a name that was given, UserError for a module that cannot be loaded,
+    or a device that no backend can use.
     """
+    options.move_to_device(arguments)
     for name in arguments.backend or ():
         impls.check(name)
     console = Console(highlight=False)
@@ -52,7 +55,10 @@ def run(arguments: argparse.Namespace) -> int:
     results = [result for one in checked for result in one.results]
     if arguments.output:
         # An error that is no finite number is null, and its failure says why.
-        record = opening(digits) | {"data_sha256": digits.sha256, "agreement": [plain(result) for result in results]}
+        record = opening(digits, [one.backend for one in checked]) | {
+            "data_sha256": digits.sha256,
+            "agreement": [plain(result) for result in results],
+        }
         arguments.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print_sections(console, [agreement_section(digits, cases, results)])
     if any(one.failures for one in checked if one.loaded):

@@ -1,14 +1,17 @@
 """Options that several commands take, as data, and the readers of their values."""
 
 import argparse
+import sys
 from collections.abc import Collection
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
+import impls
 from bench import UserError
 from bench.workloads.cases import MINI_BATCHES
 from bench.workloads.plans import Order
 from command_line import Option, number, output_file, several, whole_number
+from impls import devices
 from impls.contract import Activation, DType, Output
 
 
@@ -61,6 +64,8 @@ NETWORK = Option("--network SIZES", "Use these layer sizes", sizes, "-".join(map
 HIDDEN = Option("--hidden", "Use this activation in hidden layers", get_args(Activation), MINI_BATCHES.network.hidden)
 OUTPUT_ACTIVATION = Option("--output-activation", "Use this activation in the output layer; its cost comes with it",
                            get_args(Output), MINI_BATCHES.network.output)  # fmt: skip
+DEVICE = Option("--device", "Use this for all backends that can run there; NAME:DEVICE as a backend does so for one",
+                devices.KNOWN, without="the CPU")  # fmt: skip
 DTYPE = Option("--dtype", "Compute in this dtype", get_args(DType), "float32")
 ORDER = Option("--order", "Take the images in this order", get_args(Order), "file")
 MOMENTUM = Option("--momentum X", "Use Nesterov's momentum of this size", number(0, 1), "0.0")
@@ -74,6 +79,41 @@ def refuse_others(arguments: argparse.Namespace, obeyed: Collection[str], where:
     for name in sorted(arguments.given - {one.replace("-", "_") for one in obeyed}):
         known = ", ".join(f"--{one}" for one in obeyed)
         raise UserError(f"--{name.replace('_', '-')}: expected no option but {known} {where}; drop it")
+
+
+def move_to_device(arguments: argparse.Namespace) -> None:
+    """Give the backends of --backend, or all available ones, and the baseline, the names that they have on --device.
+
+    Of all available ones, one that cannot be used there is named and left out. Raises UserError where none is left, and
+    UnknownBackend for a name of none.
+    """
+    device = arguments.device
+    if device is None:
+        return
+    names = [impls.on_device(name, device) for name in arguments.backend or impls.available()]
+    unavailable = {name: why_unavailable(name) for name in names}
+    there = {name: why for name, why in unavailable.items() if impls.device_of(name) == device}
+    if all(there.values()):
+        able = ", ".join(name for name in impls.names() if device in impls.entry(name).devices)
+        reason = next(iter(there.values()), f"expected a backend that can run there, which are {able}")
+        raise UserError(f"--device {device}: {reason}")
+    if not arguments.backend:
+        for name, why in there.items():
+            if why:
+                sys.stderr.write(f"{why}; it is left out\n")
+                names.remove(name)
+    arguments.backend = list(dict.fromkeys(names))
+    if "baseline" in arguments:
+        arguments.baseline = impls.on_device(arguments.baseline, device)
+
+
+def why_unavailable(name: str) -> str | None:
+    """Why this backend, or module, cannot be used; None where it can as far as is known before its import."""
+    try:
+        impls.check(name)
+    except impls.BackendUnavailable as unavailable:
+        return str(unavailable)
+    return None
 
 
 def backends(does: str, without: str = "all available") -> Option:

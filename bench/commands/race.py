@@ -62,6 +62,7 @@ def sweep_points(arguments: argparse.Namespace) -> list[argparse.Namespace]:
 
 OPTIONS = (
     options.backends("Race these backends, by name or a module's dotted path"),
+    options.DEVICE,
     options.BASELINE._replace(default=BASELINE),
     measuring.BUDGET._replace(default=75),
     Option("--precision X", "Stop once every ratio's 95 %% interval is within this fraction", number(0.0001), 0.03),
@@ -78,6 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises UserError for options that do not combine, UnknownBackend or BackendUnavailable for a name.
     """
     console = Console(highlight=False)
+    options.move_to_device(arguments)
     dataset = data.load(arguments.data)
     settings = measuring.race_setups(sweep_points(arguments), dataset)
     names = list(dict.fromkeys([*(arguments.backend or impls.available()), arguments.baseline]))

@@ -23,7 +23,7 @@ ROUNDS = 6  # of a generation: even, so that neither is first more often
 
 
 def in_both(before: revisions.Side, after: revisions.Side, wanted: list[str] | None = None) -> list[str]:
-    """The backends that can run in both, or those of them that are wanted.
+    """The backends that can run in both, on their own device, or those of them that are wanted.
 
     Raises UserError if there are none, or one that is wanted is missing.
     """
@@ -37,7 +37,7 @@ def in_both(before: revisions.Side, after: revisions.Side, wanted: list[str] | N
     for name in wanted or []:
         if name not in names:
             raise UserError(f"backend {name!r}: expected one that can run in both, which are {', '.join(names)}")
-    return wanted or names
+    return wanted or [name for name in names if ":" not in name]
 
 
 def comparison_headers(

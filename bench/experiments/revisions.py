@@ -83,17 +83,20 @@ def unfinished(folder: Path) -> Iterator[Path]:
 
 
 def backends_of(side: Side) -> list[str]:
-    """The backends that are available there, in ladder order. Raises ChildFailed if its `impls` cannot say."""
+    """The backends available there, in ladder order, then those on devices. Raises ChildFailed where it cannot say."""
     with Child(send_backends, source=side.source) as child:
         names: list[str] = child.answer(TIME_LIMIT)
     return names
 
 
 def send_backends(connection: Connection) -> None:
-    """Send the names of the backends that are available in this process."""
+    """Send the names of the backends that are available in this process, also those on devices."""
     import impls
 
-    connection.send(list(impls.available()))
+    names = list(impls.available())
+    devices = {name: getattr(impls.entry(name), "devices", ()) for name in names}  # older revisions have none
+    elsewhere = [f"{name}:{device}" for name in names for device in devices[name][1:]]
+    connection.send(names + [name for name in elsewhere if impls.unavailable_reason(name) is None])
 
 
 def git(*arguments: str) -> subprocess.CompletedProcess[bytes]:

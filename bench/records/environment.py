@@ -29,6 +29,13 @@ VARIABLES = (
     "PYTHONOPTIMIZE", "PYTHON_GIL", "PYTHON_JIT", "PYTORCH_", "TORCH", "XLA_",
 )  # fmt: skip
 WITHOUT = (*threads.VARIABLES, *CACHES)
+GPU = {  # as nvidia-smi calls them: what is recorded of each GPU
+    "name": "name", "driver": "driver_version", "memory": "memory.total", "power limit": "power.limit",
+    "clock": "clocks.max.sm", "ECC": "ecc.mode.current", "MIG": "mig.mode.current",
+}  # fmt: skip
+OF_GPUS = ("CUBLAS_", "CUDA_", "NVIDIA_TF32_OVERRIDE")  # how further variables begin that change what a GPU does
+FOR_GPUS = ("cuda-", "cupy-", "jax-cuda", "numba-cuda", "nvidia-", "triton")  # and how names of its libraries do
+ANSWER = 30.0  # seconds that nvidia-smi may take
 
 
 def describe() -> dict[str, Any]:
@@ -54,6 +61,26 @@ def describe() -> dict[str, Any]:
         "environment": settings(),
         "threads": threads.in_force(),
         "commit": commit(bench.ROOT),
+    }
+
+
+def gpu() -> dict[str, Any]:
+    """What a time on a GPU depends on: each GPU by nvidia-smi, the libraries for it, and the variables set for it.
+
+    `gpus` is "unknown" where nvidia-smi is not there or fails.
+    """
+    command = ["nvidia-smi", f"--query-gpu={','.join(GPU.values())}", "--format=csv,noheader"]
+    gpus: object = "unknown"
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=ANSWER)
+        lines = [[part.strip() for part in line.split(",")] for line in done.stdout.splitlines() if line.strip()]
+        gpus = [dict(zip(GPU, line, strict=False)) for line in lines] or "unknown"
+    found = importlib.metadata.distributions()
+    installed = {one.name.lower().replace("_", "-"): one.version for one in found if one.name}
+    return {
+        "gpus": gpus,
+        "libraries": {name: installed[name] for name in sorted(installed) if name.startswith(FOR_GPUS)},
+        "environment": {name: text for name, text in sorted(threads.GIVEN.items()) if name.startswith(OF_GPUS)},
     }
 
 

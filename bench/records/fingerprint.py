@@ -29,12 +29,13 @@ def key(measured: dict[str, Any], sources: dict[str, str], data_sha256: str, mac
     `environment.describe()`.
     """
     folder, rooms = bench.ROOT / "bench", TRAINING if measured["measure"] == "training" else MEASURING
+    parts = (*OF_MACHINE, "gpu") if "gpu" in machine else OF_MACHINE  # the latter where a backend runs on one
     return {
         **measured,
         "data_sha256": data_sha256,
         "backends": sources,
         "measuring": hash_of(folder, (path for room in rooms for path in (folder / room).rglob("*.py"))),
-        "machine": {part: machine[part] for part in OF_MACHINE},
+        "machine": {part: machine[part] for part in parts},
     }
 
 
@@ -44,14 +45,16 @@ def sources_of(participants: dict[str, str]) -> dict[str, str]:
 
 
 def source_of(backend: str) -> str:
-    """A hash of the backend's source: its module, or package, and the contract. Its module is not imported.
+    """A hash of the backend's source: its module, or package, and the contract, the same on every device.
+
+    Its module is not imported.
 
     "unknown" where the package around it cannot be imported. Raises UnknownBackend where there is no such module.
     """
     try:
         module = impls.entry(backend).module
     except impls.UnknownBackend:
-        module = backend  # a module's dotted path
+        module, _ = impls.parted(backend)  # a module's dotted path
     try:
         spec = importlib.util.find_spec(module)
     except ModuleNotFoundError:

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
+import impls
 from bench import UserError
 from bench.records import environment, fingerprint
 from bench.timing.clock import Elapsed, Time
@@ -181,13 +183,16 @@ AnyRecord = (
 )
 
 
-def opening(dataset: "Dataset") -> dict[str, Any]:
-    """The fields with which every results file begins."""
+def opening(dataset: "Dataset", backends: Iterable[str] = ()) -> dict[str, Any]:
+    """The fields with which every results file begins. backends: that take part; the GPU is described for one on it."""
+    machine = environment.describe()
+    if any(impls.device_of(name) == "cuda" for name in backends):
+        machine["gpu"] = environment.gpu()
     return {
         "schema": SCHEMA,
         "when": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": " ".join(["python -m bench", *sys.argv[1:]]),
-        "machine": environment.describe(),
+        "machine": machine,
         "data": dataset.name,
         "notice": dataset.notice,
     }
@@ -209,7 +214,7 @@ def header(
     participants: their backends, the first is the baseline unless another is given; measured: as in `fingerprint.key`;
     sources: hashes of the backends, if they are not this checkout's; others: fields of `Race`.
     """
-    about = opening(dataset)
+    about = opening(dataset, participants.values())
     sources = sources or fingerprint.sources_of(participants)
     key = fingerprint.key(measured, sources, dataset.sha256, about["machine"])
     baseline = baseline or next(iter(participants))

@@ -134,10 +134,36 @@ def race_lines(race: RaceResult) -> list[str]:
 
 
 def started_by(*races: RaceResult) -> str:
-    """When each was started, under which CPU quota, and by which command, that of the last, which can be copied."""
+    """When each was started, with which GPU, under which CPU quota, and by which command, which can be copied.
+
+    All but the first of these are those of the last.
+    """
     quota = races[-1].machine.get("quota")
     under = f" under a CPU quota of {quota:g} cores" if isinstance(quota, int | float) else ""
-    return f"Started {text.enumerated([race.when for race in races])}{under} by {races[-1].command}"
+    when = text.enumerated([race.when for race in races])
+    return f"Started {when}{with_gpu(races[-1])}{under} by {races[-1].command}"
+
+
+def with_gpu(race: RaceResult) -> str:
+    """The GPUs that a backend of this race could use; empty where none runs on one."""
+    if "gpu" not in race.machine:
+        return ""
+    gpus = race.machine["gpu"].get("gpus")
+    if not isinstance(gpus, list):
+        return " with a GPU of which nvidia-smi says nothing"
+    parts = [[str(gpu.get(part, "unknown")) for part in ("name", "memory", "driver")] for gpu in gpus]
+    return f" with {text.enumerated([f'{name} ({memory}, driver {driver})' for name, memory, driver in parts])}"
+
+
+def on_devices(race: RaceResult) -> list[str]:
+    """On which device a participant ran, and how it computes products there; a line for each that used one."""
+    lines = []
+    for name, participant in race.participants.items():
+        for device, precision in dict.fromkeys((one.device, one.precision) for one in participant.processes):
+            if device is not None:
+                products = f", products of float32 in {precision}" if precision else ""
+                lines.append(f"{name}: on {device}{products}; GEMM, CPU and memory are of the CPU")
+    return lines
 
 
 def disturbed(races: Iterable[RaceResult]) -> list[str]:
@@ -163,7 +189,8 @@ def speed(race: RaceResult) -> Table:
         "of\nGEMM": lambda name: text.percent(used[name].share_of_gemm),
         "floor\nover\ntime": lambda name: text.percent(used[name].floors),
     }
-    notes = machine_reached(race) + [
+    notes = machine_reached(race) + on_devices(race)
+    notes += [
         f"{name}: measured on {participant.images:,} of {race.key['images']:,} images; its time is scaled to all, its "
         "memory is not"
         for name, participant in race.participants.items()

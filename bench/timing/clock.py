@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -39,9 +40,15 @@ def cpu_seconds() -> tuple[float, float]:
 
 
 class Clock:
-    """`with Clock() as clock: work()`, then `clock.elapsed`; or `start` and `stop`."""
+    """`with Clock() as clock: work()`, then `clock.elapsed`; or `start` and `stop`.
+
+    drain: waits until a device has done what it was given, on the clock; see `bench.timing.device`.
+    """
 
     elapsed = Elapsed()
+
+    def __init__(self, drain: Callable[[], None] = lambda: None) -> None:
+        self._drain = drain
 
     def start(self) -> None:
         """Start the clock."""
@@ -50,6 +57,7 @@ class Clock:
 
     def stop(self) -> Elapsed:
         """Return the time since `start`, which is also kept in `elapsed`."""
+        self._drain()
         wall = time.perf_counter()
         user, system = cpu_seconds()
         self.elapsed = Elapsed(wall - self._wall, user - self._user, system - self._system)

@@ -70,9 +70,12 @@ class Child:
         self.connection.close()
 
     def kill(self) -> None:
-        """End the child at once, whether it is stopped or running."""
+        """End the child at once, whether it is stopped or running.
+
+        The system may take its time to end one whose device hangs; that one is left to it after DYING seconds.
+        """
         self.process.kill()
-        self.process.join()
+        self.process.join(DYING)
 
     def send(self, request: Any) -> None:
         """Send the child a request, for which it runs until its answer. Raises ChildFailed if it is dead."""
@@ -181,5 +184,13 @@ def answer_with(connection: Connection, make: Callable[..., object], *arguments:
                     answer = getattr(worker, name)(*values)
                 connection.send(("done", answer))
             except Exception as error:  # an error of the backend, which the parent reports
-                connection.send(("failed", f"{type(error).__name__}: {' '.join(str(error).split())}"))
+                connection.send(("failed", in_one_line(error)))
             request = connection.recv()
+
+
+def in_one_line(error: BaseException) -> str:
+    """The type and message of an exception; the remedy, where memory is short, of the CPU or of a device."""
+    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    if isinstance(error, MemoryError) or "out of memory" in text.lower().replace("_", " "):
+        return f"{text.rstrip('.')}; not enough memory: take fewer images, smaller batches or a smaller network"
+    return text

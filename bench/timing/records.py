@@ -46,6 +46,8 @@ class Process(Record, frozen=True):
     summary: str = ""  # the floor has none
     lines_of_code: Number = 0
     batch_size: Size | None = None  # the backend's default; None: all images
+    device: str | None = None  # that the backend computes on; None: the CPU
+    precision: str | None = None  # of products of float32 there, where the library has several
     rates: Rates | None = None  # of some of the floor's processes
 
 

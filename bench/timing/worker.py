@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 import numpy as np
 
 import impls
-from bench.timing import threads
+from bench.timing import device, threads
 from bench.timing.clock import Clock
 from bench.timing.floor import floor_products, rates
 from bench.timing.source import lines_of_code
@@ -62,6 +62,7 @@ class Worker:
         if task.source is not None and not origin.is_relative_to(task.source):
             raise RuntimeError(f"impls should come from {task.source}, found {origin}")
         self.backend = None if task.backend == FLOOR else impls.find(task.backend)
+        self.drain = device.drain_of(self.backend)
 
     def load(self) -> dict[str, Any]:
         """Prepare the work to be measured; return the seconds of that, and facts about the backend."""
@@ -76,11 +77,14 @@ class Worker:
         elapsed, prepared = [], None
         for _ in range(2):  # the first time libraries start threads and import what they put off
             prepared = None  # frees the memory of the first before there is a second
-            with Clock() as clock:
+            with Clock(self.drain) as clock:
                 prepared = backend.prepare(case.network, images, labels, case.dtype)
             elapsed.append(clock.elapsed)
         self.work = work_of(task, backend, prepared)
-        about = {"summary": str(backend.SUMMARY), "batch_size": backend.BATCH_SIZE}
+        about: dict[str, Any] = {"summary": str(backend.SUMMARY), "batch_size": backend.BATCH_SIZE}
+        if (where := device.device_of(backend)) != "cpu":
+            products = getattr(backend, "PRECISION", {}) if case.dtype == "float32" else {}
+            about |= {"device": where, "precision": products.get(where)}
         seconds = {"first_prepare": elapsed[0], "prepare": elapsed[1]}
         return {**seconds, "lines_of_code": lines_of_code(cast(Any, backend)), **about}
 
@@ -97,7 +101,7 @@ class Worker:
         """Seconds of one of these calls, and what the last returned."""
         work = self.work
         threads.begin_on_first_core()
-        with Clock() as clock:
+        with Clock(self.drain) as clock:
             for _ in range(repeats - 1):
                 work()  # whose result is freed before the next call, as it is elsewhere
             returned = work()
@@ -112,9 +116,11 @@ class Worker:
     def describe(self, with_rates: bool) -> dict[str, Any]:
         """Make a warm call; return its seconds, the threads in force, and peak memory of process and call, in bytes.
 
+        Before it, a device is given the same work until its clock rate has risen. Memory is that of the CPU.
         Peaks are None where the system does not report them; only Linux can reset a peak, and not everywhere. The
         floor adds the machine's rates if `with_rates`.
         """
+        device.warm_up(self.backend, self.work)
         process_peak, before = status("VmHWM"), reset_peak()
         warm, returned = self.call(1)
         peak = status("VmHWM")

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.timing.clock import Clock, Elapsed
+from bench.timing.device import drain_of
 from bench.workloads.recipes import Recipe
 from data import Digits
 from impls.contract import Array, Backend, DType, Network, Parameters, Plan, State, zero_velocities
@@ -37,7 +38,7 @@ class Epoch(NamedTuple):
 
 def prepare(backend: Backend, network: Network, digits: Digits, dtype: DType) -> Split:
     """Prepare a split for one backend, and time that."""
-    with Clock() as clock:
+    with Clock(drain_of(backend)) as clock:
         prepared = backend.prepare(network, digits.images, digits.labels, dtype)
     return Split(prepared, digits.labels, clock.elapsed)
 
@@ -75,7 +76,7 @@ def train_epochs(
     elapsed = Elapsed()
     yield Epoch(0, elapsed, state)
     for number, plan in enumerate(plans, start=1):
-        with Clock() as clock:
+        with Clock(drain_of(backend)) as clock:
             state, _ = backend.train(network, state, split.prepared, plan)
         elapsed += clock.elapsed
         yield Epoch(number, elapsed, state)
@@ -97,7 +98,10 @@ def train_recipe(
             trained.append(state.parameters)
             state = zero_velocities(recipe.parameters(seed, len(trained)))
         network = recipe.member
-        with np.errstate(over="ignore", invalid="ignore"), Clock() as clock:  # where this diverges, the cost shows it
+        with (
+            np.errstate(over="ignore", invalid="ignore"),
+            Clock(drain_of(backend)) as clock,
+        ):  # where this diverges, the cost shows it
             if recipe.input_dropout:
                 network, images = recipe.member_with_dropout, recipe.with_dropout(digits.images, seed, number)
                 prepared = backend.prepare(network, images, digits.labels, recipe.dtype)

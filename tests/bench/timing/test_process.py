@@ -17,7 +17,7 @@ import pytest
 
 import bench
 from bench.timing import threads
-from bench.timing.process import Child, ChildFailed
+from bench.timing.process import Child, ChildFailed, in_one_line
 
 ROOT = bench.ROOT
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only on Linux are children stopped")
@@ -226,3 +226,20 @@ def test_children_die_with_their_parent(fatal: signal.Signals, tmp_path: Path) -
         parent.wait(60)
     assert select.select([watched], [], [], 60)[0] == [watched]  # readable once the process has ended
     os.close(watched)
+
+
+@pytest.mark.parametrize(
+    ("error", "short"),
+    [
+        (MemoryError("Unable to allocate 3.00 GiB"), True),
+        (RuntimeError("CUDA out of memory. Tried to allocate\n 2.00 GiB."), True),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 8 bytes."), True),
+        (OSError("CUDA_ERROR_OUT_OF_MEMORY"), True),
+        (ValueError("no memory of that"), False),
+    ],
+)
+def test_where_memory_is_short_the_remedy_is_named(error: Exception, short: bool) -> None:
+    line = in_one_line(error)
+    assert line.startswith(f"{type(error).__name__}: {str(error).split()[0]}")
+    assert "\n" not in line
+    assert line.endswith("; not enough memory: take fewer images, smaller batches or a smaller network") == short
