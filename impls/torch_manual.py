@@ -1,9 +1,9 @@
 """Peer, `torch_manual`: PyTorch as an array library, gradients by hand, everything in place, no autograd.
 
 The tensors that an update needs are made once per plan. A product adds directly to what it changes: without momentum
-`addmm_` with a negative factor is gradient and update in one, so that no gradient of the weights is ever written. Gain:
-half as many calls into the library as with autograd, and one pass over the weights instead of three. Cost: the backward
-pass is derived and maintained by hand.
+`addmm_` with a negative factor is gradient and update in one, so that no gradient of the weights is written, but for
+updates of many thousand images. Gain: half as many calls into the library as with autograd, and one pass over the
+weights instead of three. Cost: the backward pass is derived and maintained by hand.
 
 On a GPU an update is captured as a CUDA graph, once for each number of images, and replayed: one call from Python then
 starts all its kernels. A graph uses the same memory each time, and keeps the numbers that it was captured with; so
@@ -28,6 +28,9 @@ DEVICES: Final = ("cpu", "cuda")
 DEVICE = "cpu"  # "cuda" where this file is loaded for a GPU
 PRECISION: Final = {"cuda": "ieee"}  # of products of float32 there; "tf32" is faster, and far less exact
 COST_OF_SUM: Final = {"quadratic": 0.5, "cross_entropy": -1.0}  # what `output_layer` sums, times this, is the cost
+# Images whose products are added straight to the weights. A BLAS may add each by itself; of more images each is so
+# small beside a weight that float32 loses much of it.
+MOST_ADDED: Final = 5000
 WARM_UPS: Final = 3  # updates before one is captured, as PyTorch's manual on CUDA graphs asks for
 NETWORKS: Final = 4  # whose graphs are kept
 
@@ -221,11 +224,13 @@ def update(
     total = output_layer(network, buffers.a[-1], targets, buffers.delta[-1])
     for number, inputs, delta in backward(network, training.parameters, images, buffers):
         parameters, velocities, gradient = (part[2 * number : 2 * number + 2] for part in training)
-        if momentum > 0:
+        if momentum > 0 or n > MOST_ADDED:
             gradient_of_layer(inputs, delta.div_(n), gradient)
             for p, v, g in zip(parameters, velocities, gradient, strict=True):
-                v.mul_(momentum).add_(g)
-                step, factor = times_rate(g.add_(v, alpha=momentum), rate)
+                if momentum > 0:
+                    v.mul_(momentum).add_(g)
+                    g.add_(v, alpha=momentum)
+                step, factor = times_rate(g, rate)
                 p.sub_(step, alpha=factor)
         else:
             weights, biases = parameters
