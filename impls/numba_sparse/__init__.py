@@ -1,15 +1,19 @@
 """Rung 6, `numba_sparse`: zero pixels are skipped. Four fifths of MNIST's pixels are zero, and add nothing.
 
-Four images share a list: of the pixels that at least one of them has, and their values. Both products of the first
-layer are sums over that list, of rows of weights or of delta. A skipped zero changes no sum: this is exact. As images
-of one digit resemble each other, those of a block are taken in the order of their labels.
+Forward, z of four images are sums of rows of weights. For each set of these images there is a list of the pixels that
+just they have: so no zero is multiplied, and a row that is fetched serves all that need it. As images of one digit
+resemble each other, those of a block are taken in the order of their labels. Backward, the gradient of a pixel is a sum
+of rows of delta over the images that have the pixel or its neighbour, which share the rows: strokes are wide enough
+that both are there or neither. The block is transposed for it, and bits say which images. This is exact: a skipped zero
+changes no sum.
 
-Threads share the columns of the first layer: each owns a part of the weights, which stays in its core's cache, and
-makes all lists for itself. Then they share the images, for the other layers. So they meet twice a block, by counting
-the shares that are done; a share whose thread does not come is done by one that waits, so that nothing can hang.
+Threads share the columns of the first layer: each owns a part of the weights, which stays in its core's cache. Then
+they share the images, for the other layers and for the lists. So they meet twice a block, by counting the shares that
+are done; a share whose thread does not come is done by one that waits, so that nothing can hang. More threads than
+there are columns for share those of one block of columns, too: groups of images forward, pairs of pixels backward.
 
 Images stay as they are, uint8 and perhaps memory-mapped: lists are made block by block, in training. What it costs:
-the sums are written in LLVM's terms, and four images that differ much share many zeros that are multiplied after all.
+the sums are written in LLVM's terms, and fifteen loops, one for each set of four images, are seldom long.
 
 This file has what a backend has, and lays parameters and buffers out in memory; kernels.py has all that is compiled.
 """
@@ -19,7 +23,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numba
 import numpy as np
@@ -33,7 +37,6 @@ from impls.numba_sparse.kernels import (
     RELU,
     SIGMOID,
     SOFTMAX,
-    STRIP,
     TANH,
     VECTOR,
     Data,
@@ -41,7 +44,7 @@ from impls.numba_sparse.kernels import (
     Shape,
     Values,
     Weights,
-    run_outputs,
+    Work,
     run_phases,
 )
 
@@ -75,49 +78,58 @@ def read_only(array: Array) -> Array:
 
 def outputs(network: Network, parameters: Parameters, prepared: Any, /) -> Array:
     """The last activations, (n, n_outputs)."""
-    dtype = parameters[0].weights.dtype
-    shape, blocks, width = shape_of(network, dtype)
-    weights = pack(shape, blocks, width, parameters)
-    data = in_order(network, (prepared[0], None), None, dtype)
-    lists, values = allocate_lists(network, dtype), allocate_values(shape, weights)
-    result = np.empty((len(prepared[0]), network.sizes[-1]), dtype)
-    in_threads(lambda t: run_outputs(shape, weights, data, lists, values, result, t))
+    n = len(prepared[0])
+    plan = Plan(np.array([0]), np.array([n]), None, np.zeros(1))
+    result = np.empty((n, network.sizes[-1]), parameters[0].weights.dtype)
+    run(network, State(parameters, parameters), (prepared[0], None), plan, False, result)
     return result
 
 
-def learn(
-    network: Network, state: State, prepared: Any, plan: Plan, keep: bool
-) -> tuple[Shape, Weights, Weights, Weights, Array]:
-    """The shape, parameters, velocities, last gradient (if kept) and costs after a plan."""
-    dtype = state.parameters[0].weights.dtype
-    shape, blocks, width = shape_of(network, dtype)
-    weights = pack(shape, blocks, width, state.parameters)
-    velocities = pack(shape, blocks, width, state.velocities)
-    gradient = Weights(*(aligned(*array.shape, dtype=dtype) for array in weights))
+def run(network: Network, state: State, prepared: Any, plan: Plan, keep: bool, result: Array | None = None) -> Work:
+    """Do a plan. keep: leave the last gradient; result: fill it with the outputs instead, and change nothing."""
+    dtype, blocks = state.parameters[0].weights.dtype, blocks_of(plan, keep)
+    longest = int((blocks["stop"] - blocks["start"]).max())
+    division = divide(network.sizes[0], vectors_of(network, dtype), longest, numba.get_num_threads())
+    shape = shape_of(network, dtype, division)
+    weights, velocities = pack(shape, division, state.parameters), pack(shape, division, state.velocities)
     data = in_order(network, prepared, plan.order, dtype)
-    rates, mu = plan.learning_rates.astype(dtype), dtype.type(plan.momentum)
-    lists, values = allocate_lists(network, dtype), allocate_values(shape, weights)
-    parts, costs = blocks_of(plan, keep), np.zeros_like(rates)
-    progress = np.zeros(1 + len(values.costs), np.int64)  # shares done; phases that each share has begun
-    in_threads(
-        lambda t: run_phases(
-            shape, weights, velocities, gradient, data, parts, rates, mu, lists, values, costs, progress, t
-        )
+    work = Work(
+        shape,
+        weights,
+        velocities,
+        gradient=Weights(*(aligned(*array.shape, dtype=dtype) for array in weights)),
+        data=data,
+        blocks=blocks,
+        rates=plan.learning_rates.astype(dtype),
+        mu=dtype.type(plan.momentum),
+        lists=allocate_lists(network, data, division.threads),
+        values=allocate_values(shape, weights, division.threads),
+        costs=np.zeros(len(plan.starts), dtype),
+        result=np.empty((0, network.sizes[-1]), dtype) if result is None else result,
+        parts=division.parts,
     )
-    return shape, weights, velocities, gradient, costs / (plan.stops - plan.starts).astype(dtype)
+    # Shares done; phases that each share has begun. Each in a cache line of its own, as all threads look at the first.
+    progress = aligned(1 + division.threads, VECTOR // 8, dtype=np.int64)
+    in_threads(division.threads, lambda t: run_phases(work, progress, t))
+    return work
+
+
+def costs_of(work: Work, plan: Plan) -> Array:
+    """The mean cost before each update."""
+    return work.costs / (plan.stops - plan.starts).astype(work.costs.dtype)
 
 
 def gradients(network: Network, parameters: Parameters, prepared: Any, /) -> tuple[float, Parameters]:
     """Mean cost of all prepared images, and its gradient."""
     plan = Plan(np.array([0]), np.array([len(prepared[0])]), None, np.zeros(1))
-    shape, _, _, gradient, costs = learn(network, State(parameters, parameters), prepared, plan, True)
-    return costs[0], unpack(shape, gradient)
+    work = run(network, State(parameters, parameters), prepared, plan, True)
+    return costs_of(work, plan)[0], unpack(work.shape, work.gradient)
 
 
 def train(network: Network, state: State, prepared: Any, plan: Plan, /) -> tuple[State, Array]:
     """The state after the plan's updates, and the cost before each."""
-    shape, weights, velocities, _, costs = learn(network, state, prepared, plan, False)
-    return State(unpack(shape, weights), unpack(shape, velocities)), costs
+    work = run(network, state, prepared, plan, False)
+    return State(unpack(work.shape, work.weights), unpack(work.shape, work.velocities)), costs_of(work, plan)
 
 
 @functools.cache
@@ -130,12 +142,55 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=pool.cache_clear)  # a forked process has none of its parent's threads
 
 
-def in_threads(work: Callable[[int], None]) -> None:
-    """Call work(t) for every t below numba's number of threads, at the same time: 0 here, the others in the pool."""
-    others = [pool().submit(work, t) for t in range(1, numba.get_num_threads())]
+def in_threads(threads: int, work: Callable[[int], None]) -> None:
+    """Call work(t) for every t below `threads`, at the same time: 0 here, the others in the pool."""
+    others = [pool().submit(work, t) for t in range(1, threads)]
     work(0)
     for other in others:
         other.result()  # raises what was raised there
+
+
+# --- how threads share the work --------------------------------------------------------------------------------------
+
+
+WIDTHS: Final = (1, 2, 4)  # vectors of a block of columns for which kernels.py has sums
+
+
+class Division(NamedTuple):
+    """How threads share the first layer: each has some blocks of columns or, in turn, a part of what one has."""
+
+    threads: int
+    vectors: int  # in a block of columns
+    parts: int  # of the groups of images forward, and of the pairs of pixels backward; 1: no more meeting is needed
+
+
+@functools.cache
+def divide(n_inputs: int, vectors: int, images: int, threads: int) -> Division:
+    """The fastest division by a rough count of cycles, with at most so many threads; for blocks of so many images.
+
+    vectors: of a row of weights of the first layer. What products and lists take was measured on a Zen 4; what it takes
+    to fetch a cache line from another core, and to meet, are guesses: whatever they are, each division is right.
+    """
+
+    def cycles(division: Division) -> float:
+        share, width, parts = division
+        turns = -(-(-(-vectors // width) * parts) // share)  # blocks and parts for the thread that has most
+        rows = images / GROUP * n_inputs / 3  # a third of the pixels is in a group's lists
+        products = turns / parts * rows * 4.8 * (1 + width)
+        moved = 20 * n_inputs * width * (parts - 1) / parts  # cache lines that another core has changed
+        others = images * n_inputs / share
+        meetings = 0 if share == 1 else (2 if parts == 1 else 3) * (1000 + 200 * share)
+        return products + moved + others + meetings
+
+    return min(
+        (
+            Division(share, width, parts)
+            for share in range(1, threads + 1)
+            for width in WIDTHS
+            for parts in range(1, max(1, min(share, images // GROUP)) + 1)
+        ),
+        key=cycles,
+    )
 
 
 # --- memory layout ---------------------------------------------------------------------------------------------------
@@ -154,22 +209,25 @@ def padded(sizes: Any, lanes: int) -> Any:
     return -(-np.asarray(sizes) // lanes) * lanes
 
 
-def shape_of(network: Network, dtype: Any) -> tuple[Shape, int, int]:
-    """The network for the compiled code; into how many blocks of columns the first layer is cut, and their width."""
-    lanes, threads = VECTOR // dtype.itemsize, numba.get_num_threads()
-    vectors = int(padded(network.sizes[1], lanes)) // lanes
-    blocks = min(vectors, threads * -(-vectors // (4 * threads)))
-    width = -(-vectors // blocks) * lanes
-    blocks = -(-vectors * lanes // width)
+def vectors_of(network: Network, dtype: Any) -> int:
+    """How many vectors a row of weights of the first layer fills."""
+    return int(padded(network.sizes[1], VECTOR // dtype.itemsize)) * dtype.itemsize // VECTOR
+
+
+def shape_of(network: Network, dtype: Any, division: Division) -> Shape:
+    """The network for the compiled code."""
+    lanes = VECTOR // dtype.itemsize
     layers = np.zeros(len(network.sizes), LAYER)
     layers["units"], layers["width"] = network.sizes, padded(network.sizes, lanes)
     for number in range(2, len(layers)):
         first, before, layer = number == 2, layers[number - 1], layers[number]
         columns = padded(before["units"] + 1, lanes)
-        layer["column"] = before["column"] + (max(columns, blocks * width) if first else columns)
+        if first:  # also room for whole blocks of columns
+            columns = max(columns, padded(before["units"], division.vectors * lanes))
+        layer["column"] = before["column"] + columns
         layer["matrix"] = 0 if first else before["matrix"] + (layers[number - 2]["units"] + 1) * before["width"]
         layer["transposed"] = 0 if first else before["transposed"] + before["units"] * layers[number - 2]["width"]
-    return Shape(layers, CODES[network.hidden], CODES[network.output]), blocks, width
+    return Shape(layers, CODES[network.hidden], CODES[network.output])
 
 
 def end_of(shape: Shape, what: str) -> int:
@@ -181,12 +239,14 @@ def end_of(shape: Shape, what: str) -> int:
     return int(last[what] + more)
 
 
-def pack(shape: Shape, blocks: int, width: int, parameters: Parameters) -> Weights:
+def pack(shape: Shape, division: Division, parameters: Parameters) -> Weights:
     """Parameters in the compiled code's form, in new arrays."""
     dtype = parameters[0].weights.dtype
     weights, biases = parameters[0]
-    rows = np.zeros((len(weights) + 1, blocks * width), dtype)
-    rows[:-1, : len(biases)], rows[-1, : len(biases)] = weights, biases
+    width = division.vectors * VECTOR // dtype.itemsize
+    blocks = -(-len(biases) // width)
+    rows = np.zeros((len(weights) + len(weights) % 2 + 1, blocks * width), dtype)  # whole pairs of pixels, and biases
+    rows[: len(weights), : len(biases)], rows[-1, : len(biases)] = weights, biases
     first = aligned(blocks, len(rows), width, dtype=dtype)
     first[:] = rows.reshape(len(rows), blocks, width).transpose(1, 0, 2)
     rest = aligned(end_of(shape, "matrix"), dtype=dtype)
@@ -209,36 +269,36 @@ def unpack(shape: Shape, packed: Weights) -> Parameters:
     _, n_rows, _ = packed.first.shape
     first = packed.first.transpose(1, 0, 2).reshape(n_rows, -1)
     matrices = [first, *matrices_of(shape, packed.rest)]
-    sizes = shape.layers["units"][1:]
-    return tuple(Layer(m[:-1, :n].copy(), m[-1, :n].copy()) for m, n in zip(matrices, sizes, strict=True))
+    sizes = pairwise(shape.layers["units"])
+    return tuple(Layer(m[:rows, :n].copy(), m[-1, :n].copy()) for m, (rows, n) in zip(matrices, sizes, strict=True))
 
 
-def allocate_lists(network: Network, dtype: Any) -> NonzeroLists:
-    """Room for the lists of a block of images, for each thread."""
-    threads, n_inputs = numba.get_num_threads(), network.sizes[0]
-    groups = BLOCK // GROUP
-    capacity = int(padded(n_inputs + 1, VECTOR)) + VECTOR  # beyond the end of a list a whole vector is written
+def allocate_lists(network: Network, data: Data, threads: int) -> NonzeroLists:
+    """Room for the lists of a block of images."""
+    n_inputs, dtype = network.sizes[0], data.floats.dtype
+    size = dtype.itemsize if len(data.floats) else 1
     return NonzeroLists(
-        sequence=aligned(threads, BLOCK, dtype=np.int64),
+        sequence=aligned(threads, 2, BLOCK, dtype=np.int64),
         counts=aligned(threads, padded(network.sizes[-1] + 1, VECTOR // 8), dtype=np.int64),
-        ends=aligned(threads, groups, -(-n_inputs // STRIP), dtype=np.int64),
-        pixels=aligned(threads, groups, capacity, dtype=np.uint16),
-        values=aligned(threads, groups, GROUP, capacity, dtype=dtype),
-        rows=aligned(threads, GROUP, capacity * dtype.itemsize, dtype=np.uint8),
-        kept=aligned(threads, GROUP, capacity * dtype.itemsize, dtype=np.uint8),
+        rows=aligned(threads, GROUP, padded(n_inputs, VECTOR), dtype=np.uint8),
+        pixels=aligned(BLOCK // GROUP, 2**GROUP, n_inputs + 64, dtype=np.uint16),  # lists are written beyond their end
+        lengths=aligned(BLOCK // GROUP, 2**GROUP, dtype=np.int64),
+        transposed=aligned((n_inputs + 1) * BLOCK * size, dtype=np.uint8),
+        bits=aligned(-(-n_inputs // 2), BLOCK // 64, dtype=np.uint64),
+        values=np.arange(256, dtype=dtype) * data.scale,
     )
 
 
-def allocate_values(shape: Shape, weights: Weights) -> Values:
+def allocate_values(shape: Shape, weights: Weights, threads: int) -> Values:
     """Room for what the blocks of images have."""
     blocks, _, width = weights.first.shape
-    dtype, threads = weights.first.dtype, numba.get_num_threads()
-    n, last = max(BLOCK, GROUP * threads), shape.layers[-1]
+    dtype = weights.first.dtype
+    last = shape.layers[-1]
     columns = last["column"] + padded(last["units"] + 1, VECTOR // dtype.itemsize)
     if len(shape.layers) == 2:
         columns = max(columns, blocks * width)
-    rows = aligned(2, n, columns, dtype=dtype)
-    first = aligned(blocks, n, width, dtype=dtype)
+    rows = aligned(2, BLOCK, columns, dtype=dtype)
+    first = aligned(blocks, BLOCK, width, dtype=dtype)
     transposed = aligned(threads, end_of(shape, "transposed"), dtype=dtype)
     gradients = aligned(threads, len(weights.rest), dtype=dtype)
     return Values(first, rows[0], rows[1], transposed, gradients, aligned(threads, dtype=dtype))
@@ -263,10 +323,10 @@ def in_order(network: Network, prepared: Any, order: Array | None, dtype: Any) -
     """Prepared images and labels in the order of a plan."""
     images, labels = prepared
     nothing, of_bytes = np.empty(0, np.int64), images.dtype == np.uint8
-    no_images = read_only(np.empty((0, network.sizes[0]), dtype if of_bytes else np.uint8))
+    no_bytes = read_only(np.empty((0, network.sizes[0]), np.uint8))
     return Data(
-        images if of_bytes else no_images,
-        no_images if of_bytes else images,
+        images if of_bytes else no_bytes,
+        read_only(no_bytes.astype(dtype)) if of_bytes else images,
         nothing if labels is None else labels,
         nothing if order is None else order.copy(),
         dtype.type(network.pixel_scale),

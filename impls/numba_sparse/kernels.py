@@ -4,14 +4,15 @@ It is one file for a reason: what numba keeps on disk is keyed by the file of th
 another file, of a function, a constant or a type that this one uses, would go unnoticed, and the old machine code would
 be run and timed. For the same reason no backend imports another.
 
-Four rows of z are sums of the rows of weights that a list names, and each row, once fetched, serves all four images of
-the list. Backward, the same list tells which rows of weights change, by sums of the four rows of delta. These sums are
-written for the processor's vector registers, in LLVM's terms: in sixteen of them lies what is summed, or the deltas.
+Sums are written for the processor's vector registers, in LLVM's terms: in sixteen of them lies what is summed of four
+images, in eight of them what is summed of two pixels. What they add is read where it lies: pixels, weights and deltas.
 
-A plan is run in phases, two for each block of images: by columns of the first layer, then by images in the others.
+A plan is run in phases, which all threads finish before the next; `run_phases` says which.
 """
 
+import contextlib
 import functools
+import math
 import os
 from typing import Any, Final, NamedTuple
 
@@ -19,15 +20,16 @@ import numba
 import numba.extending
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils
+from numba.core import cgutils, codegen, config
 
 from impls.contract import Array
 
 SIGMOID, RELU, TANH, SOFTMAX = range(4)
 
 BLOCK: Final = 128  # images at a time
-GROUP: Final = 4  # images that share a list; BLOCK is a multiple
-STRIP: Final = 128  # pixels at a time, backward: their rows of weights stay in the first cache for all groups
+GROUP: Final = 4  # images that share lists; BLOCK is a multiple
+STRIP: Final = 16  # pixels: what threads share when they transpose a block
+TILE: Final = 16  # bytes of each row of a tile that is transposed in registers
 SPINS_BEFORE_YIELD: Final = 4000  # some 20 us; then a waiting thread lets others run, and does what they left
 VECTOR: Final = 64  # bytes in a vector register; LLVM makes two or four of it where they are smaller
 
@@ -36,12 +38,18 @@ intrinsic: Any = numba.extending.intrinsic
 options: dict[str, Any] = {"cache": True, "fastmath": {"contract"}, "error_model": "numpy"}
 njit: Any = numba.njit
 jit: Any = njit(**options, no_cpython_wrapper=True, no_cfunc_wrapper=True)  # called by compiled code only
+# Compiled as a part of each caller: what such a function calls is then optimised once less.
+inlined: Any = njit(**options, no_cpython_wrapper=True, no_cfunc_wrapper=True, inline="always")
 # Called from Python, by several threads at once. With numba's own threads (parallel=True), LLVM would optimise all that
 # such a function calls three times more, so that the first call would take twice as long.
 threaded_jit: Any = njit(**options, nogil=True)
 yield_core: Any = numba.types.ExternalFunction(
     "SwitchToThread" if os.name == "nt" else "sched_yield", numba.int32()
 )  # of the operating system: gives the core to a thread that is ready
+
+# Whether the processor moves chosen bytes of a vector together; where it does not, LLVM would do that byte by byte.
+features: Any = config.CPU_FEATURES  # type: ignore[attr-defined]
+COMPRESSES: Final = "+avx512vbmi2" in (codegen.get_host_cpu_features() if features is None else features)
 
 # --- types ------------------------------------------------------------------------------------------------------
 
@@ -85,18 +93,16 @@ class Weights(NamedTuple):
 
 
 class NonzeroLists(NamedTuple):
-    """The pixels of a block of images that are not zero, by groups of images; for each thread.
+    """Where a block of images is not zero: which pixels, by groups of images; and which images, by pairs of pixels."""
 
-    The last in each list is pixel n_inputs, which is 1 in every image, for the biases.
-    """
-
-    sequence: Array  # (threads, BLOCK) int64: which images, in the order of their labels
+    sequence: Array  # (threads, 2, BLOCK) int64: which images, ordered by label; of a block and of the one after it
     counts: Array  # (threads, n_outputs + 1) int64: of the labels
-    ends: Array  # (threads, groups, strips) int64: where the pixels of a strip end in a group's list
-    pixels: Array  # (threads, groups, capacity) uint16
-    values: Array  # (threads, groups, GROUP, capacity) in the dtype: scaled
-    rows: Array  # (threads, GROUP, bytes) uint8: a group's images in their dtype, followed by zeros
-    kept: Array  # (threads, GROUP, bytes) uint8: those of their pixels that the list names, in the same dtype
+    rows: Array  # (threads, GROUP, bytes) uint8: where a group's images are not zero, followed by zeros
+    pixels: Array  # (groups, 2 ** GROUP, n_inputs) uint16: which ones just these of the group's images have
+    lengths: Array  # (groups, 2 ** GROUP) int64: of these lists
+    transposed: Array  # (bytes,) uint8: the images of the block by pixels, (n_inputs + 1, BLOCK) in their dtype
+    bits: Array  # (pairs, BLOCK // 64) uint64: a bit for each image that has one of the two pixels
+    values: Array  # (256,) in the dtype: what a pixel of a byte is in the network
 
 
 class Values(NamedTuple):
@@ -123,6 +129,24 @@ class Data(NamedTuple):
     scale: Any
 
 
+class Work(NamedTuple):
+    """A plan, or images whose outputs are wanted, with all the memory that it takes."""
+
+    shape: Shape
+    weights: Weights
+    velocities: Weights
+    gradient: Weights
+    data: Data
+    blocks: Array  # (m,) IMAGES
+    rates: Array  # (n_updates,)
+    mu: Any
+    lists: NonzeroLists
+    values: Values
+    costs: Array  # (n_updates,): summed over images
+    result: Array  # (n, n_outputs): where outputs go; (0, n_outputs) in training
+    parts: int  # of a block of columns
+
+
 # --- in registers -----------------------------------------------------------------------------------------------
 
 
@@ -143,124 +167,259 @@ def in_all_lanes(builder: Any, value: Any, lanes: int) -> Any:
     return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), lanes), None))
 
 
-def vectors_at(builder: Any, rows: Any, start: Any, count: int, lanes: int) -> list[Any]:
-    """The places of so many vectors, one after the other, from the number at `start` on."""
-    kind = ir.VectorType(rows.type.pointee, lanes).as_pointer()
-    first = builder.gep(rows, [start])
+def vectors_at(builder: Any, numbers: Any, start: Any, count: int) -> list[Any]:
+    """The places of so many vectors, one after the other, from the number at `start` behind a pointer on."""
+    lanes = lanes_of(numbers.type.pointee)
+    kind = ir.VectorType(numbers.type.pointee, lanes).as_pointer()
+    first = builder.gep(numbers, [start])
     return [builder.bitcast(builder.gep(first, [ir.Constant(start.type, lanes * v)]), kind) for v in range(count)]
 
 
+def lanes_of(number: Any) -> int:
+    """How many numbers of a type of LLVM's a vector has."""
+    return VECTOR // (number.width // 8 if isinstance(number, ir.IntType) else {"float": 4, "double": 8}[str(number)])
+
+
+def load_each(builder: Any, places: list[Any]) -> list[Any]:
+    """What lies at these places, which need not be aligned."""
+    return [builder.load(place, align=1) for place in places]
+
+
+def store_each(builder: Any, totals: list[Any], places: list[Any]) -> None:
+    """Store sums there."""
+    for total, place in zip(totals, places, strict=True):
+        builder.store(builder.load(total), place, align=1)
+
+
+def add_products(builder: Any, totals: list[Any], factor: Any, parts: list[Any]) -> None:
+    """totals += factor * parts, by vectors."""
+    in_all = in_all_lanes(builder, factor, lanes_of(factor.type))
+    for total, part in zip(totals, parts, strict=True):
+        product = builder.fmul(in_all, part, flags=["contract"])
+        builder.store(builder.fadd(builder.load(total), product, flags=["contract"]), total)
+
+
+def function(builder: Any, name: str, result: Any, *arguments: Any) -> Any:
+    """A function of LLVM's."""
+    return cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, arguments), name)
+
+
+@contextlib.contextmanager
+def for_bits(builder: Any, bits: Any) -> Any:
+    """A loop over the numbers of the bits of a word that are set, the lowest first."""
+    word, bit = ir.IntType(64), ir.IntType(1)
+    zeros = function(builder, "llvm.cttz.i64", word, word, bit)
+    left = cgutils.alloca_once_value(builder, bits)
+    head, body, end = (builder.append_basic_block(name) for name in ("bits", "bits.one", "bits.end"))
+    builder.branch(head)
+    builder.position_at_end(head)
+    now = builder.load(left)
+    builder.cbranch(builder.icmp_unsigned("!=", now, ir.Constant(word, 0)), body, end)
+    builder.position_at_end(body)
+    builder.store(builder.and_(now, builder.sub(now, ir.Constant(word, 1))), left)
+    yield builder.call(zeros, (now, ir.Constant(bit, 1)))
+    builder.branch(head)
+    builder.position_at_end(end)
+
+
 @intrinsic(prefer_literal=True)
-def sum_in_registers(
-    typing: Any, vectors: Any, group: Any, x: Any, x_row: Any, x_step: Any, index: Any, n: Any, rows: Any, row: Any,
-    out: Any, out_row: Any,
+def sum_of_rows(
+    typing: Any, vectors: Any, group: Any, x: Any, x_row: Any, x_step: Any, n: Any, rows: Any, row: Any, out: Any,
+    out_row: Any,
 ) -> Any:  # fmt: skip
-    """`sum_of_rows` for a constant number of vectors and of sums."""
-    count, number, integer = vectors.literal_value, out.dtype, numba.intp
-    signature = numba.void(vectors, group, x, integer, integer, index, integer, rows, integer, out, integer)
+    """out[g * out_row:] = sum over i < n of x[g * x_row + i * x_step] * rows[i * row:], for all g < group.
+
+    For a constant number of vectors, and of sums. x, rows and out are pointers.
+    """
+    count, integer = vectors.literal_value, numba.intp
+    signature = numba.void(vectors, group, x, integer, integer, integer, rows, integer, out, integer)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _, _, x, x_row, x_step, indices, n, rows, row, out, out_row = arguments
-        lanes, size = VECTOR * 8 // number.bitwidth, number.bitwidth // 8
+        _, _, x, x_row, x_step, n, rows, row, out, out_row = arguments
         members = [context.get_constant(integer, g) for g in range(group.literal_value)]
-        none = ir.Constant(ir.VectorType(context.get_value_type(number), lanes), None)
+        none = ir.Constant(ir.VectorType(x.type.pointee, lanes_of(x.type.pointee)), None)
         totals = [[cgutils.alloca_once_value(builder, none) for _ in range(count)] for _ in members]
         with cgutils.for_range(builder, n) as loop:
-            i, place = loop.index, builder.mul(loop.index, x_step)
+            place = builder.mul(loop.index, x_step)
             factors = [builder.load(builder.gep(x, [builder.add(builder.mul(g, x_row), place)])) for g in members]
-            if index is not numba.types.none:
-                i = builder.zext(builder.load(builder.gep(indices, [i])), i.type)
-            places = vectors_at(builder, rows, builder.mul(i, row), count, lanes)
-            parts = [builder.load(place, align=size) for place in places]
-            for g, factor in enumerate(factors):
-                for total, part in zip(totals[g], parts, strict=True):
-                    product = builder.fmul(in_all_lanes(builder, factor, lanes), part, flags=["contract"])
-                    builder.store(builder.fadd(builder.load(total), product, flags=["contract"]), total)
-        for g, member in enumerate(members):
-            targets = vectors_at(builder, out, builder.mul(member, out_row), count, lanes)
-            for total, target in zip(totals[g], targets, strict=True):
-                builder.store(builder.load(total), target, align=size)
+            parts = load_each(builder, vectors_at(builder, rows, builder.mul(loop.index, row), count))
+            for of_member, factor in zip(totals, factors, strict=True):
+                add_products(builder, of_member, factor, parts)
+        for g, of_member in zip(members, totals, strict=True):
+            store_each(builder, of_member, vectors_at(builder, out, builder.mul(g, out_row), count))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def pixel_value(builder: Any, pixels: Any, at: Any, values: Any, scale: Any) -> Any:
+    """A pixel as the number that it is in the network: of a byte from a table, of a float times the scale."""
+    pixel = builder.load(builder.gep(pixels, [at]))
+    if isinstance(pixel.type, ir.IntType):
+        return builder.load(builder.gep(values, [builder.zext(pixel, at.type)]))
+    return builder.fmul(pixel, scale)
+
+
+@intrinsic(prefer_literal=True)
+def sum_of_listed_rows(
+    typing: Any, vectors: Any, images: Any, image_row: Any, sequence: Any, values: Any, scale: Any, pixels: Any,
+    list_step: Any, lengths: Any, first: Any, rows: Any, row: Any, out: Any, out_row: Any,
+) -> Any:  # fmt: skip
+    """out[g * out_row:] = first + sum over pixels of image g of value * rows[pixel * row:], for all g < GROUP.
+
+    For a constant number of vectors. Image g begins at images[sequence[g] * image_row]. List m has lengths[m] pixels,
+    from pixels[m * list_step] on: those that just the images have whose bit is set in m. So no zero is multiplied, and
+    each row is loaded once.
+    """
+    count, integer = vectors.literal_value, numba.intp
+    signature = numba.void(
+        vectors, images, integer, sequence, values, scale, pixels, integer, lengths, first, rows, integer, out, integer
+    )
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, images, image_row, sequence, values, scale, pixels, list_step, lengths, first, rows, row, out, out_row = (
+            arguments
+        )
+        members = [context.get_constant(integer, g) for g in range(GROUP)]
+        chosen = [builder.load(builder.gep(sequence, [g])) for g in members]
+        of_images = [builder.gep(images, [builder.mul(image, image_row)]) for image in chosen]
+        initial = load_each(builder, vectors_at(builder, first, members[0], count))
+        totals = [[cgutils.alloca_once_value(builder, part) for part in initial] for _ in members]
+        for which in range(1, 2**GROUP):
+            number = context.get_constant(integer, which)
+            of_list = builder.gep(pixels, [builder.mul(number, list_step)])
+            with cgutils.for_range(builder, builder.load(builder.gep(lengths, [number]))) as loop:
+                pixel = builder.zext(builder.load(builder.gep(of_list, [loop.index])), loop.index.type)
+                parts = load_each(builder, vectors_at(builder, rows, builder.mul(pixel, row), count))
+                for g in (g for g in range(GROUP) if which >> g & 1):
+                    value = pixel_value(builder, of_images[g], pixel, values, scale)
+                    add_products(builder, totals[g], value, parts)
+        for g, of_member in zip(members, totals, strict=True):
+            store_each(builder, of_member, vectors_at(builder, out, builder.mul(g, out_row), count))
         return context.get_dummy_value()
 
     return signature, generate
 
 
 @intrinsic(prefer_literal=True)
-def add_from_registers(
-    typing: Any, vectors: Any, x: Any, x_row: Any, index: Any, n: Any, delta: Any, rows: Any, row: Any
-) -> Any:
-    """`add_to_rows` for a constant number of vectors."""
-    count, number, integer = vectors.literal_value, delta.dtype, numba.intp
-    signature = numba.void(vectors, x, integer, index, integer, delta, rows, integer)
+def add_rows_of_images(
+    typing: Any, vectors: Any, images: Any, values: Any, scale: Any, bits: Any, words: Any, delta: Any, rows: Any,
+    row: Any,
+) -> Any:  # fmt: skip
+    """rows[i * row:] += sum over images k of the value of images[i * BLOCK + k] * delta[k * row:], for i = 0 and 1.
+
+    For a constant number of vectors, and the images whose bit is set in so many words of 64 bits.
+    """
+    count, integer = vectors.literal_value, numba.intp
+    signature = numba.void(vectors, images, values, scale, bits, integer, delta, rows, integer)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _, x, x_row, indices, n, delta, rows, row = arguments
-        lanes, size = VECTOR * 8 // number.bitwidth, number.bitwidth // 8
-        members = [context.get_constant(integer, g) for g in range(GROUP)]
-        places = [vectors_at(builder, delta, builder.mul(g, row), count, lanes) for g in members]
-        deltas = [[builder.load(place, align=size) for place in of_member] for of_member in places]
-        with cgutils.for_range(builder, n) as loop:
-            factors = [builder.load(builder.gep(x, [builder.add(builder.mul(g, x_row), loop.index)])) for g in members]
-            i = builder.zext(builder.load(builder.gep(indices, [loop.index])), loop.index.type)
-            targets = vectors_at(builder, rows, builder.mul(i, row), count, lanes)
-            totals = [builder.load(target, align=size) for target in targets]
-            for factor, of_member in zip(factors, deltas, strict=True):
-                for v, part in enumerate(of_member):
-                    product = builder.fmul(in_all_lanes(builder, factor, lanes), part, flags=["contract"])
-                    totals[v] = builder.fadd(totals[v], product, flags=["contract"])
-            for total, target in zip(totals, targets, strict=True):
-                builder.store(total, target, align=size)
+        _, images, values, scale, bits, words, delta, rows, row = arguments
+        of_pixels = [builder.gep(images, [context.get_constant(integer, i * BLOCK)]) for i in range(2)]
+        places = [vectors_at(builder, rows, start, count) for start in (context.get_constant(integer, 0), row)]
+        totals = [[cgutils.alloca_once_value(builder, part) for part in load_each(builder, of)] for of in places]
+        with cgutils.for_range(builder, words) as loop:
+            first = builder.mul(loop.index, context.get_constant(integer, 64))
+            with for_bits(builder, builder.load(builder.gep(bits, [loop.index]))) as bit:
+                image = builder.add(first, bit)
+                parts = load_each(builder, vectors_at(builder, delta, builder.mul(image, row), count))
+                for pixels, of_pixel in zip(of_pixels, totals, strict=True):
+                    add_products(builder, of_pixel, pixel_value(builder, pixels, image, values, scale), parts)
+        for of_place, of_pixel in zip(places, totals, strict=True):
+            store_each(builder, of_pixel, of_place)
         return context.get_dummy_value()
 
     return signature, generate
 
 
 @intrinsic
-def append_nonzero(typing: Any, rows: Any, row: Any, first: Any, kept: Any, pixels: Any, end: Any) -> Any:
-    """Of a vector of pixels of GROUP images, append those that one or more of them have; the new end is returned.
-
-    `rows` and `kept` have GROUP rows, `row` numbers apart. All are pointers.
-    """
-    signature = numba.intp(rows, numba.intp, numba.intp, kept, pixels, numba.intp)
+def nonzero_bits(typing: Any, numbers: Any, at: Any) -> Any:
+    """A bit for each number of a vector, from a place behind a pointer on, the first lowest: whether it is not 0."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        rows_, row, first, kept, pixels, end = arguments
-        size = rows.dtype.bitwidth // 8
-        lanes = VECTOR // size
-        members = [context.get_constant(numba.intp, g) for g in range(GROUP)]
-        starts = [builder.add(builder.mul(g, row), first) for g in members]
-        images = [builder.load(vectors_at(builder, rows_, start, 1, lanes)[0], align=size) for start in starts]
-        zero = ir.Constant(images[0].type, None)
-        differ = builder.fcmp_unordered if isinstance(rows.dtype, numba.types.Float) else builder.icmp_unsigned
-        mask = functools.reduce(builder.or_, [differ("!=", image, zero) for image in images])  # NaN is kept
+        numbers_, start = arguments
+        (vector,) = load_each(builder, vectors_at(builder, numbers_, start, 1))
+        differ = builder.fcmp_unordered if isinstance(numbers.dtype, numba.types.Float) else builder.icmp_unsigned
+        mask = differ("!=", vector, ir.Constant(vector.type, None))  # NaN is not 0
+        bits = builder.bitcast(mask, ir.IntType(vector.type.count))
+        return bits if vector.type.count == 64 else builder.zext(bits, ir.IntType(64))
 
-        def compress(what: Any, bits: int, mask: Any, place: Any) -> None:
-            kind = ir.FunctionType(what.type, (what.type, mask.type, what.type))
-            name = f"llvm.experimental.vector.compress.v{what.type.count}i{bits}"
-            function = cgutils.get_or_insert_function(builder.module, kind, name)
-            together = builder.call(function, (what, mask, ir.Constant(what.type, None)))
-            builder.store(together, builder.bitcast(place, what.type.as_pointer()), align=bits // 8)
+    return numba.uint64(numbers, numba.intp), generate
 
-        # As whole numbers: with floats LLVM 22 ends the process where a processor has no such instruction.
-        whole = ir.VectorType(ir.IntType(8 * size), lanes)
-        for g, image in zip(members, images, strict=True):
-            compress(
-                builder.bitcast(image, whole),
-                8 * size,
-                mask,
-                builder.gep(kept, [builder.add(builder.mul(g, row), end)]),
-            )
-        part = min(lanes, VECTOR // 2)  # as many numbers of 16 bits as a vector has
-        for begin in range(0, lanes, part):
-            lanes_of_part = list(range(begin, begin + part))
-            of_part = builder.shuffle_vector(
-                mask, mask, ir.Constant(ir.VectorType(ir.IntType(32), part), lanes_of_part)
-            )
-            counted = ir.Constant(ir.VectorType(ir.IntType(16), part), lanes_of_part)
-            numbers = builder.add(counted, in_all_lanes(builder, builder.trunc(first, ir.IntType(16)), part))
-            compress(numbers, 16, of_part, builder.gep(pixels, [end]))
-            end = builder.add(end, builder.zext(builder.ctpop(builder.bitcast(of_part, ir.IntType(part))), end.type))
-        return end
+
+def append_numbers(builder: Any, bits: Any, base: Any, out: Any, end: Any) -> Any:
+    """out[end:] = base + the numbers of a word's bits that are set; the new end. What lies behind it may change."""
+    if not COMPRESSES:
+        at = cgutils.alloca_once_value(builder, end)
+        with for_bits(builder, bits) as number:
+            now = builder.load(at)
+            builder.store(builder.trunc(builder.add(base, number), ir.IntType(16)), builder.gep(out, [now]))
+            builder.store(builder.add(now, ir.Constant(now.type, 1)), at)
+        return builder.load(at)
+    kind, part = ir.VectorType(ir.IntType(8), 64), ir.VectorType(ir.IntType(16), 16)
+    mask = builder.bitcast(bits, ir.VectorType(ir.IntType(1), 64))
+    compress = function(builder, "llvm.experimental.vector.compress.v64i8", kind, kind, mask.type, kind)
+    numbers = builder.call(compress, (ir.Constant(kind, list(range(64))), mask, ir.Constant(kind, None)))
+    n = builder.call(function(builder, "llvm.ctpop.i64", bits.type, bits.type), (bits,))
+    bases = in_all_lanes(builder, builder.trunc(base, ir.IntType(16)), 16)
+
+    def store(first: int) -> None:
+        chosen = ir.Constant(ir.VectorType(ir.IntType(32), 16), list(range(first, first + 16)))
+        widened = builder.add(builder.zext(builder.shuffle_vector(numbers, numbers, chosen), part), bases)
+        place = builder.gep(out, [builder.add(end, ir.Constant(end.type, first))])
+        builder.store(widened, builder.bitcast(place, part.as_pointer()), align=2)
+
+    store(0)
+    with builder.if_then(builder.icmp_unsigned(">", n, ir.Constant(n.type, 16)), likely=False):
+        for first in range(16, 64, 16):
+            store(first)
+    return builder.add(end, n)
+
+
+@intrinsic
+def append_pixels(
+    typing: Any, b0: Any, b1: Any, b2: Any, b3: Any, first: Any, pixels: Any, list_step: Any, lengths: Any
+) -> Any:
+    """Append 64 pixels, from `first` on, to the lists of `sum_of_listed_rows`. b0 to b3: which of them an image has."""
+    signature = numba.void(b0, b1, b2, b3, numba.intp, pixels, numba.intp, lengths)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        *of_images, first, pixels, list_step, lengths = arguments
+        for chosen in range(1, 2**GROUP):
+            which = context.get_constant(numba.intp, chosen)
+            bits = [b if chosen >> g & 1 else builder.not_(b) for g, b in enumerate(of_images)]
+            place = builder.gep(lengths, [which])
+            of_list = builder.gep(pixels, [builder.mul(which, list_step)])
+            end = append_numbers(builder, functools.reduce(builder.and_, bits), first, of_list, builder.load(place))
+            builder.store(end, place)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def transpose_tile(typing: Any, images: Any, sequence: Any, row: Any, pixel: Any, out: Any, out_row: Any) -> Any:
+    """out[i * out_row + k] = images[sequence[k] * row + pixel + i], for as many i and k as 16 bytes have numbers."""
+    signature = numba.void(images, sequence, numba.intp, numba.intp, out, numba.intp)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        images, sequence, row, pixel, out, out_row = arguments
+        lanes = lanes_of(images.type.pointee) * TILE // VECTOR
+        kind = ir.VectorType(images.type.pointee, lanes).as_pointer()
+        numbers = [context.get_constant(numba.intp, k) for k in range(lanes)]
+        chosen = [builder.load(builder.gep(sequence, [k])) for k in numbers]
+        starts = [builder.gep(images, [builder.add(builder.mul(image, row), pixel)]) for image in chosen]
+        tile = [builder.load(builder.bitcast(start, kind), align=1) for start in starts]
+        dealt = [lane // 2 + lanes * (lane % 2) for lane in range(2 * lanes)]
+        halves = [ir.Constant(ir.VectorType(ir.IntType(32), lanes), part) for part in (dealt[:lanes], dealt[lanes:])]
+        # Dealing out both halves of all numbers in turn, like cards, as often as 2 divides `lanes`, transposes them.
+        for _ in range(lanes.bit_length() - 1):
+            pairs = list(zip(tile[: lanes // 2], tile[lanes // 2 :], strict=True))
+            tile = [builder.shuffle_vector(*pair, half) for pair in pairs for half in halves]
+        for number, vector in zip(numbers, tile, strict=True):
+            place = builder.gep(out, [builder.mul(number, out_row)])
+            builder.store(vector, builder.bitcast(place, kind), align=1)
+        return context.get_dummy_value()
 
     return signature, generate
 
@@ -271,10 +430,9 @@ def prefetch(typing: Any, place: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         byte, integer = ir.IntType(8).as_pointer(), ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), (byte, integer, integer, integer))
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        fetch = function(builder, "llvm.prefetch.p0", ir.VoidType(), byte, integer, integer, integer)
         read, second_cache, data = (ir.Constant(integer, value) for value in (0, 2, 1))
-        builder.call(function, (builder.bitcast(arguments[0], byte), read, second_cache, data))
+        builder.call(fetch, (builder.bitcast(arguments[0], byte), read, second_cache, data))
         return context.get_dummy_value()
 
     return numba.void(place), generate
@@ -313,54 +471,110 @@ def counted(typing: Any, counter: Any) -> Any:
     return numba.int64(counter), generate
 
 
+def exponential(builder: Any, x: Any) -> Any:
+    """exp(x) of a vector, between exp(-60) and exp(60), by Taylor's series.
+
+    Further out, products with it would be below the normal numbers, with which processors are slow.
+    """
+    number, bits, mantissa, terms = x.type, 32, 23, 8
+    if isinstance(x.type.element, ir.DoubleType):
+        bits, mantissa, terms = 64, 52, 13
+
+    def constant(value: float) -> Any:
+        return ir.Constant(number, [value] * number.count)
+
+    def multiplied_and_added(x: Any, factor: Any, more: Any) -> Any:
+        return builder.fadd(builder.fmul(x, factor, flags=["contract"]), more, flags=["contract"])
+
+    x = builder.select(builder.fcmp_ordered("<", x, constant(-60.0)), constant(-60.0), x)  # NaN goes through
+    x = builder.select(builder.fcmp_ordered(">", x, constant(60.0)), constant(60.0), x)
+    rint = function(builder, f"llvm.rint.v{number.count}f{bits}", number, number)
+    k = builder.call(rint, (builder.fmul(x, constant(1.4426950408889634)),))
+    r = multiplied_and_added(k, constant(-355 / 512), x)  # x - k log 2 in two steps, the first of which is exact
+    r = multiplied_and_added(k, constant(2.1219444005469058e-4), r)  # |r| < 0.35
+    p = constant(1 / math.factorial(terms))
+    for i in range(terms - 1, -1, -1):
+        p = multiplied_and_added(p, r, constant(1 / math.factorial(i)))
+    # Times 2 ** k, from its bits: adding 1.5 * 2 ** mantissa leaves k in the lowest; where k is NaN, something defined.
+    whole = ir.VectorType(ir.IntType(bits), number.count)
+    shifted = builder.bitcast(builder.fadd(k, constant(1.5 * 2.0**mantissa)), whole)
+    shifted = builder.shl(shifted, ir.Constant(whole, [mantissa] * number.count))
+    return builder.fmul(p, builder.bitcast(builder.add(shifted, builder.bitcast(constant(1.0), whole)), number))
+
+
+@contextlib.contextmanager
+def for_vectors(builder: Any, numbers: Any, n: Any) -> Any:
+    """A loop over the vectors that n numbers behind a pointer fill: the place, and which lanes are among the n."""
+    lanes = lanes_of(numbers.type.pointee)
+    count = builder.udiv(builder.add(n, ir.Constant(n.type, lanes - 1)), ir.Constant(n.type, lanes))
+    with cgutils.for_range(builder, count) as loop:
+        first = builder.mul(loop.index, ir.Constant(n.type, lanes))
+        left = in_all_lanes(builder, builder.trunc(builder.sub(n, first), ir.IntType(32)), lanes)
+        among = builder.icmp_signed("<", ir.Constant(left.type, list(range(lanes))), left)
+        yield vectors_at(builder, numbers, first, 1)[0], among
+
+
 @intrinsic
-def power_of_two(typing: Any, k: Any) -> Any:
-    """2 ** k for a whole k in the range of normal numbers, from its bits. In loops that become vectors."""
-    mantissa = {32: 23, 64: 52}[k.bitwidth]
+def softmax(typing: Any, a: Any, n: Any) -> Any:
+    """a = softmax(a), in place, for n numbers behind a pointer; their maximum, and the sum of exp(a - maximum).
+
+    The numbers that fill the last vector may change, here and in `sigmoid`.
+    """
+    signature = numba.types.UniTuple(a.dtype, 2)(a, numba.intp)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        number, integer = context.get_value_type(k), ir.IntType(k.bitwidth)
-        # Adding 1.5 * 2 ** mantissa leaves k in the lowest bits, also where k is NaN something defined.
-        shifted = builder.fadd(arguments[0], ir.Constant(number, 1.5 * 2.0**mantissa))
-        bits = builder.shl(builder.bitcast(shifted, integer), ir.Constant(integer, mantissa))
-        one = builder.bitcast(ir.Constant(number, 1.0), integer)
-        return builder.bitcast(builder.add(bits, one), number)
+        a, n = arguments
+        number = a.type.pointee
+        kind = ir.VectorType(number, lanes_of(number))
+        suffix = f"v{kind.count}f{512 // kind.count}"
+        highest = cgutils.alloca_once_value(builder, ir.Constant(kind, [-math.inf] * kind.count))
+        with for_vectors(builder, a, n) as (place, among):
+            of_numbers = builder.select(
+                among, builder.load(place, align=1), ir.Constant(kind, [-math.inf] * kind.count)
+            )
+            before = builder.load(highest)
+            builder.store(builder.select(builder.fcmp_ordered("<", before, of_numbers), of_numbers, before), highest)
+        most = builder.call(
+            function(builder, f"llvm.vector.reduce.fmax.{suffix}", number, kind), (builder.load(highest),)
+        )
+        totals = cgutils.alloca_once_value(builder, ir.Constant(kind, None))
+        with for_vectors(builder, a, n) as (place, among):
+            above = builder.fsub(builder.load(place, align=1), in_all_lanes(builder, most, kind.count))
+            powers = builder.select(among, exponential(builder, above), ir.Constant(kind, None))
+            builder.store(powers, place, align=1)
+            builder.store(builder.fadd(builder.load(totals), powers), totals)
+        add = function(builder, f"llvm.vector.reduce.fadd.{suffix}", number, number, kind)
+        zero = ir.Constant(number, -0.0)
+        total = builder.call(add, (zero, builder.load(totals)), fastmath=["reassoc"])
+        with for_vectors(builder, a, n) as (place, _):
+            builder.store(
+                builder.fdiv(builder.load(place, align=1), in_all_lanes(builder, total, kind.count)), place, align=1
+            )
+        return context.make_tuple(builder, signature.return_type, (most, total))
 
-    return k(k), generate
+    return signature, generate
 
 
-@jit
-def sum_of_rows(
-    vectors: int, x: Any, x_row: int, x_step: int, index: Any, n: int, rows: Any, row: int, out: Any, out_row: int
-) -> None:
-    """out[g * out_row:] = sum over i < n of x[g * x_row + i * x_step] * rows[index[i] * row:], for all g < GROUP.
+@intrinsic
+def sigmoid(typing: Any, a: Any, n: Any) -> Any:
+    """a = sigmoid(a), in place, for n numbers behind a pointer.
 
-    For at most four vectors of numbers. Without an index it is i itself. x, index, rows and out are pointers.
+    Below its rounding near 1 it is 0: its derivatives would soon multiply to less than the normal numbers.
     """
-    if vectors == 4:
-        sum_in_registers(4, GROUP, x, x_row, x_step, index, n, rows, row, out, out_row)
-    elif vectors == 3:
-        sum_in_registers(3, GROUP, x, x_row, x_step, index, n, rows, row, out, out_row)
-    elif vectors == 2:
-        sum_in_registers(2, GROUP, x, x_row, x_step, index, n, rows, row, out, out_row)
-    else:
-        sum_in_registers(1, GROUP, x, x_row, x_step, index, n, rows, row, out, out_row)
+    signature = numba.void(a, numba.intp)
 
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        eps = float(np.finfo(str(signature.args[0].dtype)).eps)
+        with for_vectors(builder, *arguments) as (place, _):
+            z = builder.load(place, align=1)
+            one = ir.Constant(z.type, [1.0] * z.type.count)
+            power = exponential(builder, builder.fneg(z))
+            least = builder.fcmp_ordered(">", power, ir.Constant(z.type, [1 / eps] * z.type.count))
+            value = builder.fdiv(one, builder.fadd(one, power))
+            builder.store(builder.select(least, ir.Constant(z.type, None), value), place, align=1)
+        return context.get_dummy_value()
 
-@jit
-def add_to_rows(vectors: int, x: Any, x_row: int, index: Any, n: int, delta: Any, rows: Any, row: int) -> None:
-    """rows[index[i] * row:] += sum over g < GROUP of x[g * x_row + i] * delta[g * row:], for all i < n.
-
-    For at most four vectors of numbers. x, index, delta and rows are pointers.
-    """
-    if vectors == 4:
-        add_from_registers(4, x, x_row, index, n, delta, rows, row)
-    elif vectors == 3:
-        add_from_registers(3, x, x_row, index, n, delta, rows, row)
-    elif vectors == 2:
-        add_from_registers(2, x, x_row, index, n, delta, rows, row)
-    else:
-        add_from_registers(1, x, x_row, index, n, delta, rows, row)
+    return signature, generate
 
 
 @jit
@@ -368,68 +582,42 @@ def product(
     m: int, n: int, width: int, x: Array, x_at: int, x_row: int, x_step: int, rows: Array, rows_at: int, row: int,
     out: Array, out_at: int, out_row: int,
 ) -> None:  # fmt: skip
-    """out = x @ rows, for x (m, n), rows (n, width): each begins somewhere in an array, and has its steps there."""
-    lanes = VECTOR // out.itemsize
-    for first in range(0, width, 4 * lanes):
-        vectors = min(4, (width - first) // lanes)
-        for k in range(0, m // GROUP * GROUP, GROUP):
-            sum_of_rows(
-                vectors, pointer(x, x_at + k * x_row), x_row, x_step, None, n, pointer(rows, rows_at + first), row,
-                pointer(out, out_at + k * out_row + first), out_row,
-            )  # fmt: skip
-        for k in range(m // GROUP * GROUP, m):
-            for v in range(vectors):
-                sum_in_registers(
-                    1, 1, pointer(x, x_at + k * x_row), x_row, x_step, None, n,
-                    pointer(rows, rows_at + first + v * lanes), row,
-                    pointer(out, out_at + k * out_row + first + v * lanes), out_row,
-                )  # fmt: skip
+    """out = x @ rows, for x (m, n), rows (n, width): each begins somewhere in an array, and has its steps there.
+
+    Sixteen vectors are summed at a time where there are as many, so that an addition need not wait for the one before.
+    """
+    lanes, first = VECTOR // out.itemsize, 0
+    while first < width:
+        vectors = 4 if width - first >= 4 * lanes else 1
+        k = 0
+        while k < m:
+            x_k, rows_k = pointer(x, x_at + k * x_row), pointer(rows, rows_at + first)
+            out_k = pointer(out, out_at + k * out_row + first)
+            if vectors == 4 and m - k >= 4:
+                sum_of_rows(4, 4, x_k, x_row, x_step, n, rows_k, row, out_k, out_row)
+                k += 4
+            elif vectors == 4:
+                sum_of_rows(4, 1, x_k, x_row, x_step, n, rows_k, row, out_k, out_row)
+                k += 1
+            elif m - k >= 16:
+                sum_of_rows(1, 16, x_k, x_row, x_step, n, rows_k, row, out_k, out_row)
+                k += 16
+            elif m - k >= 4:
+                sum_of_rows(1, 4, x_k, x_row, x_step, n, rows_k, row, out_k, out_row)
+                k += 4
+            else:
+                sum_of_rows(1, 1, x_k, x_row, x_step, n, rows_k, row, out_k, out_row)
+                k += 1
+        first += vectors * lanes
 
 
 # --- functions of a layer -----------------------------------------------------------------------------------------
 
 
 @jit
-def exponential(x: float) -> float:
-    """exp(x), between exp(-60) and exp(60); without a branch or a call, so that loops of it become vectors.
-
-    Further out, products with it would be below the normal numbers, with which processors are slow.
-    """
-    number = type(x)
-    x = number(-60) if x < number(-60) else x  # NaN goes through
-    x = number(60) if x > number(60) else x
-    k = np.rint(x * number(1.4426950408889634))
-    r = (x - k * number(355 / 512)) - k * number(-2.1219444005469058e-4)  # x - k log 2; k * 355 / 512 is exact
-    p = number(1)
-    for i in range(13, 0, -1):  # Taylor's series, |r| < 0.35
-        p = number(1) + r * p * number(1 / i)
-    return p * power_of_two(k)
-
-
-@jit
-def softmax(a: Any, n: int) -> tuple[float, float]:
-    """a = softmax(a), in place, for n numbers behind a pointer; their maximum, and the sum of exp(a - maximum)."""
-    number = type(a[0])
-    highest, total = a[0], number(0)
-    for j in range(n):
-        highest = max(highest, a[j])
-    for j in range(n):
-        a[j] = exponential(a[j] - highest)
-    for j in range(n):
-        total += a[j]
-    for j in range(n):
-        a[j] /= total
-    return highest, total
-
-
-@jit
 def activate(kind: int, a: Any, n: int) -> None:
-    """a = activation(a), in place, for n numbers behind a pointer; no exponential can overflow.
-
-    A sigmoid below its rounding near 1 is 0: its derivatives would soon multiply to less than the normal numbers.
-    """
+    """a = activation(a), in place, for n numbers behind a pointer; no exponential can overflow."""
     number = type(a[0])
-    most = number(1 / np.finfo(number).eps)
     if kind == RELU:
         for j in range(n):
             a[j] = number(0) if a[j] < number(0) else a[j]  # NaN goes through
@@ -437,9 +625,7 @@ def activate(kind: int, a: Any, n: int) -> None:
         for j in range(n):
             a[j] = np.tanh(a[j])
     elif kind == SIGMOID:
-        for j in range(n):
-            e = exponential(-a[j])
-            a[j] = number(0) if e > most else number(1) / (number(1) + e)
+        sigmoid(a, n)
     else:
         softmax(a, n)
 
@@ -483,58 +669,78 @@ def cost_and_delta(output: int, label: int, a: Any, delta: Any, n: int) -> float
 
 
 @jit
-def sort_block_by_label(data: Data, start: int, n: int, lists: NonzeroLists, t: int) -> None:
-    """Which images the block start : start + n of a sequence has, by label; those of one label as they came."""
-    sequence, counts = lists.sequence[t], lists.counts[t]
+def sort_block_by_label(data: Data, start: int, n: int, sequence: Array, counts: Array) -> None:
+    """Which images the block start : start + n of a plan's order has, by label; those of one label as they came.
+
+    The rest of the sequence repeats the last.
+    """
     for k in range(n):
         sequence[k] = data.order[start + k] if len(data.order) else start + k
-    if len(data.labels) == 0:
-        return
-    counts[:] = 0
-    for k in range(n):
-        counts[data.labels[sequence[k]] + 1] += 1
-    for label in range(1, len(counts)):
-        counts[label] += counts[label - 1]
-    for k in range(n):
-        image = data.order[start + k] if len(data.order) else start + k
-        label = data.labels[image]
-        sequence[counts[label]] = image
-        counts[label] += 1
+    if len(data.labels):
+        counts[:] = 0
+        for k in range(n):
+            counts[data.labels[sequence[k]] + 1] += 1
+        for label in range(1, len(counts)):
+            counts[label] += counts[label - 1]
+        for k in range(n):
+            image = data.order[start + k] if len(data.order) else start + k
+            label = data.labels[image]
+            sequence[counts[label]] = image
+            counts[label] += 1
+    sequence[n:] = sequence[n - 1]
 
 
 @jit
-def make_lists(data: Data, n: int, lists: NonzeroLists, t: int) -> None:
-    """The lists of the n images in a thread's sequence."""
-    if len(data.bytes):
-        make_lists_of(data.bytes, data.scale, n, lists, t)
-    else:
-        make_lists_of(data.floats, data.scale, n, lists, t)
+def copy_group(images: Array, sequence: Array, group: int, n: int, rows: Array) -> None:
+    """The images of a group, by bytes that are 0 where a pixel is 0, into rows that end in zeros."""
+    n_inputs = images.shape[1]
+    for g in range(GROUP):
+        image = sequence[GROUP * group + g]
+        for pixel in range(n_inputs):
+            rows[g, pixel] = images[image, pixel] != 0  # NaN is not 0
+    for k in range(GROUP * (group + 1), min(GROUP * (group + 2), n)):  # while this group is worked on
+        for pixel in range(0, n_inputs, VECTOR // images.itemsize):
+            prefetch(pointer(images, sequence[k] * n_inputs + pixel))
 
 
 @jit
-def make_lists_of(images: Array, scale: Any, n: int, lists: NonzeroLists, t: int) -> None:
-    """The same for images of either dtype. The last group repeats its last image until it is full."""
-    rows, kept, n_inputs = lists.rows[t].view(images.dtype), lists.kept[t].view(images.dtype), images.shape[1]
-    lanes, capacity, number = VECTOR // rows.itemsize, rows.shape[1], lists.values.dtype.type
-    for group in range(groups_of(n)):
-        for g in range(GROUP):
-            image = lists.sequence[t, min(GROUP * group + g, n - 1)]
-            for pixel in range(n_inputs):
-                rows[g, pixel] = images[image, pixel]
-        for k in range(GROUP * (group + 1), min(GROUP * (group + 2), n)):  # while this group is worked on
-            for pixel in range(0, n_inputs, lanes):
-                prefetch(pointer(images, lists.sequence[t, k] * n_inputs + pixel))
-        pixels, values, ends, end = lists.pixels[t, group], lists.values[t, group], lists.ends[t, group], 0
-        for strip in range(len(ends)):
-            for pixel in range(strip * STRIP, min((strip + 1) * STRIP, n_inputs), lanes):
-                end = append_nonzero(pointer(rows, 0), capacity, pixel, pointer(kept, 0), pointer(pixels, 0), end)
-            ends[strip] = end
-        for g in range(GROUP):
-            for entry in range(end):
-                values[g, entry] = number(kept[g, entry]) * scale
-            values[g, end] = 1
-        pixels[end] = n_inputs
-        ends[-1] += 1
+def list_pixels(rows: Array, pixels: Array, lengths: Array) -> None:
+    """The lists of pixels of a group, from rows of bytes that are 0 where a pixel is 0."""
+    lengths[:] = 0
+    for first in range(0, rows.shape[1], 64):
+        append_pixels(
+            nonzero_bits(pointer(rows, 0), first), nonzero_bits(pointer(rows, rows.shape[1]), first),
+            nonzero_bits(pointer(rows, 2 * rows.shape[1]), first),
+            nonzero_bits(pointer(rows, 3 * rows.shape[1]), first),
+            first, pointer(pixels, 0), pixels.shape[1], pointer(lengths, 0),
+        )  # fmt: skip
+
+
+@jit
+def transpose_block(images: Array, sequence: Array, n: int, first: int, stop: int, lists: NonzeroLists) -> None:
+    """Strips first:stop of STRIP pixels of a block of n images, by pixels; and which images have one of a pair."""
+    n_inputs, out = images.shape[1], lists.transposed.view(images.dtype)
+    side, lanes, one = TILE // images.itemsize, VECTOR // images.itemsize, np.uint64(1)
+    for begin in range(first * STRIP, min(stop * STRIP, n_inputs), side):
+        if begin + side <= n_inputs:
+            for k in range(0, n, side):
+                transpose_tile(
+                    pointer(images, 0), pointer(sequence, k), n_inputs, begin, pointer(out, begin * BLOCK + k), BLOCK
+                )
+        else:
+            for pixel in range(begin, n_inputs):
+                for k in range(n):
+                    out[pixel * BLOCK + k] = images[sequence[k], pixel]
+    for pair in range(first * STRIP // 2, min(stop * STRIP, n_inputs + 1) // 2):
+        for word in range((n + 63) // 64):
+            bits = np.uint64(0)
+            for k in range(64 * word, min(64 * (word + 1), n), lanes):
+                at = 2 * pair * BLOCK + k
+                either = nonzero_bits(pointer(out, 0), at) | nonzero_bits(pointer(out, BLOCK), at)
+                bits |= either << np.uint64(k - 64 * word)
+            if n < 64 * (word + 1):  # beyond them is what an earlier block has left there
+                bits &= (one << np.uint64(max(0, n - 64 * word))) - one
+            lists.bits[pair, word] = bits
 
 
 @jit
@@ -544,34 +750,84 @@ def groups_of(n: int) -> int:
 
 
 @jit
-def forward_first(weights: Array, n: int, lists: NonzeroLists, t: int, z: Array) -> None:
-    """z (BLOCK, width) of n images, for one block of columns of the first layer."""
-    groups, _, capacity = lists.values[t].shape
-    width = z.shape[1]
-    for group in range(groups_of(n)):
-        of_group = t * groups + group
-        sum_of_rows(
-            width * z.itemsize // VECTOR, pointer(lists.values, of_group * GROUP * capacity), capacity, 1,
-            pointer(lists.pixels, of_group * capacity), lists.ends[t, group, -1], pointer(weights, 0), width,
-            pointer(z, GROUP * group * width), width,
-        )  # fmt: skip
+def forward_first(
+    weights: Array, images: Array, scale: Any, sequence: Array, first: int, stop: int, lists: NonzeroLists, z: Array
+) -> None:
+    """z (BLOCK, width) of groups first:stop of a block, for one block of columns of the first layer."""
+    width, n_inputs, (_, n_lists, step) = z.shape[1], images.shape[1], lists.pixels.shape
+    vectors, biases = width * z.itemsize // VECTOR, pointer(weights, (len(weights) - 1) * width)
+    for group in range(first, stop):
+        chosen, z_of = pointer(sequence, GROUP * group), pointer(z, GROUP * group * width)
+        pixels, lengths = pointer(lists.pixels, group * n_lists * step), pointer(lists.lengths, group * n_lists)
+        if vectors == 4:
+            sum_of_listed_rows(
+                4, pointer(images, 0), n_inputs, chosen, pointer(lists.values, 0), scale, pixels, step, lengths,
+                biases, pointer(weights, 0), width, z_of, width,
+            )  # fmt: skip
+        elif vectors == 2:
+            sum_of_listed_rows(
+                2, pointer(images, 0), n_inputs, chosen, pointer(lists.values, 0), scale, pixels, step, lengths,
+                biases, pointer(weights, 0), width, z_of, width,
+            )  # fmt: skip
+        else:
+            sum_of_listed_rows(
+                1, pointer(images, 0), n_inputs, chosen, pointer(lists.values, 0), scale, pixels, step, lengths,
+                biases, pointer(weights, 0), width, z_of, width,
+            )  # fmt: skip
 
 
 @jit
-def backward_first(delta: Array, n: int, lists: NonzeroLists, t: int, gradient: Array) -> None:
-    """gradient (n_inputs + 1, width) += inputs transposed @ delta, for one block of columns of the first layer."""
-    groups, _, capacity = lists.values[t].shape
-    width = delta.shape[1]
-    delta[n : GROUP * groups_of(n)] = 0  # of the images that were repeated
-    for strip in range(lists.ends.shape[2]):
-        for group in range(groups_of(n)):
-            of_group = t * groups + group
-            first = lists.ends[t, group, strip - 1] if strip > 0 else 0
-            add_to_rows(
-                width * delta.itemsize // VECTOR, pointer(lists.values, of_group * GROUP * capacity + first), capacity,
-                pointer(lists.pixels, of_group * capacity + first), lists.ends[t, group, strip] - first,
-                pointer(delta, GROUP * group * width), pointer(gradient, 0), width,
-            )  # fmt: skip
+def add_pair(
+    vectors: int, pixels: Any, values: Any, scale: Any, bits: Any, words: int, delta: Any, rows: Any, width: int
+) -> None:
+    """`add_rows_of_images` for a number of vectors, if any image has one of the two pixels."""
+    seen = np.uint64(0)
+    for word in range(words):
+        seen |= bits[word]
+    if seen == 0:
+        return
+    if vectors == 4:
+        add_rows_of_images(4, pixels, values, scale, bits, words, delta, rows, width)
+    elif vectors == 2:
+        add_rows_of_images(2, pixels, values, scale, bits, words, delta, rows, width)
+    else:
+        add_rows_of_images(1, pixels, values, scale, bits, words, delta, rows, width)
+
+
+@jit
+def add_biases(delta: Any, n: int, biases: Any, width: int) -> None:
+    """Add delta, summed over n images. Both are pointers."""
+    for k in range(n):
+        for j in range(width):
+            biases[j] += delta[k * width + j]
+
+
+@jit
+def backward_first(
+    weights: Array, velocities: Array, gradient: Array, delta: Array, images: Array, scale: Any, block: Any,
+    rate: float, mu: float, lists: NonzeroLists, part: int, parts: int,
+) -> None:  # fmt: skip
+    """The gradient of a block of images for every parts-th pair of pixels, from `part` on, of one block of columns.
+
+    It goes straight into the weights where the block is a whole update without momentum: then delta holds the rate.
+    Otherwise the update follows the last block. After the pairs, as if they were one more, come the biases.
+    """
+    width, n, (pairs, words) = delta.shape[1], block.stop - block.start, lists.bits.shape
+    vectors, of_block = width * delta.itemsize // VECTOR, pointer(delta, 0)
+    transposed, values = lists.transposed.view(images.dtype), pointer(lists.values, 0)
+    for pair in range(part, pairs + 1, parts):
+        at = 2 * width * pair
+        rows = slice(2 * pair, min(2 * pair + 2, len(weights)))
+        target = pointer(weights, at) if block.direct else pointer(gradient, at)
+        if block.first and not block.direct:
+            gradient[rows] = 0
+        if pair < pairs:
+            pixels, bits = pointer(transposed, 2 * pair * BLOCK), pointer(lists.bits, pair * words)
+            add_pair(vectors, pixels, values, scale, bits, (n + 63) // 64, of_block, target, width)
+        else:
+            add_biases(of_block, n, target, width)
+        if block.last and not block.direct:
+            sgd_update(weights[rows].ravel(), velocities[rows].ravel(), gradient[rows].ravel(), rate, mu)
 
 
 # --- the other layers: threads share the images -----------------------------------------------------------------------
@@ -668,6 +924,20 @@ def learn_rest(
     scatter_delta(delta, first, values.first)
 
 
+@jit
+def outputs_of(
+    shape: Shape, rest: Array, sequence: Array, first: int, stop: int, values: Values, result: Array
+) -> None:
+    """The last activations of images first:stop of a block in that sequence."""
+    a, last, n_outputs = values.a[first:stop], shape.layers[-1].column, shape.layers[-1].units
+    gather_first_layer(values.first, first, a)
+    forward_rest(shape, rest, a)
+    for k in range(len(a)):
+        activate(shape.output, pointer(a, k * a.shape[1] + last), n_outputs)
+        for j in range(n_outputs):
+            result[sequence[first + k], j] = a[k, last + j]
+
+
 # --- a plan -------------------------------------------------------------------------------------------------------
 
 
@@ -691,71 +961,93 @@ def sgd_update(parameters: Array, velocities: Array, gradient: Array, rate: floa
 
 
 @jit
-def finish_block(
-    weights: Weights, velocities: Weights, gradient: Weights, block: Any, rate: float, mu: float, lists: NonzeroLists,
-    values: Values, t: int,
-) -> None:  # fmt: skip
-    """A thread's share of the gradient of a block of images; and of the update of all parameters, if it is the last.
+def add_rest(work: Work, block: Any, t: int) -> None:
+    """A thread's share of the layers after the first: their gradient of a block of images, and the update.
 
     With a direct update the deltas hold the rate, and their products go straight into the weights.
     """
-    threads = len(values.costs)
-    begins, updates = block.first and not block.direct, block.last and not block.direct
-    for columns in range(t, len(weights.first), threads):
-        target = weights.first[columns] if block.direct else gradient.first[columns]
-        if begins:
-            target[:] = 0
-        backward_first(values.first[columns], block.stop - block.start, lists, t, target)
-        if updates:
-            sgd_update(weights.first[columns].ravel(), velocities.first[columns].ravel(), target.ravel(), rate, mu)
-    first, stop = len(weights.rest) * t // threads, len(weights.rest) * (t + 1) // threads
-    rest = weights.rest[first:stop] if block.direct else gradient.rest[first:stop]
-    if begins:
-        rest[:] = 0
+    threads, n = len(work.values.costs), len(work.weights.rest)
+    part = slice(n * t // threads, n * (t + 1) // threads)
+    target = work.weights.rest[part] if block.direct else work.gradient.rest[part]
+    if block.first and not block.direct:
+        target[:] = 0
     for other in range(threads):
-        part = values.gradients[other, first:stop]
-        for p in range(len(rest)):
-            rest[p] += part[p]
-    if updates:
-        sgd_update(weights.rest[first:stop], velocities.rest[first:stop], rest, rate, mu)
-
-
-@jit
-def first_layer_phase(
-    weights: Weights, velocities: Weights, gradient: Weights, data: Data, blocks: Array, rates: Array, mu: float,
-    lists: NonzeroLists, values: Values, costs: Array, b: int, t: int,
-) -> None:  # fmt: skip
-    """A thread's share of columns: the first layer, backward for the block before b, and then forward for block b."""
-    threads = len(values.costs)
-    if b > 0:
-        before = blocks[b - 1]
-        finish_block(weights, velocities, gradient, before, rates[before.update], mu, lists, values, t)
+        more = work.values.gradients[other, part]
+        for p in range(len(target)):
+            target[p] += more[p]
         if t == 0:
-            for other in range(threads):
-                costs[before.update] += values.costs[other]
-    if b < len(blocks):
-        n = blocks[b].stop - blocks[b].start
-        sort_block_by_label(data, blocks[b].start, n, lists, t)
-        if t < len(weights.first):
-            make_lists(data, n, lists, t)
-        for columns in range(t, len(weights.first), threads):
-            forward_first(weights.first[columns], n, lists, t, values.first[columns])
+            work.costs[block.update] += work.values.costs[other]
+    if block.last and not block.direct:
+        sgd_update(work.weights.rest[part], work.velocities.rest[part], target, work.rates[block.update], work.mu)
+
+
+@inlined
+def first_layer_phase(work: Work, images: Array, b: int, t: int, backward: bool, forward: bool) -> None:
+    """A thread's share of the first layer: backward for the block before b, and forward for block b."""
+    for unit in range(t, len(work.weights.first) * work.parts, len(work.values.costs)):
+        columns, part = unit // work.parts, unit % work.parts
+        z = work.values.first[columns]
+        if backward:
+            before = work.blocks[b - 1]
+            backward_first(
+                work.weights.first[columns], work.velocities.first[columns], work.gradient.first[columns], z, images,
+                work.data.scale, before, work.rates[before.update], work.mu, work.lists, part, work.parts,
+            )  # fmt: skip
+        if forward:
+            groups = groups_of(work.blocks[b].stop - work.blocks[b].start)
+            first, stop = groups * part // work.parts, groups * (part + 1) // work.parts
+            sequence = work.lists.sequence[t, b % 2]
+            forward_first(work.weights.first[columns], images, work.data.scale, sequence, first, stop, work.lists, z)
+
+
+@inlined
+def lists_phase(work: Work, images: Array, b: int, t: int) -> None:
+    """A thread's share of the lists: by pairs of pixels for block b, and by groups of images for the one after it."""
+    blocks, lists, threads = work.blocks, work.lists, len(work.values.costs)
+    if b >= 0 and len(work.result) == 0:
+        strips, n = (images.shape[1] + STRIP - 1) // STRIP, blocks[b].stop - blocks[b].start
+        transpose_block(images, lists.sequence[t, b % 2], n, strips * t // threads, strips * (t + 1) // threads, lists)
+    if b + 1 < len(blocks):
+        n, sequence = blocks[b + 1].stop - blocks[b + 1].start, lists.sequence[t, (b + 1) % 2]
+        sort_block_by_label(work.data, blocks[b + 1].start, n, sequence, lists.counts[t])
+        for group in range(groups_of(n) * t // threads, groups_of(n) * (t + 1) // threads):
+            copy_group(images, sequence, group, n, lists.rows[t])
+            list_pixels(lists.rows[t], lists.pixels[group], lists.lengths[group])
 
 
 @jit
-def other_layers_phase(
-    shape: Shape, weights: Weights, data: Data, blocks: Array, rates: Array, lists: NonzeroLists, values: Values,
-    b: int, t: int,
-) -> None:  # fmt: skip
-    """A thread's share of the images of block b: the other layers, both ways."""
-    threads, number = len(values.costs), rates.dtype.type
-    n = blocks[b].stop - blocks[b].start
-    factor = number(1) / number(blocks[b].length)
-    if blocks[b].direct:
-        factor *= -rates[blocks[b].update]
-    learn_rest(
-        shape, weights.rest, data, lists.sequence[t], n * t // threads, n * (t + 1) // threads, factor, t, values
-    )
+def other_layers_phase(work: Work, b: int, t: int) -> None:
+    """A thread's share of the images of block b in the other layers: both ways, or forward if there is a result."""
+    block, threads, number = work.blocks[b], len(work.values.costs), work.rates.dtype.type
+    n, sequence = block.stop - block.start, work.lists.sequence[t, b % 2]
+    first, stop = n * t // threads, n * (t + 1) // threads
+    if len(work.result):
+        outputs_of(work.shape, work.weights.rest, sequence, first, stop, work.values, work.result)
+        return
+    factor = number(1) / number(block.length)
+    if block.direct:
+        factor *= -work.rates[block.update]
+    learn_rest(work.shape, work.weights.rest, work.data, sequence, first, stop, factor, t, work.values)
+
+
+@inlined
+def do_share(work: Work, images: Array, b: int, stage: int, t: int) -> None:
+    """A share of a phase. Its stage: 0 the first layer backward, the last but one forward, the last all else."""
+    stages = stages_of(work)
+    backward = stage == 0 and b > 0 and len(work.result) == 0
+    first_layer_phase(work, images, b, t, backward, stage == stages - 2 and b < len(work.blocks))
+    if backward:
+        add_rest(work, work.blocks[b - 1], t)
+    if stage == stages - 1:
+        if b >= 0:
+            other_layers_phase(work, b, t)
+        lists_phase(work, images, b, t)
+
+
+@jit
+def stages_of(work: Work) -> int:
+    """How often all threads meet for a block: with parts, weights that one has changed are read by others."""
+    return 2 if work.parts == 1 else 3
 
 
 @jit
@@ -772,53 +1064,25 @@ def all_done(progress: Array, target: int, patience: int) -> bool:
 
 
 @threaded_jit
-def run_phases(
-    shape: Shape, weights: Weights, velocities: Weights, gradient: Weights, data: Data, blocks: Array, rates: Array,
-    mu: float, lists: NonzeroLists, values: Values, costs: Array, progress: Array, t: int,
-) -> None:  # fmt: skip
-    """Thread t's part in training over a plan in blocks: weights in place, and `costs` summed over images by update.
+def run_phases(work: Work, progress: Array, t: int) -> None:
+    """Thread t's part in training over a plan in blocks, in phases, each done by all threads before the next.
 
-    The phases are by columns, by images, by columns and so on, each done by all threads before the next. The last
-    gradient is left in `gradient`, unless it went straight into the weights. Which columns and images belong to a share
-    is fixed, whoever does it: the same number of threads gives the same bits every time.
+    Weights change in place, `costs` are summed over the images of an update. If `result` has rows, they become the last
+    activations instead. The phases of a block are the first layer, backward for the block before and then forward, and
+    the other layers, with the lists for what follows. The last gradient is left in `gradient`, unless it went straight
+    into the weights. What belongs to a share is fixed, whoever does it: the same division gives the same bits.
     """
-    threads = len(values.costs)
-    for phase in range(2 * len(blocks) + 1):
-        target = (phase + 1) * threads
+    threads, stages = len(work.values.costs), stages_of(work)
+    for phase in range(stages * len(work.blocks) + 2):
+        target, b, stage = (phase + 1) * threads, (phase - 1) // stages, (phase - 1) % stages
         for turn in range(threads):
             share = (t + turn) % threads
             if turn > 0 and all_done(progress, target, SPINS_BEFORE_YIELD):
                 break
-            if claimed(pointer(progress, share + 1), phase):
-                if phase % 2 == 0:
-                    first_layer_phase(
-                        weights, velocities, gradient, data, blocks, rates, mu, lists, values, costs, phase // 2, share
-                    )
+            if claimed(pointer(progress, progress.shape[1] * (share + 1)), phase):
+                if len(work.data.bytes):
+                    do_share(work, work.data.bytes, b, stage, share)
                 else:
-                    other_layers_phase(shape, weights, data, blocks, rates, lists, values, phase // 2, share)
+                    do_share(work, work.data.floats, b, stage, share)
                 count_one(pointer(progress, 0))
         all_done(progress, target, -1)
-
-
-@threaded_jit
-def run_outputs(
-    shape: Shape, weights: Weights, data: Data, lists: NonzeroLists, values: Values, result: Array, t: int
-) -> None:
-    """Thread t's part in filling `result` with the last activations; each has its own images in all layers."""
-    threads, n = len(lists.ends), len(result)
-    capacity = max(1, BLOCK // threads // GROUP) * GROUP
-    part = slice(capacity * t, capacity * (t + 1))
-    z, a = values.first[:, part], values.a[part]
-    last, n_outputs, stop = shape.layers[-1].column, shape.layers[-1].units, n * (t + 1) // threads
-    for first in range(n * t // threads, stop, capacity):
-        count = min(capacity, stop - first)
-        sort_block_by_label(data, first, count, lists, t)
-        make_lists(data, count, lists, t)
-        for block in range(len(weights.first)):
-            forward_first(weights.first[block], count, lists, t, z[block])
-        gather_first_layer(z, 0, a[:count])
-        forward_rest(shape, weights.rest, a[:count])
-        for k in range(count):
-            activate(shape.output, pointer(a, k * a.shape[1] + last), n_outputs)
-            for j in range(n_outputs):
-                result[first + k, j] = a[k, last + j]

@@ -71,9 +71,10 @@ def test_one_thread_may_do_the_work_of_two(name: str, monkeypatch: pytest.Monkey
     images, labels = images_and_labels(300, 0.8)
     threads = numba.get_num_threads()
     monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(numba_sparse, "divide", lambda *sizes: numba_sparse.Division(2, 1, 2))
     dealt_to_all = arrays_after(name, images, labels)
     numba.set_num_threads(1)
-    monkeypatch.setattr(numba_sparse, "in_threads", lambda work: [work(t) for t in range(2)])
+    monkeypatch.setattr(numba_sparse, "in_threads", lambda threads, work: [work(t) for t in range(threads)])
     try:
         dealt_to_one = arrays_after(name, images, labels)
     finally:
@@ -89,17 +90,16 @@ def test_what_a_thread_raises_reaches_the_caller(monkeypatch: pytest.MonkeyPatch
             raise MemoryError("thread 2")
 
     done: list[int] = []
-    monkeypatch.setattr(numba, "get_num_threads", lambda: 3)
     with pytest.raises(MemoryError, match="thread 2"):
-        numba_sparse.in_threads(work)
+        numba_sparse.in_threads(3, work)
     assert sorted(done) == [0, 1, 2]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_process_has_threads_of_its_own() -> None:
     code = (
-        "import os, numba; from impls import numba_sparse; numba.get_num_threads = lambda: 2; done = []\n"
-        "numba_sparse.in_threads(done.append); child = os.fork(); numba_sparse.in_threads(done.append)\n"
+        "import os; from impls import numba_sparse; done = []\n"
+        "numba_sparse.in_threads(2, done.append); child = os.fork(); numba_sparse.in_threads(2, done.append)\n"
         "child or os._exit(len(done)); assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 4 == len(done)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
@@ -141,28 +141,49 @@ def test_layers_that_fill_their_memory(sizes: tuple[int, ...], dtype: DType, mon
 
 
 @pytest.mark.parametrize(
-    ("units", "threads", "blocks", "vectors"),
+    ("vectors", "images", "threads", "expected"),
     [
-        (30, 1, 1, 2),
-        (30, 2, 2, 1),
-        (80, 4, 3, 2),
-        (100, 1, 2, 4),
-        (100, 2, 2, 4),
-        (100, 3, 3, 3),
-        (100, 40, 7, 1),
-        (150, 1, 3, 4),
-        (150, 2, 4, 3),
-        (150, 3, 3, 4),
+        (8, 128, 1, (1, 4, 1)),
+        (8, 128, 2, (2, 4, 1)),
+        (8, 128, 4, (4, 2, 1)),
+        (5, 128, 2, (2, 2, 2)),
+        (1, 128, 2, (2, 1, 2)),
+        (1, 1, 40, (1, 1, 1)),
     ],
 )
-def test_threads_have_equal_shares_of_columns(
-    units: int, threads: int, blocks: int, vectors: int, monkeypatch: pytest.MonkeyPatch
+def test_how_threads_share_the_first_layer(
+    vectors: int, images: int, threads: int, expected: tuple[int, int, int]
 ) -> None:
-    """As few blocks as there can be of at most four vectors: as many for each thread, unless vectors are fewer."""
-    monkeypatch.setattr(numba, "get_num_threads", lambda: threads)
-    for dtype, lanes in ((np.dtype(np.float32), 16), (np.dtype(np.float64), 8)):
-        _, found, width = numba_sparse.shape_of(Network((784, units * lanes // 16, 10)), dtype)
-        assert (found, width) == (blocks, vectors * lanes)
+    """By blocks of columns that are as wide as they can be; where these are too few, by parts of them."""
+    assert numba_sparse.divide(784, vectors, images, threads) == expected
+
+
+def test_threads_that_would_not_help_are_left_alone() -> None:
+    for images in (1, 32, 128):
+        for threads in range(1, 40):
+            division = numba_sparse.divide(784, 8, images, threads)
+            assert division.threads <= threads
+            assert division.parts <= division.threads
+            assert numba_sparse.divide(784, 8, images, threads + 1).threads >= division.threads
+    assert numba_sparse.divide(784, 8, 1, 40).threads < 8
+
+
+@pytest.mark.parametrize("momentum", [0, 0.9])
+@pytest.mark.parametrize("division", [(1, 2, 1), (3, 1, 3), (4, 4, 4)])
+def test_every_division_computes_the_same(
+    division: tuple[int, int, int], momentum: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, labels = images_and_labels(300, 0.8)
+    plan = Plan(np.array([0, 100, 0]), np.array([100, 300, 33]), None, np.full(3, 0.1), momentum)
+    state = zero_velocities(initial_parameters(NETWORK, "he_normal", 1, "float32"))
+    results = []
+    for backend in (impls.load("vectorized"), numba_sparse):
+        monkeypatch.setattr(numba_sparse, "divide", lambda *sizes: numba_sparse.Division(*division))
+        prepared = backend.prepare(NETWORK, images, labels, "float32")
+        after, costs = backend.train(NETWORK, state, prepared, plan)
+        results.append([np.asarray(costs), *(array for part in after for layer in part for array in layer)])
+    for expected, actual in zip(*results, strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
 
 
 def test_memory_begins_where_a_cache_line_does() -> None:
@@ -173,11 +194,9 @@ def test_memory_begins_where_a_cache_line_does() -> None:
     assert numba_sparse.padded([0, 1, 8, 9, 16], 8).tolist() == [0, 8, 8, 16, 16]
 
 
-@pytest.mark.parametrize(("n_inputs", "strips"), [(1, 1), (128, 1), (129, 2), (784, 7)])
-def test_no_memory_for_strips_and_layers_that_are_not_there(n_inputs: int, strips: int) -> None:
-    network, dtype = Network((n_inputs, 10)), np.dtype(np.float32)
-    assert numba_sparse.allocate_lists(network, dtype).ends.shape[2] == strips
-    shape, _, _ = numba_sparse.shape_of(network, dtype)
+def test_no_memory_for_layers_that_are_not_there() -> None:
+    dtype = np.dtype(np.float32)
+    shape = numba_sparse.shape_of(Network((784, 10)), dtype, numba_sparse.Division(1, 1, 1))
     assert numba_sparse.end_of(shape, "matrix") == numba_sparse.end_of(shape, "transposed") == 0
 
 
@@ -279,13 +298,12 @@ def test_pixels_are_numbered_in_16_bits() -> None:
 
 
 @pytest.mark.parametrize(("dtype", "eps"), [(np.float32, 2**-23), (np.float64, 2**-52)])
-@pytest.mark.parametrize("of_backend", [numba_dense.exponential, kernels.exponential], ids=NAMES[1:])
-def test_the_exponential(of_backend: Any, dtype: Any, eps: float) -> None:
+def test_the_exponential(dtype: Any, eps: float) -> None:
     """As exact as a library's, nearly; bounded where that would overflow; NaN stays NaN."""
 
     @numba.njit
     def exponential(x: Any) -> Any:
-        return of_backend(x)
+        return numba_dense.exponential(x)
 
     for x in np.linspace(-60, 60, 1001).astype(dtype):
         assert exponential(x) == pytest.approx(float(np.exp(np.float64(x))), rel=3 * eps)
@@ -295,28 +313,88 @@ def test_the_exponential(of_backend: Any, dtype: Any, eps: float) -> None:
     assert np.isnan(exponential(dtype(np.nan)))
 
 
-COMPRESSED = """
+@pytest.mark.parametrize(("dtype", "eps"), [(np.float32, 2**-23), (np.float64, 2**-52)])
+def test_sigmoid_and_softmax_by_vectors(dtype: Any, eps: float) -> None:
+    """As exact as a library's, nearly; what lies beyond the numbers plays no part; NaN stays NaN."""
+
+    @numba.njit
+    def sigmoid(a: Any, n: int) -> None:
+        kernels.sigmoid(kernels.pointer(a, 0), n)
+
+    @numba.njit
+    def softmax(a: Any, n: int) -> Any:
+        return kernels.softmax(kernels.pointer(a, 0), n)
+
+    z = np.concatenate([np.linspace(-14, 14, 90), np.full(6, 1e3)]).astype(dtype)
+    found = z.copy()
+    sigmoid(found, 90)
+    np.testing.assert_allclose(found[:90], 1 / (1 + np.exp(-z[:90].astype(np.float64))), rtol=5 * eps)
+    found, powers = z.copy(), np.exp((z[:90] - z[89]).astype(np.float64))
+    highest, total = softmax(found, 90)
+    assert highest == z[89]
+    assert total == pytest.approx(powers.sum(), rel=5 * eps)
+    np.testing.assert_allclose(found[:90], powers / powers.sum(), rtol=8 * eps)
+    for function, extreme in ((sigmoid, [-1e3, 1e3]), (softmax, [-1e3, 1e3])):
+        found = np.array([*extreme, 0.0] * 6, dtype)
+        function(found, 2)
+        np.testing.assert_allclose(found[:2], [0, 1], atol=1e-26)
+        found[:2] = 1, np.nan
+        function(found, 2)
+        assert np.isnan(found[1])
+
+
+LISTED = """
 import numba
 import numpy as np
-from impls.numba_sparse.kernels import GROUP, append_nonzero, pointer
+from impls.numba_sparse import kernels
 
 @numba.njit
-def lists(rows, kept, pixels):
-    return append_nonzero(pointer(rows, 0), 64, 0, pointer(kept, 0), pointer(pixels, 0), 0)
+def listed(rows, pixels, lengths):
+    kernels.list_pixels(rows, pixels, lengths)
 
-rows = np.zeros((GROUP, 64), "{pixels}")
-rows[0, 3], rows[2, 5] = 7, 9
-kept, numbers = np.zeros((GROUP, 64), rows.dtype), np.zeros(64, np.uint16)
-n = lists(rows, kept, numbers)
-print(n, numbers[:n].tolist(), kept[:, :n].tolist())
+rows, pixels, lengths = np.zeros((4, 128), np.uint8), np.zeros((16, 192), np.uint16), np.zeros(16, np.int64)
+rows[0, [3, 70]], rows[2, [3, 5, 127]], rows[:, 20:60] = 1, 7, 1
+listed(rows, pixels, lengths)
+print(kernels.COMPRESSES, {m: pixels[m, :n].tolist() for m, n in enumerate(lengths.tolist()) if n and m < 15})
+print(pixels[15, : lengths[15]].tolist() == list(range(20, 60)))
 """
 
 
-@pytest.mark.parametrize("pixels", ["float32", "float64"])
-def test_a_processor_without_vectors_that_compress(pixels: str) -> None:
-    variables = os.environ | {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
-    command = [sys.executable, "-c", COMPRESSED.format(pixels=pixels)]
-    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("processor", ["this", "without vectors that compress"])
+def test_pixels_are_listed_by_the_images_that_have_them(processor: str) -> None:
+    old = {} if processor == "this" else {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+    command = [sys.executable, "-c", LISTED]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | old, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    expected = [[7, 0], [0, 0], [0, 9], [0, 0]]
-    assert done.stdout == f"2 [3, 5] {np.array(expected, pixels).tolist()}\n"
+    compresses, listed = done.stdout.split(" ", 1)
+    assert not (old and compresses == "True")
+    assert listed == "{1: [70], 4: [5, 127], 5: [3]}\nTrue\n"
+
+
+@pytest.mark.parametrize("pixels", ["uint8", "float32", "float64"])
+def test_a_block_of_images_by_pixels(pixels: str) -> None:
+    """Also of a width that no tile divides, and of fewer images than an earlier block had."""
+    rng = np.random.default_rng(2)
+    network = Network((37, 4))
+    for n in (128, 19, 70):
+        images = (rng.integers(0, 256, (130, 37)) * (rng.random((130, 37)) < 0.2)).astype(pixels)
+        data = numba_sparse.in_order(
+            network, (images, None), None, np.dtype("float64" if pixels == "float64" else "float32")
+        )
+        lists = numba_sparse.allocate_lists(network, data, 1)
+        lists.bits[:] = ~np.uint64(0)
+        sequence = rng.permutation(130)[:n]
+        sequence = np.concatenate([sequence, np.full(128 - n, sequence[-1])])
+        transposed(images, sequence, n, lists)
+        found = lists.transposed.view(pixels).reshape(38, 128)[:37, :n]
+        np.testing.assert_array_equal(found, images[sequence[:n]].T)
+        having = np.pad(images[sequence[:n]] != 0, ((0, 0), (0, 1))).reshape(n, 19, 2).any(2).T
+        words = -(-n // 64)
+        bits = np.unpackbits(lists.bits[:, :words].copy().view(np.uint8), axis=1, bitorder="little")
+        np.testing.assert_array_equal(bits[:, :n], having)
+        assert not bits[:, n:].any()
+
+
+@numba.njit
+def transposed(images: Any, sequence: Any, n: int, lists: Any) -> None:
+    kernels.transpose_block(images, sequence, n, 0, 3, lists)
