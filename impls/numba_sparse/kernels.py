@@ -582,10 +582,7 @@ def product(
     m: int, n: int, width: int, x: Array, x_at: int, x_row: int, x_step: int, rows: Array, rows_at: int, row: int,
     out: Array, out_at: int, out_row: int,
 ) -> None:  # fmt: skip
-    """out = x @ rows, for x (m, n), rows (n, width): each begins somewhere in an array, and has its steps there.
-
-    Sixteen vectors are summed at a time where there are as many, so that an addition need not wait for the one before.
-    """
+    """out = x @ rows, for x (m, n), rows (n, width): each begins somewhere in an array, and has its steps there."""
     lanes, first = VECTOR // out.itemsize, 0
     while first < width:
         vectors = 4 if width - first >= 4 * lanes else 1
@@ -599,9 +596,6 @@ def product(
             elif vectors == 4:
                 sum_of_rows(4, 1, x_k, x_row, x_step, n, rows_k, row, out_k, out_row)
                 k += 1
-            elif m - k >= 16:
-                sum_of_rows(1, 16, x_k, x_row, x_step, n, rows_k, row, out_k, out_row)
-                k += 16
             elif m - k >= 4:
                 sum_of_rows(1, 4, x_k, x_row, x_step, n, rows_k, row, out_k, out_row)
                 k += 4
