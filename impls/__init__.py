@@ -1,6 +1,6 @@
 """The implementations of one neural network, and their registry: `names`, `load`, `unavailable_reason`.
 
-Listing imports nothing; `load` imports one backend. Other packages add backends through the entry-point group
+Listing imports no library; `load` imports one backend. Other packages add backends through the entry-point group
 `digitbench.backends`, each a name and a module that fulfils `impls.contract.Backend`.
 """
 
@@ -12,6 +12,8 @@ import os
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple, cast
+
+from impls.nvidia import no_gpu
 
 if TYPE_CHECKING:
     from impls.contract import Backend
@@ -25,6 +27,7 @@ class Entry(NamedTuple):
     module: str
     requires: tuple[str, ...] = ()
     extra: str = ""  # the optional dependency group that brings them
+    gpu: bool = False  # whether it needs one of NVIDIA's
     fault: str = ""  # why it can never be loaded under this name, with the remedy
 
 
@@ -43,6 +46,8 @@ BUILTIN = {
     "torch_compile": Entry("impls.torch_compile", requires=("torch",), extra="peers"),
     "torch_manual": Entry("impls.torch_manual", requires=("torch",), extra="peers"),
     "jax": Entry("impls.jax_scan", requires=("jax",), extra="peers"),
+    # On a GPU.
+    "cuda": Entry("impls.cuda", requires=("numba", "numba_cuda"), extra="cuda", gpu=True),
 }
 REFERENCE = "naive"
 PARTS = ("NAME", "SUMMARY", "DTYPES", "BATCH_SIZE", "unsupported", "prepare", "outputs", "gradients", "train")
@@ -97,7 +102,7 @@ def entry(name: str) -> Entry:
 
 
 def unavailable_reason(name: str) -> str | None:
-    """Return why this backend cannot be used here, with the remedy, or None if it can. Imports nothing."""
+    """Return why this backend cannot be used here, with the remedy, or None if it can. Imports no library."""
     wanted = entry(name)
     if wanted.fault:
         return wanted.fault
@@ -105,7 +110,7 @@ def unavailable_reason(name: str) -> str | None:
     if not missing and "numba" in wanted.requires and os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
         return "needs numba to compile, which NUMBA_DISABLE_JIT forbids; unset that variable"
     if not missing:
-        return None
+        return no_gpu() if wanted.gpu else None
     target = f"'.[{wanted.extra}]'" if wanted.extra else "."
     return f"needs {', '.join(missing)}, not installed; `pip install -c constraints.txt {target}` brings it"
 
@@ -155,7 +160,7 @@ def missing_parts(module: object) -> str:
 
 
 def check(text: str) -> None:
-    """Raise UnknownBackend or BackendUnavailable for what is neither a usable backend nor a module. Imports nothing."""
+    """Raise UnknownBackend or BackendUnavailable for what is neither a usable backend nor a module. Imports neither."""
     package = text.partition(".")[0]
     if text not in names() and package and importlib.util.find_spec(package) is not None:
         return  # an import will show what is wrong with the module

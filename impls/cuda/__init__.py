@@ -33,9 +33,10 @@ MOST_IMAGES = 8192  # in a step of the general way, so that memory does not grow
 FEWEST_IMAGES = 8  # in a step of the resident way, which would wait more than it computes
 MOST_SUMS = 32  # numbers of a thread's own, for the gradient: more would leave the registers
 
-trainer = functools.cache(general.trainer_of)
-answerer = functools.cache(general.answerer_of)
-resident_kernel = functools.cache(resident.kernel_of)
+# Each is compiled at its first call, in seconds.
+trainer: Any = functools.cache(general.trainer_of)
+answerer: Any = functools.cache(general.answerer_of)
+resident_kernel: Any = functools.cache(resident.kernel_of)
 
 
 class Prepared(NamedTuple):

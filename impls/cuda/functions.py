@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from numba import cuda
 
-from impls.cuda.device import at, device_function, exp, log, tanh
+from impls.cuda.device import at, device_function, gpu
 
 
 class Functions(NamedTuple):
@@ -24,7 +24,7 @@ def activation_of(name: str, real: Any) -> tuple[Any, Any]:
 
     @device_function
     def sigmoid(z: Any) -> Any:
-        return one / (one + real(exp(-z)))
+        return one / (one + real(gpu.exp(-z)))
 
     @device_function
     def of_sigmoid(a: Any) -> Any:
@@ -32,7 +32,7 @@ def activation_of(name: str, real: Any) -> tuple[Any, Any]:
 
     @device_function
     def tangent(z: Any) -> Any:
-        return real(tanh(z))
+        return real(gpu.tanh(z))
 
     @device_function
     def of_tangent(a: Any) -> Any:
@@ -61,12 +61,12 @@ def softmax_of(real: Any) -> tuple[Any, Any, Any, Any]:
                 largest = z[at(k)]
         total = real(0)
         for k in range(first, first + n):
-            total += real(exp(z[at(k)] - largest))
+            total += real(gpu.exp(z[at(k)] - largest))
         return largest, total
 
     @device_function
     def output(z: Any, of_all: Any) -> Any:
-        return real(exp(z - of_all[0])) / of_all[1]
+        return real(gpu.exp(z - of_all[0])) / of_all[1]
 
     @device_function
     def delta(z: Any, of_all: Any, is_label: bool) -> Any:
@@ -74,7 +74,7 @@ def softmax_of(real: Any) -> tuple[Any, Any, Any, Any]:
 
     @device_function
     def cost(z: Any, of_all: Any, is_label: bool) -> Any:
-        return real(log(of_all[1])) - (z - of_all[0]) if is_label else real(0)
+        return real(gpu.log(of_all[1])) - (z - of_all[0]) if is_label else real(0)
 
     return scale, output, delta, cost
 

@@ -1,4 +1,4 @@
-"""A network of one hidden layer that stays on the GPU's multiprocessors for a whole plan, and the kernel that trains it.
+"""Training a network of one hidden layer that stays on the GPU's multiprocessors for a whole plan.
 
 A block owns some hidden units: their weights and biases, their rows of the output layer, and the velocities of these
 lie in its shared memory from the first update to the last; the biases of the outputs lie in every block. So all that
@@ -9,9 +9,12 @@ update, or as many of them as fit into shared memory:
     block i mod K   adds the K parts of image i in their order, and sends the image's deltas            (reduce)
     each block      receives all deltas, and adds up its own gradient; after the last step of an update it applies it
 
-What is sent are words (see device.py), so nobody meets anybody. A word is overwritten in the next step only after its
-reader has read it, as what is sent next depends on what was read. All blocks have to run at the same time, for which
-the kernel is launched as a cooperative one. No sum is atomic, so the same call gives the same bits.
+What is sent are words of 64 bits: the upper half is the number of the step, the lower half 32 bits of what is told; a
+float64 takes two. A word is written and read in one piece, so a reader that finds the step it waits for has the rest,
+without a barrier, a fence or a flag. (NVIDIA's NCCL calls this its protocol for low latency, "LL".) A word is
+overwritten in a later step only after its reader has read it, as what is sent next depends on what was read. All blocks
+have to run at the same time, for which the kernel is launched as a cooperative one. No sum is atomic, so the same call
+gives the same bits.
 
 Why are logits summed by one block an image, not by every block for itself, which would save sending the deltas? With
 128 blocks, 128 images and 10 outputs all parts are 1.3 MB; read by every block that is 170 MB an update, which takes
@@ -25,22 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import cuda
 
-from impls.cuda.device import (
-    ALIGNED,
-    at,
-    bits_of,
-    copy_16_bytes,
-    device_function,
-    four,
-    give_way,
-    kernel,
-    number_of,
-    peek,
-    pixels_of,
-    poke,
-    quotient,
-    wait_for_copies,
-)
+from impls.cuda.device import ALIGNED, at, device_function, gpu, kernel
 from impls.cuda.functions import functions_of, means_of
 
 PIECE = 16  # pixels that are copied and multiplied at once
@@ -134,27 +122,27 @@ def exchange_of(shape: Shape) -> tuple[Any, Any]:
 
     @device_function
     def send(words: Any, i: int, value: Any, tag: Any) -> None:
-        bits = np.uint64(bits_of(value))
+        bits = np.uint64(gpu.bits_of(value))
         upper = np.uint64(tag) << np.uint64(32)
-        poke(words, halves * i, upper | (bits & np.uint64(0xFFFFFFFF)))
+        gpu.poke(words, halves * i, upper | (bits & np.uint64(0xFFFFFFFF)))
         if halves == 2:
-            poke(words, halves * i + 1, upper | (bits >> np.uint64(32)))
+            gpu.poke(words, halves * i + 1, upper | (bits >> np.uint64(32)))
 
     @device_function
     def half(words: Any, i: int, tag: Any) -> Any:
-        word = peek(words, i)
+        word = gpu.peek(words, i)
         while word >> np.uint64(32) != np.uint64(tag):
-            give_way()
-            word = peek(words, i)
+            gpu.give_way()
+            word = gpu.peek(words, i)
         return word & np.uint64(0xFFFFFFFF)
 
     @device_function
     def receive(words: Any, i: int, tag: Any) -> Any:
-        return number_of(np.uint32(half(words, i, tag)))
+        return gpu.number_of(np.uint32(half(words, i, tag)))
 
     @device_function
     def receive_wide(words: Any, i: int, tag: Any) -> Any:
-        return number_of(half(words, 2 * i, tag) | (half(words, 2 * i + 1, tag) << np.uint64(32)))
+        return gpu.number_of(half(words, 2 * i, tag) | (half(words, 2 * i + 1, tag) << np.uint64(32)))
 
     return send, receive if real == np.float32 else receive_wide
 
@@ -179,11 +167,11 @@ def forward_of(shape: Shape) -> tuple[Any, Any]:
                 sums[j] = real(0)
             row, piece = (buffer + image) * (n_pixels // WORD), part
             while piece < n_pieces:
-                pixels = four(words, row + PIECE // WORD * piece)
+                pixels = gpu.four(words, row + PIECE // WORD * piece)
                 for q in range(PIECE // WORD):
-                    x = pixels_of(pixels[q], sums[0])
+                    x = gpu.pixels_of(pixels[q], sums[0])
                     for j in range(n_units):
-                        w = four(reals, weights + j * n_pixels + PIECE * piece + WORD * q)
+                        w = gpu.four(reals, weights + j * n_pixels + PIECE * piece + WORD * q)
                         for byte in range(WORD):
                             sums[j] += x[byte] * w[byte]
                 piece += n_parts
@@ -198,7 +186,7 @@ def forward_of(shape: Shape) -> tuple[Any, Any]:
             z = real(0)
             for part in range(n_parts):
                 z += reals[at(scratch + part * n * n_units + e)]
-            unit = e - quotient(e, n_units) * n_units
+            unit = e - gpu.quotient(e, n_units) * n_units
             a = activation(z * scale + reals[at(biases + unit)])
             reals[at(a_at + e)] = a if cuda.blockIdx.x * n_units + unit < n_hidden else real(0)
 
@@ -220,7 +208,7 @@ def logits_of(shape: Shape) -> tuple[Any, Any, Any]:
     def send_logits(reals: Any, logits: Any, n: int, tag: Any) -> None:
         """This block's part of z of every image's outputs."""
         for e in range(cuda.threadIdx.x, n * n_outputs, n_threads):
-            image = quotient(e, n_outputs)
+            image = gpu.quotient(e, n_outputs)
             output = e - image * n_outputs
             part = real(0)
             for j in range(n_units):
@@ -234,7 +222,7 @@ def logits_of(shape: Shape) -> tuple[Any, Any, Any]:
         for e in range(t, n_blocks * n_outputs, n_threads):
             reals[at(scratch + e)] = receive(logits, image * n_blocks * n_outputs + e, tag)
         cuda.syncthreads()
-        part = quotient(t, n_outputs)
+        part = gpu.quotient(t, n_outputs)
         if part < n_parts:
             total = real(0)
             for block in range(part, n_blocks, n_parts):
@@ -290,7 +278,7 @@ def backward_of(shape: Shape) -> tuple[Any, Any, Any]:
     def hidden_deltas(reals: Any, n: int) -> None:
         """The deltas of this block's units."""
         for e in range(cuda.threadIdx.x, n * n_units, n_threads):
-            image = quotient(e, n_units)
+            image = gpu.quotient(e, n_units)
             total = real(0)
             for k in range(n_outputs):
                 total += (
@@ -308,13 +296,13 @@ def backward_of(shape: Shape) -> tuple[Any, Any, Any]:
         sums = cuda.local.array(n_sums, real)
         for e in range(n_sums):
             sums[e] = real(0)
-        group = quotient(cuda.threadIdx.x, slots)
+        group = gpu.quotient(cuda.threadIdx.x, slots)
         slot = cuda.threadIdx.x - group * slots
         if group < groups:
             image, word = group, (buffer + group) * row_words + slot
             while image < n:
                 for w in range(n_words):
-                    x = pixels_of(words[at(word + w * slots)], sums[0])
+                    x = gpu.pixels_of(words[at(word + w * slots)], sums[0])
                     for j in range(n_units):
                         d = reals[at(d_at + image * n_units + j)]
                         for byte in range(WORD):
@@ -326,7 +314,7 @@ def backward_of(shape: Shape) -> tuple[Any, Any, Any]:
     @device_function
     def add_small(reals: Any, n: int) -> Any:
         """What every so many images bring to the gradient of one of the other parameters."""
-        part = quotient(cuda.threadIdx.x, n_small)
+        part = gpu.quotient(cuda.threadIdx.x, n_small)
         e = cuda.threadIdx.x - part * n_small
         total = real(0)
         if part < n_parts:
@@ -334,7 +322,7 @@ def backward_of(shape: Shape) -> tuple[Any, Any, Any]:
                 if e < n_units:
                     total += reals[at(d_at + image * n_units + e)]
                 elif e < of_outputs:
-                    unit = quotient(e - n_units, n_outputs)
+                    unit = gpu.quotient(e - n_units, n_outputs)
                     output = e - n_units - unit * n_outputs
                     total += reals[at(a_at + image * n_units + unit)] * reals[at(delta_at + image * n_outputs + output)]
                 else:
@@ -356,7 +344,7 @@ def update_of(shape: Shape) -> tuple[Any, Any]:
     def share(reals: Any, gradient: Any, of_small: Any) -> None:
         """Put what each thread has added up where all can read it; the thread's own sums begin anew at 0."""
         t = cuda.threadIdx.x
-        group = quotient(t, slots)
+        group = gpu.quotient(t, slots)
         for w in range(n_words):
             for j in range(n_units):
                 for byte in range(WORD):
@@ -380,7 +368,7 @@ def update_of(shape: Shape) -> tuple[Any, Any]:
     def update(reals: Any, scale: Any, rate: Any, mu: Any) -> None:
         """Add up what threads have shared, in their order, and update every parameter of this block."""
         for e in range(cuda.threadIdx.x, n_units * n_pixels, n_threads):
-            unit = quotient(e, n_pixels)
+            unit = gpu.quotient(e, n_pixels)
             pixel = e - unit * n_pixels
             total = real(0)
             for group in range(groups):
@@ -431,7 +419,7 @@ def memory_of(shape: Shape) -> tuple[Any, Any, Any]:
                 piece = lane + turn * lanes
                 if piece < n_pieces:
                     to = (buffer + image) * n_pieces + piece
-                    copy_16_bytes(words, to * (PIECE // WORD), images, (row + piece) * (PIECE // WORD))
+                    gpu.copy_16_bytes(words, to * (PIECE // WORD), images, (row + piece) * (PIECE // WORD))
             image += n_threads // lanes
 
     return load, store, begin_to_copy
@@ -486,7 +474,7 @@ def begin_of(shape: Shape) -> Any:
         for exchanged in (logits, deltas):  # no tag is 0
             for i in range(t + n_threads * cuda.blockIdx.x, len(exchanged), all_threads):
                 exchanged[at(i)] = np.uint64(0)
-        wait_for_copies()
+        gpu.wait_for_copies()
         cuda.cg.this_grid().sync()
 
     return begin
@@ -534,7 +522,7 @@ def kernel_of(shape: Shape) -> Any:
                 of_small, u = real(0), u + 1
             if t < n_after:
                 rows[at(first_row + buffer + t)] = row
-            wait_for_copies()
+            gpu.wait_for_copies()
             cuda.syncthreads()
             done, n, n_next, shift, shift_next = done + n, n_next, n_after, shift_next, shift_after
         store(reals, own, velocities)

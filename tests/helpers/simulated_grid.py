@@ -13,9 +13,9 @@ import threading
 from typing import Any
 
 import numpy as np
-from numba import config, cuda
+from numba import cuda
 
-if not config.ENABLE_CUDASIM:
+if hasattr(cuda, "syncwarp"):
     raise ImportError("set NUMBA_ENABLE_CUDASIM=1 before numba is imported: this is numba's CUDA simulator")
 
 from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
@@ -23,13 +23,25 @@ from numba.cuda.simulator.kernel import FakeCUDAKernel
 from numba.cuda.simulator.kernelapi import Dim3, FakeCUDAModule
 
 from impls import cuda as backend
-from impls.cuda import NAME, SUMMARY, device, functions, general, gradients, outputs, prepare, resident, train
 from impls.cuda import BATCH_SIZE as BATCH_SIZE
 from impls.cuda import DTYPES as DTYPES
+from impls.cuda import (
+    NAME,
+    SUMMARY,
+    device,
+    functions,
+    general,
+    gradients,
+    outputs,
+    prepare,
+    resident,
+    simulated,
+    train,
+)
 from impls.cuda import unsupported as unsupported
 
 __all__ = ["NAME", "SUMMARY", "gradients", "outputs", "prepare", "train"]
-MODULES: tuple[Any, ...] = (device, functions, general, resident)  # whose `cuda` is the simulated one in a launch
+MODULES: tuple[Any, ...] = (functions, general, resident)  # whose `cuda` is the simulated one in a launch
 MOST_VAIN_TURNS = 1000  # of each thread, one after the other, until all are said to wait for ever
 LIMITS = device.Limits(3, 232_448, True, n_threads=32, side=2)
 
@@ -206,8 +218,8 @@ def call(kernel: Any, *arguments: Any) -> Any:
 def install() -> None:
     """Have numba's simulator run launches as this module says."""
     FakeCUDAKernel.__call__ = call
-    resident.give_way = lambda: current().grid.give_way(current())
-    backend.limits = lambda: LIMITS
+    simulated.give_way = lambda: current().grid.give_way(current())
+    backend.limits = lambda: LIMITS  # type: ignore[attr-defined]
 
 
 assert cuda.is_available()
