@@ -13,8 +13,6 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from impls.nvidia import no_gpu
-
 if TYPE_CHECKING:
     from impls.contract import Backend
 
@@ -109,8 +107,12 @@ def unavailable_reason(name: str) -> str | None:
     missing = [library for library in wanted.requires if importlib.util.find_spec(library) is None]
     if not missing and "numba" in wanted.requires and os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
         return "needs numba to compile, which NUMBA_DISABLE_JIT forbids; unset that variable"
+    if not missing and wanted.gpu:
+        from impls.nvidia import no_gpu
+
+        return no_gpu()
     if not missing:
-        return no_gpu() if wanted.gpu else None
+        return None
     target = f"'.[{wanted.extra}]'" if wanted.extra else "."
     return f"needs {', '.join(missing)}, not installed; `pip install -c constraints.txt {target}` brings it"
 

@@ -1,5 +1,6 @@
 """What ptx.py has, for numba's simulator: kernels run as Python, and these are their simplest equivalents."""
 
+import threading
 import time
 from typing import Any
 
@@ -8,15 +9,14 @@ from numba import cuda
 
 exp, log, tanh = np.exp, np.log, np.tanh
 device_function = cuda.jit(device=True)
+ALIGNED: Any = None  # the simulator aligns nothing
+at = int
+begun = threading.local()  # copies that are done as late as can be, so that one that is not waited for shows
 
 
 def kernel(n_threads: int, at_once: int = 1) -> Any:
     """Make a kernel for blocks of so many threads."""
     return cuda.jit
-
-
-ALIGNED: Any = None  # the simulator aligns nothing
-at = int
 
 
 def quotient(a: Any, n: Any) -> Any:
@@ -37,11 +37,13 @@ def pixels_of(word: Any, like: Any) -> Any:
 
 def copy_16_bytes(words: Any, to: int, source: Any, start: int) -> None:
     """Begin to copy four 32-bit words from global to shared memory; both positions are multiples of four."""
-    words[to : to + 4] = source[start : start + 4]
+    begun.__dict__.setdefault("copies", []).append((words, to, source, start))
 
 
 def wait_for_copies() -> None:
     """Wait until all copies that this thread has begun are done."""
+    for words, to, source, start in begun.__dict__.pop("copies", []):
+        words[to : to + 4] = source[start : start + 4]
 
 
 def give_way() -> None:

@@ -42,6 +42,7 @@ from impls.cuda import unsupported as unsupported
 
 __all__ = ["NAME", "SUMMARY", "gradients", "outputs", "prepare", "train"]
 MODULES: tuple[Any, ...] = (functions, general, resident)  # whose `cuda` is the simulated one in a launch
+SEED = 1
 MOST_VAIN_TURNS = 1000  # of each thread, one after the other, until all are said to wait for ever
 LIMITS = device.Limits(3, 232_448, True, n_threads=32, side=2)
 
@@ -92,7 +93,7 @@ class Grid:
         self.at_meeting: list[Thread] = []
         self.error: BaseException | None = None
         self.vain = 0
-        self.random, self.done = random.Random(1), threading.Semaphore(0)
+        self.random, self.done = random.Random(SEED), threading.Semaphore(0)
 
     def run(self) -> None:
         """Run all threads to their ends. Raises what one of them raised, or Deadlock."""
