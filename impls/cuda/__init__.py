@@ -57,8 +57,9 @@ def prepare(network: Network, images: Array, labels: Array | None, dtype: DType,
     """The images and labels in the device's memory: uint8 as it is, floats in the dtype."""
     n, n_pixels = images.shape
     of_bytes = images.dtype == np.uint8
-    rows = np.zeros((n, row_length(n_pixels) if of_bytes else n_pixels), np.uint8 if of_bytes else dtype)
-    rows[:, :n_pixels] = images
+    rows = np.asarray(images, np.uint8 if of_bytes else dtype, order="C")
+    if of_bytes and row_length(n_pixels) > n_pixels:
+        rows = np.pad(rows, ((0, 0), (0, row_length(n_pixels) - n_pixels)))
     with named_errors():
         on_device = None if labels is None else cuda.to_device(labels.astype(np.int32))
         return Prepared(cuda.to_device(rows), on_device, n, {})
@@ -110,7 +111,7 @@ def outputs(network: Network, parameters: Parameters, prepared: Prepared, /) -> 
         launch(
             answerer(dtype.type, device.side, network.hidden, network.output),
             general.AT_ONCE * device.n_multiprocessors, device.side**2, 0,
-            prepared.images, sent("order", np.arange(prepared.n, dtype=np.int32)), sent("steps", steps),
+            prepared.images, file_order(prepared), sent("steps", steps),
             dtype.type(network.pixel_scale), sent("layers", layers_of(network, steps)),
             sent("weights", flat(parameters)), values_of(prepared.room, "values", network, steps, dtype), result,
         )  # fmt: skip
@@ -195,6 +196,13 @@ def send(rooms: dict[str, Any], name: str, array: Array) -> Any:
     return there
 
 
+def file_order(prepared: Prepared) -> Any:
+    """The numbers of all images on the device, sent once."""
+    if "file order" not in prepared.room:
+        send(prepared.room, "file order", np.arange(prepared.n, dtype=np.int32))
+    return prepared.room["file order"]
+
+
 def steps_of(plan: Plan, most: int) -> Array:
     """The plan's updates in steps of at most so many images each, int32: see `resident.START`."""
     lengths = plan.stops - plan.starts
@@ -215,11 +223,11 @@ def steps_of(plan: Plan, most: int) -> Array:
 def plan_of(plan: Plan, prepared: Prepared, dtype: Any) -> tuple[Any, Any, Any, Any, Any]:
     """On the device: order, rates, where each update's costs end, and room for the costs of images and of updates."""
     sent = functools.partial(send, prepared.room)
-    order = np.arange(prepared.n, dtype=np.int32) if plan.order is None else plan.order.astype(np.int32)
+    order = file_order(prepared) if plan.order is None else sent("order", plan.order.astype(np.int32))
     ends = np.concatenate([[0], np.cumsum(plan.stops - plan.starts)])
     costs = room(prepared.room, "costs", (int(ends[-1]),), dtype)
     means = room(prepared.room, "means", plan.starts.shape, dtype)
-    return sent("order", order), sent("rates", plan.learning_rates.astype(dtype)), sent("ends", ends), costs, means
+    return order, sent("rates", plan.learning_rates.astype(dtype)), sent("ends", ends), costs, means
 
 
 def layers_of(network: Network, steps: Array) -> Array:

@@ -508,11 +508,11 @@ def kernel_of(shape: Shape) -> Any:
         done, n, n_next, shift, shift_next = 0, steps[0, SIZE], steps[1, SIZE], steps[0, SHIFT], steps[1, SHIFT]
         for s in range(len(steps) - 2):
             buffer, tag, n_whole, is_last, rate = s % 2 * n_images, s + 1, steps[s, WHOLE], steps[s, LAST], rates[u]
-            forward(words, reals, buffer, n, shift, scale, logits, tag)
-            # While logits are on their way, the next step's images are, and the numbers of those of the step after.
+            # The next step's images come while this one's are multiplied: later they would delay what blocks exchange.
             begin_to_copy(words, images, rows, n_images - buffer, n_next)
             n_after, shift_after = steps[s + 2, SIZE], steps[s + 2, SHIFT]
             row = order[at(steps[s + 2, START] + t)] if t < n_after else 0
+            forward(words, reals, buffer, n, shift, scale, logits, tag)
             reduce(reals, labels, rows, first_row + buffer, logits, deltas, costs, done, n, n_whole, tag)
             of_small += backward(words, reals, buffer, n, deltas, tag, gradient)
             if is_last:
