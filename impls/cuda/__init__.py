@@ -80,11 +80,10 @@ def way(network: Network, dtype: Any, momentum: bool, of_bytes: bool, device: Li
         return "the GPU cannot copy to shared memory in the background: expected compute capability 8.0 or more"
     n_inputs, n_hidden, n_outputs = network.sizes
     n_units = -(-n_hidden // device.n_multiprocessors)
-    n_blocks = -(-n_hidden // n_units)
     n_pieces, n_threads = row_length(n_inputs) // PIECE, device.n_threads
     shapes = [
         Shape(
-            dtype, n_threads, n_blocks, n_hidden, n_units, n_outputs, n_pieces, 0, n_words, network.hidden,
+            dtype, n_threads, device.n_multiprocessors, n_units, n_outputs, n_pieces, 0, n_words, network.hidden,
             network.output, momentum,
         )
         for n_words in (1, 2, 4)
@@ -142,13 +141,13 @@ def train_resident(network: Network, state: State, prepared: Prepared, plan: Pla
     steps = np.pad(steps_of(plan, shape.n_images), ((0, BUFFERS), (0, 0)))  # it looks ahead
     sent, halves = functools.partial(send, prepared.room), dtype.itemsize // 4
     own, velocities = (sent(name, pack(shape, part)) for name, part in zip(State._fields, state, strict=True))
-    exchanged = shape.n_images * shape.n_outputs * halves
+    exchanged, n_blocks = shape.n_images * shape.n_outputs * halves, len(own)
     order, rates, ends, costs, means = plan_of(plan, prepared, dtype)
     launch(
-        resident_kernel(shape), shape.n_blocks, shape.n_threads, shape.n_bytes,
+        resident_kernel(shape), n_blocks, shape.n_threads, shape.n_bytes,
         prepared.images.view(np.uint32).reshape(-1), prepared.labels, order, sent("steps", steps), rates,
-        dtype.type(plan.momentum), dtype.type(network.pixel_scale), own, velocities,
-        room(prepared.room, "logits", (exchanged * shape.n_blocks,), np.uint64),
+        dtype.type(plan.momentum), dtype.type(network.pixel_scale), np.int32(network.sizes[1]), own, velocities,
+        room(prepared.room, "logits", (exchanged * n_blocks,), np.uint64),
         room(prepared.room, "deltas", (exchanged,), np.uint64), costs, ends, means,
     )  # fmt: skip
     parameters = unpack(shape, own.copy_to_host(), network)
@@ -258,21 +257,21 @@ def split(vector: Array, network: Network) -> Parameters:
 
 
 def pack(shape: Shape, parameters: Parameters) -> Array:
-    """What each block owns, (n_blocks, n_parameters): see `Shape.n_parameters`."""
+    """What each block owns, (blocks, n_parameters): see `Shape.n_parameters`."""
     (first, biases), (second, output_biases) = parameters
-    n_all = shape.n_blocks * shape.n_units
-    columns = np.zeros((n_all, shape.n_pixels), first.dtype)
-    rows = np.zeros((n_all, 1 + shape.n_outputs), first.dtype)
+    n_blocks = -(-len(biases) // shape.n_units)
+    columns = np.zeros((n_blocks * shape.n_units, shape.n_pixels), first.dtype)
+    rows = np.zeros((n_blocks * shape.n_units, 1 + shape.n_outputs), first.dtype)
     columns[: len(biases), : len(first)] = first.T
     rows[: len(biases), 0], rows[: len(biases), 1:] = biases, second
-    own = np.zeros((shape.n_blocks, shape.n_parameters), first.dtype)
-    own_rows = rows.reshape(shape.n_blocks, shape.n_units, -1)
+    of_blocks = rows.reshape(n_blocks, shape.n_units, -1)
     parts = [
-        columns.reshape(shape.n_blocks, -1),
-        own_rows[:, :, 0],
-        own_rows[:, :, 1:].reshape(shape.n_blocks, -1),
-        np.broadcast_to(output_biases, (shape.n_blocks, shape.n_outputs)),
+        columns.reshape(n_blocks, -1),
+        of_blocks[:, :, 0],
+        of_blocks[:, :, 1:].reshape(n_blocks, -1),
+        np.broadcast_to(output_biases, (n_blocks, shape.n_outputs)),
     ]
+    own = np.zeros((n_blocks, shape.n_parameters), first.dtype)
     own[:, : shape.n_units * shape.n_pixels + shape.n_small] = np.concatenate(parts, axis=1)
     return own
 

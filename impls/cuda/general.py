@@ -229,7 +229,7 @@ def trainer_of(real: Any, side: int, hidden: str, output: str) -> Any:
 
     images: (all, n_pixels), bytes or of the dtype. labels, order: int32. steps: int32, see START. rates, mu, scale: of
     the dtype. layers: int64, see FAN_IN. weights, velocities: changed in place. costs: one for each image of the plan;
-    ends: int32, where each update's begin in it, and the end; means: one for each update. The others: see `Step`.
+    ends: int64, where each update's begin in it, and the end; means: one for each update. The others: see `Step`.
     """
     functions = functions_of(hidden, output, real)
     forward, backward, update = (

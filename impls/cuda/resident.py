@@ -42,9 +42,8 @@ class Shape(NamedTuple):
 
     real: Any  # np.float32 or np.float64
     n_threads: int  # in a block
-    n_blocks: int
-    n_hidden: int  # hidden units of the network
-    n_units: int  # of a block; the last block may have less, and others that remain 0
+    most_blocks: int
+    n_units: int  # hidden units of a block; the last block may have less, and others that remain 0
     n_outputs: int
     n_pieces: int  # in a row of an image: an odd number, so that reading a column of pieces meets all memory banks
     n_images: int  # at most in a step, and at most as many as threads
@@ -85,7 +84,7 @@ class Shape(NamedTuple):
         scratch = max(
             self.groups * self.n_units * self.n_pixels,  # gradients of the first layer
             self.n_threads * self.n_units,  # parts of z
-            self.n_blocks * self.n_outputs,  # parts of an image's logits
+            self.most_blocks * self.n_outputs,  # parts of an image's logits
         )
         sizes = {
             "parameters": self.n_parameters,
@@ -150,7 +149,7 @@ def exchange_of(shape: Shape) -> tuple[Any, Any]:
 def forward_of(shape: Shape) -> tuple[Any, Any]:
     """The device functions that fill in the hidden activations of a step, each with a barrier to follow."""
     real, n_threads, n_units, n_pieces = shape.real, shape.n_threads, shape.n_units, shape.n_pieces
-    n_pixels, n_hidden, places = shape.n_pixels, shape.n_hidden, shape.places
+    n_pixels, places = shape.n_pixels, shape.places
     weights, scratch, a_at = places["parameters"], places["scratch"], places["a"]
     biases = weights + n_units * n_pixels
     activation = functions_of(shape.hidden, shape.output, real).activation
@@ -179,7 +178,7 @@ def forward_of(shape: Shape) -> tuple[Any, Any]:
                 reals[at(scratch + (part * n + image) * n_units + j)] = sums[j]
 
     @device_function
-    def activate(reals: Any, n: int, shift: int, scale: Any) -> None:
+    def activate(reals: Any, n: int, shift: int, scale: Any, n_hidden: int) -> None:
         """The parts of z added up, and activated."""
         n_parts = min(n_threads >> shift, n_pieces)
         for e in range(cuda.threadIdx.x, n * n_units, n_threads):
@@ -195,12 +194,12 @@ def forward_of(shape: Shape) -> tuple[Any, Any]:
 
 def logits_of(shape: Shape) -> tuple[Any, Any, Any]:
     """The device functions that exchange logits and deltas."""
-    real, n_threads, n_blocks, n_outputs = shape.real, shape.n_threads, shape.n_blocks, shape.n_outputs
+    real, n_threads, n_outputs = shape.real, shape.n_threads, shape.n_outputs
     n_units, places = shape.n_units, shape.places
     scratch, small, z_at, a_at, delta_at = (places[name] for name in ("scratch", "small", "z", "a", "delta"))
     weights = places["parameters"] + n_units * shape.n_pixels + n_units
     biases = weights + n_units * n_outputs
-    n_parts = max(1, min(PARTS, n_threads // n_outputs, n_blocks))
+    n_parts = min(PARTS, n_threads // n_outputs)
     functions = functions_of(shape.hidden, shape.output, real)
     send, receive = exchange_of(shape)
 
@@ -213,19 +212,20 @@ def logits_of(shape: Shape) -> tuple[Any, Any, Any]:
             part = real(0)
             for j in range(n_units):
                 part += reals[at(a_at + image * n_units + j)] * reals[at(weights + j * n_outputs + output)]
-            send(logits, (image * n_blocks + cuda.blockIdx.x) * n_outputs + output, part, tag)
+            send(logits, (image * cuda.gridDim.x + cuda.blockIdx.x) * n_outputs + output, part, tag)
 
     @device_function
     def add_parts(reals: Any, logits: Any, image: int, tag: Any) -> None:
         """z of an image's outputs: receive all parts of it, and add them up in their order."""
         t = cuda.threadIdx.x
-        for e in range(t, n_blocks * n_outputs, n_threads):
-            reals[at(scratch + e)] = receive(logits, image * n_blocks * n_outputs + e, tag)
+        n_all = cuda.gridDim.x * n_outputs
+        for e in range(t, n_all, n_threads):
+            reals[at(scratch + e)] = receive(logits, image * n_all + e, tag)
         cuda.syncthreads()
         part = gpu.quotient(t, n_outputs)
         if part < n_parts:
             total = real(0)
-            for block in range(part, n_blocks, n_parts):
+            for block in range(part, cuda.gridDim.x, n_parts):
                 total += reals[at(scratch + block * n_outputs + t - part * n_outputs)]
             reals[at(small + t)] = total
         cuda.syncthreads()
@@ -241,7 +241,7 @@ def logits_of(shape: Shape) -> tuple[Any, Any, Any]:
                n_whole: int, tag: Any) -> None:  # fmt: skip
         """Send the deltas of this block's images, of the mean cost of n_whole images, and note their costs."""
         t = cuda.threadIdx.x
-        for image in range(cuda.blockIdx.x, n, n_blocks):
+        for image in range(cuda.blockIdx.x, n, cuda.gridDim.x):
             label = labels[at(rows[at(row + image)])]
             add_parts(reals, logits, image, tag)
             if t < n_outputs:
@@ -437,10 +437,12 @@ def step_of(shape: Shape) -> tuple[Any, Any]:
     hidden_deltas, add_pixels, add_small = backward_of(shape)
 
     @device_function
-    def forward(words: Any, reals: Any, buffer: int, n: int, shift: int, scale: Any, logits: Any, tag: Any) -> None:
+    def forward(
+        words: Any, reals: Any, buffer: int, n: int, shift: int, scale: Any, n_hidden: int, logits: Any, tag: Any
+    ) -> None:
         multiply(words, reals, buffer, n, shift)
         cuda.syncthreads()
-        activate(reals, n, shift, scale)
+        activate(reals, n, shift, scale, n_hidden)
         cuda.syncthreads()
         send_logits(reals, logits, n, tag)
 
@@ -481,12 +483,12 @@ def begin_of(shape: Shape) -> Any:
 
 
 def kernel_of(shape: Shape) -> Any:
-    """The kernel, for n_blocks blocks of n_threads threads, each block with n_bytes of shared memory.
+    """The kernel, for at most most_blocks blocks of n_threads threads, each block with n_bytes of shared memory.
 
     images: words of pixels, one row after the other. labels, order: int32. steps: int32, (n_steps + 2, 5), see START;
-    the last two are empty. rates, mu, scale: of the dtype. own, velocities: (n_blocks, n_parameters), changed in place.
-    logits: words, for n_images x n_blocks x n_outputs numbers; deltas: for n_images x n_outputs. costs: one for each
-    image of the plan; ends: int32, where each update's begin in it, and the end; means: one for each update.
+    the last two are empty. rates, mu, scale: of the dtype. own, velocities: (blocks, n_parameters), changed in place.
+    logits: words, for n_images x blocks x n_outputs numbers; deltas: for n_images x n_outputs. costs: one for each
+    image of the plan; ends: int64, where each update's begin in it, and the end; means: one for each update.
     """
     real, n_images, first_row = shape.real, shape.n_images, first_row_of(shape)
     n_sums, scratch = WORD * shape.n_words * shape.n_units, shape.places["scratch"]
@@ -496,8 +498,9 @@ def kernel_of(shape: Shape) -> Any:
     fill_in_means = means_of(real, shape.n_threads)
 
     @kernel(shape.n_threads)
-    def train(images: Any, labels: Any, order: Any, steps: Any, rates: Any, mu: Any, scale: Any, own: Any,
-              velocities: Any, logits: Any, deltas: Any, costs: Any, ends: Any, means: Any) -> None:  # fmt: skip
+    def train(images: Any, labels: Any, order: Any, steps: Any, rates: Any, mu: Any, scale: Any, n_hidden: int,
+              own: Any, velocities: Any, logits: Any, deltas: Any, costs: Any, ends: Any,
+              means: Any) -> None:  # fmt: skip
         t, u = cuda.threadIdx.x, 0
         words = cuda.shared.array(0, np.uint32, ALIGNED)
         reals, rows = cuda.shared.array(0, real), cuda.shared.array(0, np.int32)  # the same memory
@@ -512,7 +515,7 @@ def kernel_of(shape: Shape) -> Any:
             begin_to_copy(words, images, rows, n_images - buffer, n_next)
             n_after, shift_after = steps[s + 2, SIZE], steps[s + 2, SHIFT]
             row = order[at(steps[s + 2, START] + t)] if t < n_after else 0
-            forward(words, reals, buffer, n, shift, scale, logits, tag)
+            forward(words, reals, buffer, n, shift, scale, n_hidden, logits, tag)
             reduce(reals, labels, rows, first_row + buffer, logits, deltas, costs, done, n, n_whole, tag)
             of_small += backward(words, reals, buffer, n, deltas, tag, gradient)
             if is_last:

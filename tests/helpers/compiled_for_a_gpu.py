@@ -39,7 +39,7 @@ def kernel_and_types(name: str, real: Any, momentum: bool) -> tuple[Any, list[An
     if name == "resident":
         shape = way(NETWORK, real, momentum, True, H100)
         assert not isinstance(shape, str)
-        of_plan = [vector(types.uint32), index, index, steps, values, number, number]
+        of_plan = [vector(types.uint32), index, index, steps, values, number, number, types.int32]
         exchanged = [matrix(number), matrix(number), vector(word), vector(word)]
         return resident.kernel_of(shape), [*of_plan, *exchanged, values, vector(types.int64), values]
     images, layers, side = matrix(types.uint8), matrix(types.int64), H100.side

@@ -14,7 +14,18 @@ from numba import cuda
 import impls
 from bench.agreement.problems import with_random_biases
 from impls import cuda as backend
-from impls.contract import COST_OF_OUTPUT, Array, Backend, DType, Network, Plan, State, zero_velocities
+from impls.contract import (
+    COST_OF_OUTPUT,
+    Array,
+    Backend,
+    DType,
+    Network,
+    Output,
+    Plan,
+    State,
+    check_parameters,
+    zero_velocities,
+)
 from impls.cuda import simulated, steps_of, way
 from impls.cuda.device import Limits
 from impls.initialisation import initial_parameters
@@ -132,6 +143,20 @@ def test_nan_is_not_hidden(network: Network) -> None:
     assert all(np.isnan(array).any() for layer in gradient for array in layer)
 
 
+@pytest.mark.parametrize("n_pixels", [40, 600])  # resident, general
+@pytest.mark.parametrize(("hidden", "output"), [("relu", "softmax"), ("sigmoid", "sigmoid"), ("tanh", "relu")])
+def test_nothing_overflows(hidden: Any, output: Any, n_pixels: int) -> None:
+    """Raw pixels, all 255, and weights a thousand times too large."""
+    network = Network((n_pixels, 3, 4), hidden, output, COST_OF_OUTPUT[cast(Output, output)], pixel_scale=1)
+    layers = initial_parameters(network, "lecun_normal", 0, "float32")
+    parameters = tuple(layer._replace(weights=layer.weights * np.float32(1e3)) for layer in layers)
+    prepared = SIMULATED.prepare(network, np.full((2, n_pixels), 255, np.uint8), np.array([0, 3]), "float32")
+    cost, gradient = SIMULATED.gradients(network, parameters, prepared)
+    assert np.isfinite(SIMULATED.outputs(network, parameters, prepared)).all()
+    assert np.isfinite(cost)
+    check_parameters(network, gradient)
+
+
 # --- which way, and how memory is shared out --------------------------------------------------------------------------
 
 
@@ -140,7 +165,7 @@ def test_the_article_s_network_fits_an_h100_with_a_batch_of_128(momentum: bool) 
     """One hidden unit a multiprocessor, and a batch in one step."""
     shape = way(Network((784, 128, 10), "relu", "softmax", "cross_entropy"), np.float32, momentum, True, H100)
     assert not isinstance(shape, str)
-    assert (shape.n_blocks, shape.n_units) == (128, 1)
+    assert (shape.most_blocks, shape.n_units) == (132, 1)
     assert shape.n_images >= 128
     assert shape.groups * shape.slots == 490
     assert shape.n_bytes <= H100.n_bytes
