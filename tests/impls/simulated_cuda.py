@@ -92,6 +92,13 @@ def test_hidden_units_are_shared_out(n_hidden: int, output: Any) -> None:
     assert_as_vectorized(network, problem(network, 6))
 
 
+def test_more_blocks_than_parts_that_are_added_up_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then a thread adds up what others have received."""
+    monkeypatch.setattr(simulated_grid, "LIMITS", simulated_grid.LIMITS._replace(n_multiprocessors=10))
+    network = Network((12, 10, 5), "tanh", "softmax", "cross_entropy")
+    assert_as_vectorized(network, problem(network, 6))
+
+
 @pytest.mark.parametrize(("n_pixels", "n_words"), [(16, 1), (112, 1), (200, 2), (480, 4)])
 def test_pixels_are_shared_out(n_pixels: int, n_words: int) -> None:
     """Among 32 threads: one word of four pixels each, two or four."""
