@@ -115,7 +115,7 @@ LAST = 3  # 1 for the last step of an update, otherwise 0
 SHIFT = 4  # the least s for which 2^s images are not too few
 
 
-def exchange_of(shape: Shape) -> tuple[Any, Any]:
+def words_of(shape: Shape) -> tuple[Any, Any]:
     """The device functions that send and receive a number as one word, or as two."""
     real, halves = shape.real, np.dtype(shape.real).itemsize // 4
 
@@ -192,16 +192,12 @@ def forward_of(shape: Shape) -> tuple[Any, Any]:
     return multiply, activate
 
 
-def logits_of(shape: Shape) -> tuple[Any, Any, Any]:
-    """The device functions that exchange logits and deltas."""
-    real, n_threads, n_outputs = shape.real, shape.n_threads, shape.n_outputs
-    n_units, places = shape.n_units, shape.places
-    scratch, small, z_at, a_at, delta_at = (places[name] for name in ("scratch", "small", "z", "a", "delta"))
-    weights = places["parameters"] + n_units * shape.n_pixels + n_units
-    biases = weights + n_units * n_outputs
-    n_parts = min(PARTS, n_threads // n_outputs)
-    functions = functions_of(shape.hidden, shape.output, real)
-    send, receive = exchange_of(shape)
+def exchange_of(shape: Shape) -> tuple[Any, Any]:
+    """The device functions that send a block's part of the logits and receive the deltas of a step."""
+    real, n_threads, n_units, n_outputs = shape.real, shape.n_threads, shape.n_units, shape.n_outputs
+    a_at, delta_at = shape.places["a"], shape.places["delta"]
+    weights = shape.places["parameters"] + n_units * shape.n_pixels + n_units
+    send, receive = words_of(shape)
 
     @device_function
     def send_logits(reals: Any, logits: Any, n: int, tag: Any) -> None:
@@ -213,6 +209,24 @@ def logits_of(shape: Shape) -> tuple[Any, Any, Any]:
             for j in range(n_units):
                 part += reals[at(a_at + image * n_units + j)] * reals[at(weights + j * n_outputs + output)]
             send(logits, (image * cuda.gridDim.x + cuda.blockIdx.x) * n_outputs + output, part, tag)
+
+    @device_function
+    def receive_deltas(reals: Any, deltas: Any, n: int, tag: Any) -> None:
+        """The deltas of all images of a step."""
+        for e in range(cuda.threadIdx.x, n * n_outputs, n_threads):
+            reals[at(delta_at + e)] = receive(deltas, e, tag)
+
+    return send_logits, receive_deltas
+
+
+def reduce_of(shape: Shape) -> Any:
+    """The device function that turns all blocks' parts of the logits into deltas."""
+    real, n_threads, n_outputs, places = shape.real, shape.n_threads, shape.n_outputs, shape.places
+    scratch, small, z_at = places["scratch"], places["small"], places["z"]
+    biases = places["parameters"] + shape.n_units * (shape.n_pixels + 1 + n_outputs)
+    n_parts = min(PARTS, n_threads // n_outputs)
+    functions = functions_of(shape.hidden, shape.output, real)
+    send, receive = words_of(shape)
 
     @device_function
     def add_parts(reals: Any, logits: Any, image: int, tag: Any) -> None:
@@ -254,38 +268,13 @@ def logits_of(shape: Shape) -> tuple[Any, Any, Any]:
                         cost += functions.cost(reals[at(z_at + k)], of_all, k == label)
                     costs[at(done + image)] = cost
 
-    @device_function
-    def receive_deltas(reals: Any, deltas: Any, n: int, tag: Any) -> None:
-        """The deltas of all images of a step."""
-        for e in range(cuda.threadIdx.x, n * n_outputs, n_threads):
-            reals[at(delta_at + e)] = receive(deltas, e, tag)
-
-    return send_logits, reduce, receive_deltas
+    return reduce
 
 
-def backward_of(shape: Shape) -> tuple[Any, Any, Any]:
-    """The device functions that fill in the hidden deltas of a step and add up its gradient."""
-    real, n_threads, n_units, n_outputs = shape.real, shape.n_threads, shape.n_units, shape.n_outputs
-    n_words, slots, groups, row_words = shape.n_words, shape.slots, shape.groups, shape.n_pixels // WORD
-    places = shape.places
-    a_at, d_at, delta_at = (places[name] for name in ("a", "d", "delta"))
-    weights = places["parameters"] + n_units * shape.n_pixels + n_units
-    n_small, of_outputs = shape.n_small, n_units + n_units * n_outputs
-    derivative = functions_of(shape.hidden, shape.output, real).derivative
-    n_sums, n_parts = WORD * n_words * n_units, n_threads // n_small
-
-    @device_function
-    def hidden_deltas(reals: Any, n: int) -> None:
-        """The deltas of this block's units."""
-        for e in range(cuda.threadIdx.x, n * n_units, n_threads):
-            image = gpu.quotient(e, n_units)
-            total = real(0)
-            for k in range(n_outputs):
-                total += (
-                    reals[at(delta_at + image * n_outputs + k)]
-                    * reals[at(weights + (e - image * n_units) * n_outputs + k)]
-                )
-            reals[at(d_at + e)] = total * derivative(reals[at(a_at + e)])
+def pixels_of(shape: Shape) -> Any:
+    """The device function that adds up the gradient of the first layer's weights."""
+    real, n_units, n_words, d_at = shape.real, shape.n_units, shape.n_words, shape.places["d"]
+    slots, groups, row_words, n_sums = shape.slots, shape.groups, shape.n_pixels // WORD, WORD * n_words * n_units
 
     @device_function
     def add_pixels(words: Any, reals: Any, buffer: int, n: int, gradient: Any) -> None:
@@ -311,6 +300,31 @@ def backward_of(shape: Shape) -> tuple[Any, Any, Any]:
         for e in range(n_sums):
             gradient[e] += sums[e]
 
+    return add_pixels
+
+
+def backward_of(shape: Shape) -> tuple[Any, Any]:
+    """The device functions that fill in hidden deltas, and add up the gradient of all but the first layer's weights."""
+    real, n_threads, n_units, n_outputs = shape.real, shape.n_threads, shape.n_units, shape.n_outputs
+    a_at, d_at, delta_at = (shape.places[name] for name in ("a", "d", "delta"))
+    weights = shape.places["parameters"] + n_units * shape.n_pixels + n_units
+    n_small, of_outputs = shape.n_small, n_units + n_units * n_outputs
+    derivative = functions_of(shape.hidden, shape.output, real).derivative
+    n_parts = n_threads // n_small
+
+    @device_function
+    def hidden_deltas(reals: Any, n: int) -> None:
+        """The deltas of this block's units."""
+        for e in range(cuda.threadIdx.x, n * n_units, n_threads):
+            image = gpu.quotient(e, n_units)
+            total = real(0)
+            for k in range(n_outputs):
+                total += (
+                    reals[at(delta_at + image * n_outputs + k)]
+                    * reals[at(weights + (e - image * n_units) * n_outputs + k)]
+                )
+            reals[at(d_at + e)] = total * derivative(reals[at(a_at + e)])
+
     @device_function
     def add_small(reals: Any, n: int) -> Any:
         """What every so many images bring to the gradient of one of the other parameters."""
@@ -329,7 +343,7 @@ def backward_of(shape: Shape) -> tuple[Any, Any, Any]:
                     total += reals[at(delta_at + image * n_outputs + e - of_outputs)]
         return total
 
-    return hidden_deltas, add_pixels, add_small
+    return hidden_deltas, add_small
 
 
 def update_of(shape: Shape) -> tuple[Any, Any]:
@@ -433,8 +447,8 @@ def first_row_of(shape: Shape) -> int:
 def step_of(shape: Shape) -> tuple[Any, Any]:
     """The device functions of a step: what comes before its images' deltas are known, and what comes after."""
     multiply, activate = forward_of(shape)
-    send_logits, _, receive_deltas = logits_of(shape)
-    hidden_deltas, add_pixels, add_small = backward_of(shape)
+    send_logits, receive_deltas = exchange_of(shape)
+    add_pixels, (hidden_deltas, add_small) = pixels_of(shape), backward_of(shape)
 
     @device_function
     def forward(
@@ -494,7 +508,7 @@ def kernel_of(shape: Shape) -> Any:
     n_sums, scratch = WORD * shape.n_words * shape.n_units, shape.places["scratch"]
     begin, (forward, backward), (share, update) = begin_of(shape), step_of(shape), update_of(shape)
     _, store, begin_to_copy = memory_of(shape)
-    _, reduce, _ = logits_of(shape)
+    reduce = reduce_of(shape)
     fill_in_means = means_of(real, shape.n_threads)
 
     @kernel(shape.n_threads)
