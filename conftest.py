@@ -24,7 +24,7 @@ pytest_plugins = ("benchmark_plugin",)
 
 ROOT = Path(__file__).parent
 CONFORMANCE = ROOT / "tests" / "suite" / "test_conformance.py"
-PEERS = "peers"  # this extra's backends are checked only on request: some compile for every shape, for minutes
+ON_REQUEST = ("peers", "cuda")  # these extras' backends are checked only so: some compile for every shape, for minutes
 NAMED_AT_MOST = 3  # networks in one line of the summary
 
 
@@ -120,13 +120,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(trylast=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """`checked` is the backend of --backend, or each in the order of `impls`, peers only where required.
+    """`checked` is the backend of --backend, or each in the order of `impls`, optional ones only where required.
 
     It is the last parameter, so that all backends follow each other in a case, whose expected values are made once.
     """
     if "checked" in metafunc.fixturenames:
         chosen, required = (metafunc.config.getoption(option) for option in ("backend", "require_backends"))
-        names = [name for name in impls.names() if impls.entry(name).extra != PEERS or name in required]
+        names = [name for name in impls.names() if impls.entry(name).extra not in ON_REQUEST or name in required]
         metafunc.parametrize("checked", names if chosen is None else [chosen])
 
 
@@ -135,7 +135,7 @@ def without_peers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Report the optional peers as unavailable, so that tests over all backends stay quick."""
     available = impls.available
     monkeypatch.setattr(
-        impls, "available", lambda: tuple(name for name in available() if impls.entry(name).extra != PEERS)
+        impls, "available", lambda: tuple(name for name in available() if impls.entry(name).extra not in ON_REQUEST)
     )
 
 

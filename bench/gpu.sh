@@ -5,6 +5,6 @@
 # Meant for under five minutes with 16 cores. Options are passed on to the race: `bench/gpu.sh --output FILE`.
 set -u
 python -m impls
-python -m bench agree --backend torch:cuda,torch_manual:cuda,jax:cuda --time-limit 100
-python -m bench race --backend torch:cuda,torch_manual:cuda,jax:cuda,numba_sparse --baseline numba_sparse \
+python -m bench agree --backend cuda,torch:cuda,torch_manual:cuda,jax:cuda --time-limit 100
+python -m bench race --backend cuda,torch:cuda,torch_manual:cuda,jax:cuda,numba_sparse --baseline numba_sparse \
     --sweep batch=32,128,1000 --images 60000 --rounds 2 --budget 120 "$@"

@@ -1,6 +1,6 @@
 """The implementations of one neural network, and their registry: `names`, `load`, `unavailable_reason`.
 
-Listing imports nothing; `load` imports one backend. Other packages add backends through the entry-point group
+Listing imports no library; `load` imports one backend. Other packages add backends through the entry-point group
 `digitbench.backends`, each a name and a module that fulfils `impls.contract.Backend`.
 
 A name may end with a device, as in `torch:cuda`; without one a backend runs on the first of its devices, which is the
@@ -49,6 +49,8 @@ BUILTIN = {
     "torch_compile": Entry("impls.torch_compile", requires=("torch",), extra="peers", devices=("cpu", "cuda")),
     "torch_manual": Entry("impls.torch_manual", requires=("torch",), extra="peers", devices=("cpu", "cuda")),
     "jax": Entry("impls.jax_scan", requires=("jax",), extra="peers", devices=("cpu", "cuda")),
+    # On a GPU.
+    "cuda": Entry("impls.cuda", requires=("numba", "numba_cuda"), extra="cuda", devices=("cuda",)),
 }
 REFERENCE = "naive"
 PARTS = ("NAME", "SUMMARY", "DTYPES", "BATCH_SIZE", "unsupported", "prepare", "outputs", "gradients", "train")
@@ -141,7 +143,7 @@ def on_device(text: str, device: str) -> str:
 
 
 def unavailable_reason(name: str) -> str | None:
-    """Return why this backend cannot be used here, with the remedy, or None if it can. Imports nothing."""
+    """Return why this backend cannot be used here, with the remedy, or None if it can. Imports no library."""
     wanted = entry(name)
     if wanted.fault:
         return wanted.fault
@@ -207,7 +209,7 @@ def missing_parts(module: object) -> str:
 
 
 def check(text: str) -> None:
-    """Raise UnknownBackend or BackendUnavailable for what is neither a usable backend nor a module. Imports nothing."""
+    """Raise UnknownBackend or BackendUnavailable for what is neither a usable backend nor a module. Imports neither."""
     name, device = parted(text)
     package = name.partition(".")[0]
     if name not in names() and package and importlib.util.find_spec(package) is not None:

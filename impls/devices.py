@@ -8,6 +8,7 @@ library, or makes a GPU do something.
 import ctypes
 import functools
 import importlib.util
+import os
 import pkgutil
 import runpy
 import sys
@@ -53,7 +54,7 @@ def why_unusable(device: str, libraries: Sequence[str] = ()) -> str | None:
         return None
     if device not in KNOWN:
         return f"needs a device {device!r}, which is unknown; expected {', '.join(KNOWN)}"
-    reasons = (BUILT_WITHOUT[library]() for library in libraries if library in BUILT_WITHOUT)
+    reasons = (REASONS[library]() for library in libraries if library in REASONS)
     return why_no_gpu() or next((reason for reason in reasons if reason), None)
 
 
@@ -95,10 +96,21 @@ def jax_built_without() -> str | None:
     )
 
 
+def numba_simulates() -> str | None:
+    """Why numba.cuda uses no GPU although there may be one; None where it does."""
+    if os.environ.get("NUMBA_ENABLE_CUDASIM", "0") != "0":
+        return "needs a GPU, which NUMBA_ENABLE_CUDASIM has numba simulate, for tests; unset that variable"
+    return None
+
+
 def folder_of(library: str) -> Path:
     """The folder of an installed library."""
     spec = importlib.util.find_spec(library)
     return Path(spec.origin).parent if spec and spec.origin else Path()
 
 
-BUILT_WITHOUT: dict[str, Callable[[], str | None]] = {"torch": torch_built_without, "jax": jax_built_without}
+REASONS: dict[str, Callable[[], str | None]] = {
+    "torch": torch_built_without,
+    "jax": jax_built_without,
+    "numba_cuda": numba_simulates,
+}

@@ -38,7 +38,7 @@ def where():
 def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """There seems to be a GPU, and libraries that can use it."""
     monkeypatch.setattr(devices, "why_no_gpu", lambda: None)
-    monkeypatch.setattr(devices, "BUILT_WITHOUT", {})
+    monkeypatch.setattr(devices, "REASONS", {})
 
 
 @pytest.fixture

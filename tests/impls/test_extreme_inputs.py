@@ -31,7 +31,7 @@ FUNCTIONS = list(itertools.product(get_args(Activation), COST_OF_OUTPUT.items())
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 
 
-OTHERS = [name for name in impls.names() if name not in BASE and impls.entry(name).extra != "peers"]
+OTHERS = [name for name in impls.names() if name not in BASE and impls.entry(name).extra not in ("peers", "cuda")]
 
 
 @pytest.fixture(params=[*BASE, *OTHERS])

@@ -16,8 +16,8 @@ from impls.__main__ import main
 
 ROOT = bench.ROOT
 LADDER = ("naive", "vectorized", "minibatch", "numba", "numba_dense", "numba_sparse")
-PEERS = ("scipy_sparse", "sklearn", "torch", "torch_compile", "torch_manual", "jax")
-LIBRARIES = ("sklearn", "torch", "jax")  # of the peers that are optional
+PEERS = ("scipy_sparse", "sklearn", "torch", "torch_compile", "torch_manual", "jax", "cuda")
+LIBRARIES = ("sklearn", "torch", "jax", "numba_cuda")  # of the peers that are optional
 
 
 def run_python(*arguments: str) -> str:
@@ -308,7 +308,7 @@ def test_the_command_lists_all(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert [line.split()[0] for line in lines] == [*LADDER, *PEERS]
     for name, line in zip((*LADDER, *PEERS), lines, strict=True):
         if name in PEERS[1:]:
-            assert "not installed; `pip install -c constraints.txt '.[peers]'` brings it" in line
+            assert f"not installed; `pip install -c constraints.txt '.[{impls.entry(name).extra}]'` brings it" in line
             continue
         assert "float32, float64" in line
         assert "by default" in line

@@ -150,7 +150,7 @@ def test_one_that_cannot_run_there_is_left_out_of_all(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(devices, "why_no_gpu", lambda: None)
-    monkeypatch.setattr(devices, "BUILT_WITHOUT", {"scipy": lambda: "needs another scipy"})
+    monkeypatch.setattr(devices, "REASONS", {"scipy": lambda: "needs another scipy"})
     monkeypatch.setattr(impls, "available", lambda: ("naive", "pretended", "scipy_sparse"))
     entry = impls.BUILTIN["scipy_sparse"]._replace(devices=("cpu", "cuda"))
     monkeypatch.setitem(impls.BUILTIN, "scipy_sparse", entry)
