@@ -22,7 +22,7 @@ from impls.contract import Array, Layer, Network, Parameters, Plan
 
 Part = TypeVar("Part")
 SAFETY = 4.0  # 2, as the reference rounds as well, times a safety factor of 2
-DRAWS = 2  # of random signs; the farthest counts
+DRAWS = 4  # of random signs; the farthest counts
 BLOCK = 2000  # images at a time
 
 

@@ -1,11 +1,11 @@
 """What a timed call has to return, so that what was timed is what was checked.
 
 A float32 training cannot be held against a float64 one for ever: where a ReLU's pre-activation is above 0 in one and
-not in the other they part, and the difference grows from update to update. So the float64 training runs three times,
-once undisturbed and twice moved by what rounding may do. In the first updates every one is moved, and the reference
-says whether they are right; then `vectorized` goes on with all three, and they part as any three do. A cost may be as
-far from the undisturbed one as these ever were until then, times SAFETY. Where that leaves the final parameters no
-sharp tolerance, the costs decide, and their means over stretches of the training, which differ by less.
+not in the other they part, and the difference grows from update to update. So the float64 training runs five times,
+once undisturbed and four times moved by what rounding may do. In the first updates every one is moved, and the
+reference says whether they are right; then `vectorized` goes on with all of them, and they part as any do. A cost may
+be as far from the undisturbed one as these ever were until then, times SAFETY. Where that leaves the final parameters
+no sharp tolerance, the costs decide, and their means over stretches of the training, which differ by less.
 """
 
 import contextlib
