@@ -352,7 +352,7 @@ from impls.numba_sparse import kernels
 def listed(rows, pixels, lengths):
     kernels.list_pixels(rows, pixels, lengths)
 
-rows, pixels, lengths = np.zeros((4, 128), np.uint8), np.zeros((16, 192), np.uint16), np.zeros(16, np.int64)
+rows, pixels, lengths = np.zeros((4, 128), np.uint8), np.zeros((16, 192), np.uint16), np.full(16, 9)
 rows[0, [3, 70]], rows[2, [3, 5, 127]], rows[:, 20:60] = 1, 7, 1
 listed(rows, pixels, lengths)
 print(kernels.COMPRESSES, {m: pixels[m, :n].tolist() for m, n in enumerate(lengths.tolist()) if n and m < 15})
@@ -373,17 +373,19 @@ def test_pixels_are_listed_by_the_images_that_have_them(processor: str) -> None:
 
 @pytest.mark.parametrize("pixels", ["uint8", "float32", "float64"])
 def test_a_block_of_images_by_pixels(pixels: str) -> None:
-    """Also of a width that no tile divides, and of fewer images than an earlier block had."""
+    """Also of a width that no tile divides, of fewer images than an earlier block had, and where one is NaN."""
     rng = np.random.default_rng(2)
     network = Network((37, 4))
     for n in (128, 19, 70):
         images = (rng.integers(0, 256, (130, 37)) * (rng.random((130, 37)) < 0.2)).astype(pixels)
+        sequence = rng.permutation(130)[:n]
+        if pixels != "uint8":
+            images[sequence[7], 2:4] = 0, np.nan
         data = numba_sparse.in_order(
             network, (images, None), None, np.dtype("float64" if pixels == "float64" else "float32")
         )
         lists = numba_sparse.allocate_lists(network, data, 1)
         lists.bits[:] = ~np.uint64(0)
-        sequence = rng.permutation(130)[:n]
         sequence = np.concatenate([sequence, np.full(128 - n, sequence[-1])])
         transposed(images, sequence, n, lists)
         found = lists.transposed.view(pixels).reshape(38, 128)[:37, :n]

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
-LIMIT = 60  # seconds that the tests of a bug may take; beyond that it counts as caught, as one that hangs is noticed
+# Seconds that the tests of a bug may take, most of them to compile a backend; beyond that it counts as caught, as one
+# that hangs is noticed.
+LIMIT = 180
 FAILED, HANGS = 1, -signal.SIGKILL  # exit codes
 
 
@@ -50,6 +52,7 @@ OF_METRICS = "tests/bench/training/test_metrics.py::"
 RECIPES = "bench/workloads/recipes.py"
 PLANS, OF_PLANS = "bench/workloads/plans.py", "tests/bench/workloads/test_plans.py::"
 COMMANDS, OF_COMMANDS = "bench/commands/", "tests/bench/commands/"
+KERNELS, OF_NUMBA = "impls/numba_sparse/kernels.py", "tests/impls/test_numba_backends.py::"
 
 BUGS = (
     # --- statistics ----------------------------------------------------------------------------------------------
@@ -809,6 +812,126 @@ BUGS = (
         "if measured + sum(race.shortest or longest for race in coming) <= self.seconds:",
         "if measured <= self.seconds:",
         (OF_COMMANDS + "test_race.py::test_it_stops_when_all_is_known_or_the_budget_is_spent",),
+    ),
+    # --- compiled code, which mutants run as plain Python only ------------------------------------------------------
+    Bug(
+        "numba_sparse lists a pixel for another image of the group",
+        KERNELS,
+        "for g, b in enumerate(of_images)]",
+        "for g, b in enumerate(reversed(of_images))]",
+        (OF_NUMBA + "test_pixels_are_listed_by_the_images_that_have_them[this]",),
+    ),
+    Bug(
+        "numba_sparse does not empty the lists of the block before",
+        KERNELS,
+        "    lengths[:] = 0\n",
+        "",
+        (OF_NUMBA + "test_pixels_are_listed_by_the_images_that_have_them[this]",),
+    ),
+    Bug(
+        "numba_sparse numbers the pixels of a list from 0 in each vector",
+        KERNELS,
+        "functools.reduce(builder.and_, bits), first, of_list,",
+        "functools.reduce(builder.and_, bits), ir.Constant(first.type, 0), of_list,",
+        (OF_NUMBA + "test_pixels_are_listed_by_the_images_that_have_them[this]",),
+    ),
+    Bug(
+        "numba_sparse deals a tile out once too seldom",
+        KERNELS,
+        "for _ in range(lanes.bit_length() - 1):",
+        "for _ in range(lanes.bit_length() - 2):",
+        (OF_NUMBA + "test_a_block_of_images_by_pixels[uint8]",),
+    ),
+    Bug(
+        "numba_sparse gives an image the bit of another",
+        KERNELS,
+        "either << np.uint64(k - 64 * word)",
+        "either << np.uint64(k % lanes)",
+        (OF_NUMBA + "test_a_block_of_images_by_pixels[float32]",),
+    ),
+    Bug(
+        "numba_sparse takes an image for one without the second pixel of a pair",
+        KERNELS,
+        "nonzero_bits(pointer(out, 0), at) | nonzero_bits(pointer(out, BLOCK), at)",
+        "nonzero_bits(pointer(out, 0), at)",
+        (OF_NUMBA + "test_a_block_of_images_by_pixels[uint8]",),
+    ),
+    Bug(
+        "numba_sparse keeps bits beyond the images of a short block",
+        KERNELS,
+        "            if n < 64 * (word + 1):  #",
+        "            if n < 64 * word:  #",
+        (OF_NUMBA + "test_a_block_of_images_by_pixels[uint8]",),
+    ),
+    Bug(
+        "numba_sparse takes a pixel that is not a number for zero",
+        KERNELS,
+        "builder.fcmp_unordered if",
+        "builder.fcmp_ordered if",
+        (OF_NUMBA + "test_a_block_of_images_by_pixels[float32]",),
+    ),
+    Bug(
+        "numba_sparse counts what lies beyond the outputs in a softmax",
+        KERNELS,
+        "powers = builder.select(among, exponential(builder, above), ir.Constant(kind, None))",
+        "powers = exponential(builder, above)",
+        (OF_NUMBA + "test_sigmoid_and_softmax_by_vectors",),
+    ),
+    Bug(
+        "numba_sparse has the exponential of float64 as exact as that of float32",
+        KERNELS,
+        "bits, mantissa, terms = 64, 52, 13",
+        "bits, mantissa, terms = 64, 52, 8",
+        (OF_NUMBA + "test_sigmoid_and_softmax_by_vectors",),
+    ),
+    Bug(
+        "numba_sparse goes backward through the images of the block after",
+        KERNELS,
+        "n, sequence = blocks[b + 1].stop - blocks[b + 1].start, lists.sequence[t, (b + 1) % 2]",
+        "n, sequence = blocks[b + 1].stop - blocks[b + 1].start, lists.sequence[t, b % 2]",
+        (OF_NUMBA + "test_every_division_computes_the_same[division0-0]",),
+    ),
+    Bug(
+        "numba_sparse takes the images of all words for those of the first",
+        KERNELS,
+        "first = builder.mul(loop.index, context.get_constant(integer, 64))",
+        "first = builder.mul(loop.index, context.get_constant(integer, 0))",
+        (OF_NUMBA + "test_every_division_computes_the_same[division0-0]",),
+    ),
+    Bug(
+        "numba_sparse adds an update's gradient to that of the update before",
+        KERNELS,
+        "            gradient[rows] = 0\n",
+        "            pass\n",
+        (OF_NUMBA + "test_every_division_computes_the_same[division0-0.9]",),
+    ),
+    Bug(
+        "numba_sparse reads the dead row of an odd number of pixels as biases",
+        KERNELS,
+        "pointer(weights, (len(weights) - 1) * width)",
+        "pointer(weights, n_inputs * width)",
+        (OF_NUMBA + "test_layers_that_fill_their_memory[sizes0-float32]",),
+    ),
+    Bug(
+        "numba_sparse skips a part of the pairs",
+        KERNELS,
+        "range(t, len(work.weights.first) * work.parts, len(work.values.costs))",
+        "range(t, len(work.weights.first), len(work.values.costs))",
+        (OF_NUMBA + "test_every_division_computes_the_same[division1-0]",),
+    ),
+    Bug(
+        "numba_sparse forgets the biases where a block of columns has several parts",
+        KERNELS,
+        "range(part, pairs + 1, parts)",
+        "range(part, pairs + (parts == 1), parts)",
+        (OF_NUMBA + "test_every_division_computes_the_same[division1-0]",),
+    ),
+    Bug(
+        "numba_sparse reads weights before another part has changed them",
+        KERNELS,
+        "return 2 if work.parts == 1 else 3",
+        "return 2",
+        (OF_NUMBA + "test_one_thread_may_do_the_work_of_two[numba_sparse]",),
     ),
 )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-VECTOR, GROUP = 64, 4  # as impls/numba_sparse/kernels.py has them
+VECTOR, TILE, GROUP, BLOCK = 64, 16, 4, 128  # as impls/numba_sparse/kernels.py has them
 
 
 def pointer(array: Any, at: int) -> Any:
@@ -30,39 +30,107 @@ def within(numbers: Any, at: Any) -> Any:
     return at
 
 
-def sum_in_registers(
-    vectors: int, group: int, x: Any, x_row: int, x_step: int, index: Any, n: int, rows: Any, row: int, out: Any,
-    out_row: int,
-) -> None:  # fmt: skip
-    """out[g * out_row:] = sum over i < n of x[g * x_row + i * x_step] * rows[index[i] * row:], for all g < group."""
-    width = np.arange(vectors * VECTOR // out.itemsize)
-    i = np.arange(n)
-    starts = row * (i if index is None else index[within(index, i)].astype(np.int64))
-    members = np.arange(group)[:, np.newaxis]
+def sum_of_rows(
+    vectors: int, group: int, x: Any, x_row: int, x_step: int, n: int, rows: Any, row: int, out: Any, out_row: int
+) -> None:
+    """out[g * out_row:] = sum over i < n of x[g * x_row + i * x_step] * rows[i * row:], for all g < group."""
+    width, i, members = numbers_of(vectors, out), np.arange(n), np.arange(group)[:, np.newaxis]
     factors = x[within(x, members * x_row + i * x_step)]
-    out[within(out, members * out_row + width)] = factors @ rows[within(rows, starts[:, np.newaxis] + width)]
+    out[within(out, members * out_row + width)] = factors @ rows[within(rows, row * i[:, np.newaxis] + width)]
 
 
-def add_from_registers(vectors: int, x: Any, x_row: int, index: Any, n: int, delta: Any, rows: Any, row: int) -> None:
-    """rows[index[i] * row:] += sum over g < GROUP of x[g * x_row + i] * delta[g * row:], for all i < n."""
-    width = np.arange(vectors * VECTOR // delta.itemsize)
-    i, members = np.arange(n), np.arange(GROUP)[:, np.newaxis]
-    starts = row * index[within(index, i)].astype(np.int64)
-    factors, deltas = x[within(x, members * x_row + i)], delta[within(delta, members * row + width)]
-    rows[within(rows, starts[:, np.newaxis] + width)] += factors.T @ deltas
+def numbers_of(vectors: int, of: Any) -> Any:
+    """0, 1, ... for all numbers of so many vectors."""
+    return np.arange(vectors * VECTOR // of.itemsize)
 
 
-def append_nonzero(rows: Any, row: int, first: int, kept: Any, pixels: Any, end: int) -> int:
-    """Of a vector of pixels of GROUP images, append those that one or more of them have; the new end is returned."""
-    lanes = VECTOR // rows.itemsize
-    vector, members = np.arange(lanes), np.arange(GROUP)[:, np.newaxis]
-    images = rows[within(rows, members * row + first + vector)]
-    there = np.flatnonzero((images != 0).any(axis=0))
-    whole = np.zeros((GROUP + 1, lanes), np.int64 if images.dtype == np.uint8 else images.dtype)  # zeros last
-    whole[:GROUP, : len(there)], whole[GROUP, : len(there)] = images[:, there], first + there
-    kept[within(kept, members * row + end + vector)] = whole[:GROUP]
-    pixels[within(pixels, end + vector)] = whole[GROUP]
-    return end + len(there)
+def pixel_values(pixels: Any, values: Any, scale: Any) -> Any:
+    """Pixels as the numbers that they are in the network."""
+    return values[within(values, pixels)] if pixels.dtype == np.uint8 else pixels * scale
+
+
+def sum_of_listed_rows(
+    vectors: int, images: Any, image_row: int, sequence: Any, values: Any, scale: Any, pixels: Any, list_step: int,
+    lengths: Any, first: Any, rows: Any, row: int, out: Any, out_row: int,
+) -> None:  # fmt: skip
+    """out[g * out_row:] = first + sum over pixels of image g of value * rows[pixel * row:], for all g < GROUP."""
+    width, members = numbers_of(vectors, out), np.arange(GROUP)
+    of_images = image_row * sequence[within(sequence, members)]
+    totals = np.tile(first[within(first, width)], (GROUP, 1))
+    for which in range(1, 2**GROUP):
+        places = which * list_step + np.arange(lengths[within(lengths, which)])
+        listed = pixels[within(pixels, places)].astype(np.int64)
+        parts = rows[within(rows, row * listed[:, np.newaxis] + width)]
+        for g in (g for g in members if which >> g & 1):
+            totals[g] += pixel_values(images[within(images, of_images[g] + listed)], values, scale) @ parts
+    out[within(out, members[:, np.newaxis] * out_row + width)] = totals
+
+
+def add_rows_of_images(
+    vectors: int, images: Any, values: Any, scale: Any, bits: Any, words: int, delta: Any, rows: Any, row: int
+) -> None:
+    """rows[i * row:] += sum over images k of the value of images[i * BLOCK + k] * delta[k * row:], for i = 0 and 1."""
+    width, of_pair = numbers_of(vectors, rows), np.arange(2)[:, np.newaxis]
+    shifted = bits[within(bits, np.arange(words)), np.newaxis] >> np.arange(64, dtype=np.uint64)
+    k = np.flatnonzero(shifted & np.uint64(1))
+    factors = pixel_values(images[within(images, of_pair * BLOCK + k)], values, scale)
+    deltas = delta[within(delta, k[:, np.newaxis] * row + width)]
+    rows[within(rows, of_pair * row + width)] += factors @ deltas
+
+
+def nonzero_bits(numbers: Any, at: int) -> Any:
+    """A bit for each number of a vector, the first lowest: whether it is not 0."""
+    vector = numbers[within(numbers, at + numbers_of(1, numbers))]
+    return np.uint64(sum(1 << int(k) for k in np.flatnonzero(vector != 0)))
+
+
+def append_pixels(b0: Any, b1: Any, b2: Any, b3: Any, first: int, pixels: Any, list_step: int, lengths: Any) -> None:
+    """Append 64 pixels to the lists of those that just some images have; beyond a list's end comes what is no pixel."""
+    having = sum(
+        ((b >> np.arange(64, dtype=np.uint64)) & np.uint64(1)) << np.uint64(g) for g, b in enumerate((b0, b1, b2, b3))
+    )
+    for which in range(1, 2**GROUP):
+        there = np.flatnonzero(having == which)
+        written = np.full(64, np.iinfo(pixels.dtype).max)
+        written[: len(there)] = first + there
+        pixels[within(pixels, which * list_step + lengths[within(lengths, which)] + np.arange(64))] = written
+        lengths[which] += len(there)
+
+
+def transpose_tile(images: Any, sequence: Any, row: int, pixel: int, out: Any, out_row: int) -> None:
+    """out[i * out_row + k] = images[sequence[k] * row + pixel + i], for as many i and k as 16 bytes have numbers."""
+    k = np.arange(TILE // images.itemsize)
+    places = sequence[within(sequence, k)] * row + pixel + k[:, np.newaxis]
+    out[within(out, k[:, np.newaxis] * out_row + k)] = images[within(images, places)]
+
+
+def bounded_exponential(x: Any) -> Any:
+    """exp(x), between exp(-60) and exp(60)."""
+    return np.exp(np.clip(x, -60, 60))
+
+
+def fill(a: Any, numbers: Any) -> None:
+    """Put numbers there, and NaN beyond them to the end of the last vector, where compiled code leaves anything."""
+    lanes = VECTOR // a.itemsize
+    vectors = within(a, np.arange(-(-len(numbers) // lanes) * lanes))
+    a[vectors] = np.nan
+    a[: len(numbers)] = numbers
+
+
+def softmax(a: Any, n: int) -> tuple[Any, Any]:
+    """a = softmax(a), in place, for n numbers; their maximum, and the sum of exp(a - maximum)."""
+    numbers = a[within(a, np.arange(n))]
+    highest = np.fmax.reduce(numbers)
+    with np.errstate(invalid="ignore"):
+        powers = bounded_exponential(numbers - highest)
+    fill(a, powers / powers.sum())
+    return highest, powers.sum()
+
+
+def sigmoid(a: Any, n: int) -> None:
+    """a = sigmoid(a), in place, for n numbers; 0 where it is below its rounding near 1."""
+    power = bounded_exponential(-a[within(a, np.arange(n))])
+    fill(a, np.where(power > 1 / np.finfo(a.dtype).eps, 0, 1 / (1 + power)))
 
 
 def claimed(counter: Any, phase: int) -> bool:
@@ -84,9 +152,9 @@ def counted(counter: Any) -> int:
 
 def all_done(progress: Any, target: int, patience: int) -> bool:
     """Whether so many shares are done. One that is not will never be: what would wait for it raises RuntimeError."""
-    if progress[0] < target and patience < 0:
-        raise RuntimeError(f"{progress[0]} shares are done, expected {target}")
-    return bool(progress[0] >= target)
+    if progress[0, 0] < target and patience < 0:
+        raise RuntimeError(f"{progress[0, 0]} shares are done, expected {target}")
+    return bool(progress[0, 0] >= target)
 
 
 def power_of_two(k: Any) -> Any:
@@ -125,14 +193,18 @@ def stand_ins(module: ModuleType) -> dict[str, Any]:
     if module.__name__ == "impls.numba_sparse.kernels":
         return {
             "pointer": pointer,
-            "sum_in_registers": sum_in_registers,
-            "add_from_registers": add_from_registers,
-            "append_nonzero": append_nonzero,
+            "sum_of_rows": sum_of_rows,
+            "sum_of_listed_rows": sum_of_listed_rows,
+            "add_rows_of_images": add_rows_of_images,
+            "nonzero_bits": nonzero_bits,
+            "append_pixels": append_pixels,
+            "transpose_tile": transpose_tile,
             "prefetch": lambda place: None,
             "claimed": claimed,
             "count_one": count_one,
             "counted": counted,
-            "power_of_two": power_of_two,
+            "softmax": softmax,
+            "sigmoid": sigmoid,
             "all_done": all_done,
             "LAYER": records(module.LAYER),
             "IMAGES": records(module.IMAGES),
@@ -149,14 +221,28 @@ NOT_MUTATED = {
         "pointer": IN_LLVM,
         "in_all_lanes": IN_LLVM,
         "vectors_at": IN_LLVM,
-        "sum_in_registers": IN_LLVM,
-        "add_from_registers": IN_LLVM,
-        "append_nonzero": IN_LLVM,
+        "lanes_of": IN_LLVM,
+        "load_each": IN_LLVM,
+        "store_each": IN_LLVM,
+        "add_products": IN_LLVM,
+        "function": IN_LLVM,
+        "for_bits": IN_LLVM,
+        "sum_of_rows": IN_LLVM,
+        "pixel_value": IN_LLVM,
+        "sum_of_listed_rows": IN_LLVM,
+        "add_rows_of_images": IN_LLVM,
+        "nonzero_bits": IN_LLVM,
+        "append_numbers": IN_LLVM,
+        "append_pixels": IN_LLVM,
+        "transpose_tile": IN_LLVM,
         "prefetch": IN_LLVM,
         "claimed": IN_LLVM,
         "count_one": IN_LLVM,
         "counted": IN_LLVM,
-        "power_of_two": IN_LLVM,
+        "exponential": IN_LLVM,
+        "for_vectors": IN_LLVM,
+        "softmax": IN_LLVM,
+        "sigmoid": IN_LLVM,
         "all_done": OF_THREADS,
         "run_phases": OF_THREADS,
     },
