@@ -372,8 +372,8 @@ def test_pixels_are_listed_by_the_images_that_have_them(processor: str) -> None:
 
 
 @pytest.mark.parametrize("pixels", ["uint8", "float32", "float64"])
-def test_a_block_of_images_by_pixels(pixels: str) -> None:
-    """Also of a width that no tile divides, of fewer images than an earlier block had, and where one is NaN."""
+def test_what_a_block_of_images_has(pixels: str) -> None:
+    """By pixels, and in lists without zeros; where no tile divides the width, a block is short, and a pixel is NaN."""
     rng = np.random.default_rng(2)
     network = Network((37, 4))
     for n in (128, 19, 70):
@@ -387,7 +387,7 @@ def test_a_block_of_images_by_pixels(pixels: str) -> None:
         lists = numba_sparse.allocate_lists(network, data, 1)
         lists.bits[:] = ~np.uint64(0)
         sequence = np.concatenate([sequence, np.full(128 - n, sequence[-1])])
-        transposed(images, sequence, n, lists)
+        transpose_and_list(images, sequence, n, lists)
         found = lists.transposed.view(pixels).reshape(38, 128)[:37, :n]
         np.testing.assert_array_equal(found, images[sequence[:n]].T)
         having = np.pad(images[sequence[:n]] != 0, ((0, 0), (0, 1))).reshape(n, 19, 2).any(2).T
@@ -395,8 +395,16 @@ def test_a_block_of_images_by_pixels(pixels: str) -> None:
         bits = np.unpackbits(lists.bits[:, :words].copy().view(np.uint8), axis=1, bitorder="little")
         np.testing.assert_array_equal(bits[:, :n], having)
         assert not bits[:, n:].any()
+        for group in range(-(-n // 4)):
+            having_pixel = np.array([1, 2, 4, 8]) @ (images[sequence[4 * group : 4 * group + 4]] != 0)
+            for these in range(1, 16):
+                listed = lists.pixels[group, these, : lists.lengths[group, these]]
+                assert listed.tolist() == np.flatnonzero(having_pixel == these).tolist()
 
 
 @numba.njit
-def transposed(images: Any, sequence: Any, n: int, lists: Any) -> None:
+def transpose_and_list(images: Any, sequence: Any, n: int, lists: Any) -> None:
     kernels.transpose_block(images, sequence, n, 0, 3, lists)
+    for group in range(kernels.groups_of(n)):
+        kernels.copy_group(images, sequence, group, n, lists.rows[0])
+        kernels.list_pixels(lists.rows[0], lists.pixels[group], lists.lengths[group])

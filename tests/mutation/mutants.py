@@ -97,8 +97,8 @@ def mutants_of(source: str, not_mutated: Collection[str] = ()) -> list[Mutant]:
 
 
 def lines_of(source: str, functions: Collection[str]) -> set[int]:
-    """The lines of these functions of a module, decorators included. Raises KeyError for one that is not there."""
-    there = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
+    """The lines of these functions, decorators included. Raises KeyError for one that is not there."""
+    there = {node.name: node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)}
     lines: set[int] = set()
     for name in functions:
         node = there[name]

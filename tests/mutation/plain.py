@@ -214,9 +214,11 @@ def stand_ins(module: ModuleType) -> dict[str, Any]:
 
 IN_LLVM = "written in LLVM's terms; plain Python runs a stand-in"
 OF_THREADS = "threads wait for one another; plain Python has one, which does all shares in turn"
+ESTIMATE = "a rough count of cycles, in numbers measured or guessed; with any, a division is right, if not the fastest"
 # What is not mutated, and why: by file, as FILES names it, and function.
 NOT_MUTATED = {
     "numba_dense": {"power_of_two": IN_LLVM},
+    "numba_sparse": {"cycles": ESTIMATE},
     "numba_sparse.kernels": {
         "pointer": IN_LLVM,
         "in_all_lanes": IN_LLVM,
