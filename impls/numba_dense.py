@@ -46,13 +46,15 @@ SPINS_BEFORE_YIELD: Final = 4000  # some 20 us; then a waiting thread lets other
 
 def widest() -> int:
     """How many vectors are summed at a time: with GROUP, so many that the processor's registers hold them all."""
-    features = numba.config.CPU_FEATURES
+    settings: Any = numba.config
+    features = settings.CPU_FEATURES  # where set, numba compiles for them
     if features is None:
         features = binding.get_host_cpu_features().flatten()
     return 4 if "+avx512f" in features else 1
 
 
 WIDEST: Final = widest()
+NONE, ONE = np.int64(0), np.int64(1)  # as arguments: for each 0 and 1 numba would compile a version of its own
 
 # "contract" lets a * b + c be one fused instruction, which rounds once instead of twice; nothing else is relaxed.
 intrinsic: Any = numba.extending.intrinsic
@@ -125,7 +127,7 @@ class Data(NamedTuple):
     """Images, scaled, and labels, as they are; the order of a plan; an empty order means as they lie."""
 
     images: Array  # (n, n_inputs)
-    labels: Array | None  # (n,) int64
+    labels: Array  # (n,) int64
     order: Array  # (m,) int64
     gathered: Array  # (2, BLOCK, n_inputs): of two blocks in turn, in the plan's order; empty without one
 
@@ -221,14 +223,10 @@ def product(
 
     From one row to the next it is x_row, row, start_row and out_row numbers, from one number of x to the next x_step.
     """
-    lanes = VECTOR * 8 // np.finfo(type(out[0])).bits
+    lanes = VECTOR * 8 // np.finfo(type(start[0])).bits
     for column in range(0, width, WIDEST * lanes):
-        vectors, of_rows, of_start = (
-            min(WIDEST, (width - column) // lanes),
-            pointer(rows, column),
-            pointer(start, column),
-        )
-        of_out = pointer(out, column)
+        vectors = min(WIDEST, (width - column) // lanes)
+        of_rows, of_start, of_out = pointer(rows, column), pointer(start, column), pointer(out, column)
         for k in range(0, m - GROUP + 1, GROUP):
             sum_in_registers(
                 GROUP, vectors, pointer(x, k * x_row), x_row, x_step, n, of_rows, row,
@@ -397,8 +395,8 @@ def forward_first(weights: Array, columns: int, x: Any, first: int, stop: int, a
     _, rows, width = weights.shape
     n_inputs, row, block = rows - 1, a.shape[1], pointer(weights, columns * rows * width)
     product(
-        stop - first, n_inputs, width, pointer(x, first * n_inputs), n_inputs, 1, block, width,
-        pointer(block, n_inputs * width), 0, pointer(a, first * row + columns * width), row,
+        stop - first, n_inputs, width, pointer(x, first * n_inputs), n_inputs, ONE, block, width,
+        pointer(block, n_inputs * width), NONE, pointer(a, first * row + columns * width), row,
     )  # fmt: skip
 
 
@@ -412,18 +410,18 @@ def backward_first(
     of_block, deltas = pointer(target, columns * rows * width), pointer(delta, columns * width)
     part = pointer(of_block, first * width)
     product(
-        min(stop, n_inputs) - first, n, width, pointer(x, first), 1, n_inputs, deltas, row, part, width, part, width
+        min(stop, n_inputs) - first, n, width, pointer(x, first), ONE, n_inputs, deltas, row, part, width, part, width
     )  # fmt: skip
     if stop == rows:
         biases = pointer(of_block, n_inputs * width)
-        product(1, n, width, pointer(ones, 0), 0, 0, deltas, row, biases, width, biases, width)
+        product(ONE, n, width, pointer(ones, 0), NONE, NONE, deltas, row, biases, width, biases, width)
 
 
 # --- the other layers: threads share the images ----------------------------------------------------------------------
 
 
 @jit
-def forward_rest(shape: Shape, rest: Array, zeros: Array, a: Array) -> None:
+def forward_rest(shape: Shape, rest: Array, a: Array) -> None:
     """z of the last layer of images, from z of their first, in `a` (n, columns); activations in between."""
     n, row = a.shape
     for number in range(2, len(shape.layers)):
@@ -431,8 +429,8 @@ def forward_rest(shape: Shape, rest: Array, zeros: Array, a: Array) -> None:
         for k in range(n):
             activate(shape.hidden, pointer(a, k * row + before.column), before.units, before.width)
         product(
-            n, before.units, layer.width, pointer(a, before.column), row, 1, pointer(rest, layer.matrix), layer.width,
-            pointer(rest, layer.matrix + before.units * layer.width), 0, pointer(a, layer.column), row,
+            n, before.units, layer.width, pointer(a, before.column), row, ONE, pointer(rest, layer.matrix), layer.width,
+            pointer(rest, layer.matrix + before.units * layer.width), NONE, pointer(a, layer.column), row,
         )  # fmt: skip
 
 
@@ -446,16 +444,16 @@ def backward_rest(shape: Shape, values: Values, first: int, stop: int, t: int) -
         before, layer = shape.layers[number - 1], shape.layers[number]
         deltas, deltas_before = pointer(delta, layer.column), pointer(delta, before.column)
         product(
-            before.units, n, layer.width, pointer(a, before.column), 1, row, deltas, row, zeros, 0,
+            before.units, n, layer.width, pointer(a, before.column), ONE, row, deltas, row, zeros, NONE,
             pointer(gradient, layer.matrix), layer.width,
         )  # fmt: skip
         product(
-            1, n, layer.width, pointer(values.ones, 0), 0, 0, deltas, row, zeros, 0,
+            ONE, n, layer.width, pointer(values.ones, 0), NONE, NONE, deltas, row, zeros, NONE,
             pointer(gradient, layer.matrix + before.units * layer.width), layer.width,
         )  # fmt: skip
         product(
-            n, layer.units, before.width, deltas, row, 1, pointer(values.transposed, layer.transposed), before.width,
-            zeros, 0, deltas_before, row,
+            n, layer.units, before.width, deltas, row, ONE, pointer(values.transposed, layer.transposed), before.width,
+            zeros, NONE, deltas_before, row,
         )  # fmt: skip
         for k in range(n):
             at = k * row
@@ -499,9 +497,7 @@ def update(parameters: Array, velocities: Array, gradient: Array, rate: float, m
 
 
 @jit
-def forward_phase(
-    shape: Shape, weights: Weights, data: Data, blocks: Array, values: Values, b: int, t: int
-) -> None:  # fmt: skip
+def forward_phase(shape: Shape, weights: Weights, data: Data, blocks: Array, values: Values, b: int, t: int) -> None:
     """A thread's share of the first layer, forward for block b."""
     n, x = blocks[b].stop - blocks[b].start, inputs_of(data, blocks, b)
     if blocks[b].first:
@@ -525,15 +521,12 @@ def images_phase(
     factor = number(1) / number(block.length)
     if block.direct:
         factor *= -rates[block.update]
-    forward_rest(shape, weights.rest, values.zeros, values.a[first:stop])
+    forward_rest(shape, weights.rest, values.a[first:stop])
     cost = number(0)
     for k in range(first, stop):
-        at = block.start + k
-        label, delta = (
-            data.labels[data.order[at] if len(data.order) else at],
-            pointer(values.delta, k * row + last.column),
-        )
-        outputs = pointer(values.a, k * row + last.column)
+        image, at = block.start + k, k * row + last.column
+        label = data.labels[data.order[image] if len(data.order) else image]
+        outputs, delta = pointer(values.a, at), pointer(values.delta, at)
         cost += cost_and_delta(shape.output, label, outputs, delta, last.units, last.width)
         for j in range(last.units):
             delta[j] *= factor
@@ -554,10 +547,10 @@ def backward_phase(
     """
     block, threads, rate = blocks[b], shape.threads, rates[blocks[b].update]
     begins, updates = block.first and not block.direct, block.last and not block.direct
-    n, x, columns_blocks = block.stop - block.start, inputs_of(data, blocks, b), len(weights.first)
-    for share in range(t, columns_blocks * shape.parts, threads):
-        columns = share % columns_blocks
-        first, stop = share_of(weights.first.shape[1], share // columns_blocks, shape.parts)
+    n, x, n_blocks = block.stop - block.start, inputs_of(data, blocks, b), len(weights.first)
+    for share in range(t, n_blocks * shape.parts, threads):
+        columns = share % n_blocks
+        first, stop = share_of(weights.first.shape[1], share // n_blocks, shape.parts)
         target = weights.first if block.direct else gradient.first
         rows = target[columns, first:stop]
         if begins:
@@ -651,7 +644,7 @@ def run_phases(
                 break
             if claimed(pointer(progress, share + 1), phase):
                 if phase == 0:
-                    gather(shape, data, blocks, 0, share)
+                    gather(shape, data, blocks, b + 1, share)
                 elif phase % 3 == 1:
                     forward_phase(shape, weights, data, blocks, values, b, share)
                 elif phase % 3 == 2:
@@ -675,7 +668,7 @@ def run_outputs(shape: Shape, weights: Weights, images: Array, values: Values, r
         count = min(capacity, stop - first)
         for columns in range(len(weights.first)):
             forward_first(weights.first, columns, pointer(images, first * n_inputs), 0, count, a)
-        forward_rest(shape, weights.rest, values.zeros, a[:count])
+        forward_rest(shape, weights.rest, a[:count])
         for k in range(count):
             outputs = pointer(a, k * a.shape[1] + last.column)
             activate(shape.output, outputs, last.units, last.width)

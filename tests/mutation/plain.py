@@ -52,6 +52,18 @@ def add_from_registers(vectors: int, x: Any, x_row: int, index: Any, n: int, del
     rows[within(rows, starts[:, np.newaxis] + width)] += factors.T @ deltas
 
 
+def sum_onto_start(
+    group: int, vectors: int, x: Any, x_row: int, x_step: int, n: int, rows: Any, row: int, start: Any, start_row: int,
+    out: Any, out_row: int,
+) -> None:  # fmt: skip
+    """out[g * out_row:] = start[g * start_row:] + sum over i < n of x[g * x_row + i * x_step] * rows[i * row:]."""
+    width = np.arange(vectors * VECTOR // out.itemsize)
+    i, members = np.arange(n), np.arange(group)[:, np.newaxis]
+    factors, of_rows = x[within(x, members * x_row + i * x_step)], rows[within(rows, i[:, np.newaxis] * row + width)]
+    starts = start[within(start, members * start_row + width)]
+    out[within(out, members * out_row + width)] = starts + factors @ of_rows
+
+
 def append_nonzero(rows: Any, row: int, first: int, kept: Any, pixels: Any, end: int) -> int:
     """Of a vector of pixels of GROUP images, append those that one or more of them have; the new end is returned."""
     lanes = VECTOR // rows.itemsize
@@ -119,7 +131,18 @@ class Pool:
 def stand_ins(module: ModuleType) -> dict[str, Any]:
     """What takes the place of names in this module, when it is run as plain Python."""
     if module.__name__ == "impls.numba_dense":
-        return {"power_of_two": power_of_two}
+        return {
+            "pool": Pool,
+            "pointer": pointer,
+            "sum_in_registers": sum_onto_start,
+            "claimed": claimed,
+            "count_one": count_one,
+            "counted": counted,
+            "power_of_two": power_of_two,
+            "all_done": all_done,
+            "LAYER": records(module.LAYER),
+            "IMAGES": records(module.IMAGES),
+        }
     if module.__name__ == "impls.numba_sparse":
         return {"pool": Pool}
     if module.__name__ == "impls.numba_sparse.kernels":
@@ -144,7 +167,18 @@ IN_LLVM = "written in LLVM's terms; plain Python runs a stand-in"
 OF_THREADS = "threads wait for one another; plain Python has one, which does all shares in turn"
 # What is not mutated, and why: by file, as FILES names it, and function.
 NOT_MUTATED = {
-    "numba_dense": {"power_of_two": IN_LLVM},
+    "numba_dense": {
+        "pointer": IN_LLVM,
+        "in_all_lanes": IN_LLVM,
+        "vectors_at": IN_LLVM,
+        "sum_in_registers": IN_LLVM,
+        "claimed": IN_LLVM,
+        "count_one": IN_LLVM,
+        "counted": IN_LLVM,
+        "power_of_two": IN_LLVM,
+        "all_done": OF_THREADS,
+        "run_phases": OF_THREADS,
+    },
     "numba_sparse.kernels": {
         "pointer": IN_LLVM,
         "in_all_lanes": IN_LLVM,
