@@ -11,7 +11,7 @@ its core's cache, and no gradients of threads are added up. Threads that are mor
 and rows of weights backward. In the other layers threads share the images. They meet three times a block of images, by
 counting the shares that are done; a share whose thread does not come is done by one that waits, so that nothing hangs.
 
-Cost: a compilation at the first call (cached on disk); and in layers of thousands of units BLAS would be faster.
+Cost: a compilation at the first call (cached on disk); and code for registers, which is hard to read.
 """
 
 import functools
