@@ -21,6 +21,7 @@ from impls.numba_sparse import kernels
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("numba", "numba_dense", "numba_sparse")
+OF_OWN_THREADS = (numba_dense, numba_sparse)
 NETWORK = Network((100, 40, 10), "relu", "softmax", "cross_entropy")
 
 
@@ -74,7 +75,8 @@ def test_one_thread_may_do_the_work_of_two(name: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr(numba_sparse, "divide", lambda *sizes: numba_sparse.Division(2, 1, 2))
     dealt_to_all = arrays_after(name, images, labels)
     numba.set_num_threads(1)
-    monkeypatch.setattr(numba_sparse, "in_threads", lambda threads, work: [work(t) for t in range(threads)])
+    for module in OF_OWN_THREADS:
+        monkeypatch.setattr(module, "in_threads", lambda threads, work: [work(t) for t in range(threads)])
     try:
         dealt_to_one = arrays_after(name, images, labels)
     finally:
@@ -83,7 +85,8 @@ def test_one_thread_may_do_the_work_of_two(name: str, monkeypatch: pytest.Monkey
         np.testing.assert_array_equal(actual, expected)
 
 
-def test_what_a_thread_raises_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("backend", OF_OWN_THREADS, ids=NAMES[1:])
+def test_what_a_thread_raises_reaches_the_caller(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def work(t: int) -> None:
         done.append(t)
         if t == 2:
@@ -91,15 +94,16 @@ def test_what_a_thread_raises_reaches_the_caller(monkeypatch: pytest.MonkeyPatch
 
     done: list[int] = []
     with pytest.raises(MemoryError, match="thread 2"):
-        numba_sparse.in_threads(3, work)
+        backend.in_threads(3, work)
     assert sorted(done) == [0, 1, 2]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_a_forked_process_has_threads_of_its_own() -> None:
+@pytest.mark.parametrize("name", NAMES[1:])
+def test_a_forked_process_has_threads_of_its_own(name: str) -> None:
     code = (
-        "import os; from impls import numba_sparse; done = []\n"
-        "numba_sparse.in_threads(2, done.append); child = os.fork(); numba_sparse.in_threads(2, done.append)\n"
+        f"import os; from impls import {name} as backend; done = []\n"
+        "backend.in_threads(2, done.append); child = os.fork(); backend.in_threads(2, done.append)\n"
         "child or os._exit(len(done)); assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 4 == len(done)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
@@ -131,13 +135,14 @@ def test_layers_that_fill_their_memory(sizes: tuple[int, ...], dtype: DType, mon
     labels[0] = sizes[-1] - 1
     parameters = with_random_biases(initial_parameters(network, "lecun_normal", 1, dtype))
     results = []
-    for backend in (impls.load("vectorized"), numba_sparse):
+    for backend in (impls.load("vectorized"), *OF_OWN_THREADS):
         prepared = backend.prepare(network, images, labels, dtype)
         cost, gradient = backend.gradients(network, parameters, prepared)
         outputs = backend.outputs(network, parameters, prepared)
         results.append([outputs, np.array(cost), *(array for layer in gradient for array in layer)])
-    for expected, actual in zip(*results, strict=True):
-        np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5 if dtype == "float32" else 1e-13)
+    for expected, *found in zip(*results, strict=True):
+        for actual in found:
+            np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5 if dtype == "float32" else 1e-13)
 
 
 @pytest.mark.parametrize(
@@ -186,11 +191,35 @@ def test_every_division_computes_the_same(
         np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("vectors", "threads", "shared_out"),
+    [(1, 1, (1, 1, 1)), (8, 1, (2, 4, 1)), (8, 2, (2, 4, 1)), (8, 3, (2, 4, 3)), (8, 4, (4, 2, 1)), (8, 16, (4, 2, 4))],
+)
+def test_blocks_of_columns_and_their_parts(
+    vectors: int, threads: int, shared_out: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks, vectors in each, and parts: as much work for each thread, whatever their number."""
+    monkeypatch.setattr(numba_dense, "WIDEST", 4)
+    assert numba_dense.columns_of(vectors, threads) == shared_out
+    for n in range(1, 41):
+        blocks, width, parts = numba_dense.columns_of(vectors, n)
+        assert (blocks - 1) * width < vectors <= blocks * width
+        assert blocks * parts % n == 0
+
+
+def test_as_many_sums_as_there_are_registers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixteen vectors of 64 bytes fit only into the registers of AVX-512."""
+    for features, vectors in (("+avx2,+avx512f", 4), ("+avx2,-avx512f", 1), ("", 1)):
+        monkeypatch.setattr(numba.config, "CPU_FEATURES", features)
+        assert numba_dense.widest() == vectors
+
+
 def test_memory_begins_where_a_cache_line_does() -> None:
     for n in range(1, 50):
-        array = numba_sparse.aligned(3, n, dtype=np.float32)
-        assert array.shape == (3, n)
-        assert array.ctypes.data % 64 == 0
+        for backend in OF_OWN_THREADS:
+            array = backend.aligned(3, n, dtype=np.float32)
+            assert array.shape == (3, n)
+            assert array.ctypes.data % 64 == 0
     assert numba_sparse.padded([0, 1, 8, 9, 16], 8).tolist() == [0, 8, 8, 16, 16]
 
 
@@ -205,12 +234,13 @@ def test_updates_in_blocks_of_images(momentum: float, keep: bool) -> None:
     """Only an update of one block can go straight into the weights."""
     plan = Plan(np.array([0, 50, 120]), np.array([50, 300, 121]), None, np.full(3, 0.1), momentum)
     direct = momentum == 0 and not keep
-    assert numba_sparse.blocks_of(plan, keep).tolist() == [
-        (0, 50, 0, 50, True, True, direct),
-        (50, 178, 1, 250, True, False, False),
-        (178, 300, 1, 250, False, True, False),
-        (120, 121, 2, 1, True, True, direct),
-    ]
+    for backend in OF_OWN_THREADS:
+        assert backend.blocks_of(plan, keep).tolist() == [
+            (0, 50, 0, 50, True, True, direct),
+            (50, 178, 1, 250, True, False, False),
+            (178, 300, 1, 250, False, True, False),
+            (120, 121, 2, 1, True, True, direct),
+        ]
 
 
 def test_bytes_and_floats_are_of_one_type() -> None:
@@ -259,7 +289,8 @@ def test_a_pixel_that_is_not_a_number_is_not_skipped() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_velocities_of_pixels_without_gradient_become_zero(dtype: DType) -> None:
+@pytest.mark.parametrize("backend", OF_OWN_THREADS, ids=NAMES[1:])
+def test_velocities_of_pixels_without_gradient_become_zero(backend: Any, dtype: DType) -> None:
     """Not subnormal, with which processors are slow."""
     images, labels = images_and_labels(20, 0.5)
     images[0, 0], images[1:, 0] = 255, 0
@@ -267,8 +298,8 @@ def test_velocities_of_pixels_without_gradient_become_zero(dtype: DType) -> None
     stops = np.concatenate([[20], np.full(n, 2)])
     plan = Plan(stops - 1 - (stops == 20) * 19, stops, None, np.full(n + 1, 0.01), 0.9)
     state = zero_velocities(initial_parameters(NETWORK, "he_normal", 1, dtype))
-    prepared = numba_sparse.prepare(NETWORK, images, labels, dtype)
-    after, _ = numba_sparse.train(NETWORK, state, prepared, plan)
+    prepared = backend.prepare(NETWORK, images, labels, dtype)
+    after, _ = backend.train(NETWORK, state, prepared, plan)
     assert np.any(after.parameters[0].weights[0] != state.parameters[0].weights[0])
     assert not np.any(after.velocities[0].weights[0])
 

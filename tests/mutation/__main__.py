@@ -37,15 +37,28 @@ BACKENDS = [name for name in FILES if "." not in name]
 TESTS = "tests/suite/test_conformance.py --backend={backend}"
 # Held against itself, the reference would always be right.
 TESTS_OF_REFERENCE = "tests/impls/test_reference.py tests/impls/test_reference_against_torch_and_sklearn.py"
-# Without the tests that take longest in plain Python; most of numba_sparse's are made up for by its own tests.
-SHORTER = {
-    "numba_dense": "-k 'not sixty_thousand_images and not whole_training'",
-    "numba_sparse": "-k 'not sixty_thousand_images and not whole_training and not training_agrees and not wide_layers "
-    "and not same_answer_twice and not one_thread_and_two_agree and not _of_any_'",
-}
+# Without the tests that take longest in plain Python; most are made up for by the backends' own tests.
+WITHOUT_LONG_ONES = (
+    "-k 'not sixty_thousand_images and not whole_training and not training_agrees and not wide_layers "
+    "and not same_answer_twice and not one_thread_and_two_agree and not _of_any_'"
+)
+SHORTER = {"numba_dense": WITHOUT_LONG_ONES, "numba_sparse": WITHOUT_LONG_ONES}
 # What a backend promises beyond the contract; first, as few tests kill most mutants; of these the quickest first.
 OWN_TESTS = {
     "minibatch": "tests/impls/test_minibatch.py ",
+    "numba_dense": "".join(
+        f"tests/impls/test_numba_backends.py::{test} "
+        for test in (
+            "test_layers_that_fill_their_memory",
+            "test_blocks_of_columns_and_their_parts",
+            "test_as_many_sums_as_there_are_registers",
+            "test_memory_begins_where_a_cache_line_does",
+            "test_updates_in_blocks_of_images",
+            "test_what_a_thread_raises_reaches_the_caller[numba_dense]",
+            "test_more_threads_than_there_is_work[numba_dense]",
+            "test_the_exponential",
+        )
+    ),
     "numba_sparse": "".join(
         f"tests/impls/test_numba_backends.py::{test} "
         for test in (

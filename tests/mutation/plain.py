@@ -133,6 +133,18 @@ def sigmoid(a: Any, n: int) -> None:
     fill(a, np.where(power > 1 / np.finfo(a.dtype).eps, 0, 1 / (1 + power)))
 
 
+def sum_onto_start(
+    group: int, vectors: int, x: Any, x_row: int, x_step: int, n: int, rows: Any, row: int, start: Any, start_row: int,
+    out: Any, out_row: int,
+) -> None:  # fmt: skip
+    """out[g * out_row:] = start[g * start_row:] + sum over i < n of x[g * x_row + i * x_step] * rows[i * row:]."""
+    width = np.arange(vectors * VECTOR // out.itemsize)
+    i, members = np.arange(n), np.arange(group)[:, np.newaxis]
+    factors, of_rows = x[within(x, members * x_row + i * x_step)], rows[within(rows, i[:, np.newaxis] * row + width)]
+    starts = start[within(start, members * start_row + width)]
+    out[within(out, members * out_row + width)] = starts + factors @ of_rows
+
+
 def claimed(counter: Any, phase: int) -> bool:
     """Whether the counter was raised from `phase` to the next."""
     is_there = bool(counter[0] == phase)
@@ -187,7 +199,18 @@ class Pool:
 def stand_ins(module: ModuleType) -> dict[str, Any]:
     """What takes the place of names in this module, when it is run as plain Python."""
     if module.__name__ == "impls.numba_dense":
-        return {"power_of_two": power_of_two}
+        return {
+            "pool": Pool,
+            "pointer": pointer,
+            "sum_in_registers": sum_onto_start,
+            "claimed": claimed,
+            "count_one": count_one,
+            "counted": counted,
+            "power_of_two": power_of_two,
+            "all_done": all_done,
+            "LAYER": records(module.LAYER),
+            "IMAGES": records(module.IMAGES),
+        }
     if module.__name__ == "impls.numba_sparse":
         return {"pool": Pool}
     if module.__name__ == "impls.numba_sparse.kernels":
@@ -217,8 +240,19 @@ OF_THREADS = "threads wait for one another; plain Python has one, which does all
 ESTIMATE = "a rough count of cycles, in numbers measured or guessed; with any, a division is right, if not the fastest"
 # What is not mutated, and why: by file, as FILES names it, and function.
 NOT_MUTATED = {
-    "numba_dense": {"power_of_two": IN_LLVM},
     "numba_sparse": {"cycles": ESTIMATE},
+    "numba_dense": {
+        "pointer": IN_LLVM,
+        "in_all_lanes": IN_LLVM,
+        "vectors_at": IN_LLVM,
+        "sum_in_registers": IN_LLVM,
+        "claimed": IN_LLVM,
+        "count_one": IN_LLVM,
+        "counted": IN_LLVM,
+        "power_of_two": IN_LLVM,
+        "all_done": OF_THREADS,
+        "run_phases": OF_THREADS,
+    },
     "numba_sparse.kernels": {
         "pointer": IN_LLVM,
         "in_all_lanes": IN_LLVM,
