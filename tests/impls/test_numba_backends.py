@@ -221,6 +221,9 @@ def test_memory_begins_where_a_cache_line_does() -> None:
             assert array.shape == (3, n)
             assert array.ctypes.data % 64 == 0
     assert numba_sparse.padded([0, 1, 8, 9, 16], 8).tolist() == [0, 8, 8, 16, 16]
+    for dtype, vectors in (("float32", [1, 1, 2, 8]), ("float64", [1, 2, 3, 16])):
+        networks = [Network((5, hidden, 3)) for hidden in (1, 16, 17, 128)]
+        assert [numba_sparse.vectors_of(network, np.dtype(dtype)) for network in networks] == vectors
 
 
 def test_no_memory_for_layers_that_are_not_there() -> None:

@@ -1,4 +1,4 @@
-"""Put bugs into the harness, one at a time, and see whether the tests named for them fail; README.md says more."""
+"""Put bugs into the harness and into compiled code, one at a time: do the tests named for them fail? See README.md."""
 
 import argparse
 import os
