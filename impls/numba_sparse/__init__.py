@@ -8,9 +8,10 @@ that both are there or neither. The block is transposed for it, and bits say whi
 changes no sum.
 
 Threads share the columns of the first layer: each owns a part of the weights, which stays in its core's cache. Then
-they share the images, for the other layers and for the lists. So they meet twice a block, by counting the shares that
-are done; a share whose thread does not come is done by one that waits, so that nothing can hang. More threads than
-there are columns for share those of one block of columns, too: groups of images forward, pairs of pixels backward.
+they share the images, for the other layers. So they meet twice a block, by counting the shares that are done; a share
+whose thread does not come is done by one that waits, so that nothing can hang. Each makes all lists for itself, but
+many threads share them; and more threads than there are columns for share those of one block of columns, too: groups of
+images forward, pairs of pixels backward. `divide` chooses.
 
 Images stay as they are, uint8 and perhaps memory-mapped: lists are made block by block, in training. What it costs:
 the sums are written in LLVM's terms, and fifteen loops, one for each set of four images, are seldom long.
@@ -102,7 +103,7 @@ def run(network: Network, state: State, prepared: Any, plan: Plan, keep: bool, r
         blocks=blocks,
         rates=plan.learning_rates.astype(dtype),
         mu=dtype.type(plan.momentum),
-        lists=allocate_lists(network, data, division.threads),
+        lists=allocate_lists(network, data, division),
         values=allocate_values(shape, weights, division.threads),
         costs=np.zeros(len(plan.starts), dtype),
         result=np.empty((0, network.sizes[-1]), dtype) if result is None else result,
@@ -154,6 +155,10 @@ def in_threads(threads: int, work: Callable[[int], None]) -> None:
 
 
 WIDTHS: Final = (1, 2, 4)  # vectors of a block of columns for which kernels.py has sums
+FETCH: Final = 20  # cycles until a cache line has come from another core, when many are on their way; a guess
+# Threads that share their lists. Two lose by it what they save, and more in small batches, as half of the lists is
+# fetched from the other core (measured); so many would each spend most of their time on lists (worked out).
+SHARING: Final = 8
 
 
 class Division(NamedTuple):
@@ -162,6 +167,7 @@ class Division(NamedTuple):
     threads: int
     vectors: int  # in a block of columns
     parts: int  # of the groups of images forward, and of the pairs of pixels backward; 1: no more meeting is needed
+    shares_lists: bool = False  # whether each makes a part of the lists, which the others fetch from its cache
 
 
 @functools.cache
@@ -173,21 +179,25 @@ def divide(n_inputs: int, vectors: int, images: int, threads: int) -> Division:
     """
 
     def cycles(division: Division) -> float:
-        share, width, parts = division
+        share, width, parts, shares_lists = division
         turns = -(-(-(-vectors // width) * parts) // share)  # blocks and parts for the thread that has most
         rows = images / GROUP * n_inputs / 3  # a third of the pixels is in a group's lists
         products = turns / parts * rows * 4.8 * (1 + width)
-        moved = 20 * n_inputs * width * (parts - 1) / parts  # cache lines that another core has changed
-        others = images * n_inputs / share
+        fetched = n_inputs * width * (parts - 1) / parts  # cache lines of weights that another core has changed
+        lists, others = 0.75 * images * n_inputs, 0.8 * images * n_inputs / share
+        if shares_lists:
+            lists /= share
+            fetched += (2 * n_inputs + images * n_inputs / 400) * (share - 1) / share
         meetings = 0 if share == 1 else (2 if parts == 1 else 3) * (1000 + 200 * share)
-        return products + moved + others + meetings
+        return products + lists + others + FETCH * fetched + meetings
 
     return min(
         (
-            Division(share, width, parts)
+            Division(share, width, parts, shares_lists)
             for share in range(1, threads + 1)
             for width in WIDTHS
             for parts in range(1, max(1, min(share, images // GROUP)) + 1)
+            for shares_lists in ((False, True) if share >= SHARING else (False,))
         ),
         key=cycles,
     )
@@ -273,18 +283,21 @@ def unpack(shape: Shape, packed: Weights) -> Parameters:
     return tuple(Layer(m[:rows, :n].copy(), m[-1, :n].copy()) for m, (rows, n) in zip(matrices, sizes, strict=True))
 
 
-def allocate_lists(network: Network, data: Data, threads: int) -> NonzeroLists:
+def allocate_lists(network: Network, data: Data, division: Division) -> NonzeroLists:
     """Room for the lists of a block of images."""
-    n_inputs, dtype = network.sizes[0], data.floats.dtype
+    n_inputs, dtype, threads = network.sizes[0], data.floats.dtype, division.threads
+    copies = 1 if division.shares_lists else threads
     size = dtype.itemsize if len(data.floats) else 1
     return NonzeroLists(
         sequence=aligned(threads, 2, BLOCK, dtype=np.int64),
         counts=aligned(threads, padded(network.sizes[-1] + 1, VECTOR // 8), dtype=np.int64),
         rows=aligned(threads, GROUP, padded(n_inputs, VECTOR), dtype=np.uint8),
-        pixels=aligned(BLOCK // GROUP, 2**GROUP, n_inputs + 64, dtype=np.uint16),  # lists are written beyond their end
-        lengths=aligned(BLOCK // GROUP, 2**GROUP, dtype=np.int64),
-        transposed=aligned((n_inputs + 1) * BLOCK * size, dtype=np.uint8),
-        bits=aligned(-(-n_inputs // 2), BLOCK // 64, dtype=np.uint64),
+        pixels=aligned(
+            copies, BLOCK // GROUP, 2**GROUP, n_inputs + 64, dtype=np.uint16
+        ),  # lists are written beyond their end
+        lengths=aligned(copies, BLOCK // GROUP, 2**GROUP, dtype=np.int64),
+        transposed=aligned(copies, (n_inputs + 1) * BLOCK * size, dtype=np.uint8),
+        bits=aligned(copies, -(-n_inputs // 2), BLOCK // 64, dtype=np.uint64),
         values=np.arange(256, dtype=dtype) * data.scale,
     )
 

@@ -93,15 +93,18 @@ class Weights(NamedTuple):
 
 
 class NonzeroLists(NamedTuple):
-    """Where a block of images is not zero: which pixels, by groups of images; and which images, by pairs of pixels."""
+    """Where a block of images is not zero: which pixels, by groups of images; and which images, by pairs of pixels.
+
+    There is one copy for all threads, or one for each.
+    """
 
     sequence: Array  # (threads, 2, BLOCK) int64: which images, ordered by label; of a block and of the one after it
     counts: Array  # (threads, n_outputs + 1) int64: of the labels
     rows: Array  # (threads, GROUP, bytes) uint8: where a group's images are not zero, followed by zeros
-    pixels: Array  # (groups, 2 ** GROUP, n_inputs) uint16: which ones just these of the group's images have
-    lengths: Array  # (groups, 2 ** GROUP) int64: of these lists
-    transposed: Array  # (bytes,) uint8: the images of the block by pixels, (n_inputs + 1, BLOCK) in their dtype
-    bits: Array  # (pairs, BLOCK // 64) uint64: a bit for each image that has one of the two pixels
+    pixels: Array  # (copies, groups, 2 ** GROUP, n_inputs) uint16: which ones just these of the group's images have
+    lengths: Array  # (copies, groups, 2 ** GROUP) int64: of these lists
+    transposed: Array  # (copies, bytes) uint8: the images of the block by pixels, (n_inputs + 1, BLOCK) in their dtype
+    bits: Array  # (copies, pairs, BLOCK // 64) uint64: a bit for each image that has one of the two pixels
     values: Array  # (256,) in the dtype: what a pixel of a byte is in the network
 
 
@@ -702,12 +705,11 @@ def list_pixels(rows: Array, pixels: Array, lengths: Array) -> None:
     """The lists of pixels of a group, from rows of bytes that are 0 where a pixel is 0."""
     lengths[:] = 0
     for first in range(0, rows.shape[1], 64):
-        append_pixels(
-            nonzero_bits(pointer(rows, 0), first), nonzero_bits(pointer(rows, rows.shape[1]), first),
-            nonzero_bits(pointer(rows, 2 * rows.shape[1]), first),
-            nonzero_bits(pointer(rows, 3 * rows.shape[1]), first),
-            first, pointer(pixels, 0), pixels.shape[1], pointer(lengths, 0),
-        )  # fmt: skip
+        b0, b1 = nonzero_bits(pointer(rows, 0), first), nonzero_bits(pointer(rows, rows.shape[1]), first)
+        b2 = nonzero_bits(pointer(rows, 2 * rows.shape[1]), first)
+        b3 = nonzero_bits(pointer(rows, 3 * rows.shape[1]), first)
+        if b0 | b1 | b2 | b3 != 0:
+            append_pixels(b0, b1, b2, b3, first, pointer(pixels, 0), pixels.shape[1], pointer(lengths, 0))
 
 
 @jit
@@ -975,9 +977,20 @@ def add_rest(work: Work, block: Any, t: int) -> None:
         sgd_update(work.weights.rest[part], work.velocities.rest[part], target, work.rates[block.update], work.mu)
 
 
+@jit
+def copy_of(lists: NonzeroLists, t: int) -> NonzeroLists:
+    """The copy of a thread's share, without the axis of copies."""
+    copy = t if len(lists.pixels) > 1 else 0
+    return NonzeroLists(
+        lists.sequence, lists.counts, lists.rows, lists.pixels[copy], lists.lengths[copy], lists.transposed[copy],
+        lists.bits[copy], lists.values,
+    )  # fmt: skip
+
+
 @inlined
 def first_layer_phase(work: Work, images: Array, b: int, t: int, backward: bool, forward: bool) -> None:
     """A thread's share of the first layer: backward for the block before b, and forward for block b."""
+    lists = copy_of(work.lists, t)
     for unit in range(t, len(work.weights.first) * work.parts, len(work.values.costs)):
         columns, part = unit // work.parts, unit % work.parts
         z = work.values.first[columns]
@@ -985,26 +998,28 @@ def first_layer_phase(work: Work, images: Array, b: int, t: int, backward: bool,
             before = work.blocks[b - 1]
             backward_first(
                 work.weights.first[columns], work.velocities.first[columns], work.gradient.first[columns], z, images,
-                work.data.scale, before, work.rates[before.update], work.mu, work.lists, part, work.parts,
+                work.data.scale, before, work.rates[before.update], work.mu, lists, part, work.parts,
             )  # fmt: skip
         if forward:
             groups = groups_of(work.blocks[b].stop - work.blocks[b].start)
             first, stop = groups * part // work.parts, groups * (part + 1) // work.parts
-            sequence = work.lists.sequence[t, b % 2]
-            forward_first(work.weights.first[columns], images, work.data.scale, sequence, first, stop, work.lists, z)
+            sequence = lists.sequence[t, b % 2]
+            forward_first(work.weights.first[columns], images, work.data.scale, sequence, first, stop, lists, z)
 
 
 @inlined
 def lists_phase(work: Work, images: Array, b: int, t: int) -> None:
-    """A thread's share of the lists: by pairs of pixels for block b, and by groups of images for the one after it."""
-    blocks, lists, threads = work.blocks, work.lists, len(work.values.costs)
+    """The lists, or a thread's share: by pairs of pixels for block b, by groups of images for the one after it."""
+    blocks, lists = work.blocks, copy_of(work.lists, t)
+    share, shares = (0, 1) if len(work.lists.pixels) > 1 else (t, len(work.values.costs))
     if b >= 0 and len(work.result) == 0:
         strips, n = (images.shape[1] + STRIP - 1) // STRIP, blocks[b].stop - blocks[b].start
-        transpose_block(images, lists.sequence[t, b % 2], n, strips * t // threads, strips * (t + 1) // threads, lists)
+        first, stop = strips * share // shares, strips * (share + 1) // shares
+        transpose_block(images, lists.sequence[t, b % 2], n, first, stop, lists)
     if b + 1 < len(blocks):
         n, sequence = blocks[b + 1].stop - blocks[b + 1].start, lists.sequence[t, (b + 1) % 2]
         sort_block_by_label(work.data, blocks[b + 1].start, n, sequence, lists.counts[t])
-        for group in range(groups_of(n) * t // threads, groups_of(n) * (t + 1) // threads):
+        for group in range(groups_of(n) * share // shares, groups_of(n) * (share + 1) // shares):
             copy_group(images, sequence, group, n, lists.rows[t])
             list_pixels(lists.rows[t], lists.pixels[group], lists.lengths[group])
 

@@ -72,7 +72,7 @@ def test_one_thread_may_do_the_work_of_two(name: str, monkeypatch: pytest.Monkey
     images, labels = images_and_labels(300, 0.8)
     threads = numba.get_num_threads()
     monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
-    monkeypatch.setattr(numba_sparse, "divide", lambda *sizes: numba_sparse.Division(2, 1, 2))
+    monkeypatch.setattr(numba_sparse, "divide", lambda *sizes: numba_sparse.Division(2, 1, 2, True))
     dealt_to_all = arrays_after(name, images, labels)
     numba.set_num_threads(1)
     for module in OF_OWN_THREADS:
@@ -148,16 +148,17 @@ def test_layers_that_fill_their_memory(sizes: tuple[int, ...], dtype: DType, mon
 @pytest.mark.parametrize(
     ("vectors", "images", "threads", "expected"),
     [
-        (8, 128, 1, (1, 4, 1)),
-        (8, 128, 2, (2, 4, 1)),
-        (8, 128, 4, (4, 2, 1)),
-        (5, 128, 2, (2, 2, 2)),
-        (1, 128, 2, (2, 1, 2)),
-        (1, 1, 40, (1, 1, 1)),
+        (8, 128, 1, (1, 4, 1, False)),
+        (8, 128, 2, (2, 4, 1, False)),
+        (8, 128, 4, (4, 2, 1, False)),
+        (8, 128, 8, (8, 2, 2, True)),
+        (5, 128, 2, (2, 2, 2, False)),
+        (1, 128, 2, (2, 1, 2, False)),
+        (1, 1, 40, (1, 1, 1, False)),
     ],
 )
 def test_how_threads_share_the_first_layer(
-    vectors: int, images: int, threads: int, expected: tuple[int, int, int]
+    vectors: int, images: int, threads: int, expected: tuple[int, int, int, bool]
 ) -> None:
     """By blocks of columns that are as wide as they can be; where these are too few, by parts of them."""
     assert numba_sparse.divide(784, vectors, images, threads) == expected
@@ -174,9 +175,9 @@ def test_threads_that_would_not_help_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize("momentum", [0, 0.9])
-@pytest.mark.parametrize("division", [(1, 2, 1), (3, 1, 3), (4, 4, 4)])
+@pytest.mark.parametrize("division", [(1, 2, 1), (3, 1, 3, True), (2, 1, 1, True), (4, 4, 4)])
 def test_every_division_computes_the_same(
-    division: tuple[int, int, int], momentum: float, monkeypatch: pytest.MonkeyPatch
+    division: tuple[Any, ...], momentum: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images, labels = images_and_labels(300, 0.8)
     plan = Plan(np.array([0, 100, 0]), np.array([100, 300, 33]), None, np.full(3, 0.1), momentum)
@@ -418,7 +419,9 @@ def test_what_a_block_of_images_has(pixels: str) -> None:
         data = numba_sparse.in_order(
             network, (images, None), None, np.dtype("float64" if pixels == "float64" else "float32")
         )
-        lists = numba_sparse.allocate_lists(network, data, 1)
+        room = numba_sparse.allocate_lists(network, data, numba_sparse.Division(1, 1, 1))
+        copied = ("pixels", "lengths", "transposed", "bits")
+        lists = room._replace(**{name: getattr(room, name)[0] for name in copied})
         lists.bits[:] = ~np.uint64(0)
         sequence = np.concatenate([sequence, np.full(128 - n, sequence[-1])])
         transpose_and_list(images, sequence, n, lists)
