@@ -50,6 +50,6 @@ def waterfall_steps(seeds: int, slow_seeds: int) -> list[Step]:
         Step("float32", "vectorized", "float32", ARTICLE, True, slow_seeds),
         Step("small batches, ReLU, cross-entropy, momentum", "vectorized", "float32", recipe, False, seeds),
         Step("buffers made once", "minibatch", "float32", recipe, False, seeds),
-        Step("compiled, around BLAS", "numba_dense", "float32", recipe, False, seeds),
+        Step("compiled, products in registers", "numba_dense", "float32", recipe, False, seeds),
         Step("zero pixels skipped", "numba_sparse", "float32", recipe, False, seeds),
     ]

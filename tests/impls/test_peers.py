@@ -19,7 +19,7 @@ from bench.agreement.isolated import check_isolated
 from bench.timing import threads
 from impls.contract import Array, Network, Plan, State, zero_velocities
 from impls.initialisation import initial_parameters
-from tests.suite.conformance import SOME, Case, case_of
+from tests.suite.conformance import SOME, Case, answered, case_of, hold
 
 ROOT = bench.ROOT
 NETWORK = Network((12, 7, 4), "relu", "softmax", "cross_entropy")
@@ -53,6 +53,24 @@ def test_agrees_in_a_process_of_its_own(name: str) -> None:
     # An unsupported quantity counts only where it is needed.
     assert lacks(of_softmax, "train", "outputs") == []
     assert bool(lacks(of_softmax, "gradients")) == (name == "sklearn")
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_torch_manual_sums_the_gradient_of_many_images_first(momentum: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their products would each be too small beside a weight, where BLAS adds them one by one."""
+    backend = peer("torch_manual")
+    monkeypatch.setattr(backend, "MOST_ADDED", 4)
+    summed: list[object] = []
+    gradient_of_layer = backend.gradient_of_layer
+
+    def counted(*arguments: object) -> None:
+        summed.append(arguments)
+        gradient_of_layer(*arguments)
+
+    monkeypatch.setattr(backend, "gradient_of_layer", counted)
+    case = case_of(SOME[0], "float64", (5, 4), momentum=momentum, of=("train",))
+    hold(backend, case, answered(backend, case.problem, "train"))
+    assert len(summed) == len(case.problem.parameters) * (2 if momentum else 1)  # of the update of five, or of both
 
 
 # --- threads ---------------------------------------------------------------------------------------------------
