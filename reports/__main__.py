@@ -111,6 +111,7 @@ def show(report: "Report") -> None:
     print_left_out(console, report.left_out)
     for line in (*report.remarks, *report.headlines):
         print_line(console, line)
+    print_line(console, report.summary.sentence, "bold")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""The four questions of the README, answered from results: two or three sentences each, or what to run.
+"""The four questions of the README, answered from results: in short with a figure, and in full; or what to run.
 
-An answer is a function of what a report shows, and returns sentences, or None where nothing of that was measured.
+An answer is a function of what a report shows, and returns sentences, or None where nothing of that was measured. The
+short ones are in `brief.py`.
 """
 
 import math
@@ -9,7 +10,7 @@ from statistics import median
 from typing import NamedTuple
 
 from bench.analysis import statistics
-from bench.analysis.accuracy import factor, method_results, paired
+from bench.analysis.accuracy import factor, in_turns, method_results, paired
 from bench.analysis.article import Effect, effects, experiment_results
 from bench.analysis.peers import AS_IT_IS, peer_ratios_of
 from bench.analysis.race import times_of
@@ -19,13 +20,12 @@ from bench.records.races import RaceResult
 from bench.tables import benchmarks
 from bench.tables.article import effect_in_words, effect_name
 from bench.tables.race import work
-from bench.tables.table import duration, faster, in_short, plural, share, times, with_interval
+from bench.tables.table import duration, faster, plural, share, with_interval
 from bench.timing.worker import FLOOR
+from reports import brief
+from reports.brief import LIBRARIES, LOOP, NUMPY, VECTORIZED, Brief, race_with
+from reports.plot import Plot
 from reports.selection import Chosen
-
-LOOP, VECTORIZED = "naive", "vectorized"
-NUMPY = (VECTORIZED, "minibatch")
-LIBRARIES = {"numba": "numba", "PyTorch": "torch", "JAX": "jax", "scikit-learn": "sklearn", "SciPy": "scipy"}
 
 NOT_REACHED = "which the largest did not reach"
 SIGMOID_AND_RELU = ("80-sigmoid", "80-relu")  # of the article's experiments, by name
@@ -35,14 +35,23 @@ class Answer(NamedTuple):
     """A question, and its answer from the results."""
 
     question: str
-    answer: str
+    answer: str  # in full
+    short: str = ""  # in a sentence or two; "": the full one is short
+    plot: Plot | None = None
+
+    @property
+    def text(self) -> str:
+        """The short answer, and the full one."""
+        return f"{self.short} {self.answer}".strip()
 
 
 def answers(chosen: Chosen) -> list[Answer]:
     """All four answers, in order."""
-    return [
-        Answer(asked, answer(chosen) or f"Not measured yet: run {command}.") for asked, answer, command in QUESTIONS
-    ]
+    several = []
+    for asked, short_of, full_of, command in QUESTIONS:
+        short, full = short_of(chosen) or Brief("", None), full_of(chosen)
+        several.append(Answer(asked, full or f"Not measured yet: run {command}.", *(short if full else ())))
+    return several
 
 
 def looping(chosen: Chosen) -> str | None:
@@ -65,17 +74,15 @@ def looping(chosen: Chosen) -> str | None:
 
 
 def looping_of_benchmarks(results: ResultSet | None) -> str | None:
-    """The same from the benchmarks, whose ranges are no intervals."""
-    if results is None:
+    """The times of the benchmarks, which were measured one after the other, so that they give no ratio."""
+    epochs = benchmarks.same_plan_epochs(results) if results else []
+    seconds = {one.backend: median(one.seconds) for one in epochs if one.backend in (LOOP, VECTORIZED)}
+    if results is None or len(seconds) < 2:
         return None
-    ratio = benchmarks.ratio_range(benchmarks.same_plan_epochs(results), VECTORIZED)
-    if ratio is None:
-        return None
-    value, low, high = map(times, ratio)
     return (
-        f"On {benchmarks.same_plan_name(results)}, vectorised NumPy is {value} times as fast "
-        f"as the loop over images; over samples the ratio was {low} to {high}, "
-        "which is no confidence interval: python -m bench race --backend naive,vectorized gives one."
+        f"On {benchmarks.same_plan_name(results)}, an epoch takes the loop over images {duration(seconds[LOOP])} and "
+        f"vectorised NumPy {duration(seconds[VECTORIZED])}. They were measured one after the other, which gives no "
+        "ratio: python -m bench race --backend naive,vectorized measures them in turns."
     )
 
 
@@ -90,11 +97,12 @@ def mini_batches(chosen: Chosen) -> str | None:
     start = f"By plain SGD of {best.case['network']} with {best.backend}, each batch size at a learning rate of its own"
     if best is largest:
         return f"{start}, no: batches of {largest.case['batch']:,}, the largest, are first to reach {target}."
-    ratio = paired(best, largest) if largest.counts else None
-    sooner = f"{faster(ratio)} as the largest (seed by seed, {len(best.walls)} seeds)" if ratio else NOT_REACHED
+    ratio = paired(best, largest) if largest.counts and in_turns(best, largest) else None
+    sooner = f"the largest in {duration(largest.seconds)}" if largest.counts else NOT_REACHED
+    sooner = f"{faster(ratio)} as the largest (seed by seed, {plural(len(best.walls), 'seed')})" if ratio else sooner
     answer = (
-        f"{start}: an epoch in batches of {best.case['batch']:,} takes {in_short(best.an_epoch / largest.an_epoch)} "
-        f"times as long as in batches of {largest.case['batch']:,}, the largest; but they reach {target} first, in "
+        f"{start}: an epoch in batches of {best.case['batch']:,} takes {duration(best.an_epoch)}, in batches of "
+        f"{largest.case['batch']:,}, the largest, {duration(largest.an_epoch)}; but they reach {target} first, in "
         f"{duration(best.seconds)}, {sooner}."
     )
     if smallest is best:
@@ -111,14 +119,15 @@ def mini_batches_of_benchmarks(results: ResultSet | None) -> str | None:
     small, curve = next(((one, curve) for one, curve in trained if one.batch is not None), (None, None))
     if not (full and full_curve and small and curve):
         return None
-    slower = in_short(median(small.seconds) / median(full.seconds))
+    an_epoch, of_all = duration(median(small.seconds)), duration(median(full.seconds))
     goal = full_curve.accuracy[-1]
     after = next((s for s, accuracy in zip(curve.seconds, curve.accuracy, strict=True) if accuracy >= goal), None)
     how = "did not reach" if after is None else "reached"
     when = "" if after is None else f" after {duration(after)} at the latest"
     return (
-        f"With {VECTORIZED}, an epoch in batches of {small.batch} takes {slower} times as long as one update of all "
-        f"images. By what is reached: {end_of(full_curve)} with one update an epoch, {end_of(curve)} with batches of "
+        f"With {VECTORIZED}, an epoch in batches of {small.batch} takes {an_epoch}, and one update of all images "
+        f"{of_all}, measured one after the other. By what is reached: {end_of(full_curve)} with one update an epoch, "
+        f"{end_of(curve)} with batches of "
         f"{small.batch}. Mini-batches {how} the final accuracy of the full batch{when}. Each is one training at its "
         "own rate, without an interval."
     )
@@ -191,7 +200,8 @@ def libraries(chosen: Chosen) -> str | None:
     race, peers, waterfall = race_with(chosen, VECTORIZED), chosen.races("peers"), chosen.races("waterfall")
     answers = libraries_of_race(race) if race else None, libraries_of_peers(peers), libraries_of_steps(waterfall)
     words = " ".join(filter(None, answers))
-    return f"{words} No backend here computes on a GPU." if words else None
+    on_gpu = brief.used_a_gpu([*([race] if race else []), *peers])
+    return words + ("" if on_gpu else " No GPU took part.") if words else None
 
 
 def libraries_of_race(race: RaceResult) -> str | None:
@@ -239,22 +249,22 @@ def libraries_of_steps(races: Sequence[RaceResult]) -> str | None:
     return f"{answer}."
 
 
-QUESTIONS: Sequence[tuple[str, Callable[[Chosen], str | None], str]] = (
+QUESTIONS: Sequence[tuple[str, Callable[[Chosen], Brief | None], Callable[[Chosen], str | None], str]] = (
     (
         "How much does it cost to loop over images in Python, and how much does vectorising win?",
+        brief.looping,
         looping,
         "python -m bench race --backend naive,vectorized,numba",
     ),
-    ("Does mini-batch SGD pay?", mini_batches, "python -m bench study batches"),
-    ("Is ReLU better than sigmoid?", relu, "python -m bench study relu"),
-    ("What do numba, PyTorch, JAX or a GPU buy for a network this small?", libraries, "python -m bench race"),
+    ("Does mini-batch SGD pay?", brief.mini_batches, mini_batches, "python -m bench study batches"),
+    ("Is ReLU better than sigmoid?", brief.relu, relu, "python -m bench study relu"),
+    (
+        "What do numba, PyTorch, JAX or a GPU buy for a network this small?",
+        brief.libraries,
+        libraries,
+        "python -m bench race",
+    ),
 )
-
-
-def race_with(chosen: Chosen, *names: str) -> RaceResult | None:
-    """The race, if all of these have times in it."""
-    race = next(iter(chosen.races("race")), None)
-    return race if race and set(names) <= set(times_of(race)) else None
 
 
 def faster_than(race: RaceResult, name: str, baseline: str) -> str | None:

@@ -41,8 +41,12 @@ def file_name(title: str) -> str:
 
 def markdown_summary(report: Report) -> str:
     """A report as Markdown, without its figures and limits."""
-    parts = ["# digitbench", *map(markdown_text, report.headlines), *notices_as_markdown(report), "## Four questions"]
-    parts += [f"*{one.question}* {markdown_text(one.answer)}" for one in report.answers]
+    summary = f"**{markdown_text(report.summary.sentence)}** {markdown_text(report.summary.note)}".strip()
+    parts = ["# digitbench", summary, *map(markdown_text, report.headlines), *notices_as_markdown(report)]
+    parts.append("## Four questions")
+    parts += [f"*{one.question}* {markdown_text(one.text)}" for one in report.answers]
+    if report.beside:
+        parts += [f"## {report.beside.title}", for_markdown(report.beside), *map(markdown_text, report.beside.notes)]
     for section in report.sections:
         parts.append(f"## {markdown_text(section.title)}")
         parts += map(markdown_text, section.lines)
@@ -67,14 +71,15 @@ def answers_as_markdown(report: Report) -> str:
     """The four answers as a file of their own."""
     parts = ["# Four questions"]
     for i, one in enumerate(report.answers, start=1):
-        parts.append(f"**{i}. {one.question}**\n\n{markdown_text(one.answer)}")
+        parts.append(f"**{i}. {one.question}**\n\n{markdown_text(one.text)}")
     return "\n\n".join([*parts, *notices_as_markdown(report)]) + "\n"
 
 
 def csv_files(report: Report) -> dict[str, str]:
     """Every table as CSV, by the name of its file, and every raw sample."""
     files = {"samples.csv": for_csv(samples(report.chosen.files))}
-    for table in (table for section in report.sections for table in section.tables):
+    tables = [table for section in report.sections for table in section.tables]
+    for table in [*([report.beside] if report.beside else []), *tables]:
         name, number = f"{file_name(table.title)}.csv", 2
         while name in files:
             name, number = f"{file_name(table.title)}-{number}.csv", number + 1

@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 from bench.records.files import ResultSet
 from bench.records.races import RaceResult
 from bench.tables import accuracy, article, benchmarks, compare, inspection, peers, race
-from bench.tables.table import Section
+from bench.tables.table import Section, Table
 from bench.timing.worker import FLOOR
 from reports.answers import Answer, answers
+from reports.beside import beside
+from reports.brief import Summary, summary
 from reports.figures.accuracy import accuracy_figures, batches, waterfall
 from reports.figures.article import relu
 from reports.figures.benchmarks import benchmark_figures
@@ -63,7 +65,7 @@ KINDS = {
         accuracy.STEP_LIMITS,
     ),
     "batches": Kind(
-        accuracy.batches_sections, accuracy.accuracy_setting, lambda races, _: [batches(races)], accuracy.STEP_LIMITS
+        accuracy.batches_sections, accuracy.accuracy_setting, lambda races, _: [batches(races)], accuracy.BATCHES_LIMITS
     ),
     "benchmarks": Kind(
         lambda results: [benchmarks.benchmarks_section(results)],
@@ -102,8 +104,10 @@ class Report(NamedTuple):
     """The content of a report, except its figures."""
 
     chosen: Chosen
+    summary: Summary
     headlines: list[str]
     answers: list[Answer]
+    beside: Table | None  # the article's numbers and ours
     sections: list[Section]
     left_out: list[str]  # backends in no table and no figure, with the reason
     limits: list[str]
@@ -120,8 +124,10 @@ def report_of(chosen: Chosen) -> Report:
             sections.append(compare.races_in_columns(files))
     return Report(
         chosen,
+        summary(chosen),
         headlines(chosen),
         answers(chosen),
+        beside(chosen),
         sections,
         left_out(chosen),
         list(dict.fromkeys([*ABOUT_ALL, *(limit for kind in chosen.of_kind for limit in KINDS[kind].limits)])),

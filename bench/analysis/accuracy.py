@@ -123,6 +123,11 @@ def by_target(races: Iterable[RaceResult]) -> list[RaceResult]:
     return sorted(races, key=lambda race: (race.target or 0, race.number))
 
 
+def in_turns(row: TimeToAccuracy, other: TimeToAccuracy) -> bool:
+    """Whether the two trained in turns, seed by seed, so that their times give a ratio."""
+    return bool(row.case.get("in_turns") and other.case.get("in_turns"))
+
+
 def paired(row: TimeToAccuracy, other: TimeToAccuracy) -> statistics.Ratio | None:
     """How many times as long a backend or step takes as another, seed by seed; its interval is across seeds."""
     return statistics.ratio(statistics.by_seed({"row": row.walls, "other": other.walls}), "row", "other")

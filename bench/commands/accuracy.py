@@ -14,10 +14,10 @@ import impls
 from bench import UserError
 from bench.analysis.accuracy import LEAST_SEEDS
 from bench.commands import measuring, options
-from bench.experiments.accuracy import to_target
+from bench.experiments.accuracy import CURVES, to_target
 from bench.tables.accuracy import accuracy_sections
 from bench.workloads.recipes import QUICK, RECIPES, TARGETS, Recipe
-from command_line import Option, choice, number, several
+from command_line import Option, choice, number, several, whole_number
 
 FASTEST = "numba_sparse"
 COMPARED = ("torch", "minibatch")  # the first that is available is compared by default; all would take long
@@ -31,8 +31,10 @@ OPTIONS = (
            without=f"{', '.join(QUICK)}, or those for the targets", repeats=True),
     Option("--list-recipes", "Print the recipes and exit", without="train"),
     options.seeds(LEAST_SEEDS, ", each for weights and order; fewer reach no target"),
+    Option("--curves N", "Repeat the trainings of this many seeds in pieces, for their learning curves",
+           whole_number(0), CURVES),
     options.DTYPE,
-    *options.COMMON,
+    *options.OF_TRAININGS,
 )  # fmt: skip
 
 
@@ -45,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     names = arguments.backend or [FASTEST, next(name for name in COMPARED if name in impls.available())]
     trainings = [
-        to_target(target, recipe, arguments.dtype, names, arguments.seeds, arguments.baseline)
+        to_target(target, recipe, arguments.dtype, names, arguments.seeds, arguments.baseline, arguments.curves)
         for target, recipe in chosen_recipes(arguments)
     ]
     return measuring.train_and_print(arguments, lambda _: trainings, accuracy_sections)

@@ -11,13 +11,13 @@ from collections.abc import Iterable
 from bench.commands import measuring, options
 from bench.experiments.article import BACKEND, article_trainings
 from bench.tables.article import sections_of_article
-from bench.workloads.article import EXPERIMENTS, GRIDS, Experiment, Grid
+from bench.workloads.article import EXPERIMENTS, GRIDS, RELU_FACTORS, Experiment, Grid
 from command_line import Option, choice, several
 
 COMMON = (
     Option("--backend NAME", "Train every seed with this backend, in float32", str, BACKEND),
     options.seeds(5),
-    *options.COMMON,
+    *options.OF_TRAININGS,
 )
 
 
@@ -28,12 +28,19 @@ def experiment(known: Iterable[Experiment | Grid]) -> Option:
     return Option("--experiment NAME,NAME", does, several(choice(names)), without="all", repeats=True)
 
 
-OPTIONS = {"article": (experiment(EXPERIMENTS), *COMMON), "grid": (experiment(GRIDS), *COMMON), "relu": COMMON}
+FACTOR = Option("--factor A,B", f"Change only these, of {', '.join(RELU_FACTORS)}", several(choice(RELU_FACTORS)),
+                without="each, one at a time", repeats=True)  # fmt: skip
+OPTIONS = {
+    "article": (experiment(EXPERIMENTS), *COMMON),
+    "grid": (experiment(GRIDS), *COMMON),
+    "relu": (FACTOR, *COMMON),
+}
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train and print tables; return 1 if a backend failed, else 0. Raises UserError for digits that do not fit."""
-    asked_for = arguments.command, arguments.backend, arguments.seeds, getattr(arguments, "experiment", None)
+    names = arguments.factor if arguments.command == "relu" else arguments.experiment
+    asked_for = arguments.command, arguments.backend, arguments.seeds, names
     return measuring.train_and_print(
         arguments, lambda dataset: article_trainings(dataset, *asked_for), sections_of_article
     )

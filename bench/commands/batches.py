@@ -3,7 +3,8 @@
 The same network (784-128-10, ReLU, softmax) is trained by plain SGD in batches of one image up to all, in a new order
 each epoch, with one learning rate throughout. Each batch size has the rate of a grid that reached the target after the
 fewest images, on held-out training images (`tune --rates-by-batch`, kept in workloads/batch_sizes.json). Training ends
-when the target is reached on the test images, which are evaluated whenever the updates have grown by a tenth.
+when the target is reached on the test images, which are evaluated whenever the updates have grown by a tenth. All sizes
+train with one seed, one after the other, then with the next, so that their times can be compared.
 """
 
 import argparse
@@ -21,7 +22,7 @@ OPTIONS = (
     Option("--batch A,B", "Train in batches of these sizes", several(whole_number(1)),
            without="all that have a learning rate"),
     options.seeds(3),
-    *options.COMMON,
+    *options.OF_TRAININGS,
 )  # fmt: skip
 
 
@@ -34,10 +35,11 @@ def run(arguments: argparse.Namespace) -> int:
             raise UserError(
                 f"--batch {batch}: has no learning rate; choose one by `python -m bench tune --rates-by-batch {batch}`"
             )
-    trainings = [
+    steps = [
         Step(
             f"batches of {batch:,}", arguments.backend, "float32", recipe_of(batch, rates[batch]), True, arguments.seeds
-        ).trainings("batches", TARGET)
+        )
         for batch in batches
     ]
+    trainings = [step.trainings("batches", TARGET, in_turns=True) for step in steps]
     return measuring.train_and_print(arguments, lambda _: trainings, batches_sections)

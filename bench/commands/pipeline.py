@@ -1,13 +1,21 @@
-"""`python -m bench`: get the data, check agreement, run the benchmarks, draw the report."""
+"""`python -m bench`: get the data, check agreement, answer the four questions by short measurements, draw the report.
+
+The measurements are commands of their own, each in a process of its own with options that make it short, so that any of
+them can be repeated at length. One that fails takes no other with it.
+"""
 
 import argparse
+import json
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
 import bench
@@ -16,27 +24,111 @@ import impls
 from bench import ROOT, UserError
 from bench.experiments.agree import agree, posed
 from bench.experiments.inspection import inspect_one
+from bench.experiments.race import BASELINE
 from bench.records.journal import results_file
 from bench.timing.clock import Clock
+from bench.workloads.batch_sizes import CHOSEN
 from bench.workloads.cases import CASES
 from data import DataError, Dataset
 
+RACED_SECONDS = 40  # of the race: several generations of all backends on two cores
+# One implementation of each kind trains to an accuracy, from the loop to the fastest; with all, it would take minutes.
+TRAINED = (impls.REFERENCE, "vectorized", "numba", "numba_sparse", "torch", "jax", "cuda", "torch:cuda")
+RECIPE = "first-94"  # to the article's best accuracy, in so few images that the loop can train by it with ten seeds
+QUICK = ("numba_sparse", "numba_dense", "minibatch")  # one trains where the question is not which backend
+BATCHES = (1, 16, 64, 512, 10_000, 60_000)
+SEEDS = 3
+
+
+class Step(NamedTuple):
+    """A measurement of the pipeline, as a command of `python -m bench`."""
+
+    title: str
+    arguments: tuple[str, ...]
+
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the four steps; return 1 if a backend disagrees, which is left out, or a step fails, else 0."""
+    """Run all steps; return 1 if a backend disagrees, which is left out, or a step fails, else 0."""
     console = Console(highlight=False)
-    console.rule("1 of 4: data")
+    console.rule("Data")
     digits = get_digits(console)
-    console.rule(f"2 of 4: agreement with {impls.REFERENCE}")
-    left_out = disagreeing(console, digits)
-    console.rule("3 of 4: the benchmarks")
-    all_passed = run_benchmarks(console)
-    console.rule("4 of 4: the report")
-    inspect_one(digits, results_file(None, "network"))
-    drawn = subprocess.run([sys.executable, "-m", "reports", "--results", str(bench.RESULTS)], cwd=ROOT, check=False)
+    console.rule(f"Agreement with {impls.REFERENCE}")
+    checked = usable()
+    left_out = disagreeing(console, digits, checked)
+    failed: list[str] = []
+    for step in steps(digits, [name for name in checked if name not in left_out], arguments.threads):
+        console.rule(step.title)
+        if run_command("bench", *step.arguments):
+            failed.append(step.title)
+    console.rule("Benchmarks, one backend after the other")
+    if not attempted(console, lambda: run_benchmarks(console)):
+        failed.append("Benchmarks")
+    console.rule("Report")
+    if not attempted(console, lambda: inspect_one(digits, results_file(None, "network"))):
+        failed.append("Pictures of a trained network")
+    if run_command("reports", "--results", str(bench.RESULTS)):
+        failed.append("Report")
     if left_out:
         console.print(f"[red]Left out, as they disagree with {impls.REFERENCE}: {', '.join(left_out)}[/]")
-    return 0 if all_passed and not left_out and drawn.returncode == 0 else 1
+    if failed:
+        console.print(f"[red]Failed, see above: {'; '.join(failed)}[/]")
+    return 1 if left_out or failed else 0
+
+
+def usable() -> list[str]:
+    """The backends that are available here, also under their names on a GPU where there is one."""
+    names = impls.available()
+    on_gpu = [impls.on_device(name, "cuda") for name in names]
+    return list(dict.fromkeys([*names, *(name for name in on_gpu if impls.unavailable_reason(name) is None)]))
+
+
+def steps(digits: Dataset, names: Sequence[str], threads: int | None) -> list[Step]:
+    """The measurements on these digits, by backends of these names, which agree; threads: of --threads, if given."""
+    common = ("--data", source_of(digits), *(("--threads", str(threads)) if threads else ()))
+    if not names:
+        return []
+    trained = ",".join(name for name in TRAINED if name in names) or names[0]
+    quick = ("--backend", next((name for name in QUICK if name in names), impls.REFERENCE))
+    known, n_images = json.loads(CHOSEN.read_text(encoding="utf-8")), len(digits.train.labels)
+    batches = ",".join(str(batch) for batch in BATCHES if str(batch) in known and batch <= n_images)
+    short = ("--seeds", str(SEEDS), "--short-check")
+    commands = {
+        "An epoch of training, by all backends": (
+            *("race", "--backend", ",".join(names), "--budget", str(RACED_SECONDS)),
+            *(() if BASELINE in names else ("--baseline", names[0])),
+        ),
+        "Time to an accuracy, by implementation": (
+            "accuracy",
+            "--backend",
+            trained,
+            "--recipe",
+            RECIPE,
+            "--curves",
+            "1",
+        ),
+        "Mini-batches": ("study", "batches", *quick, "--batch", batches, *short),
+        "ReLU against sigmoid": ("study", "relu", *quick, "--factor", "hidden", *short),
+    }
+    return [Step(title, (*command, *common)) for title, command in commands.items()]
+
+
+def source_of(digits: Dataset) -> str:
+    """The value of --data that gives these digits again."""
+    return "auto" if digits.notice is None else os.environ.get(data.VARIABLE) or "builtin"
+
+
+def run_command(*arguments: str) -> int:
+    """Run a package of this checkout with these arguments, in a process that prints here; return its exit code."""
+    return subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, check=False).returncode
+
+
+def attempted(console: Console, work: Callable[[], object]) -> bool:
+    """Do some work; whether it ended well: False where it returned that, or met what a line can tell, printed here."""
+    try:
+        return work() is not False
+    except (UserError, DataError) as error:
+        console.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
+        return False
 
 
 def get_digits(console: Console) -> Dataset:
@@ -55,10 +147,10 @@ def get_digits(console: Console) -> Dataset:
     return digits
 
 
-def disagreeing(console: Console, digits: Dataset) -> list[str]:
-    """Check every available backend on the cases that are benchmarked; return those that disagree."""
+def disagreeing(console: Console, digits: Dataset, names: Sequence[str]) -> list[str]:
+    """Check these backends on the cases that are benchmarked; return those that disagree."""
     cases = [posed(case, digits.train) for case in CASES]
-    return [one.backend for one in agree(console, impls.available(), cases) if one.failures]
+    return [one.backend for one in agree(console, names, cases) if one.failures]
 
 
 def run_benchmarks(console: Console) -> bool:

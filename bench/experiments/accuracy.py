@@ -13,12 +13,18 @@ CURVES = 3  # seeds of which a curve is drawn
 
 
 def to_target(
-    target: float, recipe: Recipe, dtype: DType, backends: list[str], seeds: int, baseline: str | None
+    target: float,
+    recipe: Recipe,
+    dtype: DType,
+    backends: list[str],
+    seeds: int,
+    baseline: str | None,
+    curves: int = CURVES,
 ) -> Trainings:
-    """Return the trainings for one target by a recipe of fixed length."""
+    """Return the trainings for one target by a recipe of fixed length. curves: seeds of which a curve is drawn."""
     participants = {name: Trainee(name, dtype) for name in backends}
     recipes, header = {recipe.name: recipe}, {"target": target, "recipe": recipe.name}
-    return Trainings("accuracy", recipe.name, recipes, participants, seeds, header, baseline=baseline, curves=CURVES)
+    return Trainings("accuracy", recipe.name, recipes, participants, seeds, header, baseline=baseline, curves=curves)
 
 
 class Step(NamedTuple):
@@ -31,14 +37,18 @@ class Step(NamedTuple):
     until: bool  # it trains until the target; at most as long as the recipe is
     seeds: int
 
-    def trainings(self, purpose: str, target: float) -> Trainings:
-        """Return the step as a race of its own, towards this target, a share of the test images."""
+    def trainings(self, purpose: str, target: float, in_turns: bool = False) -> Trainings:
+        """Return the step as a race of its own, towards this target, a share of the test images.
+
+        in_turns: with each seed after the other steps, so that their times can be compared.
+        """
         evaluations = Evaluations("growing", until=target) if self.until else Evaluations()
         participants = {self.name: Trainee(self.backend, self.dtype, evaluations)}
         header = {"target": target, "recipe": self.recipe.name, "until": self.until}
         curves = 0 if self.until else CURVES
+        recipes = {self.recipe.name: self.recipe}
         return Trainings(
-            purpose, self.name, {self.recipe.name: self.recipe}, participants, self.seeds, header, curves=curves
+            purpose, self.name, recipes, participants, self.seeds, header, curves=curves, in_turns=in_turns
         )
 
 

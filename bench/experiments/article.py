@@ -11,7 +11,17 @@ import numpy as np
 
 from bench.experiments.trainings import Trainee, Trainings
 from bench.training.worker import Evaluations
-from bench.workloads.article import EVALUATED_AFTER, EXPERIMENTS, GRIDS, RELU, RELU_DESIGN, Experiment, Grid, Screen
+from bench.workloads.article import (
+    EVALUATED_AFTER,
+    EXPERIMENTS,
+    GRIDS,
+    RELU,
+    RELU_DESIGN,
+    RELU_FACTORS,
+    Experiment,
+    Grid,
+    Screen,
+)
 from bench.workloads.recipes import Recipe
 from data import Dataset
 from impls.contract import DType
@@ -27,12 +37,14 @@ def parts_of(
     """Yield what a study trains, for each of its experiments or for those of these names.
 
     That is what readers need to know of it, its recipes by setting, what stops it early, and the backend that works as
-    the article's program did, None where none is timed.
+    the article's program did, None where none is timed. Of "relu" the names are those of `RELU_FACTORS`.
     """
     if study == "relu":
-        changes = {f"{factor}: {to}": [factor, to] for factor, to in RELU_DESIGN}
+        kept = {"none", *(RELU_FACTORS[name] for name in names or RELU_FACTORS)}
+        design = {(factor, to): recipe for (factor, to), recipe in RELU_DESIGN.items() if factor in kept}
+        changes = {f"{factor}: {to}": [factor, to] for factor, to in design}
         about = {"name": "ReLU", "setting": str(RELU), "epochs": RELU.epochs, "changes": changes}
-        yield about, dict(zip(changes, RELU_DESIGN.values(), strict=True)), (), None
+        yield about, dict(zip(changes, design.values(), strict=True)), (), None
         return
     known: Sequence[Experiment | Grid] = EXPERIMENTS if study == "article" else GRIDS
     for one in (one for one in known if not names or one.name in names):
@@ -49,7 +61,10 @@ def parts_of(
 def article_trainings(
     dataset: Dataset, study: str, backend: str, seeds: int, names: Sequence[str] | None
 ) -> list[Trainings]:
-    """Return a race for each experiment of a study ("article", "grid" or "relu"), or for those of these names."""
+    """Return a race for each experiment of a study ("article", "grid" or "relu"), or for those of these names.
+
+    names: of experiments; of "relu" those of the factors that are changed.
+    """
     purpose = "article" if study == "article" else f"article-{study}"
     labels = {
         name: np.bincount(split.labels, minlength=10).tolist()

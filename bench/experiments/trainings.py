@@ -4,7 +4,7 @@ import argparse
 import functools
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.console import Console
 from rich.markup import escape
+from rich.status import Status
 
 import data
 import impls
@@ -39,6 +40,7 @@ Show = Callable[[list[RaceResult]], None]  # prints results
 LONG = 2.0  # seconds of a training after which one curve is enough
 FIRST_UPDATES = 30  # whose costs are checked
 MOST_UPDATES = 6000  # of a training that is checked to its end
+FEW_IMAGES = 30_000  # of the updates that a short check works out, which takes seconds
 
 
 class Trainee(NamedTuple):
@@ -63,6 +65,8 @@ class Trainings:
     key: dict[str, Any] = field(default_factory=dict)  # and to its key
     baseline: str | None = None  # None: the first participant
     curves: int = 0  # seeds with which a training is repeated in pieces, for its curve
+    short_check: bool = False  # only the first updates of the first seed are held against the reference
+    in_turns: bool = False  # with each seed after the others of the command that are so, to be compared with them
 
     def training(self, name: str, setting: str, seed: int) -> tuple[Recipe, Evaluations | None]:
         """How a participant trains, and when it is evaluated; None: it does not train with this seed."""
@@ -97,6 +101,7 @@ def header_of(dataset: Dataset, number: int, trainings: Trainings, n_threads: in
     backends = {name: trainee.backend for name, trainee in trainings.participants.items()}
     recipe, _ = trainings.training(next(iter(backends)), next(iter(trainings.recipes)), 0)
     case = recipe.described() | {"plan": str(recipe)} | trainings.key
+    case |= {"in_turns": True} if trainings.in_turns else {}
     measured = {"measure": "training", **case, "images": len(dataset.train.labels), "threads": n_threads}
     others = {"baseline": trainings.baseline, **trainings.header}
     return header(dataset, number, trainings.purpose, backends, measured, **others)
@@ -107,10 +112,11 @@ def train_all(
 ) -> int:
     """Train all that the file lacks; return 1 if a participant failed, else 0.
 
-    arguments: the options --output and --threads. show: is called with the races at the end, also after an
+    arguments: the options --output, --threads, --short-check. show: is called with the races at the end, also after an
     interruption. Raises UserError, ContractError or BackendUnavailable.
     """
     path, n_threads = results_file(arguments.output, several[0].purpose), arguments.threads or threads.cores()
+    several = [replace(trainings, short_check=arguments.short_check) for trainings in several]
     for trainings in several:
         check_fit(dataset, trainings.recipes.values())
         for trainee in trainings.participants.values():
@@ -121,8 +127,18 @@ def train_all(
     with tempfile.TemporaryDirectory() as folder, Journal(path, headers) as journal:
         digits = stored(dataset.train, Path(folder) / "train"), stored(dataset.test, Path(folder) / "test")
         try:
-            for number, trainings in enumerate(several):
-                train_seeds(console, journal, begin_race(journal, number, 1, 0), trainings, digits, n_threads)
+            # Seldom refreshed, as it runs while trainings are timed.
+            with ExitStack() as stack, console.status("", refresh_per_second=1) as status:
+                pending = {
+                    number: train_seeds(status, stack, journal, number, trainings, digits, n_threads)
+                    for number, trainings in enumerate(several)
+                }
+                while pending:
+                    first = min(pending)
+                    turn = [number for number in pending if several[number].in_turns]
+                    for number in turn if first in turn else [first]:
+                        if next(pending[number], None) is None:
+                            del pending[number]
         finally:  # an interruption costs only the seed that it hits; the same command continues
             show(races_of(journal.records))
             failures = journal.of(Failure)
@@ -133,34 +149,43 @@ def train_all(
 
 
 def train_seeds(
-    console: Console, journal: Journal, race: Session, trainings: Trainings, digits: Sequence[Path], n_threads: int
-) -> None:
-    """Train every setting with every seed that is missing, then draw curves. digits: folders, see `worker.Trainer`."""
+    status: Status,
+    stack: ExitStack,
+    journal: Journal,
+    number: int,
+    trainings: Trainings,
+    digits: Sequence[Path],
+    n_threads: int,
+) -> Iterator[int]:
+    """Train every setting with every seed that is missing, and yield each; then draw curves.
+
+    stack: ends the processes, unless this does at its end. digits: folders, see `worker.Trainer`.
+    """
+    race = begin_race(journal, number, 1, 0)
     race.time_limit = TIME_LIMIT
-    finished = {one.generation for one in journal.of(Generation, race.number)}
+    finished = {one.generation for one in journal.of(Generation, number)}
     participants: list[Participant] = []
-    with (
-        ExitStack() as stack,
-        console.status("", refresh_per_second=1) as status,
-    ):  # seldom, as it runs while trainings are timed
-        for (index, setting), seed in product(enumerate(trainings.recipes), range(trainings.seeds)):
-            generation = MOST_SEEDS * index + seed
-            # The other seeds of a setting whose first was stopped early are not tried.
-            stopped = {one.generation for one in journal.of(Training, race.number) if one.stopped_early}
-            if generation in finished or generation - seed in stopped or over(race, trainings):
-                continue
-            if not participants:
-                status.update(f"{trainings.name}: prepares and compiles")
-                for name in (name for name in trainings.participants if name not in race.failures):
-                    backend = trainings.participants[name].backend
-                    child = Child(answer_with, worker.Trainer, backend, *digits, n_threads=n_threads)
-                    participants.append(Participant(name, stack.enter_context(child)))
-                    attempt(race, None, begin, participants[-1], trainings, setting)
-            status.update(f"{trainings.name}: {escape(setting)}, seed {seed}")
-            train_generation(race, trainings, setting, participants, generation, digits[0])
-        if 0 not in finished:
-            for participant in participants:
-                attempt(race, None, draw, participant, trainings)
+    processes = stack.enter_context(ExitStack())
+    for (index, setting), seed in product(enumerate(trainings.recipes), range(trainings.seeds)):
+        generation = MOST_SEEDS * index + seed
+        # The other seeds of a setting whose first was stopped early are not tried.
+        stopped = {one.generation for one in journal.of(Training, number) if one.stopped_early}
+        if generation in finished or generation - seed in stopped or over(race, trainings):
+            continue
+        if not participants:
+            status.update(f"{trainings.name}: prepares and compiles")
+            for name in (name for name in trainings.participants if name not in race.failures):
+                backend = trainings.participants[name].backend
+                child = Child(answer_with, worker.Trainer, backend, *digits, n_threads=n_threads)
+                participants.append(Participant(name, processes.enter_context(child)))
+                attempt(race, None, begin, participants[-1], trainings, setting)
+        status.update(f"{trainings.name}: {escape(setting)}, seed {seed}")
+        train_generation(race, trainings, setting, participants, generation, digits[0])
+        yield seed
+    if 0 not in finished:
+        for participant in participants:
+            attempt(race, None, draw, participant, trainings)
+    processes.close()
 
 
 def over(race: Session, trainings: Trainings) -> bool:
@@ -196,13 +221,16 @@ def train(
     recipe, evaluations = trainings.training(participant.name, setting, seed)
     if evaluations is not None:
         where = {"generation": generation, "participant": participant.name, "setting": setting, "seed": seed}
-        expected = expected_of(recipe, seed, digits)
+        expected = None if trainings.short_check and seed else expected_of(recipe, seed, digits, trainings.short_check)
         race.add(Training, **where, **ask(race, participant, "train", recipe, seed, evaluations, expected))
 
 
 @functools.lru_cache(maxsize=4)  # as one participant trains after the other
-def expected_of(recipe: Recipe, seed: int, folder: Path) -> TimedCall | None:
-    """The costs before the first updates of a training; with the first seed, of all its first plan. None: no update."""
+def expected_of(recipe: Recipe, seed: int, folder: Path, short: bool = False) -> TimedCall | None:
+    """The costs before the first updates of a training; with the first seed, of all its first plan. None: no update.
+
+    short: those of the first updates alone, of FEW_IMAGES together, or of one.
+    """
     images = np.load(folder / "images.npy", mmap_mode="r")
     plans = recipe.pieces(len(images), seed)
     if not plans:
@@ -211,7 +239,11 @@ def expected_of(recipe: Recipe, seed: int, folder: Path) -> TimedCall | None:
     if recipe.input_dropout:
         network, images = recipe.member_with_dropout, recipe.with_dropout(images, seed, 1)
     digits = Digits(images, np.load(folder / "labels.npy"))
-    first = FIRST_UPDATES if seed or len(plan.starts) > MOST_UPDATES else None
+    first = FIRST_UPDATES if seed or short or len(plan.starts) > MOST_UPDATES else None
+    if short:
+        first = max(
+            1, min(FIRST_UPDATES, int(np.searchsorted(np.cumsum(plan.stops - plan.starts), FEW_IMAGES, "right")))
+        )
     return timed_call("train", f"{recipe.name}, seed {seed}", network, recipe.parameters(seed), digits, plan, first)
 
 

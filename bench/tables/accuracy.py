@@ -33,8 +33,9 @@ WATERFALL_EXPLANATION = (
 BATCHES_EXPLANATION = (
     "Plain SGD with one learning rate for each batch size, chosen on held-out training images. Training continues "
     "until the target is reached on the test images. Medians over seeds; in brackets where a seed did not reach it. "
-    "Times faster: than the last row."
+    "Times faster: than the last row, where all sizes trained in turns, seed by seed."
 )
+BATCHES_LIMITS = ["Times of batch sizes give a ratio only where all sizes trained in turns, seed by seed."]
 STEP_LIMITS = [
     "Steps to an accuracy were measured one after the other, not interleaved: other work on the machine may have "
     "slowed one of them and not another.",
@@ -158,9 +159,13 @@ def batches_sections(races: Sequence[RaceResult]) -> list[Section]:
         "epochs": lambda row: text.number(row.epochs),
         "time to\ntarget": lambda row: time_or_brackets(row.seconds, row.counts),
         "over\nseeds": range_over_seeds,
-        "times\nfaster\nan epoch": lambda row: text.times(results[-1].an_epoch / row.an_epoch),
+        "times\nfaster\nan epoch": lambda row: (
+            text.times(results[-1].an_epoch / row.an_epoch) if analysis.in_turns(row, results[-1]) else NONE
+        ),
         "times\nfaster\nto target": lambda row: (
-            text.times(results[-1].seconds / row.seconds) if row.counts and results[-1].counts else NONE
+            text.times(results[-1].seconds / row.seconds)
+            if row.counts and results[-1].counts and analysis.in_turns(row, results[-1])
+            else NONE
         ),
     }
     first = f"{races[0].key['network']}, trained by {backends_of(races[0])}."

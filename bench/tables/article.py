@@ -8,7 +8,9 @@ from bench.records.races import RaceResult
 from bench.tables import table as text
 from bench.tables.race import parts_of, started_by
 from bench.tables.table import INTERVAL, NONE, Columns, Section, Table, table_of
+from bench.workloads.article import EXPERIMENTS
 
+ARTICLE = {one.name: one for one in EXPERIMENTS}  # what the article says, by the names of its experiments
 EXPERIMENTS_EXPLANATION = (
     "Reproduced: the article's figure, with what was rounded away, lies in the range of our seeds. Where the article "
     "leaves open of which images or after which epoch a figure is, the nearest of ours is taken. Method: a program "

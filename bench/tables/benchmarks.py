@@ -1,7 +1,6 @@
 """Results of pytest-benchmark in two tables."""
 
 import math
-from collections.abc import Sequence
 from statistics import median
 
 from bench import UserError
@@ -9,14 +8,14 @@ from bench.records.files import Measurement, ResultSet
 from bench.tables import table as text
 from bench.tables.table import DAGGER, NONE, Columns, Section, Table, table_of
 
-REFERENCE = "naive"  # ratios are to this backend
+REFERENCE = "naive"  # errors are against this backend
 SAME_PLAN = "mini-batches"  # the plan on which all backends are compared
 FIGURES = ("time-per-epoch", "accuracy-check", "accuracy-over-time", "cost-over-epochs", "speed-against-accuracy")
 BENCHMARK_EXPLANATION = (
     "Times are medians over samples, CPU is user and system time. Accuracy check: the outputs of all test images. "
-    f"Agrees to: the worst error against {REFERENCE} in float64, in eps of the dtype. Times faster: ratio of "
-    f"medians, in brackets from the fastest sample of {REFERENCE} over the slowest of the backend to the slowest over "
-    "the fastest. Floor: the first layer's two products over all training images, a NumPy matmul each."
+    f"Agrees to: the worst error against {REFERENCE} in float64, in eps of the dtype. There are no ratios, as the "
+    "backends were measured one after the other: the race has them. Floor: the first layer's two products over all "
+    "training images, a NumPy matmul each."
 )
 
 
@@ -74,7 +73,6 @@ def benchmark_table(title: str, results: ResultSet, epochs: list[Measurement], s
     epoch = {measured.backend: measured for measured in epochs}
     check = {measured.backend: measured for measured in results.of("outputs")}
     known = {measured.backend: measured for measured in shown}
-    floor = next(iter(results.of("floor")), None)
     columns: Columns[str] = {
         "backend": str,
         "plan\n(batch)": lambda name: text.or_dash(
@@ -86,12 +84,6 @@ def benchmark_table(title: str, results: ResultSet, epochs: list[Measurement], s
         "test\nimages\ncorrect": lambda name: text.or_dash(epoch.get(name), correct),
         "agrees\nto,\neps": lambda name: f"{known[name].agreement_error:.1f}",
         "lines\nof\ncode": lambda name: f"{known[name].lines_of_code:,}",
-        f"times\nfaster\nthan\n{REFERENCE}": lambda name: (
-            "1" if name == REFERENCE and name in epoch else times_faster(epochs, name).replace(" ", "\n", 1) or NONE
-        ),
-        "times\nthe\nfloor": lambda name: (
-            text.times(median(epoch[name].seconds) / median(floor.seconds)) if floor and name in epoch else NONE
-        ),
     }
     names = [name for name in ladder(results) if name in known]
     trained = {name: epoch[name] for name in names if name in epoch}
@@ -101,24 +93,6 @@ def benchmark_table(title: str, results: ResultSet, epochs: list[Measurement], s
         prepared = ", ".join(f"{name} {text.duration(one.prepare_seconds)}" for name, one in trained.items())
         notes.append(f"Preparation of the training images, not in these times: {prepared}")
     return table_of(title, names, columns, notes, 2)
-
-
-def ratio_range(epochs: Sequence[Measurement], backend: str) -> tuple[float, float, float] | None:
-    """How many times faster than the reference a backend is; None where one of them is not among these epochs.
-
-    Median over median, and the bounds between which it lies whichever samples are taken.
-    """
-    seconds = {measured.backend: measured.seconds for measured in epochs}
-    if not {REFERENCE, backend} <= seconds.keys():
-        return None
-    slow, fast = seconds[REFERENCE], seconds[backend]
-    return median(slow) / median(fast), min(slow) / max(fast), max(slow) / min(fast)
-
-
-def times_faster(epochs: Sequence[Measurement], backend: str) -> str:
-    """The ratio of `ratio_range` with its bounds, e.g. 38 [36, 40]; "" where there is none."""
-    ratio = ratio_range(epochs, backend)
-    return text.in_brackets(ratio[0], ratio[1:], text.times) if ratio else ""
 
 
 def scaling(measured: Measurement) -> str | None:
@@ -160,8 +134,6 @@ def benchmarks_headline(results: ResultSet) -> str:
             epoch = min(epochs, key=lambda measured: median(measured.seconds))
             words = f"{condition} the shortest is that of {epoch.backend}, {text.duration(median(epoch.seconds))}"
             words += f", {scaled}" if (scaled := scaling(epoch)) else ""
-            if epoch.backend != REFERENCE and (ratio := times_faster(epochs, epoch.backend)):
-                words += f", {ratio} times faster than {REFERENCE}"
             shortest.append(words)
     if not shortest:
         return "No epoch of training was measured."

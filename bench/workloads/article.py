@@ -169,3 +169,5 @@ RELU_DESIGN = {
     ("hidden", "sigmoid"): varied(RELU, hidden="sigmoid"),
     ("several", "softmax, N(0, 2/fan_in), rate 0.5"): varied(_HE, output="softmax", learning_rate=0.5),
 }
+# What `study relu --factor` calls them.
+RELU_FACTORS = {factor.partition(",")[0].replace(" ", "-"): factor for factor, _ in RELU_DESIGN if factor != "none"}

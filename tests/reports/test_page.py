@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 BROWSERS = ("chromium", "chromium-browser", "chromium-headless-shell", "google-chrome", "chrome")
 REQUIRED = "DIGITBENCH_REQUIRE_BROWSER"  # set where a browser has been installed: then its absence is a failure
-WIDTHS = {"desktop": 1200, "phone": 390}
+SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
+RACED = {"naive": 4.0, "vectorized": 0.4, "swift": 0.1, "floor": 0.05}
 HARMFUL = ("serious", "critical")
 
 
@@ -52,17 +54,18 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole report, of made-up results."""
     folder = tmp_path_factory.mktemp("report")
     written(folder, "benchmarks.json", SMALL)
-    race_written(folder, "race.jsonl", race_records(machine=SMALL.machine))
+    race_written(folder, "race.jsonl", race_records(RACED, machine=SMALL.machine, notice=SMALL.notice))
     assert main(["--results", str(folder), "--out", str(folder / "out")]) == 0
     return folder / "out" / "index.html"
 
 
-@pytest.fixture(scope="module", params=WIDTHS)
+@pytest.fixture(scope="module", params=SIZES)
 def opened(request: pytest.FixtureRequest, browser: "Browser", report: Path) -> "Iterator[Page]":
     """The page, open; fails where the console complains or anything is asked of a network or of the disk."""
     problems: list[str] = []
     asked: list[str] = []
-    with browser.new_context(viewport={"width": WIDTHS[request.param], "height": 900}) as context:
+    width, height = SIZES[request.param]
+    with browser.new_context(viewport={"width": width, "height": height}) as context:
         page = context.new_page()
         page.on("console", lambda message: problems.append(message.text))
         page.on("pageerror", lambda error: problems.append(str(error)))
@@ -73,14 +76,58 @@ def opened(request: pytest.FixtureRequest, browser: "Browser", report: Path) -> 
     assert [url for url in asked if not url.startswith("data:")] == [report.as_uri()]
 
 
+@pytest.fixture
+def unfolded(opened: "Page") -> "Page":
+    """The page with all its details open."""
+    opened.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    return opened
+
+
+def table(page: "Page") -> Any:
+    """The first table of the details."""
+    return page.locator("details table.sortable").first
+
+
 def column(page: "Page", number: int) -> list[str]:
-    """The cells of a column of the first table, from the top."""
-    cells = page.locator("table.sortable").first.locator(f"tbody tr > :nth-child({number + 1})")
+    """The cells of a column of that table, from the top."""
+    cells = table(page).locator(f"tbody tr > :nth-child({number + 1})")
     return [" ".join(cell.split()) for cell in cells.all_inner_texts()]
 
 
-def test_tables_sort_by_keyboard(opened: "Page") -> None:
-    heads = opened.locator("table.sortable").first.locator("thead th")
+def test_the_first_screen_is_a_sentence_a_figure_and_the_notice(opened: "Page", report: Path) -> None:
+    opened.evaluate("window.scrollTo(0, 0)")
+    size = opened.viewport_size
+    assert size
+    sentence = opened.locator(".headline").inner_text()
+    assert re.search(r"^On this machine swift trains an epoch \d+ times as fast as a Python loop", sentence)
+    first = opened.locator("figure.plot").first
+    assert [name.split("\n")[0] for name in first.locator("li .name").all_inner_texts()] == [
+        *("swift", "NumPy", "Python loop", "")
+    ]
+    for shown in (opened.locator(".headline"), first, opened.get_by_role("note")):
+        box = shown.bounding_box()
+        assert box
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= size["height"]
+    assert not re.search(r"floor|plan\b|generation", opened.locator("main").inner_text()[: len(sentence) + 500])
+    assert not re.search(r"<details[^>]* open", report.read_text(encoding="utf-8"))
+
+
+def test_small_figures_keep_names_marks_and_numbers_apart(opened: "Page") -> None:
+    rows: list[list[float]] = opened.evaluate(
+        """() => [...document.querySelectorAll(".plot li")].map((row) => [...row.children].flatMap((part) => {
+            const box = part.getBoundingClientRect();
+            return [box.left, box.right];
+        }))"""
+    )
+    assert len(rows) >= 10
+    assert all(row == sorted(row) for row in rows)
+    assert min(track_right - track_left for _, _, track_left, track_right, *_ in rows) > 90
+
+
+def test_tables_sort_by_keyboard(unfolded: "Page") -> None:
+    opened = unfolded
+    heads = table(opened).locator("thead th")
     as_it_was = column(opened, 2)
     assert as_it_was == ["9.00 s †", "0.500 s", "0.500 s"]
     wall = heads.nth(2)
@@ -98,15 +145,16 @@ def test_tables_sort_by_keyboard(opened: "Page") -> None:
     assert [head.get_attribute("aria-sort") for head in heads.all()[:3]] == ["descending", "none", "none"]
 
 
-def test_what_is_not_known_stays_below(opened: "Page") -> None:
-    faster = opened.locator("table.sortable").first.locator("thead th").nth(4)
+def test_what_is_not_known_stays_below(unfolded: "Page") -> None:
+    opened = unfolded
+    faster = table(opened).locator("thead th").nth(4)
     for _ in range(2):
         faster.locator("button").click()
         assert column(opened, 4)[-1] == "–"  # wild has no accuracy check
 
 
-def test_images_have_sizes_and_words(opened: "Page") -> None:
-    images: list[dict[str, Any]] = opened.evaluate(
+def test_images_have_sizes_and_words(unfolded: "Page") -> None:
+    images: list[dict[str, Any]] = unfolded.evaluate(
         """() => [...document.querySelectorAll("img, svg, [role=img]")].map((image) => ({
             label: image.getAttribute("alt") || image.getAttribute("aria-label") || "",
             sized: image.hasAttribute("width") && image.hasAttribute("height"),
@@ -120,22 +168,24 @@ def test_images_have_sizes_and_words(opened: "Page") -> None:
     assert all(image["width"] > 300 and image["height"] > 50 for image in images)
 
 
-def test_nothing_but_tables_and_figures_scrolls_sideways(opened: "Page") -> None:
-    assert opened.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+def test_nothing_but_tables_and_figures_scrolls_sideways(unfolded: "Page") -> None:
+    assert unfolded.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(scheme: Any, opened: "Page") -> None:
+def test_axe_finds_nothing_serious(scheme: Any, unfolded: "Page") -> None:
     from axe_playwright_python.sync_playwright import Axe
 
+    opened = unfolded
     opened.emulate_media(color_scheme=scheme)
     found = Axe().run(opened, options={"resultTypes": ["violations"]}).response["violations"]
     assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found if one["impact"] in HARMFUL] == []
 
 
-def test_axe_would_find_something(opened: "Page") -> None:
+def test_axe_would_find_something(unfolded: "Page") -> None:
     from axe_playwright_python.sync_playwright import Axe
 
+    opened = unfolded
     opened.evaluate("document.querySelector('img').removeAttribute('alt')")
     found = Axe().run(opened, options={"runOnly": ["image-alt"]}).response["violations"]
     assert [one["impact"] for one in found] == ["critical"]

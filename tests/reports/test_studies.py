@@ -100,13 +100,16 @@ def test_files_that_lack_what_a_table_needs_are_passed_over(purpose: str, tmp_pa
 # --- steps to one accuracy -------------------------------------------------------------------------------
 
 
-def stepped(purpose: str, seconds: dict[str, float], until: tuple[str, ...] = (), **more: Any) -> list[Any]:
+def stepped(
+    purpose: str, seconds: dict[str, float], until: tuple[str, ...] = (), *, in_turns: bool = True, **more: Any
+) -> list[Any]:
     """Trainings as `study waterfall` and `study batches` write them; each is of half an epoch."""
     found = []
     for number, (name, time) in enumerate(seconds.items()):
         records = trained({name: time}, number=number, purpose=purpose, until=name in until, **more)
         batch = 10 ** (number + 1)
         records[0]["key"] = records[0]["key"] | {"batch": batch, "learning_rate": 0.5, "epochs": 0.5}
+        records[0]["key"] |= {"in_turns": True} if in_turns else {}
         for entry in records:
             if entry["kind"] == "training":
                 entry |= {"images": 3000, "epochs": 0.5}
@@ -261,15 +264,17 @@ def test_odd_articles_give_a_page(case: str, tmp_path: Path) -> None:
 
 def answers_of(folder: Path, *several: list[Any]) -> list[str]:
     paths = [written(folder, f"{i}.jsonl", *records) for i, records in enumerate(several)]
-    return [one.answer for one in answers(choose(paths))]
+    return [one.text for one in answers(choose(paths))]
 
 
 def test_mini_batches_by_the_time_to_an_accuracy(tmp_path: Path) -> None:
     sizes = stepped("batches", {"a": 0.5, "b": 0.25, "c": 1.0}, until=("a", "b", "c"), seeds=3)
     answer = answers_of(tmp_path, sizes)[1]
-    assert "in batches of 100 takes 0.2" in answer
+    assert "an epoch in batches of 100 takes 0.5" in answer
     assert "reach 97 % of the test images first, in 0.2" in answer
     assert "as the largest (seed by seed, 3 seeds). Smaller batches are slower again: those of 10 take 0." in answer
+    one_by_one = stepped("batches", {"a": 0.5, "b": 0.25, "c": 1.0}, until=("a", "b", "c"), seeds=3, in_turns=False)
+    assert "times as fast" not in answers_of(tmp_path, one_by_one)[1]
     largest = answers_of(tmp_path, stepped("batches", {"a": 0.5, "b": 0.25}, until=("a", "b")))[1]
     assert "no: batches of 100, the largest, are first to reach 97 % of the test images" in largest
     not_measured = answers_of(tmp_path, stepped("batches", {"a": 0.5, "b": 0.25}, until=("a", "b"), mean=0.96))[1]

@@ -1,11 +1,12 @@
 """Agreement before the benchmarks, the exit code, and the whole way from benchmarks to report, on small data."""
 
+import argparse
 import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,15 @@ from rich.console import Console
 
 import bench
 import impls
+from bench.__main__ import main
 from bench.commands import pipeline
+from bench.commands.parser import make_parser
 from bench.commands.pipeline import disagreeing, run
 from bench.experiments.inspection import inspect_one
 from bench.records.files import read
 from data import Dataset, Digits, mnist
+from reports.sections import report_of
+from reports.selection import choose
 
 pytestmark = pytest.mark.usefixtures("without_peers")
 
@@ -61,7 +66,7 @@ def small() -> Dataset:
 def printed(small: Dataset) -> tuple[str, list[str]]:
     console = Console(width=100, record=True, quiet=False, file=open(os.devnull, "w"))  # noqa: PTH123, SIM115
     with console.file:
-        left_out = disagreeing(console, small)
+        left_out = disagreeing(console, small, pipeline.usable())
     return console.export_text(), left_out
 
 
@@ -92,19 +97,85 @@ def test_each_backend_that_agrees_has_a_line_and_a_disagreement_is_named(
         assert re.search(rf"^{name} agrees: at most \d+% of a tolerance, \d+\.\d s$", text, re.MULTILINE), text
 
 
+SHORT = ["race", "accuracy", "batches", "relu", "reports"]
+
+
+def command_in(arguments: tuple[str, ...]) -> str:
+    """Which of SHORT a call of `run_command` is."""
+    return next(name for name in SHORT if name in arguments)
+
+
 @pytest.mark.parametrize(
-    ("left_out", "all_passed", "reports_code", "code"),
-    [([], True, 0, 0), (["numba"], True, 0, 1), ([], False, 0, 1), ([], True, 1, 1)],
+    ("left_out", "failing", "code"),
+    [([], "", 0), (["numba"], "", 1), *(([], name, 1) for name in (*SHORT, "benchmarks", "network"))],
 )
-def test_the_exit_code_shows_any_failure(
-    left_out: list[str], all_passed: bool, reports_code: int, code: int, monkeypatch: pytest.MonkeyPatch
+def test_a_step_that_fails_takes_no_other_with_it_and_the_exit_code_shows_it(
+    left_out: list[str],
+    failing: str,
+    code: int,
+    small: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(pipeline, "get_digits", lambda *_: None)
+    ran: list[str] = []
+
+    def command(*arguments: str) -> int:
+        ran.append(command_in(arguments))
+        return 2 if ran[-1] == failing else 0
+
+    def work(name: str) -> None:
+        ran.append(name)
+        if name == failing:
+            raise bench.UserError("no results [here]")
+
+    monkeypatch.setattr(pipeline, "get_digits", lambda *_: small)
     monkeypatch.setattr(pipeline, "disagreeing", lambda *_: left_out)
-    monkeypatch.setattr(pipeline, "run_benchmarks", lambda *_: all_passed)
-    monkeypatch.setattr(pipeline, "inspect_one", lambda *_: None)
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=reports_code))
-    assert run(SimpleNamespace()) == code  # type: ignore[arg-type]
+    monkeypatch.setattr(pipeline, "run_command", command)
+    monkeypatch.setattr(pipeline, "run_benchmarks", lambda *_: work("benchmarks"))
+    monkeypatch.setattr(pipeline, "inspect_one", lambda *_: work("network"))
+    assert run(argparse.Namespace(threads=None)) == code
+    assert ran == [*SHORT[:-1], "benchmarks", "network", "reports"]
+    assert ("no results [here]" in capsys.readouterr().out) == (failing in ("benchmarks", "network"))
+
+
+def test_the_short_measurements_are_commands_with_digits_that_fit(
+    small: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIGITBENCH_DATA", "somewhere")
+    names = [name for name in impls.available() if name not in ("numba_sparse", "vectorized")]  # these disagree
+    several = [make_parser().parse_args(step.arguments) for step in pipeline.steps(small, names, 1)]
+    race, accuracy, batches, relu = several
+    assert race.backend == names
+    assert not {"numba_sparse", "vectorized"} & {*race.backend, *accuracy.backend}
+    assert race.baseline in names
+    assert {"naive", "numba"} <= set(accuracy.backend)
+    assert batches.backend == relu.backend == "numba_dense"
+    assert max(batches.batch) <= N_TRAIN
+    assert relu.factor == ["hidden"]
+    assert {(one.data, one.threads) for one in several} == {("somewhere", 1)}
+    mnist_itself = replace(small, notice=None)
+    assert {make_parser().parse_args(step.arguments).data for step in pipeline.steps(mnist_itself, names, None)} == {
+        "auto"
+    }
+
+
+@pytest.mark.usefixtures("without_processes")
+def test_after_the_short_measurements_every_question_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = Dataset("small", "test", digits_of(1500, 1), digits_of(N_TEST, 2), "0" * 64, "Data: small, for a test.")
+    mnist.write_folder(tmp_path / "digits", many.train, many.test)
+    monkeypatch.setenv("DIGITBENCH_DATA", str(tmp_path / "digits"))
+    monkeypatch.setattr(bench, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(pipeline, "RACED_SECONDS", 0.5)
+    for step in pipeline.steps(many, ["naive", "vectorized", "minibatch"], 1):
+        assert main([*step.arguments]) == 0, step.title
+    report = report_of(choose([tmp_path / "results"]))
+    assert "Not measured yet" not in " ".join(one.text for one in report.answers)
+    assert all(one.short and one.plot and re.search(r"\d", one.short) for one in report.answers)
+    assert "as fast as a Python loop over the images" in report.summary.sentence
+    assert report.summary.plot
+    assert report.beside
 
 
 def test_a_network_is_portrayed_for_the_report(small: Dataset, tmp_path: Path) -> None:
