@@ -50,7 +50,8 @@ def answers(chosen: Chosen) -> list[Answer]:
     several = []
     for asked, short_of, full_of, command in QUESTIONS:
         short, full = short_of(chosen) or Brief("", None), full_of(chosen)
-        several.append(Answer(asked, full or f"Not measured yet: run {command}.", *(short if full else ())))
+        one = Answer(asked, full, *short) if full else Answer(asked, f"Not measured yet: run {command}.")
+        several.append(one)
     return several
 
 

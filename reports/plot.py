@@ -6,7 +6,7 @@ screen reader, to which it is a list. `templates/plot.html.j2` draws it.
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 MOST_ROWS = 9  # of which one still sees at a glance what they say
 MARGIN = 0.04  # of the axis, on both sides of the outermost mark
@@ -22,7 +22,6 @@ class Row(NamedTuple):
     words: str
     interval: Sequence[float] | None = None  # two ends, 0 and infinite among them
     samples: Sequence[float] = ()
-    detail: str = ""  # a second, fainter line below the label
     other: float | None = None  # a value of another kind, drawn hollow
     kind: str = ""  # "best" and "base" are highlighted
 
@@ -69,7 +68,7 @@ def plot(
     """
     scale: Callable[[float], float] = math.log10 if logarithmic else float
 
-    def drawable(value: float | None) -> bool:
+    def drawable(value: float | None) -> TypeGuard[float]:
         return value is not None and math.isfinite(value) and (value > 0 or not logarithmic)
 
     kept = [row for row in rows if drawable(row.value)][:MOST_ROWS]
@@ -77,15 +76,15 @@ def plot(
         return None
     values = [value for row in kept for value in (row.value, row.other, *row.samples) if drawable(value)]
     values += limits or ()
-    low, high = min(values), max(values)  # type: ignore[type-var]
+    low, high = min(values), max(values)
     ends = [end for row in kept for end in row.interval or ()]
     if logarithmic:
         ends = [min(max(end, low / BEYOND), high * BEYOND) for end in ends]
     least, most = scale(min([low, *ends])), scale(max([high, *ends]))
     span = max(most - least, 0.3 if logarithmic else 1e-9)
 
-    def place(value: float | None) -> float:
-        share = (scale(max(value or 0.0, 10.0**least) if logarithmic else value or 0.0) - least) / span
+    def place(value: float) -> float:
+        share = (scale(max(value, 10.0**least) if logarithmic else value) - least) / span
         return round(100 * (MARGIN + (1 - 2 * MARGIN) * min(max(share, 0.0), 1.0)), 2)
 
     drawn = []

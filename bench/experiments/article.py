@@ -40,8 +40,8 @@ def parts_of(
     the article's program did, None where none is timed. Of "relu" the names are those of `RELU_FACTORS`.
     """
     if study == "relu":
-        kept = {"none", *(RELU_FACTORS[name] for name in names or RELU_FACTORS)}
-        design = {(factor, to): recipe for (factor, to), recipe in RELU_DESIGN.items() if factor in kept}
+        kept = {"none", *(RELU_FACTORS[name] for name in names or ())}
+        design = {change: recipe for change, recipe in RELU_DESIGN.items() if not names or change[0] in kept}
         changes = {f"{factor}: {to}": [factor, to] for factor, to in design}
         about = {"name": "ReLU", "setting": str(RELU), "epochs": RELU.epochs, "changes": changes}
         yield about, dict(zip(changes, design.values(), strict=True)), (), None

@@ -40,7 +40,7 @@ Show = Callable[[list[RaceResult]], None]  # prints results
 LONG = 2.0  # seconds of a training after which one curve is enough
 FIRST_UPDATES = 30  # whose costs are checked
 MOST_UPDATES = 6000  # of a training that is checked to its end
-FEW_IMAGES = 30_000  # of the updates that a short check works out, which takes seconds
+FEW_UPDATES, FEW_IMAGES = 4, 10_000  # that a short check works out at most, and these take a second
 
 
 class Trainee(NamedTuple):
@@ -229,7 +229,7 @@ def train(
 def expected_of(recipe: Recipe, seed: int, folder: Path, short: bool = False) -> TimedCall | None:
     """The costs before the first updates of a training; with the first seed, of all its first plan. None: no update.
 
-    short: those of the first updates alone, of FEW_IMAGES together, or of one.
+    short: those of the first FEW_UPDATES alone, or of fewer where these hold more than FEW_IMAGES.
     """
     images = np.load(folder / "images.npy", mmap_mode="r")
     plans = recipe.pieces(len(images), seed)
@@ -239,11 +239,10 @@ def expected_of(recipe: Recipe, seed: int, folder: Path, short: bool = False) ->
     if recipe.input_dropout:
         network, images = recipe.member_with_dropout, recipe.with_dropout(images, seed, 1)
     digits = Digits(images, np.load(folder / "labels.npy"))
-    first = FIRST_UPDATES if seed or short or len(plan.starts) > MOST_UPDATES else None
+    first = FIRST_UPDATES if seed or len(plan.starts) > MOST_UPDATES else None
     if short:
-        first = max(
-            1, min(FIRST_UPDATES, int(np.searchsorted(np.cumsum(plan.stops - plan.starts), FEW_IMAGES, "right")))
-        )
+        images_so_far = np.cumsum(plan.stops - plan.starts)[:FEW_UPDATES]
+        first = max(1, int((images_so_far <= FEW_IMAGES).sum()))
     return timed_call("train", f"{recipe.name}, seed {seed}", network, recipe.parameters(seed), digits, plan, first)
 
 

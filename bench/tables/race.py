@@ -30,14 +30,15 @@ RACE_FIGURES = ["ratios", "lines-of-code", "break-even", "memory", "roofline", "
 
 def race_section(race: RaceResult) -> Section:
     """One race: what was measured, speed and resources."""
-    return Section("Race", race_lines(race), [speed(race), resource_table(race)], RACE_EXPLANATION, RACE_FIGURES)
+    tables = [speed(race), resource_table(race)]
+    return Section("Speed and resources, measured in turns", race_lines(race), tables, RACE_EXPLANATION, RACE_FIGURES)
 
 
 def sweep_section(races: Sequence[RaceResult]) -> Section:
     """The section of a sweep: how time grows with what was swept."""
     lines = [f"{races_setting(races)}.", started_by(races[0]), *not_measured(races), *disturbed(races)]
     what = analysis.swept(races)
-    title, figures = f"Sweep: {analysis.GROWING[what]}", [f"growth-{what}", f"roofline-{what}"]
+    title, figures = f"How time grows with {analysis.GROWING[what]}", [f"growth-{what}", f"roofline-{what}"]
     return Section(title, lines, [growth(races)], GROWTH_EXPLANATION, figures)
 
 

@@ -12,7 +12,7 @@ from reports.brief import MOST_ROWS, label, library, summary, tick
 from reports.plot import Row, plot
 from reports.selection import Chosen, choose
 from tests.helpers.benchmark_files import NAIVE, NOTICE, SWIFT, USUAL, result_set
-from tests.helpers.race_files import EVIL, race_records, written
+from tests.helpers.race_files import EVIL, race_records, seconds_in, written
 from tests.helpers.training_files import trained
 
 RACED = {"naive": 4.0, "vectorized": 0.4, "numba": 0.25, "numba_sparse": 0.1, "torch": 0.3, "floor": 0.05}
@@ -36,11 +36,11 @@ def test_one_sentence_of_a_race_and_of_trainings(tmp_path: Path) -> None:
         "and reaches 97 % of the test digits in 0.1"
     )
     low, high = (1 / end for end in reversed(ratio.interval))
-    assert f"{times} times: 95 % interval {low:.0f} to {high:.0f}, measured in turns." in found.note
+    assert f"{times} times: 95 % interval {low:.0f} to {high:.0f}, from measurements in turns." in found.note
     assert found.note.endswith(" s: the median of 10 trainings.")
     assert found.plot is not None
     names = [(drawn.row.label, drawn.row.kind, len(drawn.samples)) for drawn in found.plot.rows]
-    assert names == [("numba, ink only", "best", 10), ("PyTorch", "", 10), ("Python loop", "base", 10)]
+    assert names == [("numba, zeros skipped", "best", 10), ("PyTorch", "", 10), ("Python loop", "base", 10)]
     places = [drawn.value.left for drawn in found.plot.rows]
     assert places == sorted(places)
 
@@ -84,6 +84,19 @@ def test_forty_backends_leave_the_figure_small_and_the_slowest_in_it(purpose: st
     labels = [drawn.row.label for drawn in found.plot.rows]
     assert len(labels) == MOST_ROWS
     assert (labels[0], labels[-1]) == (EVIL, "Python loop")
+
+
+def test_the_articles_numbers_stand_beside_what_was_measured(tmp_path: Path) -> None:
+    table = beside(chosen_of(tmp_path, race=race_records(RACED), accuracy=trained(TRAINED)))
+    assert table is not None
+    loop, vectorized, best, relu, batches = table.rows
+    assert loop[1] == "37.9 s"
+    assert 36 < seconds_in(loop[2]) < 44  # 4 s for a tenth of the images
+    assert vectorized[1] == "2.5 s"  # 250.9 s for 100 rounds
+    assert best[1:3] == ["94.17 %", "97.50 %"]
+    assert "takes numba_sparse 1.5 rounds and 0.1" in best[3]
+    assert relu[1:] == ["92.46 % instead of 92.86 %", "–", "not measured"]
+    assert batches[1:3] == ["“not much speedup”", "–"]
 
 
 def test_names_in_words() -> None:

@@ -21,6 +21,7 @@ from bench.commands.parser import make_parser
 from bench.commands.pipeline import disagreeing, run
 from bench.experiments.inspection import inspect_one
 from bench.records.files import read
+from bench.timing import threads
 from data import Dataset, Digits, mnist
 from reports.sections import report_of
 from reports.selection import choose
@@ -167,8 +168,9 @@ def test_after_the_short_measurements_every_question_is_answered(
     mnist.write_folder(tmp_path / "digits", many.train, many.test)
     monkeypatch.setenv("DIGITBENCH_DATA", str(tmp_path / "digits"))
     monkeypatch.setattr(bench, "RESULTS", tmp_path / "results")
-    monkeypatch.setattr(pipeline, "RACED_SECONDS", 0.5)
-    for step in pipeline.steps(many, ["naive", "vectorized", "minibatch"], 1):
+    monkeypatch.setattr(pipeline, "RACED_SECONDS", (0.5, 0.1))
+    monkeypatch.setattr(threads, "cores", lambda: 1)
+    for step in pipeline.steps(many, ["naive", "vectorized", "minibatch"], None):
         assert main([*step.arguments]) == 0, step.title
     report = report_of(choose([tmp_path / "results"]))
     assert "Not measured yet" not in " ".join(one.text for one in report.answers)
