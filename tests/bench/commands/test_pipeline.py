@@ -170,7 +170,7 @@ def test_after_the_short_measurements_every_question_is_answered(
     monkeypatch.setattr(bench, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(pipeline, "RACED_SECONDS", (0.5, 0.1))
     monkeypatch.setattr(threads, "cores", lambda: 1)
-    for step in pipeline.steps(many, ["naive", "vectorized", "minibatch"], None):
+    for step in pipeline.steps(many, ["naive", "vectorized", "minibatch", "scipy_sparse"], None):
         assert main([*step.arguments]) == 0, step.title
     report = report_of(choose([tmp_path / "results"]))
     assert "Not measured yet" not in " ".join(one.text for one in report.answers)
