@@ -34,7 +34,7 @@ def beside(chosen: Chosen) -> Table | None:
         f"they give no ratio to ours; its {number(loop.seconds)} s include checks of accuracy. "
         "python -m bench study article repeats its experiments in its own settings"
     ]
-    heads = ("What", "The article", "Here", "What is different here")
+    heads = ("what", "the article", "here", "what is different here")
     return Table("The article's numbers and ours", heads, table, notes, len(heads))
 
 

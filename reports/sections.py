@@ -28,8 +28,6 @@ ABOUT_ALL = [
 ABOUT_BENCHMARKS = [
     "All backends of the benchmarks ran in one process, one after another. Their samples were not interleaved, so "
     "other work on the machine may have slowed one backend and not another.",
-    "The ranges of the ratios of the benchmarks are over the few samples of each backend. They are not confidence "
-    "intervals.",
     "An epoch on one plan and an epoch on another are different amounts of learning: compare times of an epoch within "
     "the second table, or time and accuracy together.",
     "Each training is one run from one set of initial parameters. Another set would end at another accuracy.",

@@ -8,8 +8,8 @@ import pytest
 from bench.analysis import statistics
 from reports.answers import answers
 from reports.beside import beside
-from reports.brief import MOST_ROWS, label, library, summary, tick
-from reports.plot import Row, plot
+from reports.brief import label, library, summary, tick
+from reports.plot import MOST_ROWS, Row, plot
 from reports.selection import Chosen, choose
 from tests.helpers.benchmark_files import NAIVE, NOTICE, SWIFT, USUAL, result_set
 from tests.helpers.race_files import EVIL, race_records, seconds_in, written

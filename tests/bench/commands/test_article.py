@@ -23,7 +23,7 @@ from bench.timing import threads
 from bench.timing.records import Generation, Record
 from bench.training.loop import accuracy, mean_cost
 from bench.training.worker import share_overflowing
-from bench.workloads.article import SETTING, Experiment, Grid, Screen, printed
+from bench.workloads.article import RELU_DESIGN, SETTING, Experiment, Grid, Screen, printed
 from bench.workloads.recipes import Recipe, varied
 from data import Digits, mnist
 from impls.contract import Layer
@@ -230,6 +230,15 @@ def test_one_factor_at_a_time(
     assert dead.difference == pytest.approx(np.mean(dead.accuracies) - np.mean(base.accuracies))
     assert dead.dead == [10, 10]
     assert re.search(r"^rate: too.* 2 +([\d.]+ % +){3}[+-]\d", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_a_factor_is_changed_alone() -> None:
+    ((about, recipes, *_),) = article.parts_of("relu", ["hidden", "output"])
+    assert [factor for factor, _ in about["changes"].values()] == ["none", "output, cost", "output, cost", "hidden"]
+    assert list(recipes) == list(about["changes"])
+    assert list(recipes.values())[-1] == RELU_DESIGN["hidden", "sigmoid"]
+    ((about, everything, *_),) = article.parts_of("relu", None)
+    assert list(everything.values()) == list(RELU_DESIGN.values())
 
 
 def test_a_backend_that_fails_is_named(

@@ -164,11 +164,12 @@ def test_the_short_measurements_are_commands_with_digits_that_fit(
 def test_after_the_short_measurements_every_question_is_answered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    many = Dataset("small", "test", digits_of(1500, 1), digits_of(N_TEST, 2), "0" * 64, "Data: small, for a test.")
+    many = Dataset("small", "test", digits_of(600, 1), digits_of(N_TEST, 2), "0" * 64, "Data: small, for a test.")
     mnist.write_folder(tmp_path / "digits", many.train, many.test)
     monkeypatch.setenv("DIGITBENCH_DATA", str(tmp_path / "digits"))
     monkeypatch.setattr(bench, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(pipeline, "RACED_SECONDS", (0.5, 0.1))
+    monkeypatch.setattr(pipeline, "SEEDS", 2)
     monkeypatch.setattr(threads, "cores", lambda: 1)
     for step in pipeline.steps(many, ["naive", "vectorized", "minibatch", "scipy_sparse"], None):
         assert main([*step.arguments]) == 0, step.title

@@ -5,15 +5,17 @@ import re
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import bench
 from bench.__main__ import main
+from bench.agreement.timed import TimedCall, timed_call
 from bench.analysis import accuracy
 from bench.analysis.accuracy import method_results
 from bench.commands import batches, waterfall
-from bench.experiments import tune
+from bench.experiments import trainings, tune
 from bench.experiments.accuracy import Step
 from bench.records.journal import Journal, read_records
 from bench.records.kinds import Training
@@ -130,9 +132,30 @@ def test_batches_take_the_rates_that_were_chosen_on_held_out_images(
     assert run(folder, "batches", *usual) == 0
     out = capsys.readouterr().out
     assert re.search(r"^20 +0\.1 .* 2 of 2", out, re.MULTILINE), out
-    small, all_ = method_results(races_of(read_records(folder / "found.jsonl")[0]))
+    records, _ = read_records(folder / "found.jsonl")
+    trained = [(one.seed, one.race) for one in records if isinstance(one, Training)]
+    assert trained == [(0, 0), (0, 1), (1, 0), (1, 1)]  # in turns
+    small, all_ = method_results(races_of(records))
+    assert accuracy.in_turns(small, all_)
     assert small.epochs < all_.epochs
     assert {row.case["learning_rate"] for row in (small, all_)} == {0.1}
+
+
+@pytest.mark.usefixtures("without_processes")
+def test_a_short_check_works_out_a_few_updates_of_the_first_seed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, int | None]] = []
+    right = timed_call
+
+    def counted(*arguments: Any) -> TimedCall:
+        asked.append((arguments[1], arguments[-1]))
+        return right(*arguments)
+
+    monkeypatch.setattr(trainings, "timed_call", counted)
+    (folder / "batches.json").write_text('{"20": {"rate": 0.1}, "600": {"rate": 0.1}}')
+    usual = ["--backend", "minibatch", "--batch", "20,600", "--seeds", "2"]
+    monkeypatch.setattr(trainings, "FEW_IMAGES", 500)
+    assert run(folder, "batches", *usual, "--short-check") == 0
+    assert asked == [("batch-20, seed 0", 4), ("batch-600, seed 0", 1)]
 
 
 def test_evaluations_grow_apart_with_the_updates_up_to_an_epoch() -> None:
