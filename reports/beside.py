@@ -5,7 +5,7 @@ from bench.analysis.article import effects, experiment_results
 from bench.analysis.race import times_of
 from bench.tables.article import ARTICLE
 from bench.tables.table import NONE, Table, duration, number, plural, share
-from reports.brief import LOOP, VECTORIZED, from_to, most_reached
+from reports.brief import LOOP, VECTORIZED, from_to, library, most_reached
 from reports.selection import Chosen
 
 IMAGES = 60_000  # of a round of the article: all training images once
@@ -23,7 +23,7 @@ def beside(chosen: Chosen) -> Table | None:
         ("One round, Python loop over the images", f"{number(loop.seconds)} s", epoch(chosen, LOOP, "naive")),
         ("One round, vectorised NumPy", f"{a_round:.2g} s", epoch(chosen, VECTORIZED, "80-sigmoid")),
         ("Its best network, sigmoid, 100 rounds", f"{best.figures[0].text} %", accuracy(chosen)),
-        ("ReLU instead of sigmoid", f"{with_relu} % instead of {with_sigmoid} %", activation(chosen)),
+        ("ReLU instead of sigmoid", f"{with_relu} % (sigmoid {with_sigmoid} %)", activation(chosen)),
         ("Mini-batches", f"“{ARTICLE['80-mini-batches'].said}”", batches(chosen)),
     )
     table = [[what, said, *(ours or (NONE, "not measured"))] for what, said, ours in rows]
@@ -49,8 +49,9 @@ def epoch(chosen: Chosen, name: str, experiment: str) -> Ours:
         return None
     seconds = times_of(race)[name] * IMAGES / race.key["images"]
     images = race.participants[name].images
-    scaled = f"; measured on {images:,} images and scaled" if images < IMAGES else ""
-    return duration(seconds), f"{race.key['network']}, {race.key['plan']}{scaled}"
+    units = "-".join(map(str, race.key["sizes"]))
+    scaled = f", scaled from {images:,} images" if images < IMAGES else ""
+    return duration(seconds), f"a network of {units}, {race.key['plan']}{scaled}"
 
 
 def accuracy(chosen: Chosen) -> Ours:
@@ -63,7 +64,7 @@ def accuracy(chosen: Chosen) -> Ours:
     if race is None:
         return None
     first = times_to_accuracy(race)[0]
-    how = f"recipe {race.recipe}, which takes {first.name} {first.epochs:.3g} rounds and {duration(first.seconds)}"
+    how = f"recipe {race.recipe}: {first.epochs:.3g} rounds, which take {library(first.name)} {duration(first.seconds)}"
     return share(first.reached.mean), how
 
 
@@ -76,7 +77,7 @@ def activation(chosen: Chosen) -> Ours:
         return None
     seeds = plural(len(rows[0].accuracies), "seed")
     return (
-        f"{from_to(rows[0].accuracies)} instead of {from_to(sigmoid.accuracies)}",
+        f"{from_to(rows[0].accuracies)} (sigmoid {from_to(sigmoid.accuracies)})",
         f"nothing else is changed, {seeds}; the article's sigmoid network had another rate and other pixels",
     )
 

@@ -94,8 +94,8 @@ def test_the_articles_numbers_stand_beside_what_was_measured(tmp_path: Path) -> 
     assert 36 < seconds_in(loop[2]) < 44  # 4 s for a tenth of the images
     assert vectorized[1] == "2.5 s"  # 250.9 s for 100 rounds
     assert best[1:3] == ["94.17 %", "97.50 %"]
-    assert "takes numba_sparse 1.5 rounds and 0.1" in best[3]
-    assert relu[1:] == ["92.46 % instead of 92.86 %", "–", "not measured"]
+    assert best[3].startswith("recipe r0: 1.5 rounds, which take numba 0.1")
+    assert relu[1:] == ["92.46 % (sigmoid 92.86 %)", "–", "not measured"]
     assert batches[1:3] == ["“not much speedup”", "–"]
 
 
