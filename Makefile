@@ -8,7 +8,7 @@ PY := $(VENV)/bin/python
 .PHONY: help bench bench-peers test mutation data report clean
 
 help:
-	@echo 'make bench        data, agreement, benchmarks, report: the whole suite on this machine (some minutes)'
+	@echo 'make bench        the four questions answered on this machine, with a page (five minutes)'
 	@echo 'make bench-peers  the same, including PyTorch, JAX and scikit-learn (installs them, half a GB or more)'
 	@echo 'make test         lint, types and tests'
 	@echo 'make mutation     change backends, then the harness, in one place at a time and check that tests fail (minutes)'

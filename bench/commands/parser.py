@@ -47,8 +47,8 @@ def make_parser() -> Parser:
     parser = Parser(
         prog="python -m bench",
         usage="python -m bench [--threads N] [COMMAND ...]",
-        description="Without a command: get the data, check that the backends agree, run the benchmarks, draw the "
-        "report.",
+        description="Without a command: get the data, check that the backends agree, answer the article's questions by "
+        "short measurements, draw the report.",
         epilog=listed(GROUPS | {"study": {"study": f"Answer a question: {', '.join(STUDIES)}"}}),
     )
     parser.set_defaults(run=pipeline.run, threads=None)

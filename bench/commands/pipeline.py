@@ -31,7 +31,7 @@ from bench.workloads.batch_sizes import CHOSEN
 from bench.workloads.cases import CASES
 from data import DataError, Dataset
 
-RACED_SECONDS = 40, 5  # of the race: at least, and for each backend, which is three generations on two cores
+RACED_SECONDS = 30, 5  # of the race: at least, and for each backend; three generations or more on two cores
 # One implementation of each kind trains to an accuracy and is benchmarked, from the loop to the fastest; with all, it
 # would take minutes.
 OF_EACH_KIND = (impls.REFERENCE, "vectorized", "numba", "numba_sparse", "torch", "jax", "cuda", "torch:cuda")
