@@ -153,6 +153,8 @@ def test_the_short_measurements_are_commands_with_digits_that_fit(
     assert batches.backend == relu.backend == "numba_dense"
     assert max(batches.batch) <= N_TRAIN
     assert relu.factor == ["hidden"]
+    assert accuracy.target == [90]
+    assert accuracy.short_check
     assert {(one.data, one.threads) for one in several} == {("somewhere", 1)}
     mnist_itself = replace(small, notice=None)
     assert {make_parser().parse_args(step.arguments).data for step in pipeline.steps(mnist_itself, names, None)} == {
