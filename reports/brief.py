@@ -267,7 +267,7 @@ def libraries(chosen: Chosen) -> Brief | None:
     absent = [name for name, one in best.items() if not one]
     absent += [] if used_a_gpu([race]) else ["a GPU"]
     missing = f" Not measured here: {', '.join(absent)}." if absent else ""
-    sentence = f"An epoch, against the faster of two ways to write it in NumPy: {'; '.join(said)}.{missing}"
+    sentence = f"For {work(race)}, against the faster of two ways to write it in NumPy: {'; '.join(said)}.{missing}"
     return Brief(sentence, speeds("Times as fast as NumPy", ratios, label(numpy)))
 
 
