@@ -19,9 +19,11 @@ from bench.__main__ import main
 from bench.commands import pipeline
 from bench.commands.parser import make_parser
 from bench.commands.pipeline import disagreeing, run
+from bench.experiments import article
 from bench.experiments.inspection import inspect_one
 from bench.records.files import read
 from bench.timing import threads
+from bench.workloads.recipes import varied
 from data import Dataset, Digits, mnist
 from reports.sections import report_of
 from reports.selection import choose
@@ -172,6 +174,9 @@ def test_after_the_short_measurements_every_question_is_answered(
     monkeypatch.setattr(bench, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(pipeline, "RACED_SECONDS", (0.5, 0.1))
     monkeypatch.setattr(pipeline, "SEEDS", 2)
+    monkeypatch.setattr(pipeline, "BATCHES", (16, 64))
+    short = {change: varied(recipe, epochs=3) for change, recipe in article.RELU_DESIGN.items()}
+    monkeypatch.setattr(article, "RELU_DESIGN", short)
     monkeypatch.setattr(threads, "cores", lambda: 1)
     for step in pipeline.steps(many, ["naive", "vectorized", "minibatch", "scipy_sparse"], None):
         assert main([*step.arguments]) == 0, step.title
