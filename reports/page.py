@@ -1,7 +1,8 @@
 """A report as one HTML page that needs nothing else: no network, no other file.
 
-Its only script is `templates/sort.js`, which sorts tables. The page's policy names that by its hash; it lets no other
-run and nothing be fetched, whatever a results file contains.
+Its scripts are `templates/sort.js`, which sorts tables, and `templates/marks.js`, which shows what a mark of a figure
+is. The page's policy names each by its hash; it lets no other run and nothing be fetched, whatever a results file
+contains.
 """
 
 import base64
@@ -19,29 +20,32 @@ from markupsafe import Markup
 from bench.tables.table import printable
 from reports.figures.style import Figure
 from reports.sections import Report
+from reports.svg import inline
 
 TEMPLATES = Path(__file__).parent / "templates"
+SCRIPTS = ("sort.js", "marks.js")
 
 
 def page(report: Report, figures: Sequence[Figure], files: Mapping[str, bytes]) -> str:
     """The page with these figures; files: theirs, by name."""
-    script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
+    scripts = [(TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS]
     newest = report.chosen.files[0]
     return template().render(
         title=f"{newest.data_name}, {newest.when}",
         report=report,
         notices=report.chosen.notices,
-        figures={figure.name: (figure, source(figure.name, files)) for figure in figures},
-        script=Markup(script),
-        policy=policy(script),
+        figures={figure.name: (figure, markup(figure, files)) for figure in figures},
+        scripts=[Markup(script) for script in scripts],
+        policy=policy(scripts),
         machine={name.replace("_", " "): described(value) for name, value in newest.machine.items()},
     )
 
 
-def policy(script: str) -> str:
-    """What a browser may do with the page: run this one script, nothing else, and fetch nothing."""
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
+def policy(scripts: Sequence[str]) -> str:
+    """What a browser may do with the page: run these scripts, no other, and fetch nothing."""
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    return f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {allowed}"
 
 
 @functools.cache
@@ -57,6 +61,19 @@ def template() -> Template:
 def finalized(value: Any) -> Any:
     """Text from results loses characters that an XML parser cannot take; markup of the page stays as it is."""
     return printable(value) if type(value) is str else value
+
+
+def markup(figure: Figure, files: Mapping[str, bytes]) -> Markup:
+    """A figure in the page: as an element whose text can be selected and whose marks can be pointed at.
+
+    One that holds pictures is an image, as on its white sheet colours mean the same in either theme.
+    """
+    label = f"{figure.title}, a figure: the words below it say how to read it, the tables have its numbers."
+    if not figure.has_pictures:
+        return Markup(inline(files[f"{figure.name}.svg"], figure.name, label))
+    width, height = (round(96 * side) for side in figure.get_size_inches())
+    image = Markup('<img src="{}" width="{}" height="{}" alt="{}" decoding="async"/>')
+    return image.format(Markup(source(figure.name, files)), width, height, label)
 
 
 def source(name: str, files: Mapping[str, bytes]) -> str:
