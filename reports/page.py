@@ -88,8 +88,8 @@ def source(name: str, files: Mapping[str, bytes]) -> str:
 def svg_address(svg: bytes) -> str:
     """An SVG file as an address that holds it."""
     text = svg.decode()
-    text = text[text.index("<svg") :].replace('"', "'")  # without a prologue; an apostrophe is shorter than %22
-    return "data:image/svg+xml," + re.sub(r"[%#&<]|[^ -~]", lambda character: quote(character[0]), text)
+    text = text[text.index("<svg") :]  # without a prologue
+    return "data:image/svg+xml," + re.sub(r"[%#&<\"]|[^ -~]", lambda character: quote(character[0]), text)
 
 
 def described(value: Any) -> str:

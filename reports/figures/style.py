@@ -279,7 +279,7 @@ def say(axes: Axes, words: str) -> None:
 def write_headings(axes: Axes, headings: dict[float, str], height: float = 1.0) -> None:
     """Headings between rows, by the y of their middle, each in a band of this height that no line crosses."""
     for y, words in headings.items():
-        axes.axhspan(y - height / 2, y + height / 2, facecolor="white", linewidth=0, zorder=1.5)
+        axes.axhspan(y - height / 2 - 0.02, y + height / 2, facecolor="white", linewidth=0, zorder=1.5)
         axes.text(0.005, y, text(words), transform=axes.get_yaxis_transform(), va="center", weight="bold")
     axes.spines.left.set_visible(False)  # which the headings would cut into pieces
     axes.tick_params(axis="y", length=0)
