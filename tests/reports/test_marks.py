@@ -102,3 +102,18 @@ def test_no_line_crosses_a_heading_or_stands_above_it() -> None:
     x, bottom = figure.axes[0].transData.transform((1.5, 0.45)).astype(int)
     assert (pixels[bottom : int(figure.axes[0].bbox.y1) + 3, x - 2 : x + 3] == 255).all()
     assert (pixels[: bottom - 10, x] == 0).any()
+
+
+@drawn("Cut", "An interval that leaves the axis at both ends.")
+def cut(figure: Figure) -> None:
+    figure.about(result_set(), "", "")
+    (axes,) = figure.panels([1], "")
+    axes.set(xlim=(0.5, 2))
+    style.draw_estimate(axes, 0, 1.0, (0.1, math.inf), style.OF_FLOOR, label="an estimate")
+    style.draw_estimate(axes, 1, 1.0, (0.9, 1.1), style.OF_FLOOR, label="another")
+
+
+def test_an_interval_that_leaves_the_axis_ends_in_arrow_heads() -> None:
+    figure: Any = cut()
+    heads = [(*line.get_xdata(), *line.get_ydata()) for line in figure.axes[0].lines if line.get_marker() in (4, 5)]
+    assert heads == [(0.5, 0), (2.0, 0)]
