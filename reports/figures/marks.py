@@ -11,6 +11,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 
 from bench.tables.table import printable
 
@@ -22,8 +23,8 @@ class Series(NamedTuple):
     """Marks that belong together, e.g. the samples of one backend: the arrow keys go along them."""
 
     axes: Axes
-    x: Sequence[float]  # in the axes' own units, like y
-    y: Sequence[float]
+    x: ArrayLike  # (marks,), in the axes' own units, like y
+    y: ArrayLike
     labels: Sequence[str]  # one for each mark
 
 

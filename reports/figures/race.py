@@ -57,7 +57,8 @@ def ratios(figure: Figure, race: RaceResult, look: Looks) -> None:
         words = with_interval(ratio)
         label = f"{name}, estimate\n{words} times {race.baseline}"
         style.draw_estimate(axes, y, ratio.estimate, ratio.interval, look[name], words, label=label)
-        style.label_marks(axes, generations[name], below, of_generations(name, generations[name], race.baseline))
+        labels = of_generations(name, generations[name].tolist(), race.baseline)
+        style.label_marks(axes, generations[name], below, labels)
     axes.axvline(1, color=GREY, linestyle="--", linewidth=1.2, zorder=1)
     figure.name_rows(axes, rows)
 
@@ -202,9 +203,10 @@ def roofline(figure: Figure, races: Sequence[RaceResult], look: Looks) -> None:
     for name in (name for name in look if name in points):  # in the order of all figures
         label = printable(name) + (f"\n{number(points[name][0][1])} GFLOP/s" if single else "")
         line = look[name].line(linestyle="none") if single else look[name].line()
-        (figure.in_legend[label],) = axes.plot(*zip(*points[name], strict=True), **line)
-        labels = [f"{name}\n{number(rate)} GFLOP/s at {number(flops)} FLOP per byte" for flops, rate in points[name]]
-        style.label_marks(axes, *zip(*points[name], strict=True), labels)
+        intensities, rates = zip(*points[name], strict=True)
+        (figure.in_legend[label],) = axes.plot(intensities, rates, **line)
+        labels = [f"{name}\n{number(y)} GFLOP/s at {number(x)} FLOP per byte" for x, y in points[name]]
+        style.label_marks(axes, intensities, rates, labels)
     x, y = ([xy[i] for several in points.values() for xy in several] for i in (0, 1))
     gemm, bandwidth = (
         [rate for race in races if (rate := machine_rate(race, what)) is not None] for what in ("gemm", "bandwidth")

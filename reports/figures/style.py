@@ -24,7 +24,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.markers import TICKDOWN, TICKLEFT
 from matplotlib.ticker import AutoLocator, FixedLocator, LogLocator, NullLocator
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from bench.records.files import ResultSet
 from bench.records.races import RaceResult
@@ -277,7 +277,7 @@ def say(axes: Axes, words: str) -> None:
 
 
 def write_headings(axes: Axes, headings: dict[float, str], height: float = 1.0) -> None:
-    """Headings between rows, by the y of their middle, each in a band of this height that no line crosses."""
+    """Headings between rows, by the y of their middle, in bands of this height over the grid and lines of zorder 1."""
     for y, words in headings.items():
         axes.axhspan(y - height / 2 - 0.02, y + height / 2, facecolor="white", linewidth=0, zorder=1.5)
         axes.text(0.005, y, text(words), transform=axes.get_yaxis_transform(), va="center", weight="bold")
@@ -293,7 +293,7 @@ def write_right(axes: Axes, y: float, words: str) -> None:
     axes.text(1.02, y, words, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
 
 
-def label_marks(axes: Axes, x: Sequence[float], y: Sequence[float], labels: Sequence[str]) -> None:
+def label_marks(axes: Axes, x: ArrayLike, y: ArrayLike, labels: Sequence[str]) -> None:
     """Say what each of these marks is, in lines; the machine is added to all. A mark outside the axes has no label."""
     figure = axes.figure
     assert isinstance(figure, Figure)

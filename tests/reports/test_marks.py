@@ -90,7 +90,7 @@ def rows(figure: Figure) -> None:
     figure.about(result_set(), "", "")
     (axes,) = figure.panels([1], "")
     axes.set(xlim=(0, 2))
-    axes.axvline(1.5, color="black")
+    axes.axvline(1.5, color="black", zorder=1)
     figure.name_rows(axes, ["", "a row"])
     style.write_headings(axes, {0: "heading"})
 
