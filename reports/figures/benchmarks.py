@@ -111,7 +111,7 @@ def samples_in_row(axes: Axes, y: float, measured: Measurement, look: Look, plan
     words = style.wrapped(", ".join(filter(None, [f"{duration(middle)}{dagger}", plan])))
     name = ", ".join(filter(None, [measured.backend, measured.plan]))
     n = len(measured.seconds)
-    labels = [f"{name}\n{duration(one)}{dagger}, {i} of {n} samples" for i, one in enumerate(measured.seconds, 1)]
+    labels = [f"{name}\n{duration(one)}{dagger}, sample {i} of {n}" for i, one in enumerate(measured.seconds, 1)]
     style.draw_samples(axes, y, measured.seconds, middle, look, words, labels=labels)
 
 

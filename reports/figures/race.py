@@ -66,10 +66,7 @@ def ratios(figure: Figure, race: RaceResult, look: Looks) -> None:
 def of_generations(name: str, ratios: Sequence[float], baseline: str) -> list[str]:
     """A label for the ratio of each generation of processes."""
     n = len(ratios)
-    return [
-        f"{name}, {i} of {n} generations of processes\n{in_short(one)} times {baseline}"
-        for i, one in enumerate(ratios, 1)
-    ]
+    return [f"{name}, generation {i} of {n}\n{in_short(one)} times {baseline}" for i, one in enumerate(ratios, 1)]
 
 
 @drawn(

@@ -29,7 +29,7 @@ def test_every_sample_has_a_label_on_its_mark() -> None:
     svg = ET.fromstring(time_per_epoch(USUAL).file("svg"))
     assert labels(svg)[:3] == [
         f"naive, full batch\n{words}\na processor"
-        for words in ("7.50 s †, 2 of 3 samples", "9.00 s †, 1 of 3 samples", "10.5 s †, 3 of 3 samples")
+        for words in ("7.50 s †, sample 2 of 3", "9.00 s †, sample 1 of 3", "10.5 s †, sample 3 of 3")
     ]
     circles, marks = places(svg, "circle", "cx", "cy"), places(svg, "use", "x", "y")
     assert len(circles) == len(labels(svg)) == 3 + 3 + 3 + 2 + 3 + 3  # two panels of two backends and the floor

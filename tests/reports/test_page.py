@@ -133,8 +133,8 @@ def test_marks_say_what_they_are_by_keyboard_and_by_pointer(opened: "Page") -> N
         seen.append(tip.inner_text())
         assert opened.evaluate("document.activeElement.getAttribute('aria-label')") == seen[-1]
         assert figure.locator("[tabindex]").count() == 1
-    assert seen[0] == "naive, full batch\n7.50 s †, 2 of 3 samples\na processor"
-    assert seen[1] == "naive, full batch\n9.00 s †, 1 of 3 samples\na processor"
+    assert seen[0] == "naive, full batch\n7.50 s †, sample 2 of 3\na processor"
+    assert seen[1] == "naive, full batch\n9.00 s †, sample 1 of 3\na processor"
     assert seen[2].startswith("swift, mini-batches\n0.400 s")
     assert seen[3] == seen[4]
     box, beside = marks.last.bounding_box(), tip.bounding_box()
