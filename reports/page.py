@@ -28,22 +28,28 @@ SCRIPTS = ("sort.js", "marks.js")
 
 def page(report: Report, figures: Sequence[Figure], files: Mapping[str, bytes]) -> str:
     """The page with these figures; files: theirs, by name."""
-    scripts = [(TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS]
+    scripts = [script(name) for name in SCRIPTS]
     newest = report.chosen.files[0]
     return template().render(
         title=f"{newest.data_name}, {newest.when}",
         report=report,
         notices=report.chosen.notices,
         figures={figure.name: (figure, markup(figure, files)) for figure in figures},
-        scripts=[Markup(script) for script in scripts],
+        scripts=[Markup(text) for text in scripts],
         policy=policy(scripts),
         machine={name.replace("_", " "): described(value) for name, value in newest.machine.items()},
     )
 
 
+def script(*names: str) -> str:
+    """The content of a script element, of these files: in a CDATA section, within comments, for parsers of XML."""
+    text = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names)
+    return f"//<![CDATA[\n{text}//]]>"
+
+
 def policy(scripts: Sequence[str]) -> str:
-    """What a browser may do with the page: run these scripts, no other, and fetch nothing."""
-    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    """What a browser may do with the page: run these scripts, nothing else, and fetch nothing."""
+    digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts)
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
     return f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {allowed}"
 

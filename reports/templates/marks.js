@@ -1,6 +1,5 @@
 // The marks of figures show their samples beside them, when pointed at and on focus. Each figure is one stop of the tab
 // key; arrow keys, Home and End go from mark to mark, Escape hides the words. Without scripts a browser shows them on hover.
-// This file holds neither "less than" nor ampersand, so that the page is well-formed as XML too.
 const most = 6; // marks on one place whose words are shown
 const gap = 8; // pixels
 const tip = document.createElement("div");

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.records.files import Measurement, ResultSet
 from bench.records.kinds import SCHEMA, LearningCurve
-from reports.page import SCRIPTS, TEMPLATES
+from reports.page import SCRIPTS, script
 from tests.helpers.records import agreement
 
 NETWORK = "784-128-10 relu, softmax with cross_entropy"
@@ -125,9 +125,9 @@ def boxes_of(figure: Any) -> list[Any]:
 def without_ours(html: str) -> str:
     """The page without the scripts that are meant to be there."""
     for name in SCRIPTS:
-        script = f"<script>{(TEMPLATES / name).read_text(encoding='utf-8')}</script>"
-        assert html.count(script) == 1
-        html = html.replace(script, "")
+        ours = f'<script type="module">{script(name)}</script>'
+        assert html.count(ours) == 1
+        html = html.replace(ours, "")
     return html
 
 
