@@ -202,11 +202,13 @@ def draw_trainings(
             values += [shown(what, getattr(one, what)[1:]) for one in curves]
             y = [shown(what, getattr(one, what)[1:n]) for one in curves]
             line = look[row.name].line(markersize=0.6 * look[row.name].marker_size)
+            labels = of_curves(row.name, what, np.median(y, axis=0), curves[0].epochs[1:n], len(curves))
             for axes, over in ((left, "seconds"), (right, "epochs")):
                 x = np.median([getattr(one, over)[1:n] for one in curves], axis=0)
                 if len(curves) > 1:
                     axes.fill_between(x, np.min(y, axis=0), np.max(y, axis=0), color=colour, alpha=0.15, linewidth=0)
                 (figure.in_legend[row.name],) = axes.plot(x, np.median(y, axis=0), **line)
+                style.label_marks(axes, x, np.median(y, axis=0), labels)
     logarithmic(left, "x", "seconds of training, wall", np.concatenate(seconds))
     right.set_xlabel("epochs")
     return left, right, np.concatenate(values)
@@ -220,6 +222,16 @@ def of_trainings(row: TimeToAccuracy, what: str) -> list[str]:
     return [
         f"{row.name}\ncost {cost} after {duration(one.wall)}, seed {one.seed}"
         for one, cost in zip(row.trainings, costs, strict=True)
+    ]
+
+
+def of_curves(name: str, what: str, values: Floats, epochs: Sequence[float], n: int) -> list[str]:
+    """A label for each point of the median of n trainings: its accuracy in per cent, or its cost."""
+    words = "{:.2f} %" if what == "accuracy" else "cost {:.3g}"
+    over = f", median of {plural(n, 'seed')}" if n > 1 else ""
+    return [
+        f"{name}, after {epoch:.3g} epochs{over}\n{words.format(value)}"
+        for epoch, value in zip(epochs, values, strict=True)
     ]
 
 
