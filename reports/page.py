@@ -1,7 +1,8 @@
 """A report as one HTML page that needs nothing else: no network, no other file.
 
-Its only script is `templates/sort.js`, which sorts tables. The page's policy names that by its hash; it lets no other
-run and nothing be fetched, whatever a results file contains.
+Its scripts are `templates/sort.js`, which sorts tables, and `templates/marks.js`, which shows what a mark of a figure
+is. The page's policy names each by its hash; it lets no other run and nothing be fetched, whatever a results file
+contains.
 """
 
 import base64
@@ -19,29 +20,38 @@ from markupsafe import Markup
 from bench.tables.table import printable
 from reports.figures.style import Figure
 from reports.sections import Report
+from reports.svg import inline
 
 TEMPLATES = Path(__file__).parent / "templates"
+SCRIPTS = ("sort.js", "marks.js")
 
 
 def page(report: Report, figures: Sequence[Figure], files: Mapping[str, bytes]) -> str:
     """The page with these figures; files: theirs, by name."""
-    script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
+    scripts = [script(name) for name in SCRIPTS]
     newest = report.chosen.files[0]
     return template().render(
         title=f"{newest.data_name}, {newest.when}",
         report=report,
         notices=report.chosen.notices,
-        figures={figure.name: (figure, source(figure.name, files)) for figure in figures},
-        script=Markup(script),
-        policy=policy(script),
+        figures={figure.name: (figure, markup(figure, files)) for figure in figures},
+        scripts=[Markup(text) for text in scripts],
+        policy=policy(scripts),
         machine={name.replace("_", " "): described(value) for name, value in newest.machine.items()},
     )
 
 
-def policy(script: str) -> str:
-    """What a browser may do with the page: run this one script, nothing else, and fetch nothing."""
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
+def script(*names: str) -> str:
+    """The content of a script element, of these files: in a CDATA section, within comments, for parsers of XML."""
+    text = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names)
+    return f"//<![CDATA[\n{text}//]]>"
+
+
+def policy(scripts: Sequence[str]) -> str:
+    """What a browser may do with the page: run these scripts, nothing else, and fetch nothing."""
+    digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    return f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {allowed}"
 
 
 @functools.cache
@@ -59,6 +69,19 @@ def finalized(value: Any) -> Any:
     return printable(value) if type(value) is str else value
 
 
+def markup(figure: Figure, files: Mapping[str, bytes]) -> Markup:
+    """A figure in the page: as an element whose text can be selected and whose marks can be pointed at.
+
+    One that holds pictures is an image, as on its white sheet colours mean the same in either theme.
+    """
+    label = f"{figure.title}, a figure: the words below it say how to read it, the tables have its numbers."
+    if not figure.has_pictures:
+        return Markup(inline(files[f"{figure.name}.svg"], figure.name, label))
+    width, height = (round(96 * side) for side in figure.get_size_inches())
+    image = Markup('<img src="{}" width="{}" height="{}" alt="{}" decoding="async"/>')
+    return image.format(Markup(source(figure.name, files)), width, height, label)
+
+
 def source(name: str, files: Mapping[str, bytes]) -> str:
     """A figure as a data: address that needs no escaping: of its SVG or PNG file, whichever is shorter.
 
@@ -71,8 +94,8 @@ def source(name: str, files: Mapping[str, bytes]) -> str:
 def svg_address(svg: bytes) -> str:
     """An SVG file as an address that holds it."""
     text = svg.decode()
-    text = text[text.index("<svg") :].replace('"', "'")  # without a prologue; an apostrophe is shorter than %22
-    return "data:image/svg+xml," + re.sub(r"[%#&<]|[^ -~]", lambda character: quote(character[0]), text)
+    text = text[text.index("<svg") :]  # without a prologue
+    return "data:image/svg+xml," + re.sub(r"[%#&<\"]|[^ -~]", lambda character: quote(character[0]), text)
 
 
 def described(value: Any) -> str:

@@ -11,7 +11,7 @@ from bench.analysis.accuracy import TimeToAccuracy, by_target, factor, method_re
 from bench.records.kinds import LearningCurve
 from bench.records.races import RaceResult
 from bench.tables.accuracy import accuracy_setting, time_or_brackets
-from bench.tables.table import printable, share
+from bench.tables.table import duration, plural, printable, share
 from reports.figures import style
 from reports.figures.style import BLACK, GREY, RED, STRETCHED, Figure, Floats, Looks, drawable, drawn, logarithmic
 
@@ -38,8 +38,8 @@ def waterfall(figure: Figure, races: Sequence[RaceResult]) -> None:
         "seeds. Hollow, and in brackets: not reached.",
     ]
     (axes,) = figure.panels(rows, EMPTY)
-    walls = [wall for row in rows for wall in row.walls.values()]
-    logarithmic(axes, "x", "seconds of training, wall, median over seeds", walls)
+    times = [wall for row in rows for wall in row.walls.values()]
+    logarithmic(axes, "x", "seconds of training, wall, median over seeds", times)
     for y, row in enumerate(rows):
         label = time_or_brackets(row.seconds, row.counts)
         if y:
@@ -49,12 +49,20 @@ def waterfall(figure: Figure, races: Sequence[RaceResult]) -> None:
             axes.plot([before.seconds] * 2, [y - 1, y + 0.28], color=GREY, linewidth=0.8, zorder=1)
             times_faster = factor(before, row)
             label += f"   × {times_faster}" if times_faster else ""
-        axes.plot(list(row.walls.values()), [y + 0.36] * len(row.walls), ".", color=BLACK, markersize=4, alpha=0.5)
+        walls, below = [one.wall for one in row.trainings], [y + 0.36] * len(row.trainings)
+        axes.plot(walls, below, ".", color=BLACK, markersize=4, alpha=0.5)
+        style.label_marks(axes, walls, below, of_seeds(row, f"{row.name}, {row.backend}"))
         fill = BLACK if row.counts else "white"
         axes.plot(row.seconds, y, "D", color=BLACK, markersize=7, markerfacecolor=fill)
+        style.label_marks(axes, [row.seconds], [y], [f"{row.name}, {row.backend}\n{label}, median over seeds"])
         style.write_right(axes, y, label)
     figure.name_rows(axes, [f"{row.name}\n{row.backend}" for row in rows])
     axes.tick_params(axis="y", length=0, labelsize=9)
+
+
+def of_seeds(row: TimeToAccuracy, name: str) -> list[str]:
+    """A label for each seed's training."""
+    return [f"{name}\n{duration(one.wall)} to {share(one.accuracy)}, seed {one.seed}" for one in row.trainings]
 
 
 @drawn(
@@ -73,11 +81,15 @@ def batches(figure: Figure, races: Sequence[RaceResult]) -> None:
     sizes = [row.case["batch"] for row in rows]
     of_an_epoch, to_target = [row.an_epoch for row in rows], [row.seconds for row in rows]
     left.plot(sizes, of_an_epoch, "o-", color=style.BLUE, linewidth=2, markersize=7)
+    labels = [f"batches of {size:,}\n{duration(row.an_epoch)} an epoch" for size, row in zip(sizes, rows, strict=True)]
+    style.label_marks(left, sizes, of_an_epoch, labels)
     logarithmic(left, "y", "seconds an epoch, wall", of_an_epoch)
     right.plot(sizes, to_target, color=RED, linewidth=2)
     for size, row in zip(sizes, rows, strict=True):
         right.plot(size, row.seconds, "o", color=RED, markersize=7, markerfacecolor=RED if row.counts else "white")
-        right.plot([size] * len(row.walls), list(row.walls.values()), ".", color=BLACK, markersize=4, alpha=0.6)
+        walls = [one.wall for one in row.trainings]
+        right.plot([size] * len(walls), walls, ".", color=BLACK, markersize=4, alpha=0.6)
+        style.label_marks(right, [size] * len(walls), walls, of_seeds(row, f"batches of {size:,}"))
     logarithmic(right, "y", f"seconds to {target}, wall", [wall for row in rows for wall in row.walls.values()])
     for axes in (left, right):
         logarithmic(axes, "x", "images per update", sizes)
@@ -91,6 +103,11 @@ def batches(figure: Figure, races: Sequence[RaceResult]) -> None:
 def training_setting(races: Sequence[RaceResult]) -> str:
     """Data, dtype and threads, in a line."""
     return f"{races[0].data_name} · {races[0].key['dtype']} · threads: {races[0].key['threads']}"
+
+
+def heading_of(race: RaceResult) -> str:
+    """Target and recipe."""
+    return f"{share(race.target)}, recipe {printable(race.recipe)}"
 
 
 @drawn(
@@ -112,13 +129,14 @@ def time_to_accuracy(figure: Figure, races: Sequence[RaceResult], look: Looks) -
     labels: list[str] = []
     headings: dict[float, str] = {}
     for race in races:
-        headings[len(labels)] = f"{share(race.target)}, recipe {printable(race.recipe)}"
+        headings[len(labels)] = heading_of(race)
         labels.append("")
         for row in rows[race.number]:
             y, reached = len(labels), row.reached.counts
             walls = [one.wall for one in row.trainings]
             words = time_or_brackets(row.seconds, reached)
-            style.draw_samples(axes, y, walls, row.seconds, look[row.name], words, filled=reached)
+            seeds = of_seeds(row, f"{row.name}, {heading_of(race)}")
+            style.draw_samples(axes, y, walls, row.seconds, look[row.name], words, filled=reached, labels=seeds)
             labels.append(row.name)
     figure.name_rows(axes, labels, inches=0.28)
     style.write_headings(axes, headings)
@@ -176,6 +194,7 @@ def draw_trainings(
         values.append(shown(what, [getattr(one, what) for one in row.trainings]))
         marks = left.plot(seconds[-1], values[-1], marker, color=colour, markersize=5, alpha=0.35)
         (figure.in_legend[row.name],) = marks
+        style.label_marks(left, seconds[-1], values[-1], of_trainings(row, what))
         curves = race.participants[row.name].curves
         if curves:
             n = min(len(one.seconds) for one in curves)  # at 0 a logarithmic axis has no place
@@ -183,14 +202,37 @@ def draw_trainings(
             values += [shown(what, getattr(one, what)[1:]) for one in curves]
             y = [shown(what, getattr(one, what)[1:n]) for one in curves]
             line = look[row.name].line(markersize=0.6 * look[row.name].marker_size)
+            labels = of_curves(row.name, what, np.median(y, axis=0), curves[0].epochs[1:n], len(curves))
             for axes, over in ((left, "seconds"), (right, "epochs")):
                 x = np.median([getattr(one, over)[1:n] for one in curves], axis=0)
                 if len(curves) > 1:
                     axes.fill_between(x, np.min(y, axis=0), np.max(y, axis=0), color=colour, alpha=0.15, linewidth=0)
                 (figure.in_legend[row.name],) = axes.plot(x, np.median(y, axis=0), **line)
+                style.label_marks(axes, x, np.median(y, axis=0), labels)
     logarithmic(left, "x", "seconds of training, wall", np.concatenate(seconds))
     right.set_xlabel("epochs")
     return left, right, np.concatenate(values)
+
+
+def of_trainings(row: TimeToAccuracy, what: str) -> list[str]:
+    """A label for the end of each seed's training: its accuracy, or its cost."""
+    if what == "accuracy":
+        return of_seeds(row, row.name)
+    costs = ["not finite" if one.cost is None else f"{one.cost:.3g}" for one in row.trainings]
+    return [
+        f"{row.name}\ncost {cost} after {duration(one.wall)}, seed {one.seed}"
+        for one, cost in zip(row.trainings, costs, strict=True)
+    ]
+
+
+def of_curves(name: str, what: str, values: Floats, epochs: Sequence[float], n: int) -> list[str]:
+    """A label for each point of the median of n trainings: its accuracy in per cent, or its cost."""
+    words = "{:.2f} %" if what == "accuracy" else "cost {:.3g}"
+    over = f", median of {plural(n, 'seed')}" if n > 1 else ""
+    return [
+        f"{name}, after {epoch:.3g} epochs{over}\n{words.format(value)}"
+        for epoch, value in zip(epochs, values, strict=True)
+    ]
 
 
 def shown(what: str, values: Sequence[float | None]) -> Floats:
@@ -227,6 +269,12 @@ def frontier(figure: Figure, races: Sequence[RaceResult], look: Looks) -> None:
             (figure.in_legend[name],) = axes.plot(x, [100 * row.reached.mean for row in of_name], **looks.line())
             low, high = ([100 * end(one.accuracy for one in row.trainings) for row in of_name] for end in (min, max))
             axes.vlines(x, low, high, color=looks.colour, linewidth=1, alpha=0.5)
+            labels = [
+                f"{name}, target {share(row.target)}\n{share(row.reached.mean)} in {duration(row.seconds)}, "
+                f"over {plural(row.reached.seeds, 'seed')}"
+                for row in of_name
+            ]
+            style.label_marks(axes, x, [100 * row.reached.mean for row in of_name], labels)
     best = best_of([(row.seconds, 100 * row.reached.mean) for row in rows])
     axes.step(*zip(*best, strict=True), where="post", color=GREY, linewidth=5, alpha=0.25, zorder=0)
     percent = [100 * one.accuracy for row in rows for one in row.trainings]

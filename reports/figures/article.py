@@ -6,6 +6,7 @@ from statistics import fmean
 from bench.analysis.article import effects
 from bench.records.races import RaceResult
 from bench.tables.article import article_setting, effect_in_words, effect_name
+from bench.tables.table import share
 from reports.figures import style
 from reports.figures.style import BLUE, GREY, RED, Figure, Look, drawn
 
@@ -34,10 +35,14 @@ def relu(figure: Figure, races: Sequence[RaceResult]) -> None:
     right.set_xlim(max(-far, min([-2.0, *ends]) * 1.05), min(far, max([2.0, *ends]) * 1.05))
     for y, row in enumerate(rows):
         percent = [100 * accuracy for accuracy in row.accuracies]
-        style.draw_samples(left, y, percent, fmean(percent), Look(BLUE, "o"))
+        name = effect_name(row).replace("\n", " ")
+        labels = [f"{name}\n{share(accuracy)} correct, one of {len(percent)} seeds" for accuracy in row.accuracies]
+        style.draw_samples(left, y, percent, fmean(percent), Look(BLUE, "o"), labels=labels)
         if row.difference is not None:
             interval = [100 * end for end in row.interval or ()]
-            style.draw_estimate(right, y, 100 * row.difference, interval, Look(RED, "o"), effect_in_words(row))
+            words = effect_in_words(row)
+            label = f"{name}\n{words} points, mean over seeds"
+            style.draw_estimate(right, y, 100 * row.difference, interval, Look(RED, "o"), words, label=label)
     right.axvline(0, color=GREY, linestyle="--", linewidth=1.2, zorder=1)
     for axes, label in ((left, "per cent correct"), (right, "points more or fewer")):
         figure.name_rows(axes, map(effect_name, rows))

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from bench.records.files import Measurement, ResultSet
 from bench.records.kinds import LearningCurve
 from bench.tables import benchmarks
-from bench.tables.table import DAGGER, duration
+from bench.tables.table import DAGGER, duration, plural, share
 from reports.figures import style
 from reports.figures.style import GREY, LARGEST, OF_FLOOR, STRETCHED, Figure, Floats, Look, Looks, drawn, logarithmic
 
@@ -109,7 +109,10 @@ def samples_in_row(axes: Axes, y: float, measured: Measurement, look: Look, plan
     middle = median(measured.seconds)
     dagger = f" {DAGGER}" if benchmarks.scaling(measured) else ""
     words = style.wrapped(", ".join(filter(None, [f"{duration(middle)}{dagger}", plan])))
-    style.draw_samples(axes, y, measured.seconds, middle, look, words)
+    name = ", ".join(filter(None, [measured.backend, measured.plan]))
+    n = len(measured.seconds)
+    labels = [f"{name}\n{duration(one)}{dagger}, sample {i} of {n}" for i, one in enumerate(measured.seconds, 1)]
+    style.draw_samples(axes, y, measured.seconds, middle, look, words, labels=labels)
 
 
 # --- trainings -------------------------------------------------------------------------------------------
@@ -131,11 +134,21 @@ def accuracy_over_time(figure: Figure, results: ResultSet) -> None:
     for one, curve in trained:
         # Before training no time has passed: a place that a logarithmic axis does not have.
         line = axes.plot(curve.seconds[1:], percent[one.backend][1:], **look[one.backend].line())
+        style.label_marks(axes, curve.seconds[1:], percent[one.backend][1:], of_epochs(one, curve))
         (figure.in_legend[f"{one.backend}, {one.plan}"],) = line
     for before in dict.fromkeys(several[0] for several in percent.values()):
         figure.in_legend[f"before training: {before:.4g} %"] = axes.axhline(before, color=GREY, linestyle=":", zorder=0)
     logarithmic(axes, "x", "seconds of training, wall", [s for _, curve in trained for s in curve.seconds[1:]])
     style.stretched_to_100(axes, "per cent of the test images correct", np.concatenate([*percent.values()]))
+
+
+def of_epochs(measured: Measurement, curve: LearningCurve) -> list[str]:
+    """A label for each epoch of a training."""
+    return [
+        f"{measured.backend}, {measured.plan}, after {plural(epoch, 'epoch')}\n{share(accuracy)} in {duration(seconds)}"
+        for epoch, (seconds, accuracy) in enumerate(zip(curve.seconds, curve.accuracy, strict=True))
+        if epoch
+    ]
 
 
 @drawn(
@@ -157,6 +170,9 @@ def cost_over_epochs(figure: Figure, results: ResultSet) -> None:
         for one, curve in panel:
             cost = np.where(style.drawable(np.array(curve.costs)), curve.costs, np.nan)
             (figure.in_legend[one.backend],) = axes.plot(cost, **look[one.backend].line())
+            name = f"{one.backend}, {one.plan}"
+            labels = [f"{name}, after {plural(epoch, 'epoch')}\ncost {value:.3g}" for epoch, value in enumerate(cost)]
+            style.label_marks(axes, range(len(cost)), cost, labels)
         longest = max(1, *(len(curve.costs) - 1 for _, curve in panel))
         axes.set(xlabel="epoch", xlim=(-0.04 * longest, 1.04 * longest))
         axes.locator_params(axis="x", integer=True)
@@ -205,6 +221,8 @@ def speed_against_accuracy(figure: Figure, results: ResultSet) -> None:
         if one.plan == benchmarks.SAME_PLAN:
             axes.plot(seconds, percent, marker, color=colour, markersize=12, markerfacecolor="none")
         figure.in_legend[f"{i}: {one.backend}"] = axes.lines[-1]
+        label = f"{one.backend}, {one.plan}\n{percent:.2f} % in {duration(seconds)}"
+        style.label_marks(axes, [seconds], [percent], [label])
         axes.annotate(f"{i}", (seconds, percent), (8, 0), textcoords="offset points", va="center", fontsize=9)
     logarithmic(axes, "x", "seconds of training in total, wall", [seconds for _, seconds, _ in ends])
     style.stretched_to_100(axes, "per cent of the test images correct at the end", [percent for *_, percent in ends])

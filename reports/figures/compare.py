@@ -29,7 +29,8 @@ def comparison(figure: Figure, races: Sequence[RaceResult], look: Looks) -> None
     axes.set(xlim=(max(low - 0.02, 0), min(high + 0.02, FARTHEST)), xlabel="time after over time before")
     for y, (name, ratio) in enumerate(ratios.items()):
         words = f"{with_interval(ratio)}: {verdict(ratio)}"
-        style.draw_estimate(axes, y, ratio.estimate, ratio.interval, look.get(name, Look(BLUE, "o")), words)
+        looks, label = look.get(name, Look(BLUE, "o")), f"{name}\n{words}"
+        style.draw_estimate(axes, y, ratio.estimate, ratio.interval, looks, words, label=label)
     axes.axvline(1, color=GREY, linestyle="--", linewidth=1.2, zorder=1)
     axes.axvline(1 + statistics.MARGIN, color=GREY, linestyle=":", linewidth=1.2, zorder=1)
     figure.name_rows(axes, ratios)

@@ -22,7 +22,7 @@ from bench.analysis.race import (
 )
 from bench.records.races import Checked, RaceResult
 from bench.tables.race import backends_of, race_setting, races_setting, work
-from bench.tables.table import duration, number, percent, power, printable, times, with_interval
+from bench.tables.table import duration, in_short, number, percent, power, printable, times, with_interval
 from reports.figures import style
 from reports.figures.style import BLUE, GREY, Figure, Looks, drawn, logarithmic, wrapped
 
@@ -54,9 +54,19 @@ def ratios(figure: Figure, race: RaceResult, look: Looks) -> None:
         colour, marker, *_ = look[name]
         below = [y + 0.24] * len(generations[name])  # where the bar does not hide them
         axes.plot(generations[name], below, marker, color=colour, alpha=0.4, markersize=5)
-        style.draw_estimate(axes, y, ratio.estimate, ratio.interval, look[name], with_interval(ratio))
+        words = with_interval(ratio)
+        label = f"{name}, estimate\n{words} times {race.baseline}"
+        style.draw_estimate(axes, y, ratio.estimate, ratio.interval, look[name], words, label=label)
+        labels = of_generations(name, generations[name].tolist(), race.baseline)
+        style.label_marks(axes, generations[name], below, labels)
     axes.axvline(1, color=GREY, linestyle="--", linewidth=1.2, zorder=1)
     figure.name_rows(axes, rows)
+
+
+def of_generations(name: str, ratios: Sequence[float], baseline: str) -> list[str]:
+    """A label for the ratio of each generation of processes."""
+    n = len(ratios)
+    return [f"{name}, generation {i} of {n}\n{in_short(one)} times {baseline}" for i, one in enumerate(ratios, 1)]
 
 
 @drawn(
@@ -78,11 +88,20 @@ def growth(figure: Figure, races: Sequence[RaceResult], look: Looks) -> None:
     for row in rows:
         label = f"{printable(row.name)}\n{power_of(row)}"
         (figure.in_legend[label],) = axes.plot(row.sizes, row.seconds, **look[row.name].line())
+        style.label_marks(axes, row.sizes, row.seconds, of_sizes(row, what))
     sizes = sorted({size for row in rows for size in row.sizes})
     logarithmic(axes, "x", GROWING[what], sizes)
     logarithmic(axes, "y", "seconds, wall", [seconds for row in rows for seconds in row.seconds])
     if len(sizes) <= 12:
         axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+
+
+def of_sizes(row: Growth, what: str) -> list[str]:
+    """A label for the time at each size."""
+    return [
+        f"{row.name}, {GROWING[what]}: {size:,}\n{duration(seconds)}"
+        for size, seconds in zip(row.sizes, row.seconds, strict=True)
+    ]
 
 
 def power_of(row: Growth) -> str:
@@ -115,6 +134,7 @@ def growth_threads(figure: Figure, races: Sequence[RaceResult], look: Looks) -> 
     left, right = figure.panels(rows, NOTHING_MEASURED, columns=2)
     for row in rows:
         (figure.in_legend[gain_of(row, ratios)],) = left.plot(row.sizes, row.seconds, **look[row.name].line())
+        style.label_marks(left, row.sizes, row.seconds, of_sizes(row, "threads"))
     draw_proportion(left, rows)
     for axes in (left, right):
         logarithmic(axes, "x", "threads", counts)
@@ -129,7 +149,10 @@ def growth_threads(figure: Figure, races: Sequence[RaceResult], look: Looks) -> 
     for name, of_name in ratios.items():
         ends = [(count, *ratio.interval) for count, ratio in of_name.items() if ratio.interval]
         right.vlines(*np.transpose(ends) if ends else ([], [], []), color=look[name].colour, linewidth=1.2, alpha=0.6)
-        right.plot([*of_name], [ratio.estimate for ratio in of_name.values()], **look[name].line())
+        estimates = [ratio.estimate for ratio in of_name.values()]
+        right.plot([*of_name], estimates, **look[name].line())
+        labels = [f"{name}, threads: {n}\n{with_interval(ratio)} times the floor" for n, ratio in of_name.items()]
+        style.label_marks(right, [*of_name], estimates, labels)
     right.axhline(1, color=GREY, linestyle="--", linewidth=1.2, zorder=1)
 
 
@@ -177,7 +200,10 @@ def roofline(figure: Figure, races: Sequence[RaceResult], look: Looks) -> None:
     for name in (name for name in look if name in points):  # in the order of all figures
         label = printable(name) + (f"\n{number(points[name][0][1])} GFLOP/s" if single else "")
         line = look[name].line(linestyle="none") if single else look[name].line()
-        (figure.in_legend[label],) = axes.plot(*zip(*points[name], strict=True), **line)
+        intensities, rates = zip(*points[name], strict=True)
+        (figure.in_legend[label],) = axes.plot(intensities, rates, **line)
+        labels = [f"{name}\n{number(y)} GFLOP/s at {number(x)} FLOP per byte" for x, y in points[name]]
+        style.label_marks(axes, intensities, rates, labels)
     x, y = ([xy[i] for several in points.values() for xy in several] for i in (0, 1))
     gemm, bandwidth = (
         [rate for race in races if (rate := machine_rate(race, what)) is not None] for what in ("gemm", "bandwidth")
@@ -225,6 +251,10 @@ def calibration(figure: Figure, races: Sequence[RaceResult]) -> None:
     low, high = 100 * np.transpose([row.interval for row in rows])
     axes.vlines(extra, low, high, color=GREY, linewidth=2)
     axes.plot(extra, share, "o", color=BLUE, markersize=8, clip_on=False)
+    labels = [
+        f"{x:.0f} % more work\n{y:.0f} % of the comparisons called slower" for x, y in zip(extra, share, strict=True)
+    ]
+    style.label_marks(axes, extra, share, labels)
     for x, y in zip(extra, share, strict=True):
         axes.annotate(f"{y:.0f} %", (x, y), (9, 0), textcoords="offset points", va="center", fontsize=9)
     axes.axvline(100 * statistics.MARGIN, color=GREY, linestyle=":", zorder=0)
@@ -259,6 +289,7 @@ def memory(figure: Figure, race: RaceResult, look: Looks) -> None:
             axes.plot(size, y, marker, color=colour, markersize=8, clip_on=False)
             words = f"{number(size)} MiB" if size >= 1 else f"{1024 * size:.0f} KiB" if size else "0"
             style.write_right(axes, y, words)
+            style.label_marks(axes, [size], [y], [f"{names[y]}\n{words}, {axes.get_title('left')}"])
         axes.set(xlim=(0, 1.05 * max(1.0, *(size for _, size in sizes))), xlabel="MiB")
         figure.name_rows(axes, names)
 
@@ -333,6 +364,7 @@ def lines_of_code(figure: Figure, race: RaceResult, look: Looks) -> None:
         colour, marker, *_ = look[name]
         label = f"{printable(name)}\n{lines:,} lines, {duration(times[name])}"
         (figure.in_legend[label],) = axes.plot(lines, times[name], marker, color=colour, markersize=9)
+        style.label_marks(axes, [lines], [times[name]], [label])
     logarithmic(axes, "x", "lines of code", known.values())
     logarithmic(axes, "y", "seconds, wall", [times[name] for name in known])
 

@@ -24,11 +24,12 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.markers import TICKDOWN, TICKLEFT
 from matplotlib.ticker import AutoLocator, FixedLocator, LogLocator, NullLocator
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from bench.records.files import ResultSet
 from bench.records.races import RaceResult
 from bench.tables.table import printable
+from reports.figures.marks import Series, layer
 
 Floats = NDArray[np.float64]
 Arguments = ParamSpec("Arguments")
@@ -120,10 +121,12 @@ class Figure(Drawing):
         self.notes: Sequence[str] = ()  # "" is none
         self.height = 4.4  # inches for the axes
         self.in_legend: dict[str, Artist] = {}  # by label
+        self.series: list[Series] = []  # of marks with labels
 
     def about(self, results: RaceResult | ResultSet, setting: str, heading: str = "") -> None:
         """Set the notice, the line below that says what the results are of, and a heading other than the title."""
         self.notice, self.setting, self.heading = results.notice or "", setting, heading or self.title
+        self.machine = str(results.machine.get("cpu", ""))
 
     def panels(self, shown: Sized, otherwise: str, columns: int = 1, rows: int = 1, **options: Any) -> list[Axes]:
         """Axes, row by row, for what is shown. If that is nothing, says `otherwise`, and raises NothingToShow."""
@@ -192,7 +195,15 @@ class Figure(Drawing):
         dated = dict.fromkeys(("Date", "Creator", "Format", "Type")) if form == "svg" else None
         with settings():
             self.savefig(buffer, format=form, dpi=DPI, metadata=dated)
-        return buffer.getvalue()
+        content = buffer.getvalue()
+        if form == "svg":
+            content = content.replace(b"</svg>", layer(self.series, self.machine).encode() + b"</svg>")
+        return content
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether some of it consists of pixels, such as a digit or a coloured table."""
+        return any(axes.images for axes in self.axes)
 
     def files(self) -> dict[str, bytes]:
         """The figure as an SVG and as a PNG file, by name."""
@@ -234,7 +245,7 @@ def settings() -> Iterator[None]:
         "legend.frameon": False,
         "legend.fontsize": 9,
         "legend.handlelength": 3.5,
-        "svg.fonttype": "path",  # looks the same wherever it is opened
+        "svg.fonttype": "none",  # text as text, which can be selected and found
         "svg.hashsalt": "digitbench",  # the same figure is the same file
     }
     with warnings.catch_warnings(), matplotlib.style.context(["default", settings_of_report]):
@@ -265,11 +276,11 @@ def say(axes: Axes, words: str) -> None:
     axes.grid(False)
 
 
-def write_headings(axes: Axes, headings: dict[float, str]) -> None:
-    """Headings between rows, by their y."""
+def write_headings(axes: Axes, headings: dict[float, str], height: float = 1.0) -> None:
+    """Headings between rows, by the y of their middle, in bands of this height over the grid and lines of zorder 1."""
     for y, words in headings.items():
-        place = axes.get_yaxis_transform()
-        axes.text(0.005, y, text(words), transform=place, va="center", weight="bold", backgroundcolor="white")
+        axes.axhspan(y - height / 2 - 0.02, y + height / 2, facecolor="white", linewidth=0, zorder=1.5)
+        axes.text(0.005, y, text(words), transform=axes.get_yaxis_transform(), va="center", weight="bold")
     axes.spines.left.set_visible(False)  # which the headings would cut into pieces
     axes.tick_params(axis="y", length=0)
 
@@ -282,10 +293,26 @@ def write_right(axes: Axes, y: float, words: str) -> None:
     axes.text(1.02, y, words, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
 
 
+def label_marks(axes: Axes, x: ArrayLike, y: ArrayLike, labels: Sequence[str]) -> None:
+    """Say what each of these marks is, in lines; the machine is added to all. A mark outside the axes has no label."""
+    figure = axes.figure
+    assert isinstance(figure, Figure)
+    figure.series.append(Series(axes, x, y, labels))
+
+
 def draw_samples(
-    axes: Axes, y: float, samples: Sequence[float], middle: float, look: Look, words: str = "", *, filled: bool = False
+    axes: Axes,
+    y: float,
+    samples: Sequence[float],
+    middle: float,
+    look: Look,
+    words: str = "",
+    *,
+    filled: bool = False,
+    labels: Sequence[str],
 ) -> None:
-    """Every sample as a mark, and their median or mean as an upright bar and in words."""
+    """Every sample as a mark with a label, and their median or mean as an upright bar and in words."""
+    label_marks(axes, samples, [y] * len(samples), labels)
     fill: dict[str, Any] = {"markerfacecolor": look.colour if filled else "none", "markersize": 6, "alpha": 0.7}
     axes.plot(samples, [y] * len(samples), look.marker, color=look.colour, **fill)
     axes.plot([middle, middle], [y - 0.3, y + 0.3], color=look.colour, linewidth=2)
@@ -300,9 +327,10 @@ def draw_estimate(
     look: Look,
     words: str = "",
     *,
+    label: str,
     size: float = 8,
 ) -> Artist:
-    """A mark, also in words, and its interval as a bar, whose ends may be 0 and infinite.
+    """A mark with a label, also in words, and its interval as a bar, whose ends may be 0 and infinite.
 
     Where the axis cuts it, there is an arrow head; its limits have to be set before. Returns the mark.
     """
@@ -316,6 +344,7 @@ def draw_estimate(
                 axes.plot(end, y, marker=head, color=colour, markersize=7, clip_on=False)
     write_right(axes, y, words)
     (mark,) = axes.plot(estimate, y, marker, color=colour, markersize=size, linestyle="none")
+    label_marks(axes, [estimate], [y], [label])
     return mark
 
 

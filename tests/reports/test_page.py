@@ -153,10 +153,10 @@ def test_what_is_not_known_stays_below(unfolded: "Page") -> None:
 
 def test_images_have_sizes_and_words(unfolded: "Page") -> None:
     images: list[dict[str, Any]] = unfolded.evaluate(
-        """() => [...document.querySelectorAll("img, svg, [role=img]")].map((image) => ({
+        """() => [...document.querySelectorAll("img, svg")].map((image) => ({
             label: image.getAttribute("alt") || image.getAttribute("aria-label") || "",
             sized: image.hasAttribute("width") && image.hasAttribute("height"),
-            loaded: image.complete ? image.naturalWidth : 0,
+            loaded: image.tagName === "svg" || (image.complete ? image.naturalWidth : 0),
             width: image.getBoundingClientRect().width,
             height: image.getBoundingClientRect().height,
         }))"""
@@ -164,6 +164,36 @@ def test_images_have_sizes_and_words(unfolded: "Page") -> None:
     assert len(images) == 11
     assert all(len(image["label"]) > 20 and image["sized"] and image["loaded"] for image in images)
     assert all(image["width"] > 300 and image["height"] > 50 for image in images)
+
+
+def test_marks_say_what_they_are_by_keyboard_and_by_pointer(unfolded: "Page") -> None:
+    opened = unfolded
+    figure = opened.locator("svg.figure").filter(has_text="Time of one epoch of training")
+    tip, marks = opened.locator(".tip"), figure.locator(".marks circle")
+    assert figure.locator("[tabindex]").count() == 1  # as each figure is one stop of the tab key
+    assert tip.is_hidden()
+    figure.locator("[tabindex]").focus()
+    seen = []
+    for key in ("Home", "ArrowRight", "ArrowDown", "End", "ArrowRight"):
+        opened.keyboard.press(key)
+        seen.append(tip.inner_text())
+        assert opened.evaluate("document.activeElement.getAttribute('aria-label')") == seen[-1]
+        assert figure.locator("[tabindex]").count() == 1
+    assert seen[0] == "naive, full batch\n7.50 s †, sample 2 of 3\na processor"
+    assert seen[1] == "naive, full batch\n9.00 s †, sample 1 of 3\na processor"
+    assert seen[2].startswith("swift, mini-batches\n0.400 s")
+    assert seen[3] == seen[4]
+    box, beside = marks.last.bounding_box(), tip.bounding_box()
+    assert box
+    assert beside
+    assert max(abs(beside["y"] - box["y"]), abs(beside["x"] - box["x"])) < 400
+    opened.keyboard.press("Escape")
+    assert tip.is_hidden()
+    marks.first.hover()
+    assert "naive, full batch\n7.50 s †" in tip.inner_text()
+    assert not figure.locator("circle:hover title").count()  # which the browser would show as well
+    opened.mouse.move(0, 0)
+    assert tip.is_hidden()
 
 
 def test_nothing_but_tables_and_figures_scrolls_sideways(unfolded: "Page") -> None:
@@ -183,10 +213,9 @@ def test_axe_finds_nothing_serious(scheme: Any, unfolded: "Page") -> None:
 def test_axe_would_find_something(unfolded: "Page") -> None:
     from axe_playwright_python.sync_playwright import Axe
 
-    opened = unfolded
-    opened.evaluate("document.querySelector('img').removeAttribute('alt')")
-    found = Axe().run(opened, options={"runOnly": ["image-alt"]}).response["violations"]
-    assert [one["impact"] for one in found] == ["critical"]
+    unfolded.evaluate("document.querySelector('.marks [role=img]').removeAttribute('aria-label')")
+    found = Axe().run(unfolded, options={"runOnly": ["svg-img-alt"]}).response["violations"]
+    assert [one["impact"] for one in found] == ["serious"]
 
 
 def test_the_report_imports_matplotlib_whatever_its_settings() -> None:

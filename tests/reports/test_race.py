@@ -738,7 +738,8 @@ def test_a_whole_report_of_races_alone(
     assert {name for name in there if not name.endswith(".csv")} == expected
     assert {"speed.csv", "resources.csv", "samples.csv"} <= there
     root = ET.fromstring((tmp_path / "out" / "index.html").read_text(encoding="utf-8"))
-    assert len([element for element in root.iter() if element.tag == "img"]) == len(names)
+    drawn = [element for element in root.iter() if element.tag == "img" or element.get("class") == "figure"]
+    assert len(drawn) == len(names)
     printed = capsys.readouterr()
     assert printed.err.startswith(f"passed over: {folder / 'broken.jsonl'}: has schema 99, this version reads")
     assert max(len(line) for line in printed.out.splitlines() if str(tmp_path) not in line) <= 80
