@@ -1,7 +1,8 @@
 """A report as one HTML page that needs nothing else: no network, no other file.
 
-Its only script is `templates/sort.js`, which sorts tables. The page's policy names that by its hash; it lets no other
-run and nothing be fetched, whatever a results file contains.
+Its only scripts are `templates/sort.js`, which sorts tables, and where there is a network to draw for, the two files of
+"Draw a digit" as one. The page's policy names them by their hashes; it lets no other run and nothing be fetched,
+whatever a results file contains.
 """
 
 import base64
@@ -17,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from bench.tables.table import printable
+from reports.draw import Drawable, drawable
 from reports.figures.style import Figure
 from reports.sections import Report
 
@@ -25,23 +27,32 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 def page(report: Report, figures: Sequence[Figure], files: Mapping[str, bytes]) -> str:
     """The page with these figures; files: theirs, by name."""
-    script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
+    draw = drawable(report.chosen.newest("network"))
+    scripts = [script("sort.js"), *([script("preparation.js", "draw.js")] if isinstance(draw, Drawable) else [])]
     newest = report.chosen.files[0]
     return template().render(
         title=f"{newest.data_name}, {newest.when}",
         report=report,
         notices=report.chosen.notices,
         figures={figure.name: (figure, source(figure.name, files)) for figure in figures},
-        script=Markup(script),
-        policy=policy(script),
+        draw=draw,
+        scripts=[Markup(text) for text in scripts],
+        policy=policy(scripts),
         machine={name.replace("_", " "): described(value) for name, value in newest.machine.items()},
     )
 
 
-def policy(script: str) -> str:
-    """What a browser may do with the page: run this one script, nothing else, and fetch nothing."""
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
+def script(*names: str) -> str:
+    """The content of a script element, of these files: in comments of JavaScript a CDATA section, for parsers of XML."""
+    text = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names)
+    return f"//<![CDATA[\n{text}//]]>"
+
+
+def policy(scripts: Sequence[str]) -> str:
+    """What a browser may do with the page: run these scripts, nothing else, and fetch nothing."""
+    digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    return f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {allowed}"
 
 
 @functools.cache

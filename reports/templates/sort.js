@@ -1,5 +1,4 @@
 // The heads of a table become buttons that sort it: rising, falling, and as it was. Without scripts tables are plain.
-// This file holds neither "less than" nor ampersand, so that the page is well-formed as XML too.
 const units = { ms: 1e-3, "µs": 1e-6 };
 const unit = (text) => units[text.match(/[\d.] ([mµ]s)\b/)?.[1]] ?? 1;
 const number = (text) => (text === "never" ? Infinity : unit(text) * parseFloat(text.replace(/[,(]/g, "")));

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.records.files import Measurement, ResultSet
 from bench.records.kinds import SCHEMA, LearningCurve
-from reports.page import TEMPLATES
+from reports.page import script
 from tests.helpers.records import agreement
 
 NETWORK = "784-128-10 relu, softmax with cross_entropy"
@@ -123,10 +123,10 @@ def boxes_of(figure: Any) -> list[Any]:
 
 
 def without_ours(html: str) -> str:
-    """The page without the one script that is meant to be there."""
-    script = f"<script>{(TEMPLATES / 'sort.js').read_text(encoding='utf-8')}</script>"
-    assert html.count(script) == 1
-    return html.replace(script, "")
+    """The page without the script that is meant to be in every one."""
+    ours = f'<script type="module">{script("sort.js")}</script>'
+    assert html.count(ours) == 1
+    return html.replace(ours, "")
 
 
 def written(folder: Path, name: str, results: ResultSet) -> Path:
