@@ -39,7 +39,7 @@ def drawable(results: ResultSet | None) -> Drawable | str | None:
         return f"One cannot draw for the network of {results.path.name}: {printable(network)}."
     images = sum(map(sum, inspection.confusion))
     return Drawable(
-        f"{inspection.network}: {inspection.source}, {results.data_name}",
+        f"{inspection.network}, from {inspection.source}; its test images are of {results.data_name}",
         [f"{name_of(stage)}: {share(stage.accuracy)}" for stage in network.stages],
         network.digits.labels,
         network.sizes[1] if len(network.sizes) > 2 else 0,
@@ -64,8 +64,8 @@ def costs(stages: Sequence[Stage], images: int) -> str:
         loss = f"{share(stage.quantised_accuracy)} instead of {share(stage.accuracy)}" if kept != right else "nothing"
         losses.append(f"{name_of(stage)} {loss}")
     return (
-        "To be small enough for this page, each weight is rounded to 8 bits, with a scale for each unit. Of accuracy on "
-        f"the {images:,} test images that costs: {'; '.join(losses)}."
+        "To be small enough for this page, each weight is rounded to 8 bits, with a scale for each unit. Of accuracy "
+        f"on the {images:,} test images that costs: {'; '.join(losses)}."
     )
 
 

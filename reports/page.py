@@ -43,7 +43,7 @@ def page(report: Report, figures: Sequence[Figure], files: Mapping[str, bytes]) 
 
 
 def script(*names: str) -> str:
-    """The content of a script element, of these files: in comments of JavaScript a CDATA section, for parsers of XML."""
+    """The content of a script element, of these files; comments of JavaScript make it a CDATA section for XML."""
     text = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names)
     return f"//<![CDATA[\n{text}//]]>"
 

@@ -1,4 +1,7 @@
-"""What a network answers on the test images, kept for the report, see `bench.records.inspection`."""
+"""What a network answers on the test images, and the network itself, kept for the report.
+
+The record is in `bench.records.inspection` and `bench.records.quantised`.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +12,7 @@ import numpy as np
 import impls
 from bench.records.inspection import inspection, write
 from bench.records.kinds import opening
-from bench.records.quantised import DIGITS, QuantisedNetwork, Stage, TestDigits, quantise, restored, unfit
+from bench.records.quantised import DIGITS, QuantisedNetwork, SampleDigits, Stage, quantise, restored, unfit
 from bench.training.loop import accuracy, prepare, train_epochs
 from bench.workloads.cases import MINI_BATCHES
 from data import Dataset, Digits
@@ -59,7 +62,7 @@ def quantised(network: Network, stages: Mapping[int | None, Parameters], test: D
         output=network.output,
         pixel_scale=network.pixel_scale,
         stages=kept,
-        digits=TestDigits(test.images[some].tobytes(), test.labels[some].tolist()),
+        digits=SampleDigits(test.images[some].tobytes(), test.labels[some].tolist()),
     )
 
 

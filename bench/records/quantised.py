@@ -30,7 +30,7 @@ class Stage(Struct, frozen=True, forbid_unknown_fields=True):
     quantised_accuracy: Share  # with those that are kept here
 
 
-class TestDigits(Struct, frozen=True, forbid_unknown_fields=True):
+class SampleDigits(Struct, frozen=True, forbid_unknown_fields=True):
     """Some test images, by label."""
 
     pixels: bytes  # (n, 784) uint8; in the file as base64
@@ -49,7 +49,7 @@ class QuantisedNetwork(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     output: Output
     pixel_scale: Annotated[float, Meta(gt=0)]
     stages: Annotated[list[Stage], Meta(min_length=1)]  # the last is the network that was inspected
-    digits: TestDigits
+    digits: SampleDigits
 
     def __post_init__(self) -> None:
         if reason := unfit(self.sizes):

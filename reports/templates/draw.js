@@ -1,6 +1,6 @@
 // "Draw a digit": what is drawn is brought to the form of MNIST's images (asMnist in preparation.js), the network of the
-// page answers, and what it sees, its outputs and the units of its first layer are shown. Without scripts the part with
-// the canvas stays hidden, and a sentence stands there.
+// page answers, and what it sees, its outputs and the units of its first layer are shown. Without scripts that part stays
+// hidden, and a sentence is there instead.
 const MARGIN = 10; // pixels of the canvas that stay paper on each side
 
 // --- the network ---
@@ -146,6 +146,7 @@ function draw(event) {
   const between = event.getCoalescedEvents?.() ?? [];
   const line = new Path2D();
   line.moveTo(...last);
+  line.lineTo(last[0] + 0.01, last[1]); // a line of no length would leave no dot
   for (const one of between.length ? between : [event]) line.lineTo(...(last = placeOf(one)));
   pen.save();
   pen.clip(frame);
@@ -197,6 +198,7 @@ paper.addEventListener("pointermove", draw);
 paper.addEventListener("pointerup", endStroke);
 paper.addEventListener("pointercancel", endStroke);
 pen.lineCap = pen.lineJoin = "round";
+document.getElementById("no-drawing").remove();
 part.hidden = false;
 wipe();
 answer();
