@@ -63,6 +63,9 @@ SHOWN = """() => {
     };
 }"""
 
+STRENGTHS = """() => [...document.querySelectorAll(".units i")].map((unit) =>
+    (unit.className === "below" ? -1 : 1) * parseFloat(unit.style.getPropertyValue("--fired")))"""
+
 
 class Trained(NamedTuple):
     """A network on a page, and what it was made of."""
@@ -282,7 +285,16 @@ def test_networks_of_all_kinds_answer(
     page.locator("[name=test-digit]").nth(9).check()
     on_page = shown(page)
     np.testing.assert_allclose(on_page.outputs, outputs(run, on_page.seen), atol=CLOSE)
-    assert page.locator(".units i").count() == (sizes[1] if len(sizes) > 2 else 0)
+    if len(sizes) > 2:
+        weights, biases = run.stages[-1][0]
+        fires = on_page.seen * network.pixel_scale @ weights + biases > 0  # the activation above that of 0
+        words = page.locator("#fired").inner_text()
+        assert words in [f"{fires.sum() + off} of {sizes[1]} units fire" for off in (-1, 0, 1)]  # weights are rounded
+        strengths = page.evaluate(STRENGTHS)
+        below = network.hidden == "tanh"
+        assert [value > (0 if below else 0.5) for value in strengths] == fires.tolist()
+    else:
+        assert page.locator(".units").count() == 0
     page.close()
 
 
