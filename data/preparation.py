@@ -2,7 +2,7 @@
 
 LeCun, Cortes and Burges prepared NIST's digits so (http://yann.lecun.com/exdb/mnist/). Before that, what photographs
 and drawings add is taken away: uneven light, noise, ruled lines, specks, and strokes too thin to survive the reduction.
-Pictures are float64, (rows, columns), from 0 to 255.
+Pictures are float64, (rows, columns), from 0 to 255. `reports/templates/preparation.js` does the same to drawings.
 """
 
 from pathlib import Path

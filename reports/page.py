@@ -1,8 +1,8 @@
 """A report as one HTML page that needs nothing else: no network, no other file.
 
-Its scripts are `templates/sort.js`, which sorts tables, and `templates/marks.js`, which shows what a mark of a figure
-is. The page's policy names each by its hash; it lets no other run and nothing be fetched, whatever a results file
-contains.
+Its scripts are `templates/sort.js`, which sorts tables, `templates/marks.js`, which shows what a mark of a figure is,
+and where there is a network to draw for, the two files of "Draw a digit" as one. The page's policy names each by its
+hash; it lets no other run and nothing be fetched, whatever a results file contains.
 """
 
 import base64
@@ -18,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from bench.tables.table import printable
+from reports.draw import Drawable, drawable
 from reports.figures.style import Figure
 from reports.sections import Report
 from reports.svg import inline
@@ -28,13 +29,17 @@ SCRIPTS = ("sort.js", "marks.js")
 
 def page(report: Report, figures: Sequence[Figure], files: Mapping[str, bytes]) -> str:
     """The page with these figures; files: theirs, by name."""
+    draw = drawable(report.chosen.newest("network"))
     scripts = [script(name) for name in SCRIPTS]
+    if isinstance(draw, Drawable):
+        scripts.append(script("preparation.js", "draw.js"))
     newest = report.chosen.files[0]
     return template().render(
         title=f"{newest.data_name}, {newest.when}",
         report=report,
         notices=report.chosen.notices,
         figures={figure.name: (figure, markup(figure, files)) for figure in figures},
+        draw=draw,
         scripts=[Markup(text) for text in scripts],
         policy=policy(scripts),
         machine={name.replace("_", " "): described(value) for name, value in newest.machine.items()},

@@ -10,6 +10,7 @@ import numpy as np
 from msgspec import Struct
 
 from bench import UserError
+from bench.records.quantised import OLDER, QuantisedNetwork
 from bench.timing.records import Number
 from impls.contract import Array, Parameters
 
@@ -54,6 +55,7 @@ class Inspection(Struct, frozen=True, kw_only=True, tag_field="kind", tag="netwo
     confusion: list[list[Number]]  # images by label and by predicted digit
     units: Number  # of the first layer, that are shown
     scaled: bytes  # their weights as int8, in steps of a 127th of the largest
+    quantised: QuantisedNetwork | str = OLDER  # the network itself, for a page; or why it is not here
 
     def __post_init__(self) -> None:
         sizes = {len(row) for rows in (self.confusion, self.first.outputs, self.mistakes.outputs) for row in rows}

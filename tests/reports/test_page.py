@@ -1,9 +1,7 @@
 """The page in a real browser: headless Chromium opens it from disk, at the widths of a desktop and of a phone."""
 
-import importlib.util
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,32 +19,9 @@ from tests.helpers.race_files import written as race_written
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-BROWSERS = ("chromium", "chromium-browser", "chromium-headless-shell", "google-chrome", "chrome")
-REQUIRED = "DIGITBENCH_REQUIRE_BROWSER"  # set where a browser has been installed: then its absence is a failure
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 RACED = {"naive": 4.0, "vectorized": 0.4, "swift": 0.1, "floor": 0.05}
 HARMFUL = ("serious", "critical")
-
-
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    """Headless Chromium, as it was found on this machine."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    missing = [] if found else ["no Chromium (Debian: apt install chromium)"]
-    missing += [
-        f"no {name} (pip install -e '.[browser]')"
-        for name in ("playwright", "axe_playwright_python")
-        if not importlib.util.find_spec(name)
-    ]
-    if missing:
-        assert not os.environ.get(REQUIRED), f"{REQUIRED} is set, and there is {', '.join(missing)}"
-        pytest.skip(", ".join(missing))
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from bench.__main__ import main
 from bench.records.files import read
 from bench.records.inspection import Inspection, inspection, write
 from bench.records.kinds import SCHEMA
+from bench.records.quantised import OLDER, QuantisedNetwork
 from bench.tables.inspection import INSPECTION_FIGURES
 from bench.training.saved import save_network
 from data import mnist
@@ -69,6 +70,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     write(tmp_path / "network.json", one)
     there = portrait_in(tmp_path / "network.json")
     assert portrait_in(written(tmp_path)) == there == one
+    assert there.quantised == OLDER  # a record without the network itself is as good for the rest
     np.testing.assert_array_equal(there.first.images, images[:10].reshape(-1, 4, 4))
     assert there.first.labels == list(range(10))
     assert there.first.predicted == [1, 2, 3, *range(3, 10)]
@@ -146,6 +148,10 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert f"{there.correct:.2%} of {sum(map(sum, there.confusion)):,} test images correct" in printed
     assert there.weights.shape == (4, 28, 28)
     assert len(there.mistakes.labels) == 20
+    assert isinstance(there.quantised, QuantisedNetwork)
+    (stage,) = there.quantised.stages
+    assert (stage.epochs, stage.accuracy) == (None, there.correct)
+    assert there.quantised.digits.labels == [digit for digit in range(10) for _ in range(4)]
     assert json.loads(out.read_text())["notice"]
 
 

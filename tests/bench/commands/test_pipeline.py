@@ -22,6 +22,7 @@ from bench.commands.pipeline import disagreeing, run
 from bench.experiments import article
 from bench.experiments.inspection import inspect_one
 from bench.records.files import read
+from bench.records.quantised import QuantisedNetwork
 from bench.timing import threads
 from bench.workloads.recipes import varied
 from data import Dataset, Digits, mnist
@@ -194,6 +195,9 @@ def test_a_network_is_portrayed_for_the_report(small: Dataset, tmp_path: Path) -
     assert found is not None
     assert found.source == "minibatch, 5 epochs of mini-batches of 128"
     assert sum(map(sum, found.confusion)) == len(small.test.labels)
+    assert isinstance(found.quantised, QuantisedNetwork)
+    assert [stage.epochs for stage in found.quantised.stages] == [0, 1, 5]
+    assert found.quantised.stages[-1].accuracy == found.correct
 
 
 def in_process(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
