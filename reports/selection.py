@@ -13,6 +13,7 @@ from bench.records.races import RaceResult
 from bench.tables import benchmarks
 from bench.tables.peers import CONDITIONS
 from bench.tables.table import printable
+from reports.paths import without_paths
 
 SWEEPS = tuple(f"sweep of {what}" for what in sorted(GROWING))
 STEPS = ("waterfall", "batches")
@@ -123,7 +124,8 @@ def read_all(paths: Sequence[Path]) -> list[ResultSet]:
     if not in_folders | named:
         folders = ", ".join(map(str, paths))
         raise UserError(f"{folders}: expected results (*.json, *.jsonl), found none; {HOW_TO_MAKE}")
-    return sorted((in_folders | named).values(), key=lambda results: (moment(results), results.path))
+    files = map(without_paths, (in_folders | named).values())
+    return sorted(files, key=lambda results: (moment(results), results.path))
 
 
 def is_shown(results: ResultSet) -> bool:
