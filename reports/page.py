@@ -16,15 +16,15 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from bench.tables.table import printable
+from bench.tables.table import Section, printable
 from reports.figures.style import Figure
 from reports.sections import Report
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def page(report: Report, figures: Sequence[Figure], files: Mapping[str, bytes]) -> str:
-    """The page with these figures; files: theirs, by name."""
+def page(report: Report, figures: Sequence[Figure], files: Mapping[str, bytes], history: str = "") -> str:
+    """The page with these figures; files: theirs, by name; history: the address of its page, if there is one."""
     script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
     newest = report.chosen.files[0]
     return template().render(
@@ -35,6 +35,22 @@ def page(report: Report, figures: Sequence[Figure], files: Mapping[str, bytes]) 
         script=Markup(script),
         policy=policy(script),
         machine={name.replace("_", " "): described(value) for name, value in newest.machine.items()},
+        history=history,
+    )
+
+
+def history_page(
+    sections: Sequence[Section], left_out: Sequence[str], figures: Sequence[Figure], files: Mapping[str, bytes]
+) -> str:
+    """The page of histories, in the frame of the other page: its head, looks, tables and figures."""
+    script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
+    return template("history.html.j2").render(
+        title="history",
+        report={"sections": sections, "left_out": left_out},
+        figures={figure.name: (figure, source(figure.name, files)) for figure in figures},
+        notices=[*dict.fromkeys(figure.notice for figure in figures if figure.notice)],
+        script=Markup(script),
+        policy=policy(script),
     )
 
 
@@ -45,13 +61,13 @@ def policy(script: str) -> str:
 
 
 @functools.cache
-def template() -> Template:
-    """The page's template, compiled once for all pages."""
+def template(name: str = "page.html.j2") -> Template:
+    """A template, compiled once for all pages."""
     environment = Environment(
         trim_blocks=True, lstrip_blocks=True, autoescape=True, finalize=finalized, undefined=StrictUndefined,
         loader=FileSystemLoader(TEMPLATES),
     )  # fmt: skip
-    return environment.get_template("page.html.j2")
+    return environment.get_template(name)
 
 
 def finalized(value: Any) -> Any:

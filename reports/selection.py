@@ -37,6 +37,7 @@ class Chosen:
 
     of_kind: dict[str, list[ResultSet]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)  # on the choice, a line each
+    everything: list[ResultSet] = field(default_factory=list)  # that was read, of which this is a choice
 
     @property
     def files(self) -> list[ResultSet]:
@@ -108,7 +109,7 @@ def choose(paths: Sequence[Path]) -> Chosen:
             of_kind[kind] = several
     if not of_kind:
         raise UserError(f"{'; '.join(notes) or paths[0]}; nothing is left to show; {HOW_TO_MAKE}")
-    chosen = Chosen(of_kind, notes)
+    chosen = Chosen(of_kind, notes, everything)
     cut = [results.path.name for results in chosen.files if results.cut]
     notes.extend(f"{name} ends in the middle of a record; all before it is shown" for name in cut)
     return chosen
@@ -156,7 +157,7 @@ def with_baseline(chosen: Chosen, baseline: str) -> Chosen:
             else:
                 others.append(results.path.name)
     why = f"With the baseline of the measurement, as {baseline} did not run in all of it: {', '.join(others)}"
-    return Chosen(of_kind, [*chosen.notes, why] if others else chosen.notes)
+    return replace(chosen, of_kind=of_kind, notes=[*chosen.notes, why] if others else chosen.notes)
 
 
 def within(folder: Path) -> Iterator[ResultSet]:
