@@ -167,8 +167,8 @@ def course(runs: Sequence[Run], backend: str, places: list[int], error: float) -
     spread = deviation(medians)
     ends = [len(logs)]
     if spread is not None:
-        least = 1 if len(logs) < LEAST_RUNS else 2
-        ends = without_small(logs, stairs(logs, (spread.of_run * spread.quantile(error)) ** 2, least))
+        logs = logs if len(logs) < LEAST_RUNS else without_spikes(logs)
+        ends = without_small(logs, stairs(logs, (spread.of_run * spread.quantile(error)) ** 2))
     parts = [slice(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
     levels = [
         Level(places[part.start], places[part.stop - 1], math.exp(logs[part].mean()), part.stop - part.start)
@@ -211,11 +211,14 @@ def deviation(medians: Sequence[Array]) -> Spread | None:
     return Spread(max(within, between), len(medians) / 2)
 
 
-def stairs(logs: Array, price: float, least: int) -> list[int]:
-    """The ends of the levels of the cheapest staircase: squared deviations, and `price` for each change.
+def without_spikes(logs: Array) -> Array:
+    """The medians of three successive runs: a level of a single run vanishes, but for the newest run's."""
+    inner = np.median([logs[:-2], logs[1:-1], logs[2:]], axis=0)
+    return np.concatenate([inner[:1], inner, logs[-1:]])
 
-    least: runs of a level, except of the last one, whose next runs are still to come.
-    """
+
+def stairs(logs: Array, price: float) -> list[int]:
+    """The ends of the levels of the cheapest staircase: squared deviations, and `price` for each change."""
     n, logs = len(logs), logs - logs.mean()
     sums, squares = (np.concatenate([[0.0], np.cumsum(values)]) for values in (logs, logs**2))
     costs, starts = np.full(n + 1, np.inf), np.zeros(n + 1, int)
@@ -224,8 +227,6 @@ def stairs(logs: Array, price: float, least: int) -> list[int]:
         runs = end - np.arange(end)
         within = squares[end] - squares[:end] - (sums[end] - sums[:end]) ** 2 / runs
         totals = costs[:end] + price + np.maximum(within, 0.0)
-        if end < n:
-            totals[runs < least] = np.inf
         starts[end] = np.argmin(totals)
         costs[end] = totals[starts[end]]
     ends = [n]

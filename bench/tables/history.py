@@ -15,8 +15,8 @@ EXPLANATION = (
     "images, measured in the same rounds. So ratios of different days can be compared, and times cannot. A change is a "
     "step from one level to another whose interval is without 1, and that is more than 2 %; all intervals of a history "
     "hold together with 95 %. With fewer than six runs they are of the generations within each run; from six on "
-    "they also allow for how much successive runs differ, and a level counts once two runs are on it, but for the "
-    "newest run. A gradual change is listed as steps."
+    "they also allow for how much successive runs differ, and a level of one run does not count unless it is the "
+    "newest. A gradual change is listed as steps."
 )
 SHORT = 7  # letters of a commit
 
@@ -53,7 +53,8 @@ def history_lines(history: History) -> list[str]:
 
 def in_words(change: Change) -> str:
     """A change as a sentence, e.g. "numba_sparse: 1.18 [1.12, 1.25] times as fast since 2f1ab3c, 2026-11-20"."""
-    return f"{change.backend}: {factor(change)} since {revision(change.since)}, {date(change.since.when)}"
+    since = "an unknown revision" if change.since.commit == UNKNOWN else revision(change.since)
+    return f"{change.backend}: {factor(change)} since {since}, {date(change.since.when)}"
 
 
 def factor(change: Change) -> str:
@@ -67,7 +68,7 @@ def factor(change: Change) -> str:
 def revision(run: Run) -> str:
     """The commit in few letters, with "+changes" where the checkout differed from it."""
     commit, plus, changes = run.commit.partition("+")
-    return "an unknown revision" if commit == UNKNOWN else commit[:SHORT] + plus + changes
+    return commit[:SHORT] + plus + changes
 
 
 def date(when: datetime) -> str:
@@ -79,17 +80,14 @@ def changes_table(history: History) -> Table:
     """A row for each change, the newest first."""
     columns: Columns[Change] = {
         "backend": lambda one: one.backend,
-        "change": factor,
-        "since": lambda one: revision(one.since),
-        "date": lambda one: date(one.since.when),
-        "last run\nbefore": lambda one: revision(one.before),
-        "what else differs": lambda one: "; ".join(different(one)) or "nothing that was recorded",
-        "times the\nfloor before": lambda one: text.in_short(one.levels[0].ratio),
-        "times the\nfloor since": lambda one: text.in_short(one.levels[1].ratio),
-        "runs\nbefore": lambda one: f"{one.levels[0].runs:,}",
-        "runs\nsince": lambda one: f"{one.levels[1].runs:,}",
+        "change": lambda one: factor(one).replace("] ", "]\n"),
+        "since": lambda one: f"{revision(one.since)},\n{date(one.since.when)}",
+        "last run\nbefore": lambda one: f"{revision(one.before)},\n{date(one.before.when)}",
+        "what else differs": lambda one: ";\n".join(different(one)) or "nothing that\nwas recorded",
+        "times the\nfloor": lambda one: " →\n".join(text.in_short(level.ratio) for level in one.levels),
+        "runs": lambda one: " →\n".join(f"{level.runs:,}" for level in one.levels),
     }
-    return table_of("Changes", history.changes, columns, columns_of_text=6)
+    return table_of("Changes", history.changes, columns, columns_of_text=5)
 
 
 def different(change: Change) -> list[str]:

@@ -66,10 +66,12 @@ def test_a_report_names_no_path_user_or_host(tmp_path: Path) -> None:
     (folder / "b.json").write_text(json.dumps(document))
     assert main(["--results", str(folder), "--out", str(tmp_path / "out")]) == 0
     files = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-    assert {"index.html", "summary.md", "ratios.svg"} <= files.keys()
+    assert {"index.html", "history.html", "history.csv", "summary.md", "ratios.svg"} <= files.keys()
     assert [name for name, content in files.items() if b"jane" in content.lower()] == []
     assert [name for name, content in files.items() if str(tmp_path).encode() in content] == []
     page = files["index.html"].decode()
     assert "race --output r.jsonl" in page
     assert "LD_PRELOAD lib.so" in page
     assert "no file twin.so" in page
+    assert '<a href="history.html">' in page
+    assert '<a href="index.html">' in files["history.html"].decode()
