@@ -24,8 +24,8 @@ LEAST_SPAN = 1.2  # between the ends of an axis
 @drawn(
     "History",
     "Lower is faster. Each panel has a scale of its own. Bars or the band are the 95 % intervals of the runs, the dark "
-    "line is the level that holds for several runs. A triangle marks a change that exceeds the intervals, with how many "
-    "times as long (up, red) or as fast (down, blue) the backend is since then.",
+    "line is the level that holds for several runs. A triangle marks a change that exceeds the intervals, with how "
+    "many times as long (up, red) or as fast (down, blue) the backend is since then.",
 )
 def history(figure: Figure, past: History, look: Looks, order: int) -> None:
     """Times the floor over runs, in the order of time, with levels and changes. order: of the history, from 1."""
