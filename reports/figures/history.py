@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -68,7 +69,7 @@ def draw_courses(axes: Axes, past: History, name: str, look: Look) -> None:
 
 def draw_course(axes: Axes, past: History, course: Course, name: str, look: Look) -> None:
     """A line through all runs of a course, interrupted where there are other runs between them, in a band."""
-    places = np.arange(course.places[0], course.places[-1] + 1)
+    places = range(course.places[0], course.places[-1] + 1)
     known = {place: past.runs[place].ratios[name] for place in course.places}
     estimates = [known[place].estimate if place in known else math.nan for place in places]
     ends = [(place in known and known[place].interval) or (math.nan, math.nan) for place in places]
@@ -79,7 +80,7 @@ def draw_course(axes: Axes, past: History, course: Course, name: str, look: Look
     else:
         axes.vlines(places, *np.transpose(ends), color=look.colour, linewidth=1.2, alpha=0.6)
         shown = [*known]
-    marks = {"markersize": 5.0 if len(past.runs) <= FEW else 3.0, "zorder": 5}
+    marks: dict[str, Any] = {"markersize": 5.0 if len(past.runs) <= FEW else 3.0, "zorder": 5}
     axes.plot(shown, [known[place].estimate for place in shown], look.marker, color=look.colour, **marks)
 
 

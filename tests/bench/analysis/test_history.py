@@ -31,9 +31,14 @@ def raced(day: int, swift: float = 0.1, commit: str = "", noise: float = 0.01, *
     assert START is not None
     speed = 1 + day % 3
     seconds = {"slow": 0.4 * speed, "swift": swift * speed, "floor": 0.05 * speed}
-    more = {"when": (START + timedelta(days=day)).isoformat(), "number": day, "noise": noise, "rounds": 2} | more
-    more.setdefault("machine", MACHINE | {"commit": commit or f"{day:x}" * 12})
-    (race,) = races_in(race_records(seconds, **more))
+    known: dict[str, Any] = {
+        "when": (START + timedelta(days=day)).isoformat(),
+        "number": day,
+        "noise": noise,
+        "rounds": 2,
+    } | more
+    known.setdefault("machine", MACHINE | {"commit": commit or f"{day:x}" * 12})
+    (race,) = races_in(race_records(seconds, **known))
     return race
 
 
