@@ -13,6 +13,7 @@ from bench import UserError
 from command_line import Parser, exit_code, several
 
 if TYPE_CHECKING:  # importing these takes a second, for which --help need not wait
+    from reports.history import Past
     from reports.sections import Report
 
 OUT = Path(__file__).parent / "out"
@@ -24,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     def work() -> int:
         options = make_parser().parse_args(arguments)
         from bench.tables import benchmarks
+        from reports.history import past_of, remarks
         from reports.sections import report_of
         from reports.selection import choose, with_baseline
 
@@ -32,9 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
             chosen = with_baseline(chosen, options.baseline)
         if results := chosen.newest("benchmarks"):
             benchmarks.check_benchmarks(results)
-        report = report_of(chosen)
-        write(render(report), options.out)
-        show(report)
+        report, past = report_of(chosen), past_of(chosen.everything)
+        report = report._replace(remarks=[*report.remarks, *remarks(past, chosen.everything)])
+        write(render(report, past), options.out)
+        show(report, past)
         page = (options.out / "index.html").resolve()
         print(f"Page: {page}")
         if options.open and not webbrowser.open(page.as_uri()):
@@ -63,17 +66,18 @@ def make_parser() -> Parser:
     return parser
 
 
-def render(report: "Report") -> dict[str, bytes]:
+def render(report: "Report", past: "Past") -> dict[str, bytes]:
     """Return every file of the report, by name; nothing is written."""
-    from reports import export, sections
+    from reports import export, history, sections
     from reports.page import page
 
     figures = sections.figures_of(report.chosen)
     files = {name: content for figure in figures for name, content in figure.files().items()}
     texts = export.csv_files(report)
     texts |= {"summary.md": export.markdown_summary(report), "ANSWERS.md": export.answers_as_markdown(report)}
-    texts["index.html"] = page(report, figures, files)
-    return files | {name: text.encode() for name, text in texts.items()}
+    of_history = history.history_files(past)
+    texts["index.html"] = page(report, figures, files, history.PAGE if of_history else "")
+    return files | of_history | {name: text.encode() for name, text in texts.items()}
 
 
 def write(files: Mapping[str, bytes], folder: Path) -> None:
@@ -94,7 +98,7 @@ def write(files: Mapping[str, bytes], folder: Path) -> None:
         ) from None
 
 
-def show(report: "Report") -> None:
+def show(report: "Report", past: "Past") -> None:
     """Print the tables, and what stands before and after them."""
     from rich.console import Console
 
@@ -106,7 +110,7 @@ def show(report: "Report") -> None:
         print(printable(f"Results: {results.path}, measured {results.when}"))  # a path is not broken
     for notice in report.chosen.notices:
         print_line(console, notice, "yellow")
-    print_sections(console, report.sections)
+    print_sections(console, [*report.sections, *past.sections])
     console.print()
     print_left_out(console, report.left_out)
     for line in (*report.remarks, *report.headlines):

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from bench.tables.table import printable
+from bench.tables.table import Section, printable
 from reports.draw import Drawable, drawable
 from reports.figures.style import Figure
 from reports.sections import Report
@@ -27,8 +27,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("sort.js", "marks.js")
 
 
-def page(report: Report, figures: Sequence[Figure], files: Mapping[str, bytes]) -> str:
-    """The page with these figures; files: theirs, by name."""
+def page(report: Report, figures: Sequence[Figure], files: Mapping[str, bytes], history: str = "") -> str:
+    """The page with these figures; files: theirs, by name; history: the address of its page, if there is one."""
     draw = drawable(report.chosen.newest("network"))
     scripts = [script(name) for name in SCRIPTS]
     if isinstance(draw, Drawable):
@@ -43,6 +43,24 @@ def page(report: Report, figures: Sequence[Figure], files: Mapping[str, bytes]) 
         scripts=[Markup(text) for text in scripts],
         policy=policy(scripts),
         machine={name.replace("_", " "): described(value) for name, value in newest.machine.items()},
+        history=history,
+        unfolded=False,
+    )
+
+
+def history_page(
+    sections: Sequence[Section], left_out: Sequence[str], figures: Sequence[Figure], files: Mapping[str, bytes]
+) -> str:
+    """The page of histories, in the frame of the other page: its head, looks, tables and figures."""
+    scripts = [script(name) for name in SCRIPTS]
+    return template("history.html.j2").render(
+        title="history",
+        report={"sections": sections, "left_out": left_out},
+        figures={figure.name: (figure, markup(figure, files)) for figure in figures},
+        notices=[*dict.fromkeys(figure.notice for figure in figures if figure.notice)],
+        scripts=[Markup(text) for text in scripts],
+        policy=policy(scripts),
+        unfolded=True,
     )
 
 
@@ -60,13 +78,13 @@ def policy(scripts: Sequence[str]) -> str:
 
 
 @functools.cache
-def template() -> Template:
-    """The page's template, compiled once for all pages."""
+def template(name: str = "page.html.j2") -> Template:
+    """A template, compiled once for all pages."""
     environment = Environment(
         trim_blocks=True, lstrip_blocks=True, autoescape=True, finalize=finalized, undefined=StrictUndefined,
         loader=FileSystemLoader(TEMPLATES),
     )  # fmt: skip
-    return environment.get_template("page.html.j2")
+    return environment.get_template(name)
 
 
 def finalized(value: Any) -> Any:

@@ -13,6 +13,7 @@ from bench.records.races import RaceResult
 from bench.tables import benchmarks
 from bench.tables.peers import CONDITIONS
 from bench.tables.table import printable
+from reports.paths import without_paths
 
 SWEEPS = tuple(f"sweep of {what}" for what in sorted(GROWING))
 STEPS = ("waterfall", "batches")
@@ -36,6 +37,7 @@ class Chosen:
 
     of_kind: dict[str, list[ResultSet]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)  # on the choice, a line each
+    everything: list[ResultSet] = field(default_factory=list)  # that was read, of which this is a choice
 
     @property
     def files(self) -> list[ResultSet]:
@@ -107,7 +109,7 @@ def choose(paths: Sequence[Path]) -> Chosen:
             of_kind[kind] = several
     if not of_kind:
         raise UserError(f"{'; '.join(notes) or paths[0]}; nothing is left to show; {HOW_TO_MAKE}")
-    chosen = Chosen(of_kind, notes)
+    chosen = Chosen(of_kind, notes, everything)
     cut = [results.path.name for results in chosen.files if results.cut]
     notes.extend(f"{name} ends in the middle of a record; all before it is shown" for name in cut)
     return chosen
@@ -123,7 +125,8 @@ def read_all(paths: Sequence[Path]) -> list[ResultSet]:
     if not in_folders | named:
         folders = ", ".join(map(str, paths))
         raise UserError(f"{folders}: expected results (*.json, *.jsonl), found none; {HOW_TO_MAKE}")
-    return sorted((in_folders | named).values(), key=lambda results: (moment(results), results.path))
+    files = map(without_paths, (in_folders | named).values())
+    return sorted(files, key=lambda results: (moment(results), results.path))
 
 
 def is_shown(results: ResultSet) -> bool:
@@ -154,7 +157,7 @@ def with_baseline(chosen: Chosen, baseline: str) -> Chosen:
             else:
                 others.append(results.path.name)
     why = f"With the baseline of the measurement, as {baseline} did not run in all of it: {', '.join(others)}"
-    return Chosen(of_kind, [*chosen.notes, why] if others else chosen.notes)
+    return replace(chosen, of_kind=of_kind, notes=[*chosen.notes, why] if others else chosen.notes)
 
 
 def within(folder: Path) -> Iterator[ResultSet]:

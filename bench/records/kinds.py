@@ -1,6 +1,7 @@
 """The kinds of records in a results file; those of measurements are in `bench.timing.records`."""
 
 import math
+import shlex
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -191,7 +192,7 @@ def opening(dataset: "Dataset", backends: Iterable[str] = ()) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "when": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "command": " ".join(["python -m bench", *sys.argv[1:]]),
+        "command": " ".join(["python -m bench", *map(shlex.quote, sys.argv[1:])]),
         "machine": machine,
         "data": dataset.name,
         "notice": dataset.notice,

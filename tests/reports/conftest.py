@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from reports.screenshot import BROWSERS
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-BROWSERS = ("chromium", "chromium-browser", "chromium-headless-shell", "google-chrome", "chrome")
 REQUIRED = "DIGITBENCH_REQUIRE_BROWSER"  # set where a browser has been installed: then its absence is a failure
 
 

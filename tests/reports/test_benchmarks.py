@@ -37,6 +37,7 @@ from reports.figures.benchmarks import (
     time_per_epoch,
 )
 from reports.figures.style import DPI, Figure, Looks, wrapped
+from reports.history import Past
 from reports.page import described, source, svg_address
 from reports.page import page as page_of
 from reports.sections import Report, left_out, report_of
@@ -610,7 +611,7 @@ def instant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         command,
         "render",
-        lambda report: {"summary.md": report.chosen.files[0].when.encode(), "index.html": b"page"},
+        lambda report, past: {"summary.md": report.chosen.files[0].when.encode(), "index.html": b"page"},
     )
 
 
@@ -766,7 +767,7 @@ def test_wrong_options(arguments: list[str], mentioned: str, capsys: pytest.Capt
 
 
 def test_an_interrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def interrupted(report: Report) -> dict[str, bytes]:
+    def interrupted(report: Report, past: Past) -> dict[str, bytes]:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(command, "render", interrupted)
@@ -779,7 +780,7 @@ def test_an_interrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
 def test_a_reader_that_stops_early(tmp_path: Path) -> None:
     path = written(tmp_path, "r.json", SMALL)
     code = (
-        "import sys; from reports import __main__ as command; command.render = lambda report: {'index.html': b''}; "
+        "import sys; from reports import __main__ as command; command.render = lambda report, past: {'index.html': b''}; "
         f"sys.exit(command.main(['--results', {str(path)!r}, '--out', {str(tmp_path / 'out')!r}]))"
     )
     with subprocess.Popen(
