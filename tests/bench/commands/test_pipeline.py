@@ -19,6 +19,7 @@ from bench.commands.pipeline import disagreeing, run
 from bench.experiments.inspection import inspect_one
 from bench.records.files import read
 from data import Dataset, Digits, mnist
+from reports import __main__ as reports
 
 pytestmark = pytest.mark.usefixtures("without_peers")
 
@@ -163,8 +164,7 @@ def test_from_benchmarks_to_report(small: Dataset, tmp_path: Path) -> None:
     assert machine["libraries"]["numpy"] == np.__version__
     assert all(machine.values())
 
-    report = in_process(["reports", "--results", str(results), "--out", str(tmp_path / "out")])
-    assert report.returncode == 0, report.stderr
+    assert reports.main(["--results", str(results), "--out", str(tmp_path / "out")]) == 0
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert "wrong, full batch, float32: gradient of layer 1 biases" in page
     assert "not MNIST" in page

@@ -505,10 +505,21 @@ def test_a_full_disk_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "error: /dev/full: results cannot be written (No space left on device)" in capsys.readouterr().err
 
 
+# The fixture `without_rates` does not reach a process.
+WITHOUT_RATES = """
+import sys
+from bench.__main__ import main
+from bench.timing import interleave
+interleave.rates_are_due = lambda _: False
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 @pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_it_and_leaves_no_process_behind(folder: Path) -> None:
     path = folder / "ended.jsonl"
-    command = [sys.executable, "-m", "bench", "race", *with_usual(QUICK, ["--budget", "600"]), "--output", str(path)]
+    asked = ["race", *with_usual(QUICK, ["--budget", "600"]), "--output", str(path)]
+    command = [sys.executable, "-c", WITHOUT_RATES, *asked]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     try:
