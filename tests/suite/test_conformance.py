@@ -157,7 +157,7 @@ def drawn(updates: int, *quantities: Quantity) -> tuple[tuple[Case, int], ...]:
     @settings(max_examples=25, deadline=None, derandomize=True, database=None)
     @given(problem=problems(updates), cut=st.integers(1, 3))
     def draw(problem: Problem, cut: int) -> None:
-        problem = problem._replace(name=f"{len(found)} of the problems drawn by Hypothesis")
+        problem = problem._replace(name=f"problem {len(found)} drawn by Hypothesis")
         try:
             found.append((Case(problem, reference(problem, quantities)), cut))
         except UserError:
