@@ -42,7 +42,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.usefixtures("without_peers")
+@pytest.mark.usefixtures("without_peers", "without_processes")
 def test_all_backends_agree_and_each_number_is_in_the_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = main(["agree", "--output", str(folder / "agree.json")])
     out = capsys.readouterr().out
