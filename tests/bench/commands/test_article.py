@@ -232,6 +232,7 @@ def test_one_factor_at_a_time(
     assert re.search(r"^rate: too.* 2 +([\d.]+ % +){3}[+-]\d", capsys.readouterr().out, re.MULTILINE)
 
 
+@pytest.mark.usefixtures("without_processes")
 def test_a_backend_that_fails_is_named(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

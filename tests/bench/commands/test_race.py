@@ -100,6 +100,7 @@ def of_kind(records: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     return [entry for entry in records if entry["kind"] == kind]
 
 
+@pytest.mark.usefixtures("without_processes")
 def test_everything_is_written_down_and_the_table_shows_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, records = run(folder)
     out = capsys.readouterr().out
