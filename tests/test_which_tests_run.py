@@ -1,11 +1,9 @@
 """A plain `pytest` runs the tests, `pytest --benchmark-only` the benchmarks; what is named is what runs."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+import pytest
 
 import bench
+from tests.helpers.pytests import Done, run_all
 
 ROOT = bench.ROOT
 
@@ -22,11 +20,25 @@ def pytest_pycollect_makemodule(module_path, parent):
 """
 
 
-def collected(*arguments: str, path: Path = ROOT) -> list[str]:
-    """The tests that pytest would run, from the root. path: a further folder for imports."""
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(path)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+NAMED = "bench/bench_backends.py", "tests/test_which_tests_run.py"
+RUNS = {
+    "plain": ("-p", "whole_files"),
+    "benchmarks": ("--benchmark-only",),
+    "named files": NAMED,
+    "a named folder": ("bench",),
+}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Done]:
+    """What pytest collects in each of RUNS."""
+    folder = tmp_path_factory.mktemp("plugins")
+    (folder / "whole_files.py").write_text(WHOLE_FILES)
+    return run_all({name: ("--collect-only", *arguments) for name, arguments in RUNS.items()}, folder)
+
+
+def collected(done: Done) -> list[str]:
+    """The tests that pytest would run."""
     assert done.returncode == 0, done.stdout + done.stderr
     return [line for line in done.stdout.splitlines() if "::" in line]
 
@@ -35,14 +47,13 @@ def files_of(lines: list[str]) -> set[str]:
     return {line.partition("::")[0] for line in lines}
 
 
-def test_plain_pytest_collects_the_tests(tmp_path: Path) -> None:
-    (tmp_path / "whole_files.py").write_text(WHOLE_FILES)
+def test_plain_pytest_collects_the_tests(runs: dict[str, Done]) -> None:
     expected = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
-    assert files_of(collected("-p", "whole_files", path=tmp_path)) == expected
+    assert files_of(collected(runs["plain"])) == expected
 
 
-def test_benchmark_only_collects_the_benchmarks() -> None:
-    lines = collected("--benchmark-only")
+def test_benchmark_only_collects_the_benchmarks(runs: dict[str, Done]) -> None:
+    lines = collected(runs["benchmarks"])
     assert files_of(lines) == {"bench/bench_backends.py"}
     names = [line.partition("::")[2] for line in lines]
     for backend in ("naive", "vectorized", "minibatch", "numba", "numba_dense", "numba_sparse"):
@@ -53,7 +64,6 @@ def test_benchmark_only_collects_the_benchmarks() -> None:
     assert "bench_floor" in names
 
 
-def test_what_is_named_is_collected() -> None:
-    named = "bench/bench_backends.py", "tests/test_which_tests_run.py"
-    assert files_of(collected(*named)) == {*named}
-    assert files_of(collected("bench")) == {"bench/bench_backends.py"}
+def test_what_is_named_is_collected(runs: dict[str, Done]) -> None:
+    assert files_of(collected(runs["named files"])) == {*NAMED}
+    assert files_of(collected(runs["a named folder"])) == {"bench/bench_backends.py"}

@@ -160,7 +160,8 @@ def computed(backend: Backend, problem: Problem) -> tuple[dict[str, Any], dict[s
 
 def unsupported_quantities(backend: Backend, problem: Problem) -> dict[Quantity, str]:
     """The quantities that a backend does not support for this network and dtype, and why not."""
-    answers = {q: backend.unsupported(q, problem.network, dtype_of(problem.parameters)) for q in QUANTITIES}
+    dtype = dtype_of(problem.parameters)
+    answers = {quantity: backend.unsupported(quantity, problem.network, dtype) for quantity in QUANTITIES}
     reasons = {quantity: reason for quantity, reason in answers.items() if reason is not None}
     for quantity, reason in reasons.items():
         if not (isinstance(reason, str) and reason):

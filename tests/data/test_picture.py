@@ -11,7 +11,15 @@ from PIL import Image
 from data import DataError
 from data.picture import read_picture
 from data.preparation import as_mnist
-from tests.helpers.pictures import Pixels, largest_difference, seven
+from tests.helpers import pictures
+from tests.helpers.pictures import Pixels, largest_difference
+
+SIDE = 200
+
+
+def seven(width: int = SIDE, height: int = SIDE, **how: Any) -> Image.Image:
+    """A 7 on a sheet that is no larger than it has to be for what is tested here."""
+    return pictures.seven(width, height, **({"left": 65, "top": 50, "size": 90} | how))
 
 
 def image_of(picture: Image.Image, path: Path, **how: Any) -> Pixels:
@@ -104,15 +112,15 @@ def test_floats(paper: float, ink: float, expected: Pixels, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("ink", [(255, 255, 255), (250, 220, 40), (0, 0, 0), (120, 0, 60)])
 def test_ink_on_transparency(ink: tuple[int, int, int], expected: Pixels, tmp_path: Path) -> None:
-    drawn = np.concatenate([np.tile(ink, (400, 400, 1)), 255 * SHADES[..., None]], axis=2).astype(np.uint8)
+    drawn = np.concatenate([np.tile(ink, (SIDE, SIDE, 1)), 255 * SHADES[..., None]], axis=2).astype(np.uint8)
     assert largest_difference(image_of(Image.fromarray(drawn), tmp_path / "7.png"), expected) <= 1
 
 
 @pytest.mark.parametrize(("paper", "ink"), [(255, 0), (30, 220)])
 def test_paper_with_a_transparent_edge(paper: int, ink: int, expected: Pixels, tmp_path: Path) -> None:
     sheet = seven(paper=paper, ink=ink).convert("RGBA")
-    opacity = np.zeros((400, 400), np.uint8)
-    opacity[40:-20, 30:-40] = 255
+    opacity = np.zeros((SIDE, SIDE), np.uint8)
+    opacity[20:-10, 15:-20] = 255
     sheet.putalpha(Image.fromarray(opacity))
     assert largest_difference(image_of(sheet, tmp_path / "7.png"), expected) <= 1
 
@@ -145,8 +153,10 @@ def test_the_orientation_of_a_telephone(orientation: int, suffix: str, expected:
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
-def test_a_large_picture_is_reduced(suffix: str, expected: Pixels, tmp_path: Path) -> None:
-    large = seven().resize((1700, 1700), Image.Resampling.BICUBIC)
+def test_a_large_picture_is_reduced(suffix: str, tmp_path: Path) -> None:
+    usual = pictures.seven()
+    expected = image_of(usual, tmp_path / "7.png")
+    large = usual.resize((1700, 1700), Image.Resampling.BICUBIC)
     assert largest_difference(image_of(large, tmp_path / f"7.{suffix}"), expected) <= 25
     assert max(read_picture(tmp_path / f"7.{suffix}").grey.shape) <= 800
 
@@ -154,7 +164,7 @@ def test_a_large_picture_is_reduced(suffix: str, expected: Pixels, tmp_path: Pat
 @pytest.mark.parametrize("suffix", ["gif", "tif", "webp", "png"])
 @pytest.mark.parametrize("pages", [1, 3])
 def test_the_first_page_is_read(pages: int, suffix: str, expected: Pixels, tmp_path: Path) -> None:
-    others = [Image.new("L", (400, 400), 40 * i) for i in range(1, pages)]
+    others = [Image.new("L", (SIDE, SIDE), 40 * i) for i in range(1, pages)]
     image = image_of(
         seven(), tmp_path / f"7.{suffix}", **({"save_all": True, "append_images": others} if others else {})
     )
@@ -184,7 +194,7 @@ def test_damaged_pictures(suffix: str, tmp_path: Path, monkeypatch: pytest.Monke
     """Cut anywhere, or with one byte changed: a picture all the same, or one line."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10**6)  # the changed byte may be one of its width
     path = tmp_path / f"7.{suffix}"
-    seven(60, 70, 10, 10, 40).save(path)
+    seven(60, 70, left=10, top=10, size=40).save(path)
     whole = path.read_bytes()
     damaged = [whole[:length] for length in range(0, len(whole), 13)]
     for position in {"png": range(len(whole)), "jpg": range(0, len(whole), 11), "tif": range(0, 200, 3)}[suffix]:

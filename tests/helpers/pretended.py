@@ -2,7 +2,7 @@
 
 As a script, it has backends of PyTorch compute on a device that does not exist, as the device cannot be removed from a
 process again: `python -m tests.helpers.pretended BACKEND...`. It writes which did, or raises what a forgotten move to
-the device leads to.
+the device leads to; then how many threads PyTorch uses.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import impls
+from bench.timing import threads
 from impls import devices
 from impls.contract import Array, Network, Plan, zero_velocities
 from impls.initialisation import initial_parameters
@@ -114,6 +115,7 @@ def main(names: list[str]) -> None:
         with mock.patch.multiple(torch.Tensor, **parts), FakeTensorMode():
             compute_on_pretended_device(backend)
         sys.stdout.write(f"{name}\n")
+    sys.stdout.write(f"threads: {threads.in_force()['torch']}\n")
 
 
 if __name__ == "__main__":

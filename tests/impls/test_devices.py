@@ -4,6 +4,7 @@ The arithmetic of a GPU is checked on a GPU: `pytest --backend=torch:cuda`. Here
 would lie, how products would be computed, and that a captured update computes what the calls do.
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 import bench
 import impls
+from bench.timing import threads
 from impls import BackendUnavailable, UnknownBackend, devices
 from impls.__main__ import main
 from impls.contract import Layer, Network, State, zero_velocities
@@ -215,12 +217,24 @@ def test_the_list_says_where_a_backend_runs(
 # --- what would run there ---------------------------------------------------------------------------------------
 
 
-def test_everything_of_pytorch_is_moved() -> None:
+@pytest.fixture(scope="module")
+def pretended_device() -> list[str]:
+    """What a process with one thread writes in which PyTorch computes on a device that does not exist."""
     for name in ("torch", "torch_manual"):
         library(name)
     command = [sys.executable, "-W", "error", "-m", "tests.helpers.pretended", "torch", "torch_manual"]
-    done = subprocess.run(command, cwd=bench.ROOT, capture_output=True, text=True, check=False)
-    assert done.stdout == "torch\ntorch_manual\n", done.stderr
+    environment = os.environ | dict.fromkeys(threads.VARIABLES, "1")
+    done = subprocess.run(command, cwd=bench.ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_everything_of_pytorch_is_moved(pretended_device: list[str]) -> None:
+    assert pretended_device[:-1] == ["torch", "torch_manual"]
+
+
+def test_pytorch_reads_how_many_threads_it_may_use(pretended_device: list[str]) -> None:
+    assert pretended_device[-1] == "threads: 1"
 
 
 def test_captured_updates_compute_what_calls_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,24 +4,18 @@
 takes minutes. `torch_compile` is checked only there.
 """
 
-import os
-import subprocess
-import sys
 from typing import Any, NoReturn
 
 import numpy as np
 import pytest
 
-import bench
 import impls
 from bench.agreement.check import lacks
 from bench.agreement.isolated import check_isolated
-from bench.timing import threads
 from impls.contract import Array, Network, Plan, State, zero_velocities
 from impls.initialisation import initial_parameters
 from tests.suite.conformance import SOME, Case, answered, case_of, hold
 
-ROOT = bench.ROOT
 NETWORK = Network((12, 7, 4), "relu", "softmax", "cross_entropy")
 
 
@@ -71,19 +65,6 @@ def test_torch_manual_sums_the_gradient_of_many_images_first(momentum: float, mo
     case = case_of(SOME[0], "float64", (5, 4), momentum=momentum, of=("train",))
     hold(backend, case, answered(backend, case.problem, "train"))
     assert len(summed) == len(case.problem.parameters) * (2 if momentum else 1)  # of the update of five, or of both
-
-
-# --- threads ---------------------------------------------------------------------------------------------------
-
-READ_BACK = "from bench.timing import threads; threads.request(1); import torch; print(threads.in_force()['torch'])"
-
-
-def test_torch_reads_the_variables() -> None:
-    if reason := impls.unavailable_reason("torch"):
-        pytest.skip(f"backend torch {reason}")
-    without = {name: value for name, value in os.environ.items() if name not in threads.VARIABLES}
-    done = subprocess.run([sys.executable, "-c", READ_BACK], cwd=ROOT, env=without, capture_output=True, text=True)
-    assert done.stdout == "1\n", done.stderr
 
 
 # --- scikit-learn: what one call of partial_fit can do ------------------------------------------------------------

@@ -780,7 +780,8 @@ def test_an_interrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
 def test_a_reader_that_stops_early(tmp_path: Path) -> None:
     path = written(tmp_path, "r.json", SMALL)
     code = (
-        "import sys; from reports import __main__ as command; command.render = lambda report, past: {'index.html': b''}; "
+        "import sys; from reports import __main__ as command; "
+        "command.render = lambda report, past: {'index.html': b''}; "
         f"sys.exit(command.main(['--results', {str(path)!r}, '--out', {str(tmp_path / 'out')!r}]))"
     )
     with subprocess.Popen(

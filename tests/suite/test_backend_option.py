@@ -1,28 +1,21 @@
-"""`pytest --backend=NAME` checks one backend, from any package; `--require-backends` fails for one that is missing.
+"""`pytest --backend=NAME` checks one backend, from any package; `--require-backends` fails for one that is missing."""
 
-All runs of pytest are in one process, one after the other, as starting it takes longer than most of them.
-"""
-
-import json
-import os
 import re
-import subprocess
-import sys
-from typing import NamedTuple
 
 import pytest
 
 import bench
+from tests.helpers.pytests import Done, run_all
 
 ROOT = bench.ROOT
 EXAMPLE = ROOT / "tests" / "example"
 QUICK = "(attributes or order_is_obeyed) and not float64"  # includes ReLU and costs, which the example does not support
 OTHER = "tests/bench/workloads/test_plans.py"  # a test file that is not of the conformance suite
 HANGS = """
+import threading
 from impls.vectorized import *
 def outputs(*arguments):
-    while True:
-        pass
+    threading.Event().wait()
 """
 ABSENT = """
 import impls
@@ -48,25 +41,6 @@ RUNS = {
     "half a backend": ("--backend=half", "-k", "attributes"),
     "hangs": ("--backend=hangs", "-k", "attributes", "--time-limit=1"),
 }
-RUN_ALL = """
-import contextlib, io, json, sys
-import pytest
-
-done = {}
-for name, arguments in json.loads(sys.argv[1]).items():
-    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
-        code = pytest.main(["-q", "-p", "no:cacheprovider", "--color=no", *arguments])
-    done[name] = int(code), out.getvalue(), err.getvalue()
-print(json.dumps(done))
-"""
-
-
-class Done(NamedTuple):
-    """What a run left behind."""
-
-    returncode: int
-    stdout: str
-    stderr: str
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +54,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Done]:
     modules = {"wrong_example": wrong, "half": "NAME = 'half'", "hangs": HANGS, "with_absent": ABSENT}
     for name, text in modules.items():
         (folder / f"{name}.py").write_text(text, encoding="utf-8")
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(EXAMPLE), str(folder))), "COLUMNS": "400"}
-    command = [sys.executable, "-c", RUN_ALL, json.dumps(RUNS)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return {name: Done(*results) for name, results in json.loads(done.stdout).items()}
+    return run_all(RUNS, EXAMPLE, folder, COLUMNS="400")
 
 
 # --- --backend ---------------------------------------------------------------------------------------------

@@ -6,12 +6,11 @@ the summary.
 
 import contextlib
 import functools
-import pickle
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.special import stdtrit
@@ -117,14 +116,6 @@ def test_a_backend_has_the_name_under_which_it_is_listed(backend: Backend, check
 
 # --- in randomly generated cases ------------------------------------------------------------------------------
 
-# The fixture `backend` is the same for all examples.
-QUIETLY = settings(
-    max_examples=25,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
 DTYPE = st.sampled_from(DTYPES)
 
 
@@ -140,7 +131,7 @@ def problems(draw: st.DrawFn, updates: int) -> Problem:
     parameters = initial_parameters(network, "standard_normal", draw(st.integers(0, 1000)), dtype)
     factor = np.array(draw(st.sampled_from((0.01, 0.3, 1.0, 3.0, 30.0) if updates == 1 else (0.3, 1.0))), dtype)
     parameters = tuple(layer._replace(weights=layer.weights * factor) for layer in parameters)
-    return Problem("drawn by Hypothesis", network, parameters, images, labels, draw(plans(n, updates)))
+    return Problem("drawn", network, parameters, images, labels, draw(plans(n, updates)))
 
 
 @st.composite
@@ -155,48 +146,45 @@ def plans(draw: st.DrawFn, n: int, updates: int) -> Plan:
     return Plan(np.array(starts), np.array(stops), order, np.array(rates), draw(st.sampled_from((0.0, 0.5, 0.9))))
 
 
-def case_or_reject(problem: Problem, *quantities: Quantity) -> Case:
-    """The problem with its expected values; rejects a training whose rounding errors are unbounded."""
-    case = case_from(pickle.dumps(problem), quantities)
-    if case is None:
-        reject()
-    return case
-
-
 @functools.cache
-def case_from(pickled: bytes, quantities: tuple[Quantity, ...]) -> Case | None:
-    """Every backend gets the same examples, so the reference computes each only once."""
-    problem = pickle.loads(pickled)
-    try:
-        return Case(problem, reference(problem, quantities))
-    except UserError:
-        return None
+def drawn(updates: int, *quantities: Quantity) -> tuple[tuple[Case, int], ...]:
+    """Problems with their expected values, and a number from 1 to 3; always the same, and drawn once for all backends.
+
+    Trainings whose rounding errors are unbounded are left out.
+    """
+    found: list[tuple[Case, int]] = []
+
+    @settings(max_examples=25, deadline=None, derandomize=True, database=None)
+    @given(problem=problems(updates), cut=st.integers(1, 3))
+    def draw(problem: Problem, cut: int) -> None:
+        problem = problem._replace(name=f"problem {len(found)} drawn by Hypothesis")
+        try:
+            found.append((Case(problem, reference(problem, quantities)), cut))
+        except UserError:
+            reject()
+
+    draw()
+    return tuple(found)
 
 
-@QUIETLY
-@given(problem=problems(updates=1))
-def test_any_evaluation(backend: Backend, problem: Problem) -> None:
-    case = case_or_reject(problem, *EVALUATION)
-    for quantity in EVALUATION:
+def test_any_evaluation(backend: Backend) -> None:
+    for case, _ in drawn(1, *EVALUATION):
+        for quantity in EVALUATION:
+            with contextlib.suppress(Unsupported):
+                hold(backend, case, answered(backend, case.problem, quantity))
+
+
+def test_any_training(backend: Backend) -> None:
+    for case, _ in drawn(6, "train"):
         with contextlib.suppress(Unsupported):
-            hold(backend, case, answered(backend, problem, quantity))
+            hold(backend, case, answered(backend, case.problem, "train"))
 
 
-@QUIETLY
-@given(problem=problems(updates=6))
-def test_any_training(backend: Backend, problem: Problem) -> None:
-    case = case_or_reject(problem, "train")
-    with contextlib.suppress(Unsupported):
-        hold(backend, case, answered(backend, problem, "train"))
-
-
-@QUIETLY
-@given(problem=problems(updates=4), cut=st.integers(1, 3))
-def test_any_training_in_two_parts(backend: Backend, problem: Problem, cut: int) -> None:
+def test_any_training_in_two_parts(backend: Backend) -> None:
     """A state is all that a training needs to continue."""
-    case = case_or_reject(problem, "train")
-    with contextlib.suppress(Unsupported):
-        hold(backend, case, trained_in_parts(backend, problem, cut))
+    for case, cut in drawn(4, "train"):
+        with contextlib.suppress(Unsupported):
+            hold(backend, case, trained_in_parts(backend, case.problem, cut))
 
 
 # --- a whole training ------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ DIGITS = Dataset("digits", "this test", digits_of(1, 0), digits_of(1, 0), "0" * 
 
 # What each wrong module has instead of `outputs`, and how the check names it.
 WRONG = {
-    "hangs": ("while True: pass", 1.0, "hangs", "gave no answer within 1 s"),
+    "hangs": ("while True: time.sleep(0.01)", 1.0, "hangs", "gave no answer within 1 s"),
     "hangs_in_c": ("threading.Event().wait()", 1.0, "hangs", "gave no answer within 1 s"),
     "dies": ("os.kill(os.getpid(), signal.SIGSEGV)", 60.0, "dies", "ended its process with exit code -11"),
     "leaves": ("os._exit(0)", 60.0, "dies", "ended its process with exit code 0"),
@@ -43,9 +43,8 @@ def cases() -> list[PosedProblem]:
 
 
 def write_backend(folder: Path, name: str, outputs: str) -> None:
-    text = (
-        f"import os, signal, sys, threading\nfrom impls.vectorized import *\ndef outputs(*arguments):\n    {outputs}\n"
-    )
+    imports = "import os, signal, sys, threading, time\nfrom impls.vectorized import *\n"
+    text = f"{imports}def outputs(*arguments):\n    {outputs}\n"
     (folder / f"{name}.py").write_text(text)
 
 
@@ -73,7 +72,7 @@ def test_what_goes_wrong_is_named(
 def test_a_check_that_is_broken_off_ends_at_once(
     cases: list[PosedProblem], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_backend(tmp_path, "backend_that_hangs", "while True: pass")
+    write_backend(tmp_path, "backend_that_hangs", "threading.Event().wait()")
     monkeypatch.syspath_prepend(tmp_path)
     checked = check_each(["vectorized", "backend_that_hangs", "naive"], cases, seconds=1000.0)
     assert next(checked).backend == "vectorized"

@@ -77,17 +77,26 @@ def train(*a):
 """
 
 
+@pytest.mark.usefixtures("without_processes")
 @pytest.mark.parametrize(
-    ("source", "reason"),
-    [(TOO_FAST, "what it was timed for is wrong"), (WITHOUT_COSTS, "returned no costs, though it declares")],
+    ("name", "source", "reason"),
+    [
+        ("too_fast", TOO_FAST, "what it was timed for is wrong"),
+        ("without_costs", WITHOUT_COSTS, "returned no costs, though it declares"),
+    ],
 )
 def test_a_backend_that_trains_otherwise_loses_its_times(
-    source: str, reason: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str,
+    source: str,
+    reason: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    (folder / "otherwise.py").write_text(source)
+    (folder / f"{name}.py").write_text(source)
     monkeypatch.syspath_prepend(folder)
-    assert run(folder, "--target", "90", backend="minibatch,otherwise") == 1
-    assert re.search(f"left out: otherwise: WrongResult: {reason}", capsys.readouterr().out)
+    assert run(folder, "--target", "90", backend=f"minibatch,{name}") == 1
+    assert re.search(f"left out: {name}: WrongResult: {reason}", capsys.readouterr().out)
     assert {entry["participant"] for entry in records(folder, "training")} == {"minibatch"}
 
 
@@ -126,6 +135,7 @@ def test_trainings_are_interleaved_and_what_they_reach(folder: Path, capsys: pyt
     assert (header["target"], header["recipe"], header["purpose"]) == (0.9, "easy", "accuracy")
 
 
+@pytest.mark.usefixtures("without_processes")
 @pytest.mark.parametrize("members", [1, 2])
 def test_a_recipe_with_input_dropout_learns_and_has_a_curve(
     members: int, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -42,7 +42,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.usefixtures("without_peers")
+@pytest.mark.usefixtures("without_peers", "without_processes")
 def test_all_backends_agree_and_each_number_is_in_the_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = main(["agree", "--output", str(folder / "agree.json")])
     out = capsys.readouterr().out
@@ -87,6 +87,7 @@ def test_a_disagreement_is_named_and_the_others_are_checked(folder: Path, capsys
     assert errors == {"hangs": None}
 
 
+@pytest.mark.usefixtures("without_processes")
 @pytest.mark.parametrize(("other", "expected"), [("vectorized", 2), ("wrong_sign", 1)])
 def test_a_module_that_cannot_be_loaded_is_no_disagreement(
     other: str, expected: int, folder: Path, capsys: pytest.CaptureFixture[str]

@@ -241,6 +241,7 @@ def test_a_factor_is_changed_alone() -> None:
     assert list(everything.values()) == list(RELU_DESIGN.values())
 
 
+@pytest.mark.usefixtures("without_processes")
 def test_a_backend_that_fails_is_named(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

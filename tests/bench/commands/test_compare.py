@@ -58,16 +58,12 @@ def git(folder: Path, *arguments: str) -> None:
     subprocess.run(["git", "-C", str(folder), *who, *arguments], check=True, capture_output=True)
 
 
-@pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with this `impls/`, tagged "right"; then it becomes slow, tagged "slow"; then wrong, tagged so."""
-    rng = np.random.default_rng(1)
-    pixels = (rng.integers(1, 256, (150, 784)) * (rng.random((150, 784)) < 0.2)).astype(np.uint8)
-    digits = Digits(pixels, rng.integers(0, 10, 150))
-    mnist.write_folder(tmp_path / "digits", digits, digits)
-    folder = tmp_path / "checkout"
+    folder = tmp_path_factory.mktemp("original")
     shutil.copytree(ROOT / "impls", folder / "impls", ignore=shutil.ignore_patterns("__pycache__"))
-    git(tmp_path, "init", "-q", "checkout")
+    git(folder, "init", "-q")
     (folder / ".gitignore").write_text("__pycache__\n")
     for tag, source in (("right", None), ("slow", TWICE), ("wrong", WRONG)):
         if source:
@@ -75,6 +71,17 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         git(folder, "add", "-A")
         git(folder, "commit", "-q", "-m", tag)
         git(folder, "tag", tag)
+    return folder
+
+
+@pytest.fixture
+def checkout(original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that repository, which a test may change, and digits to compare on."""
+    rng = np.random.default_rng(1)
+    pixels = (rng.integers(1, 256, (150, 784)) * (rng.random((150, 784)) < 0.2)).astype(np.uint8)
+    digits = Digits(pixels, rng.integers(0, 10, 150))
+    mnist.write_folder(tmp_path / "digits", digits, digits)
+    folder = shutil.copytree(original, tmp_path / "checkout")
     monkeypatch.setattr(revisions, "ROOT", folder)
     monkeypatch.setattr(revisions, "EXPORTS", tmp_path / "results" / "revisions")
     monkeypatch.setattr(bench, "RESULTS", tmp_path / "results")

@@ -24,8 +24,10 @@ from bench.experiments.inspection import inspect_one
 from bench.records.files import read
 from bench.records.quantised import QuantisedNetwork
 from bench.timing import threads
+from bench.workloads.article import RELU_DESIGN
 from bench.workloads.recipes import varied
 from data import Dataset, Digits, mnist
+from reports import __main__ as reports
 from reports.sections import report_of
 from reports.selection import choose
 
@@ -176,7 +178,7 @@ def test_after_the_short_measurements_every_question_is_answered(
     monkeypatch.setattr(pipeline, "RACED_SECONDS", (0.5, 0.1))
     monkeypatch.setattr(pipeline, "SEEDS", 2)
     monkeypatch.setattr(pipeline, "BATCHES", (16, 64))
-    short = {change: varied(recipe, epochs=3) for change, recipe in article.RELU_DESIGN.items()}
+    short = {change: varied(recipe, epochs=3) for change, recipe in RELU_DESIGN.items()}
     monkeypatch.setattr(article, "RELU_DESIGN", short)
     monkeypatch.setattr(threads, "cores", lambda: 1)
     for step in pipeline.steps(many, ["naive", "vectorized", "minibatch", "scipy_sparse"], None):
@@ -248,8 +250,7 @@ def test_from_benchmarks_to_report(small: Dataset, tmp_path: Path) -> None:
     assert machine["libraries"]["numpy"] == np.__version__
     assert all(machine.values())
 
-    report = in_process(["reports", "--results", str(results), "--out", str(tmp_path / "out")])
-    assert report.returncode == 0, report.stderr
+    assert reports.main(["--results", str(results), "--out", str(tmp_path / "out")]) == 0
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert "wrong, full batch, float32: gradient of layer 1 biases" in page
     assert "not MNIST" in page

@@ -100,6 +100,7 @@ def of_kind(records: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     return [entry for entry in records if entry["kind"] == kind]
 
 
+@pytest.mark.usefixtures("without_processes")
 def test_everything_is_written_down_and_the_table_shows_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, records = run(folder)
     out = capsys.readouterr().out
@@ -407,8 +408,9 @@ def test_each_size_is_checked_by_itself_where_a_backend_dies_in_one(monkeypatch:
 def test_threads_are_swept_and_reach_the_processes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "cores", CORES)
     monkeypatch.setattr(Budget, "spent", ending_after(1))
-    code, records = run(folder, "--sweep", "threads=1,2")
+    code, records = run(folder, "--sweep", "threads=1,2", "--baseline", "minibatch")
     assert code == 0
+    assert len(of_kind(records, "process")) == 2 * 2
     for entry in of_kind(records, "process"):
         assert set(entry["threads"].values()) == {entry["race"] + 1}
 
@@ -431,11 +433,11 @@ def test_a_cold_call_finds_no_compiled_code(
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setattr(Budget, "spent", ending_after(1))
     monkeypatch.setenv("COLUMNS", "100")  # at 80 a name may go over two lines, by how many digits the times have
-    code, records = run(folder, "--backend", "minibatch,compiling", "--cold")
+    code, records = run(folder, "--backend", "compiling", "--baseline", "minibatch", "--cold")
     assert code == 0
     cold = {entry["participant"]: entry["first"]["wall"] for entry in of_kind(records, "cold")}
     first = {entry["participant"]: entry["first"]["wall"] for entry in of_kind(records, "process")}
-    assert set(cold) == {"minibatch", "vectorized", "compiling"}
+    assert set(cold) == {"minibatch", "compiling"}
     assert cold["compiling"] > first["compiling"]
     assert re.search(
         r"^compiling +\d+ %( +[\d.]+ (m|µ)?s){3} +(never|[\d,]+) / ", capsys.readouterr().out, re.MULTILINE
@@ -505,10 +507,21 @@ def test_a_full_disk_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "error: /dev/full: results cannot be written (No space left on device)" in capsys.readouterr().err
 
 
+# The fixture `without_rates` does not reach a process.
+WITHOUT_RATES = """
+import sys
+from bench.__main__ import main
+from bench.timing import interleave
+interleave.rates_are_due = lambda _: False
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 @pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_it_and_leaves_no_process_behind(folder: Path) -> None:
     path = folder / "ended.jsonl"
-    command = [sys.executable, "-m", "bench", "race", *with_usual(QUICK, ["--budget", "600"]), "--output", str(path)]
+    asked = ["race", *with_usual(QUICK, ["--budget", "600", "--baseline", "minibatch"]), "--output", str(path)]
+    command = [sys.executable, "-c", WITHOUT_RATES, *asked]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     try:
