@@ -81,7 +81,7 @@ def test_commands_outside_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     write_folder(tmp_path / "digits", digits_of(20, 0), digits_of(20, 1))
     monkeypatch.setattr(impls, "names", lambda: ("naive", "minibatch"))
     monkeypatch.setattr(reports.__main__, "write", lambda *_: None)  # of no interest here, and it takes a second
-    monkeypatch.setattr(reports.__main__, "render", lambda _: {})
+    monkeypatch.setattr(reports.__main__, "render", lambda *_: {})
     out = terminal("ascii", monkeypatch)
     assert impls.__main__.main([]) == 0
     assert data.__main__.main(["info", "--data", digits]) == 0
