@@ -166,7 +166,7 @@ class Division(NamedTuple):
 
     threads: int
     vectors: int  # in a block of columns
-    parts: int  # of the groups of images forward, and of the pairs of pixels backward; 1: no more meeting is needed
+    parts: int  # of the groups of images forward, and of the pairs of pixels backward
     shares_lists: bool = False  # whether each makes a part of the lists, which the others fetch from its cache
 
 
@@ -229,24 +229,18 @@ def shape_of(network: Network, dtype: Any, division: Division) -> Shape:
     lanes = VECTOR // dtype.itemsize
     layers = np.zeros(len(network.sizes), LAYER)
     layers["units"], layers["width"] = network.sizes, padded(network.sizes, lanes)
-    for number in range(2, len(layers)):
-        first, before, layer = number == 2, layers[number - 1], layers[number]
-        columns = padded(before["units"] + 1, lanes)
-        if first:  # also room for whole blocks of columns
-            columns = max(columns, padded(before["units"], division.vectors * lanes))
-        layer["column"] = before["column"] + columns
-        layer["matrix"] = 0 if first else before["matrix"] + (layers[number - 2]["units"] + 1) * before["width"]
+    for number in range(3, len(layers)):
+        first, before, layer = number == 3, layers[number - 1], layers[number]
+        layer["column"] = before["column"] + before["width"]
+        layer["matrix"] = before["biases"] + before["width"]
+        layer["biases"] = layer["matrix"] + before["units"] * layer["width"]
         layer["transposed"] = 0 if first else before["transposed"] + before["units"] * layers[number - 2]["width"]
     return Shape(layers, CODES[network.hidden], CODES[network.output])
 
 
-def end_of(shape: Shape, what: str) -> int:
-    """How many numbers the matrices of the layers after the first take, with biases ("matrix") or "transposed"."""
-    *_, before, last = shape.layers
-    if len(shape.layers) == 2:
-        return 0
-    more = (before["units"] + 1) * last["width"] if what == "matrix" else last["units"] * before["width"]
-    return int(last[what] + more)
+def n_rest(shape: Shape) -> int:
+    """How many numbers the second layer's biases and all matrices after it fill."""
+    return int(shape.layers[-1]["biases"] + shape.layers[-1]["width"]) if len(shape.layers) > 2 else 0
 
 
 def pack(shape: Shape, division: Division, parameters: Parameters) -> Weights:
@@ -259,28 +253,36 @@ def pack(shape: Shape, division: Division, parameters: Parameters) -> Weights:
     rows[: len(weights), : len(biases)], rows[-1, : len(biases)] = weights, biases
     first = aligned(blocks, len(rows), width, dtype=dtype)
     first[:] = rows.reshape(len(rows), blocks, width).transpose(1, 0, 2)
-    rest = aligned(end_of(shape, "matrix"), dtype=dtype)
-    for (weights, biases), matrix in zip(parameters[1:], matrices_of(shape, rest), strict=True):
-        matrix[:-1, : len(biases)], matrix[-1, : len(biases)] = weights, biases
-    return Weights(first, rest)
+    second = aligned(blocks, width, shape.layers["width"][2] if len(parameters) > 1 else 0, dtype=dtype)
+    rest = aligned(n_rest(shape), dtype=dtype)
+    matrices = [second.reshape(blocks * width, -1), *matrices_of(shape, rest)]
+    for (weights, biases), matrix, vector in zip(parameters[1:], matrices, biases_of(shape, rest), strict=False):
+        matrix[: len(weights), : len(biases)], vector[: len(biases)] = weights, biases
+    return Weights(first, second, rest)
 
 
 def matrices_of(shape: Shape, rest: Array) -> list[Array]:
-    """The padded matrices of the layers after the first, views of the vector they lie in."""
-    found = []
-    for before, layer in pairwise(shape.layers[1:]):
-        rows, width, first = before["units"] + 1, layer["width"], layer["matrix"]
-        found.append(rest[first : first + rows * width].reshape(rows, width))
-    return found
+    """The padded matrices of the layers after the second, views of the vector they lie in."""
+    layers = pairwise(shape.layers[2:])
+    return [rest[one["matrix"] : one["biases"]].reshape(before["units"], one["width"]) for before, one in layers]
+
+
+def biases_of(shape: Shape, rest: Array) -> list[Array]:
+    """The padded biases of the second layer and of those after it."""
+    return [rest[layer["biases"] : layer["biases"] + layer["width"]] for layer in shape.layers[2:]]
 
 
 def unpack(shape: Shape, packed: Weights) -> Parameters:
     """The layers that `pack` laid there."""
-    _, n_rows, _ = packed.first.shape
+    blocks, n_rows, width = packed.first.shape
     first = packed.first.transpose(1, 0, 2).reshape(n_rows, -1)
-    matrices = [first, *matrices_of(shape, packed.rest)]
+    second = packed.second.reshape(blocks * width, -1)
+    matrices = [first, second, *matrices_of(shape, packed.rest)]
+    biases = [first[-1], *biases_of(shape, packed.rest)]
     sizes = pairwise(shape.layers["units"])
-    return tuple(Layer(m[:rows, :n].copy(), m[-1, :n].copy()) for m, (rows, n) in zip(matrices, sizes, strict=True))
+    return tuple(
+        Layer(m[:rows, :n].copy(), b[:n].copy()) for (rows, n), m, b in zip(sizes, matrices, biases, strict=False)
+    )
 
 
 def allocate_lists(network: Network, data: Data, division: Division) -> NonzeroLists:
@@ -304,17 +306,23 @@ def allocate_lists(network: Network, data: Data, division: Division) -> NonzeroL
 
 def allocate_values(shape: Shape, weights: Weights, threads: int) -> Values:
     """Room for what the blocks of images have."""
-    blocks, _, width = weights.first.shape
-    dtype = weights.first.dtype
-    last = shape.layers[-1]
-    columns = last["column"] + padded(last["units"] + 1, VECTOR // dtype.itemsize)
-    if len(shape.layers) == 2:
-        columns = max(columns, blocks * width)
-    rows = aligned(2, BLOCK, columns, dtype=dtype)
-    first = aligned(blocks, BLOCK, width, dtype=dtype)
-    transposed = aligned(threads, end_of(shape, "transposed"), dtype=dtype)
-    gradients = aligned(threads, len(weights.rest), dtype=dtype)
-    return Values(first, rows[0], rows[1], transposed, gradients, aligned(threads, dtype=dtype))
+    (blocks, _, width), wide = weights.first.shape, weights.second.shape[2]
+    dtype, last = weights.first.dtype, shape.layers[-1]
+    columns = last["column"] + last["width"] if len(shape.layers) > 2 else blocks * width
+    n_second = shape.layers["units"][2] if len(shape.layers) > 2 else 0
+    a, delta = aligned(2, BLOCK, columns, dtype=dtype)
+    return Values(
+        first=aligned(blocks, BLOCK, width, dtype=dtype),
+        delta_first=aligned(threads, BLOCK, width, dtype=dtype),
+        second=aligned(blocks, BLOCK, wide, dtype=dtype),
+        second_transposed=aligned(blocks, n_second, width, dtype=dtype),
+        a=a,
+        delta=delta,
+        transposed=aligned(threads, len(weights.rest), dtype=dtype),
+        gradients=aligned(threads, len(weights.rest), dtype=dtype),
+        costs=aligned(threads, dtype=dtype),
+        zeros=aligned(max(width, *shape.layers["width"]), dtype=dtype),
+    )
 
 
 def blocks_of(plan: Plan, keep: bool) -> Array:
