@@ -7,11 +7,13 @@ of rows of delta over the images that have the pixel or its neighbour, which sha
 that both are there or neither. The block is transposed for it, and bits say which images. This is exact: a skipped zero
 changes no sum.
 
-Threads share the columns of the first layer: each owns a part of the weights, which stays in its core's cache. Then
-they share the images, for the other layers. So they meet twice a block, by counting the shares that are done; a share
-whose thread does not come is done by one that waits, so that nothing can hang. Each makes all lists for itself, but
-many threads share them; and more threads than there are columns for share those of one block of columns, too: groups of
-images forward, pairs of pixels backward. `divide` chooses.
+Threads share the columns of the first layer. Each owns the weights into some of its units, and those from them into the
+second layer, which stay in its core's cache: it computes what these units add to z of the second layer, and later their
+deltas and both gradients. So threads exchange sums and deltas of the second layer, not of the first, which has more
+units. For the layers after the first, they share the images. So they meet twice a block, by counting the shares that
+are done; a share whose thread does not come is done by one that waits, so that nothing can hang. Each makes all lists
+for itself, but many threads share them; and more threads than there are columns for share those of one block of
+columns, too: groups of images forward, pairs of pixels backward. `divide` chooses.
 
 Images stay as they are, uint8 and perhaps memory-mapped: lists are made block by block, in training. What it costs:
 the sums are written in LLVM's terms, and fifteen loops, one for each set of four images, are seldom long.
@@ -175,7 +177,9 @@ def divide(n_inputs: int, vectors: int, images: int, threads: int) -> Division:
     """The fastest division by a rough count of cycles, with at most so many threads; for blocks of so many images.
 
     vectors: of a row of weights of the first layer. What products and lists take was measured on a Zen 4; what it takes
-    to fetch a cache line from another core, and to meet, are guesses: whatever they are, each division is right.
+    to fetch a cache line from another core, and to meet, are guesses: whatever they are, each division is right. Sums
+    and deltas of the second layer, which threads always fetch, are left out: for ten outputs an image has a cache line
+    of sums from each block of columns, and one of deltas.
     """
 
     def cycles(division: Division) -> float:
@@ -239,8 +243,15 @@ def shape_of(network: Network, dtype: Any, division: Division) -> Shape:
 
 
 def n_rest(shape: Shape) -> int:
-    """How many numbers the second layer's biases and all matrices after it fill."""
-    return int(shape.layers[-1]["biases"] + shape.layers[-1]["width"]) if len(shape.layers) > 2 else 0
+    """How many numbers `rest` has: the second layer's biases, and the weights and biases of those after it."""
+    last = shape.layers[-1]
+    return int(last["biases"] + last["width"]) if len(shape.layers) > 2 else 0
+
+
+def n_transposed(shape: Shape) -> int:
+    """How many numbers the transposed weights of the layers after the second fill."""
+    *_, before, last = shape.layers
+    return int(last["transposed"] + last["units"] * before["width"]) if len(shape.layers) > 3 else 0
 
 
 def pack(shape: Shape, division: Division, parameters: Parameters) -> Weights:
@@ -254,35 +265,28 @@ def pack(shape: Shape, division: Division, parameters: Parameters) -> Weights:
     first = aligned(blocks, len(rows), width, dtype=dtype)
     first[:] = rows.reshape(len(rows), blocks, width).transpose(1, 0, 2)
     second = aligned(blocks, width, shape.layers["width"][2] if len(parameters) > 1 else 0, dtype=dtype)
-    rest = aligned(n_rest(shape), dtype=dtype)
-    matrices = [second.reshape(blocks * width, -1), *matrices_of(shape, rest)]
-    for (weights, biases), matrix, vector in zip(parameters[1:], matrices, biases_of(shape, rest), strict=False):
-        matrix[: len(weights), : len(biases)], vector[: len(biases)] = weights, biases
-    return Weights(first, second, rest)
+    packed = Weights(first, second, aligned(n_rest(shape), dtype=dtype))
+    for (weights, biases), layer in zip(parameters[1:], layers_after_first(shape, packed), strict=True):
+        layer.weights[: len(weights), : len(biases)], layer.biases[: len(biases)] = weights, biases
+    return packed
 
 
-def matrices_of(shape: Shape, rest: Array) -> list[Array]:
-    """The padded matrices of the layers after the second, views of the vector they lie in."""
-    layers = pairwise(shape.layers[2:])
-    return [rest[one["matrix"] : one["biases"]].reshape(before["units"], one["width"]) for before, one in layers]
-
-
-def biases_of(shape: Shape, rest: Array) -> list[Array]:
-    """The padded biases of the second layer and of those after it."""
-    return [rest[layer["biases"] : layer["biases"] + layer["width"]] for layer in shape.layers[2:]]
+def layers_after_first(shape: Shape, packed: Weights) -> list[Layer]:
+    """The padded weights and biases of the layers after the first, views of where they lie."""
+    found = []
+    for layer in shape.layers[2:]:
+        biases = packed.rest[layer["biases"] : layer["biases"] + layer["width"]]
+        weights = packed.rest[layer["matrix"] : layer["biases"]] if found else packed.second
+        found.append(Layer(weights.reshape(-1, layer["width"]), biases))
+    return found
 
 
 def unpack(shape: Shape, packed: Weights) -> Parameters:
     """The layers that `pack` laid there."""
-    blocks, n_rows, width = packed.first.shape
-    first = packed.first.transpose(1, 0, 2).reshape(n_rows, -1)
-    second = packed.second.reshape(blocks * width, -1)
-    matrices = [first, second, *matrices_of(shape, packed.rest)]
-    biases = [first[-1], *biases_of(shape, packed.rest)]
+    first = packed.first.transpose(1, 0, 2).reshape(packed.first.shape[1], -1)
+    layers = [Layer(first, first[-1]), *layers_after_first(shape, packed)]
     sizes = pairwise(shape.layers["units"])
-    return tuple(
-        Layer(m[:rows, :n].copy(), b[:n].copy()) for (rows, n), m, b in zip(sizes, matrices, biases, strict=False)
-    )
+    return tuple(Layer(w[:rows, :n].copy(), b[:n].copy()) for (rows, n), (w, b) in zip(sizes, layers, strict=True))
 
 
 def allocate_lists(network: Network, data: Data, division: Division) -> NonzeroLists:
@@ -306,22 +310,22 @@ def allocate_lists(network: Network, data: Data, division: Division) -> NonzeroL
 
 def allocate_values(shape: Shape, weights: Weights, threads: int) -> Values:
     """Room for what the blocks of images have."""
-    (blocks, _, width), wide = weights.first.shape, weights.second.shape[2]
-    dtype, last = weights.first.dtype, shape.layers[-1]
-    columns = last["column"] + last["width"] if len(shape.layers) > 2 else blocks * width
-    n_second = shape.layers["units"][2] if len(shape.layers) > 2 else 0
+    (blocks, _, width), wide, dtype = weights.first.shape, weights.second.shape[2], weights.first.dtype
+    columns, units_of_second, last = blocks * width, 0, shape.layers[-1]
+    if len(shape.layers) > 2:
+        columns, units_of_second = last["column"] + last["width"], shape.layers["units"][2]
     a, delta = aligned(2, BLOCK, columns, dtype=dtype)
     return Values(
         first=aligned(blocks, BLOCK, width, dtype=dtype),
         delta_first=aligned(threads, BLOCK, width, dtype=dtype),
         second=aligned(blocks, BLOCK, wide, dtype=dtype),
-        second_transposed=aligned(blocks, n_second, width, dtype=dtype),
+        second_transposed=aligned(blocks, units_of_second, width, dtype=dtype),
         a=a,
         delta=delta,
-        transposed=aligned(threads, len(weights.rest), dtype=dtype),
+        transposed=aligned(threads, n_transposed(shape), dtype=dtype),
         gradients=aligned(threads, len(weights.rest), dtype=dtype),
         costs=aligned(threads, dtype=dtype),
-        zeros=aligned(max(width, *shape.layers["width"]), dtype=dtype),
+        zeros=aligned(max([width, *shape.layers["width"][2:]]), dtype=dtype),
     )
 
 

@@ -7,7 +7,7 @@ be run and timed. For the same reason no backend imports another.
 Sums are written for the processor's vector registers, in LLVM's terms: in sixteen of them lies what is summed of four
 images, in eight of them what is summed of two pixels. What they add is read where it lies: pixels, weights and deltas.
 
-A plan is run in phases, which all threads finish before the next; `run_phases` says which.
+A plan is run in phases, each of which all threads finish before the next; `do_share` says what each is.
 """
 
 import contextlib
@@ -59,9 +59,9 @@ LAYER: Final = np.dtype(
         ("units", np.int64),
         ("width", np.int64),  # of a row of weights into this layer
         ("column", np.int64),  # where the layer begins in a row of `a` and `delta`
-        ("matrix", np.int64),  # where the weights into this layer begin in `rest`, before its biases
-        ("biases", np.int64),  # and where the biases do
-        ("transposed", np.int64),  # where the same weights begin transposed
+        ("matrix", np.int64),  # where the weights into this layer begin in `rest`
+        ("biases", np.int64),  # where its biases begin there, after the weights
+        ("transposed", np.int64),  # where the weights begin in `transposed`
     ]
 )
 # A plan is done in blocks of images.
@@ -90,8 +90,8 @@ class Weights(NamedTuple):
     """The parameters, their velocities, or their gradient."""
 
     first: Array  # (blocks, n_inputs + 1, width): the first layer by blocks of columns, with the biases as last row
-    second: Array  # (blocks, width, width of the second layer): its weights by the same blocks; empty without one
-    rest: Array  # (m,): the second layer's biases, and the matrices after it, each followed by its biases
+    second: Array  # (blocks, width, wide): the weights from these columns into the second layer; wide is 0 without one
+    rest: Array  # (m,): the second layer's biases; then of each later layer its weights and its biases
 
 
 class NonzeroLists(NamedTuple):
@@ -111,18 +111,21 @@ class NonzeroLists(NamedTuple):
 
 
 class Values(NamedTuple):
-    """What a block of images has in the network."""
+    """What a block of images has in the network.
 
-    first: Array  # (blocks, BLOCK, width): activations of the first layer, by blocks of columns
-    delta_first: Array  # (threads, BLOCK, width): dCost/dz of the block of columns that a thread is at
-    second: Array  # (blocks, BLOCK, width of the second layer): what each block of columns adds to its z
-    second_transposed: Array  # (blocks, units of the second layer, width): its weights
-    a: Array  # (BLOCK, columns): of the second layer and those after it, or of the only one
-    delta: Array  # the same
-    transposed: Array  # (threads, ...): transposed weights of the layers after the second
+    `a`, delta and `transposed` begin with the second layer, or have the only one. In `a` lies z until it is activated.
+    """
+
+    first: Array  # (blocks, BLOCK, width): activations of the first layer by blocks of columns; of the only layer, z
+    delta_first: Array  # (threads, BLOCK, width): dCost/dz of the block of columns that a thread works on
+    second: Array  # (blocks, BLOCK, wide): what each block of columns adds to z of the second layer
+    second_transposed: Array  # (blocks, units of the second layer, width): the weights from these columns into it
+    a: Array  # (BLOCK, columns): activations
+    delta: Array  # (BLOCK, columns): dCost/dz
+    transposed: Array  # (threads, n): transposed weights of the layers after the second
     gradients: Array  # (threads, m): of what is in `rest`
     costs: Array  # (threads,): of the images of each
-    zeros: Array  # (width,): what sums begin with
+    zeros: Array  # (n,): as many as the widest row has, where a sum begins with nothing
 
 
 class Data(NamedTuple):
@@ -170,8 +173,8 @@ def pointer(typing: Any, array: Any, at: Any) -> Any:
 
 
 @intrinsic
-def shifted(typing: Any, numbers: Any, by: Any) -> Any:
-    """The place so many numbers behind a pointer."""
+def offset(typing: Any, numbers: Any, by: Any) -> Any:
+    """A pointer so many numbers further on."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         numbers, by = arguments
@@ -181,8 +184,8 @@ def shifted(typing: Any, numbers: Any, by: Any) -> Any:
 
 
 @intrinsic
-def lanes(typing: Any, numbers: Any) -> Any:
-    """How many of the numbers behind a pointer a vector has."""
+def n_lanes(typing: Any, numbers: Any) -> Any:
+    """How many of the numbers behind a pointer a vector holds."""
     count = VECTOR // (numbers.dtype.bitwidth // 8)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -613,18 +616,18 @@ def product(
     m: int, n: int, width: int, x: Any, x_row: int, x_step: int, rows: Any, row: int, initial: Any, initial_row: int,
     out: Any, out_row: int,
 ) -> None:  # fmt: skip
-    """out = initial + x @ rows, for x (m, n) and rows (n, width), which are pointers like the others.
+    """out = initial + x @ rows, for x (m, n) and rows (n, width); all four are pointers.
 
-    Each has the steps that are named after it; where initial_row is 0, the same row is added to all, and none of zeros
-    is needed. initial may be out.
+    The steps between the rows of each are named after it; x also has one between the numbers of a row. Where
+    initial_row is 0, all sums begin with the same row. initial may be out.
     """
-    vector, first = lanes(out), 0
+    vector, first = n_lanes(out), 0
     while first < width:
         wide = width - first >= 4 * vector
         k = 0
         while k < m:
-            x_k, rows_k = shifted(x, k * x_row), shifted(rows, first)
-            initial_k, out_k = shifted(initial, k * initial_row + first), shifted(out, k * out_row + first)
+            x_k, rows_k = offset(x, k * x_row), offset(rows, first)
+            initial_k, out_k = offset(initial, k * initial_row + first), offset(out, k * out_row + first)
             if wide and m - k >= 4:
                 sum_of_rows(4, 4, x_k, x_row, x_step, n, rows_k, row, initial_k, initial_row, out_k, out_row)
                 k += 4
@@ -858,21 +861,21 @@ def backward_first(
             sgd_update(weights[rows].ravel(), velocities[rows].ravel(), gradient[rows].ravel(), rate, mu)
 
 
-# --- between the first layer and the second: each has the columns' weights into it ----------------------------------
+# --- from the first layer to the second: a block of columns owns its weights into it --------------------------------
 
 
 @jit
 def units_of(work: Work, columns: int) -> int:
-    """How many units of the first layer a block of columns has; the rest of it are zeros that fill vectors."""
+    """How many units of the first layer a block of columns has; what follows them only fills vectors."""
     width = work.values.first.shape[2]
     return min(width, work.shape.layers[1].units - columns * width)
 
 
 @jit
 def forward_columns(work: Work, columns: int, first: int, stop: int) -> None:
-    """Activations of a block of columns for images first:stop, from z; what they add to z of the second layer."""
+    """Activations of a block of columns for images first:stop, from z, and what they add to z of the second layer."""
     if len(work.shape.layers) == 2:
-        return
+        return  # z of the only layer is activated with its cost
     a, weights, z = work.values.first[columns], work.weights.second[columns], work.values.second[columns]
     units, width, wide = units_of(work, columns), a.shape[1], z.shape[1]
     for k in range(first, stop):
@@ -884,16 +887,16 @@ def forward_columns(work: Work, columns: int, first: int, stop: int) -> None:
 
 
 @jit
-def delta_of_columns(work: Work, columns: int, n: int, delta: Array, delta_first: Array) -> None:
-    """dCost/dz of a block of columns for n images, from that of the second layer, or of this one if it is the last."""
-    a, width, row = work.values.first[columns], delta_first.shape[1], delta.shape[1]
+def delta_of_columns(work: Work, columns: int, n: int, delta_first: Array) -> None:
+    """dCost/dz of a block of columns for n images, from that of the second layer; or a copy, of the only layer."""
+    a, delta, width = work.values.first[columns], work.values.delta, delta_first.shape[1]
     if len(work.shape.layers) == 2:
         for k in range(n):
             for j in range(width):
                 delta_first[k, j] = delta[k, columns * width + j]
         return
     product(
-        n, work.shape.layers[2].units, width, pointer(delta, 0), row, 1,
+        n, work.shape.layers[2].units, width, pointer(delta, 0), delta.shape[1], 1,
         pointer(work.values.second_transposed[columns], 0), width, pointer(work.values.zeros, 0), 0,
         pointer(delta_first, 0), width,
     )  # fmt: skip
@@ -903,18 +906,20 @@ def delta_of_columns(work: Work, columns: int, n: int, delta: Array, delta_first
 
 
 @jit
-def learn_columns(work: Work, block: Any, columns: int, part: int, delta: Array) -> None:
-    """The gradient of a part of the weights from a block of columns into the second layer, and their update."""
-    if len(work.shape.layers) == 2:
-        return
-    a, weights, gradient = work.values.first[columns], work.weights.second[columns], work.gradient.second[columns]
-    units, width, wide, row = units_of(work, columns), a.shape[1], weights.shape[1], delta.shape[1]
-    rows = slice(units * part // work.parts, units * (part + 1) // work.parts)
+def learn_columns(work: Work, block: Any, columns: int, part: int) -> None:
+    """The gradient of a part of the weights from a block of columns into the second layer, and the update.
+
+    As in `backward_first`, it goes straight into the weights where the block is a whole update without momentum.
+    """
+    a, delta, units = work.values.first[columns], work.values.delta, units_of(work, columns)
+    weights, gradient = work.weights.second[columns], work.gradient.second[columns]
+    rows, wide = slice(units * part // work.parts, units * (part + 1) // work.parts), weights.shape[1]
     target = pointer(weights if block.direct else gradient, rows.start * wide)
-    start, step = (pointer(work.values.zeros, 0), 0) if block.first and not block.direct else (target, wide)
+    fresh = block.first and not block.direct
+    initial, initial_row = (pointer(work.values.zeros, 0), 0) if fresh else (target, wide)
     product(
-        rows.stop - rows.start, block.stop - block.start, wide, pointer(a, rows.start), 1, width, pointer(delta, 0),
-        row, start, step, target, wide,
+        rows.stop - rows.start, block.stop - block.start, wide, pointer(a, rows.start), 1, a.shape[1],
+        pointer(delta, 0), delta.shape[1], initial, initial_row, target, wide,
     )  # fmt: skip
     if block.last and not block.direct:
         velocities, rate = work.velocities.second[columns], work.rates[block.update]
@@ -924,20 +929,18 @@ def learn_columns(work: Work, block: Any, columns: int, part: int, delta: Array)
 @jit
 def transpose_columns(work: Work, columns: int) -> None:
     """The transposed weights from a block of columns into the second layer."""
-    if len(work.shape.layers) == 2:
-        return
     weights, transposed = work.weights.second[columns], work.values.second_transposed[columns]
     for j in range(len(transposed)):
         for i in range(units_of(work, columns)):
             transposed[j, i] = weights[i, j]
 
 
-# --- the other layers ---------------------------------------------------------------------------------------------
+# --- the layers after the first: threads share the images -----------------------------------------------------------
 
 
 @jit
 def sum_columns(work: Work, first: int, a: Array) -> None:
-    """z of the second layer for images from `first` on, from blocks of columns of the first; or of the only layer."""
+    """z of the second layer for images from `first` on, summed over blocks of columns; or of the only layer."""
     row = a.shape[1]
     if len(work.shape.layers) == 2:
         width = work.values.first.shape[2]
@@ -1006,7 +1009,7 @@ def transpose_weights(shape: Shape, rest: Array, transposed: Array) -> None:
 
 @jit
 def learn_rest(work: Work, b: int, first: int, stop: int, t: int) -> None:
-    """Deltas, costs and gradients of images first:stop of block b, in the second layer and those after it.
+    """Deltas, costs and gradients of images first:stop of block b, in the layers after the first, or the only one.
 
     With a direct update deltas hold the rate.
     """
@@ -1126,14 +1129,13 @@ def other_layers(work: Work, b: int, t: int) -> None:
         outputs_of(work, b, first, stop, t)
         return
     learn_rest(work, b, first, stop, t)
-    for unit in range(t, len(work.weights.first) * work.parts, threads):
-        if unit % work.parts == 0:  # before any part of these weights changes
-            transpose_columns(work, unit // work.parts)
+    for columns in range(t, len(work.weights.first), threads):  # before any part of these weights changes
+        transpose_columns(work, columns)
 
 
 @inlined
 def forward(work: Work, images: Array, b: int, t: int) -> None:
-    """A thread's share of the first layer's columns for block b."""
+    """A thread's share of the first layer's columns for block b: activations, and their sums for the second layer."""
     lists, groups = copy_of(work.lists, t), groups_of(work.blocks[b].stop - work.blocks[b].start)
     for unit in range(t, len(work.weights.first) * work.parts, len(work.values.costs)):
         columns, part = unit // work.parts, unit % work.parts
@@ -1147,17 +1149,12 @@ def forward(work: Work, images: Array, b: int, t: int) -> None:
 
 @inlined
 def backward(work: Work, images: Array, b: int, t: int) -> None:
-    """A thread's share of the first layer's columns for block b: their gradient, and the update."""
-    lists, block, delta, delta_first = (
-        copy_of(work.lists, t),
-        work.blocks[b],
-        work.values.delta,
-        work.values.delta_first[t],
-    )
+    """A thread's share of the first layer's columns for block b: gradients of their weights, and the update."""
+    lists, block, delta_first = copy_of(work.lists, t), work.blocks[b], work.values.delta_first[t]
     for unit in range(t, len(work.weights.first) * work.parts, len(work.values.costs)):
         columns, part = unit // work.parts, unit % work.parts
-        delta_of_columns(work, columns, block.stop - block.start, delta, delta_first)
-        learn_columns(work, block, columns, part, delta)
+        delta_of_columns(work, columns, block.stop - block.start, delta_first)
+        learn_columns(work, block, columns, part)
         backward_first(
             work.weights.first[columns], work.velocities.first[columns], work.gradient.first[columns], delta_first,
             images, work.data.scale, block, work.rates[block.update], work.mu, lists, part, work.parts,
@@ -1172,10 +1169,10 @@ def stages_of(work: Work) -> int:
 
 @inlined
 def do_share(work: Work, images: Array, b: int, stage: int, t: int) -> None:
-    """A share of a stage: the first is the layers after the first of the block before b, and the lists for what follows.
+    """A share of a stage for block b: at first, the layers after the first for the block before, and the lists.
 
-    Then come the first layer backward for that block, and forward for block b: in two stages if a block of columns has
-    parts, as the weights that one changes are read by others; otherwise in one.
+    Then follows the first layer: backward for the block before, and forward for block b. These are one stage; but two
+    if blocks of columns have parts, as then a thread reads weights that others change.
     """
     if stage == 0:
         if b > 0:
@@ -1206,9 +1203,8 @@ def run_phases(work: Work, progress: Array, t: int) -> None:
     """Thread t's part in training over a plan in blocks, in phases, each done by all threads before the next.
 
     Weights change in place, `costs` are summed over the images of an update. If `result` has rows, they become the last
-    activations instead. In the last phase of a block, columns of the first layer add to z of the second; the next phase
-    begins with these sums. The last gradient is left in `gradient`, unless it went straight into the weights. What
-    belongs to a share is fixed, whichever thread does it: the same division gives the same bits.
+    activations instead. The last gradient is left in `gradient`, unless it went straight into the weights. What belongs
+    to a share is fixed, whichever thread does it: the same division gives the same bits.
     """
     threads, stages = len(work.values.costs), stages_of(work)
     for phase in range(stages * (len(work.blocks) + 1)):
