@@ -174,7 +174,8 @@ def test_threads_that_would_not_help_are_left_alone() -> None:
     assert numba_sparse.divide(784, 8, 1, 40).threads < 8
 
 
-# One hidden layer, none, two and three; and a first layer that is narrower than a vector, whose other numbers are not 0.
+# One hidden layer, none, two, and three. The first layer of the third is narrower than a vector; sigmoid leaves numbers
+# in the rest of it, which must not count.
 NETWORKS = (
     NETWORK,
     Network((100, 10), "relu", "softmax", "cross_entropy"),
