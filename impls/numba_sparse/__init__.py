@@ -298,9 +298,7 @@ def allocate_lists(network: Network, data: Data, division: Division) -> NonzeroL
         sequence=aligned(threads, 2, BLOCK, dtype=np.int64),
         counts=aligned(threads, padded(network.sizes[-1] + 1, VECTOR // 8), dtype=np.int64),
         rows=aligned(threads, GROUP, padded(n_inputs, VECTOR), dtype=np.uint8),
-        pixels=aligned(
-            copies, BLOCK // GROUP, 2**GROUP, n_inputs + 64, dtype=np.uint16
-        ),  # lists are written beyond their end
+        pixels=aligned(copies, BLOCK // GROUP, 2**GROUP, n_inputs + 64, dtype=np.uint16),  # written beyond their end
         lengths=aligned(copies, BLOCK // GROUP, 2**GROUP, dtype=np.int64),
         transposed=aligned(copies, (n_inputs + 1) * BLOCK * size, dtype=np.uint8),
         bits=aligned(copies, -(-n_inputs // 2), BLOCK // 64, dtype=np.uint64),
