@@ -9,11 +9,11 @@ changes no sum.
 
 Threads share the columns of the first layer. Each owns the weights into some of its units, and those from them into the
 second layer, which stay in its core's cache: it computes what these units add to z of the second layer, and later their
-deltas and both gradients. So threads exchange sums and deltas of the second layer, not of the first, which has more
-units. For the layers after the first, they share the images. So they meet twice a block, by counting the shares that
-are done; a share whose thread does not come is done by one that waits, so that nothing can hang. Each makes all lists
-for itself, but many threads share them; and more threads than there are columns for share those of one block of
-columns, too: groups of images forward, pairs of pixels backward. `divide` chooses.
+deltas and the gradients of both kinds of weights. So threads exchange sums and deltas of the second layer only, which
+is usually the narrower. What follows, from the sum of these sums on, they share by images. So they meet twice a block,
+by counting the shares that are done; a share whose thread does not come is done by one that waits, so that nothing can
+hang. Each makes all lists for itself, but many threads share them; and more threads than there are columns for share
+those of one block of columns, too: groups of images forward, pairs of pixels backward. `divide` chooses.
 
 Images stay as they are, uint8 and perhaps memory-mapped: lists are made block by block, in training. What it costs:
 the sums are written in LLVM's terms, and fifteen loops, one for each set of four images, are seldom long.
