@@ -273,7 +273,7 @@ def pack(shape: Shape, division: Division, parameters: Parameters) -> Weights:
 
 def layers_after_first(shape: Shape, packed: Weights) -> list[Layer]:
     """The padded weights and biases of the layers after the first, views of where they lie."""
-    found = []
+    found: list[Layer] = []
     for layer in shape.layers[2:]:
         biases = packed.rest[layer["biases"] : layer["biases"] + layer["width"]]
         weights = packed.rest[layer["matrix"] : layer["biases"]] if found else packed.second
