@@ -113,7 +113,7 @@ class NonzeroLists(NamedTuple):
 class Values(NamedTuple):
     """What a block of images has in the network.
 
-    `a`, delta and `transposed` begin with the second layer, or have the only one. In `a` lies z until it is activated.
+    `a` and `delta` have the layers from the second on, or the only one; in `a` lies z until it is activated.
     """
 
     first: Array  # (blocks, BLOCK, width): activations of the first layer by blocks of columns; of the only layer, z
