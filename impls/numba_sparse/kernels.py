@@ -941,20 +941,21 @@ def transpose_columns(work: Work, columns: int) -> None:
 @jit
 def sum_columns(work: Work, first: int, a: Array) -> None:
     """z of the second layer for images from `first` on, summed over blocks of columns; or of the only layer."""
+    row = a.shape[1]
     if len(work.shape.layers) == 2:
         width = work.values.first.shape[2]
         for columns in range(len(work.values.first)):
-            z = work.values.first[columns]
+            z, out = pointer(work.values.first[columns], first * width), pointer(a, columns * width)
             for k in range(len(a)):
                 for j in range(width):
-                    a[k, columns * width + j] = z[first + k, j]
+                    out[k * row + j] = z[k * width + j]
         return
     width, biases = work.shape.layers[2].width, pointer(work.weights.rest, work.shape.layers[2].biases)
     for columns in range(len(work.values.first)):
-        more = work.values.second[columns]
+        more, out = pointer(work.values.second[columns], first * width), pointer(a, 0)
         for k in range(len(a)):
             for j in range(width):
-                a[k, j] = (biases[j] if columns == 0 else a[k, j]) + more[first + k, j]
+                out[k * row + j] = (biases[j] if columns == 0 else out[k * row + j]) + more[k * width + j]
 
 
 @jit

@@ -947,8 +947,8 @@ BUGS = (
     Bug(
         "numba_sparse forgets what some columns add to the second layer",
         KERNELS,
-        "(biases[j] if columns == 0 else a[k, j]) + more",
-        "biases[j] + more",
+        "(biases[j] if columns == 0 else out[k * row + j]) + more[k * width + j]",
+        "biases[j] + more[k * width + j]",
         (OF_NUMBA + "test_every_division_computes_the_same[division0-0]",),
     ),
     Bug(
