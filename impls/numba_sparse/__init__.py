@@ -7,11 +7,13 @@ of rows of delta over the images that have the pixel or its neighbour, which sha
 that both are there or neither. The block is transposed for it, and bits say which images. This is exact: a skipped zero
 changes no sum.
 
-Threads share the columns of the first layer: each owns a part of the weights, which stays in its core's cache. Then
-they share the images, for the other layers. So they meet twice a block, by counting the shares that are done; a share
-whose thread does not come is done by one that waits, so that nothing can hang. Each makes all lists for itself, but
-many threads share them; and more threads than there are columns for share those of one block of columns, too: groups of
-images forward, pairs of pixels backward. `divide` chooses.
+Threads share the columns of the first layer. Each owns the weights into some of its units, and those from them into the
+second layer, which stay in its core's cache: it computes what these units add to z of the second layer, and later their
+deltas and the gradients of both kinds of weights. So threads exchange sums and deltas of the second layer only, which
+is usually the narrower. What follows, from the sum of these sums on, they share by images. So they meet twice a block,
+by counting the shares that are done; a share whose thread does not come is done by one that waits, so that nothing can
+hang. Each makes all lists for itself, but many threads share them; and more threads than there are columns for share
+those of one block of columns, too: groups of images forward, pairs of pixels backward. `divide` chooses.
 
 Images stay as they are, uint8 and perhaps memory-mapped: lists are made block by block, in training. What it costs:
 the sums are written in LLVM's terms, and fifteen loops, one for each set of four images, are seldom long.
@@ -166,7 +168,7 @@ class Division(NamedTuple):
 
     threads: int
     vectors: int  # in a block of columns
-    parts: int  # of the groups of images forward, and of the pairs of pixels backward; 1: no more meeting is needed
+    parts: int  # of the groups of images forward, and of the pairs of pixels backward
     shares_lists: bool = False  # whether each makes a part of the lists, which the others fetch from its cache
 
 
@@ -175,7 +177,9 @@ def divide(n_inputs: int, vectors: int, images: int, threads: int) -> Division:
     """The fastest division by a rough count of cycles, with at most so many threads; for blocks of so many images.
 
     vectors: of a row of weights of the first layer. What products and lists take was measured on a Zen 4; what it takes
-    to fetch a cache line from another core, and to meet, are guesses: whatever they are, each division is right.
+    to fetch a cache line from another core, and to meet, are guesses: whatever they are, each division is right. Sums
+    and deltas of the second layer, which threads always fetch, are left out: for ten outputs an image has a cache line
+    of sums from each block of columns, and one of deltas.
     """
 
     def cycles(division: Division) -> float:
@@ -229,24 +233,25 @@ def shape_of(network: Network, dtype: Any, division: Division) -> Shape:
     lanes = VECTOR // dtype.itemsize
     layers = np.zeros(len(network.sizes), LAYER)
     layers["units"], layers["width"] = network.sizes, padded(network.sizes, lanes)
-    for number in range(2, len(layers)):
-        first, before, layer = number == 2, layers[number - 1], layers[number]
-        columns = padded(before["units"] + 1, lanes)
-        if first:  # also room for whole blocks of columns
-            columns = max(columns, padded(before["units"], division.vectors * lanes))
-        layer["column"] = before["column"] + columns
-        layer["matrix"] = 0 if first else before["matrix"] + (layers[number - 2]["units"] + 1) * before["width"]
+    for number in range(3, len(layers)):
+        first, before, layer = number == 3, layers[number - 1], layers[number]
+        layer["column"] = before["column"] + before["width"]
+        layer["matrix"] = before["biases"] + before["width"]
+        layer["biases"] = layer["matrix"] + before["units"] * layer["width"]
         layer["transposed"] = 0 if first else before["transposed"] + before["units"] * layers[number - 2]["width"]
     return Shape(layers, CODES[network.hidden], CODES[network.output])
 
 
-def end_of(shape: Shape, what: str) -> int:
-    """How many numbers the matrices of the layers after the first take, with biases ("matrix") or "transposed"."""
+def n_rest(shape: Shape) -> int:
+    """How many numbers `rest` has: the second layer's biases, and the weights and biases of those after it."""
+    last = shape.layers[-1]
+    return int(last["biases"] + last["width"]) if len(shape.layers) > 2 else 0
+
+
+def n_transposed(shape: Shape) -> int:
+    """How many numbers the transposed weights of the layers after the second fill."""
     *_, before, last = shape.layers
-    if len(shape.layers) == 2:
-        return 0
-    more = (before["units"] + 1) * last["width"] if what == "matrix" else last["units"] * before["width"]
-    return int(last[what] + more)
+    return int(last["transposed"] + last["units"] * before["width"]) if len(shape.layers) > 3 else 0
 
 
 def pack(shape: Shape, division: Division, parameters: Parameters) -> Weights:
@@ -259,28 +264,29 @@ def pack(shape: Shape, division: Division, parameters: Parameters) -> Weights:
     rows[: len(weights), : len(biases)], rows[-1, : len(biases)] = weights, biases
     first = aligned(blocks, len(rows), width, dtype=dtype)
     first[:] = rows.reshape(len(rows), blocks, width).transpose(1, 0, 2)
-    rest = aligned(end_of(shape, "matrix"), dtype=dtype)
-    for (weights, biases), matrix in zip(parameters[1:], matrices_of(shape, rest), strict=True):
-        matrix[:-1, : len(biases)], matrix[-1, : len(biases)] = weights, biases
-    return Weights(first, rest)
+    second = aligned(blocks, width, shape.layers["width"][2] if len(parameters) > 1 else 0, dtype=dtype)
+    packed = Weights(first, second, aligned(n_rest(shape), dtype=dtype))
+    for (weights, biases), layer in zip(parameters[1:], layers_after_first(shape, packed), strict=True):
+        layer.weights[: len(weights), : len(biases)], layer.biases[: len(biases)] = weights, biases
+    return packed
 
 
-def matrices_of(shape: Shape, rest: Array) -> list[Array]:
-    """The padded matrices of the layers after the first, views of the vector they lie in."""
-    found = []
-    for before, layer in pairwise(shape.layers[1:]):
-        rows, width, first = before["units"] + 1, layer["width"], layer["matrix"]
-        found.append(rest[first : first + rows * width].reshape(rows, width))
+def layers_after_first(shape: Shape, packed: Weights) -> list[Layer]:
+    """The padded weights and biases of the layers after the first, views of where they lie."""
+    found: list[Layer] = []
+    for layer in shape.layers[2:]:
+        biases = packed.rest[layer["biases"] : layer["biases"] + layer["width"]]
+        weights = packed.rest[layer["matrix"] : layer["biases"]] if found else packed.second
+        found.append(Layer(weights.reshape(-1, layer["width"]), biases))
     return found
 
 
 def unpack(shape: Shape, packed: Weights) -> Parameters:
     """The layers that `pack` laid there."""
-    _, n_rows, _ = packed.first.shape
-    first = packed.first.transpose(1, 0, 2).reshape(n_rows, -1)
-    matrices = [first, *matrices_of(shape, packed.rest)]
+    first = packed.first.transpose(1, 0, 2).reshape(packed.first.shape[1], -1)
+    layers = [Layer(first, first[-1]), *layers_after_first(shape, packed)]
     sizes = pairwise(shape.layers["units"])
-    return tuple(Layer(m[:rows, :n].copy(), m[-1, :n].copy()) for m, (rows, n) in zip(matrices, sizes, strict=True))
+    return tuple(Layer(w[:rows, :n].copy(), b[:n].copy()) for (rows, n), (w, b) in zip(sizes, layers, strict=True))
 
 
 def allocate_lists(network: Network, data: Data, division: Division) -> NonzeroLists:
@@ -292,9 +298,7 @@ def allocate_lists(network: Network, data: Data, division: Division) -> NonzeroL
         sequence=aligned(threads, 2, BLOCK, dtype=np.int64),
         counts=aligned(threads, padded(network.sizes[-1] + 1, VECTOR // 8), dtype=np.int64),
         rows=aligned(threads, GROUP, padded(n_inputs, VECTOR), dtype=np.uint8),
-        pixels=aligned(
-            copies, BLOCK // GROUP, 2**GROUP, n_inputs + 64, dtype=np.uint16
-        ),  # lists are written beyond their end
+        pixels=aligned(copies, BLOCK // GROUP, 2**GROUP, n_inputs + 64, dtype=np.uint16),  # written beyond their end
         lengths=aligned(copies, BLOCK // GROUP, 2**GROUP, dtype=np.int64),
         transposed=aligned(copies, (n_inputs + 1) * BLOCK * size, dtype=np.uint8),
         bits=aligned(copies, -(-n_inputs // 2), BLOCK // 64, dtype=np.uint64),
@@ -304,17 +308,23 @@ def allocate_lists(network: Network, data: Data, division: Division) -> NonzeroL
 
 def allocate_values(shape: Shape, weights: Weights, threads: int) -> Values:
     """Room for what the blocks of images have."""
-    blocks, _, width = weights.first.shape
-    dtype = weights.first.dtype
-    last = shape.layers[-1]
-    columns = last["column"] + padded(last["units"] + 1, VECTOR // dtype.itemsize)
-    if len(shape.layers) == 2:
-        columns = max(columns, blocks * width)
-    rows = aligned(2, BLOCK, columns, dtype=dtype)
-    first = aligned(blocks, BLOCK, width, dtype=dtype)
-    transposed = aligned(threads, end_of(shape, "transposed"), dtype=dtype)
-    gradients = aligned(threads, len(weights.rest), dtype=dtype)
-    return Values(first, rows[0], rows[1], transposed, gradients, aligned(threads, dtype=dtype))
+    (blocks, _, width), wide, dtype = weights.first.shape, weights.second.shape[2], weights.first.dtype
+    columns, units_of_second, last = blocks * width, 0, shape.layers[-1]
+    if len(shape.layers) > 2:
+        columns, units_of_second = last["column"] + last["width"], shape.layers["units"][2]
+    a, delta = aligned(2, BLOCK, columns, dtype=dtype)
+    return Values(
+        first=aligned(blocks, BLOCK, width, dtype=dtype),
+        delta_first=aligned(threads, BLOCK, width, dtype=dtype),
+        second=aligned(blocks, BLOCK, wide, dtype=dtype),
+        second_transposed=aligned(blocks, units_of_second, width, dtype=dtype),
+        a=a,
+        delta=delta,
+        transposed=aligned(threads, n_transposed(shape), dtype=dtype),
+        gradients=aligned(threads, len(weights.rest), dtype=dtype),
+        costs=aligned(threads, dtype=dtype),
+        zeros=aligned(max([width, *shape.layers["width"][2:]]), dtype=dtype),
+    )
 
 
 def blocks_of(plan: Plan, keep: bool) -> Array:

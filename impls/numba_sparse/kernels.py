@@ -7,7 +7,7 @@ be run and timed. For the same reason no backend imports another.
 Sums are written for the processor's vector registers, in LLVM's terms: in sixteen of them lies what is summed of four
 images, in eight of them what is summed of two pixels. What they add is read where it lies: pixels, weights and deltas.
 
-A plan is run in phases, which all threads finish before the next; `run_phases` says which.
+A plan is run in phases, each of which all threads finish before the next; `do_share` says what each is.
 """
 
 import contextlib
@@ -59,8 +59,9 @@ LAYER: Final = np.dtype(
         ("units", np.int64),
         ("width", np.int64),  # of a row of weights into this layer
         ("column", np.int64),  # where the layer begins in a row of `a` and `delta`
-        ("matrix", np.int64),  # where the weights into this layer begin in `rest`; the biases are the last row
-        ("transposed", np.int64),  # where the same begin transposed, without biases
+        ("matrix", np.int64),  # where the weights into this layer begin in `rest`
+        ("biases", np.int64),  # where its biases begin there, after the weights
+        ("transposed", np.int64),  # where the weights begin in `transposed`
     ]
 )
 # A plan is done in blocks of images.
@@ -89,7 +90,8 @@ class Weights(NamedTuple):
     """The parameters, their velocities, or their gradient."""
 
     first: Array  # (blocks, n_inputs + 1, width): the first layer by blocks of columns, with the biases as last row
-    rest: Array  # (m,): the other layers' matrices, one after the other
+    second: Array  # (blocks, width, wide): the weights from these columns into the second layer; wide is 0 without one
+    rest: Array  # (m,): the second layer's biases; then of each later layer its weights and its biases
 
 
 class NonzeroLists(NamedTuple):
@@ -109,14 +111,21 @@ class NonzeroLists(NamedTuple):
 
 
 class Values(NamedTuple):
-    """What a block of images has in the network."""
+    """What a block of images has in the network.
 
-    first: Array  # (blocks, BLOCK, width): z of the first layer, by blocks of columns; later its delta
-    a: Array  # (BLOCK, columns): of all layers; after each layer a 1, for the biases
-    delta: Array  # the same
-    transposed: Array  # (threads, ...): transposed weights of the layers after the first
-    gradients: Array  # (threads, m): of the layers after the first
+    `a` and `delta` have the layers from the second on, or the only one; in `a` lies z until it is activated.
+    """
+
+    first: Array  # (blocks, BLOCK, width): activations of the first layer by blocks of columns; of the only layer, z
+    delta_first: Array  # (threads, BLOCK, width): dCost/dz of the block of columns that a thread works on
+    second: Array  # (blocks, BLOCK, wide): what each block of columns adds to z of the second layer
+    second_transposed: Array  # (blocks, units of the second layer, width): the weights from these columns into it
+    a: Array  # (BLOCK, columns): activations
+    delta: Array  # (BLOCK, columns): dCost/dz
+    transposed: Array  # (threads, n): transposed weights of the layers after the second
+    gradients: Array  # (threads, m): of what is in `rest`
     costs: Array  # (threads,): of the images of each
+    zeros: Array  # (n,): as many as the widest row has, where a sum begins with nothing
 
 
 class Data(NamedTuple):
@@ -161,6 +170,28 @@ def pointer(typing: Any, array: Any, at: Any) -> Any:
         return builder.gep(context.make_array(array)(context, builder, arguments[0]).data, [arguments[1]])
 
     return numba.types.CPointer(array.dtype)(array, numba.intp), generate
+
+
+@intrinsic
+def offset(typing: Any, numbers: Any, by: Any) -> Any:
+    """A pointer so many numbers further on."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        numbers, by = arguments
+        return builder.gep(numbers, [by])
+
+    return numbers(numbers, numba.intp), generate
+
+
+@intrinsic
+def n_lanes(typing: Any, numbers: Any) -> Any:
+    """How many of the numbers behind a pointer a vector holds."""
+    count = VECTOR // (numbers.dtype.bitwidth // 8)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return context.get_constant(numba.intp, count)
+
+    return numba.intp(numbers), generate
 
 
 def in_all_lanes(builder: Any, value: Any, lanes: int) -> Any:
@@ -227,21 +258,21 @@ def for_bits(builder: Any, bits: Any) -> Any:
 
 @intrinsic(prefer_literal=True)
 def sum_of_rows(
-    typing: Any, vectors: Any, group: Any, x: Any, x_row: Any, x_step: Any, n: Any, rows: Any, row: Any, out: Any,
-    out_row: Any,
+    typing: Any, vectors: Any, group: Any, x: Any, x_row: Any, x_step: Any, n: Any, rows: Any, row: Any, initial: Any,
+    initial_row: Any, out: Any, out_row: Any,
 ) -> Any:  # fmt: skip
-    """out[g * out_row:] = sum over i < n of x[g * x_row + i * x_step] * rows[i * row:], for all g < group.
+    """out[g * out_row:] = initial[g * initial_row:] + sum over i < n of x[g * x_row + i * x_step] * rows[i * row:].
 
-    For a constant number of vectors, and of sums. x, rows and out are pointers.
+    For all g < group. The number of vectors, and of sums, is constant; x, rows, initial and out are pointers.
     """
     count, integer = vectors.literal_value, numba.intp
-    signature = numba.void(vectors, group, x, integer, integer, integer, rows, integer, out, integer)
+    signature = numba.void(vectors, group, x, integer, integer, integer, rows, integer, initial, integer, out, integer)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _, _, x, x_row, x_step, n, rows, row, out, out_row = arguments
+        _, _, x, x_row, x_step, n, rows, row, initial, initial_row, out, out_row = arguments
         members = [context.get_constant(integer, g) for g in range(group.literal_value)]
-        none = ir.Constant(ir.VectorType(x.type.pointee, lanes_of(x.type.pointee)), None)
-        totals = [[cgutils.alloca_once_value(builder, none) for _ in range(count)] for _ in members]
+        begin = [load_each(builder, vectors_at(builder, initial, builder.mul(g, initial_row), count)) for g in members]
+        totals = [[cgutils.alloca_once_value(builder, part) for part in of_member] for of_member in begin]
         with cgutils.for_range(builder, n) as loop:
             place = builder.mul(loop.index, x_step)
             factors = [builder.load(builder.gep(x, [builder.add(builder.mul(g, x_row), place)])) for g in members]
@@ -582,30 +613,34 @@ def sigmoid(typing: Any, a: Any, n: Any) -> Any:
 
 @jit
 def product(
-    m: int, n: int, width: int, x: Array, x_at: int, x_row: int, x_step: int, rows: Array, rows_at: int, row: int,
-    out: Array, out_at: int, out_row: int,
+    m: int, n: int, width: int, x: Any, x_row: int, x_step: int, rows: Any, row: int, initial: Any, initial_row: int,
+    out: Any, out_row: int,
 ) -> None:  # fmt: skip
-    """out = x @ rows, for x (m, n), rows (n, width): each begins somewhere in an array, and has its steps there."""
-    lanes, first = VECTOR // out.itemsize, 0
+    """out = initial + x @ rows, for x (m, n) and rows (n, width); all four are pointers.
+
+    The steps between the rows of each are named after it; x also has one between the numbers of a row. Where
+    initial_row is 0, all sums begin with the same row. initial may be out.
+    """
+    vector, first = n_lanes(out), 0
     while first < width:
-        vectors = 4 if width - first >= 4 * lanes else 1
+        wide = width - first >= 4 * vector
         k = 0
         while k < m:
-            x_k, rows_k = pointer(x, x_at + k * x_row), pointer(rows, rows_at + first)
-            out_k = pointer(out, out_at + k * out_row + first)
-            if vectors == 4 and m - k >= 4:
-                sum_of_rows(4, 4, x_k, x_row, x_step, n, rows_k, row, out_k, out_row)
+            x_k, rows_k = offset(x, k * x_row), offset(rows, first)
+            initial_k, out_k = offset(initial, k * initial_row + first), offset(out, k * out_row + first)
+            if wide and m - k >= 4:
+                sum_of_rows(4, 4, x_k, x_row, x_step, n, rows_k, row, initial_k, initial_row, out_k, out_row)
                 k += 4
-            elif vectors == 4:
-                sum_of_rows(4, 1, x_k, x_row, x_step, n, rows_k, row, out_k, out_row)
+            elif wide:
+                sum_of_rows(4, 1, x_k, x_row, x_step, n, rows_k, row, initial_k, initial_row, out_k, out_row)
                 k += 1
             elif m - k >= 4:
-                sum_of_rows(1, 4, x_k, x_row, x_step, n, rows_k, row, out_k, out_row)
+                sum_of_rows(1, 4, x_k, x_row, x_step, n, rows_k, row, initial_k, initial_row, out_k, out_row)
                 k += 4
             else:
-                sum_of_rows(1, 1, x_k, x_row, x_step, n, rows_k, row, out_k, out_row)
+                sum_of_rows(1, 1, x_k, x_row, x_step, n, rows_k, row, initial_k, initial_row, out_k, out_row)
                 k += 1
-        first += vectors * lanes
+        first += (4 if wide else 1) * vector
 
 
 # --- functions of a layer -----------------------------------------------------------------------------------------
@@ -791,11 +826,11 @@ def add_pair(
 
 
 @jit
-def add_biases(delta: Any, n: int, biases: Any, width: int) -> None:
-    """Add delta, summed over n images. Both are pointers."""
+def add_biases(delta: Any, row: int, n: int, biases: Any, width: int) -> None:
+    """Add delta, summed over n images, whose first numbers are `row` apart. Both are pointers."""
     for k in range(n):
         for j in range(width):
-            biases[j] += delta[k * width + j]
+            biases[j] += delta[k * row + j]
 
 
 @jit
@@ -821,42 +856,140 @@ def backward_first(
             pixels, bits = pointer(transposed, 2 * pair * BLOCK), pointer(lists.bits, pair * words)
             add_pair(vectors, pixels, values, scale, bits, (n + 63) // 64, of_block, target, width)
         else:
-            add_biases(of_block, n, target, width)
+            add_biases(of_block, width, n, target, width)
         if block.last and not block.direct:
             sgd_update(weights[rows].ravel(), velocities[rows].ravel(), gradient[rows].ravel(), rate, mu)
 
 
-# --- the other layers: threads share the images -----------------------------------------------------------------------
+# --- from the first layer to the second: a block of columns owns its weights into it --------------------------------
+
+
+@jit
+def units_of(work: Work, columns: int) -> int:
+    """How many units of the first layer a block of columns has; what follows them only fills vectors."""
+    width = work.values.first.shape[2]
+    return min(width, work.shape.layers[1].units - columns * width)
+
+
+@jit
+def forward_columns(work: Work, columns: int, first: int, stop: int) -> None:
+    """Activations of a block of columns for images first:stop, from z, and what they add to z of the second layer."""
+    if len(work.shape.layers) == 2:
+        return  # z of the only layer is activated with its cost
+    a, weights, z = work.values.first[columns], work.weights.second[columns], work.values.second[columns]
+    units, width, wide = units_of(work, columns), a.shape[1], z.shape[1]
+    for k in range(first, stop):
+        activate(work.shape.hidden, pointer(a, k * width), units)
+    product(
+        stop - first, units, wide, pointer(a, first * width), width, 1, pointer(weights, 0), wide,
+        pointer(work.values.zeros, 0), 0, pointer(z, first * wide), wide,
+    )  # fmt: skip
+
+
+@jit
+def delta_of_columns(work: Work, columns: int, n: int, delta_first: Array) -> None:
+    """dCost/dz of a block of columns for n images, from that of the second layer; or a copy, of the only layer."""
+    a, delta, width = work.values.first[columns], work.values.delta, delta_first.shape[1]
+    if len(work.shape.layers) == 2:
+        for k in range(n):
+            for j in range(width):
+                delta_first[k, j] = delta[k, columns * width + j]
+        return
+    product(
+        n, work.shape.layers[2].units, width, pointer(delta, 0), delta.shape[1], 1,
+        pointer(work.values.second_transposed[columns], 0), width, pointer(work.values.zeros, 0), 0,
+        pointer(delta_first, 0), width,
+    )  # fmt: skip
+    units = units_of(work, columns)
+    for k in range(n):
+        times_derivative(work.shape.hidden, pointer(a, k * width), pointer(delta_first, k * width), units)
+
+
+@jit
+def learn_columns(work: Work, block: Any, columns: int, part: int) -> None:
+    """The gradient of a part of the weights from a block of columns into the second layer, and the update.
+
+    As in `backward_first`, it goes straight into the weights where the block is a whole update without momentum.
+    """
+    a, delta, units = work.values.first[columns], work.values.delta, units_of(work, columns)
+    weights, gradient = work.weights.second[columns], work.gradient.second[columns]
+    rows, wide = slice(units * part // work.parts, units * (part + 1) // work.parts), weights.shape[1]
+    target = pointer(weights if block.direct else gradient, rows.start * wide)
+    fresh = block.first and not block.direct
+    initial, initial_row = (pointer(work.values.zeros, 0), 0) if fresh else (target, wide)
+    product(
+        rows.stop - rows.start, block.stop - block.start, wide, pointer(a, rows.start), 1, a.shape[1],
+        pointer(delta, 0), delta.shape[1], initial, initial_row, target, wide,
+    )  # fmt: skip
+    if block.last and not block.direct:
+        velocities, rate = work.velocities.second[columns], work.rates[block.update]
+        sgd_update(weights[rows].ravel(), velocities[rows].ravel(), gradient[rows].ravel(), rate, work.mu)
+
+
+@jit
+def transpose_columns(work: Work, columns: int) -> None:
+    """The transposed weights from a block of columns into the second layer."""
+    weights, transposed = work.weights.second[columns], work.values.second_transposed[columns]
+    for j in range(len(transposed)):
+        for i in range(units_of(work, columns)):
+            transposed[j, i] = weights[i, j]
+
+
+# --- the layers after the first: threads share the images -----------------------------------------------------------
+
+
+@jit
+def sum_columns(work: Work, first: int, a: Array) -> None:
+    """z of the second layer for images from `first` on, summed over blocks of columns; or of the only layer."""
+    row = a.shape[1]
+    if len(work.shape.layers) == 2:
+        width = work.values.first.shape[2]
+        for columns in range(len(work.values.first)):
+            z, out = pointer(work.values.first[columns], first * width), pointer(a, columns * width)
+            for k in range(len(a)):
+                for j in range(width):
+                    out[k * row + j] = z[k * width + j]
+        return
+    width, biases = work.shape.layers[2].width, pointer(work.weights.rest, work.shape.layers[2].biases)
+    for columns in range(len(work.values.first)):
+        more, out = pointer(work.values.second[columns], first * width), pointer(a, 0)
+        for k in range(len(a)):
+            for j in range(width):
+                out[k * row + j] = (biases[j] if columns == 0 else out[k * row + j]) + more[k * width + j]
 
 
 @jit
 def forward_rest(shape: Shape, rest: Array, a: Array) -> None:
-    """z of the last layer of images, from z of their first, in `a` (n, columns); activations in between."""
+    """z of the last layer of images, from z of the second, in `a` (n, columns); activations in between."""
     row = a.shape[1]
-    for number in range(2, len(shape.layers)):
+    for number in range(3, len(shape.layers)):
         before, layer = shape.layers[number - 1], shape.layers[number]
         for k in range(len(a)):
             activate(shape.hidden, pointer(a, k * row + before.column), before.units)
-            a[k, before.column + before.units] = 1
         product(
-            len(a), before.units + 1, layer.width, a, before.column, row, 1, rest, layer.matrix, layer.width,
-            a, layer.column, row,
+            len(a), before.units, layer.width, pointer(a, before.column), row, 1, pointer(rest, layer.matrix),
+            layer.width, pointer(rest, layer.biases), 0, pointer(a, layer.column), row,
         )  # fmt: skip
 
 
 @jit
-def backward_rest(shape: Shape, transposed: Array, a: Array, delta: Array, gradient: Array) -> None:
-    """delta of all layers (n, columns) of images, from that of their last; `gradient`, summed over the images."""
+def backward_rest(shape: Shape, transposed: Array, zeros: Any, a: Array, delta: Array, gradient: Array) -> None:
+    """delta of layers from the second on (n, columns), from that of the last; `gradient`, summed over the n images."""
     row, n = a.shape[1], len(a)
+    gradient[:] = 0
     for number in range(len(shape.layers) - 1, 1, -1):
         before, layer = shape.layers[number - 1], shape.layers[number]
+        of_layer = pointer(delta, layer.column)
+        add_biases(of_layer, row, n, pointer(gradient, layer.biases), layer.width)
+        if number == 2:
+            return
         product(
-            before.units + 1, n, layer.width, a, before.column, 1, row, delta, layer.column, row,
-            gradient, layer.matrix, layer.width,
+            before.units, n, layer.width, pointer(a, before.column), 1, row, of_layer, row, zeros, 0,
+            pointer(gradient, layer.matrix), layer.width,
         )  # fmt: skip
         product(
-            n, layer.units, before.width, delta, layer.column, row, 1, transposed, layer.transposed, before.width,
-            delta, before.column, row,
+            n, layer.units, before.width, of_layer, row, 1, pointer(transposed, layer.transposed), before.width,
+            zeros, 0, pointer(delta, before.column), row,
         )  # fmt: skip
         for k in range(n):
             at = k * row + before.column
@@ -865,8 +998,8 @@ def backward_rest(shape: Shape, transposed: Array, a: Array, delta: Array, gradi
 
 @jit
 def transpose_weights(shape: Shape, rest: Array, transposed: Array) -> None:
-    """The transposed weights of the layers after the first."""
-    for number in range(2, len(shape.layers)):
+    """The transposed weights of the layers after the second."""
+    for number in range(3, len(shape.layers)):
         before, layer = shape.layers[number - 1], shape.layers[number]
         for j in range(layer.units):
             column, row = pointer(rest, layer.matrix + j), pointer(transposed, layer.transposed + j * before.width)
@@ -875,40 +1008,25 @@ def transpose_weights(shape: Shape, rest: Array, transposed: Array) -> None:
 
 
 @jit
-def gather_first_layer(z: Array, first: int, a: Array) -> None:
-    """z of the first layer of images from `first` on, from its blocks of columns."""
-    width = z.shape[2]
-    for block in range(len(z)):
-        for k in range(len(a)):
-            for j in range(width):
-                a[k, block * width + j] = z[block, first + k, j]
+def learn_rest(work: Work, b: int, first: int, stop: int, t: int) -> None:
+    """Deltas, costs and gradients of images first:stop of block b, in the layers after the first, or the only one.
 
-
-@jit
-def scatter_delta(delta: Array, first: int, delta_first: Array) -> None:
-    """delta of the first layer of images from `first` on, into its blocks of columns."""
-    width = delta_first.shape[2]
-    for block in range(len(delta_first)):
-        for k in range(len(delta)):
-            for j in range(width):
-                delta_first[block, first + k, j] = delta[k, block * width + j]
-
-
-@jit
-def learn_rest(
-    shape: Shape, rest: Array, data: Data, sequence: Array, first: int, stop: int, factor: float, t: int, values: Values
-) -> None:
-    """Deltas, costs and gradients of images first:stop of a block in that sequence; deltas take a factor."""
-    a, delta = values.a[first:stop], values.delta[first:stop]
+    With a direct update deltas hold the rate.
+    """
+    shape, values, block, number = work.shape, work.values, work.blocks[b], work.rates.dtype.type
+    a, delta, rest = values.a[first:stop], values.delta[first:stop], work.weights.rest
+    factor = number(1) / number(block.length)
+    if block.direct:
+        factor *= -work.rates[block.update]
     transpose_weights(shape, rest, values.transposed[t])
-    last, n_outputs = shape.layers[-1].column, shape.layers[-1].units
-    gather_first_layer(values.first, first, a)
+    sum_columns(work, first, a)
     forward_rest(shape, rest, a)
-    cost, row = a.dtype.type(0), a.shape[1]
+    last, n_outputs, sequence = shape.layers[-1].column, shape.layers[-1].units, work.lists.sequence[t, b % 2]
+    cost, row = number(0), a.shape[1]
     for k in range(len(a)):
         cost += cost_and_delta(
             shape.output,
-            data.labels[sequence[first + k]],
+            work.data.labels[sequence[first + k]],
             pointer(a, k * row + last),
             pointer(delta, k * row + last),
             n_outputs,
@@ -916,22 +1034,20 @@ def learn_rest(
         for j in range(n_outputs):
             delta[k, last + j] *= factor
     values.costs[t] = cost
-    backward_rest(shape, values.transposed[t], a, delta, values.gradients[t])
-    scatter_delta(delta, first, values.first)
+    backward_rest(shape, values.transposed[t], pointer(values.zeros, 0), a, delta, values.gradients[t])
 
 
 @jit
-def outputs_of(
-    shape: Shape, rest: Array, sequence: Array, first: int, stop: int, values: Values, result: Array
-) -> None:
-    """The last activations of images first:stop of a block in that sequence."""
-    a, last, n_outputs = values.a[first:stop], shape.layers[-1].column, shape.layers[-1].units
-    gather_first_layer(values.first, first, a)
-    forward_rest(shape, rest, a)
+def outputs_of(work: Work, b: int, first: int, stop: int, t: int) -> None:
+    """The last activations of images first:stop of block b."""
+    shape, sequence = work.shape, work.lists.sequence[t, b % 2]
+    a, last, n_outputs = work.values.a[first:stop], shape.layers[-1].column, shape.layers[-1].units
+    sum_columns(work, first, a)
+    forward_rest(shape, work.weights.rest, a)
     for k in range(len(a)):
         activate(shape.output, pointer(a, k * a.shape[1] + last), n_outputs)
         for j in range(n_outputs):
-            result[sequence[first + k], j] = a[k, last + j]
+            work.result[sequence[first + k], j] = a[k, last + j]
 
 
 # --- a plan -------------------------------------------------------------------------------------------------------
@@ -958,7 +1074,7 @@ def sgd_update(parameters: Array, velocities: Array, gradient: Array, rate: floa
 
 @jit
 def add_rest(work: Work, block: Any, t: int) -> None:
-    """A thread's share of the layers after the first: their gradient of a block of images, and the update.
+    """A thread's share of what is in `rest`: its gradient of a block of images, and the update.
 
     With a direct update the deltas hold the rate, and their products go straight into the weights.
     """
@@ -988,75 +1104,85 @@ def copy_of(lists: NonzeroLists, t: int) -> NonzeroLists:
 
 
 @inlined
-def first_layer_phase(work: Work, images: Array, b: int, t: int, backward: bool, forward: bool) -> None:
-    """A thread's share of the first layer: backward for the block before b, and forward for block b."""
-    lists = copy_of(work.lists, t)
-    for unit in range(t, len(work.weights.first) * work.parts, len(work.values.costs)):
-        columns, part = unit // work.parts, unit % work.parts
-        z = work.values.first[columns]
-        if backward:
-            before = work.blocks[b - 1]
-            backward_first(
-                work.weights.first[columns], work.velocities.first[columns], work.gradient.first[columns], z, images,
-                work.data.scale, before, work.rates[before.update], work.mu, lists, part, work.parts,
-            )  # fmt: skip
-        if forward:
-            groups = groups_of(work.blocks[b].stop - work.blocks[b].start)
-            first, stop = groups * part // work.parts, groups * (part + 1) // work.parts
-            sequence = lists.sequence[t, b % 2]
-            forward_first(work.weights.first[columns], images, work.data.scale, sequence, first, stop, lists, z)
-
-
-@inlined
-def lists_phase(work: Work, images: Array, b: int, t: int) -> None:
-    """The lists, or a thread's share: by pairs of pixels for block b, by groups of images for the one after it."""
+def make_lists(work: Work, images: Array, b: int, t: int) -> None:
+    """The lists, or a thread's share: by pairs of pixels for the block before b, by groups of images for block b."""
     blocks, lists = work.blocks, copy_of(work.lists, t)
     share, shares = (0, 1) if len(work.lists.pixels) > 1 else (t, len(work.values.costs))
-    if b >= 0 and len(work.result) == 0:
-        strips, n = (images.shape[1] + STRIP - 1) // STRIP, blocks[b].stop - blocks[b].start
+    if b > 0 and len(work.result) == 0:
+        strips, n = (images.shape[1] + STRIP - 1) // STRIP, blocks[b - 1].stop - blocks[b - 1].start
         first, stop = strips * share // shares, strips * (share + 1) // shares
-        transpose_block(images, lists.sequence[t, b % 2], n, first, stop, lists)
-    if b + 1 < len(blocks):
-        n, sequence = blocks[b + 1].stop - blocks[b + 1].start, lists.sequence[t, (b + 1) % 2]
-        sort_block_by_label(work.data, blocks[b + 1].start, n, sequence, lists.counts[t])
+        transpose_block(images, lists.sequence[t, (b - 1) % 2], n, first, stop, lists)
+    if b < len(blocks):
+        n, sequence = blocks[b].stop - blocks[b].start, lists.sequence[t, b % 2]
+        sort_block_by_label(work.data, blocks[b].start, n, sequence, lists.counts[t])
         for group in range(groups_of(n) * share // shares, groups_of(n) * (share + 1) // shares):
             copy_group(images, sequence, group, n, lists.rows[t])
             list_pixels(lists.rows[t], lists.pixels[group], lists.lengths[group])
 
 
 @jit
-def other_layers_phase(work: Work, b: int, t: int) -> None:
-    """A thread's share of the images of block b in the other layers: both ways, or forward if there is a result."""
-    block, threads, number = work.blocks[b], len(work.values.costs), work.rates.dtype.type
-    n, sequence = block.stop - block.start, work.lists.sequence[t, b % 2]
+def other_layers(work: Work, b: int, t: int) -> None:
+    """A thread's share of the images of block b in the layers after the first: both ways, or forward for a result."""
+    n, threads = work.blocks[b].stop - work.blocks[b].start, len(work.values.costs)
     first, stop = n * t // threads, n * (t + 1) // threads
     if len(work.result):
-        outputs_of(work.shape, work.weights.rest, sequence, first, stop, work.values, work.result)
+        outputs_of(work, b, first, stop, t)
         return
-    factor = number(1) / number(block.length)
-    if block.direct:
-        factor *= -work.rates[block.update]
-    learn_rest(work.shape, work.weights.rest, work.data, sequence, first, stop, factor, t, work.values)
+    learn_rest(work, b, first, stop, t)
+    for columns in range(t, len(work.weights.first), threads):  # before any part of these weights changes
+        transpose_columns(work, columns)
 
 
 @inlined
-def do_share(work: Work, images: Array, b: int, stage: int, t: int) -> None:
-    """A share of a phase. Its stage: 0 the first layer backward, the last but one forward, the last all else."""
-    stages = stages_of(work)
-    backward = stage == 0 and b > 0 and len(work.result) == 0
-    first_layer_phase(work, images, b, t, backward, stage == stages - 2 and b < len(work.blocks))
-    if backward:
-        add_rest(work, work.blocks[b - 1], t)
-    if stage == stages - 1:
-        if b >= 0:
-            other_layers_phase(work, b, t)
-        lists_phase(work, images, b, t)
+def forward(work: Work, images: Array, b: int, t: int) -> None:
+    """A thread's share of the first layer's columns for block b: activations, and their sums for the second layer."""
+    lists, groups = copy_of(work.lists, t), groups_of(work.blocks[b].stop - work.blocks[b].start)
+    for unit in range(t, len(work.weights.first) * work.parts, len(work.values.costs)):
+        columns, part = unit // work.parts, unit % work.parts
+        first, stop = groups * part // work.parts, groups * (part + 1) // work.parts
+        forward_first(
+            work.weights.first[columns], images, work.data.scale, lists.sequence[t, b % 2], first, stop, lists,
+            work.values.first[columns],
+        )  # fmt: skip
+        forward_columns(work, columns, GROUP * first, GROUP * stop)
+
+
+@inlined
+def backward(work: Work, images: Array, b: int, t: int) -> None:
+    """A thread's share of the first layer's columns for block b: gradients of their weights, and the update."""
+    lists, block, delta_first = copy_of(work.lists, t), work.blocks[b], work.values.delta_first[t]
+    for unit in range(t, len(work.weights.first) * work.parts, len(work.values.costs)):
+        columns, part = unit // work.parts, unit % work.parts
+        delta_of_columns(work, columns, block.stop - block.start, delta_first)
+        learn_columns(work, block, columns, part)
+        backward_first(
+            work.weights.first[columns], work.velocities.first[columns], work.gradient.first[columns], delta_first,
+            images, work.data.scale, block, work.rates[block.update], work.mu, lists, part, work.parts,
+        )  # fmt: skip
 
 
 @jit
 def stages_of(work: Work) -> int:
-    """How often all threads meet for a block: with parts, weights that one has changed are read by others."""
+    """How often all threads meet for a block of images."""
     return 2 if work.parts == 1 else 3
+
+
+@inlined
+def do_share(work: Work, images: Array, b: int, stage: int, t: int) -> None:
+    """A share of a stage for block b: at first, the layers after the first for the block before, and the lists.
+
+    Then follows the first layer: backward for the block before, and forward for block b. These are one stage; but two
+    if blocks of columns have parts, as then a thread reads weights that others change.
+    """
+    if stage == 0:
+        if b > 0:
+            other_layers(work, b - 1, t)
+        make_lists(work, images, b, t)
+    if stage == 1 and b > 0 and len(work.result) == 0:
+        add_rest(work, work.blocks[b - 1], t)
+        backward(work, images, b - 1, t)
+    if stage == stages_of(work) - 1 and b < len(work.blocks):
+        forward(work, images, b, t)
 
 
 @jit
@@ -1077,21 +1203,19 @@ def run_phases(work: Work, progress: Array, t: int) -> None:
     """Thread t's part in training over a plan in blocks, in phases, each done by all threads before the next.
 
     Weights change in place, `costs` are summed over the images of an update. If `result` has rows, they become the last
-    activations instead. The phases of a block are the first layer, backward for the block before and then forward, and
-    the other layers, with the lists for what follows. The last gradient is left in `gradient`, unless it went straight
-    into the weights. What belongs to a share is fixed, whoever does it: the same division gives the same bits.
+    activations instead. The last gradient is left in `gradient`, unless it went straight into the weights. What belongs
+    to a share is fixed, whichever thread does it: the same division gives the same bits.
     """
     threads, stages = len(work.values.costs), stages_of(work)
-    for phase in range(stages * len(work.blocks) + 2):
-        target, b, stage = (phase + 1) * threads, (phase - 1) // stages, (phase - 1) % stages
+    for phase in range(stages * (len(work.blocks) + 1)):
         for turn in range(threads):
             share = (t + turn) % threads
-            if turn > 0 and all_done(progress, target, SPINS_BEFORE_YIELD):
+            if turn > 0 and all_done(progress, (phase + 1) * threads, SPINS_BEFORE_YIELD):
                 break
             if claimed(pointer(progress, progress.shape[1] * (share + 1)), phase):
                 if len(work.data.bytes):
-                    do_share(work, work.data.bytes, b, stage, share)
+                    do_share(work, work.data.bytes, phase // stages, phase % stages, share)
                 else:
-                    do_share(work, work.data.floats, b, stage, share)
+                    do_share(work, work.data.floats, phase // stages, phase % stages, share)
                 count_one(pointer(progress, 0))
-        all_done(progress, target, -1)
+        all_done(progress, (phase + 1) * threads, -1)

@@ -894,8 +894,8 @@ BUGS = (
     Bug(
         "numba_sparse goes backward through the images of the block after",
         KERNELS,
-        "n, sequence = blocks[b + 1].stop - blocks[b + 1].start, lists.sequence[t, (b + 1) % 2]",
-        "n, sequence = blocks[b + 1].stop - blocks[b + 1].start, lists.sequence[t, b % 2]",
+        "transpose_block(images, lists.sequence[t, (b - 1) % 2], n, first, stop, lists)",
+        "transpose_block(images, lists.sequence[t, b % 2], n, first, stop, lists)",
         (OF_NUMBA + "test_every_division_computes_the_same[division0-0]",),
     ),
     Bug(
@@ -922,15 +922,19 @@ BUGS = (
     Bug(
         "numba_sparse skips a part of the pairs",
         KERNELS,
-        "range(t, len(work.weights.first) * work.parts, len(work.values.costs))",
-        "range(t, len(work.weights.first), len(work.values.costs))",
+        "work.parts, len(work.values.costs)):\n"
+        "        columns, part = unit // work.parts, unit % work.parts\n"
+        "        delta_of_columns",
+        "1, len(work.values.costs)):\n"
+        "        columns, part = unit // work.parts, unit % work.parts\n"
+        "        delta_of_columns",
         (OF_NUMBA + "test_every_division_computes_the_same[division1-0]",),
     ),
     Bug(
         "numba_sparse forgets the biases where a block of columns has several parts",
         KERNELS,
-        "range(part, pairs + 1, parts)",
-        "range(part, pairs + (parts == 1), parts)",
+        "for pair in range(part, pairs + 1, parts):",
+        "for pair in range(part, pairs + (parts == 1), parts):",
         (OF_NUMBA + "test_every_division_computes_the_same[division1-0]",),
     ),
     Bug(
@@ -939,6 +943,37 @@ BUGS = (
         "return 2 if work.parts == 1 else 3",
         "return 2",
         (OF_NUMBA + "test_every_division_computes_the_same[division1-0]",),
+    ),
+    Bug(
+        "numba_sparse forgets what some columns add to the second layer",
+        KERNELS,
+        "(biases[j] if columns == 0 else out[k * row + j]) + more[k * width + j]",
+        "biases[j] + more[k * width + j]",
+        (OF_NUMBA + "test_every_division_computes_the_same[division0-0]",),
+    ),
+    Bug(
+        "numba_sparse goes back through weights that have already changed",
+        KERNELS,
+        "        delta_of_columns(work, columns, block.stop - block.start, delta_first)\n"
+        "        learn_columns(work, block, columns, part)\n",
+        "        learn_columns(work, block, columns, part)\n"
+        "        transpose_columns(work, columns)\n"
+        "        delta_of_columns(work, columns, block.stop - block.start, delta_first)\n",
+        (OF_NUMBA + "test_every_division_computes_the_same[division0-0]",),
+    ),
+    Bug(
+        "numba_sparse adds an update's gradient of the second layer's weights to that of the update before",
+        KERNELS,
+        "    fresh = block.first and not block.direct\n",
+        "    fresh = False\n",
+        (OF_NUMBA + "test_every_division_computes_the_same[division0-0.9]",),
+    ),
+    Bug(
+        "numba_sparse trains what only fills a vector of a narrow layer",
+        KERNELS,
+        "    return min(width, work.shape.layers[1].units - columns * width)\n",
+        "    return width\n",
+        (OF_NUMBA + "test_every_division_computes_the_same[division0-0]",),
     ),
 )
 

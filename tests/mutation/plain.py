@@ -30,13 +30,25 @@ def within(numbers: Any, at: Any) -> Any:
     return at
 
 
+def offset(numbers: Any, by: int) -> Any:
+    """The numbers from that one on."""
+    return pointer(numbers, by)
+
+
+def n_lanes(numbers: Any) -> int:
+    """How many of these numbers a vector holds."""
+    return VECTOR // int(numbers.itemsize)
+
+
 def sum_of_rows(
-    vectors: int, group: int, x: Any, x_row: int, x_step: int, n: int, rows: Any, row: int, out: Any, out_row: int
-) -> None:
-    """out[g * out_row:] = sum over i < n of x[g * x_row + i * x_step] * rows[i * row:], for all g < group."""
+    vectors: int, group: int, x: Any, x_row: int, x_step: int, n: int, rows: Any, row: int, initial: Any,
+    initial_row: int, out: Any, out_row: int,
+) -> None:  # fmt: skip
+    """out[g * out_row:] = initial[g * initial_row:] + sum over i < n of x[g * x_row + i * x_step] * rows[i * row:]."""
     width, i, members = numbers_of(vectors, out), np.arange(n), np.arange(group)[:, np.newaxis]
-    factors = x[within(x, members * x_row + i * x_step)]
-    out[within(out, members * out_row + width)] = factors @ rows[within(rows, row * i[:, np.newaxis] + width)]
+    factors, of_rows = x[within(x, members * x_row + i * x_step)], rows[within(rows, row * i[:, np.newaxis] + width)]
+    begin = initial[within(initial, members * initial_row + width)]
+    out[within(out, members * out_row + width)] = begin + factors @ of_rows
 
 
 def numbers_of(vectors: int, of: Any) -> Any:
@@ -137,12 +149,8 @@ def sum_onto_start(
     group: int, vectors: int, x: Any, x_row: int, x_step: int, n: int, rows: Any, row: int, start: Any, start_row: int,
     out: Any, out_row: int,
 ) -> None:  # fmt: skip
-    """out[g * out_row:] = start[g * start_row:] + sum over i < n of x[g * x_row + i * x_step] * rows[i * row:]."""
-    width = np.arange(vectors * VECTOR // out.itemsize)
-    i, members = np.arange(n), np.arange(group)[:, np.newaxis]
-    factors, of_rows = x[within(x, members * x_row + i * x_step)], rows[within(rows, i[:, np.newaxis] * row + width)]
-    starts = start[within(start, members * start_row + width)]
-    out[within(out, members * out_row + width)] = starts + factors @ of_rows
+    """What `sum_of_rows` does, as numba_dense has it."""
+    sum_of_rows(vectors, group, x, x_row, x_step, n, rows, row, start, start_row, out, out_row)
 
 
 def claimed(counter: Any, phase: int) -> bool:
@@ -216,6 +224,8 @@ def stand_ins(module: ModuleType) -> dict[str, Any]:
     if module.__name__ == "impls.numba_sparse.kernels":
         return {
             "pointer": pointer,
+            "offset": offset,
+            "n_lanes": n_lanes,
             "sum_of_rows": sum_of_rows,
             "sum_of_listed_rows": sum_of_listed_rows,
             "add_rows_of_images": add_rows_of_images,
@@ -255,6 +265,8 @@ NOT_MUTATED = {
     },
     "numba_sparse.kernels": {
         "pointer": IN_LLVM,
+        "offset": IN_LLVM,
+        "n_lanes": IN_LLVM,
         "in_all_lanes": IN_LLVM,
         "vectors_at": IN_LLVM,
         "lanes_of": IN_LLVM,
