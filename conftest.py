@@ -39,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--backend",
         metavar="NAME",
-        help="run the conformance suite on this backend, a name of `python -m impls` or a module's dotted path",
+        help="run the conformance suite on this backend, a name of `python -m impls`, a module's dotted path or a file",
     )
     group.addoption(
         "--require-backends",
@@ -80,7 +80,8 @@ def pytest_configure(config: pytest.Config) -> None:
         for name in config.getoption("require_backends"):
             impls.entry(name)
         if backend is not None:
-            impls.check(backend)
+            config.option.backend = impls.named(backend)
+            impls.check(config.option.backend)
     except (impls.UnknownBackend, impls.BackendUnavailable) as error:
         raise pytest.UsageError(str(error)) from None
     if backend is not None and config.getoption("benchmark_only", default=False):
@@ -127,6 +128,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "checked" in metafunc.fixturenames:
         chosen, required = (metafunc.config.getoption(option) for option in ("backend", "require_backends"))
         names = [name for name in impls.names() if impls.entry(name).extra not in ON_REQUEST or name in required]
+        names.append("impls.template")  # is right as it stands
         metafunc.parametrize("checked", names if chosen is None else [chosen])
 
 

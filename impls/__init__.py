@@ -1,7 +1,7 @@
 """The implementations of one neural network, and their registry: `names`, `load`, `unavailable_reason`.
 
 Listing imports no library; `load` imports one backend. Other packages add backends through the entry-point group
-`digitbench.backends`, each a name and a module that fulfils `impls.contract.Backend`.
+`digitbench.backends`, each a name and a module that fulfils `impls.contract.Backend`. `named` adds one in a file.
 
 A name may end with a device, as in `torch:cuda`; without one a backend runs on the first of its devices, which is the
 CPU for all but those written for a device alone.
@@ -13,10 +13,11 @@ import importlib.metadata
 import importlib.util
 import os
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from impls import devices
+from impls import devices, files
 
 if TYPE_CHECKING:
     from impls.contract import Backend
@@ -27,7 +28,7 @@ ENTRY_POINTS = "digitbench.backends"
 class Entry(NamedTuple):
     """Where a backend lives and which libraries it needs beyond the base installation."""
 
-    module: str
+    module: str  # its dotted path, or the path of a file
     requires: tuple[str, ...] = ()
     extra: str = ""  # the optional dependency group that brings them
     fault: str = ""  # why it can never be loaded under this name, with the remedy
@@ -57,7 +58,7 @@ PARTS = ("NAME", "SUMMARY", "DTYPES", "BATCH_SIZE", "unsupported", "prepare", "o
 
 
 class UnknownBackend(ValueError):
-    """No backend has this name."""
+    """No backend has this name, or what it names is no backend."""
 
 
 class BackendUnavailable(RuntimeError):
@@ -69,7 +70,7 @@ class BackendUnavailable(RuntimeError):
 
 
 def entries() -> dict[str, Entry]:
-    """All backends by name: the built-in ones in ladder order, then those of other packages by name.
+    """All backends by name: the built-in ones in ladder order, those of other packages by name, those in files.
 
     An entry point whose name is taken is listed as `name (module)`, with a fault, so that it can be seen.
     """
@@ -82,12 +83,28 @@ def entries() -> dict[str, Entry]:
         kind = "built-in backend" if name in BUILTIN else "backend"
         fault = f"has the name of the {kind} {known[name].module}, expected one of its own; rename its entry point"
         known[f"{name} ({module})"] = Entry(module, fault=fault)
-    return known
+    return known | {name: Entry(str(path), devices=()) for name, path in files.known().items()}
 
 
 def names() -> tuple[str, ...]:
     """Return the names of all backends, available or not."""
     return tuple(entries())
+
+
+def named(text: str) -> str:
+    """Return the name of the backend in a file, which is known from then on; anything but a path as it is.
+
+    The path may end with a device, as in `my_network.py:cuda`. Raises UnknownBackend where it cannot be a backend.
+    """
+    path, colon, device = text.rpartition(":")
+    if not (colon and path.endswith(files.SUFFIX)):
+        path, colon, device = text, "", ""
+    if not files.is_path(path):
+        return text
+    try:
+        return files.add(path, entries().keys() - files.known().keys()) + colon + device
+    except files.NoBackendFile as error:
+        raise UnknownBackend(str(error)) from None
 
 
 def parted(text: str) -> tuple[str, str]:
@@ -109,7 +126,8 @@ def entry(text: str) -> Entry:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise UnknownBackend(
-            f"backend {name!r} is unknown: {hint}There are: {', '.join(known)}; or give a module's dotted path"
+            f"backend {name!r} is unknown: {hint}There are: {', '.join(known)}; or give a module's dotted path, "
+            "or a file such as my_network.py"
         )
     found = known[name]
     if name != text and found.devices:
@@ -165,15 +183,21 @@ def load(name: str) -> "Backend":
     """Import one backend and return its module; on a device that its name names, a module of its own.
 
     Raises UnknownBackend, or BackendUnavailable where a library or the device is absent, the name is taken, or the
-    import fails, for whatever reason.
+    import fails, for whatever reason. What is wrong with a file raises UnknownBackend.
     """
     reason = unavailable_reason(name)
     if reason is not None:
         raise BackendUnavailable(name, reason)
+    where, (_, device) = entry(name).module, parted(name)
     try:
-        module = import_module(entry(name).module, parted(name)[1])
+        module = import_module(where, device)
     except (Exception, SystemExit) as error:  # also of a library that is there but broken
+        if files.is_path(where):
+            raise UnknownBackend(f"{Path(where).name} cannot be imported: {why(error)}") from error
         raise BackendUnavailable(name, f"cannot be imported: {why(error)}") from error
+    if files.is_path(where):
+        check_complete(Path(where).name, module)
+        vars(module)["NAME"] = name  # also where it was copied under another one
     return on_its_device(name, module)
 
 
@@ -182,6 +206,8 @@ def why(error: BaseException) -> str:
     message = " ".join(f"{type(error).__name__}: {error}".split())
     if "cannot cache function" in message:  # numba's, where it finds no folder to write to
         message += "; name a folder that can be written in NUMBA_CACHE_DIR"
+    if isinstance(error, ModuleNotFoundError):
+        message += "; install it in this environment"
     return message
 
 
@@ -194,8 +220,14 @@ def on_its_device(text: str, module: ModuleType) -> "Backend":
 
 
 def import_module(path: str, device: str = "") -> ModuleType:
-    """Import a backend's module, for this device if one is named; functions of numba are then kept on disk safely."""
-    module = devices.second_module(path, device) if device else importlib.import_module(path)
+    """Import a backend's module, for this device if one is named; functions of numba are then kept on disk safely.
+
+    path: its dotted path, or a file's.
+    """
+    if files.is_path(path):
+        module = files.module_in(Path(path), device)
+    else:
+        module = devices.second_module(path, device) if device else importlib.import_module(path)
     if "numba" in sys.modules:
         from impls.numba_cache import make_safe
 
@@ -206,6 +238,12 @@ def import_module(path: str, device: str = "") -> ModuleType:
 def missing_parts(module: object) -> str:
     """The parts of a backend that a module lacks, separated by commas; empty if it has all."""
     return ", ".join(part for part in PARTS if not hasattr(module, part))
+
+
+def check_complete(what: str, module: object) -> None:
+    """Raise UnknownBackend where a module, called `what`, lacks a part of a backend."""
+    if missing := missing_parts(module):
+        raise UnknownBackend(f"{what} is no backend: expected {', '.join(PARTS)}; missing {missing}")
 
 
 def check(text: str) -> None:
@@ -233,11 +271,8 @@ def find(text: str) -> "Backend":
     try:
         module = import_module(path, device)
     except ModuleNotFoundError as error:
-        if not f"{path}.".startswith(f"{error.name}."):  # the module exists, but imports one that does not
-            raise
-        raise UnknownBackend(
-            f"{path!r} is neither a backend ({', '.join(names())}) nor a module that can be imported"
-        ) from None
-    if missing := missing_parts(module):
-        raise UnknownBackend(f"module {path!r} is no backend: expected {', '.join(PARTS)}; missing {missing}")
+        if f"{path}.".startswith(f"{error.name}."):
+            entry(path)  # raises UnknownBackend, which says what there is
+        raise  # the module exists, but imports one that does not
+    check_complete(f"module {path!r}", module)
     return on_its_device(text, module)

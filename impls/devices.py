@@ -32,11 +32,19 @@ def second_module(path: str, device: str) -> ModuleType:
     found = importlib.util.find_spec(path)
     if found is None or found.origin is None:
         raise ModuleNotFoundError(f"No module named {path!r}", name=path)
-    spec = importlib.util.spec_from_file_location(
-        name, found.origin, submodule_search_locations=found.submodule_search_locations
-    )
-    assert spec is not None, found.origin
-    assert spec.loader is not None, found.origin
+    return executed(name, Path(found.origin), device, found.submodule_search_locations)
+
+
+def executed(name: str, origin: Path, device: str = "", folders: list[str] | None = None) -> ModuleType:
+    """Execute a source file as the module of this name; the next time, return it. Raises whatever its import raises.
+
+    device: what its `DEVICE` is then, if one is named. folders: of the submodules of a package.
+    """
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, origin, submodule_search_locations=folders)
+    assert spec is not None, origin
+    assert spec.loader is not None, origin
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # as an import does: classes look up the module in which they are made
     try:
@@ -44,7 +52,8 @@ def second_module(path: str, device: str) -> ModuleType:
     except BaseException:
         del sys.modules[name]
         raise
-    vars(module)["DEVICE"] = device
+    if device:
+        vars(module)["DEVICE"] = device
     return module
 
 

@@ -6,7 +6,9 @@ rounding explains (`rounding.py`), worked out anew for each tensor of each probl
 """
 
 import copy
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -116,8 +118,7 @@ def check(backend: Backend, name: str, problem: Problem, expected: dict[str, Exp
     what = f"{name}, {problem.name}, {dtype}"
     given = copy.deepcopy(problem)
     tensors, faults, unsupported = computed(backend, given)
-    if changed := differing(problem, given):
-        faults["inputs"] = f"modified its inputs: {', '.join(changed)}"
+    changed = differing(problem, given)
     # Compared when all calls are done, so that a result that a later call overwrites is noticed.
     results = [compare(name, problem, tensor, actual, expected[tensor]) for tensor, actual in tensors.items()]
     unchecked = Result(name, problem.name, dtype, "", 0.0, 0.0, None)
@@ -128,6 +129,9 @@ def check(backend: Backend, name: str, problem: Problem, expected: dict[str, Exp
     results += [
         unchecked._replace(quantity=step, error=np.inf, failure=f"{what}: {fault}") for step, fault in faults.items()
     ]
+    if changed:  # first, as it may be why results are wrong
+        failure = f"{what}: modified its inputs: {', '.join(changed)}"
+        results.insert(0, unchecked._replace(quantity="inputs", error=np.inf, failure=failure))
     return results
 
 
@@ -146,13 +150,13 @@ def computed(backend: Backend, problem: Problem) -> tuple[dict[str, Any], dict[s
         if not unsupported.keys() >= set(CALLS):
             prepared = backend.prepare(problem.network, problem.images, problem.labels, dtype_of(problem.parameters))
     except Exception as error:
-        return tensors, {step: fault_of(step, error)}, unsupported
+        return tensors, {step: fault_of(step, error) + line_of(backend, error)}, unsupported
     for quantity in CALLS:
         if quantity not in unsupported:
             try:
                 tensors |= call(backend, quantity, problem, prepared)
             except Exception as error:
-                faults[quantity] = fault_of(quantity, error)
+                faults[quantity] = fault_of(quantity, error) + line_of(backend, error)
     if "costs" in unsupported:
         tensors.pop("costs of updates", None)
     return tensors, faults, unsupported
@@ -177,6 +181,13 @@ def lacks(results: list[Result], *needed: Quantity) -> list[str]:
 def fault_of(step: str, error: Exception) -> str:
     """What went wrong, in one line."""
     return str(error) if isinstance(error, Disagreement) else f"{step} raised {in_one_line(error)}"
+
+
+def line_of(backend: Backend, error: Exception) -> str:
+    """Where in the backend's own file an exception was raised, in brackets; "" where it was not raised from there."""
+    file = str(getattr(backend, "__file__", ""))
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f" ({Path(file).name}, line {lines[-1]})" if lines else ""
 
 
 def call(backend: Backend, quantity: Quantity, problem: Problem, prepared: Any) -> dict[str, Any]:

@@ -4,13 +4,16 @@ What a backend does wrong is a result, also if it hangs, kills its process or ca
 A registered backend that cannot be imported here supports nothing, as where a library is not installed.
 """
 
+import os
+import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -24,6 +27,8 @@ AT_ONCE = 2  # backends
 SLOWEST = ("torch_compile", "numba", "numba_sparse", "numba_dense", "jax")
 TIME_LIMIT = 300.0  # seconds for all problems of a backend, its imports and compilation included
 NOT_LOADED = "cannot be loaded"
+PRINTS = "prints"
+SHOWN = 80  # bytes of what a backend prints
 
 PosedProblem = tuple[Problem, dict[str, Expected]]
 
@@ -120,15 +125,55 @@ def slowest_first(names: Sequence[str]) -> list[str]:
 
 def work(connection: Connection, name: str, cases: list[PosedProblem]) -> None:
     """What the process does: import the backend, check it, send the results."""
+    with output_kept() as output:
+        results = results_here(name, cases, output)
+    connection.send(results)
+
+
+def results_here(name: str, cases: list[PosedProblem], output: BinaryIO) -> list[Result]:
+    """Import the backend and check it, in this process. output: to which what it prints goes."""
     try:
         backend = impls.find(name)
     except impls.BackendUnavailable as unavailable:
-        connection.send([denied(name, cases, quantity, unavailable.reason) for quantity in QUANTITIES])
-        return
+        return [denied(name, cases, quantity, unavailable.reason) for quantity in QUANTITIES]
+    except impls.UnknownBackend as error:
+        return [failed(name, cases, NOT_LOADED, f"{NOT_LOADED}: {error}")]
     except (Exception, SystemExit) as error:
-        connection.send([failed(name, cases, NOT_LOADED, f"{NOT_LOADED}: {in_one_line(error)}")])
-        return
-    connection.send([result for problem, expected in cases for result in check(backend, name, problem, expected)])
+        return [failed(name, cases, NOT_LOADED, f"{NOT_LOADED}: {in_one_line(error)}")]
+    line, when = printed(output), "while it is imported"
+    results = [result for problem, expected in cases for result in check(backend, name, problem, expected)]
+    if not line:
+        line, when = printed(output), "while it computes"
+    if line:
+        reason = f"prints {line!r} {when}, expected nothing, as that takes time; print to sys.stderr while you need it"
+        results += [failed(name, [case], PRINTS, reason) for case in cases]
+    return results
+
+
+@contextmanager
+def output_kept() -> Iterator[BinaryIO]:
+    """Within the `with`, what this process writes to its standard output goes to the file that is returned.
+
+    Also what bypasses Python's streams, but for what C keeps until its process ends.
+    """
+    with tempfile.TemporaryFile(buffering=0) as file:
+        before = os.dup(1)
+        os.dup2(file.fileno(), 1)
+        try:
+            yield file
+        finally:
+            sys.stdout.flush()
+            os.dup2(before, 1)
+            os.close(before)
+
+
+def printed(output: BinaryIO) -> str:
+    """The first line of what was written to standard output, SHOWN bytes at most; "" where nothing was."""
+    sys.stdout.flush()
+    output.seek(0)
+    text = output.read(SHOWN).decode(errors="replace")
+    output.seek(0, os.SEEK_END)
+    return text.strip().partition("\n")[0] or text
 
 
 def failed(name: str, cases: list[PosedProblem], quantity: str, reason: str) -> Result:

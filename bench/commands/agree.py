@@ -25,7 +25,7 @@ from command_line import Option, number, output_file
 from impls.contract import DType
 
 OPTIONS = (
-    options.backends("Check these backends, names or modules' dotted paths"),
+    options.backends("Check these backends"),
     options.DEVICE,
     Option("--dtype", "Check in this dtype alone", get_args(DType), without="both"),
     Option("--output FILE", "Write every comparison to this file, as JSON", output_file, without="none"),

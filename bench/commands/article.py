@@ -15,7 +15,7 @@ from bench.workloads.article import EXPERIMENTS, GRIDS, RELU_FACTORS, Experiment
 from command_line import Option, choice, several
 
 COMMON = (
-    Option("--backend NAME", "Train every seed with this backend, in float32", str, BACKEND),
+    options.one_backend("Train every seed, in float32, with this backend", BACKEND),
     options.seeds(5),
     *options.OF_TRAININGS,
 )

@@ -18,7 +18,7 @@ from bench.workloads.batch_sizes import CHOSEN, TARGET, recipe_of
 from command_line import Option, several, whole_number
 
 OPTIONS = (
-    Option("--backend NAME", "Train with this backend", str, "numba_sparse"),
+    options.one_backend("Train with this backend", "numba_sparse"),
     Option("--batch A,B", "Train in batches of these sizes", several(whole_number(1)),
            without="all that have a learning rate"),
     options.seeds(3),

@@ -15,7 +15,7 @@ import data
 import impls
 from bench import UserError
 from bench.analysis.calibrate import AGAIN, ITSELF, SLOWDOWNS
-from bench.commands import measuring
+from bench.commands import measuring, options
 from bench.experiments.agree import posed
 from bench.experiments.generations import Budget
 from bench.experiments.race import agreeing, begin_race
@@ -25,11 +25,10 @@ from bench.tables.compare import calibration_sections
 from bench.tables.table import print_sections
 from bench.timing.records import Failure
 from bench.timing.session import Session, stored
-from command_line import Option
 
 ROUNDS = 5  # of a generation: a Latin square of all five
 OPTIONS = (
-    Option("--backend NAME", "Race this backend against itself", str, "minibatch"),
+    options.one_backend("Race against itself this backend", "minibatch"),
     measuring.BUDGET,
     measuring.GENERATIONS,
     *measuring.race_options(ROUNDS),

@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 import data
+import impls
 from bench import UserError
 from bench.analysis import statistics
 from bench.analysis.compare import AFTER, BEFORE, any_slower, changes, of_files
@@ -26,6 +27,7 @@ from bench.tables.compare import compare_sections, comparison_section
 from bench.tables.table import print_left_out, print_sections
 from bench.timing.session import Session
 from command_line import Option, number
+from impls import files
 
 OPTIONS = (
     Option("before A", "Take this git revision, or results file of a race, as before", str),
@@ -50,6 +52,11 @@ def run(arguments: argparse.Namespace) -> int:
         slower = any_slower(ratios, arguments.margin)
         print_sections(console, [comparison_section(ratios, arguments.margin)])
         return int(slower)
+    if own := [name for name in arguments.backend or () if impls.parted(name)[0] in files.known()]:
+        raise UserError(
+            f"--backend {own[0]}: expected a backend of the revisions, found a file of its own; "
+            "`race` compares two files, such as one before a change and one after it"
+        )
     before = revisions.revision(arguments.before)
     after = revisions.revision(arguments.after) if arguments.after else revisions.working_tree()
     return compare_revisions(console, before, after, arguments)

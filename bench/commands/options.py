@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, get_args
 
 import impls
 from bench import UserError
+from bench.timing.worker import FLOOR
 from bench.workloads.cases import MINI_BATCHES
 from bench.workloads.plans import Order
 from command_line import Option, number, output_file, several, whole_number
@@ -42,6 +43,24 @@ def batch(text: str) -> int | Literal["default"] | None:
     return None if text == "all" else whole_number(1)(text)
 
 
+def backend(text: str) -> str:
+    """Read a backend: its name, a module's dotted path, or the path of a file, for which its name is returned."""
+    try:
+        name = impls.named(text)
+    except impls.UnknownBackend as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if impls.parted(name)[0] == FLOOR:
+        raise argparse.ArgumentTypeError(f"{text}: {FLOOR} is what races measure beside backends; rename your backend")
+    return name
+
+
+def several_backends(text: str) -> list[str]:
+    """Read backends, separated by commas."""
+    if "," in text and Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"{text}: expected a path without a comma, as they separate backends")
+    return several(backend)(text)
+
+
 def records_file(text: str) -> Path:
     """Read a file for records; the error for an activation names the option --output-activation."""
     if text in get_args(Output):
@@ -62,7 +81,7 @@ SHORT_CHECK = Option("--short-check", "Check only the first updates of the first
                      without="those of every seed, and as far as possible all of the first")  # fmt: skip
 OF_TRAININGS = (SHORT_CHECK, *COMMON)  # of commands that train over seeds
 MODEL = Option("model MODEL", "Read this network, which `train --save` wrote", Path)
-BASELINE = Option("--baseline NAME", "Give ratios relative to this backend", str)
+BASELINE = Option("--baseline NAME", "Give ratios relative to this backend", backend)
 NETWORK = Option("--network SIZES", "Use these layer sizes", sizes, "-".join(map(str, MINI_BATCHES.network.sizes)))
 HIDDEN = Option("--hidden", "Use this activation in hidden layers", get_args(Activation), MINI_BATCHES.network.hidden)
 OUTPUT_ACTIVATION = Option("--output-activation", "Use this activation in the output layer; its cost comes with it",
@@ -121,7 +140,13 @@ def why_unavailable(name: str) -> str | None:
 
 def backends(does: str, without: str = "all available") -> Option:
     """Return the option --backend of commands that take several."""
-    return Option("--backend A,B", does, several(str), without=without, repeats=True)
+    text = f"{does}, names or files such as my_network.py"
+    return Option("--backend A,B", text, several_backends, without=without, repeats=True)
+
+
+def one_backend(does: str, default: str) -> Option:
+    """Return the option --backend of commands that take one."""
+    return Option("--backend NAME", f"{does}, or the one in a file such as my_network.py", backend, default)
 
 
 def seeds(default: int, more: str = "") -> Option:

@@ -20,6 +20,7 @@ GROUPS = {
         "compare": "Compare two git revisions or results files; exit 1 on a slowdown",
         "accuracy": "Time training to a common accuracy, over seeds",
     },
+    "write": {"new": "Write a backend of your own to start from, in a file that --backend takes"},
     "check": {
         "agree": "Check every backend against the reference; exit 1 on a disagreement",
         "calibrate": "Measure how often the verdicts of `compare` are wrong on this machine",

@@ -23,7 +23,7 @@ OPTIONS = (
     options.MODEL,
     Option("picture PICTURE", "Read this picture: BMP, GIF, JPEG, PNG, PPM, TIFF or WebP", Path),
     Option("--show", "Draw the 28 x 28 pixels that the network gets", without="only its answer"),
-    Option("--backend NAME", "Compute the outputs with this backend", str, "vectorized"),
+    options.one_backend("Compute the outputs with this backend", "vectorized"),
     options.THREADS,
 )
 
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises UserError for outputs that are not finite, and what the parts raise.
     """
-    backend = impls.load(arguments.backend)
+    backend = impls.find(arguments.backend)
     saved = load_network(arguments.model)
     network, parameters = saved.network, saved.parameters
     picture = read_picture(arguments.picture)

@@ -61,7 +61,7 @@ def sweep_points(arguments: argparse.Namespace) -> list[argparse.Namespace]:
 
 
 OPTIONS = (
-    options.backends("Race these backends, by name or a module's dotted path"),
+    options.backends("Race these backends"),
     options.DEVICE,
     options.BASELINE._replace(default=BASELINE),
     measuring.BUDGET._replace(default=75),

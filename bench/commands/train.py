@@ -38,7 +38,7 @@ NEW: dict[str, Any] = {
 }
 FORMULAS = ", ".join(f"{name}: {drawn.formula}" for name, drawn in INITIALISATIONS.items())
 OPTIONS = (
-    Option("--backend NAME", f"Train with this backend, of {', '.join(impls.names())}", str, "vectorized"),
+    options.one_backend(f"Train with this backend, of {', '.join(impls.names())}", "vectorized"),
     options.Group(
         "a new network, or --load FILE, which brings all of this with it",
         (
@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Train as the options say; return 0. Raises UserError, ContractError or DataError for bad options or files."""
     if arguments.save and arguments.output and arguments.save.resolve() == arguments.output.resolve():
         raise UserError(f"{arguments.save}: expected two files for --save and --output, found one; give another name")
-    backend = impls.load(arguments.backend)
+    backend = impls.find(arguments.backend)
     dataset = data.load(arguments.data)
     network, parameters, remarks = starting_point(arguments, dataset)
     train = training_images(arguments, backend, network, dataset)

@@ -25,7 +25,7 @@ from impls.initialisation import INITIALISATIONS
 
 SCHEDULES = get_args(Schedule)
 OPTIONS = (
-    Option("--backend NAME", "Train with this backend", str, BACKEND),
+    options.one_backend("Train with this backend", BACKEND),
     Option("--target PERCENT", "Search for the fastest recipe that gets this share of the held-out images right",
            number(0, 100), without="the most accurate of each length"),
     options.NETWORK,
@@ -52,7 +52,7 @@ OPTIONS = (
 def run(arguments: argparse.Namespace) -> int:
     """Try all recipes, or choose learning rates, and print the best; return 0. Raises UserError for too few images."""
     console = Console(highlight=False)
-    backend = impls.load(arguments.backend)
+    backend = impls.find(arguments.backend)
     if arguments.rates_by_batch:
         options.refuse_others(
             arguments,

@@ -13,6 +13,7 @@ import bench
 import impls
 from bench.timing.source import source_files
 from bench.timing.worker import FLOOR
+from impls import files
 
 IMPLS = Path(impls.__file__).parent
 MEASURING = ("timing", "workloads")  # rooms of bench/: what runs while the clock does, and what it is given
@@ -45,16 +46,17 @@ def sources_of(participants: dict[str, str]) -> dict[str, str]:
 
 
 def source_of(backend: str) -> str:
-    """A hash of the backend's source: its module, or package, and the contract, the same on every device.
+    """A hash of the backend's source: its file or package, and the contract, the same on every device.
 
-    Its module is not imported.
-
-    "unknown" where the package around it cannot be imported. Raises UnknownBackend where there is no such module.
+    Nothing is imported but the packages around it; "unknown" where that fails. Raises UnknownBackend where there is no
+    such module.
     """
     try:
         module = impls.entry(backend).module
     except impls.UnknownBackend:
         module, _ = impls.parted(backend)  # a module's dotted path
+    if files.is_path(module):
+        return hash_of(Path(module).parent, [Path(module), IMPLS / "contract.py"])
     try:
         spec = importlib.util.find_spec(module)
     except ModuleNotFoundError:
@@ -72,10 +74,10 @@ def source_in(folder: Path) -> str:
     return hash_of(folder / "impls", (folder / "impls").rglob("*.py"))
 
 
-def hash_of(folder: Path, files: Iterable[Path]) -> str:
-    """One hash of the files' paths below the folder and their contents; twelve hexadecimal digits."""
+def hash_of(folder: Path, paths: Iterable[Path]) -> str:
+    """One hash of these files' paths below the folder and their contents; twelve hexadecimal digits."""
     digest = hashlib.sha256()
-    named = {path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name: path for path in files}
+    named = {path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name: path for path in paths}
     for name, path in sorted(named.items()):
         digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:12]

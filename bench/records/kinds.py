@@ -1,6 +1,7 @@
 """The kinds of records in a results file; those of measurements are in `bench.timing.records`."""
 
 import math
+import re
 import shlex
 import sys
 from collections.abc import Iterable
@@ -192,11 +193,16 @@ def opening(dataset: "Dataset", backends: Iterable[str] = ()) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "when": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "command": " ".join(["python -m bench", *map(shlex.quote, sys.argv[1:])]),
+        "command": " ".join(["python -m bench", *(shlex.quote(without_folders(word)) for word in sys.argv[1:])]),
         "machine": machine,
         "data": dataset.name,
         "notice": dataset.notice,
     }
+
+
+def without_folders(argument: str) -> str:
+    """An argument of a command, in which backends' files are without the folders in which they lie."""
+    return re.sub(r"[^,=]*[/\\](?=[^,=/\\]+\.py(:\w+)?(,|$))", "", argument)
 
 
 def header(

@@ -122,7 +122,7 @@ def test_the_same_file_twice_in_one_process(with_devices: str, gpu: None) -> Non
 def test_modules_that_have_no_such_device(with_devices: str, gpu: None) -> None:
     with pytest.raises(UnknownBackend, match="naive runs on cpu alone; drop ':cuda'"):
         impls.find("impls.naive:cuda")
-    with pytest.raises(UnknownBackend, match="'no_such_module' is neither"):
+    with pytest.raises(UnknownBackend, match="'no_such_module' is unknown"):
         impls.find("no_such_module:cuda")
     with pytest.raises(BackendUnavailable, match="needs a device 'tpu', which is unknown"):
         impls.check(f"{with_devices}:tpu")

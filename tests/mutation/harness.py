@@ -788,8 +788,8 @@ BUGS = (
     Bug(
         "a slowdown leaves exit code 0",
         COMMANDS + "compare.py",
-        "        return int(slower)\n    before",
-        "        return 0\n    before",
+        "        return int(slower)\n    if own",
+        "        return 0\n    if own",
         (OF_COMMANDS + "test_compare.py::test_two_files_are_compared_in_units_of_the_floor[1.1-0.05-1-slower]",),
     ),
     Bug(

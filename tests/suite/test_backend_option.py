@@ -32,6 +32,8 @@ RUNS = {
     "required": (*REQUIRING, "--require-backends=naive, absent"),
     "example": ("--backend=digitbench_example", "-k", QUICK),
     "wrong example": ("--backend=wrong_example", "-k", QUICK),
+    "file": ("--backend=impls/template.py", "-k", "attributes"),
+    "folder": ("--backend=impls/",),
     "conformance tests": ("--backend=vectorized", "--collect-only"),
     "named tests": ("--backend=vectorized", "--collect-only", OTHER),
     "unknown": ("--backend=vectorised",),
@@ -71,6 +73,12 @@ def test_a_backend_of_another_package_is_checked(runs: dict[str, Done]) -> None:
         assert unsupported in done.stdout
 
 
+def test_a_backend_in_a_file_is_checked_under_its_name(runs: dict[str, Done]) -> None:
+    done = runs["file"]
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^\d+ passed, \d+ deselected", done.stdout, re.MULTILINE), done.stdout
+
+
 def test_a_wrong_backend_of_another_package_is_named(runs: dict[str, Done]) -> None:
     done = runs["wrong example"]
     assert done.returncode == 1, done.stdout + done.stderr
@@ -95,6 +103,7 @@ def test_only_the_conformance_tests_run_unless_others_are_named(runs: dict[str, 
     [
         ("unknown", "ERROR: backend 'vectorised' is unknown: did you mean 'vectorized'?"),
         ("measured", "ERROR: --backend checks and does not measure"),
+        ("folder", "ERROR: impls/: expected a Python file, found a folder"),
         ("unknown, required", "ERROR: backend 'nunba' is unknown: did you mean 'numba'?"),
         ("given twice", "ERROR: --backend: is given twice, expected once"),
     ],

@@ -130,7 +130,9 @@ def test_a_registered_backend_that_cannot_be_imported_supports_nothing(
 def test_find_takes_names_before_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert impls.find("numba").NAME == "numba"  # ours, not the library
     assert impls.find("impls.naive") is impls.load("naive")
-    with pytest.raises(impls.UnknownBackend, match=r"neither a backend .* nor a module"):
+    with pytest.raises(
+        impls.UnknownBackend, match=r"is unknown: .* naive, .*; or give a module's dotted path, or a file"
+    ):
         impls.find("no_such_module.inside")
     with pytest.raises(impls.UnknownBackend, match=r"'os.path' is no backend: .* missing NAME"):
         impls.find("os.path")
