@@ -60,7 +60,8 @@ OUTPUT = Option("--output FILE", "Write records to this file, or continue the sa
 COMMON = (OUTPUT, DATA, THREADS)  # of every command that keeps records
 MODEL = Option("model MODEL", "Read this network, which `train --save` wrote", Path)
 BASELINE = Option("--baseline NAME", "Give ratios relative to this backend", str)
-NETWORK = Option("--network SIZES", "Use these layer sizes", sizes, "-".join(map(str, MINI_BATCHES.network.sizes)))
+NETWORK = Option("--network SIZES", "Use these layer sizes", sizes, "-".join(map(str, MINI_BATCHES.network.sizes)),
+                 without=f"{'-'.join(map(str, MINI_BATCHES.network.sizes[:-1]))}-N, N the number of classes")  # fmt: skip
 HIDDEN = Option("--hidden", "Use this activation in hidden layers", get_args(Activation), MINI_BATCHES.network.hidden)
 OUTPUT_ACTIVATION = Option("--output-activation", "Use this activation in the output layer; its cost comes with it",
                            get_args(Output), MINI_BATCHES.network.output)  # fmt: skip
@@ -105,6 +106,12 @@ def move_to_device(arguments: argparse.Namespace) -> None:
     arguments.backend = list(dict.fromkeys(names))
     if "baseline" in arguments:
         arguments.baseline = impls.on_device(arguments.baseline, device)
+
+
+def layer_sizes(arguments: argparse.Namespace, classes: int) -> tuple[int, ...]:
+    """The sizes of --network, or the default ones with an output for each class of the digits."""
+    given: tuple[int, ...] = arguments.network
+    return given if "network" in arguments.given else (*given[:-1], classes)
 
 
 def why_unavailable(name: str) -> str | None:

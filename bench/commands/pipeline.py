@@ -19,6 +19,7 @@ from bench.experiments.inspection import inspect_one
 from bench.records.journal import results_file
 from bench.timing.clock import Clock
 from bench.workloads.cases import CASES
+from bench.workloads.recipes import with_outputs
 from data import DataError, Dataset
 
 
@@ -57,7 +58,7 @@ def get_digits(console: Console) -> Dataset:
 
 def disagreeing(console: Console, digits: Dataset) -> list[str]:
     """Check every available backend on the cases that are benchmarked; return those that disagree."""
-    cases = [posed(case, digits.train) for case in CASES]
+    cases = [posed(with_outputs(case, digits.classes), digits.train) for case in CASES]
     return [one.backend for one in agree(console, impls.available(), cases) if one.failures]
 
 

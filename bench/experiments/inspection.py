@@ -9,6 +9,7 @@ from bench.records.inspection import inspection, write
 from bench.records.kinds import opening
 from bench.training.loop import accuracy, prepare, train_epochs
 from bench.workloads.cases import MINI_BATCHES
+from bench.workloads.recipes import with_outputs
 from data import Dataset
 from impls.contract import Network, Parameters, dtype_of
 
@@ -32,7 +33,7 @@ def keep(path: Path, network: Network, parameters: Parameters, dataset: Dataset,
 
 def inspect_one(digits: Dataset, path: Path) -> None:
     """Train a network as the benchmarks do, and keep what it answers on the test images, for the report's pictures."""
-    case, backend = MINI_BATCHES, impls.load(INSPECTED)
+    case, backend = with_outputs(MINI_BATCHES, digits.classes), impls.load(INSPECTED)
     split = prepare(backend, case.network, digits.train, case.dtype)
     *_, last = train_epochs(backend, case.network, case.parameters(), split, case.plans(len(split.labels)))
     source = f"{INSPECTED}, {case.epochs} epochs of {case.name} of {case.batch}"
