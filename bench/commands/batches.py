@@ -40,4 +40,6 @@ def run(arguments: argparse.Namespace) -> int:
         ).trainings("batches", TARGET)
         for batch in batches
     ]
-    return measuring.train_and_print(arguments, lambda _: trainings, batches_sections)
+    return measuring.train_and_print(
+        arguments, lambda dataset: [one.for_classes(dataset.classes) for one in trainings], batches_sections
+    )

@@ -60,8 +60,10 @@ OUTPUT = Option("--output FILE", "Write records to this file, or continue the sa
 COMMON = (OUTPUT, DATA, THREADS)  # of every command that keeps records
 MODEL = Option("model MODEL", "Read this network, which `train --save` wrote", Path)
 BASELINE = Option("--baseline NAME", "Give ratios relative to this backend", str)
-NETWORK = Option("--network SIZES", "Use these layer sizes", sizes, "-".join(map(str, MINI_BATCHES.network.sizes)),
-                 without=f"{'-'.join(map(str, MINI_BATCHES.network.sizes[:-1]))}-N, N the number of classes")  # fmt: skip
+SIZES = MINI_BATCHES.network.sizes
+# --network has an output for each class of the digits, where it is not given: see `layer_sizes`.
+NETWORK = Option("--network SIZES", "Use these layer sizes", sizes, "-".join(map(str, SIZES)),
+                 without=f"{'-'.join(map(str, SIZES[:-1]))}-N for N classes")  # fmt: skip
 HIDDEN = Option("--hidden", "Use this activation in hidden layers", get_args(Activation), MINI_BATCHES.network.hidden)
 OUTPUT_ACTIVATION = Option("--output-activation", "Use this activation in the output layer; its cost comes with it",
                            get_args(Output), MINI_BATCHES.network.output)  # fmt: skip

@@ -43,7 +43,7 @@ OPTIONS = (
         "a new network, or --load FILE, which brings all of this with it",
         (
             Option("--network SIZES", "Make a network of these layer sizes", options.sizes,
-                   without="784-80-N, N the number of classes"),
+                   without="784-80-N for N classes"),
             options.HIDDEN._replace(default=None, without="sigmoid"),
             Option("--output-activation", "Use this activation in the output layer; its cost comes with it, "
                    "cross-entropy with softmax, else quadratic", options.OUTPUT_ACTIVATION.reads, without="sigmoid"),
