@@ -50,7 +50,8 @@ def make_parser() -> Parser:
                 "--data",
                 default="auto",
                 metavar="SOURCE",
-                help="Use these digits: auto, mnist, builtin, or a folder with the four files (default: %(default)s)",
+                help="Use these digits: auto, mnist, builtin, a folder with the four files, or an .npz "
+                "(default: %(default)s)",
             )
         if name == "show":
             add = command.add_argument

@@ -54,7 +54,7 @@ def records_file(text: str) -> Path:
 THREADS = Option("--threads N", "Use this many threads of BLAS and numba", whole_number(1), argparse.SUPPRESS,
                  without="all cores of this process")  # fmt: skip
 DATA = Option("--data SOURCE", "Use these digits: auto (DIGITBENCH_DATA, else the download, else built-in digits), "
-              "mnist, builtin, or a folder with the four files", str, "auto")  # fmt: skip
+              "mnist, builtin, a folder with the four files, or an .npz", str, "auto")  # fmt: skip
 OUTPUT = Option("--output FILE", "Write records to this file, or continue the same work in it", records_file,
                 without="a new file in bench/results")  # fmt: skip
 COMMON = (OUTPUT, DATA, THREADS)  # of every command that keeps records

@@ -58,7 +58,7 @@ def emnist(name: str) -> str:
 def holds(dataset: data.Dataset, arrays: Splits, first: int = 0) -> bool:
     """Whether the data set has these pictures, and these labels less `first`."""
     expected = [arrays[0].reshape(-1, 784), arrays[1] - first, arrays[2].reshape(-1, 784), arrays[3] - first]
-    found = (*dataset.train, *dataset.test)
+    found: list[NDArray[Any]] = [*dataset.train, *dataset.test]
     return all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
 
 
