@@ -18,6 +18,7 @@ from bench.timing.clock import Clock, Elapsed
 from bench.timing.worker import FLOOR, TimingTask, Worker, WrongResult
 from bench.training.worker import Evaluations, Trainer
 from bench.workloads.cases import CASES, FULL_BATCH, MINI_BATCHES, SAME_PLAN, default_case, gently, sampled
+from bench.workloads.recipes import with_outputs
 from data import Dataset
 from impls.contract import Backend
 
@@ -82,16 +83,16 @@ def timed(task: TimingTask) -> TimingTask:
 def bench_outputs(benchmark: Any, backend: Backend, folders: dict[str, Path], digits: Dataset) -> None:
     """Outputs of all test images: what the accuracy check costs."""
     n = len(digits.test.labels)
-    measure(
-        benchmark, TimingTask(backend.NAME, "outputs", default_case(backend), folders["test"], n, threads.cores()), n
-    )
+    case = with_outputs(default_case(backend), digits.classes)
+    measure(benchmark, TimingTask(backend.NAME, "outputs", case, folders["test"], n, threads.cores()), n)
 
 
 @pytest.mark.needs("gradients")
 @pytest.mark.benchmark(group=f"one gradient of {GRADIENT_BATCH} images")
-def bench_gradient(benchmark: Any, backend: Backend, folders: dict[str, Path]) -> None:
+def bench_gradient(benchmark: Any, backend: Backend, folders: dict[str, Path], digits: Dataset) -> None:
     """Cost and gradient of one batch."""
-    task = TimingTask(backend.NAME, "gradient", MINI_BATCHES, folders["train"], GRADIENT_BATCH, threads.cores())
+    case = with_outputs(MINI_BATCHES, digits.classes)
+    task = TimingTask(backend.NAME, "gradient", case, folders["train"], GRADIENT_BATCH, threads.cores())
     measure(benchmark, task, GRADIENT_BATCH, GRADIENT_SAMPLES)
 
 
@@ -104,11 +105,11 @@ def bench_epoch(benchmark: Any, backend: Backend, case: str, folders: dict[str, 
     The reference has no curve, as an epoch of it over all images takes as long as the curves of all others together.
     """
     benchmark.group = f"training: one epoch, {case}"
-    recipe = RECIPES[case]
+    recipe = with_outputs(RECIPES[case], digits.classes)
     of_images = len(digits.train.labels)
     n = sampled(backend.NAME, of_images, recipe.batch)
     measure(benchmark, TimingTask(backend.NAME, "epoch", recipe, folders["train"], n, threads.cores()), of_images)
-    if recipe in (default_case(backend), SAME_PLAN) and backend.NAME != impls.REFERENCE:
+    if RECIPES[case] in (default_case(backend), SAME_PLAN) and backend.NAME != impls.REFERENCE:
         epochs = int(recipe.epochs)
         trainer = Trainer(backend.NAME, folders["train"], folders["test"])
         points = trainer.train(recipe, 0, Evaluations(tuple(range(epochs + 1)), epochs=epochs))["points"]

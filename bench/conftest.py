@@ -25,6 +25,7 @@ from bench.timing.clock import noise
 from bench.timing.session import stored
 from bench.timing.worker import FLOOR
 from bench.workloads.cases import CASES, drawn
+from bench.workloads.recipes import with_outputs
 from impls.contract import Backend
 
 RESULTS = pytest.StashKey[dict[str, Any]]()
@@ -101,7 +102,7 @@ def folders(digits: data.Dataset) -> Iterator[dict[str, Path]]:
 def results_of(digits: data.Dataset, request: pytest.FixtureRequest) -> Callable[[str], list[Result]]:
     """A function that checks a backend, once, on all benchmarked cases, before it is timed."""
     try:
-        cases = [posed(case, digits.train) for case in CASES]
+        cases = [posed(with_outputs(case, digits.classes), digits.train) for case in CASES]
     except UserError as error:
         pytest.exit(f"error: {error}", returncode=2)
 

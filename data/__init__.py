@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from data import mnist
+from data import mnist, reading
 from data.digits import DataError, Digits
 from data.remarks import remarks
 
@@ -28,7 +28,8 @@ class Dataset:
     """Both splits of a set of digits, with its name and origin."""
 
     name: str
-    """One of "MNIST", "built-in digits", "not MNIST (<first 12 digits of sha256>)"."""
+    """One of "MNIST", "built-in digits", "not MNIST (<first 12 digits of sha256>)", and for a set that is recognised
+    its name in place of "not MNIST"."""
     source: str
     """Where the digits came from, in words."""
     train: Digits
@@ -37,10 +38,21 @@ class Dataset:
     """Identifies the content of all four arrays, in whatever form they are stored; see `mnist.combined`."""
     notice: str | None
     """One sentence to show wherever results of the data are shown; None for MNIST."""
+    assumed: tuple[str, ...] = ()
+    """A sentence on each thing that was changed on reading, or could be wrong; see `reading.Set`."""
+    files: str = "none"
+    """The files that hold it, in words."""
+    orientation: str = "upright"
+    """How the pictures are stored, and how that is known, in words."""
+
+    @property
+    def classes(self) -> int:
+        """The number of classes: labels are from 0 to one less."""
+        return 1 + max(int(split.labels.max()) for split in (self.train, self.test))
 
     def lines(self) -> list[str]:
-        """What to show before work with the data: the notice, and `remarks` on what is unusual about them."""
-        return [*([self.notice] if self.notice else []), *remarks(self.train, self.test)]
+        """What to show before work with the data: the notice, what was assumed, and `remarks` on what is unusual."""
+        return [*([self.notice] if self.notice else []), *self.assumed, *remarks(self.train, self.test)]
 
 
 def load(source: str = "auto") -> Dataset:
@@ -52,10 +64,11 @@ def load(source: str = "auto") -> Dataset:
       are there, else the built-in digits;
     - "mnist": the true MNIST from DIGITBENCH_DATA if that is set, else the download;
     - "builtin": the built-in digits, which the first call generates (some seconds) and caches;
-    - a path: a folder with four files like MNIST's, see `finding.find`.
+    - a path: a folder with four files like MNIST's, or an .npz of a whole set, see `finding.find`.
 
-    Images of plain files are memory-mapped and read-only. Raises DataError for anything missing or wrong;
-    a folder that is named but wrong is never replaced by another source.
+    How the pictures of a path are stored, DIGITBENCH_ORIENTATION may say, see `reading.read`. Images of plain files are
+    memory-mapped and read-only, unless they had to be turned. Raises DataError for anything missing or wrong; a folder
+    that is named but wrong is never replaced by another source.
     """
     named = os.environ.get(VARIABLE)
     download = CACHE / "mnist"
@@ -89,13 +102,14 @@ def fetch(show_progress: bool = True) -> Path:
 
 
 def _from_folder(folder: Path, source: str, remedy: str, must_be_mnist: bool = False) -> Dataset:
-    train, test, digests = mnist.read_folder(folder, remedy, must_be_mnist)
-    sha256 = mnist.combined(digests)
-    if mnist.is_mnist(digests):
-        return Dataset("MNIST", source, train, test, sha256, notice=None)
-    name = f"not MNIST ({sha256[:12]})"
-    notice = f"Data: {name}, from {source}; accuracies are not comparable with published ones of MNIST."
-    return Dataset(name, source, train, test, sha256, notice)
+    stated = None if must_be_mnist else reading.stated_orientation(os.environ.get(reading.ORIENTATION))
+    read = reading.read(folder, remedy, stated, must_be_mnist)
+    sha256 = mnist.combined(read.digests)
+    name, notice = "MNIST", None
+    if not mnist.is_mnist(read.digests):
+        name = f"{read.member.name if read.member else 'not MNIST'} ({sha256[:12]})"
+        notice = f"Data: {name}, from {source}; accuracies are not comparable with published ones of MNIST."
+    return Dataset(name, source, read.train, read.test, sha256, notice, read.assumed, read.files, read.orientation)
 
 
 def _builtin() -> Dataset:
@@ -110,7 +124,7 @@ def _builtin() -> Dataset:
         except OSError:  # without a cache they are generated at every call
             return _builtin_dataset(train, test, mnist.digests_of(train, test))
     remedy = f"delete the folder {folder.name}, it will be generated again"
-    return _builtin_dataset(*mnist.read_folder(folder, remedy))
+    return _builtin_dataset(*reading.read(folder, remedy)[:3])
 
 
 def _builtin_dataset(train: Digits, test: Digits, digests: tuple[str, ...]) -> Dataset:

@@ -10,7 +10,7 @@ import numpy as np
 
 import data
 from command_line import Parser, exit_code
-from data import DataError, Dataset, Digits, mnist
+from data import DataError, Dataset, Digits, family, mnist
 from data.digits import SIDE
 from data.drawing import drawing
 
@@ -50,7 +50,8 @@ def make_parser() -> Parser:
                 "--data",
                 default="auto",
                 metavar="SOURCE",
-                help="Use these digits: auto, mnist, builtin, or a folder with the four files (default: %(default)s)",
+                help="Use these digits: auto, mnist, builtin, a folder with the four files, or an .npz "
+                "(default: %(default)s)",
             )
         if name == "show":
             add = command.add_argument
@@ -129,14 +130,18 @@ def info(dataset: Dataset) -> None:
     print(f"Data:     {dataset.name}, from: {dataset.source}")
     print(f"SHA-256:  {dataset.sha256}")
     splits = (dataset.train, dataset.test)
+    print(f"Files:    {dataset.files}")
+    print(f"Classes:  {dataset.classes}")
+    print(f"Pictures: {dataset.orientation}")
+    print(f"Known:    {_known(dataset)}")
     table = Table("", box=None, pad_edge=False)
     table.add_column("train", justify="right")
     table.add_column("test", justify="right")
     table.add_row("images", *(f"{len(digits.labels):,}" for digits in splits))
     table.add_row("pixels of each", *(f"{SIDE} x {SIDE}" for _ in splits))
     table.add_row("non-zero pixels", *(f"{_share_of_ink(digits):.2%}" for digits in splits))
-    for digit in range(10):
-        table.add_row(f"label {digit}", *(f"{np.sum(digits.labels == digit):,}" for digits in splits))
+    for label in range(dataset.classes):
+        table.add_row(f"label {label}", *(f"{np.sum(digits.labels == label):,}" for digits in splits))
     Console().print(table)
 
     present = "all four files" if mnist.is_complete(data.CACHE / "mnist") else "not complete"
@@ -146,6 +151,14 @@ def info(dataset: Dataset) -> None:
     print(f"Built-in: {data.CACHE} ({', '.join(kept) or 'not generated yet'})")
     for line in dataset.lines():
         print(line)
+
+
+def _known(dataset: Dataset) -> str:
+    """Return whether the set is recognised, or else which sets of MNIST's family have as many images and classes."""
+    if "not checked" not in dataset.orientation:
+        return f"{dataset.name}, {dataset.orientation}"
+    alike = family.of_size(len(dataset.train.labels), len(dataset.test.labels), dataset.classes)
+    return f"no, by checksums; as many images and classes as {family.named(alike) if alike else 'no set known here'}"
 
 
 def _share_of_ink(digits: Digits) -> float:

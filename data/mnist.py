@@ -1,20 +1,19 @@
-"""The four files of MNIST: their names and checksums, where to download them, how to read them.
+"""The four files of MNIST: their names and checksums, where to download them, how to write them.
 
-Other data sets have files of the same names and form (Fashion-MNIST, and the built-in digits), so `read_folder`
-and `write_folder` accept any such folder; only the checksums show whether it is MNIST.
+Other data sets have files of the same names and form (Fashion-MNIST, and the built-in digits), so `write_folder` writes
+any of them; only the checksums show whether it is MNIST. `reading.read` reads them.
 """
 
 import hashlib
-import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data import finding, idx
+from data import idx
 from data.digits import SIDE, DataError, Digits
 
 if TYPE_CHECKING:
@@ -69,15 +68,6 @@ CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 10.0  # seconds
 # --- a folder with four such files -----------------------------------------------------------------------
 
 
-class Folder(NamedTuple):
-    """The content of a folder, as `read_folder` returns it."""
-
-    train: Digits
-    test: Digits
-    digests: tuple[str, ...]
-    """The SHA-256 of each of the four plain files, in the order of FILES."""
-
-
 def locate(folder: Path, name: str, remedy: str = PERMIT) -> Path | None:
     """Return the path of one of the four files, plain if it exists, else gzip; None if neither does.
 
@@ -100,25 +90,11 @@ def is_mnist(digests: Iterable[str]) -> bool:
     return tuple(digests) == tuple(file.sha256 for file in FILES)
 
 
-def read_folder(folder: Path, remedy: str, must_be_mnist: bool = False) -> Folder:
-    """Read and check the four files in a folder: plain ones are memory-mapped, others decompressed.
-
-    Where they do not all have their published names, plain or .gz, `finding.find` seeks them. Raises DataError with
-    the given remedy if a file is missing or malformed, if images are not uint8 (n, 28, 28), labels not uint8 (n,) from
-    0 to 9, a split is empty or its two files differ in n; and if must_be_mnist, for a file whose checksum is not
-    MNIST's.
-    """
-    names = [file.name for file in FILES]
-    published = [path for name in names if (path := locate(folder, name, remedy))]
-    paths = published if len(published) == len(names) else finding.find(folder, names, remedy)
-    arrays = [idx.read(path, remedy) for path in paths]
-    digests = tuple(idx.sha256(array) for array in arrays)
-    for path, digest, file in zip(paths, digests, FILES, strict=True):
-        if must_be_mnist and digest != file.sha256:
+def check(digests: Iterable[str], where: Iterable[str], remedy: str) -> None:
+    """Raise DataError with this remedy for the first checksum that is not MNIST's. where: of each of the four files."""
+    for path, digest, file in zip(where, digests, FILES, strict=True):
+        if digest != file.sha256:
             raise DataError(f"{path}: SHA-256 of its content is {digest}, expected {file.sha256}; {remedy}")
-    train = _checked_split(paths[0], arrays[0], paths[1], arrays[1], remedy)
-    test = _checked_split(paths[2], arrays[2], paths[3], arrays[3], remedy)
-    return Folder(train, test, digests)
 
 
 def write_folder(folder: Path, train: Digits, test: Digits) -> None:
@@ -152,52 +128,6 @@ def _as_published(train: Digits, test: Digits) -> list[NDArray[np.uint8]]:
         for split in (train, test)
         for array in (split.images.reshape(-1, SIDE, SIDE), split.labels.astype(np.uint8))
     ]
-
-
-def _checked_split(
-    images_path: Path, images: NDArray[Any], labels_path: Path, labels: NDArray[Any], remedy: str
-) -> Digits:
-    if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (SIDE, SIDE):
-        raise DataError(
-            f"{images_path}: {images.dtype.name} of shape {images.shape}, "
-            f"expected images, uint8 of shape (n, {SIDE}, {SIDE}); {_conversion(images, (SIDE, SIDE))}{remedy}"
-        )
-    if labels.dtype != np.uint8 or labels.ndim != 1:
-        raise DataError(
-            f"{labels_path}: {labels.dtype.name} of shape {labels.shape}, "
-            f"expected labels, uint8 of shape (n,); {_conversion(labels, ())}{remedy}"
-        )
-    if len(images) == 0:
-        raise DataError(f"{images_path}: no images, expected at least one; {remedy}")
-    if len(images) != len(labels):
-        raise DataError(
-            f"{labels_path}: {len(labels):,} labels, expected {len(images):,}, "
-            f"one for each image of {images_path.name}; {remedy}"
-        )
-    wrong = np.flatnonzero(labels > 9)
-    if len(wrong):
-        first = wrong[0]
-        raise DataError(f"{labels_path}: label {labels[first]} at index {first}, expected 0 to 9; {remedy}")
-    return Digits(images.reshape(len(images), SIDE * SIDE), labels.astype(np.int64))
-
-
-def _conversion(array: NDArray[Any], row: tuple[int, ...]) -> str:
-    """Return how to make uint8 with rows of this shape from another form that is in use; "" for any other.
-
-    QMNIST has 8 columns of labels, of which the first is the digit; others have one column, or one-hot rows.
-    """
-    steps = []
-    if array.ndim and array.shape[1:] != row:
-        known = {(8,): "keep their first column", (10,): "keep the position of the 1 in each row"} if row == () else {}
-        if math.prod(array.shape[1:]) == math.prod(row):
-            steps = [f"reshape them to ({', '.join(['n', *map(str, row)])}{'' if row else ','})"]
-        elif array.shape[1:] in known:
-            steps = [known[array.shape[1:]]]
-        else:
-            return ""
-    if array.dtype != np.uint8:
-        steps.append("store them as uint8")
-    return f"{' and '.join(steps)}, or " if steps else ""
 
 
 # --- the download ----------------------------------------------------------------------------------------

@@ -4,15 +4,18 @@ import numpy as np
 
 from data.digits import Digits
 
+LISTED = 5  # classes in a sentence
 DIM = 128  # a set whose brightest pixel is below is hardly seen by a network made for pixels up to 255
 
 
 def remarks(train: Digits, test: Digits) -> list[str]:
-    """Return a sentence on each thing that MNIST's form excludes or that hampers training; none for MNIST."""
+    """Return a sentence on each thing that MNIST excludes or that hampers training; none for MNIST."""
     lines = []
+    if missing := _missing(train, test):
+        lines.append(missing)
     if _are_grouped(train):
         lines.append(
-            "The training images are sorted by label: in this order, a network sees one digit after the other and "
+            "The training images are sorted by label: in this order, a network sees one class after the other and "
             "learns little; shuffle them, as `train --order shuffled` does."
         )
     for split, digits in (("training", train), ("test", test)):
@@ -26,6 +29,20 @@ def remarks(train: Digits, test: Digits) -> list[str]:
                 "background of 0: invert them."
             )
     return lines
+
+
+def _missing(train: Digits, test: Digits) -> str:
+    """Return a sentence on classes that a network cannot learn, as no training image has their label; "" for none."""
+    highest = int(max(train.labels.max(), test.labels.max()))
+    missing = [str(one) for one in np.setdiff1d(np.arange(highest), train.labels)]
+    if test.labels.max() > train.labels.max():
+        missing.append(str(highest))
+    if len(missing) > LISTED + 1:
+        missing[LISTED:] = [f"{len(missing) - LISTED} more"]
+    words = " and ".join(filter(None, (", ".join(missing[:-1]), *missing[-1:])))
+    return (
+        f"No training image is of the class{'es' * (len(missing) > 1)} {words}, of 0 to {highest}." if missing else ""
+    )
 
 
 def _are_grouped(digits: Digits) -> bool:

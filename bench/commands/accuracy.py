@@ -50,7 +50,9 @@ def run(arguments: argparse.Namespace) -> int:
         to_target(target, recipe, arguments.dtype, names, arguments.seeds, arguments.baseline, arguments.curves)
         for target, recipe in chosen_recipes(arguments)
     ]
-    return measuring.train_and_print(arguments, lambda _: trainings, accuracy_sections)
+    return measuring.train_and_print(
+        arguments, lambda dataset: [one.for_classes(dataset.classes) for one in trainings], accuracy_sections
+    )
 
 
 def chosen_recipes(arguments: argparse.Namespace) -> list[tuple[float, Recipe]]:

@@ -21,6 +21,7 @@ from bench.records.kinds import opening
 from bench.tables.agree import agreement_section
 from bench.tables.table import print_sections
 from bench.workloads.cases import CASES
+from bench.workloads.recipes import with_outputs
 from command_line import Option, number, output_file
 from impls.contract import DType
 
@@ -50,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     with console.status(f"{impls.REFERENCE} in float64"):
         dtypes = [arguments.dtype] if arguments.dtype else get_args(DType)
         recipes = [replace(case, dtype=dtype) for dtype in dtypes for case in (*CASES, SHUFFLED)]
+        recipes = [with_outputs(recipe, digits.classes) for recipe in recipes]
         cases = [posed(recipe, digits.train) for recipe in recipes]
     checked = agree(console, arguments.backend or impls.available(), cases, arguments.time_limit)
     results = [result for one in checked for result in one.results]

@@ -35,11 +35,12 @@ def run(arguments: argparse.Namespace) -> int:
             raise UserError(
                 f"--batch {batch}: has no learning rate; choose one by `python -m bench tune --rates-by-batch {batch}`"
             )
-    steps = [
+    trainings = [
         Step(
             f"batches of {batch:,}", arguments.backend, "float32", recipe_of(batch, rates[batch]), True, arguments.seeds
-        )
+        ).trainings("batches", TARGET, in_turns=True)
         for batch in batches
     ]
-    trainings = [step.trainings("batches", TARGET, in_turns=True) for step in steps]
-    return measuring.train_and_print(arguments, lambda _: trainings, batches_sections)
+    return measuring.train_and_print(
+        arguments, lambda dataset: [one.for_classes(dataset.classes) for one in trainings], batches_sections
+    )

@@ -32,7 +32,9 @@ def run(arguments: argparse.Namespace) -> int:
     dataset = data.load(arguments.data)
     check_images(network, dataset.test.images[:1], dataset.test.labels[:1])
     if network.sizes[-1] <= int(dataset.test.labels.max()):
-        raise UserError(f"{arguments.model}: has {network.sizes[-1]} outputs, expected one for each digit")
+        raise UserError(
+            f"{arguments.model}: has {network.sizes[-1]} outputs, expected {dataset.classes}, one for each class"
+        )
     for line in saved.remarks(arguments.model, dataset.sha256, f"these, {dataset.name}"):
         print(line)
     path = results_file(arguments.output, "network")

@@ -66,7 +66,8 @@ def race_setup(arguments: argparse.Namespace, dataset: Dataset) -> RaceSetup:
     n_threads = arguments.threads or threads.cores()
     threads.check(n_threads)  # raises UserError for more threads than cores
     output = arguments.output_activation
-    network = Network(arguments.network, arguments.hidden, output, COST_OF_OUTPUT[output])
+    sizes = options.layer_sizes(arguments, dataset.classes)
+    network = Network(sizes, arguments.hidden, output, COST_OF_OUTPUT[output])
     name = "full batch" if arguments.batch is None else f"batches of {arguments.batch:,}"
     name += ", shuffled" if arguments.order == "shuffled" else ""
     name += f", Nesterov {arguments.momentum:g}" if arguments.momentum else ""

@@ -73,7 +73,7 @@ def records_file(text: str) -> Path:
 THREADS = Option("--threads N", "Use this many threads of BLAS and numba", whole_number(1), argparse.SUPPRESS,
                  without="all cores of this process")  # fmt: skip
 DATA = Option("--data SOURCE", "Use these digits: auto (DIGITBENCH_DATA, else the download, else built-in digits), "
-              "mnist, builtin, or a folder with the four files", str, "auto")  # fmt: skip
+              "mnist, builtin, a folder with the four files, or an .npz", str, "auto")  # fmt: skip
 OUTPUT = Option("--output FILE", "Write records to this file, or continue the same work in it", records_file,
                 without="a new file in bench/results")  # fmt: skip
 COMMON = (OUTPUT, DATA, THREADS)  # of every command that keeps records
@@ -82,7 +82,10 @@ SHORT_CHECK = Option("--short-check", "Check only the first updates of the first
 OF_TRAININGS = (SHORT_CHECK, *COMMON)  # of commands that train over seeds
 MODEL = Option("model MODEL", "Read this network, which `train --save` wrote", Path)
 BASELINE = Option("--baseline NAME", "Give ratios relative to this backend", backend)
-NETWORK = Option("--network SIZES", "Use these layer sizes", sizes, "-".join(map(str, MINI_BATCHES.network.sizes)))
+SIZES = MINI_BATCHES.network.sizes
+# --network has an output for each class of the digits, where it is not given: see `layer_sizes`.
+NETWORK = Option("--network SIZES", "Use these layer sizes", sizes, "-".join(map(str, SIZES)),
+                 without=f"{'-'.join(map(str, SIZES[:-1]))}-N for N classes")  # fmt: skip
 HIDDEN = Option("--hidden", "Use this activation in hidden layers", get_args(Activation), MINI_BATCHES.network.hidden)
 OUTPUT_ACTIVATION = Option("--output-activation", "Use this activation in the output layer; its cost comes with it",
                            get_args(Output), MINI_BATCHES.network.output)  # fmt: skip
@@ -127,6 +130,12 @@ def move_to_device(arguments: argparse.Namespace) -> None:
     arguments.backend = list(dict.fromkeys(names))
     if "baseline" in arguments:
         arguments.baseline = impls.on_device(arguments.baseline, device)
+
+
+def layer_sizes(arguments: argparse.Namespace, classes: int) -> tuple[int, ...]:
+    """The sizes of --network, or the default ones with an output for each class of the digits."""
+    given: tuple[int, ...] = arguments.network
+    return given if "network" in arguments.given else (*given[:-1], classes)
 
 
 def why_unavailable(name: str) -> str | None:

@@ -29,6 +29,7 @@ from bench.records.journal import results_file
 from bench.timing.clock import Clock
 from bench.workloads.batch_sizes import CHOSEN
 from bench.workloads.cases import CASES
+from bench.workloads.recipes import with_outputs
 from data import DataError, Dataset
 
 RACED_SECONDS = 30, 5  # of the race: at least, and for each backend; three generations or more on two cores
@@ -145,7 +146,7 @@ def get_digits(console: Console) -> Dataset:
 
 def disagreeing(console: Console, digits: Dataset, names: Sequence[str]) -> list[str]:
     """Check these backends on the cases that are benchmarked; return those that disagree."""
-    cases = [posed(case, digits.train) for case in CASES]
+    cases = [posed(with_outputs(case, digits.classes), digits.train) for case in CASES]
     return [one.backend for one in agree(console, names, cases) if one.failures]
 
 

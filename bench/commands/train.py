@@ -42,7 +42,8 @@ OPTIONS = (
     options.Group(
         "a new network, or --load FILE, which brings all of this with it",
         (
-            Option("--network SIZES", "Make a network of these layer sizes", options.sizes, without="784-80-10"),
+            Option("--network SIZES", "Make a network of these layer sizes", options.sizes,
+                   without="784-80-N for N classes"),
             options.HIDDEN._replace(default=None, without="sigmoid"),
             Option("--output-activation", "Use this activation in the output layer; its cost comes with it, "
                    "cross-entropy with softmax, else quadratic", options.OUTPUT_ACTIVATION.reads, without="sigmoid"),
@@ -128,7 +129,7 @@ def starting_point(arguments: argparse.Namespace, dataset: Dataset) -> tuple[Net
             parameters = tuple(Layer(w.astype(arguments.dtype), b.astype(arguments.dtype)) for w, b in parameters)
         check_parameters(network, parameters)
         return network, parameters, saved.remarks(arguments.load, dataset.sha256, f"these, {dataset.name}")
-    chosen = NEW | given
+    chosen = NEW | {"network": (*NEW["network"][:-1], dataset.classes)} | given
     output = chosen["output_activation"]
     network = Network(chosen["network"], chosen["hidden"], output, COST_OF_OUTPUT[output], chosen["pixel_scale"])
     return network, initial_parameters(network, chosen["init"], arguments.seed, arguments.dtype), []

@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     for line in dataset.lines():
         console.print(line)
     target = None if arguments.target is None else arguments.target / 100
-    recipes = recipe_grid(arguments)
+    recipes = recipe_grid(arguments, options.layer_sizes(arguments, dataset.classes))
     with open_alone(arguments.output) if arguments.output else contextlib.nullcontext():
         search = Search(backend, dataset, recipes[0], arguments.output)
         try:

@@ -25,4 +25,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Train and print a table; return 1 if a backend failed, else 0."""
     steps = waterfall_steps(arguments.seeds, arguments.slow_seeds)
     trainings = [step.trainings("waterfall", WATERFALL_TARGET) for step in steps]
-    return measuring.train_and_print(arguments, lambda _: trainings, waterfall_sections)
+    return measuring.train_and_print(
+        arguments, lambda dataset: [one.for_classes(dataset.classes) for one in trainings], waterfall_sections
+    )

@@ -15,6 +15,7 @@ from bench.records.kinds import opening
 from bench.records.quantised import DIGITS, QuantisedNetwork, SampleDigits, Stage, quantise, restored, unfit
 from bench.training.loop import accuracy, prepare, train_epochs
 from bench.workloads.cases import MINI_BATCHES
+from bench.workloads.recipes import with_outputs
 from data import Dataset, Digits
 from impls.contract import Array, Network, Parameters, dtype_of
 
@@ -71,7 +72,7 @@ def inspect_one(digits: Dataset, path: Path) -> None:
 
     The page also has it as it was before the training and after one epoch.
     """
-    case, backend = MINI_BATCHES, impls.load(INSPECTED)
+    case, backend = with_outputs(MINI_BATCHES, digits.classes), impls.load(INSPECTED)
     split = prepare(backend, case.network, digits.train, case.dtype)
     training = train_epochs(backend, case.network, case.parameters(), split, case.plans(len(split.labels)))
     stages: dict[int | None, Parameters] = {

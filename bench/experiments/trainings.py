@@ -30,7 +30,7 @@ from bench.timing.records import Failure, Generation
 from bench.timing.session import Participant, Session, ask, attempt, stored, wait
 from bench.training import worker
 from bench.training.worker import Evaluations
-from bench.workloads.recipes import Recipe
+from bench.workloads.recipes import Recipe, with_outputs
 from data import Dataset, Digits
 from impls.contract import DType, check_images
 
@@ -68,6 +68,10 @@ class Trainings:
     short_check: bool = False  # only the first updates of the first seed are held against the reference
     in_turns: bool = False  # with each seed after the others of the command that are so, to be compared with them
 
+    def for_classes(self, classes: int) -> "Trainings":
+        """The same on digits of so many classes: each network has an output for each."""
+        return replace(self, recipes={name: with_outputs(recipe, classes) for name, recipe in self.recipes.items()})
+
     def training(self, name: str, setting: str, seed: int) -> tuple[Recipe, Evaluations | None]:
         """How a participant trains, and when it is evaluated; None: it does not train with this seed."""
         trainee = self.participants[name]
@@ -92,7 +96,8 @@ def digits_for(console: Console, source: str) -> Dataset:
 def check_fit(dataset: Dataset, recipes: Iterable[Recipe]) -> None:
     """Raise UserError or ContractError for recipes that cannot train on these images."""
     for recipe in recipes:
-        check_images(recipe.network, dataset.train.images[:1], dataset.train.labels[:1])
+        for digits in (dataset.train, dataset.test):
+            check_images(recipe.network, *digits)
         recipe.images_per_update(len(dataset.train.labels))
 
 

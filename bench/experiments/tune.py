@@ -73,9 +73,9 @@ def epochs_to_target(backend: Backend, train: Digits, recipe: Recipe, limit: flo
     return None
 
 
-def recipe_grid(arguments: argparse.Namespace) -> list[Recipe]:
-    """Return every combination of the values to try, the shortest training first."""
-    base = nesterov("tried", relu(*arguments.network), members=arguments.members)
+def recipe_grid(arguments: argparse.Namespace, sizes: Sequence[int]) -> list[Recipe]:
+    """Return every combination of the values to try, for a network of these sizes, the shortest training first."""
+    base = nesterov("tried", relu(*sizes), members=arguments.members)
     tried = ("epochs", "batch", "learning_rate", "momentum", "schedule", "input_dropout")
     values = [sorted(arguments.epochs), *(getattr(arguments, name) for name in tried[1:])]
     return [

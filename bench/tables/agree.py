@@ -7,7 +7,6 @@ from bench.agreement.check import Result
 from bench.agreement.isolated import PosedProblem
 from bench.agreement.rounding import SAFETY
 from bench.tables.table import NONE, Section, Table
-from bench.workloads.cases import CASES
 from data import Dataset
 
 QUANTITIES = ("outputs", "cost", "gradient", "costs of updates", "parameters", "velocities")
@@ -27,7 +26,7 @@ def agreement_section(digits: Dataset, cases: Sequence[PosedProblem], results: S
         f"The worst error over the problems ({problems}), norm-wise, in eps of the dtype, and its share of what is "
         f"allowed, which is {SAFETY:g} times what rounding explains. !: it disagrees."
     )
-    lines = [f"{CASES[0].network}. {digits.notice or digits.name}"]
+    lines = [f"{cases[0][0].network}. {digits.notice or digits.name}"]
     return Section("Agreement with the reference", lines, [Table("Worst error", heads, rows, notes, 2)], explanation)
 
 

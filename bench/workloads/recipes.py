@@ -169,6 +169,11 @@ def varied(recipe: Recipe, **factors: Any) -> Recipe:
     return replace(recipe, network=replace(recipe.network, **of_network), **factors)
 
 
+def with_outputs(recipe: Recipe, classes: int) -> Recipe:
+    """The recipe for digits of so many classes: its network has an output for each."""
+    return varied(recipe, sizes=(*recipe.network.sizes[:-1], classes))
+
+
 def nesterov(name: str, network: Network, reason: str = "", **others: Any) -> Recipe:
     """Mini-batches in random order, Nesterov's momentum, a learning rate that stays and then falls linearly to zero.
 

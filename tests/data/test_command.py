@@ -12,7 +12,7 @@ from PIL import Image
 
 import bench
 import data
-from data import Digits, mnist
+from data import Digits, mnist, reading
 from data.__main__ import main
 from data.drawing import drawing
 
@@ -22,6 +22,7 @@ ROOT = bench.ROOT
 @pytest.fixture(autouse=True)
 def _nothing_of_the_developers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv(data.VARIABLE, raising=False)
+    monkeypatch.delenv(reading.ORIENTATION, raising=False)
     monkeypatch.setattr(data, "CACHE", tmp_path / "cache")
     monkeypatch.setenv("COLUMNS", "80")
 

@@ -178,22 +178,25 @@ def test_two_sets_in_two_folders_are_ambiguous(folder: Path, tmp_path: Path) -> 
     message = error_of(tmp_path)
     assert message == (
         f"{tmp_path}: expected one {TRAIN_IMAGES}, found digits/{TRAIN_IMAGES} and fashion/{TRAIN_IMAGES}; "
-        f"leave one of them, or {REMEDY}"
+        f"give one of the sets, {tmp_path}/digits or {tmp_path}/fashion, or {REMEDY}"
     )
 
 
 def test_two_spellings_in_one_folder_are_ambiguous(folder: Path) -> None:
-    rename(folder, lambda name: f"emnist-digits-{name}")
+    rename(write(folder, seed=1), lambda name: f"emnist-digits-{name}")
     rename(write(folder), lambda name: f"emnist-letters-{name}")
     message = error_of(folder)
-    assert f"found emnist-digits-{TRAIN_IMAGES} and emnist-letters-{TRAIN_IMAGES}; leave one" in message
+    assert f"found emnist-digits-{TRAIN_IMAGES} and emnist-letters-{TRAIN_IMAGES}; " in message
+    assert f"; give one of the sets, {folder}/emnist-digits or {folder}/emnist-letters, or " in message
+    letters, digits = (data.load(str(folder / name)) for name in ("emnist-letters", "emnist-digits"))
+    assert letters.sha256 == data.load(str(write(folder.parent / "letters"))).sha256 != digits.sha256
 
 
 def test_an_incomplete_set_is_not_completed_from_another(folder: Path) -> None:
     """The test images of another set would be taken for those of this one."""
     write(folder / "fashion", seed=1)
     (folder / TEST_LABELS).unlink()
-    assert f"found {TRAIN_IMAGES} and fashion/{TRAIN_IMAGES}; leave one" in error_of(folder)
+    assert f"found {TRAIN_IMAGES} and fashion/{TRAIN_IMAGES}; give one of the sets, " in error_of(folder)
 
 
 # --- what is missing -------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 import data
-from data import DataError, Digits, idx, mnist
+from data import DataError, Digits, idx, mnist, reading
 
 NAMED_BY_DEVELOPER = os.environ.get(data.VARIABLE)
 DOWNLOADED_BY_DEVELOPER = data.CACHE / "mnist"
@@ -28,6 +28,7 @@ TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = (file.name for file in mn
 @pytest.fixture(autouse=True)
 def _nothing_of_the_developers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv(data.VARIABLE, raising=False)
+    monkeypatch.delenv(reading.ORIENTATION, raising=False)
     monkeypatch.setattr(data, "CACHE", tmp_path / "cache")
 
 
@@ -178,23 +179,44 @@ def test_a_folder_that_may_not_be_entered(folder: Path, monkeypatch: pytest.Monk
         (TRAIN_IMAGES, np.zeros((23, 28, 28), np.float32), "float32", "; store them as uint8, or give "),
         (TRAIN_IMAGES, np.zeros((23, 28, 27), np.uint8), "shape (23, 28, 27)", "shape (n, 28, 28)"),
         (TEST_IMAGES, np.zeros((11, 28, 28), np.int16), "int16 of shape", "expected images, uint8"),
-        (TRAIN_LABELS, np.zeros((23, 1), np.uint8), "uint8 of shape (23, 1)", "(n,); reshape them to (n,), or give "),
-        (TEST_LABELS, np.zeros(11, np.int32), "int32 of shape (11,)", "(n,); store them as uint8, or give "),
+        (TRAIN_IMAGES, np.zeros((23, 28, 28, 3), np.uint8), "(23, 28, 28, 3)", "; make them grey, or give "),
         (
             TEST_LABELS,
-            np.zeros((11, 8), np.int32),
-            "int32 of shape (11, 8)",
-            "expected labels, uint8 of shape (n,); keep their first column and store them as uint8, or give ",
+            np.eye(10)[np.arange(11) % 10],
+            "one-hot rows of 10 classes",
+            "; keep the position of the 1 in each row, or give ",
         ),
-        (TEST_LABELS, np.zeros((11, 8), np.uint8), "(11, 8)", "; keep their first column, or give "),
-        (TEST_LABELS, np.zeros((11, 1), np.int32), "(11, 1)", "; reshape them to (n,) and store them as uint8, or "),
-        (TEST_LABELS, np.zeros((11, 10), np.float64), "(11, 10)", "; keep the position of the 1 in each row and store"),
-        (TEST_LABELS, np.zeros((11, 5), np.int32), "int32 of shape (11, 5)", "uint8 of shape (n,); give "),
-        (TEST_LABELS, np.zeros((), np.uint8), "uint8 of shape ()", "uint8 of shape (n,); give "),
+        (TEST_LABELS, np.eye(8, dtype=np.int32)[np.arange(11) % 8], "one-hot rows of 8", "one whole number for each"),
+        (
+            TEST_LABELS,
+            np.zeros(11, np.float32),
+            "float32 of shape (11,)",
+            "whole numbers of shape (n,); store them as ",
+        ),
+        (
+            TEST_LABELS,
+            np.zeros((11, 10), np.float64),
+            "float64 of shape (11, 10)",
+            "whole numbers of shape (n,); give ",
+        ),
+        (TEST_LABELS, np.zeros((11, 5), np.int32), "int32 of shape (11, 5)", "whole numbers of shape (n,); give "),
+        (
+            TEST_LABELS,
+            np.array([3] * 10 + [-1], np.int8),
+            "label -1 at index 10",
+            "expected 0 to 255; number the classes",
+        ),
+        (TEST_LABELS, np.array([3] * 10 + [256], np.int16), "label 256 at index 10", "expected 0 to 255; number the"),
+        (TEST_LABELS, np.zeros((), np.uint8), "uint8 of shape ()", "whole numbers of shape (n,); give "),
         (TRAIN_IMAGES, np.zeros((0, 28, 28), np.uint8), "no images", "at least one"),
         (TRAIN_IMAGES, np.zeros((22, 28, 28), np.uint8), "23 labels", "expected 22, one for each image"),
         (TEST_LABELS, np.zeros(12, np.uint8), "12 labels", "expected 11, one for each image"),
-        (TRAIN_LABELS, np.array([9] * 20 + [10, 255, 0], np.uint8), "label 10 at index 20", "0 to 9"),
+        (
+            TRAIN_LABELS,
+            np.array([9] * 20 + [10, 255, 0], np.uint8),
+            "label 255 at index 21",
+            "found 12 of 256; number them from 0, or give ",
+        ),
     ],
 )
 def test_bad_content(folder: Path, name: str, array: NDArray[Any], found: str, expected: str) -> None:

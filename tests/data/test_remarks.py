@@ -43,7 +43,19 @@ def test_two_parts_that_are_sorted() -> None:
 
 @pytest.mark.parametrize("labels", [np.arange(600) % 10, np.full(600, 3), np.arange(600) % 2, np.zeros(1, int)])
 def test_digits_in_turn_and_one_digit_alone_are_not_sorted(labels: np.ndarray) -> None:
-    assert remarks(Digits(USUAL.images[: len(labels)], labels), OTHER) == []
+    assert not any(line.startswith(SORTED) for line in remarks(Digits(USUAL.images[: len(labels)], labels), OTHER))
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (np.arange(600) % 9, "class 9"),
+        (1 + np.arange(600) % 8, "classes 0 and 9"),
+        (np.full(600, 3), "classes 0, 1, 2, 4, 5 and 4 more"),
+    ],
+)
+def test_classes_that_no_training_image_shows(labels: np.ndarray, said: str) -> None:
+    assert f"No training image is of the {said}, of 0 to 9." in remarks(Digits(USUAL.images, labels), OTHER)
 
 
 def test_test_images_may_be_sorted() -> None:
