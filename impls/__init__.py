@@ -43,6 +43,7 @@ BUILTIN = {
     "numba_dense": Entry("impls.numba_dense", requires=("numba",)),
     "numba_sparse": Entry("impls.numba_sparse", requires=("numba",)),
     # Peers: the same network as users of other libraries write it.
+    "graph": Entry("impls.graph"),
     "scipy_sparse": Entry("impls.scipy_sparse", requires=("scipy",)),
     "sklearn": Entry("impls.sklearn_mlp", requires=("sklearn",), extra="peers"),
     "torch": Entry("impls.torch_autograd", requires=("torch",), extra="peers", devices=("cpu", "cuda")),
