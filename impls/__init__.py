@@ -12,6 +12,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import os
+import shutil
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -44,6 +45,7 @@ BUILTIN = {
     "numba_sparse": Entry("impls.numba_sparse", requires=("numba",)),
     # Peers: the same network as users of other libraries write it.
     "graph": Entry("impls.graph"),
+    "c": Entry("impls.c", requires=("cffi",), extra="light"),
     "scipy_sparse": Entry("impls.scipy_sparse", requires=("scipy",)),
     "sklearn": Entry("impls.sklearn_mlp", requires=("sklearn",), extra="peers"),
     "torch": Entry("impls.torch_autograd", requires=("torch",), extra="peers", devices=("cpu", "cuda")),
@@ -151,6 +153,8 @@ def unavailable_reason(name: str) -> str | None:
     missing = [library for library in wanted.requires if importlib.util.find_spec(library) is None]
     if not missing and "numba" in wanted.requires and os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
         return "needs numba to compile, which NUMBA_DISABLE_JIT forbids; unset that variable"
+    if not missing and "cffi" in wanted.requires and shutil.which(compiler := os.environ.get("CC", "cc")) is None:
+        return f"needs a C compiler, and there is no {compiler}; install one, or name it in CC"
     if not missing:
         return devices.why_unusable(device_of(name), wanted.requires)
     target = f"'.[{wanted.extra}]'" if wanted.extra else "."

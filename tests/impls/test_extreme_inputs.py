@@ -31,7 +31,9 @@ FUNCTIONS = list(itertools.product(get_args(Activation), COST_OF_OUTPUT.items())
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 
 
-OTHERS = [name for name in impls.names() if name not in BASE and impls.entry(name).extra not in ("peers", "cuda")]
+OTHERS = [
+    name for name in impls.names() if name not in BASE and impls.entry(name).extra not in ("peers", "light", "cuda")
+]
 
 
 @pytest.fixture(params=[*BASE, *OTHERS])
