@@ -46,6 +46,9 @@ BUILTIN = {
     # Peers: the same network as users of other libraries write it.
     "graph": Entry("impls.graph"),
     "c": Entry("impls.c", requires=("cffi",), extra="light"),
+    "array_api": Entry(
+        "impls.array_api", requires=("array_api_compat",), extra="light", devices=("cpu", "torch", "jax", "cupy")
+    ),
     "scipy_sparse": Entry("impls.scipy_sparse", requires=("scipy",)),
     "sklearn": Entry("impls.sklearn_mlp", requires=("sklearn",), extra="peers"),
     "torch": Entry("impls.torch_autograd", requires=("torch",), extra="peers", devices=("cpu", "cuda")),
@@ -135,7 +138,8 @@ def device_of(text: str) -> str:
     """Return the device that a backend of this name runs on, "cpu" also for what is no backend. Imports nothing."""
     name, device = parted(text)
     found = BUILTIN.get(name) or entries().get(name)
-    return device or (found.devices[0] if found and found.devices else "cpu")
+    named = device or (found.devices[0] if found and found.devices else "cpu")
+    return devices.LIBRARIES.get(named, named)
 
 
 def on_device(text: str, device: str) -> str:
