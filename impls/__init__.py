@@ -45,6 +45,7 @@ BUILTIN = {
     "numba_sparse": Entry("impls.numba_sparse", requires=("numba",)),
     # Peers: the same network as users of other libraries write it.
     "graph": Entry("impls.graph"),
+    "autograd": Entry("impls.autograd_numpy", requires=("autograd",), extra="light"),
     "c": Entry("impls.c", requires=("cffi",), extra="light"),
     "array_api": Entry(
         "impls.array_api", requires=("array_api_compat",), extra="light", devices=("cpu", "torch", "jax", "cupy")

@@ -16,8 +16,28 @@ from impls.__main__ import main
 
 ROOT = bench.ROOT
 LADDER = ("naive", "vectorized", "minibatch", "numba", "numba_dense", "numba_sparse")
-PEERS = ("graph", "c", "array_api", "scipy_sparse", "sklearn", "torch", "torch_compile", "torch_manual", "jax", "cuda")
-LIBRARIES = ("sklearn", "torch", "jax", "numba_cuda", "cffi", "array_api_compat")  # of the peers that are optional
+PEERS = (
+    "graph",
+    "autograd",
+    "c",
+    "array_api",
+    "scipy_sparse",
+    "sklearn",
+    "torch",
+    "torch_compile",
+    "torch_manual",
+    "jax",
+    "cuda",
+)
+LIBRARIES = (
+    "sklearn",
+    "torch",
+    "jax",
+    "numba_cuda",
+    "cffi",
+    "array_api_compat",
+    "autograd",
+)  # of the peers that are optional
 
 
 def run_python(*arguments: str) -> str:
