@@ -309,7 +309,20 @@ def test_listing_other_backends_imports_nothing(other_package: Path) -> None:
 
 @pytest.mark.parametrize("room", ["data", "impls", "bench", "reports"])
 def test_importing_a_package_imports_no_heavy_library(room: str) -> None:
-    heavy = ("numba", "matplotlib", "scipy", "PIL", "pooch", "requests", "jinja2", "torch", "jax", "sklearn")
+    heavy = (
+        "numba",
+        "matplotlib",
+        "scipy",
+        "PIL",
+        "pooch",
+        "requests",
+        "jinja2",
+        "torch",
+        "jax",
+        "sklearn",
+        "cffi",
+        "autograd",
+    )
     code = f"import sys, {room}; print([name for name in {heavy} if name in sys.modules])"
     assert run_python("-c", code) == "[]\n"
 
