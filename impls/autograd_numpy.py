@@ -36,13 +36,8 @@ def unsupported(quantity: Quantity, network: Network, dtype: DType, /) -> str | 
 
 def prepare(network: Network, images: Array, labels: Array | None, dtype: DType, /) -> Prepared:
     """The images scaled and in the dtype; the labels one-hot."""
-    scaled = numpy.multiply(images, network.pixel_scale, dtype=dtype, casting="unsafe")
+    scaled = numpy.multiply(numpy.asarray(images), network.pixel_scale, dtype=dtype, casting="unsafe")
     return Prepared(scaled, None if labels is None else numpy.eye(network.sizes[-1], dtype=dtype)[labels])
-
-
-def sigmoid(z: Any) -> Any:
-    """1 / (1 + exp(-z)), computed as (1 + tanh(z / 2)) / 2, which cannot overflow."""
-    return 0.5 * (np.tanh(0.5 * z) + 1)
 
 
 @primitive
@@ -54,6 +49,20 @@ def relu(z: Any) -> Any:
 defvjp(relu, lambda a, z: lambda gradient: gradient * (z > 0))
 
 
+@primitive
+def tanh(z: Any) -> Any:
+    """The hyperbolic tangent. Not np.tanh itself, for whose derivative autograd squares cosh, which overflows."""
+    return numpy.tanh(z)
+
+
+defvjp(tanh, lambda a, z: lambda gradient: gradient * (1 - a * a))
+
+
+def sigmoid(z: Any) -> Any:
+    """1 / (1 + exp(-z)), computed as (1 + tanh(z / 2)) / 2, which cannot overflow."""
+    return 0.5 * (tanh(0.5 * z) + 1)
+
+
 def log_softmax(z: Any) -> Any:
     """The logarithm of softmax, row by row; the largest z is subtracted, so that nothing overflows."""
     shifted = z - np.max(z, axis=1, keepdims=True)
@@ -63,7 +72,7 @@ def log_softmax(z: Any) -> Any:
 ACTIVATIONS: Final = {
     "sigmoid": sigmoid,
     "relu": relu,
-    "tanh": np.tanh,
+    "tanh": tanh,
     "softmax": lambda z: np.exp(log_softmax(z)),
 }
 
@@ -89,8 +98,8 @@ cost_and_gradient = value_and_grad(mean_cost)
 
 
 def pairs(parameters: Parameters) -> Pairs:
-    """The parameters as autograd's examples have them; it does not look into every type of another package."""
-    return [(weights, biases) for weights, biases in parameters]
+    """The parameters as autograd's examples have them, as plain arrays: it knows no subclass, such as a memory map."""
+    return [(numpy.asarray(weights), numpy.asarray(biases)) for weights, biases in parameters]
 
 
 def layers(parameters: Pairs) -> Parameters:
