@@ -53,7 +53,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/peers: $(VENV)/ready
-	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[peers]'
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[peers,light]'
 	@touch $@
 
 $(VENV)/mutation: $(VENV)/ready

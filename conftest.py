@@ -24,7 +24,11 @@ pytest_plugins = ("benchmark_plugin",)
 
 ROOT = Path(__file__).parent
 CONFORMANCE = ROOT / "tests" / "suite" / "test_conformance.py"
-ON_REQUEST = ("peers", "cuda")  # these extras' backends are checked only so: some compile for every shape, for minutes
+ON_REQUEST = (
+    "peers",
+    "light",
+    "cuda",
+)  # these extras' backends are checked only so: some compile for every shape, for minutes
 NAMED_AT_MOST = 3  # networks in one line of the summary
 
 

@@ -12,6 +12,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import os
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -44,6 +45,12 @@ BUILTIN = {
     "numba_dense": Entry("impls.numba_dense", requires=("numba",)),
     "numba_sparse": Entry("impls.numba_sparse", requires=("numba",)),
     # Peers: the same network as users of other libraries write it.
+    "graph": Entry("impls.graph"),
+    "autograd": Entry("impls.autograd_numpy", requires=("autograd",), extra="light"),
+    "c": Entry("impls.c", requires=("cffi",), extra="light"),
+    "array_api": Entry(
+        "impls.array_api", requires=("array_api_compat",), extra="light", devices=("cpu", "torch", "jax", "cupy")
+    ),
     "scipy_sparse": Entry("impls.scipy_sparse", requires=("scipy",)),
     "sklearn": Entry("impls.sklearn_mlp", requires=("sklearn",), extra="peers"),
     "torch": Entry("impls.torch_autograd", requires=("torch",), extra="peers", devices=("cpu", "cuda")),
@@ -150,7 +157,8 @@ def device_of(text: str) -> str:
     """Return the device that a backend of this name runs on, "cpu" also for what is no backend. Imports nothing."""
     name, device = parted(text)
     found = BUILTIN.get(name) or entries().get(name)
-    return device or (found.devices[0] if found and found.devices else "cpu")
+    named = device or (found.devices[0] if found and found.devices else "cpu")
+    return devices.LIBRARIES.get(named, named)
 
 
 def on_device(text: str, device: str) -> str:
@@ -168,6 +176,8 @@ def unavailable_reason(name: str) -> str | None:
     missing = [library for library in wanted.requires if importlib.util.find_spec(library) is None]
     if not missing and "numba" in wanted.requires and os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
         return "needs numba to compile, which NUMBA_DISABLE_JIT forbids; unset that variable"
+    if not missing and "cffi" in wanted.requires and shutil.which(compiler := os.environ.get("CC", "cc")) is None:
+        return f"needs a C compiler, and there is no {compiler}; install one, or name it in CC"
     if not missing:
         return devices.why_unusable(device_of(name), wanted.requires)
     target = f"'.[{wanted.extra}]'" if wanted.extra else "."

@@ -3,6 +3,9 @@
 A module that can run on a device has the constants `DEVICES`, such as ("cpu", "cuda"), and `DEVICE`, the first of them,
 which its functions read when they are called. The only device so far is `cuda`, a GPU by NVIDIA. Nothing here imports a
 library, or makes a GPU do something.
+
+A module that can run on the arrays of several libraries, `array_api`, names them in `DEVICES` like devices; `LIBRARY`
+is then the one that it is loaded for.
 """
 
 import ctypes
@@ -17,6 +20,7 @@ from pathlib import Path
 from types import ModuleType
 
 KNOWN = ("cuda",)
+LIBRARIES = {"torch": "cpu", "jax": "cpu", "cupy": "cuda"}  # for which a file may be loaded in the same way, and where
 DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 
 
@@ -53,7 +57,9 @@ def executed(name: str, origin: Path, device: str = "", folders: list[str] | Non
         del sys.modules[name]
         raise
     if device:
-        vars(module)["DEVICE"] = device
+        vars(module)["DEVICE"] = LIBRARIES.get(device, device)
+    if device in LIBRARIES:
+        vars(module)["LIBRARY"] = device
     return module
 
 
@@ -61,6 +67,10 @@ def why_unusable(device: str, libraries: Sequence[str] = ()) -> str | None:
     """Return why these libraries, which are installed, cannot use this device here, with the remedy; else None."""
     if device == "cpu":
         return None
+    if device in LIBRARIES:
+        if importlib.util.find_spec(device) is None:
+            return f"needs {device}, which is not installed; see the extra `peers`, or install it for your GPU"
+        return why_unusable(LIBRARIES[device])
     if device not in KNOWN:
         return f"needs a device {device!r}, which is unknown; expected {', '.join(KNOWN)}"
     reasons = (REASONS[library]() for library in libraries if library in REASONS)

@@ -19,12 +19,20 @@ from bench.timing.system import text_of
 CPU = Path("/sys/devices/system/cpu/cpu0")
 CPUINFO = Path("/proc/cpuinfo")
 LIBRARIES = ("numpy", "scipy", "numba", "llvmlite", "matplotlib", "pytest-benchmark")
-PEERS = ("torch", "jax", "jaxlib", "scikit-learn")  # named where they are installed
+PEERS = (
+    "torch",
+    "jax",
+    "jaxlib",
+    "scikit-learn",
+    "autograd",
+    "array-api-compat",
+    "cffi",
+)  # named where they are installed
 BLAS = {"name": "internal_api", "version": "version", "architecture": "architecture"}  # as threadpoolctl calls them
 # How variables begin that change which code the libraries run, on which threads, or how they use memory. Those of the
 # number of threads are set for every process that measures; where compiled code is kept changes no time.
 VARIABLES = (
-    "ATEN_", "BLIS_", "CXX", "DNNL_", "GLIBC_TUNABLES", "GOMP_", "JAX_", "KMP_", "LD_PRELOAD", "MALLOC_", "MKL_",
+    "ATEN_", "BLIS_", "CC", "CXX", "DNNL_", "GLIBC_TUNABLES", "GOMP_", "JAX_", "KMP_", "LD_PRELOAD", "MALLOC_", "MKL_",
     "NPROC", "NPY_", "NUMBA_", "OMP_", "ONEDNN_", "OPENBLAS_", "PJRT_", "PYTHONDEVMODE", "PYTHONMALLOC",
     "PYTHONOPTIMIZE", "PYTHON_GIL", "PYTHON_JIT", "PYTORCH_", "TORCH", "XLA_",
 )  # fmt: skip

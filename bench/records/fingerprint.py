@@ -11,7 +11,7 @@ from typing import Any
 
 import bench
 import impls
-from bench.timing.source import source_files
+from bench.timing.source import source_files, sources_in
 from bench.timing.worker import FLOOR
 from impls import files
 
@@ -71,7 +71,7 @@ def source_of(backend: str) -> str:
 
 def source_in(folder: Path) -> str:
     """A hash of all of `impls` in this folder, for another revision."""
-    return hash_of(folder / "impls", (folder / "impls").rglob("*.py"))
+    return hash_of(folder / "impls", sources_in(folder / "impls"))
 
 
 def hash_of(folder: Path, paths: Iterable[Path]) -> str:

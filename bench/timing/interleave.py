@@ -125,7 +125,8 @@ def latin_squares(n: int, rounds: int, rng: np.random.Generator) -> Iterator[np.
         yield from rng.permutation(relabelled)[: rounds - first]
 
 
-CACHES = ("NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "JAX_COMPILATION_CACHE_DIR")  # where compilers keep their code
+# Where compilers keep their code; the last, that of `c`.
+CACHES = ("NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "JAX_COMPILATION_CACHE_DIR", "DIGITBENCH_CACHE_DIR")
 
 
 def first_call(race: Session, name: str) -> None:

@@ -21,7 +21,7 @@ from impls.__main__ import main
 from impls.contract import Layer, Network, State, zero_velocities
 from impls.initialisation import initial_parameters
 
-WITH_DEVICE = ("torch", "torch_compile", "torch_manual", "jax")
+WITH_DEVICE = ("torch", "torch_compile", "torch_manual", "jax", "array_api")
 NO_GPU = "needs a GPU, and this is a test"
 NETWORK = Network((12, 7, 4), "relu", "softmax", "cross_entropy")
 MODULE = """

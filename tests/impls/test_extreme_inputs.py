@@ -24,14 +24,16 @@ from impls.contract import (
 )
 from impls.initialisation import initial_parameters
 
-BASE = ("naive", "vectorized", "minibatch", "numba", "numba_dense", "numba_sparse", "scipy_sparse")
+BASE = ("naive", "vectorized", "minibatch", "numba", "numba_dense", "numba_sparse", "graph", "scipy_sparse")
 N = 14  # images; not a multiple of 8, the number that `numba` uses at a time
 SIZES = (12, 7, 4)
 FUNCTIONS = list(itertools.product(get_args(Activation), COST_OF_OUTPUT.items()))
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 
 
-OTHERS = [name for name in impls.names() if name not in BASE and impls.entry(name).extra not in ("peers", "cuda")]
+OTHERS = [
+    name for name in impls.names() if name not in BASE and impls.entry(name).extra not in ("peers", "light", "cuda")
+]
 
 
 @pytest.fixture(params=[*BASE, *OTHERS])

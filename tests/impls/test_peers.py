@@ -34,7 +34,7 @@ def cases() -> list[Case]:
     ]
 
 
-@pytest.mark.parametrize("name", ["sklearn", "torch", "torch_manual", "jax"])
+@pytest.mark.parametrize("name", ["sklearn", "torch", "torch_manual", "jax", "autograd"])
 def test_agrees_in_a_process_of_its_own(name: str) -> None:
     if reason := impls.unavailable_reason(name):
         pytest.skip(f"backend {name} {reason}")

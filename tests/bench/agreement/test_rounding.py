@@ -139,7 +139,7 @@ def test_drift_covers_a_hundred_updates(hidden: Any, output_and_cost: Any, dtype
     images, labels = digits(N)
     problem = Problem("long", network, start(network, dtype), images, labels, plan_of(100))
     expected = reference(problem)
-    for name in ("naive", "vectorized", "minibatch", "numba", "scipy_sparse"):
+    for name in ("naive", "vectorized", "minibatch", "numba", "graph", "scipy_sparse"):
         assert [r.failure for r in check(impls.load(name), name, problem, expected) if r.failure] == []
 
 

@@ -53,7 +53,7 @@ def test_right_backends_return_it(digits: Digits, dtype: Any, momentum: float) -
     call = of_case(case, digits)
     assert len(call.expected["costs of updates"].value) == 70 == 2 * MOVED
     assert set(call.expected) >= {timed.STRETCH, "parameters of layer 1 weights", "parameters of layer 2 biases"}
-    for name in ("naive", "vectorized", "minibatch", "numba", "numba_dense", "numba_sparse", "scipy_sparse"):
+    for name in ("naive", "vectorized", "minibatch", "numba", "numba_dense", "numba_sparse", "graph", "scipy_sparse"):
         assert failures(call, impls.load(name), case, digits) == [], name
 
 
