@@ -40,6 +40,10 @@ LABELS = {
     "torch_manual": "PyTorch, by hand",
     "jax": "JAX",
     "cuda": "own GPU kernels",
+    "graph": "NumPy, as a graph",
+    "autograd": "NumPy, autograd",
+    "array_api": "NumPy, array API",
+    "c": "C",
 }
 WORTH = 0.9  # of the time of an epoch: what counts as a gain
 NOTHING = "These results hold no race and no training to an accuracy; make bench measures both."

@@ -195,7 +195,9 @@ def test_without_ink_it_says_what_to_do(opened: "Page") -> None:
         assert opened.locator("#fired").inner_text() == "0 of 24 units fire"
 
 
-def test_mouse_and_touch_draw(opened: "Page") -> None:
+@pytest.mark.parametrize("width", [1280, 390])
+def test_mouse_and_touch_draw(width: int, opened: "Page") -> None:
+    opened.set_viewport_size({"width": width, "height": 800})
     opened.get_by_role("button", name="Clear").click()
     paper = opened.locator("#paper")
     paper.scroll_into_view_if_needed()
