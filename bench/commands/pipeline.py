@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import NamedTuple
 
 from rich.console import Console
@@ -28,7 +29,7 @@ from bench.experiments.race import BASELINE
 from bench.records.journal import results_file
 from bench.timing.clock import Clock
 from bench.workloads.batch_sizes import CHOSEN
-from bench.workloads.cases import CASES
+from bench.workloads.cases import CASES, MINI_BATCHES
 from bench.workloads.recipes import with_outputs
 from data import DataError, Dataset
 
@@ -150,6 +151,12 @@ def disagreeing(console: Console, digits: Dataset, names: Sequence[str]) -> list
     return [one.backend for one in agree(console, names, cases) if one.failures]
 
 
+def benchmarks_of(names: Sequence[str]) -> list[str]:
+    """The benchmarks of these backends that are run, and the floor, as pytest names them."""
+    of_each = [(f"outputs[{name}]", f"epoch[{name}-{MINI_BATCHES.name}]") for name in names]
+    return [f"bench/bench_backends.py::bench_{what}" for what in (*chain(*of_each), "floor")]
+
+
 def run_benchmarks(console: Console) -> bool:
     """Run `pytest --benchmark-only` with a progress bar, into a new results file; return whether all passed.
 
@@ -160,9 +167,8 @@ def run_benchmarks(console: Console) -> bool:
     bench.RESULTS.mkdir(parents=True, exist_ok=True)
     results = bench.RESULTS / f"{datetime.now():%Y%m%d-%H%M%S-%f}.json"
     partial, log = results.with_suffix(".part"), results.with_suffix(".log")
-    others = " or ".join([name for name in impls.names() if name not in OF_EACH_KIND and name.isidentifier()])
     command = [sys.executable, "-m", "pytest", "--benchmark-only", f"--benchmark-json={partial}", "-v", "--color=no"]
-    command += ["-k", f"not (bench_gradient or full or {others})"]
+    command += benchmarks_of([name for name in impls.available() if name in OF_EACH_KIND])
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), "{task.description}")
     with (
         log.open("w", encoding="utf-8") as file,

@@ -30,6 +30,7 @@ from data import Dataset, Digits, mnist
 from reports import __main__ as reports
 from reports.sections import report_of
 from reports.selection import choose
+from tests.helpers.pytests import run_all
 
 pytestmark = pytest.mark.usefixtures("without_peers")
 
@@ -217,6 +218,13 @@ def test_benchmarks_on_bad_data_end_in_a_line(folder: str, small: Dataset, tmp_p
     assert run.returncode == 2
     assert "error: " in run.stdout
     assert "Traceback" not in run.stdout + run.stderr
+
+
+def test_the_benchmarks_that_are_run_exist() -> None:
+    chosen = pipeline.benchmarks_of(["naive", "numba"])
+    collected = run_all({"chosen": ["--benchmark-only", "--collect-only", "-q", *chosen]})["chosen"]
+    assert collected.returncode == 0, collected.stderr
+    assert [line for line in collected.stdout.splitlines() if "::" in line] == chosen
 
 
 def test_from_benchmarks_to_report(small: Dataset, tmp_path: Path) -> None:
