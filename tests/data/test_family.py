@@ -17,7 +17,7 @@ from bench.workloads.cases import drawn
 from data import DataError, family, idx, mnist, npz, reading
 from data.__main__ import main
 
-Splits = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]  # training images and labels, test ones
+Splits = tuple[NDArray[Any], ...]  # training images and labels, test images and labels
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,7 @@ def _nothing_of_the_developers(monkeypatch: pytest.MonkeyPatch) -> None:
 def splits(classes: int, first: int = 0) -> Splits:
     """Pictures (n, 28, 28) whose transposes differ from them, and labels from `first`, each of which occurs."""
     rng = np.random.default_rng(classes)
-    return tuple(  # type: ignore[return-value]
+    return tuple(
         array
         for n in (2 * classes, classes)
         for array in (
@@ -53,6 +53,10 @@ def write(folder: Path, arrays: Splits, name: Callable[[str], str] = str, packed
 
 def emnist(name: str) -> str:
     return f"emnist-letters-{name}".replace("t10k", "test")
+
+
+def qmnist(name: str) -> str:
+    return f"qmnist-{name}".replace("t10k", "test").replace("idx1-ubyte", "idx2-int")
 
 
 def holds(dataset: data.Dataset, arrays: Splits, first: int = 0) -> bool:
@@ -90,7 +94,7 @@ def test_labels_that_count_from_1_begin_at_0(tmp_path: Path) -> None:
     assert dataset.assumed == ("Labels count from 1 to 26; label 1 is class 0 here, label 26 is 25.",)
     assert dataset.assumed[0] in dataset.lines()
     moved = [array - (array.ndim == 1) for array in arrays]  # the checksum is that of what is used
-    assert dataset.sha256 == data.load(str(write(tmp_path / "moved", tuple(moved)))).sha256  # type: ignore[arg-type]
+    assert dataset.sha256 == data.load(str(write(tmp_path / "moved", tuple(moved)))).sha256
 
 
 def test_a_label_that_does_not_occur_moves_no_other(tmp_path: Path) -> None:
@@ -111,8 +115,7 @@ def test_labels_in_the_first_column(columns: int, tmp_path: Path) -> None:
         rows = np.random.default_rng(place).integers(0, 5000, (len(arrays[place]), columns)).astype(np.int32)
         rows[:, 0] = arrays[place]
         written[place] = rows
-    as_qmnist = lambda name: f"qmnist-{name}".replace("t10k", "test").replace("idx1-ubyte", "idx2-int")  # noqa: E731
-    dataset = data.load(str(write(tmp_path, tuple(written), as_qmnist)))  # type: ignore[arg-type]
+    dataset = data.load(str(write(tmp_path, tuple(written), qmnist)))
     assert holds(dataset, arrays)
     assert dataset.sha256 == data.load(str(write(tmp_path / "plain", arrays))).sha256
     assert [line[:21] for line in dataset.assumed] == (["Labels have 8 columns"] if columns == 8 else [])
@@ -122,7 +125,7 @@ def test_a_set_sorted_by_label_is_noticed_and_draws_hold_all_classes(tmp_path: P
     images, labels, *test = splits(47)
     images, labels = np.repeat(images, 20, axis=0), np.repeat(labels, 20)
     order = np.argsort(labels, kind="stable")
-    dataset = data.load(str(write(tmp_path, (images[order], labels[order], *test))))  # type: ignore[arg-type]
+    dataset = data.load(str(write(tmp_path, (images[order], labels[order], *test))))
     assert dataset.lines()[-1].startswith("The training images are sorted by label: ")
     assert set(drawn(dataset.train, 500).labels) == set(dataset.train.spread(100).labels) == set(range(47))
 
@@ -132,7 +135,7 @@ def test_a_set_sorted_by_label_is_noticed_and_draws_hold_all_classes(tmp_path: P
 
 def test_pictures_are_turned_where_the_variable_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arrays = splits(47)
-    lying = write(tmp_path / "lying", tuple(a.swapaxes(1, -1) if a.ndim == 3 else a for a in arrays))  # type: ignore[arg-type]
+    lying = write(tmp_path / "lying", tuple(a.swapaxes(1, -1) if a.ndim == 3 else a for a in arrays))
     upright = data.load(str(write(tmp_path / "upright", arrays)))
     monkeypatch.setenv(reading.ORIENTATION, "transposed")
     dataset = data.load(str(lying))
@@ -183,7 +186,7 @@ def test_the_size_of_transposed_sets_alone_raises_the_doubt(
 def test_published_files_are_recognised_by_their_checksums(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arrays = splits(26, first=1)
     lying = tuple(array.swapaxes(1, -1) if array.ndim == 3 else array for array in arrays)
-    folder = write(tmp_path, lying, emnist, packed=True)  # type: ignore[arg-type]
+    folder = write(tmp_path, lying, emnist, packed=True)
     train, test = (
         hashlib.sha256((folder / f"{emnist(file.name)}.gz").read_bytes()).hexdigest() for file in mnist.FILES[::2]
     )
