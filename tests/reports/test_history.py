@@ -38,16 +38,20 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def opened(browser: "Browser", report: Path) -> "Iterator[Page]":
-    """The page of the history, reached from the other; fails where the console complains."""
+    """The page of the history, reached from the other; fails on complaints, and where other files are asked for."""
     problems: list[str] = []
+    asked: list[str] = []
     with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
         page = context.new_page()
         page.on("console", lambda message: problems.append(message.text))
         page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("request", lambda asking: asked.append(asking.url))
         page.goto((report / "index.html").as_uri())
         page.get_by_role("link", name="history").click()
         yield page
     assert problems == []
+    pages = [(report / name).as_uri() for name in ("index.html", "history.html")]
+    assert [url for url in asked if not url.startswith("data:")] == pages
 
 
 def test_the_page_says_what_became_faster_and_when(opened: "Page", report: Path) -> None:

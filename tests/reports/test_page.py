@@ -99,31 +99,29 @@ def test_small_figures_keep_names_marks_and_numbers_apart(opened: "Page") -> Non
 
 
 def test_tables_sort_by_keyboard(unfolded: "Page") -> None:
-    opened = unfolded
-    heads = table(opened).locator("thead th")
-    as_it_was = column(opened, 2)
+    heads = table(unfolded).locator("thead th")
+    as_it_was = column(unfolded, 2)
     assert as_it_was == ["9.00 s †", "0.500 s", "0.500 s"]
     wall = heads.nth(2)
     wall.locator("button").focus()
     orders, seen = [], []
     for _ in range(3):
-        opened.keyboard.press("Enter")
+        unfolded.keyboard.press("Enter")
         orders.append(wall.get_attribute("aria-sort"))
-        seen.append(column(opened, 2))
+        seen.append(column(unfolded, 2))
     assert orders == ["ascending", "descending", "none"]
     assert seen == [["0.500 s", "0.500 s", "9.00 s †"], as_it_was, as_it_was]
     heads.nth(0).locator("button").click()
     heads.nth(0).locator("button").click()
-    assert column(opened, 0) == ["wild", "swift", "naive"]
+    assert column(unfolded, 0) == ["wild", "swift", "naive"]
     assert [head.get_attribute("aria-sort") for head in heads.all()[:3]] == ["descending", "none", "none"]
 
 
 def test_what_is_not_known_stays_below(unfolded: "Page") -> None:
-    opened = unfolded
-    faster = table(opened).locator("thead th").nth(4)
+    faster = table(unfolded).locator("thead th").nth(4)
     for _ in range(2):
         faster.locator("button").click()
-        assert column(opened, 4)[-1] == "–"  # wild has no accuracy check
+        assert column(unfolded, 4)[-1] == "–"  # wild has no accuracy check
 
 
 def test_images_have_sizes_and_words(unfolded: "Page") -> None:
@@ -142,17 +140,16 @@ def test_images_have_sizes_and_words(unfolded: "Page") -> None:
 
 
 def test_marks_say_what_they_are_by_keyboard_and_by_pointer(unfolded: "Page") -> None:
-    opened = unfolded
-    figure = opened.locator("svg.figure").filter(has_text="Time of one epoch of training")
-    tip, marks = opened.locator(".tip"), figure.locator(".marks circle")
+    figure = unfolded.locator("svg.figure").filter(has_text="Time of one epoch of training")
+    tip, marks = unfolded.locator(".tip"), figure.locator(".marks circle")
     assert figure.locator("[tabindex]").count() == 1  # as each figure is one stop of the tab key
     assert tip.is_hidden()
     figure.locator("[tabindex]").focus()
     seen = []
     for key in ("Home", "ArrowRight", "ArrowDown", "End", "ArrowRight"):
-        opened.keyboard.press(key)
+        unfolded.keyboard.press(key)
         seen.append(tip.inner_text())
-        assert opened.evaluate("document.activeElement.getAttribute('aria-label')") == seen[-1]
+        assert unfolded.evaluate("document.activeElement.getAttribute('aria-label')") == seen[-1]
         assert figure.locator("[tabindex]").count() == 1
     assert seen[0] == "naive, full batch\n7.50 s †, sample 2 of 3\na processor"
     assert seen[1] == "naive, full batch\n9.00 s †, sample 1 of 3\na processor"
@@ -162,12 +159,12 @@ def test_marks_say_what_they_are_by_keyboard_and_by_pointer(unfolded: "Page") ->
     assert box
     assert beside
     assert max(abs(beside["y"] - box["y"]), abs(beside["x"] - box["x"])) < 400
-    opened.keyboard.press("Escape")
+    unfolded.keyboard.press("Escape")
     assert tip.is_hidden()
     marks.first.hover()
     assert "naive, full batch\n7.50 s †" in tip.inner_text()
     assert not figure.locator("circle:hover title").count()  # which the browser would show as well
-    opened.mouse.move(0, 0)
+    unfolded.mouse.move(0, 0)
     assert tip.is_hidden()
 
 
@@ -179,9 +176,8 @@ def test_nothing_but_tables_and_figures_scrolls_sideways(unfolded: "Page") -> No
 def test_axe_finds_nothing_serious(scheme: Any, unfolded: "Page") -> None:
     from axe_playwright_python.sync_playwright import Axe
 
-    opened = unfolded
-    opened.emulate_media(color_scheme=scheme)
-    found = Axe().run(opened, options={"resultTypes": ["violations"]}).response["violations"]
+    unfolded.emulate_media(color_scheme=scheme)
+    found = Axe().run(unfolded, options={"resultTypes": ["violations"]}).response["violations"]
     assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found if one["impact"] in HARMFUL] == []
 
 
