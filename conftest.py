@@ -24,11 +24,8 @@ pytest_plugins = ("benchmark_plugin",)
 
 ROOT = Path(__file__).parent
 CONFORMANCE = ROOT / "tests" / "suite" / "test_conformance.py"
-ON_REQUEST = (
-    "peers",
-    "light",
-    "cuda",
-)  # these extras' backends are checked only so: some compile for every shape, for minutes
+# These extras' backends are checked only so: some compile for every shape, for minutes.
+ON_REQUEST = ("peers", "light", "cuda")
 NAMED_AT_MOST = 3  # networks in one line of the summary
 
 
