@@ -33,7 +33,7 @@ from bench.workloads.cases import CASES, MINI_BATCHES
 from bench.workloads.recipes import with_outputs
 from data import DataError, Dataset
 
-RACED_SECONDS = 30, 5  # of the race: at least, and for each backend; three generations or more on two cores
+RACED_SECONDS = 30, 4  # of the race: at least, and for each backend; three generations or more on two cores
 # One implementation of each kind trains to an accuracy and is benchmarked, from the loop to the fastest; with all, it
 # would take minutes.
 OF_EACH_KIND = (impls.REFERENCE, "vectorized", "numba", "numba_sparse", "torch", "jax", "cuda", "torch:cuda")
