@@ -27,7 +27,7 @@ DTYPES: Final = ("float32", "float64")
 BATCH_SIZE: Final = 128
 DEVICES: Final = ("cpu", "cuda")
 DEVICE = "cpu"  # "cuda" where this file is loaded for a GPU
-COSTS = 128  # in a block. These are 512 bytes or more; jaxlib 0.11.1 goes wrong with less than 256
+COSTS = 128  # in a block: 512 bytes or more, as jaxlib 0.11.1 copies all costs at every update where blocks are small
 # Of products of float32 there: on tensor cores, each number as three of bfloat16. By default JAX rounds to TF32, which
 # is far less exact, and so it does for "high"; "highest" is as exact as this, without tensor cores.
 PRECISION: Final = {"cuda": "BF16_BF16_F32_X6"}
