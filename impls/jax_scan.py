@@ -1,9 +1,9 @@
 """Peer, `jax`: a pure function of the cost, its gradient derived, the whole plan compiled as one loop.
 
-JAX derives the gradient of `mean_cost` and compiles it with XLA. Updates of the same size run in one compiled
-`lax.scan`, without Python in between, on parameters that are donated, so that each update may overwrite them. Gain:
-no overhead per update, and no backward pass to write. Cost: a compilation for each batch size and number of updates,
-as shapes are part of a program; a short last batch is a program of its own.
+JAX derives the gradient of `mean_cost` and compiles it with XLA. Updates of the same size run in one compiled loop,
+without Python in between, on parameters that are donated, so that each update may overwrite them. Gain: no overhead
+per update, and no backward pass to write. Cost: a compilation for each batch size and number of updates, as shapes are
+part of a program; a short last batch is a program of its own.
 
 Every array is put on DEVICE, so that JAX leaves alone a GPU that it was not asked for. On a GPU the same programs run,
 with products in parts of bfloat16 that are as exact as float32.
@@ -11,7 +11,7 @@ with products in parts of bfloat16 that are as exact as float32.
 
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 import jax
@@ -27,6 +27,7 @@ DTYPES: Final = ("float32", "float64")
 BATCH_SIZE: Final = 128
 DEVICES: Final = ("cpu", "cuda")
 DEVICE = "cpu"  # "cuda" where this file is loaded for a GPU
+COSTS = 128  # in a block: 512 bytes or more, as jaxlib 0.11.1 copies all costs at every update where blocks are small
 # Of products of float32 there: on tensor cores, each number as three of bfloat16. By default JAX rounds to TF32, which
 # is far less exact, and so it does for "high"; "highest" is as exact as this, without tensor cores.
 PRECISION: Final = {"cuda": "BF16_BF16_F32_X6"}
@@ -117,6 +118,28 @@ def compiled_outputs(parameters: Parameters, images: Any, network: Network) -> A
     return ACTIVATIONS[network.output](forward(network, parameters, images))
 
 
+def loop(update: Callable[[State, Any], tuple[State, Any]], state: State, plan: tuple[Any, Any]) -> tuple[State, Any]:
+    """What lax.scan(update, state, plan) returns, the costs written in blocks of COSTS where DEVICE is the CPU.
+
+    There jaxlib 0.11.1 copies a whole array at every step of a loop that writes a few bytes of it (JAX issue 40101). A
+    block is short, and the array of all costs is written once a block. The last block ends early, so that the update is
+    compiled once. On a GPU all is one block, as the host would have to ask for the end of a loop of unknown length.
+    """
+    n_updates, dtype = len(plan[0]), plan[1].dtype
+    size = COSTS if DEVICE == "cpu" else n_updates
+
+    def block(state: State, first: Any) -> tuple[State, Any]:
+        def step(i: Any, carry: tuple[State, Any]) -> tuple[State, Any]:
+            state, cost = update(carry[0], tuple(part[first + i] for part in plan))
+            return state, carry[1].at[i].set(cost)
+
+        length = jnp.minimum(size, n_updates - first) if n_updates % size else size
+        return lax.fori_loop(0, length, step, (state, jnp.zeros(size, dtype)))
+
+    state, costs = lax.scan(block, state, jnp.arange(0, n_updates, size))
+    return state, costs.ravel()[:n_updates]
+
+
 @functools.partial(jax.jit, static_argnames=("network", "n", "momentum"), donate_argnames="state")
 def compiled_updates(
     state: State, prepared: Prepared, order: Any, starts: Any, rates: Any, network: Network, n: int, momentum: float
@@ -137,7 +160,7 @@ def compiled_updates(
             gradient = jax.tree.map(lambda g, v: g + momentum * v, gradient, velocities)
         return State(jax.tree.map(lambda p, g: p - rate * g, parameters, gradient), velocities), cost
 
-    return lax.scan(update, state, (starts, rates))
+    return loop(update, state, (starts, rates))
 
 
 def outputs(network: Network, parameters: Parameters, prepared: Prepared, /) -> Array:

@@ -142,6 +142,24 @@ def test_runs_of_equal_size() -> None:
     assert [(run.start, run.stop) for run in runs] == [(0, 2), (2, 3), (3, 5)]
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("n_updates", [1, 6, 7])
+def test_costs_in_blocks_are_those_of_one_scan(n_updates: int, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer updates than a block of three holds, two blocks, and a block begun; on a GPU one block."""
+    backend = peer("jax")
+    import jax
+
+    def update(state: Any, now: tuple[Any, Any]) -> tuple[Any, Any]:
+        return state * now[1] + now[0], state
+
+    monkeypatch.setattr(backend, "COSTS", 3)
+    monkeypatch.setattr(backend, "DEVICE", device)
+    plan = np.arange(n_updates), np.linspace(0.5, 0.9, n_updates)
+    expected = jax.jit(lambda state, plan: jax.lax.scan(update, state, plan))(np.float64(1), plan)
+    in_blocks = jax.jit(lambda state, plan: backend.loop(update, state, plan))(np.float64(1), plan)
+    jax.tree.map(np.testing.assert_array_equal, in_blocks, expected)
+
+
 # --- SciPy --------------------------------------------------------------------------------------------------------
 
 
