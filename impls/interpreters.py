@@ -80,7 +80,8 @@ def check_all_take_part(participants: Collection[str]) -> None:
     """Raise BadInterpreter where one is for a backend that is none of these."""
     for name in _used:
         if name not in participants:
-            raise BadInterpreter(f"--python {name}=...: expected one of the backends {', '.join(participants)}")
+            known = ", ".join(dict.fromkeys(participants))
+            raise BadInterpreter(f"--python {name}=...: expected one of the backends that take part, {known}")
 
 
 def interpreter(choice: Choice) -> Interpreter:

@@ -86,8 +86,8 @@ DATA = Option("--data SOURCE", "Use these digits: auto (DIGITBENCH_DATA, else th
               "mnist, builtin, a folder with the four files, or an .npz", str, "auto")  # fmt: skip
 OUTPUT = Option("--output FILE", "Write records to this file, or continue the same work in it", records_file,
                 without="a new file in bench/results")  # fmt: skip
-PYTHON = Option("--python NAME=PATH", "Run this backend in another Python, in whose environment its library is "
-                "installed", python, without="the Python of this command for all", repeats=True)  # fmt: skip
+PYTHON = Option("--python NAME=PATH", "Use another Python for this backend, whose environment has its library", python,
+                without="the Python of this command for all", repeats=True)  # fmt: skip
 COMMON = (OUTPUT, PYTHON, DATA, THREADS)  # of every command that keeps records
 SHORT_CHECK = Option("--short-check", "Check only the first updates of the first seed against the reference",
                      without="those of every seed, and as far as possible all of the first")  # fmt: skip
