@@ -58,6 +58,7 @@ BUILTIN = {
     "torch_compile": Entry("impls.torch_compile", requires=("torch",), extra="peers", devices=("cpu", "cuda")),
     "torch_manual": Entry("impls.torch_manual", requires=("torch",), extra="peers", devices=("cpu", "cuda")),
     "jax": Entry("impls.jax_scan", requires=("jax",), extra="peers", devices=("cpu", "cuda")),
+    "optax": Entry("impls.optax_sgd", requires=("jax", "optax"), extra="peers"),
     # On a GPU.
     "cuda": Entry("impls.cuda", requires=("numba", "numba_cuda"), extra="cuda", devices=("cuda",)),
 }

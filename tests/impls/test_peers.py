@@ -34,7 +34,7 @@ def cases() -> list[Case]:
     ]
 
 
-@pytest.mark.parametrize("name", ["sklearn", "torch", "torch_manual", "jax", "autograd"])
+@pytest.mark.parametrize("name", ["sklearn", "torch", "torch_manual", "jax", "optax", "autograd"])
 def test_agrees_in_a_process_of_its_own(name: str) -> None:
     if reason := impls.unavailable_reason(name):
         pytest.skip(f"backend {name} {reason}")
@@ -140,6 +140,18 @@ def test_runs_of_equal_size() -> None:
     plan = plan_of([(0, 4), (4, 8), (8, 11), (0, 4), (1, 5)], [0.1] * 5)
     runs = peer("jax").runs_of_equal_size(plan)
     assert [(run.start, run.stop) for run in runs] == [(0, 2), (2, 3), (3, 5)]
+
+
+# --- Optax --------------------------------------------------------------------------------------------------------
+
+
+def test_a_learning_rate_that_changes_compiles_nothing() -> None:
+    backend = peer("optax")
+    images, labels = np.full((6, 12), 5, np.uint8), np.array([0, 1, 2, 3, 0, 1])
+    trained(backend, images, labels, plan_of([(0, 3), (3, 6)], [0.1, 0.2]))
+    compiled = backend.update._cache_size()
+    trained(backend, images, labels, plan_of([(3, 6), (0, 3)], [0.3, 0.05]))
+    assert backend.update._cache_size() == compiled
 
 
 # --- SciPy --------------------------------------------------------------------------------------------------------

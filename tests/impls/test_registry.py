@@ -27,12 +27,14 @@ PEERS = (
     "torch_compile",
     "torch_manual",
     "jax",
+    "optax",
     "cuda",
 )
 LIBRARIES = (
     "sklearn",
     "torch",
     "jax",
+    "optax",
     "numba_cuda",
     "cffi",
     "array_api_compat",
@@ -322,6 +324,7 @@ def test_importing_a_package_imports_no_heavy_library(room: str) -> None:
         "sklearn",
         "cffi",
         "autograd",
+        "optax",
     )
     code = f"import sys, {room}; print([name for name in {heavy} if name in sys.modules])"
     assert run_python("-c", code) == "[]\n"
