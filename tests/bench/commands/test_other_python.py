@@ -139,6 +139,8 @@ def test_a_wrong_one_ends_the_command_before_anything_is_checked(
 def test_it_is_offered_where_backends_run_in_processes_of_their_own(command: str) -> None:
     words = ["study", command] if command in STUDIES else [command]
     needed = {"compare": ["main"], "new": ["x.py"], "predict": ["m", "p"], "inspect": ["m"]}.get(command, [])
-    refuses = contextlib.nullcontext() if command in WITH_IT else pytest.raises(SystemExit)
+    refuses: contextlib.AbstractContextManager[object] = (
+        contextlib.nullcontext() if command in WITH_IT else pytest.raises(SystemExit)
+    )
     with refuses:
         make_parser().parse_args([*words, *needed, "--python", "naive=python3"])
