@@ -18,10 +18,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from impls import devices, files
+from impls import devices, files, interpreters
 
 if TYPE_CHECKING:
     from impls.contract import Backend
+    from impls.interpreters import Interpreter
 
 ENTRY_POINTS = "digitbench.backends"
 
@@ -57,6 +58,7 @@ BUILTIN = {
     "torch_compile": Entry("impls.torch_compile", requires=("torch",), extra="peers", devices=("cpu", "cuda")),
     "torch_manual": Entry("impls.torch_manual", requires=("torch",), extra="peers", devices=("cpu", "cuda")),
     "jax": Entry("impls.jax_scan", requires=("jax",), extra="peers", devices=("cpu", "cuda")),
+    "optax": Entry("impls.optax_sgd", requires=("jax", "optax"), extra="peers"),
     # On a GPU.
     "cuda": Entry("impls.cuda", requires=("numba", "numba_cuda"), extra="cuda", devices=("cuda",)),
 }
@@ -168,11 +170,18 @@ def on_device(text: str, device: str) -> str:
     return f"{name}:{device}" if not named and found and device in found.devices[1:] else text
 
 
+def interpreter_of(name: str) -> "Interpreter | None":
+    """Return the other interpreter in which this backend runs, see `impls.interpreters`; None: the one of this code."""
+    return interpreters.of(name)
+
+
 def unavailable_reason(name: str) -> str | None:
     """Return why this backend cannot be used here, with the remedy, or None if it can. Imports no library."""
     wanted = entry(name)
     if wanted.fault:
         return wanted.fault
+    if interpreter_of(name) is not None:  # which was asked
+        return None
     missing = [library for library in wanted.requires if importlib.util.find_spec(library) is None]
     if not missing and "numba" in wanted.requires and os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
         return "needs numba to compile, which NUMBA_DISABLE_JIT forbids; unset that variable"
@@ -258,6 +267,8 @@ def check_complete(what: str, module: object) -> None:
 
 def check(text: str) -> None:
     """Raise UnknownBackend or BackendUnavailable for what is neither a usable backend nor a module. Imports neither."""
+    if interpreter_of(text) is not None:  # which was asked
+        return
     name, device = parted(text)
     package = name.partition(".")[0]
     if name not in names() and package and importlib.util.find_spec(package) is not None:

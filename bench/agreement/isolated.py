@@ -95,7 +95,8 @@ def check_each(
         while waiting or running:
             while waiting and len(running) < at_once:
                 name, begin = waiting.pop(0), time.monotonic()
-                child = Child(work, name, cases, n_threads=n_threads, source=source)
+                python = impls.interpreter_of(name)
+                child = Child(work, name, cases, n_threads=n_threads, source=source, python=python)
                 processes.callback(child.kill)
                 running[pool.submit(results_of, child, name, cases, seconds)] = name, begin
             for future in wait(running, return_when=FIRST_COMPLETED).done:

@@ -32,6 +32,7 @@ OPTIONS = (
     Option("--output FILE", "Write every comparison to this file, as JSON", output_file, without="none"),
     Option("--time-limit SECONDS", "Give each backend this long, compilation included",
            number(0.001), f"{TIME_LIMIT:g}"),
+    options.PYTHON,
     options.DATA,
     options.THREADS,
 )  # fmt: skip
@@ -44,8 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     or a device that no backend can use.
     """
     options.move_to_device(arguments)
-    for name in arguments.backend or ():
-        impls.check(name)
+    names = arguments.backend or impls.available()
+    options.check_participants(names)
     console = Console(highlight=False)
     digits = data.load(arguments.data)
     with console.status(f"{impls.REFERENCE} in float64"):
@@ -53,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         recipes = [replace(case, dtype=dtype) for dtype in dtypes for case in (*CASES, SHUFFLED)]
         recipes = [with_outputs(recipe, digits.classes) for recipe in recipes]
         cases = [posed(recipe, digits.train) for recipe in recipes]
-    checked = agree(console, arguments.backend or impls.available(), cases, arguments.time_limit)
+    checked = agree(console, names, cases, arguments.time_limit)
     results = [result for one in checked for result in one.results]
     if arguments.output:
         # An error that is no finite number is null, and its failure says why.

@@ -12,7 +12,6 @@ from pathlib import Path
 from rich.console import Console
 
 import data
-import impls
 from bench import UserError
 from bench.analysis.calibrate import AGAIN, ITSELF, SLOWDOWNS
 from bench.commands import measuring, options
@@ -44,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.measure != "epoch":
         raise UserError(f"--measure {arguments.measure}: expected epoch, as a slowdown is more updates of it")
     setting = measuring.race_setup(arguments, data.load(arguments.data))
-    impls.check(arguments.backend)
+    options.check_participants([arguments.backend])
     extra = {ITSELF: 0.0, AGAIN: 0.0} | SLOWDOWNS
 
     def begin(journal: Journal, folder: Path) -> list[Session]:

@@ -27,7 +27,7 @@ from bench.tables.compare import compare_sections, comparison_section
 from bench.tables.table import print_left_out, print_sections
 from bench.timing.session import Session
 from command_line import Option, number
-from impls import files
+from impls import files, interpreters
 
 OPTIONS = (
     Option("before A", "Take this git revision, or results file of a race, as before", str),
@@ -69,6 +69,7 @@ def compare_revisions(
     setting = measuring.race_setup(arguments, data.load(arguments.data))
     sides = {BEFORE: before, AFTER: after}
     names = in_both(before, after, arguments.backend)
+    interpreters.check_all_take_part(names)
     console.print(f"{before.name} against {after.name}: {setting.case.network}, {setting.case.name}", markup=False)
     headers = comparison_headers(setting, names, sides, arguments.generations)
 

@@ -12,7 +12,7 @@ from bench.timing.worker import FLOOR
 from bench.workloads.cases import MINI_BATCHES
 from bench.workloads.plans import Order
 from command_line import Option, number, output_file, several, whole_number
-from impls import devices
+from impls import devices, interpreters
 from impls.contract import Activation, DType, Output
 
 
@@ -61,6 +61,16 @@ def several_backends(text: str) -> list[str]:
     return several(backend)(text)
 
 
+def python(text: str) -> list[interpreters.Choice]:
+    """Read a backend and its interpreter, like "torch=/opt/torch/bin/python". Nothing is run."""
+    name, _, command = text.partition("=")
+    if not name.strip() or not command:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: expected a backend and a Python for it, such as torch=/opt/torch/bin/python"
+        )
+    return [interpreters.Choice(backend(name.strip()), command)]
+
+
 def records_file(text: str) -> Path:
     """Read a file for records; the error for an activation names the option --output-activation."""
     if text in get_args(Output):
@@ -76,7 +86,9 @@ DATA = Option("--data SOURCE", "Use these digits: auto (DIGITBENCH_DATA, else th
               "mnist, builtin, a folder with the four files, or an .npz", str, "auto")  # fmt: skip
 OUTPUT = Option("--output FILE", "Write records to this file, or continue the same work in it", records_file,
                 without="a new file in bench/results")  # fmt: skip
-COMMON = (OUTPUT, DATA, THREADS)  # of every command that keeps records
+PYTHON = Option("--python NAME=PATH", "Use another Python for this backend, whose environment has its library", python,
+                without="the Python of this command for all", repeats=True)  # fmt: skip
+COMMON = (OUTPUT, PYTHON, DATA, THREADS)  # of every command that keeps records
 SHORT_CHECK = Option("--short-check", "Check only the first updates of the first seed against the reference",
                      without="those of every seed, and as far as possible all of the first")  # fmt: skip
 OF_TRAININGS = (SHORT_CHECK, *COMMON)  # of commands that train over seeds
@@ -136,6 +148,16 @@ def layer_sizes(arguments: argparse.Namespace, classes: int) -> tuple[int, ...]:
     """The sizes of --network, or the default ones with an output for each class of the digits."""
     given: tuple[int, ...] = arguments.network
     return given if "network" in arguments.given else (*given[:-1], classes)
+
+
+def check_participants(names: Collection[str]) -> None:
+    """Check that these can be used, and that --python names no others.
+
+    Raises UnknownBackend, BackendUnavailable or BadInterpreter.
+    """
+    interpreters.check_all_take_part(names)
+    for name in names:
+        impls.check(name)
 
 
 def why_unavailable(name: str) -> str | None:

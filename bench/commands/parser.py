@@ -11,6 +11,7 @@ from bench import UserError
 from bench.commands import pipeline
 from bench.commands.options import THREADS, Group
 from command_line import Parser
+from impls import interpreters
 from impls.contract import ContractError
 
 # What each command does; its module has the same name.
@@ -40,6 +41,9 @@ STUDIES = {
     "batches": "Measure whether mini-batches pay, by the epoch and by the time to an accuracy",
     "peers": "Compare one backend with other libraries under four conditions",
 }
+BAD_INPUT = (
+    data.DataError, ContractError, impls.UnknownBackend, impls.BackendUnavailable, interpreters.BadInterpreter,
+)  # fmt: skip
 IN_ARTICLE = ("article", "grid", "relu")  # three studies in one module
 
 
@@ -101,7 +105,8 @@ def run(arguments: list[str]) -> int:
     logging.basicConfig(format="%(message)s")
     data.logger.setLevel(logging.INFO)
     try:
-        code: int = parsed.run(parsed)
-    except (data.DataError, ContractError, impls.UnknownBackend, impls.BackendUnavailable) as error:
+        with interpreters.used(getattr(parsed, "python", None) or ()):
+            code: int = parsed.run(parsed)
+    except BAD_INPUT as error:
         raise UserError(str(error)) from None
     return code

@@ -64,8 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         for setting, point in zip(measuring.race_setups(points, dataset), points, strict=True)
     ]
     names = list(dict.fromkeys([arguments.baseline, *(arguments.backend or installed_peers())]))
-    for name in names:
-        impls.check(name)
+    options.check_participants(names)
     headers = []
     for number, (point, setting) in enumerate(zip(points, settings, strict=True)):
         about = {"way": point.way, "zeros": float(np.mean(setting.digits.images == 0))}

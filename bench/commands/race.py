@@ -83,8 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     dataset = data.load(arguments.data)
     settings = measuring.race_setups(sweep_points(arguments), dataset)
     names = list(dict.fromkeys([*(arguments.backend or impls.available()), arguments.baseline]))
-    for name in names:
-        impls.check(name)
+    options.check_participants(names)
     swept, _ = arguments.sweep or (None, [])
     headers = [
         header_of_race(setting, number, arguments.baseline, names, sweep=swept)

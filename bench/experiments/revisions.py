@@ -9,11 +9,15 @@ import zipfile
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+import impls
 from bench import RESULTS, ROOT, UserError
 from bench.records import environment, fingerprint
 from bench.timing.process import Child
+
+if TYPE_CHECKING:
+    from impls.interpreters import Interpreter
 
 EXPORTS = RESULTS / "revisions"  # kept, so that numba finds its compiled code again
 TIME_LIMIT = 60.0  # seconds to list a revision's backends
@@ -84,15 +88,22 @@ def unfinished(folder: Path) -> Iterator[Path]:
 
 def backends_of(side: Side) -> list[str]:
     """The backends available there, in ladder order, then those on devices. Raises ChildFailed where it cannot say."""
-    with Child(send_backends, source=side.source) as child:
+    names = backends_in(None, side)
+    for name in impls.interpreters.names():
+        there = name in backends_in(impls.interpreter_of(name), side)
+        names = [one for one in names if one != name] + [name] * there
+    return names
+
+
+def backends_in(python: "Interpreter | None", side: Side) -> list[str]:
+    """The backends of a side that are available in this interpreter; None: in that of this process."""
+    with Child(send_backends, source=side.source, python=python) as child:
         names: list[str] = child.answer(TIME_LIMIT)
     return names
 
 
 def send_backends(connection: Connection) -> None:
     """Send the names of the backends that are available in this process, also those on devices."""
-    import impls
-
     names = list(impls.available())
     devices = {name: getattr(impls.entry(name), "devices", ()) for name in names}  # older revisions have none
     elsewhere = [f"{name}:{device}" for name in names for device in devices[name][1:]]

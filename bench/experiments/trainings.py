@@ -32,6 +32,7 @@ from bench.training import worker
 from bench.training.worker import Evaluations
 from bench.workloads.recipes import Recipe, with_outputs
 from data import Dataset, Digits
+from impls import interpreters
 from impls.contract import DType, check_images
 
 TIME_LIMIT = 600.0  # seconds for one training
@@ -122,6 +123,7 @@ def train_all(
     """
     path, n_threads = results_file(arguments.output, several[0].purpose), arguments.threads or threads.cores()
     several = [replace(trainings, short_check=arguments.short_check) for trainings in several]
+    interpreters.check_all_take_part([one.backend for trainings in several for one in trainings.participants.values()])
     for trainings in several:
         check_fit(dataset, trainings.recipes.values())
         for trainee in trainings.participants.values():
@@ -181,7 +183,8 @@ def train_seeds(
             status.update(f"{trainings.name}: prepares and compiles")
             for name in (name for name in trainings.participants if name not in race.failures):
                 backend = trainings.participants[name].backend
-                child = Child(answer_with, worker.Trainer, backend, *digits, n_threads=n_threads)
+                settings: dict[str, Any] = {"n_threads": n_threads, "python": impls.interpreter_of(backend)}
+                child = Child(answer_with, worker.Trainer, backend, *digits, **settings)
                 participants.append(Participant(name, processes.enter_context(child)))
                 attempt(race, None, begin, participants[-1], trainings, setting)
         status.update(f"{trainings.name}: {escape(setting)}, seed {seed}")

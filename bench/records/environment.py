@@ -20,7 +20,7 @@ CPU = Path("/sys/devices/system/cpu/cpu0")
 CPUINFO = Path("/proc/cpuinfo")
 LIBRARIES = ("numpy", "scipy", "numba", "llvmlite", "matplotlib", "pytest-benchmark")
 # Named where they are installed.
-PEERS = ("torch", "jax", "jaxlib", "scikit-learn", "autograd", "array-api-compat", "cffi")
+PEERS = ("torch", "jax", "jaxlib", "scikit-learn", "autograd", "array-api-compat", "cffi", "optax")
 BLAS = {"name": "internal_api", "version": "version", "architecture": "architecture"}  # as threadpoolctl calls them
 # How variables begin that change which code the libraries run, on which threads, or how they use memory. Those of the
 # number of threads are set for every process that measures; where compiled code is kept changes no time.
@@ -55,13 +55,20 @@ def describe() -> dict[str, Any]:
         "governor": text_of(CPU / "cpufreq" / "scaling_governor"),  # how the frequency is chosen, e.g. "performance"
         "hypervisor": "unknown" if "flags" not in cpu else "yes" if "hypervisor" in cpu["flags"].split() else "no",
         "system": f"{platform.system()} {platform.release()}",
+        **software(),
+        "environment": settings(),
+        "threads": threads.in_force(),
+        "commit": commit(bench.ROOT),
+    }
+
+
+def software() -> dict[str, Any]:
+    """Python, libraries, every BLAS, and the processor that numba compiles for, of this interpreter."""
+    return {
         "python": platform.python_version(),
         "libraries": libraries(),
         "blas": blas(),
         "numba": numba_target(),
-        "environment": settings(),
-        "threads": threads.in_force(),
-        "commit": commit(bench.ROOT),
     }
 
 
@@ -76,13 +83,18 @@ def gpu() -> dict[str, Any]:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=ANSWER)
         lines = [[part.strip() for part in line.split(",")] for line in done.stdout.splitlines() if line.strip()]
         gpus = [dict(zip(GPU, line, strict=False)) for line in lines] or "unknown"
-    found = importlib.metadata.distributions()
-    installed = {one.name.lower().replace("_", "-"): one.version for one in found if one.name}
     return {
         "gpus": gpus,
-        "libraries": {name: installed[name] for name in sorted(installed) if name.startswith(FOR_GPUS)},
+        "libraries": libraries_of_gpus(),
         "environment": {name: text for name, text in sorted(threads.GIVEN.items()) if name.startswith(OF_GPUS)},
     }
+
+
+def libraries_of_gpus() -> dict[str, str]:
+    """Versions of the libraries for GPUs that are installed, by name."""
+    found = importlib.metadata.distributions()
+    installed = {one.name.lower().replace("_", "-"): one.version for one in found if one.name}
+    return {name: installed[name] for name in sorted(installed) if name.startswith(FOR_GPUS)}
 
 
 def local_id() -> str:

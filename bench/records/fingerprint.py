@@ -13,7 +13,6 @@ import bench
 import impls
 from bench.timing.source import source_files, sources_in
 from bench.timing.worker import FLOOR
-from impls import files
 
 IMPLS = Path(impls.__file__).parent
 MEASURING = ("timing", "workloads")  # rooms of bench/: what runs while the clock does, and what it is given
@@ -21,6 +20,7 @@ TRAINING = (*MEASURING, "training")  # the same for a training
 OF_MACHINE = (  # of its description
     "id", "cpu", "cores", "quota", "topology", "system", "python", "libraries", "blas", "numba", "environment",
 )  # fmt: skip
+OF_SOME_BACKENDS = ("gpu", "interpreters")  # the same, where a backend runs on a GPU, or in another interpreter
 
 
 def key(measured: dict[str, Any], sources: dict[str, str], data_sha256: str, machine: dict[str, Any]) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def key(measured: dict[str, Any], sources: dict[str, str], data_sha256: str, mac
     `environment.describe()`.
     """
     folder, rooms = bench.ROOT / "bench", TRAINING if measured["measure"] == "training" else MEASURING
-    parts = (*OF_MACHINE, "gpu") if "gpu" in machine else OF_MACHINE  # the latter where a backend runs on one
+    parts = [*OF_MACHINE, *(part for part in OF_SOME_BACKENDS if part in machine)]
     return {
         **measured,
         "data_sha256": data_sha256,
@@ -55,7 +55,7 @@ def source_of(backend: str) -> str:
         module = impls.entry(backend).module
     except impls.UnknownBackend:
         module, _ = impls.parted(backend)  # a module's dotted path
-    if files.is_path(module):
+    if impls.files.is_path(module):
         return hash_of(Path(module).parent, [Path(module), IMPLS / "contract.py"])
     try:
         spec = importlib.util.find_spec(module)

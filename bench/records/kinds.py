@@ -4,7 +4,7 @@ import math
 import re
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,7 +14,7 @@ from msgspec import Meta, Struct, field
 
 import impls
 from bench import UserError
-from bench.records import environment, fingerprint
+from bench.records import environment, fingerprint, interpreters
 from bench.timing.clock import Elapsed, Time
 from bench.timing.records import Cold, Failure, Generation, Number, Process, Record, Sample, Size
 
@@ -186,23 +186,33 @@ AnyRecord = (
 
 
 def opening(dataset: "Dataset", backends: Iterable[str] = ()) -> dict[str, Any]:
-    """The fields with which every results file begins. backends: that take part; the GPU is described for one on it."""
-    machine = environment.describe()
+    """The fields with which every results file begins.
+
+    backends: that take part; the GPU is described for one on it, and the interpreter of one that has its own.
+    """
+    backends, machine = list(backends), environment.describe()
     if any(impls.device_of(name) == "cuda" for name in backends):
         machine["gpu"] = environment.gpu()
+    machine = interpreters.machine_with_them(machine, backends)
     return {
         "schema": SCHEMA,
         "when": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "command": " ".join(["python -m bench", *(shlex.quote(without_folders(word)) for word in sys.argv[1:])]),
+        "command": " ".join(["python -m bench", *map(shlex.quote, without_folders(sys.argv[1:]))]),
         "machine": machine,
         "data": dataset.name,
         "notice": dataset.notice,
     }
 
 
-def without_folders(argument: str) -> str:
-    """An argument of a command, in which backends' files are without the folders in which they lie."""
-    return re.sub(r"[^,=]*[/\\](?=[^,=/\\]+\.py(:\w+)?(,|$))", "", argument)
+def without_folders(arguments: Sequence[str]) -> list[str]:
+    """The arguments of a command, in which backends' files and interpreters are without the folders of them."""
+    shown = []
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        if before == "--python" or argument.startswith("--python="):
+            shown.append(re.sub(r"[^=]*[/\\]", "", argument))
+        else:
+            shown.append(re.sub(r"[^,=]*[/\\](?=[^,=/\\]+\.py(:\w+)?(,|$))", "", argument))
+    return shown
 
 
 def header(
@@ -222,7 +232,7 @@ def header(
     sources: hashes of the backends, if they are not this checkout's; others: fields of `Race`.
     """
     about = opening(dataset, participants.values())
-    sources = sources or fingerprint.sources_of(participants)
+    sources = sources or interpreters.sources_of(participants)
     key = fingerprint.key(measured, sources, dataset.sha256, about["machine"])
     baseline = baseline or next(iter(participants))
     return Race(race=number, purpose=purpose, key=key, baseline=baseline, participants=participants, **about, **others)

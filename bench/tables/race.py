@@ -156,6 +156,19 @@ def with_gpu(race: RaceResult) -> str:
     return f" with {text.enumerated([f'{name} ({memory}, driver {driver})' for name, memory, driver in parts])}"
 
 
+def in_interpreters(race: RaceResult) -> list[str]:
+    """Which backends ran in another interpreter, and the versions there that differ; a line for each."""
+    here, lines = race.machine.get("libraries", {}), []
+    for name, there in race.machine.get("interpreters", {}).items():
+        libraries = {"Python": there["python"], **there["libraries"]}
+        other = {"Python": race.machine.get("python"), **here}
+        differing = [
+            f"{one} {version}" for one, version in libraries.items() if version not in (other.get(one), "unknown")
+        ]
+        lines.append(f"{name}: in another Python environment{', with ' if differing else ''}{', '.join(differing)}")
+    return lines
+
+
 def on_devices(race: RaceResult) -> list[str]:
     """On which device a participant ran, and how it computes products there; a line for each that used one."""
     lines = []
@@ -190,7 +203,7 @@ def speed(race: RaceResult) -> Table:
         "of\nGEMM": lambda name: text.percent(used[name].share_of_gemm),
         "floor\nover\ntime": lambda name: text.percent(used[name].floors),
     }
-    notes = machine_reached(race) + on_devices(race)
+    notes = machine_reached(race) + in_interpreters(race) + on_devices(race)
     notes += [
         f"{name}: measured on {participant.images:,} of {race.key['images']:,} images; its time is scaled to all, its "
         "memory is not"

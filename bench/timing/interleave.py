@@ -10,11 +10,13 @@ itself, `analysis.statistics` estimates that effect.
 import math
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from typing import Any
 
 import numpy as np
 
+import impls
 from bench.timing.clock import noise
 from bench.timing.process import Child, answer_with
 from bench.timing.records import Cold, Generation, Process, Sample
@@ -36,7 +38,7 @@ def run_generation(race: Session, generation: int, seconds: float = math.inf) ->
     with ExitStack() as stack:
         participants = []
         for name, task in starting_order(race, generation):
-            child = Child(answer_with, Worker, task, n_threads=task.n_threads, source=task.source)
+            child = child_for(task)
             participants.append(Participant(name, stack.enter_context(child)))
         # Imports are not timed, so they may overlap; afterwards only one process works at a time.
         for participant in participants:
@@ -57,6 +59,13 @@ def run_generation(race: Session, generation: int, seconds: float = math.inf) ->
         "load_after": after.load,
     }
     race.add(Generation, generation=generation, seconds=time.monotonic() - begin, **disturbed)
+
+
+def child_for(task: TimingTask, environment: Mapping[str, str] | None = None) -> Child:
+    """The process of a participant, by its backend's interpreter. environment: further variables for it."""
+    python = impls.interpreter_of(task.backend)
+    settings: dict[str, Any] = {"source": task.source, "environment": environment, "python": python}
+    return Child(answer_with, Worker, task, n_threads=task.n_threads, **settings)
 
 
 def measure_rounds(
@@ -137,7 +146,7 @@ def first_call(race: Session, name: str) -> None:
     task = race.tasks[name]
     with tempfile.TemporaryDirectory() as folder:
         empty = dict.fromkeys(CACHES, folder)
-        with Child(answer_with, Worker, task, n_threads=task.n_threads, source=task.source, environment=empty) as child:
+        with child_for(task, empty) as child:
             attempt(race, None, measure_first_call, Participant(name, child))
 
 

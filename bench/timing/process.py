@@ -10,11 +10,15 @@ import signal
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
+from multiprocessing import resource_tracker, spawn
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.timing import threads
+
+if TYPE_CHECKING:
+    from impls.interpreters import Interpreter
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl
 DYING = 10.0  # seconds that a process whose connection has ended may take, for a core dump and the like
@@ -34,7 +38,7 @@ class Child:
     n_threads: how many threads the numerical libraries may use, set in the child's environment before it imports
     anything, and how many cores the child may use, because not every library reads the environment (JAX does not);
     None: the libraries' defaults. source: a folder whose `impls` the child imports instead of this checkout's.
-    environment: further variables for the child.
+    environment: further variables for the child. python: another interpreter that runs it; None: this one.
     """
 
     def __init__(
@@ -44,6 +48,7 @@ class Child:
         n_threads: int | None = None,
         source: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        python: "Interpreter | None" = None,
     ) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, connection_of_child = context.Pipe()
@@ -51,7 +56,7 @@ class Child:
         pickled = pickle.dumps((work, arguments))
         settings = connection_of_child, n_threads, source, dict(environment or {})
         self.process = context.Process(target=begin, args=settings, daemon=True)
-        with interruptions_kept_off(), main_script_kept_out():
+        with interruptions_kept_off(), main_script_kept_out(), started_by(python):
             self.process.start()
         connection_of_child.close()
         # At exit multiprocessing sends its children SIGTERM and waits; a stopped child would not receive it.
@@ -140,6 +145,27 @@ def main_script_kept_out() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = script
+
+
+@contextlib.contextmanager
+def started_by(python: "Interpreter | None") -> Iterator[None]:
+    """Within the `with`, a child that starts is run by this interpreter, and finds modules where that finds them.
+
+    Otherwise `multiprocessing` gives a child the path of this process, on which this interpreter's libraries are.
+    """
+    if python is None:
+        yield
+        return
+    if sys.platform != "win32":
+        resource_tracker.ensure_running()  # is started with the first child, by the same interpreter
+    before = spawn.get_executable(), sys.path
+    spawn.set_executable(python.executable)
+    sys.path = list(python.path)
+    try:
+        yield
+    finally:
+        spawn.set_executable(before[0])
+        sys.path = before[1]
 
 
 def begin(connection: Connection, n_threads: int | None, source: Path | None, variables: dict[str, str]) -> None:

@@ -34,7 +34,7 @@ def cases() -> list[Case]:
     ]
 
 
-@pytest.mark.parametrize("name", ["sklearn", "torch", "torch_manual", "jax", "autograd"])
+@pytest.mark.parametrize("name", ["sklearn", "torch", "torch_manual", "jax", "optax", "autograd"])
 def test_agrees_in_a_process_of_its_own(name: str) -> None:
     if reason := impls.unavailable_reason(name):
         pytest.skip(f"backend {name} {reason}")
@@ -158,6 +158,18 @@ def test_costs_in_blocks_are_those_of_one_scan(n_updates: int, device: str, monk
     expected = jax.jit(lambda state, plan: jax.lax.scan(update, state, plan))(np.float64(1), plan)
     in_blocks = jax.jit(lambda state, plan: backend.loop(update, state, plan))(np.float64(1), plan)
     jax.tree.map(np.testing.assert_array_equal, in_blocks, expected)
+
+
+# --- Optax --------------------------------------------------------------------------------------------------------
+
+
+def test_a_learning_rate_that_changes_compiles_nothing() -> None:
+    backend = peer("optax")
+    images, labels = np.full((6, 12), 5, np.uint8), np.array([0, 1, 2, 3, 0, 1])
+    trained(backend, images, labels, plan_of([(0, 3), (3, 6)], [0.1, 0.2]))
+    compiled = backend.update._cache_size()
+    trained(backend, images, labels, plan_of([(3, 6), (0, 3)], [0.3, 0.05]))
+    assert backend.update._cache_size() == compiled
 
 
 # --- SciPy --------------------------------------------------------------------------------------------------------

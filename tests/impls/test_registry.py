@@ -27,12 +27,14 @@ PEERS = (
     "torch_compile",
     "torch_manual",
     "jax",
+    "optax",
     "cuda",
 )
 LIBRARIES = (
     "sklearn",
     "torch",
     "jax",
+    "optax",
     "numba_cuda",
     "cffi",
     "array_api_compat",
@@ -322,6 +324,7 @@ def test_importing_a_package_imports_no_heavy_library(room: str) -> None:
         "sklearn",
         "cffi",
         "autograd",
+        "optax",
     )
     code = f"import sys, {room}; print([name for name in {heavy} if name in sys.modules])"
     assert run_python("-c", code) == "[]\n"
@@ -329,7 +332,7 @@ def test_importing_a_package_imports_no_heavy_library(room: str) -> None:
 
 def test_listing_the_backends_imports_none() -> None:
     code = "import sys, impls; impls.available(); print([m for m in sys.modules if m.startswith(('impls.', 'numba'))])"
-    assert run_python("-c", code) == "['impls.devices', 'impls.files']\n"
+    assert run_python("-c", code) == "['impls.devices', 'impls.files', 'impls.interpreters']\n"
 
 
 def test_the_command_lists_all(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
