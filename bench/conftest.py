@@ -1,7 +1,6 @@
 """What the benchmarks share: the digits, the agreement check before any timing, the description of the machine."""
 
 import functools
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ from bench.experiments.agree import posed
 from bench.records import fingerprint
 from bench.records.files import Measurement, Suite
 from bench.records.kinds import Agreement, opening
-from bench.timing import threads
+from bench.timing import temporary, threads
 from bench.timing.clock import noise
 from bench.timing.session import stored
 from bench.timing.worker import FLOOR
@@ -94,8 +93,8 @@ def digits(request: pytest.FixtureRequest) -> data.Dataset:
 @pytest.fixture(scope="session")
 def folders(digits: data.Dataset) -> Iterator[dict[str, Path]]:
     """Where the images of each split are, as `TimingTask` needs them."""
-    with tempfile.TemporaryDirectory() as folder:
-        yield {name: stored(drawn(getattr(digits, name)), Path(folder) / name) for name in ("train", "test")}
+    with temporary.folder() as folder:
+        yield {name: stored(drawn(getattr(digits, name)), folder / name) for name in ("train", "test")}
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,10 @@ def test_a_verdict_is_passed_on(code: int) -> None:
         (AssertionError(), "Traceback"),
         (SyntaxError("in a module of the user"), "Traceback"),
         (ValueError("bad input"), "error: bad input\n"),
-        (OSError(28, "No space left on device"), "error: [Errno 28] No space left on device; make room"),
+        (
+            OSError(28, "No space left on device"),
+            "error: [Errno 28] No space left on device, a file or what stdout leads to; make room",
+        ),
         (MemoryError("for 9 GB"), "error: not enough memory (for 9 GB)"),
         (SystemExit(1), ""),
         (SystemExit("enough"), ""),

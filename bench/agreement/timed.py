@@ -10,7 +10,6 @@ no sharp tolerance, the costs decide, and their means over stretches of the trai
 
 import contextlib
 import hashlib
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -37,6 +36,7 @@ from bench.agreement.check import (
     widened,
 )
 from bench.agreement.rounding import SAFETY, cost_and_gradient, distances, drift_of_training, flat, forward, scaled
+from bench.timing import temporary
 from bench.workloads.plans import parts
 from data import Digits
 from impls import contract
@@ -254,6 +254,6 @@ def keep(file: Path, expected: dict[str, Expected]) -> None:
         arrays |= {name + VALUE: value, name + ALLOWED: np.asarray(allowed)}
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
-            np.savez(part, **arrays)
-        Path(part.name).replace(file)
+        with temporary.folder(file.parent) as private:
+            np.savez(private / file.name, **arrays)
+            (private / file.name).replace(file)

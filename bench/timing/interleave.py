@@ -8,13 +8,13 @@ itself, `analysis.statistics` estimates that effect.
 """
 
 import math
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import numpy as np
 
+from bench.timing import temporary
 from bench.timing.clock import noise
 from bench.timing.process import Child, answer_with
 from bench.timing.records import Cold, Generation, Process, Sample
@@ -135,8 +135,8 @@ def first_call(race: Session, name: str) -> None:
     One measurement is enough, as compiling takes far longer than noise. A participant that fails is left out.
     """
     task = race.tasks[name]
-    with tempfile.TemporaryDirectory() as folder:
-        empty = dict.fromkeys(CACHES, folder)
+    with temporary.folder() as folder:
+        empty = dict.fromkeys(CACHES, str(folder))
         with Child(answer_with, Worker, task, n_threads=task.n_threads, source=task.source, environment=empty) as child:
             attempt(race, None, measure_first_call, Participant(name, child))
 
