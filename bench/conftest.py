@@ -11,6 +11,7 @@ import pytest
 
 import data
 import impls
+import temporary
 from bench import UserError
 from bench.agreement.check import Result, lacks, plain
 from bench.agreement.isolated import check_isolated
@@ -19,7 +20,7 @@ from bench.experiments.agree import posed
 from bench.records import fingerprint
 from bench.records.files import Measurement, Suite
 from bench.records.kinds import Agreement, opening
-from bench.timing import temporary, threads
+from bench.timing import threads
 from bench.timing.clock import noise
 from bench.timing.session import stored
 from bench.timing.worker import FLOOR

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 import impls
+import temporary
 from bench import RESULTS, UserError
 from bench.agreement import check, rounding
 from bench.agreement.check import (
@@ -36,7 +37,6 @@ from bench.agreement.check import (
     widened,
 )
 from bench.agreement.rounding import SAFETY, cost_and_gradient, distances, drift_of_training, flat, forward, scaled
-from bench.timing import temporary
 from bench.workloads.plans import parts
 from data import Digits
 from impls import contract
@@ -252,8 +252,6 @@ def keep(file: Path, expected: dict[str, Expected]) -> None:
     arrays: dict[str, Any] = {}
     for name, (value, allowed) in expected.items():
         arrays |= {name + VALUE: value, name + ALLOWED: np.asarray(allowed)}
-    with contextlib.suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.folder(file.parent) as private:
-            np.savez(private / file.name, **arrays)
-            (private / file.name).replace(file)
+    with contextlib.suppress(OSError), temporary.folder(file.parent) as private:
+        np.savez(private / file.name, **arrays)
+        (private / file.name).replace(file)

@@ -9,6 +9,7 @@ from typing import get_args
 import numpy as np
 from rich.console import Console
 
+import temporary
 from bench import UserError
 from bench.analysis import calibrate
 from bench.analysis.race import neighbours
@@ -20,7 +21,7 @@ from bench.records.journal import Journal
 from bench.records.kinds import End, Race
 from bench.records.races import RaceResult, races_of
 from bench.tables.table import Section, plural, print_line, print_sections
-from bench.timing import temporary, threads
+from bench.timing import threads
 from bench.timing.records import Generation
 from bench.timing.session import Session
 from bench.timing.worker import Measure

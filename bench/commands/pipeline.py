@@ -24,12 +24,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 import bench
 import data
 import impls
+import temporary
 from bench import ROOT, UserError
 from bench.experiments.agree import agree, posed
 from bench.experiments.inspection import inspect_one
 from bench.experiments.race import BASELINE
 from bench.records.journal import results_file
-from bench.timing import temporary
 from bench.timing.clock import Clock
 from bench.timing.process import bound
 from bench.workloads.batch_sizes import CHOSEN

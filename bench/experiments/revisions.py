@@ -10,9 +10,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
+import temporary
 from bench import RESULTS, ROOT, UserError
 from bench.records import environment, fingerprint
-from bench.timing import temporary
 from bench.timing.process import Child
 
 EXPORTS = RESULTS / "revisions"  # kept, so that numba finds its compiled code again
@@ -70,7 +70,6 @@ def why_unknown(message: bytes) -> str:
 @contextlib.contextmanager
 def unfinished(folder: Path) -> Iterator[Path]:
     """A folder to fill, which then gets this name: complete or not at all."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
     with temporary.folder(folder.parent) as private:
         whole = private / "whole"
         whole.mkdir()

@@ -17,13 +17,14 @@ from rich.status import Status
 
 import data
 import impls
+import temporary
 from bench import UserError
 from bench.agreement.timed import TimedCall, timed_call
 from bench.experiments.race import begin_race
 from bench.records.journal import Journal, results_file
 from bench.records.kinds import DrawnCurve, Race, Trainer, Training, header
 from bench.records.races import RaceResult, races_of
-from bench.timing import temporary, threads
+from bench.timing import threads
 from bench.timing.process import Child, answer_with
 from bench.timing.records import Failure, Generation
 from bench.timing.session import Participant, Session, ask, attempt, stored, wait

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import bench
-from bench.timing import system, temporary, threads
+import temporary
+from bench.timing import system, threads
 from bench.timing.interleave import CACHES
 from bench.timing.system import text_of
 

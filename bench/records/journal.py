@@ -17,9 +17,9 @@ from typing import Any, BinaryIO, Literal, TypeVar
 import msgspec
 
 import bench
+import temporary
 from bench import UserError
 from bench.records.kinds import AnyRecord, Race, check_schema, damaged
-from bench.timing import temporary
 from bench.timing.records import Failure, Generation, Process, Record, Sample
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 
 import numpy as np
 
-from bench.timing import temporary
+import temporary
 from bench.timing.clock import noise
 from bench.timing.process import Child, answer_with
 from bench.timing.records import Cold, Generation, Process, Sample

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -42,6 +42,7 @@ HANGS = 120.0  # seconds after which a command is said to hang
 GONE = 5.0  # seconds in which processes end after their parent
 BACKENDS = ("minibatch", "vectorized")
 SEEDS = 3
+TUNED = ("--epochs", "1", "--batch", "20,40", "--learning-rate", "0.1", "--seeds", f"{SEEDS}", "--network", "784-8-10")
 
 # What the commands are, with less to do: no rates of the machine, which take seconds, and fewer steps of the pipeline.
 START = """
@@ -49,9 +50,12 @@ import sys
 from pathlib import Path
 import bench
 from bench.__main__ import main
+from bench.experiments import tune
 from bench.timing import interleave
 interleave.rates_are_due = lambda _: False
+tune.HELD_OUT = 100
 bench.RESULTS = Path(sys.argv[1])
+{}
 Path(sys.argv[2]).touch()
 sys.argv = ["bench", *sys.argv[3:]]
 sys.exit(main(sys.argv[1:]))
@@ -76,6 +80,7 @@ class Case(NamedTuple):
     command: str
     folder: Path
     digits: Path
+    backends: tuple[str, ...] = BACKENDS
 
     @property
     def results(self) -> Path:
@@ -95,21 +100,24 @@ class Case(NamedTuple):
 
     def words(self) -> list[str]:
         """The command's own words."""
-        usual = ["--backend", ",".join(BACKENDS), "--output", str(self.results)]
+        usual = ["--backend", ",".join(self.backends), "--output", str(self.results), "--data", str(self.digits)]
         return {
             "race": ["race", *usual, "--budget", "1", "--rounds", "2", "--images", "200", "--batch", "20"],
             "accuracy": ["accuracy", *usual, "--recipe", "first-94", "--seeds", f"{SEEDS}", "--curves", "2"],
             "agree": ["agree", *usual, "--dtype", "float32"],
+            "tune": ["tune", *TUNED, "--backend", BACKENDS[0], *usual[2:]],
             "bench": [],
         }[self.command]
 
-    def start(self) -> subprocess.Popen[str]:
-        """Start the command, in a group of processes of its own; its marker is there when it is about to begin."""
-        script = START.replace("Path(sys.argv[2]).touch()", SHORT_PIPELINE + "Path(sys.argv[2]).touch()")
-        code = script if self.command == "bench" else START
+    def start(self, changes: str = "") -> subprocess.Popen[str]:
+        """Start the command, in a group of processes of its own; its marker is there when it is about to begin.
+
+        changes: code that runs before it.
+        """
+        changes += SHORT_PIPELINE if self.command == "bench" else ""
         self.marker.unlink(missing_ok=True)
         return subprocess.Popen(
-            [sys.executable, "-c", code, str(self.results.parent), str(self.marker), *self.words()],
+            [sys.executable, "-c", START.format(changes), str(self.results.parent), str(self.marker), *self.words()],
             cwd=bench.ROOT,
             env=os.environ
             | {TOKEN: self.token, "TMPDIR": str(self.temporary), "DIGITBENCH_DATA": str(self.digits), "COLUMNS": "100"}
@@ -157,7 +165,7 @@ class Case(NamedTuple):
             return []
         if self.command == "agree":
             return [json.dumps(one).encode() for one in json.loads(content)["agreement"]]
-        if content.count(b"\n"):
+        if self.command != "tune" and content.count(b"\n"):
             read_records(path)
         return content.split(b"\n")[:-1]
 
@@ -167,6 +175,9 @@ class Case(NamedTuple):
             content = json.loads(self.results.read_bytes())
             agreed = {one["backend"] for one in content["agreement"] if one["failure"] is None}
             return ", ".join([*content["unchecked"], *(set(BACKENDS) - agreed)])
+        if self.command == "tune":
+            lacking = 2 * SEEDS - len(self.kept())
+            return f"{lacking} trainings" if lacking else ""
         path = self.results if self.command != "bench" else self.results.with_name("race.jsonl")
         records, _ = read_records(path)
         (race,) = races_of(records)
@@ -263,7 +274,7 @@ def again(case: Case, before: list[bytes]) -> list[str]:
         wrong.append(f"unfinished files are left: {', '.join(parts)}")
     try:
         # A file that was killed before all its headers were there begins anew.
-        if case.command in ("race", "accuracy") and case.kept()[: len(before)] != before:
+        if case.command in ("race", "accuracy", "tune") and case.kept()[: len(before)] != before:
             wrong.append("finished records were lost")
         if missing := case.missing():
             wrong.append(f"the continued run lacks {missing}")
@@ -304,9 +315,11 @@ def run(arguments: list[str]) -> int:
         mnist.write_folder(folder / "digits", made_up(400, 1), made_up(100, 2))
         if chosen.only not in ("faults", "disk"):
             failures += kill_all(console, folder, chosen)
-        for what, checks in (("faults", FAULTS), ("disk", DISK)):
-            if chosen.only in (None, what):
-                failures += report(console, what, [check(folder) for check in checks])
+        if chosen.only in (None, "faults"):
+            failures += report(console, "fault", [survive(folder, i, fault) for i, fault in enumerate(FAULTS)])
+        if chosen.only in (None, "disk"):
+            filled = [fill(folder, command, room) for command in ("race", "accuracy", "agree", "tune") for room in ROOM]
+            failures += report(console, "disk", filled)
     console.print(f"{failures} went wrong, {time.monotonic() - begin:.0f} s")
     return 1 if failures else 0
 
@@ -351,9 +364,101 @@ def report(console: Console, what: str, outcomes: list[tuple[str, str]]) -> int:
     return sum(bool(wrong) and not wrong.startswith("skipped") for _, wrong in outcomes)
 
 
-Check = Callable[[Path], tuple[str, str]]
-FAULTS: list[Check] = []
-DISK: list[Check] = []
+# A backend that is right until it has been timed a few times.
+FAULTY = """
+import os, resource, signal, sys, time
+import numpy as np
+from impls.vectorized import *
+from impls import vectorized as right
+calls = 0
+def train(network, state, prepared, plan):
+    global calls
+    calls += len(plan.starts) == 10
+    if calls > 3:
+        {}
+    return right.train(network, state, prepared, plan)
+"""
+FAULTS = {  # what it does then, and how the line that names it goes on; "": it is none
+    "runs out of memory under a limit": (
+        "resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30)); np.ones(2**28)", "MemoryError: "
+    ),
+    "has no memory left for Python itself": (
+        "resource.setrlimit(resource.RLIMIT_AS, (2**20, 2**20)); [bytearray(2**20) for _ in range(99)]", "MemoryError"
+    ),
+    "crashes": ("os.kill(os.getpid(), signal.SIGSEGV)", "was ended by SIGSEGV"),
+    "is killed": ("os.kill(os.getpid(), signal.SIGKILL)", "was ended by SIGKILL"),
+    "aborts": ("os.abort()", "was ended by SIGABRT"),
+    "ends with 0 too early": ("os._exit(0)", "ended its process with exit code 0"),
+    "leaves": ("sys.exit(0)", "ended its process with exit code 0"),
+    "closes all its files": ("os.closerange(0, 99); time.sleep(99)", "closed its connection, but did not end"),
+    "hangs": ("time.sleep(99)", "gave no answer within 3 s"),
+    "is stopped": ("os.kill(os.getpid(), signal.SIGSTOP)", "gave no answer within 3 s"),
+    "prints garbage": ("os.write(1, bytes(range(256)) * 999)", ""),
+    "prints garbage to stderr": ("os.write(2, b'garbage' * 999)", ""),
+}  # fmt: skip
+IN_SECONDS = """
+from bench.experiments import race
+from bench.timing import process
+process.DYING, begin_race = 3.0, race.begin_race
+def with_limit(*arguments):
+    begun = begin_race(*arguments)
+    begun.time_limit = 3.0
+    return begun
+race.begin_race = with_limit
+"""
+
+
+def survive(folder: Path, number: int, fault: str) -> tuple[str, str]:
+    """Race a backend with this fault beside right ones; return the fault and what is wrong."""
+    what, line = FAULTS[fault]
+    backend = folder / f"faulty_{number}.py"
+    backend.write_text(FAULTY.format(what))
+    case = Case("race", folder / f"fault {number}", folder / "digits", (*BACKENDS, str(backend))).prepare()
+    code, out, err = ended(case, case.start(IN_SECONDS))
+    named = [shown for shown in out.splitlines() if shown.startswith(f"left out: {backend.stem}: ")]
+    wrong = []
+    if code != bool(line) or len(named) > bool(line) or (line and line not in "".join(named)):
+        wrong.append(f"ended with {code} and {named or out[-200:]}, {err[-300:]!r}")
+    if "garbage" in out or "\0" in out or "Traceback" in err:
+        wrong.append(f"printed {out[-200:]!r} {err[-300:]!r}")
+    if case.left() or [*case.temporary.iterdir()]:
+        wrong.append("processes or temporary files are left")
+    (race,) = races_of(read_records(case.results)[0])
+    measured = {name for one in race.rounds() for name in one[0]}
+    if not {*BACKENDS, "floor"} <= measured:
+        wrong.append(f"only {', '.join(measured)} were measured")
+    return fault, "; ".join(wrong)
+
+
+ROOM = (0, 4, 16, 150, 310, 330, 360, 400)  # KiB on the disk; the digits for the processes take 392
+
+
+def fill(folder: Path, command: str, room: int) -> tuple[str, str]:
+    """Run a command on a disk with so much room; then make more, and run it again; return what is wrong."""
+    what, disk = f"{command} with {room} KiB", folder / f"disk {command} {room}"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        return what, f"skipped, as nothing can be mounted here: {mounted.stderr.strip()}"
+    try:
+        case = Case(command, disk / "case", folder / "digits").prepare()
+        filler = disk / "filler"
+        with filler.open("wb") as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+                file.flush()
+        os.truncate(filler, max(0, filler.stat().st_size - 1024 * room))
+        code, _, err = ended(case, case.start())
+        before, wrong = case.kept(), []
+        line = err.strip()
+        if code not in (0, 2) or (code and ("\n" in line or "make room" not in line or str(disk) not in line)):
+            wrong.append(f"ended with {code}: {err[-500:]!r}")
+        filler.unlink()
+        return what, "; ".join(wrong + again(case, before))
+    finally:
+        subprocess.run(["umount", str(disk)], check=False)
 
 
 if __name__ == "__main__":

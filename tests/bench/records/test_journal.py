@@ -67,6 +67,16 @@ def test_it_continues_after_the_whole_generations(tmp_path: Path) -> None:
     assert whole_generations(records) == [header(), started(0), sample(0), end_of(0), end_of(2)]
 
 
+def test_what_failed_is_tried_anew_unless_it_was_wrong(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    killed = Failure("floor", "was ended by SIGKILL", 0, race=0)
+    wrong = Failure("naive", "WrongResult: it is", None, True, race=0)
+    path = left(tmp_path / "file", started(0), sample(0), killed, wrong, end_of(0))
+    with Journal(path, [header()]) as journal:
+        assert journal.of(Failure) == [wrong]
+    assert caplog.messages == ["floor failed before (was ended by SIGKILL); it is tried anew"]
+    assert killed in read_records(path)[0]  # what happened stays on disk
+
+
 def test_a_failure_outside_any_generation_stays() -> None:
     records = [header(), Failure("naive", "why", race=0)]
     assert whole_generations(records) == records

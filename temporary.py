@@ -21,9 +21,10 @@ LOCKS = Path("/proc/locks")
 def folder(parent: Path | None = None) -> Iterator[Path]:
     """Within the `with`, a new folder; before, those are removed that killed runs left beside it.
 
-    parent: where it is made; None: the system's folder for temporary files.
+    parent: where it is made, and which is made if it is absent; None: the system's folder for temporary files.
     """
     parent = Path(tempfile.gettempdir()) if parent is None else parent
+    parent.mkdir(parents=True, exist_ok=True)
     clear(parent)
     path, held = new_folder(parent)
     try:
