@@ -13,6 +13,7 @@ import bench
 import impls
 from bench import UserError
 from bench.__main__ import main
+from bench.agreement.check import Result
 from bench.agreement.isolated import CheckedBackend
 from bench.commands import agree as command
 from bench.experiments import agree
@@ -136,7 +137,7 @@ def test_what_was_checked_before_an_interruption_is_in_the_file(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupted(*_: object) -> Iterator[CheckedBackend]:
-        yield CheckedBackend("minibatch", [], 1.0)
+        yield CheckedBackend("minibatch", [Result("minibatch", "a case", "float32", "outputs", 0.5, 1.0, None)], 1.0)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(agree, "check_each", interrupted)
@@ -144,7 +145,8 @@ def test_what_was_checked_before_an_interruption_is_in_the_file(
     asked = ["agree", "--dtype", "float32", "--backend", "vectorized,minibatch", "--output", str(path)]
     assert main(asked) == 130
     content = json.loads(path.read_text())
-    assert (content["unchecked"], content["agreement"]) == (["vectorized"], [])
+    assert content["unchecked"] == ["vectorized"]
+    assert [(one["backend"], one["error"]) for one in content["agreement"]] == [("minibatch", 0.5)]
 
 
 def test_a_full_disk_is_one_line_with_the_file_which_stays_as_it_was(tmp_path: Path) -> None:
