@@ -171,33 +171,42 @@ def train_seeds(
     finished = finished_by_all(race, journal, trainings)
     participants: list[Participant] = []
     processes = stack.enter_context(ExitStack())
-
-    def start(setting: str) -> None:
-        if participants:
-            return
-        status.update(f"{trainings.name}: prepares and compiles")
-        for name in (name for name in trainings.participants if name not in race.failures):
-            backend = trainings.participants[name].backend
-            child = Child(answer_with, worker.Trainer, backend, *digits, n_threads=n_threads)
-            participants.append(Participant(name, processes.enter_context(child)))
-            attempt(race, None, begin, participants[-1], trainings, setting)
-
+    start = functools.partial(start_all, status, processes, race, trainings, digits, n_threads)
     for (index, setting), seed in product(enumerate(trainings.recipes), range(trainings.seeds)):
         generation = MOST_SEEDS * index + seed
         # The other seeds of a setting whose first was stopped early are not tried.
         stopped = {one.generation for one in journal.of(Training, number) if one.stopped_early}
         if generation in finished or generation - seed in stopped or over(race, trainings):
             continue
-        start(setting)
+        participants = participants or start(setting)
         status.update(f"{trainings.name}: {escape(setting)}, seed {seed}")
         train_generation(race, trainings, setting, participants, generation, digits[0])
         yield seed
     seeds = {name: seeds_to_draw(journal, number, name, trainings) for name in trainings.participants}
     if any(seeds[name] for name in seeds if name not in race.failures):
-        start(next(iter(trainings.recipes)))
-        for participant in participants:
+        for participant in participants or start(next(iter(trainings.recipes))):
             attempt(race, None, draw, participant, trainings, seeds[participant.name])
     processes.close()
+
+
+def start_all(
+    status: Status,
+    processes: ExitStack,
+    race: Session,
+    trainings: Trainings,
+    digits: Sequence[Path],
+    n_threads: int,
+    setting: str,
+) -> list[Participant]:
+    """Start all participants that have not failed, and train this setting for the first time. See `train_seeds`."""
+    status.update(f"{trainings.name}: prepares and compiles")
+    participants = []
+    for name in (name for name in trainings.participants if name not in race.failures):
+        backend = trainings.participants[name].backend
+        child = Child(answer_with, worker.Trainer, backend, *digits, n_threads=n_threads)
+        participants.append(Participant(name, processes.enter_context(child)))
+        attempt(race, None, begin, participants[-1], trainings, setting)
+    return participants
 
 
 def finished_by_all(race: Session, journal: Journal, trainings: Trainings) -> set[int]:

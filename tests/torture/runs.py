@@ -65,7 +65,7 @@ from bench.commands import pipeline
 from bench.timing.process import bound
 folder, backends = bench.RESULTS, "minibatch,vectorized"
 quick = ("--backend", backends, "--output")
-race = ("race", *quick, f"{folder}/race.jsonl", "--budget", "1", "--rounds", "2", "--images", "200", "--batch", "20")
+race = ("race", *quick, f"{folder}/results.jsonl", "--budget", "1", "--rounds", "2", "--images", "200", "--batch", "20")
 pipeline.steps = lambda *_: [pipeline.Step("a race", race)]
 pipeline.usable = lambda: backends.split(",")
 pipeline.benchmarks_of = lambda _: ["bench/bench_backends.py::bench_floor"]
@@ -81,11 +81,13 @@ class Case(NamedTuple):
     folder: Path
     digits: Path
     backends: tuple[str, ...] = BACKENDS
+    results_name: str = "results.jsonl"
+    marker_name: str = "begins"
 
     @property
     def results(self) -> Path:
         """The file of the command's results."""
-        return self.folder / "results" / ("agree.json" if self.command == "agree" else f"{self.command}.jsonl")
+        return self.folder / "results" / self.results_name
 
     @property
     def temporary(self) -> Path:
@@ -131,7 +133,7 @@ class Case(NamedTuple):
     @property
     def marker(self) -> Path:
         """A file that the process makes when its imports are over."""
-        return self.folder / "begins"
+        return self.folder / self.marker_name
 
     @property
     def token(self) -> str:
@@ -159,7 +161,7 @@ class Case(NamedTuple):
 
         Raises UserError or ValueError where they cannot be read.
         """
-        path = self.results if self.command != "bench" else self.results.with_name("race.jsonl")
+        path = self.results
         content = path.read_bytes() if path.exists() else b""
         if not content:
             return []
@@ -178,8 +180,7 @@ class Case(NamedTuple):
         if self.command == "tune":
             lacking = 2 * SEEDS - len(self.kept())
             return f"{lacking} trainings" if lacking else ""
-        path = self.results if self.command != "bench" else self.results.with_name("race.jsonl")
-        records, _ = read_records(path)
+        records, _ = read_records(self.results)
         (race,) = races_of(records)
         if race.left_out:
             return "; ".join(race.left_out.values())
@@ -316,6 +317,7 @@ def run(arguments: list[str]) -> int:
         if chosen.only not in ("faults", "disk"):
             failures += kill_all(console, folder, chosen)
         if chosen.only in (None, "faults"):
+            failures += report(console, "two at once", together(folder))
             failures += report(console, "fault", [survive(folder, i, fault) for i, fault in enumerate(FAULTS)])
         if chosen.only in (None, "disk"):
             filled = [fill(folder, command, room) for command in ("race", "accuracy", "agree", "tune") for room in ROOM]
@@ -428,6 +430,26 @@ def survive(folder: Path, number: int, fault: str) -> tuple[str, str]:
     if not {*BACKENDS, "floor"} <= measured:
         wrong.append(f"only {', '.join(measured)} were measured")
     return fault, "; ".join(wrong)
+
+
+def together(folder: Path) -> list[tuple[str, str]]:
+    """Run a command twice at the same time, into two files and into one; return what is wrong."""
+    one = Case("race", folder / "two at once", folder / "digits").prepare()
+    other = one._replace(results_name="other.jsonl", marker_name="other begins")
+    processes = [(case, case.start()) for case in (one, other)]
+    codes = [ended(case, process) for case, process in processes]
+    two_files = "; ".join(f"{code}: {err[-300:]!r}" for code, _, err in codes if code)
+    one.results.unlink()
+    first = one.start()
+    while not one.results.exists() and first.poll() is None:
+        time.sleep(0.005)
+    code, _, err = ended(other, other._replace(results_name=one.results_name).start())
+    right = code == 2 and f"another run, process {first.pid}, is writing to it" in err
+    refused = "" if right else f"the second ended with {code}: {err[-300:]!r}"
+    code, _, err = ended(one, first)
+    kept = "" if code == 0 and not one.missing() else f"the first ended with {code}: {err[-300:]!r}"
+    left = "something is left" if one.left() or [*one.temporary.iterdir()] else ""
+    return [("into two files", two_files), ("into one file", "; ".join(filter(None, (refused, kept, left))))]
 
 
 ROOM = (0, 4, 16, 150, 310, 330, 360, 400)  # KiB on the disk; the digits for the processes take 392
