@@ -37,7 +37,7 @@ def page(report: Report, figures: Sequence[Figure], files: Mapping[str, bytes], 
     return template().render(
         title=f"{newest.data_name}, {newest.when}",
         report=report,
-        notices=report.chosen.notices,
+        notices=[*report.chosen.notices, *report.busy],
         figures={figure.name: (figure, markup(figure, files)) for figure in figures},
         draw=draw,
         scripts=[Markup(text) for text in scripts],

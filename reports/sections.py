@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from bench.analysis.race import neighbours
 from bench.records.files import ResultSet
 from bench.records.races import RaceResult
 from bench.tables import accuracy, article, benchmarks, compare, inspection, peers, race
@@ -108,6 +109,7 @@ class Report(NamedTuple):
     beside: Table | None  # the article's numbers and ours
     sections: list[Section]
     left_out: list[str]  # backends in no table and no figure, with the reason
+    busy: list[str]  # that other processes ran beside the measurements
     limits: list[str]
     origins: list[tuple[str, str]]  # each file: its name; when it was started, at which commit, and of what it is
     remarks: list[str]  # on the choice of results
@@ -128,6 +130,7 @@ def report_of(chosen: Chosen) -> Report:
         beside(chosen),
         sections,
         left_out(chosen),
+        busy(chosen),
         list(dict.fromkeys([*ABOUT_ALL, *(limit for kind in chosen.of_kind for limit in KINDS[kind].limits)])),
         [(results.path.name, origin(kind, results)) for kind, files in chosen.of_kind.items() for results in files],
         remarks(chosen),
@@ -161,6 +164,12 @@ def left_out(chosen: Chosen) -> list[str]:
     races = [one for results in chosen.files for one in results.races]
     lines += [f"{name}: {why}" for one in races for name, why in one.unsupported.items()]
     return list(dict.fromkeys(lines))
+
+
+def busy(chosen: Chosen) -> list[str]:
+    """That other processes ran beside the measurements, which makes any ratio doubtful: a line for each remedy."""
+    measured = [one for kind in chosen.of_kind for one in chosen.races(kind)]
+    return [f"The machine was not quiet: {line}." for line in dict.fromkeys(map(neighbours, measured)) if line]
 
 
 def origin(kind: str, results: ResultSet) -> str:

@@ -38,9 +38,12 @@ from bench.workloads.recipes import with_outputs
 from data import DataError, Dataset
 
 RACED_SECONDS = 30, 5  # of the race: at least, and for each backend; three generations or more on two cores
-# One implementation of each kind trains to an accuracy and is benchmarked, from the loop to the fastest; with all, it
-# would take minutes.
-OF_EACH_KIND = (impls.REFERENCE, "vectorized", "numba", "numba_sparse", "torch", "jax", "cuda", "torch:cuda")
+# Each process of these compiles for seconds: so many minutes in all that there is no time for the others' intervals.
+LEFT_TO_RACE = ("torch_compile",)
+# One implementation of each kind trains to an accuracy, from the loop to the fastest; with all, it would take minutes.
+# Those of the base installation are benchmarked, too.
+OF_BASE = (impls.REFERENCE, "vectorized", "numba", "numba_sparse")
+OF_EACH_KIND = (*OF_BASE, "torch", "jax", "cuda", "torch:cuda")
 ELSEWHERE = ("--target", "90")  # on digits that are not MNIST, which may be harder
 RECIPE = "first-94"  # to the article's best accuracy, in so few images that the loop can train by it with ten seeds
 QUICK = ("numba_sparse", "numba_dense", "minibatch")  # one trains where the question is not which backend
@@ -63,6 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
     digits = get_digits(console)
     console.rule(f"Agreement with {impls.REFERENCE}")
     checked = usable()
+    if skipped := [name for name in impls.available() if name in LEFT_TO_RACE]:
+        console.print(f"Left to python -m bench race --backend {','.join(skipped)}, which compile for long")
     left_out = disagreeing(console, digits, checked)
     failed: list[str] = []
     for step in steps(digits, [name for name in checked if name not in left_out], arguments.threads):
@@ -85,8 +90,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def usable() -> list[str]:
-    """The backends that are available here, also under their names on a GPU where there is one."""
-    names = impls.available()
+    """The backends that are measured here, also under their names on a GPU where there is one."""
+    names = [name for name in impls.available() if name not in LEFT_TO_RACE]
     on_gpu = [impls.on_device(name, "cuda") for name in names]
     return list(dict.fromkeys([*names, *(name for name in on_gpu if impls.unavailable_reason(name) is None)]))
 
@@ -184,7 +189,7 @@ def benchmarks_of(names: Sequence[str]) -> list[str]:
 def run_benchmarks(console: Console) -> bool:
     """Run `pytest --benchmark-only` with a progress bar, into a new results file; return whether all passed.
 
-    Only one implementation of each kind is timed, for an epoch of mini-batches and for outputs, as the race has all:
+    Only the base installation's kinds are timed, for an epoch of mini-batches and for outputs, as the race has all:
     working out what an epoch in a full batch has to return takes half a minute.
     Raises UserError if there are no results.
     """
@@ -206,7 +211,7 @@ def run_benchmarks(console: Console) -> bool:
 def benchmarked(console: Console, results: Path, log: Path) -> int:
     """Run the benchmarks with a progress bar, and return pytest's exit code. results, log: files for what comes out."""
     command = [sys.executable, "-m", "pytest", "--benchmark-only", f"--benchmark-json={results}", "-v", "--color=no"]
-    command += benchmarks_of([name for name in impls.available() if name in OF_EACH_KIND])
+    command += benchmarks_of([name for name in impls.available() if name in OF_BASE])
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), "{task.description}")
     piped: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8"}
     with (

@@ -9,7 +9,9 @@ from bench.analysis import statistics
 from reports.answers import answers
 from reports.beside import beside
 from reports.brief import label, library, summary, tick
+from reports.page import page
 from reports.plot import MOST_ROWS, Row, plot
+from reports.sections import report_of
 from reports.selection import Chosen, choose
 from tests.helpers.benchmark_files import NAIVE, NOTICE, SWIFT, USUAL, result_set
 from tests.helpers.race_files import EVIL, race_records, seconds_in, written
@@ -43,6 +45,18 @@ def test_one_sentence_of_a_race_and_of_trainings(tmp_path: Path) -> None:
     assert names == [("numba, zeros skipped", "best", 10), ("PyTorch", "", 10), ("Python loop", "base", 10)]
     places = [drawn.value.left for drawn in found.plot.rows]
     assert places == sorted(places)
+
+
+def test_the_first_screen_says_that_other_processes_ran(tmp_path: Path) -> None:
+    quiet, beside_another = race_records(RACED), race_records(RACED)
+    for entry in beside_another:
+        if entry["kind"] == "generation":
+            entry |= {"others": entry["seconds"], "cores": 2}
+    assert not report_of(chosen_of(tmp_path / "quiet", race=quiet)).busy
+    report = report_of(chosen_of(tmp_path, race=beside_another))
+    (line,) = report.busy
+    assert line.startswith("The machine was not quiet: another process is busy: threads 1 would be faster")
+    assert f'<p class="notice" role="note">{line}</p>' in page(report, [], {})
 
 
 def test_the_sentence_of_a_part_of_the_results(tmp_path: Path) -> None:
