@@ -41,6 +41,7 @@ def test_what_is_used_is_left_and_what_is_not_is_removed(tmp_path: Path) -> None
 OWNER = """
 import sys
 from pathlib import Path
+import temporary
 with temporary.folder(Path(sys.argv[1])) as made:
     print(made.name, flush=True)
     sys.stdin.read()
