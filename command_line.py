@@ -6,6 +6,7 @@ Plain argparse: it is in every Python, its subcommands suffice, and it lacks onl
 import argparse
 import codecs
 import contextlib
+import errno
 import io
 import math
 import os
@@ -23,6 +24,8 @@ Number = TypeVar("Number", int, float)
 COULD_NOT = 2  # usage, bad input, something that is not installed, any unexpected error
 OF_SIGNALS = 128  # the code after a signal is this and its number
 ENDING = ("SIGINT", "SIGTERM", "SIGHUP")  # signals that end a command; Windows lacks the last
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a user's share of it, a limit
 
 # Options and commands of earlier versions, each with what replaced it.
 RENAMED = {
@@ -213,8 +216,8 @@ def code_of(work: Callable[[], int], bad_input: tuple[type[Exception], ...], rec
         remedy = f"`{sys.executable} -m pip install -c constraints.txt -e .` in the checkout brings what is needed"
         return could_not(f"{error}, with {sys.executable}; {remedy}")
     except OSError as error:  # such as a full disk
-        what = str(error) if error.filename else f"{error}, a file or what stdout leads to"
-        return could_not(f"{what}; make room, or choose another place")
+        of_which = "" if error.filename or error.errno not in FULL else ", of a file or of what stdout leads to"
+        return could_not(f"{error}{of_which}; make room, or choose another place")
     except SystemExit as exit_:
         if exit_.code in (0, COULD_NOT):  # argparse's, after --help or an error
             raise

@@ -45,8 +45,9 @@ def test_a_verdict_is_passed_on(code: int) -> None:
         (ValueError("bad input"), "error: bad input\n"),
         (
             OSError(28, "No space left on device"),
-            "error: [Errno 28] No space left on device, a file or what stdout leads to; make room",
+            "error: [Errno 28] No space left on device, of a file or of what stdout",
         ),
+        (OSError(5, "Input/output error", "/a/file"), "error: [Errno 5] Input/output error: '/a/file'; make room"),
         (MemoryError("for 9 GB"), "error: not enough memory (for 9 GB)"),
         (SystemExit(1), ""),
         (SystemExit("enough"), ""),
