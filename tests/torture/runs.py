@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -126,7 +126,8 @@ class Case(NamedTuple):
             | {"PYTHONPATH": str(bench.ROOT), "OPENBLAS_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             start_new_session=True,
         )
 
@@ -318,9 +319,10 @@ def run(arguments: list[str]) -> int:
             failures += kill_all(console, folder, chosen)
         if chosen.only in (None, "faults"):
             failures += report(console, "two at once", together(folder))
-            failures += report(console, "fault", [survive(folder, i, fault) for i, fault in enumerate(FAULTS)])
+            failures += report(console, "fault", (survive(folder, i, fault) for i, fault in enumerate(FAULTS)))
         if chosen.only in (None, "disk"):
-            filled = [fill(folder, command, room) for command in ("race", "accuracy", "agree", "tune") for room in ROOM]
+            commands = ("race", "accuracy", "agree", "tune")
+            filled = (fill(folder, command, room) for command in commands for room in ROOM)
             failures += report(console, "disk", filled)
     console.print(f"{failures} went wrong, {time.monotonic() - begin:.0f} s")
     return 1 if failures else 0
@@ -359,11 +361,13 @@ def kill_all(console: Console, folder: Path, chosen: argparse.Namespace) -> int:
     return failed
 
 
-def report(console: Console, what: str, outcomes: list[tuple[str, str]]) -> int:
-    """Print the outcome of each check, "" for a good one; return how many were not."""
+def report(console: Console, what: str, outcomes: Iterable[tuple[str, str]]) -> int:
+    """Print the outcome of each check as it is made, "" for a good one; return how many were not."""
+    failures = 0
     for name, wrong in outcomes:
         console.print(f"{what}, {name}: {wrong or 'as promised'}", markup=False)
-    return sum(bool(wrong) and not wrong.startswith("skipped") for _, wrong in outcomes)
+        failures += bool(wrong) and not wrong.startswith("skipped")
+    return failures
 
 
 # A backend that is right until it has been timed a few times.
