@@ -493,19 +493,19 @@ def train(network, state, prepared, plan):
 def test_what_died_is_tried_anew_and_measured_as_often_as_the_others(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (folder / "dying.py").write_text(DYING)
+    (folder / "dying_in_a_race.py").write_text(DYING)
     (folder / "dies").touch()
     monkeypatch.syspath_prepend(folder)
-    asked = ["race", *QUICK, "--backend", "dying", "--output", str(folder / "continued.jsonl")]
+    asked = ["race", *QUICK, "--backend", "dying_in_a_race", "--output", str(folder / "continued.jsonl")]
     assert main(asked) == 1
-    assert "left out: dying: OSError: killed" in capsys.readouterr().out
+    assert "left out: dying_in_a_race: OSError: killed" in capsys.readouterr().out
     (folder / "dies").unlink()
     assert main(asked) == 0
     found = capsys.readouterr()
     assert "left out" not in found.out
     (race,) = read(folder / "continued.jsonl").races
     generations = Counter(name for of_one in race.rounds() for name in of_one[0])
-    assert generations == {"minibatch": 4, "vectorized": 4, "floor": 4, "dying": GENERATIONS}
+    assert generations == {"minibatch": 4, "vectorized": 4, "floor": 4, "dying_in_a_race": GENERATIONS}
 
 
 @pytest.mark.parametrize(
