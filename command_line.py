@@ -6,12 +6,15 @@ Plain argparse: it is in every Python, its subcommands suffice, and it lacks onl
 import argparse
 import codecs
 import contextlib
+import errno
 import io
 import math
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
@@ -19,7 +22,10 @@ Value = TypeVar("Value")
 Number = TypeVar("Number", int, float)
 
 COULD_NOT = 2  # usage, bad input, something that is not installed, any unexpected error
-INTERRUPTED = 130  # 128 + SIGINT
+OF_SIGNALS = 128  # the code after a signal is this and its number
+ENDING = ("SIGINT", "SIGTERM", "SIGHUP")  # signals that end a command; Windows lacks the last
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a user's share of it, a limit
 
 # Options and commands of earlier versions, each with what replaced it.
 RENAMED = {
@@ -143,9 +149,57 @@ def exit_code(work: Callable[[], int], *bad_input: type[Exception]) -> int:
     """Do the work of a command and return its exit code; an expected error is printed in one line.
 
     work: returns 0, or 1 where it found something. bad_input: errors whose message is for the user. Anything else that
-    is raised is a bug: its traceback is printed. Without a verdict the code is 2, so 1 always means a finding.
+    is raised is a bug: its traceback is printed. Without a verdict the code is 2, so 1 always means a finding. SIGTERM
+    and SIGHUP, of a closed terminal, interrupt the work like Ctrl-C, so that it is tidied up.
     """
     write_lookalikes()
+    with interrupted_by_signals() as received:
+        code = code_of(work, bad_input, received)
+    return OF_SIGNALS + received[0] if received else code
+
+
+@contextlib.contextmanager
+def interrupted_by_signals() -> Iterator[list[int]]:
+    """Within the `with`, signals of ENDING raise KeyboardInterrupt, and the list that this yields gets their numbers.
+
+    After the first, what it began to tidy up is left in peace by all but Ctrl-C. A signal that is ignored, as by
+    `nohup`, or has another handler, keeps that.
+    """
+    received: list[int] = []
+    usual = (signal.SIG_DFL, signal.default_int_handler)
+    known = [getattr(signal, name) for name in ENDING if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in known if signal.getsignal(number) in usual}
+    if threading.current_thread() is not threading.main_thread():  # only that one may set handlers
+        before = {}
+
+    def interrupt(number: int, _: object) -> None:
+        for each in before.keys() - {signal.SIGINT}:
+            signal.signal(each, signal.SIG_IGN)
+        received.append(number)
+        spare_closed_terminal()
+        raise KeyboardInterrupt
+
+    for number in before:
+        signal.signal(number, interrupt)
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def spare_closed_terminal() -> None:
+    """Let nothing fail that is still to be printed, where the terminal for it is closed."""
+    for descriptor in (1, 2):
+        try:
+            os.write(descriptor, b"")
+        except OSError:
+            with contextlib.suppress(OSError):  # it was closed from the beginning
+                os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+
+
+def code_of(work: Callable[[], int], bad_input: tuple[type[Exception], ...], received: Sequence[int]) -> int:
+    """Do the work and return its exit code; print an error. See `exit_code`. received: signals, so far none."""
     try:
         try:
             return work()
@@ -162,14 +216,16 @@ def exit_code(work: Callable[[], int], *bad_input: type[Exception]) -> int:
         remedy = f"`{sys.executable} -m pip install -c constraints.txt -e .` in the checkout brings what is needed"
         return could_not(f"{error}, with {sys.executable}; {remedy}")
     except OSError as error:  # such as a full disk
-        return could_not(f"{error}; make room, or choose another place")
+        of_which = "" if error.filename or error.errno not in FULL else ", of a file or of what stdout leads to"
+        return could_not(f"{error}{of_which}; make room, or choose another place")
     except SystemExit as exit_:
         if exit_.code in (0, COULD_NOT):  # argparse's, after --help or an error
             raise
         return COULD_NOT  # such as rich's, which exits with 1 where the reader has closed the pipe
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        return INTERRUPTED
+        number = received[0] if received else signal.SIGINT
+        sys.stderr.write("interrupted\n" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}\n")
+        return OF_SIGNALS + number
     except Exception:
         traceback.print_exc()
         return COULD_NOT

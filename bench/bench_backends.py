@@ -15,7 +15,8 @@ import impls
 from bench.experiments.race import expected_of
 from bench.timing import threads
 from bench.timing.clock import Clock, Elapsed
-from bench.timing.worker import FLOOR, TimingTask, Worker, WrongResult
+from bench.timing.process import WrongResult
+from bench.timing.worker import FLOOR, TimingTask, Worker
 from bench.training.worker import Evaluations, Trainer
 from bench.workloads.cases import CASES, FULL_BATCH, MINI_BATCHES, SAME_PLAN, default_case, gently, sampled
 from bench.workloads.recipes import with_outputs

@@ -1,7 +1,6 @@
 """What the benchmarks share: the digits, the agreement check before any timing, the description of the machine."""
 
 import functools
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 import data
 import impls
+import temporary
 from bench import UserError
 from bench.agreement.check import Result, lacks, plain
 from bench.agreement.isolated import check_isolated
@@ -94,8 +94,8 @@ def digits(request: pytest.FixtureRequest) -> data.Dataset:
 @pytest.fixture(scope="session")
 def folders(digits: data.Dataset) -> Iterator[dict[str, Path]]:
     """Where the images of each split are, as `TimingTask` needs them."""
-    with tempfile.TemporaryDirectory() as folder:
-        yield {name: stored(drawn(getattr(digits, name)), Path(folder) / name) for name in ("train", "test")}
+    with temporary.folder() as folder:
+        yield {name: stored(drawn(getattr(digits, name)), folder / name) for name in ("train", "test")}
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,8 @@
 """What all command lines share: exit codes, of which 1 is a verdict and nothing else, and --threads in any place."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +14,7 @@ import pytest
 import bench
 from bench.__main__ import main, requested_threads
 from bench.commands.parser import GROUPS, STUDIES, make_parser
-from command_line import exit_code
+from command_line import exit_code, interrupted_by_signals
 
 ROOT = bench.ROOT
 POSITIONAL = {"compare": ["HEAD"], "predict": ["model", "picture"], "inspect": ["model"]}
@@ -42,7 +44,11 @@ def test_a_verdict_is_passed_on(code: int) -> None:
         (AssertionError(), "Traceback"),
         (SyntaxError("in a module of the user"), "Traceback"),
         (ValueError("bad input"), "error: bad input\n"),
-        (OSError(28, "No space left on device"), "error: [Errno 28] No space left on device; make room"),
+        (
+            OSError(28, "No space left on device"),
+            "error: [Errno 28] No space left on device, of a file or of what stdout",
+        ),
+        (OSError(5, "Input/output error", "/a/file"), "error: [Errno 5] Input/output error: '/a/file'; make room"),
         (MemoryError("for 9 GB"), "error: not enough memory (for 9 GB)"),
         (SystemExit(1), ""),
         (SystemExit("enough"), ""),
@@ -54,6 +60,70 @@ def test_what_is_no_verdict_ends_with_2(error: BaseException, printed: str, caps
     shown = capsys.readouterr().err
     assert shown.startswith(printed)
     assert shown.count("\n") == printed.startswith("error") or printed == "Traceback"
+
+
+WAITING = """
+import sys, time
+from command_line import exit_code
+def work():
+    try:
+        print("works", flush=True)
+        time.sleep(60)
+    finally:
+        print("tidied up")
+sys.exit(exit_code(work))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("SIGINT", "interrupted"), ("SIGTERM", "ended by SIGTERM"), ("SIGHUP", "ended by SIGHUP")],
+)
+@pytest.mark.usefixtures("interruptible")
+def test_a_signal_ends_it_in_order_with_one_line(name: str, line: str) -> None:
+    with subprocess.Popen([sys.executable, "-c", WAITING], cwd=ROOT, stdout=PIPE, stderr=PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "works\n"
+        process.send_signal(getattr(signal, name))
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (128 + getattr(signal, name), "tidied up\n", f"{line}\n")
+
+
+IN_A_TERMINAL = f"import os, sys; os.open(sys.argv[1], os.O_RDWR)  # it becomes the terminal of the session\n{WAITING}"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a terminal is made another way")
+def test_a_closed_terminal_ends_it_in_order(tmp_path: Path) -> None:
+    terminal, end = os.openpty()
+    tidied = f'print("tidied up", flush=True); open({str(tmp_path / "tidied")!r}, "x")'
+    code = IN_A_TERMINAL.replace('print("tidied up")', tidied)
+    with subprocess.Popen(
+        [sys.executable, "-c", code, os.ttyname(end)],
+        cwd=ROOT, stdin=end, stdout=end, stderr=end, start_new_session=True,
+    ) as process:  # fmt: skip
+        os.close(end)
+        assert os.read(terminal, 5) == b"works"
+        os.close(terminal)
+        process.wait(60)
+    assert process.returncode == 128 + signal.SIGHUP
+    assert (tmp_path / "tidied").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_nohup_is_obeyed_and_handlers_are_as_before() -> None:
+    before, of_others = signal.signal(signal.SIGHUP, signal.SIG_IGN), signal.getsignal(signal.SIGTERM)
+    try:
+        with interrupted_by_signals() as received:
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGTERM)
+            with contextlib.suppress(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGTERM)  # the second disturbs nothing
+            assert received == [signal.SIGTERM]
+        assert signal.getsignal(signal.SIGTERM) is of_others
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def run(code: str, *options: str) -> subprocess.CompletedProcess[str]:

@@ -10,7 +10,6 @@ no sharp tolerance, the costs decide, and their means over stretches of the trai
 
 import contextlib
 import hashlib
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 
 import impls
+import temporary
 from bench import RESULTS, UserError
 from bench.agreement import check, rounding
 from bench.agreement.check import (
@@ -252,8 +252,6 @@ def keep(file: Path, expected: dict[str, Expected]) -> None:
     arrays: dict[str, Any] = {}
     for name, (value, allowed) in expected.items():
         arrays |= {name + VALUE: value, name + ALLOWED: np.asarray(allowed)}
-    with contextlib.suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
-            np.savez(part, **arrays)
-        Path(part.name).replace(file)
+    with contextlib.suppress(OSError), temporary.folder(file.parent) as private:
+        np.savez(private / file.name, **arrays)
+        (private / file.name).replace(file)

@@ -1,7 +1,6 @@
 """What the commands that measure share: a race as options describe it, and running races or trainings to their end."""
 
 import argparse
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import get_args
 import numpy as np
 from rich.console import Console
 
+import temporary
 from bench import UserError
 from bench.analysis import calibrate
 from bench.analysis.race import neighbours
@@ -125,12 +125,12 @@ def measure(
             print_line(console, f"{line[0].upper()}{line[1:]}.")
         console.file.flush()  # also where it is a pipe
 
-    with tempfile.TemporaryDirectory() as folder, Journal(path, headers) as journal:
+    with Journal(path, headers) as journal, temporary.folder() as folder:
         if journal.next_generation:
             done = len(journal.of(Generation))
             console.print(f"continuing after {plural(done, 'generation')} in {path}", soft_wrap=True, markup=False)
         try:
-            races = begin(journal, Path(folder))
+            races = begin(journal, folder)
             why = run_generations(console, races, journal, lambda done: enough(journal, done), budget, tell)
             for race in races:
                 race.add(End, reason=why)

@@ -5,15 +5,17 @@ them can be repeated at length. One that fails takes no other with it.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from itertools import chain
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.markup import escape
@@ -22,12 +24,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 import bench
 import data
 import impls
+import temporary
 from bench import ROOT, UserError
 from bench.experiments.agree import agree, posed
 from bench.experiments.inspection import inspect_one
 from bench.experiments.race import BASELINE
 from bench.records.journal import results_file
 from bench.timing.clock import Clock
+from bench.timing.process import bound
 from bench.workloads.batch_sizes import CHOSEN
 from bench.workloads.cases import CASES, MINI_BATCHES
 from bench.workloads.recipes import with_outputs
@@ -45,6 +49,7 @@ RECIPE = "first-94"  # to the article's best accuracy, in so few images that the
 QUICK = ("numba_sparse", "numba_dense", "minibatch")  # one trains where the question is not which backend
 BATCHES = (1, 16, 64, 512, 10_000)  # the largest are about the article's, of which there are five in an epoch
 SEEDS = 3
+TIDIED = 30.0  # seconds that a step may take to end after an interruption
 
 
 class Step(NamedTuple):
@@ -122,7 +127,26 @@ def source_of(digits: Dataset) -> str:
 
 def run_command(*arguments: str) -> int:
     """Run a package of this checkout with these arguments, in a process that prints here; return its exit code."""
-    return subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, check=False).returncode
+    with process_of([sys.executable, "-m", *arguments]) as process:
+        return process.wait()
+
+
+@contextlib.contextmanager
+def process_of(command: Sequence[str], **others: Any) -> Iterator[subprocess.Popen[str]]:
+    """Within the `with`, a process that runs this command; it ends with this one. others: see `subprocess.Popen`.
+
+    An interruption of this process ends it like Ctrl-C, and waits until it has tidied up.
+    """
+    with subprocess.Popen(bound(command), cwd=ROOT, **others) as process:
+        try:
+            yield process
+        except BaseException:
+            process.terminate()
+            try:
+                process.wait(TIDIED)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            raise
 
 
 def attempted(console: Console, work: Callable[[], object]) -> bool:
@@ -171,36 +195,38 @@ def run_benchmarks(console: Console) -> bool:
     """
     bench.RESULTS.mkdir(parents=True, exist_ok=True)
     results = bench.RESULTS / f"{datetime.now():%Y%m%d-%H%M%S-%f}.json"
-    partial, log = results.with_suffix(".part"), results.with_suffix(".log")
-    command = [sys.executable, "-m", "pytest", "--benchmark-only", f"--benchmark-json={partial}", "-v", "--color=no"]
+    with temporary.folder(bench.RESULTS) as folder:
+        made, log = folder / results.name, folder / results.with_suffix(".log").name
+        code = benchmarked(console, made, log)
+        found = made.exists() and made.stat().st_size
+        kept = log if found and not code else log.replace(results.with_suffix(".log"))
+        if not found:
+            raise UserError(f"{results}: expected results of the benchmarks, found none; the reason is in {kept}")
+        made.replace(results)
+    if code:
+        console.print(f"Some benchmarks failed; {kept} has their full output.")
+    return code == 0
+
+
+def benchmarked(console: Console, results: Path, log: Path) -> int:
+    """Run the benchmarks with a progress bar, and return pytest's exit code. results, log: files for what comes out."""
+    command = [sys.executable, "-m", "pytest", "--benchmark-only", f"--benchmark-json={results}", "-v", "--color=no"]
     command += benchmarks_of([name for name in impls.available() if name in OF_BASE])
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), "{task.description}")
+    piped: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8"}
     with (
         log.open("w", encoding="utf-8") as file,
-        subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace"
-        ) as process,
+        process_of(command, **piped, errors="replace") as process,
         Progress(*columns, console=console, transient=True) as progress,
     ):
         task = progress.add_task("", total=None)
         assert process.stdout is not None
-        try:
-            for line in process.stdout:
-                file.write(line)
-                if collected := re.match(r"collected (\d+) items", line):
-                    progress.update(task, total=int(collected[1]))
-                elif done := re.match(r"\S+::(\S.*) (PASSED|FAILED|ERROR|SKIPPED)", line):
-                    progress.update(task, advance=1, description=done[1])
-                elif line.startswith(("FAILED", "ERROR", "SKIPPED")):
-                    console.print(line.rstrip(), markup=False)
-        except BaseException:  # also an interruption: the benchmarks must not continue without this process
-            process.terminate()
-            raise
-    if not partial.exists() or not partial.stat().st_size:
-        raise UserError(f"{partial}: expected results of the benchmarks, found none; the reason is in {log}")
-    partial.replace(results)
-    if process.returncode == 0:
-        log.unlink()
-    else:
-        console.print(f"Some benchmarks failed; {log} has their full output.")
-    return process.returncode == 0
+        for line in process.stdout:
+            file.write(line)
+            if collected := re.match(r"collected (\d+) items", line):
+                progress.update(task, total=int(collected[1]))
+            elif done := re.match(r"\S+::(\S.*) (PASSED|FAILED|ERROR|SKIPPED)", line):
+                progress.update(task, advance=1, description=done[1])
+            elif line.startswith(("FAILED", "ERROR", "SKIPPED")):
+                console.print(line.rstrip(), markup=False)
+    return int(process.returncode)

@@ -1,6 +1,6 @@
 """What `agree` checks: every backend compared with the reference, in the cases that are timed and one more."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from rich.console import Console
@@ -22,14 +22,22 @@ def posed(case: Recipe, train: Digits) -> PosedProblem:
 
 
 def agree(
-    console: Console, names: Sequence[str], cases: list[PosedProblem], seconds: float = TIME_LIMIT
+    console: Console,
+    names: Sequence[str],
+    cases: list[PosedProblem],
+    seconds: float = TIME_LIMIT,
+    keep: Callable[[list[CheckedBackend]], None] = lambda _: None,
 ) -> list[CheckedBackend]:
-    """Check these backends and print a line for each as soon as it is done; returns all, in the order of the names."""
+    """Check these backends and print a line for each as soon as it is done; returns all, in the order of the names.
+
+    keep: is called after each with those that are done, in the order of the names.
+    """
     checked: dict[str, CheckedBackend] = {}
     for one in check_each(names, cases, seconds):
         checked[one.backend] = one
         console.print(line_of(one), soft_wrap=True, markup=False)
         console.file.flush()  # also where it is a pipe
+        keep([checked[name] for name in names if name in checked])
     return [checked[name] for name in names]
 
 

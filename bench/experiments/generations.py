@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from rich.console import Console
@@ -10,7 +10,7 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from bench.records.journal import Journal
 from bench.timing.interleave import run_generation
-from bench.timing.records import Generation
+from bench.timing.records import Generation, Sample
 from bench.timing.session import Session
 
 LEAST_GENERATIONS = 3  # that a budget is shared out to, as intervals are across generations
@@ -58,6 +58,7 @@ def run_generations(
 
     enough: gives a reason or None; it is called after each generation of all races that continue, with their number.
     told: is called after each generation of a race, with its number. A race with fewer than two participants left ends.
+    Generations of an earlier run count if all took part that are left: one that failed then is measured as the others.
     """
     ran: Counter[int] = Counter()
     columns = (TimeElapsedColumn(), TextColumn("{task.description}"))
@@ -68,10 +69,11 @@ def run_generations(
             running = [race for race in races if len(race.remaining()) > 1]
             if not running:
                 return "fewer than two participants are left"
-            done, behind = those_behind(running, journal)
-            reason, share = (enough(done) if len(behind) == len(running) else None), math.inf
+            whole = {race.number: with_all(race, journal) for race in races}
+            done, behind = those_behind(running, whole)
+            reason, share = (enough(done) if done and len(behind) == len(running) else None), math.inf
             if budget:
-                measured = sum(one.seconds for one in journal.of(Generation))
+                measured = sum(one.seconds for of_race in whole.values() for one in of_race)
                 # A generation is begun if there is time for all races; of the first there are as many as there is time.
                 reason = reason or budget.spent(measured, done, behind if done else behind[:1], running)
                 share = budget.share(measured, done, len(behind), len(running))
@@ -85,8 +87,25 @@ def run_generations(
             told(race.number)
 
 
-def those_behind(races: Sequence[Session], journal: Journal) -> tuple[int, list[Session]]:
-    """The least number of generations that any of these races has, and the races that have no more."""
-    generations = Counter(one.race for one in journal.of(Generation))
-    done = min(generations[race.number] for race in races)
-    return done, [race for race in races if generations[race.number] == done]
+def with_all(race: Session, journal: Journal) -> list[Generation]:
+    """The generations of a race in which each participant that is left was measured in every round."""
+    samples = Counter((one.generation, one.participant) for one in journal.of(Sample, race.number))
+    rounds: dict[int, int] = {}
+    for (generation, _), n in samples.items():
+        rounds[generation] = max(n, rounds.get(generation, 0))
+    return [
+        one
+        for one in journal.of(Generation, race.number)
+        if all(samples[one.generation, name] == rounds.get(one.generation, 0) for name in race.remaining())
+    ]
+
+
+def those_behind(
+    races: Sequence[Session], generations: Mapping[int, Sequence[Generation]]
+) -> tuple[int, list[Session]]:
+    """The least number of generations that any of these races has, and the races that have no more.
+
+    generations: those that count, by the race's number.
+    """
+    done = min(len(generations[race.number]) for race in races)
+    return done, [race for race in races if len(generations[race.number]) == done]

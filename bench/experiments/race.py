@@ -129,7 +129,7 @@ def by_case(one: CheckedBackend, cases: list[PosedProblem], n_threads: int, sour
 
 
 def begin_race(journal: Journal, number: int, rounds: int, seed: int, fewest: int | None = None) -> Session:
-    """Begin a race, as yet without participants, with the failures of its earlier runs. fewest: see `Session`."""
+    """Begin a race, as yet without participants, with the final failures of earlier runs. fewest: see `Session`."""
     race = Session({}, rounds, journal.record, number, len(journal.of(Run, number)), seed, fewest=fewest)
     race.failures |= {one.participant: f"{one.participant}: {one.reason}" for one in journal.of(Failure, number)}
     race.add(Run, load=noise().load)

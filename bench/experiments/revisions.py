@@ -4,7 +4,6 @@ import contextlib
 import io
 import shutil
 import subprocess
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import impls
+import temporary
 from bench import RESULTS, ROOT, UserError
 from bench.records import environment, fingerprint
 from bench.timing.process import Child
@@ -74,9 +74,8 @@ def why_unknown(message: bytes) -> str:
 @contextlib.contextmanager
 def unfinished(folder: Path) -> Iterator[Path]:
     """A folder to fill, which then gets this name: complete or not at all."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-        whole = Path(temporary, "whole")
+    with temporary.folder(folder.parent) as private:
+        whole = private / "whole"
         whole.mkdir()
         yield whole
         try:

@@ -2,7 +2,6 @@
 
 import argparse
 import functools
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -18,6 +17,7 @@ from rich.status import Status
 
 import data
 import impls
+import temporary
 from bench import UserError
 from bench.agreement.timed import TimedCall, timed_call
 from bench.experiments.race import begin_race
@@ -131,8 +131,8 @@ def train_all(
         if trainings.seeds > MOST_SEEDS:
             raise UserError(f"--seeds {trainings.seeds}: expected at most {MOST_SEEDS}")
     headers = [header_of(dataset, number, trainings, n_threads) for number, trainings in enumerate(several)]
-    with tempfile.TemporaryDirectory() as folder, Journal(path, headers) as journal:
-        digits = stored(dataset.train, Path(folder) / "train"), stored(dataset.test, Path(folder) / "test")
+    with Journal(path, headers) as journal, temporary.folder() as folder:
+        digits = stored(dataset.train, folder / "train"), stored(dataset.test, folder / "test")
         try:
             # Seldom refreshed, as it runs while trainings are timed.
             with ExitStack() as stack, console.status("", refresh_per_second=1) as status:
@@ -164,36 +164,75 @@ def train_seeds(
     digits: Sequence[Path],
     n_threads: int,
 ) -> Iterator[int]:
-    """Train every setting with every seed that is missing, and yield each; then draw curves.
+    """Train every setting with every seed that is missing, and yield each; then draw the curves that are missing.
 
     stack: ends the processes, unless this does at its end. digits: folders, see `worker.Trainer`.
     """
     race = begin_race(journal, number, 1, 0)
     race.time_limit = TIME_LIMIT
-    finished = {one.generation for one in journal.of(Generation, number)}
+    finished = finished_by_all(race, journal, trainings)
     participants: list[Participant] = []
     processes = stack.enter_context(ExitStack())
+    start = functools.partial(start_all, status, processes, race, trainings, digits, n_threads)
     for (index, setting), seed in product(enumerate(trainings.recipes), range(trainings.seeds)):
         generation = MOST_SEEDS * index + seed
         # The other seeds of a setting whose first was stopped early are not tried.
         stopped = {one.generation for one in journal.of(Training, number) if one.stopped_early}
         if generation in finished or generation - seed in stopped or over(race, trainings):
             continue
-        if not participants:
-            status.update(f"{trainings.name}: prepares and compiles")
-            for name in (name for name in trainings.participants if name not in race.failures):
-                backend = trainings.participants[name].backend
-                settings: dict[str, Any] = {"n_threads": n_threads, "python": impls.interpreter_of(backend)}
-                child = Child(answer_with, worker.Trainer, backend, *digits, **settings)
-                participants.append(Participant(name, processes.enter_context(child)))
-                attempt(race, None, begin, participants[-1], trainings, setting)
+        participants = participants or start(setting)
         status.update(f"{trainings.name}: {escape(setting)}, seed {seed}")
         train_generation(race, trainings, setting, participants, generation, digits[0])
         yield seed
-    if 0 not in finished:
-        for participant in participants:
-            attempt(race, None, draw, participant, trainings)
+    seeds = {name: seeds_to_draw(journal, number, name, trainings) for name in trainings.participants}
+    if any(seeds[name] for name in seeds if name not in race.failures):
+        for participant in participants or start(next(iter(trainings.recipes))):
+            attempt(race, None, draw, participant, trainings, seeds[participant.name])
     processes.close()
+
+
+def start_all(
+    status: Status,
+    processes: ExitStack,
+    race: Session,
+    trainings: Trainings,
+    digits: Sequence[Path],
+    n_threads: int,
+    setting: str,
+) -> list[Participant]:
+    """Start all participants that have not failed, and train this setting for the first time. See `train_seeds`."""
+    status.update(f"{trainings.name}: prepares and compiles")
+    participants = []
+    for name in (name for name in trainings.participants if name not in race.failures):
+        backend = trainings.participants[name].backend
+        settings: dict[str, Any] = {"n_threads": n_threads, "python": impls.interpreter_of(backend)}
+        child = Child(answer_with, worker.Trainer, backend, *digits, **settings)
+        participants.append(Participant(name, processes.enter_context(child)))
+        attempt(race, None, begin, participants[-1], trainings, setting)
+    return participants
+
+
+def finished_by_all(race: Session, journal: Journal, trainings: Trainings) -> set[int]:
+    """The generations in which all have trained that train with their seed, but for those that failed for good."""
+    trained = {(one.generation, one.participant) for one in journal.of(Training, race.number)}
+    settings = list(trainings.recipes)
+
+    def lacks(generation: int, name: str) -> bool:
+        index, seed = divmod(generation, MOST_SEEDS)
+        _, evaluations = trainings.training(name, settings[index], seed)
+        return evaluations is not None and (generation, name) not in trained
+
+    needed = [name for name in trainings.participants if name not in race.failures]
+    ended = [one.generation for one in journal.of(Generation, race.number)]
+    return {generation for generation in ended if not any(lacks(generation, name) for name in needed)}
+
+
+def seeds_to_draw(journal: Journal, number: int, name: str, trainings: Trainings) -> list[int]:
+    """The seeds of which a participant's curve is missing; none after one that took more than LONG seconds."""
+    drawn = {one.seed: one.curve for one in journal.of(DrawnCurve, number) if one.participant == name}
+    if any(curve.seconds[-1] > LONG for curve in drawn.values()):
+        return []
+    return [seed for seed in range(trainings.curves) if seed not in drawn]
 
 
 def over(race: Session, trainings: Trainings) -> bool:
@@ -254,10 +293,10 @@ def expected_of(recipe: Recipe, seed: int, folder: Path, short: bool = False) ->
     return timed_call("train", f"{recipe.name}, seed {seed}", network, recipe.parameters(seed), digits, plan, first)
 
 
-def draw(race: Session, participant: Participant, trainings: Trainings) -> None:
-    """Record learning curves of some seeds; of a single one where a training takes more than LONG seconds."""
+def draw(race: Session, participant: Participant, trainings: Trainings, seeds: Sequence[int]) -> None:
+    """Record learning curves of these seeds; of a single one where a training takes more than LONG seconds."""
     recipe, _ = trainings.training(participant.name, next(iter(trainings.recipes)), 0)
-    for seed in range(trainings.curves):
+    for seed in seeds:
         curve = ask(race, participant, "train", recipe, seed, Evaluations("pieces"))["curve"]
         race.add(DrawnCurve, participant=participant.name, seed=seed, curve=curve)
         if curve["seconds"][-1] > LONG:

@@ -3,19 +3,26 @@
 import argparse
 import json
 import math
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
+import msgspec
 import numpy as np
+from msgspec import Struct
 from rich.console import Console
 
 from bench import UserError
 from bench.analysis.tune import TunedTraining, hopeless, median_seconds, reaches
 from bench.experiments.trainings import check_fit
+from bench.records.journal import writing
+from bench.records.kinds import Share, brief
+from bench.timing.clock import Time
 from bench.training.loop import Split, accuracy, prepare, train_epochs, train_recipe
+from bench.training.saved import written_whole
 from bench.training.worker import growing, images_in
 from bench.workloads.batch_sizes import CHOSEN, RATES, TARGET, recipe_of
 from bench.workloads.plans import joined, parts
@@ -44,7 +51,8 @@ def choose_all(console: Console, backend: Backend, dataset: Dataset, batches: Se
             raise UserError(f"batches of {batch}: no rate of {RATES} reaches {TARGET:.2%} within {best:g} epochs")
         chosen[str(batch)] = {"rate": best_rate, "epochs": needed}
         ordered = dict(sorted(chosen.items(), key=lambda item: int(item[0])))
-        CHOSEN.write_text(json.dumps(ordered, indent=1) + "\n")
+        with written_whole(CHOSEN) as file:
+            file.write(json.dumps(ordered, indent=1).encode() + b"\n")
 
 
 def divided(n: int, seed: int) -> tuple[Array, Array]:
@@ -84,6 +92,33 @@ def recipe_grid(arguments: argparse.Namespace, sizes: Sequence[int]) -> list[Rec
     ]
 
 
+class Tried(Struct, frozen=True, forbid_unknown_fields=True):
+    """One line of the file: a training, by its recipe in words."""
+
+    recipe: str
+    accuracy: Share  # of the held-out images
+    seconds: Time
+
+
+def read_tried(path: Path) -> list[Tried]:
+    """Read the file, and remove a last line that was cut. Raises UserError where it holds something else."""
+    *lines, rest = path.read_bytes().split(b"\n")
+    tried = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            tried.append(msgspec.json.decode(line, type=Tried))
+        except (ValueError, RecursionError) as error:
+            raise UserError(
+                f"{path}, line {number}: expected a training of `tune`, found: {brief(error)}; "
+                "give another file to --output"
+            ) from None
+    if rest and not b'{"recipe":'.startswith(rest[:10]):
+        raise UserError(f"{path}: expected trainings of `tune`, found another kind of file; give another to --output")
+    if rest:
+        os.truncate(path, path.stat().st_size - len(rest))
+    return tried
+
+
 class Search:
     """Trainings of recipes of one network, by the recipe in words, in order of seeds; appended to a file if given."""
 
@@ -96,8 +131,8 @@ class Search:
         self.trained: defaultdict[str, list[TunedTraining]] = defaultdict(list)
         self.fastest = math.inf  # seconds, of those that reached the target
         if results is not None and results.is_file():
-            for entry in map(json.loads, results.read_text().splitlines()):
-                self.trained[entry["recipe"]].append(TunedTraining(entry["accuracy"], entry["seconds"]))
+            for one in read_tried(results):
+                self.trained[one.recipe].append(TunedTraining(one.accuracy, one.seconds))
         self.once(recipe, 0)  # the first call compiles
 
     def attempt(self, recipe: Recipe, seeds: int, target: float | None) -> None:
@@ -106,8 +141,8 @@ class Search:
         while len(trainings) < seeds and not hopeless(trainings, target, self.fastest):
             trainings.append(self.once(recipe, len(trainings)))
             if self.results is not None:
-                with self.results.open("a") as file:
-                    file.write(json.dumps({"recipe": str(recipe), **trainings[-1]._asdict()}) + "\n")
+                with writing(self.results, "all finished trainings"), self.results.open("ab") as file:
+                    file.write(msgspec.json.encode(Tried(str(recipe), *trainings[-1])) + b"\n")
         if target is not None and reaches(trainings, seeds, target):
             self.fastest = min(self.fastest, median_seconds(trainings))
 

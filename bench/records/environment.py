@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import bench
+import temporary
 from bench.timing import system, threads
 from bench.timing.interleave import CACHES
 from bench.timing.system import text_of
@@ -98,15 +99,24 @@ def libraries_of_gpus() -> dict[str, str]:
 
 
 def local_id() -> str:
-    """A random name for this machine, made at the first call and kept with the results; "unknown" if it cannot be."""
+    """A random name for this machine, made at the first call and kept with the results; "unknown" if it cannot be.
+
+    A full disk or a kill may leave the file empty; then the next call makes the name.
+    """
     path = bench.RESULTS / "machine-id"
+    if (known := text_of(path)) != "unknown":
+        return known
     try:
-        if not path.exists():
-            bench.RESULTS.mkdir(parents=True, exist_ok=True)
-            path.write_text(f"{secrets.token_hex(4)}\n")
-        return path.read_text().strip()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+", encoding="ascii") as file:
+            with contextlib.suppress(OSError):  # there are no locks
+                temporary.lock(file.fileno(), wait=True)  # for another run that makes it
+            file.seek(0)
+            if not file.read().strip():
+                file.write(f"{secrets.token_hex(4)}\n")
     except OSError:
         return "unknown"
+    return text_of(path)
 
 
 def cpu_fields() -> dict[str, str]:

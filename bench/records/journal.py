@@ -2,14 +2,13 @@
 
 First come the headers of one or more races, each with a `key`: everything on which its times depend. What follows names
 its race by number. An interrupted file is continued where the keys are the same: its complete generations count, and a
-generation that was cut short does not.
+generation that was cut short does not. Nor does a failure of an earlier run, unless it is final: that participant is
+tried anew.
 """
 
 import contextlib
-import errno
 import logging
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -18,9 +17,10 @@ from typing import Any, BinaryIO, Literal, TypeVar
 import msgspec
 
 import bench
+import temporary
 from bench import UserError
 from bench.records.kinds import AnyRecord, Race, check_schema, damaged
-from bench.timing.records import Generation, Process, Record, Sample
+from bench.timing.records import Failure, Generation, Process, Record, Sample
 
 logger = logging.getLogger(__name__)
 SAME = ("purpose", "key", "participants", "baseline")  # of a header, where a file is continued
@@ -67,12 +67,20 @@ class Journal:
             if not content.startswith(HEADER[: len(content)]) or content.count(b"\n") >= len(headers):
                 there = same_races(path, headers)
                 self.records = whole_generations(there)
+                self.try_anew()
                 self.next_generation = 1 + max(map(generation_of, there))
                 os.truncate(path, content.rfind(b"\n") + 1)  # a line that was cut is no record
                 return ()
             if content:
                 os.truncate(path, 0)
         return headers
+
+    def try_anew(self) -> None:
+        """Leave out the failures that are not final, and tell of them; on disk they stay."""
+        passing = [one for one in self.of(Failure) if not one.final]
+        self.records = [one for one in self.records if one not in passing]
+        for participant, reason in dict.fromkeys((one.participant, one.reason) for one in passing):
+            logger.warning("%s failed before (%s); it is tried anew", participant, reason)
 
     def __enter__(self) -> "Journal":
         return self
@@ -104,35 +112,28 @@ def open_alone(path: Path) -> BinaryIO:
         file = path.open("ab")
     try:
         if path.is_file():  # no device
-            lock(file)
+            temporary.lock(file.fileno())
     except BlockingIOError:
         file.close()
+        number = temporary.holder(path)
+        which = "" if number is None else f", process {number},"
         raise UserError(
-            f"{path}: another run is writing to it; wait until that ends, or give another file to --output"
+            f"{path}: another run{which} is writing to it; wait until that ends, or give another file to --output"
         ) from None
     except OSError as error:
         logger.warning("%s: cannot be locked (%s); start no other run that writes to it", path, error.strerror)
     return file
 
 
-def lock(file: BinaryIO) -> None:
-    """Lock a file until it is closed. Raises BlockingIOError where it is locked, OSError where there are no locks."""
-    if sys.platform == "win32":
-        raise OSError(errno.ENOSYS, "not possible on Windows")
-    from fcntl import LOCK_EX, LOCK_NB, flock
-
-    flock(file, LOCK_EX | LOCK_NB)
-
-
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Within the `with`, UserError is raised where the file cannot be written, with the remedy."""
+def writing(path: Path, kept: str = "all whole generations") -> Iterator[None]:
+    """Within the `with`, UserError is raised where the file cannot be written, with the remedy. kept: what stays."""
     try:
         yield
     except OSError as error:
         raise UserError(
-            f"{path}: results cannot be written ({error.strerror}); make room and continue with the same "
-            f"command and --output {path}, which keeps all whole generations; or choose another file"
+            f"{path}: results cannot be written ({error.strerror or error}); make room and continue with the same "
+            f"command and --output {path}, which keeps {kept}; or choose another file"
         ) from None
 
 

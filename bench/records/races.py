@@ -94,7 +94,7 @@ class RaceResult:
 def races_of(records: Iterable[Record]) -> list[RaceResult]:
     """The races of these records, which `read_records` has checked or a `Journal` holds.
 
-    Where a file was continued, load, agreement and reason are those of the last run.
+    Where a file was continued, load, agreement, reason and failures that are not final are those of the last run.
     """
     complete = whole_generations(list(records))
     last = {record.race: record.run for record in complete}  # as a later run appends
@@ -105,9 +105,14 @@ def races_of(records: Iterable[Record]) -> list[RaceResult]:
             about |= {"number": record.race, "data_name": record.data}
             about["participants"] = {name: ParticipantResult(name, of) for name, of in record.participants.items()}
             races[record.race] = RaceResult(**about)
-        elif not isinstance(record, Run | Agreement | End) or record.run == last[record.race]:
+        elif record.run == last[record.race] or not of_one_run(record):
             add(races[record.race], record)
     return list(races.values())
+
+
+def of_one_run(record: Record) -> bool:
+    """Whether it says something that a later run of the command finds out anew."""
+    return isinstance(record, Run | Agreement | End) or (isinstance(record, Failure) and not record.final)
 
 
 def add(race: RaceResult, record: Record) -> None:

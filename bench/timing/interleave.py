@@ -8,7 +8,6 @@ itself, `analysis.statistics` estimates that effect.
 """
 
 import math
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 import impls
+import temporary
 from bench.timing.clock import noise
 from bench.timing.process import Child, answer_with
 from bench.timing.records import Cold, Generation, Process, Sample
@@ -144,8 +144,8 @@ def first_call(race: Session, name: str) -> None:
     One measurement is enough, as compiling takes far longer than noise. A participant that fails is left out.
     """
     task = race.tasks[name]
-    with tempfile.TemporaryDirectory() as folder:
-        empty = dict.fromkeys(CACHES, folder)
+    with temporary.folder() as folder:
+        empty = dict.fromkeys(CACHES, str(folder))
         with child_for(task, empty) as child:
             attempt(race, None, measure_first_call, Participant(name, child))
 

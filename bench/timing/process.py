@@ -9,7 +9,7 @@ import pickle
 import signal
 import sys
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import resource_tracker, spawn
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -25,11 +25,21 @@ DYING = 10.0  # seconds that a process whose connection has ended may take, for 
 
 
 class ChildFailed(RuntimeError):
-    """The child hangs, died, or reported a failure; the message is the reason, `what` one word for it."""
+    """The child hangs, died, or reported a failure; the message is the reason, `what` one word for it.
+
+    That is "hangs", "dies", "failed" for an exception in the child, or "wrong" for a result that is not right.
+    """
 
     def __init__(self, what: str, reason: str) -> None:
         super().__init__(reason)
         self.what = what
+
+    def __reduce__(self) -> tuple[type["ChildFailed"], tuple[str, str]]:
+        return ChildFailed, (self.what, str(self))
+
+
+class WrongResult(Exception):
+    """What a backend returned is not what the reference says."""
 
 
 class Child:
@@ -93,7 +103,7 @@ class Child:
     def answer(self, seconds: float) -> Any:
         """Return the child's answer, and stop the child, so that no thread of it spins while others are measured.
 
-        Raises ChildFailed if it takes longer than `seconds`, or if the child dies.
+        Raises ChildFailed if it takes longer than `seconds`, or if the child dies or cannot begin.
         """
         try:
             if not self.connection.poll(seconds):
@@ -101,15 +111,19 @@ class Child:
             answer = self.connection.recv()
         except (EOFError, ConnectionResetError):
             raise self.death() from None
+        if isinstance(answer, ChildFailed):
+            raise answer
         self.signal("SIGSTOP")
         return answer
 
     def death(self) -> ChildFailed:
         """Wait for the end of a dead child and return the error that gives its exit code."""
         self.process.join(DYING)
-        if self.process.exitcode is None:
+        code = self.process.exitcode
+        if code is None:
             return ChildFailed("hangs", "closed its connection, but did not end")
-        return ChildFailed("dies", f"ended its process with exit code {self.process.exitcode}")
+        how = f"was ended by {name_of_signal(-code)}" if code < 0 else f"ended its process with exit code {code}"
+        return ChildFailed("dies", how)
 
     def signal(self, name: str) -> None:
         """Send the child a signal if it is alive; the number of a dead one may belong to another process.
@@ -120,12 +134,22 @@ class Child:
             os.kill(self.process.pid, getattr(signal, name))
 
 
+def name_of_signal(number: int) -> str:
+    """The name of a signal, with what it usually means."""
+    try:
+        name = signal.Signals(number).name
+    except ValueError:  # it has none, as a real-time signal
+        return f"signal {number}"
+    return f"{name}, as the system does where memory is short" if name == "SIGKILL" else name
+
+
 @contextlib.contextmanager
 def interruptions_kept_off() -> Iterator[None]:
     """Within the `with`, Ctrl-C is held back, so that it does not reach a child before the child ignores it."""
     if sys.platform == "win32":
         yield
         return
+    resource_tracker.ensure_running()  # which the first child would start otherwise; that lets Ctrl-C through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -171,7 +195,7 @@ def started_by(python: "Interpreter | None") -> Iterator[None]:
 def begin(connection: Connection, n_threads: int | None, source: Path | None, variables: dict[str, str]) -> None:
     """Receive work and do it in the child, which leaves Ctrl-C to its parent, and is killed when its parent dies.
 
-    The arguments are as in `Child`.
+    What it prints goes to stderr, as tables are printed to stdout. The arguments are as in `Child`.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform != "win32":
@@ -181,6 +205,18 @@ def begin(connection: Connection, n_threads: int | None, source: Path | None, va
         parent = multiprocessing.parent_process()
         if parent is None or os.getppid() != parent.pid:  # the parent died before this call
             os._exit(1)
+    with contextlib.suppress(OSError):  # one of them is closed
+        os.dup2(2, 1)
+    try:
+        do(connection, n_threads, source, variables)
+    except Exception as error:  # such as too little memory for an import; work tells of its own errors by itself
+        with contextlib.suppress(OSError):  # the parent is gone
+            connection.send(ChildFailed("dies", f"ended its process by {in_one_line(error)}"))
+        os._exit(1)
+
+
+def do(connection: Connection, n_threads: int | None, source: Path | None, variables: dict[str, str]) -> None:
+    """Settle threads and `impls`, then receive work and do it."""
     os.environ |= variables
     threads.release()
     if n_threads is not None:
@@ -195,8 +231,8 @@ def begin(connection: Connection, n_threads: int | None, source: Path | None, va
 def answer_with(connection: Connection, make: Callable[..., object], *arguments: object) -> None:
     """Make a worker of these arguments, then call its methods as the parent asks, until that closes the connection.
 
-    A request is (name of the method, *arguments). An answer, the first one when the worker is made, is ("done", value)
-    or ("failed", reason).
+    A request is (name of the method, *arguments). An answer, the first one when the worker is made, is ("done", value),
+    ("wrong", reason) after WrongResult, or ("failed", reason) after any other exception.
     """
     worker: object = None
     request: tuple[Any, ...] = ()
@@ -209,6 +245,8 @@ def answer_with(connection: Connection, make: Callable[..., object], *arguments:
                     name, *values = request
                     answer = getattr(worker, name)(*values)
                 connection.send(("done", answer))
+            except WrongResult as error:
+                connection.send(("wrong", in_one_line(error)))
             except Exception as error:  # an error of the backend, which the parent reports
                 connection.send(("failed", in_one_line(error)))
             request = connection.recv()
@@ -220,3 +258,23 @@ def in_one_line(error: BaseException) -> str:
     if isinstance(error, MemoryError) or "out of memory" in text.lower().replace("_", " "):
         return f"{text.rstrip('.')}; not enough memory: take fewer images, smaller batches or a smaller network"
     return text
+
+
+# What a process does that `bound` starts: its second argument is the command, whose program it becomes.
+BIND = f"""
+import ctypes, os, sys
+ctypes.CDLL(None).prctl({PR_SET_PDEATHSIG}, {int(getattr(signal, "SIGKILL", 0))})
+if os.getppid() != int(sys.argv[1]):
+    os._exit(1)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def bound(command: Sequence[str]) -> list[str]:
+    """Return a command for `subprocess` that is this one, and is killed when this process dies. Only on Linux.
+
+    The first word of the command is the path of a program.
+    """
+    if sys.platform != "linux":
+        return list(command)
+    return [sys.executable, "-S", "-c", BIND, str(os.getpid()), *command]

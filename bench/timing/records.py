@@ -85,8 +85,12 @@ class Generation(Record, frozen=True):
 
 
 class Failure(Record, frozen=True):
-    """Why a participant is left out from this record on."""
+    """Why a participant is left out from this record on.
+
+    Unless that is final, a run that continues the file tries it anew, and this record counts no more.
+    """
 
     participant: str
     reason: str
     generation: Number | None = None  # None: it failed outside any
+    final: bool = False  # whether it returned a wrong result

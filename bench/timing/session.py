@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from bench import UserError
 from bench.timing.process import Child, ChildFailed
 from bench.timing.records import Failure, Record
 from bench.timing.worker import TimingTask
@@ -57,6 +58,7 @@ def attempt(
 ) -> None:
     """Do something with a participant that has not failed; if it fails now, record that, and end its process.
 
+    A wrong result is final. Other failures may be of the moment, as short memory is or a process that was killed.
     generation: the one in which this is done; None: outside any.
     """
     if participant.name in race.failures:
@@ -65,7 +67,8 @@ def attempt(
         action(race, participant, *arguments)
     except (ChildFailed, msgspec.ValidationError) as failure:
         race.failures[participant.name] = f"{participant.name}: {failure}"
-        race.add(Failure, participant=participant.name, reason=str(failure), generation=generation)
+        final = isinstance(failure, ChildFailed) and failure.what == "wrong"
+        race.add(Failure, participant=participant.name, reason=str(failure), generation=generation, final=final)
         participant.child.kill()  # one that hangs would slow the others
 
 
@@ -78,15 +81,24 @@ def ask(race: Session, participant: Participant, *request: Any) -> Any:
 def wait(race: Session, participant: Participant) -> Any:
     """Return the next answer; the first comes when the worker is made. Raises ChildFailed where there is none."""
     kind, answer = participant.child.answer(race.time_limit)
-    if kind == "failed":
-        raise ChildFailed("failed", answer)
+    if kind != "done":
+        raise ChildFailed(kind, answer)
     return answer
 
 
 def stored(digits: "Digits", folder: Path) -> Path:
-    """Write the digits, unless the folder exists, as files that processes can map into memory; return the folder."""
+    """Write the digits, unless the folder exists, as files that processes can map into memory; return the folder.
+
+    Raises UserError where they cannot be written.
+    """
     if not folder.exists():
-        folder.mkdir()
-        np.save(folder / "images.npy", digits.images)
-        np.save(folder / "labels.npy", digits.labels)
+        try:
+            folder.mkdir()
+            np.save(folder / "images.npy", digits.images)
+            np.save(folder / "labels.npy", digits.labels)
+        except OSError as error:
+            raise UserError(
+                f"{folder}: the digits cannot be written for the processes ({error.strerror or error}); make room "
+                "there, or name another folder for temporary files in TMPDIR"
+            ) from None
     return folder

@@ -11,6 +11,7 @@ import impls
 from bench.timing import device, threads
 from bench.timing.clock import Clock
 from bench.timing.floor import floor_products, rates
+from bench.timing.process import WrongResult
 from bench.timing.source import lines_of_code
 from bench.timing.system import text_of
 from impls.contract import zero_velocities
@@ -18,10 +19,6 @@ from impls.contract import zero_velocities
 FLOOR = "floor"  # a participant that is no backend: the first layer's products
 Measure = Literal["epoch", "gradient", "outputs"]
 NEEDED = {"epoch": "train", "gradient": "gradients", "outputs": "outputs"}  # which quantity each takes
-
-
-class WrongResult(Exception):
-    """A call that was timed did not return what the reference says."""
 
 
 @dataclass(frozen=True)

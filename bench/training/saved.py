@@ -56,16 +56,22 @@ def save_network(path: Path, network: Network, parameters: Parameters, data_sha2
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[BinaryIO]:
-    """A file to write, which gets its name only when it is complete. Raises UserError if it cannot be written."""
-    partial = path.with_name(f"{path.name}.part")
+    """A file to write, which gets its name only when it is complete; what is no file, as a pipe, is written to at once.
+
+    What a killed process left of it is overwritten. Raises UserError if it cannot be written.
+    """
+    whole = path if path.exists() and not path.is_file() else path.with_name(f"{path.name}.part")
     try:
-        with partial.open("wb") as file:
+        with whole.open("wb") as file:
             yield file
-        partial.replace(path)
+        if whole != path:
+            whole.replace(path)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
+        reason = error.strerror or error
+        raise UserError(f"{path}: cannot be written ({reason}); make room, or choose another place") from None
     finally:
-        partial.unlink(missing_ok=True)
+        if whole != path:
+            whole.unlink(missing_ok=True)
 
 
 def load_network(path: Path) -> SavedNetwork:

@@ -13,7 +13,8 @@ import impls
 from bench.timing import threads
 from bench.timing.clock import Clock
 from bench.timing.device import drain_of
-from bench.timing.worker import WrongResult, held
+from bench.timing.process import WrongResult
+from bench.timing.worker import held
 from bench.training.loop import Epoch, Split, accuracy, evaluate, mean_cost, prepare, train_recipe
 from bench.workloads.article import Screen
 from bench.workloads.plans import joined, parts

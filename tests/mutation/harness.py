@@ -51,6 +51,9 @@ LOOP, OF_LOOP = "bench/training/loop.py", "tests/bench/training/test_loop.py::"
 OF_METRICS = "tests/bench/training/test_metrics.py::"
 RECIPES = "bench/workloads/recipes.py"
 PLANS, OF_PLANS = "bench/workloads/plans.py", "tests/bench/workloads/test_plans.py::"
+TEMPORARY, OF_TEMPORARY = "temporary.py", "tests/test_temporary.py::"
+COMMAND_LINE, OF_COMMAND_LINE = "command_line.py", "tests/test_command_line.py::"
+TRAININGS = "bench/experiments/trainings.py"
 COMMANDS, OF_COMMANDS = "bench/commands/", "tests/bench/commands/"
 KERNELS, OF_NUMBA = "impls/numba_sparse/kernels.py", "tests/impls/test_numba_backends.py::"
 
@@ -812,6 +815,154 @@ BUGS = (
         "if measured + sum(race.shortest or longest for race in coming) <= self.seconds:",
         "if measured <= self.seconds:",
         (OF_COMMANDS + "test_race.py::test_it_stops_when_all_is_known_or_the_budget_is_spent",),
+    ),
+    # --- runs that are killed, full disks ----------------------------------------------------------------------------
+    Bug(
+        "what a killed run left is never removed",
+        TEMPORARY,
+        "    clear(parent)\n    path, held",
+        "    path, held",
+        (OF_TEMPORARY + "test_what_a_killed_run_left_is_removed_by_the_next",),
+    ),
+    Bug(
+        "a temporary folder that another run uses is removed",
+        TEMPORARY,
+        "    flock(descriptor, LOCK_EX if wait else LOCK_EX | LOCK_NB)\n",
+        "",
+        (OF_TEMPORARY + "test_what_is_used_is_left_and_what_is_not_is_removed",),
+    ),
+    Bug(
+        "a temporary folder is used that another run is about to remove",
+        TEMPORARY,
+        "        except (BlockingIOError, FileNotFoundError):\n            continue\n",
+        "",
+        (OF_TEMPORARY + "test_one_that_another_run_clears_at_this_moment_is_not_used",),
+    ),
+    Bug(
+        "a closed terminal or SIGTERM ends a command at once",
+        COMMAND_LINE,
+        "        signal.signal(number, interrupt)\n",
+        "        pass\n",
+        (OF_COMMAND_LINE + "test_a_signal_ends_it_in_order_with_one_line",),
+    ),
+    Bug(
+        "what is printed to a closed terminal fails",
+        COMMAND_LINE,
+        "        spare_closed_terminal()\n",
+        "",
+        (OF_COMMAND_LINE + "test_a_closed_terminal_ends_it_in_order",),
+    ),
+    Bug(
+        "the second signal breaks off what the first began to tidy up",
+        COMMAND_LINE,
+        "            signal.signal(each, signal.SIG_IGN)\n",
+        "            pass\n",
+        (OF_COMMAND_LINE + "test_nohup_is_obeyed_and_handlers_are_as_before",),
+    ),
+    Bug(
+        "Ctrl-C reaches the first child before that ignores it",
+        PROCESS,
+        "    resource_tracker.ensure_running()  #",
+        "    #",
+        (OF_PROCESS + "test_ctrl_c_is_held_back_also_from_the_first_child",),
+    ),
+    Bug(
+        "a child that cannot begin prints a traceback",
+        PROCESS,
+        '            connection.send(ChildFailed("dies", f"ended its process by {in_one_line(error)}"))\n',
+        "            raise\n",
+        (OF_PROCESS + "test_a_child_that_cannot_begin_says_why",),
+    ),
+    Bug(
+        "what a child prints gets into tables",
+        PROCESS,
+        "        os.dup2(2, 1)\n",
+        "        pass\n",
+        (OF_PROCESS + "test_what_a_child_prints_is_kept_from_the_tables",),
+    ),
+    Bug(
+        "a step of the pipeline outlives it",
+        PROCESS,
+        'ctypes.CDLL(None).prctl({PR_SET_PDEATHSIG}, {int(getattr(signal, "SIGKILL", 0))})\n',
+        "",
+        (OF_PROCESS + "test_a_command_that_is_bound_dies_with_its_parent",),
+    ),
+    Bug(
+        "what died is never tried anew",
+        JOURNAL,
+        "                self.try_anew()\n",
+        "",
+        (OF_COMMANDS + "test_race.py::test_what_died_is_tried_anew_and_measured_as_often_as_the_others",),
+    ),
+    Bug(
+        "readers count a failure that a later run did not repeat",
+        RACES,
+        "(isinstance(record, Failure) and not record.final)",
+        "False",
+        (OF_RACES + "test_a_continued_run_forgets_agreement_and_end_and_of_failures_all_but_final_ones",),
+    ),
+    Bug(
+        "a wrong result is tried anew",
+        SESSION,
+        'failure.what == "wrong"',
+        'failure.what == ""',
+        (OF_SESSION + "test_only_a_wrong_result_is_final[wrong-True]",),
+    ),
+    Bug(
+        "generations without a participant that is tried anew count",
+        "bench/experiments/generations.py",
+        "        if all(samples[one.generation, name] == rounds.get(one.generation, 0) for name in race.remaining())\n",
+        "",
+        (OF_COMMANDS + "test_race.py::test_what_died_is_tried_anew_and_measured_as_often_as_the_others",),
+    ),
+    Bug(
+        "seeds count that a backend which is tried anew lacks",
+        TRAININGS,
+        " if not any(lacks(generation, name) for name in needed)}",
+        "}",
+        (OF_COMMANDS + "test_accuracy.py::test_what_died_trains_anew_with_the_seeds_that_it_lacks",),
+    ),
+    Bug(
+        "curves that an interrupted run did not come to are never drawn",
+        TRAININGS,
+        "    if any(seeds[name] for name in seeds if name not in race.failures):\n",
+        "    if 0 not in finished:\n",
+        (OF_COMMANDS + "test_accuracy.py::test_it_continues_after_the_finished_seeds",),
+    ),
+    Bug(
+        "agree keeps nothing until its end",
+        "bench/experiments/agree.py",
+        "        keep([checked[name] for name in names if name in checked])\n",
+        "",
+        (OF_COMMANDS + "test_agree.py::test_what_was_checked_before_an_interruption_is_in_the_file",),
+    ),
+    Bug(
+        "a full disk leaves a half written file",
+        "bench/training/saved.py",
+        'else path.with_name(f"{path.name}.part")\n',
+        "else path\n",
+        (OF_COMMANDS + "test_agree.py::test_a_full_disk_is_one_line_with_the_file_which_stays_as_it_was",),
+    ),
+    Bug(
+        "a full disk during tuning is an error without the file",
+        "bench/experiments/tune.py",
+        'with writing(self.results, "all finished trainings"), self.results',
+        "with self.results",
+        (OF_COMMANDS + "test_accuracy.py::test_a_full_disk_ends_tuning_in_one_line_with_the_file",),
+    ),
+    Bug(
+        "the name of the machine stays empty after a full disk",
+        "bench/records/environment.py",
+        "            if not file.read().strip():\n",
+        "            if False:\n",
+        ("tests/bench/records/test_environment.py::test_where_the_disk_is_full_the_name_of_the_machine_is_made_later",),
+    ),
+    Bug(
+        "a full disk keeps compiled code from being used",
+        "impls/numba_cache.py",
+        "    except OSError as error:\n        reason",
+        "    except KeyError as error:\n        reason",
+        ("tests/impls/test_numba_cache.py::test_code_that_cannot_be_kept_is_named_and_no_error",),
     ),
     # --- compiled code, which mutants run as plain Python only ------------------------------------------------------
     Bug(

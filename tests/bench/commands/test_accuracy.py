@@ -2,13 +2,16 @@
 
 import argparse
 import json
+import math
 import re
+from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 import bench
+from bench import UserError
 from bench.__main__ import main
 from bench.analysis import accuracy as accuracy_analysis
 from bench.analysis.accuracy import times_to_accuracy
@@ -27,6 +30,7 @@ from bench.workloads.recipes import RECIPES, TARGETS, nesterov, relu
 from data import mnist
 from tests.helpers.command import refused
 from tests.helpers.digits import digits_of
+from tests.helpers.full_disk import full_disk
 
 FAILING = """
 from impls.vectorized import *
@@ -184,6 +188,42 @@ def test_it_continues_after_the_finished_seeds(
     assert run(folder, "--target", "90") == 0
     assert [entry["generation"] for entry in records(folder, "training")] == [0, 1, 2]
     assert len(records(folder, "trainer")) == 2
+    assert [entry["seed"] for entry in records(folder, "curve")] == [0, 1, 2]  # though the first seed was finished
+
+
+DYING = """
+from pathlib import Path
+from impls.vectorized import *
+from impls import vectorized as right
+calls = 0
+def train(*a):
+    global calls
+    calls += 1
+    if calls > 2 and Path(__file__).with_name("dies").exists():
+        raise OSError("killed")
+    return right.train(*a)
+"""
+
+
+@pytest.mark.usefixtures("without_processes")
+def test_what_died_trains_anew_with_the_seeds_that_it_lacks(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "dying.py").write_text(DYING)
+    (folder / "dies").touch()
+    monkeypatch.syspath_prepend(folder)
+    asked = ["--backend", "dying", "--target", "90", "--curves", "2"]
+    assert run(folder, *asked) == 1
+    trained = {(entry["participant"], entry["seed"]) for entry in records(folder, "training")}
+    assert trained == {("dying", 0), *(("minibatch", seed) for seed in range(3))}
+    assert "left out: dying: OSError: killed" in capsys.readouterr().out
+    (folder / "dies").unlink()
+    assert run(folder, *asked) == 0
+    assert "left out" not in capsys.readouterr().out
+    trained = {(entry["participant"], entry["seed"]) for entry in records(folder, "training")}
+    assert trained == {(name, seed) for name in ("dying", "minibatch") for seed in range(3)}
+    drawn = [(entry["participant"], entry["seed"]) for entry in records(folder, "curve")]
+    assert sorted(drawn) == [(name, seed) for name in ("dying", "minibatch") for seed in range(2)]
 
 
 def test_a_target_that_is_not_reached_is_no_number(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -322,3 +362,26 @@ def test_a_recipe_is_hopeless_if_it_misses_the_target_or_is_slow() -> None:
     assert reaches(of, 3, 0.93)
     assert not reaches(of, 3, 0.955)  # its mean does, but its lower bound does not
     assert not reaches(of, 4, 0.93)
+
+
+def test_a_file_of_tuning_that_was_cut_is_continued_and_another_is_one_line(tmp_path: Path) -> None:
+    path, line = tmp_path / "tuned", b'{"recipe":"one","accuracy":0.5,"seconds":1.0}\n'
+    for cut in (b"", b'{"rec', b'{"recipe":"one","acc'):
+        path.write_bytes(line + cut)
+        assert [(one.recipe, one.accuracy, one.seconds) for one in tune.read_tried(path)] == [("one", 0.5, 1.0)]
+        assert path.read_bytes() == line
+    for other in (b"a text", b"a text\n", b'{"kind":"race"}\n', b'{"recipe":"one","accuracy":2.0,"seconds":1.0}\n'):
+        path.write_bytes(other)
+        with pytest.raises(UserError, match=rf"^{path}.*: expected .*; give another .*to --output$"):
+            tune.read_tried(path)
+        assert path.read_bytes() == other
+
+
+def test_a_full_disk_ends_tuning_in_one_line_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    search = object.__new__(tune.Search)
+    search.results, search.trained, search.fastest = tmp_path / "tuned", defaultdict(list), math.inf
+    monkeypatch.setattr(tune.Search, "once", lambda *_: TunedTraining(0.5, 1.0))
+    search.attempt(cast(Any, "one"), 1, None)
+    with full_disk(60), pytest.raises(UserError, match=rf"^{search.results}: .* which keeps all finished trainings;"):
+        search.attempt(cast(Any, "one"), 2, None)
+    assert len(tune.read_tried(search.results)) == 1

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,15 @@ import pytest
 
 import bench
 import impls
+from bench import UserError
 from bench.__main__ import main
+from bench.agreement.check import Result
+from bench.agreement.isolated import CheckedBackend
+from bench.commands import agree as command
+from bench.experiments import agree
 from data import Digits, mnist
 from tests.helpers.command import refused
+from tests.helpers.full_disk import full_disk
 
 RIGHT = "from impls.vectorized import *\n"
 WRONG = {
@@ -124,3 +131,27 @@ def test_fewer_images_than_a_batch(folder: Path, capsys: pytest.CaptureFixture[s
     mnist.write_folder(folder / "few", digits_of(127, 1), digits_of(10, 2))
     message = refused(capsys, lambda: main(["agree", "--data", str(folder / "few")]))
     assert "batch 128: expected 1 to 127, the number of training images; take more images, or " in message
+
+
+def test_what_was_checked_before_an_interruption_is_in_the_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> Iterator[CheckedBackend]:
+        yield CheckedBackend("minibatch", [Result("minibatch", "a case", "float32", "outputs", 0.5, 1.0, None)], 1.0)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(agree, "check_each", interrupted)
+    path = folder / "agree.json"
+    asked = ["agree", "--dtype", "float32", "--backend", "vectorized,minibatch", "--output", str(path)]
+    assert main(asked) == 130
+    content = json.loads(path.read_text())
+    assert content["unchecked"] == ["vectorized"]
+    assert [(one["backend"], one["error"]) for one in content["agreement"]] == [("minibatch", 0.5)]
+
+
+def test_a_full_disk_is_one_line_with_the_file_which_stays_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "agree.json"
+    path.write_text("earlier")
+    with full_disk(10), pytest.raises(UserError, match=rf"^{path}: cannot be written .*; make room, or choose"):
+        command.write(path, {}, ["vectorized"], [])
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("agree.json", "earlier")]

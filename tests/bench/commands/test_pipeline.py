@@ -1,6 +1,7 @@
 """Agreement before the benchmarks, the exit code, and the whole way from benchmarks to report, on small data."""
 
 import argparse
+import contextlib
 import os
 import re
 import subprocess
@@ -18,7 +19,7 @@ import impls
 from bench.__main__ import main
 from bench.commands import pipeline
 from bench.commands.parser import make_parser
-from bench.commands.pipeline import disagreeing, run
+from bench.commands.pipeline import disagreeing, process_of, run
 from bench.experiments import article
 from bench.experiments.inspection import inspect_one
 from bench.records.files import read
@@ -262,3 +263,21 @@ def test_from_benchmarks_to_report(small: Dataset, tmp_path: Path) -> None:
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert "wrong, full batch, float32: gradient of layer 1 biases" in page
     assert "not MNIST" in page
+
+
+STEP = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(open(sys.argv[1], "x").close()))
+print("begun", flush=True)
+time.sleep(60)
+"""
+
+
+def test_an_interruption_ends_a_step_in_order(tmp_path: Path) -> None:
+    command = [sys.executable, "-S", "-c", STEP, str(tmp_path / "tidied")]
+    with contextlib.suppress(KeyboardInterrupt), process_of(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        raise KeyboardInterrupt
+    assert process.returncode == 0
+    assert (tmp_path / "tidied").exists()

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,6 +31,7 @@ from bench.commands.parser import make_parser
 from bench.experiments import generations, race
 from bench.experiments.generations import Budget
 from bench.experiments.race import begin_race, header_of_race, rounds_per_generation
+from bench.records.files import read
 from bench.records.journal import Journal
 from bench.records.kinds import SCHEMA
 from bench.records.races import ParticipantResult, RaceResult
@@ -474,6 +476,36 @@ def test_an_interrupted_race_is_continued_after_its_whole_generations(
     assert [entry["generation"] for entry in of_kind(records, "generation")] == [0, 2]
     assert main(asked) == 0  # there is nothing left to do
     assert len(of_kind([json.loads(line) for line in path.read_text().splitlines()], "generation")) == 2
+
+
+DYING = """
+from pathlib import Path
+from impls.vectorized import *
+from impls import vectorized as right
+def train(network, state, prepared, plan):
+    if len(plan.starts) == 6 and Path(__file__).with_name("dies").exists():
+        raise OSError("killed")
+    return right.train(network, state, prepared, plan)
+"""
+
+
+@pytest.mark.usefixtures("without_processes")
+def test_what_died_is_tried_anew_and_measured_as_often_as_the_others(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "dying_in_a_race.py").write_text(DYING)
+    (folder / "dies").touch()
+    monkeypatch.syspath_prepend(folder)
+    asked = ["race", *QUICK, "--backend", "dying_in_a_race", "--output", str(folder / "continued.jsonl")]
+    assert main(asked) == 1
+    assert "left out: dying_in_a_race: OSError: killed" in capsys.readouterr().out
+    (folder / "dies").unlink()
+    assert main(asked) == 0
+    found = capsys.readouterr()
+    assert "left out" not in found.out
+    (race,) = read(folder / "continued.jsonl").races
+    generations = Counter(name for of_one in race.rounds() for name in of_one[0])
+    assert generations == {"minibatch": 4, "vectorized": 4, "floor": 4, "dying_in_a_race": GENERATIONS}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The description of the machine: every field filled, or "unknown"."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import NoReturn
@@ -11,6 +12,7 @@ import bench
 from bench.records import environment
 from bench.timing import system, threads
 from bench.timing.clock import noise
+from tests.helpers.full_disk import full_disk
 
 
 def test_every_field_is_filled() -> None:
@@ -32,6 +34,17 @@ def test_every_field_is_filled() -> None:
         "id",
     } <= found.keys()
     assert all(part for blas in found["blas"] for part in blas.values())
+
+
+def test_where_the_disk_is_full_the_name_of_the_machine_is_made_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench, "RESULTS", tmp_path / "results")
+    with full_disk(0):
+        assert environment.local_id() == "unknown"
+    name = environment.local_id()
+    assert re.fullmatch("[0-9a-f]{8}", name)
+    assert environment.local_id() == name
 
 
 def test_caches_and_governor_are_read_and_absent_ones_are_unknown(

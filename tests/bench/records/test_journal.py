@@ -67,6 +67,16 @@ def test_it_continues_after_the_whole_generations(tmp_path: Path) -> None:
     assert whole_generations(records) == [header(), started(0), sample(0), end_of(0), end_of(2)]
 
 
+def test_what_failed_is_tried_anew_unless_it_was_wrong(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    killed = Failure("floor", "was ended by SIGKILL", 0, race=0)
+    wrong = Failure("naive", "WrongResult: it is", None, True, race=0)
+    path = left(tmp_path / "file", started(0), sample(0), killed, wrong, end_of(0))
+    with Journal(path, [header()]) as journal:
+        assert journal.of(Failure) == [wrong]
+    assert caplog.messages == ["floor failed before (was ended by SIGKILL); it is tried anew"]
+    assert killed in read_records(path)[0]  # what happened stays on disk
+
+
 def test_a_failure_outside_any_generation_stays() -> None:
     records = [header(), Failure("naive", "why", race=0)]
     assert whole_generations(records) == records
@@ -112,11 +122,14 @@ def test_an_empty_file_is_as_none(tmp_path: Path) -> None:
         assert journal.records == [header()]
 
 
+HERE = f", process {os.getpid()}," if sys.platform == "linux" else ""
+
+
 def test_two_runs_cannot_write_to_one_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     with Journal(path, [header()]) as first:
         for headers in ([header()], [header(batch=64)]):
-            with pytest.raises(UserError, match=r"file: another run is writing to it; wait .* --output$"):
+            with pytest.raises(UserError, match=rf"file: another run{HERE} is writing to it; wait .* --output$"):
                 Journal(path, headers)
         first.record(started(0), end_of(0))
         assert read_records(path)[0] == [header(), started(0), end_of(0)]
@@ -141,7 +154,7 @@ def test_a_run_that_was_killed_leaves_no_lock(tmp_path: Path) -> None:
     with subprocess.Popen(command, cwd=bench.ROOT, stdin=pipe, stdout=pipe) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"open\n"
-        with pytest.raises(UserError, match="another run is writing to it"):
+        with pytest.raises(UserError, match=f"another run(, process {other.pid},)? is writing to it"):
             open_alone(path)
         other.kill()
         other.wait()

@@ -91,12 +91,14 @@ def test_what_disagreed_or_is_unsupported_is_named() -> None:
     assert raced(wrong | {"side": "after"}).left_out == {"after: b": "after: b is off"}
 
 
-def test_a_continued_run_forgets_agreement_and_end_but_no_failures() -> None:
+def test_a_continued_run_forgets_agreement_and_end_and_of_failures_all_but_final_ones() -> None:
     wrong = agreement("b", failure="b hangs")
-    failure = {"kind": "failure", "race": 0, "participant": "naive", "reason": "ended its process"}
+    failure = {"kind": "failure", "race": 0, "participant": "naive", "reason": "a wrong result", "final": True}
+    killed = failure | {"participant": "floor", "reason": "was ended by SIGKILL", "final": False}
     end = {"kind": "end", "race": 0, "reason": "the budget is spent"}
-    found = raced(wrong, failure, end, {"kind": "run", "race": 0, "run": 1, "load": 2.5})
-    assert found.left_out == {"naive": "naive: ended its process"}
+    assert raced(killed, failure).left_out.keys() == {"naive", "floor"}
+    found = raced(wrong, killed, failure, end, {"kind": "run", "race": 0, "run": 1, "load": 2.5})
+    assert found.left_out == {"naive": "naive: a wrong result"}
     assert found.reason is None
     assert found.load == 2.5
 

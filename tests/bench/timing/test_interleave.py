@@ -125,6 +125,7 @@ def test_each_quantity_calls_what_it_names(
         "generation": 0,
         "participant": "telling",
         "reason": f"RuntimeError: {reason}",
+        "final": False,
     }
     assert failure in records
     assert {entry["participant"] for entry in records if entry["kind"] == "sample"} == {"vectorized"}

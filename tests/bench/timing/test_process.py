@@ -45,6 +45,22 @@ def send_cores_with_openmp(connection: Connection) -> None:
     connection.send(os.sched_getaffinity(0))
 
 
+class TooLarge:
+    """An argument that takes more memory than the child has."""
+
+    def __reduce__(self) -> tuple[object, tuple[()]]:
+        return fail, ()
+
+
+def fail() -> None:
+    raise MemoryError("for 9 GB")
+
+
+def print_and_send(connection: Connection) -> None:
+    os.write(1, b"garbage\n")
+    connection.send("answer")
+
+
 def leave(connection: Connection) -> None:
     os._exit(3)
 
@@ -147,6 +163,31 @@ def test_a_child_that_closes_its_connection_is_not_waited_for(monkeypatch: pytes
         child.answer(60)
 
 
+def test_a_child_that_cannot_begin_says_why() -> None:
+    with Child(echo, TooLarge()) as child, pytest.raises(ChildFailed) as failed:
+        child.answer(60)
+    assert failed.value.what == "dies"
+    assert str(failed.value).startswith("ended its process by MemoryError: for 9 GB; not enough memory: ")
+
+
+def test_what_a_child_prints_is_kept_from_the_tables(capfd: pytest.CaptureFixture[str]) -> None:
+    with Child(print_and_send) as child:
+        assert child.answer(60) == "answer"
+    assert capfd.readouterr() == ("", "garbage\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to be held back")
+def test_ctrl_c_is_held_back_also_from_the_first_child() -> None:
+    """multiprocessing starts a process of its own with the first, and lets Ctrl-C through then."""
+    code = (
+        "import signal; from multiprocessing import resource_tracker; from bench.timing.process import *\n"
+        "with interruptions_kept_off():\n    resource_tracker.ensure_running()\n"
+        "    print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
+
+
 LARGE = bytes(10**6)  # more than a pipe holds
 
 
@@ -225,6 +266,30 @@ def test_children_die_with_their_parent(fatal: signal.Signals, tmp_path: Path) -
         parent.send_signal(fatal)
         parent.wait(60)
     assert select.select([watched], [], [], 60)[0] == [watched]  # readable once the process has ended
+    os.close(watched)
+
+
+STEP = """
+import subprocess, sys
+from bench.timing.process import bound
+step = subprocess.Popen(bound([sys.executable, "-S", "-c", "print('begun', flush=True); input()"]))
+print(step.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+@LINUX
+def test_a_command_that_is_bound_dies_with_its_parent() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", STEP], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        lines = {parent.stdout.readline().strip() for _ in range(2)}
+        (pid,) = lines - {"begun"}
+        watched = os.pidfd_open(int(pid))
+        parent.kill()
+        parent.wait(60)
+        assert select.select([watched], [], [], 60)[0] == [watched]
     os.close(watched)
 
 

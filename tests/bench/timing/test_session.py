@@ -4,16 +4,22 @@ from collections import Counter
 from collections.abc import Callable
 from math import ceil
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import numpy as np
 import pytest
 
+from bench import UserError
 from bench.timing import interleave
 from bench.timing.interleave import SHORTEST, run_generation
 from bench.timing.process import ChildFailed
-from bench.timing.session import Session
+from bench.timing.records import Failure, Record
+from bench.timing.session import Participant, Session, attempt, stored
 from bench.timing.worker import TimingTask
 from bench.workloads.cases import MINI_BATCHES
+from data import Digits
+from tests.helpers.full_disk import full_disk
 
 SECONDS = {"a": 0.0003, "b": 0.001, "c": 0.5}  # of one call
 COLD = 7.0  # times as long takes the first call
@@ -137,3 +143,21 @@ def test_one_that_fails_is_ended_and_asked_nothing_more(run: Run) -> None:
 def test_every_request_has_the_time_limit_of_the_session(run: Run) -> None:
     _, troupe = run()
     assert {seconds for puppet in troupe for seconds in puppet.limits} == {12.5}
+
+
+def test_digits_that_cannot_be_written_are_one_line_with_the_folder(tmp_path: Path) -> None:
+    digits = Digits(np.zeros((100, 784), np.uint8), np.zeros(100, np.int64))
+    with full_disk(1000), pytest.raises(UserError, match=rf"^{tmp_path / 'digits'}: .*; make room .* TMPDIR$"):
+        stored(digits, tmp_path / "digits")
+
+
+@pytest.mark.parametrize(("what", "final"), [("wrong", True), ("failed", False), ("dies", False), ("hangs", False)])
+def test_only_a_wrong_result_is_final(what: str, final: bool) -> None:
+    recorded: list[Record] = []
+    race = Session({}, 1, recorded.append)
+
+    def fail(*_: object) -> None:
+        raise ChildFailed(what, "why")
+
+    attempt(race, None, fail, Participant("one", cast(Any, SimpleNamespace(kill=lambda: None))))
+    assert recorded == [Failure("one", "why", None, final, race=0)]
