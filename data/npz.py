@@ -87,9 +87,7 @@ def member(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
         content = stream.read(size + 1)  # one more, to reach the end, where the checksum is compared
     if len(content) != size:
         more = "at least " * (len(content) > size)
-        raise Refused(
-            f"expected {size:,} bytes for {dtype.name} of shape {brief(shape)}, found {more}{len(content):,}"
-        )
+        raise Refused(f"expected {size:,} bytes for {dtype.name} of shape {brief(shape)}, found {more}{len(content):,}")
     return np.ndarray(shape, dtype, content, order="F" if by_columns else "C")
 
 

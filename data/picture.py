@@ -18,9 +18,11 @@ from untrusted import read_plain, reason_of
 FORMATS = ("BMP", "GIF", "JPEG", "PNG")
 MOST_BYTES = 2**26  # of a file
 MOST_PIXELS = 25_000_000  # a telephone's photograph has 12 or 24 million
-MOST_SCANS = 20  # of a JPEG of so many pixels; each passes over all of them. One that is shown step by step has some ten
+MOST_SCANS = (
+    20  # of a JPEG of so many pixels; each passes over all of them. One that is shown step by step has some ten
+)
 LONGEST = 800  # pixels; a larger picture is reduced, which loses nothing of a digit of 28 x 28
-START_OF_SCAN = b"\xff\xda"  # in a JPEG; nothing else in one has these bytes but a preview, which has scans of its own
+START_OF_SCAN = b"\xff\xda"  # of a JPEG; there, only a preview has these bytes as well
 
 Floats = NDArray[np.float64]
 
@@ -74,7 +76,9 @@ def _check(picture: Image.Image, content: bytes) -> None:
         )
     scans = content.count(START_OF_SCAN) if picture.format in ("JPEG", "MPO") else 0
     if width * height * scans > MOST_PIXELS * MOST_SCANS:
-        raise _Refused(f"expected a JPEG of some ten scans, found {scans:,} of {width:,} x {height:,} pixels; convert it")
+        raise _Refused(
+            f"expected a JPEG of some ten scans, found {scans:,} of {width:,} x {height:,} pixels; convert it"
+        )
     if picture.format == "BMP" and any(tile.codec_name != "raw" for tile in picture.tile):
         raise _Refused("expected a BMP that is not compressed, found another; convert it")  # Pillow bounds no run in it
 

@@ -167,8 +167,7 @@ def test_the_first_page_is_read(pages: int, suffix: str, expected: Pixels, tmp_p
 def test_another_kind_of_file(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "letter.png").write_bytes(content)
     assert error_of(lambda: read_picture(tmp_path / "letter.png")) == (
-        f"{tmp_path / 'letter.png'}: expected a picture (BMP, GIF, JPEG or PNG), "
-        "found another kind of file; convert it"
+        f"{tmp_path / 'letter.png'}: expected a picture (BMP, GIF, JPEG or PNG), found another kind of file; convert it"
     )
 
 
