@@ -15,7 +15,7 @@ from tests.torture.attack import Found, attack
 from tests.torture.mutants import Choices
 from tests.torture.readers import numbered, target_of
 
-INPUTS = {"idx": 300, "npz": 200, "networks": 200, "pictures": 150, "results": 250, "options": 100, "report": 60}
+INPUTS = {"idx": 200, "npz": 150, "networks": 150, "pictures": 80, "results": 100, "options": 50, "report": 30}
 
 
 @pytest.mark.parametrize("name", INPUTS)
@@ -23,7 +23,7 @@ def test_damaged_files(name: str) -> None:
     found = numbered(target_of(name), range(INPUTS[name]))
     assert found.failures == {}
     assert found.inputs == INPUTS[name]
-    assert 0.3 * found.inputs < found.refused < found.inputs  # some are still read
+    assert 0.3 * found.inputs < found.refused < found.inputs  # some can be read nevertheless
 
 
 class Careless:
@@ -49,8 +49,10 @@ def test_faults_are_found(tmp_path: Path) -> None:
     found = Found()
     for number in range(4):
         attack(Careless(), Choices(bytes([number])), str(number), tmp_path / "file", found)
-    assert found.failures == {
-        "KeyError test_readers_under_attack.py:44": (1, "0"),
+    raised, *others = found.failures.items()
+    assert raised[0].startswith("KeyError test_readers_under_attack.py:")
+    assert raised[1] == (1, "0")
+    assert dict(others) == {
         "a message of several lines": (1, "1"),
         "a message of over 400 characters": (1, "2"),
     }
