@@ -107,8 +107,11 @@ def content_of(archive: ZipFile) -> SavedNetwork:
 
 
 def text_in(archive: ZipFile, name: str) -> str:
-    """Return an array without dimensions as text. Raises ValueError for another, and what `npz.member` raises."""
+    """Return an array as text. Raises ValueError for one that is too long, and what `npz.member` raises."""
     array = npz.member(archive, name)
     if array.nbytes > MOST_TEXT:
         raise ValueError(f"{name} has {array.nbytes:,} bytes, expected at most {MOST_TEXT:,}")
-    return str(array)
+    if array.dtype.kind != "U":
+        return str(array)
+    # NumPy would make text of what are no characters.
+    return array.astype(array.dtype.newbyteorder("<")).tobytes().decode("utf-32-le").rstrip("\0")
