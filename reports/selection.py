@@ -20,7 +20,19 @@ SWEEPS = tuple(f"sweep of {what}" for what in sorted(GROWING))
 STEPS = ("waterfall", "batches")
 # What tables of the article's studies need of `about`; `bench.records.particulars` has checked the types.
 OF_ARTICLE = {
-    "article": {"name", "backend", "method", "figures", "labels", "shows", "setting", "said", "seconds", "check", "epochs"},
+    "article": {
+        "name",
+        "backend",
+        "method",
+        "figures",
+        "labels",
+        "shows",
+        "setting",
+        "said",
+        "seconds",
+        "check",
+        "epochs",
+    },
     "article-grid": {"name", "backend", "figures", "labels", "screens"},
     "article-relu": {"name", "backend", "changes", "setting", "epochs"},
 }
