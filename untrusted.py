@@ -4,8 +4,8 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -17,7 +17,7 @@ NOT_WAITING = getattr(os, "O_NONBLOCK", 0)  # a named pipe would be opened only 
 
 
 @contextmanager
-def open_plain(path: str | Path, most: int | None = None) -> Iterator[BinaryIO]:
+def open_plain(path: str | Path, most: int | None = None) -> Iterator[BufferedReader]:
     """Open a plain file to read bytes, in a `with`; never waits, as a named pipe or a device could let it.
 
     most: bytes that the file may have. Raises OSError, with the reason in `strerror`, where it cannot be opened, is no

@@ -79,7 +79,7 @@ def _check(picture: Image.Image, content: bytes) -> None:
         raise _Refused(
             f"expected a JPEG of some ten scans, found {scans:,} of {width:,} x {height:,} pixels; convert it"
         )
-    if picture.format == "BMP" and any(tile.codec_name != "raw" for tile in picture.tile):
+    if picture.format == "BMP" and any(tile.codec_name != "raw" for tile in getattr(picture, "tile", ())):
         raise _Refused("expected a BMP that is not compressed, found another; convert it")  # Pillow bounds no run in it
 
 

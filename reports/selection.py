@@ -43,7 +43,7 @@ NEEDED: dict[str, Callable[[RaceResult], bool]] = {  # of each race, for the tab
     "accuracy": lambda race: race.target is not None,
     **dict.fromkeys(STEPS, lambda race: len(race.participants) == 1 and bool(race.target)),
     "peers": lambda race: race.about.get("way") in CONDITIONS,
-    **{purpose: lambda race, fields=fields: fields <= set(race.about) for purpose, fields in OF_ARTICLE.items()},
+    **dict.fromkeys(OF_ARTICLE, lambda race: OF_ARTICLE.get(race.purpose, set()) <= set(race.about)),
 }
 HOW_TO_MAKE = "`make bench` or `python -m bench` makes results"
 

@@ -16,7 +16,7 @@ def main(arguments: list[str]) -> int:
     if arguments[0] not in PARTS:
         sys.stderr.write(f"usage: python -m tests.torture [{'|'.join(PARTS)} [options]]; --help after a part\n")
         return 2
-    return run(*arguments[:1], arguments[1:])
+    return run(arguments[0], arguments[1:])
 
 
 def run(part: str, arguments: list[str]) -> int:
