@@ -215,9 +215,7 @@ def mini_batches(races: Iterable[RaceResult]) -> MiniBatches | None:
     target = fmean(one.points[-1].test.accuracy for one in few.trainings)
     epochs = [point.epoch for point in many.trainings[0].points]
     means = {epoch: fmean(seen_at(many.trainings, epoch, "test", "accuracy")) for epoch in epochs}
-    if (
-        1 not in means or not many.about["epochs"] or not few.about["epochs"]
-    ):  # of another experiment than the article's
+    if 1 not in means or not many.about["epochs"] or not few.about["epochs"]:  # others than the article's
         return None
     needed = next((epoch for epoch, mean in means.items() if mean >= target), None)
     of_few = int(few.about["epochs"])

@@ -17,7 +17,7 @@ from bench import UserError
 from bench.records import environment, fingerprint
 from bench.records.particulars import Finite, check_about, check_depth, check_machine
 from bench.timing.clock import Elapsed, Time
-from bench.timing.records import Cold, Failure, Generation, Number, Process, Record, Sample, Size
+from bench.timing.records import SHORTEST, Cold, Failure, Generation, Number, Process, Record, Sample, Size
 from untrusted import brief
 
 if TYPE_CHECKING:
@@ -175,8 +175,8 @@ class Training(Record, frozen=True):
     points: list[Point] = field(default_factory=list)  # of the article's trainings, one at least
 
     def __post_init__(self) -> None:
-        if self.images and not self.wall:
-            raise ValueError("expected a training of some images to take more than 0 s")
+        if (self.images or self.epochs) and self.wall < SHORTEST:
+            raise ValueError(f"expected a training of some images to take at least {SHORTEST:g} s")
 
 
 class DrawnCurve(Record, frozen=True, tag="curve"):

@@ -12,7 +12,8 @@ from bench.timing.clock import Elapsed, Time
 Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Size = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Signed = Annotated[float, Meta(ge=-1e100, le=1e100)]
-Positive = Annotated[float, Meta(ge=1e-12, le=1e100)]  # less than any clock can tell from 0 is no time
+SHORTEST = 1e-12  # seconds; what is shorter, no clock tells from 0
+Positive = Annotated[float, Meta(ge=SHORTEST, le=1e100)]
 
 
 class Record(Struct, frozen=True, kw_only=True, tag_field="kind", tag=str.lower, forbid_unknown_fields=True):
