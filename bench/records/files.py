@@ -18,7 +18,7 @@ from bench.timing.clock import Time
 from bench.timing.records import Number, Positive, Size
 from untrusted import brief, open_plain, reason_of
 
-MOST_BYTES = 2**23  # of a file that is one JSON document, which takes up to thirty times as much once it is read
+MOST_BYTES = 2**25  # of one JSON document, that of a hundred backends; read, it may take thirty times as much
 Quantity = Literal["epoch", "gradient", "outputs", "floor"]
 
 

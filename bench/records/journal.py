@@ -25,7 +25,7 @@ from untrusted import read_plain, reason_of
 
 logger = logging.getLogger(__name__)
 SAME = ("purpose", "key", "participants", "baseline")  # of a header, where a file is continued
-MOST_BYTES = 2**26  # of a file; a sweep of 200 sizes with 17 backends has some 50 MB after 100 measurements of each
+MOST_BYTES = 2**30  # of a file: a day of measurements of 20 ms each; read, it takes about five times as much
 HEADER = b'{"kind":"race"'
 Kind = TypeVar("Kind", bound=Record)
 ENCODER = msgspec.json.Encoder()
