@@ -82,7 +82,8 @@ def member(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     with archive.open(of_zip) as stream:
         dtype, shape, by_columns = header_of(stream)
         size = math.prod(shape) * dtype.itemsize
-        if reason := archives.too_large(size, of_zip.compress_size):
+        stored = min(of_zip.compress_size, archive.start_dir)  # the list may say more than the file has
+        if reason := archives.too_large(size, stored):
             raise Refused(f"{reason} for {dtype.name} of shape {brief(shape)}")
         content = stream.read(size + 1)  # one more, to reach the end, where the checksum is compared
     if len(content) != size:

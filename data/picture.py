@@ -18,9 +18,7 @@ from untrusted import read_plain, reason_of
 FORMATS = ("BMP", "GIF", "JPEG", "PNG")
 MOST_BYTES = 2**26  # of a file
 MOST_PIXELS = 25_000_000  # a telephone's photograph has 12 or 24 million
-MOST_SCANS = (
-    20  # of a JPEG of so many pixels; each passes over all of them. One that is shown step by step has some ten
-)
+MOST_SCANS = 20  # of a JPEG of so many pixels; each passes over all. One that is shown step by step has some ten
 LONGEST = 800  # pixels; a larger picture is reduced, which loses nothing of a digit of 28 x 28
 START_OF_SCAN = b"\xff\xda"  # of a JPEG; there, only a preview has these bytes as well
 
