@@ -79,7 +79,7 @@ class Suite(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     notice: str | None
     agreement: list[Agreement]
     unavailable: dict[str, str]  # reasons by backend
-    measurements: list[Measurement]
+    measurements: Annotated[list[Measurement], Meta(max_length=1000)]
 
 
 @dataclass(frozen=True)

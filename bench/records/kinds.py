@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from data import Dataset
 
 SCHEMA = 3
+MOST_PARTICIPANTS = 200  # of a race; each is compared with each
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 
@@ -51,7 +52,7 @@ class Race(Record, frozen=True):
     command: str
     key: dict[str, Any]
     baseline: str
-    participants: dict[str, str]  # their backends
+    participants: Annotated[dict[str, str], Meta(min_length=1, max_length=MOST_PARTICIPANTS)]  # their backends
     data: str
     notice: str | None
     machine: dict[str, Any]

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+MOST = 256  # things in a list
 DEEPEST = 20  # levels of an open part; more would exhaust what walks through it
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 Finite = Annotated[float, Meta(ge=-1e300, le=1e300)]
@@ -33,8 +34,8 @@ class Figure(Struct):
     text: str
     low: Finite
     high: Finite
-    epochs: Annotated[list[Count], Meta(min_length=1)]
-    splits: Annotated[list[Literal["train", "test", "last"]], Meta(min_length=1)]
+    epochs: Annotated[list[Count], Meta(min_length=1, max_length=MOST)]
+    splits: Annotated[list[Literal["train", "test", "last"]], Meta(min_length=1, max_length=3)]
 
     def __post_init__(self) -> None:
         if self.what == "accuracy" and "last" in self.splits:
@@ -54,8 +55,8 @@ class Screen(Struct):
 class Labels(Struct):
     """How often each digit is in each split."""
 
-    train: Annotated[list[Count], Meta(min_length=1)]
-    test: Annotated[list[Count], Meta(min_length=1)]
+    train: Annotated[list[Count], Meta(min_length=1, max_length=MOST)]
+    test: Annotated[list[Count], Meta(min_length=1, max_length=MOST)]
 
     def __post_init__(self) -> None:
         if not sum(self.train) or not sum(self.test):
@@ -76,10 +77,10 @@ class About(Struct):
     seconds: Finite | UnsetType | None = UNSET
     check: Finite | UnsetType | None = UNSET
     epochs: Count | UnsetType = UNSET
-    figures: list[Figure] | UnsetType = UNSET
+    figures: Annotated[list[Figure], Meta(max_length=MOST)] | UnsetType = UNSET
     labels: Labels | UnsetType = UNSET
-    screens: list[Screen] | UnsetType = UNSET
-    changes: Annotated[dict[str, tuple[str, str]], Meta(min_length=1)] | UnsetType = UNSET
+    screens: Annotated[list[Screen], Meta(max_length=MOST)] | UnsetType = UNSET
+    changes: Annotated[dict[str, tuple[str, str]], Meta(min_length=1, max_length=MOST)] | UnsetType = UNSET
 
 
 def check_machine(machine: dict[str, Any]) -> None:
