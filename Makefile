@@ -5,13 +5,14 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: help bench bench-peers test mutation data report clean
+.PHONY: help bench bench-peers test mutation torture data report clean
 
 help:
 	@echo 'make bench        the four questions answered on this machine, with a page (five minutes)'
 	@echo 'make bench-peers  the same, including PyTorch, JAX and scikit-learn (installs them, half a GB or more)'
 	@echo 'make test         lint, types and tests'
 	@echo 'make mutation     change backends, then the harness, in one place at a time and check that tests fail (minutes)'
+	@echo 'make torture      attack readers, runs and downloads (under 30 minutes)'
 	@echo 'make data         download MNIST (otherwise DIGITBENCH_DATA or the built-in digits are used)'
 	@echo 'make report       draw the report from the newest results'
 	@echo 'make clean        remove the environment and all generated files except results'
@@ -34,6 +35,9 @@ mutation: $(VENV)/mutation
 	$(PY) -m tests.mutation numba_dense --sample 10
 	$(PY) -m tests.mutation numba_sparse --sample 30
 	$(PY) -m tests.mutation.harness
+
+torture: $(VENV)/torture
+	$(PY) -m tests.torture
 
 data: $(VENV)/ready
 	$(PY) -m data fetch
@@ -58,6 +62,10 @@ $(VENV)/peers: $(VENV)/ready
 
 $(VENV)/mutation: $(VENV)/ready
 	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutation]'
+	@touch $@
+
+$(VENV)/torture: $(VENV)/ready
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[torture]'
 	@touch $@
 
 clean:

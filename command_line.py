@@ -10,6 +10,7 @@ import errno
 import io
 import math
 import os
+import re
 import signal
 import sys
 import threading
@@ -17,6 +18,8 @@ import traceback
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TypeVar
+
+from untrusted import brief
 
 Value = TypeVar("Value")
 Number = TypeVar("Number", int, float)
@@ -26,6 +29,7 @@ OF_SIGNALS = 128  # the code after a signal is this and its number
 ENDING = ("SIGINT", "SIGTERM", "SIGHUP")  # signals that end a command; Windows lacks the last
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a user's share of it, a limit
+MOST_WORDS = 340  # characters of a message about the command line, which may list all backends
 
 # Options and commands of earlier versions, each with what replaced it.
 RENAMED = {
@@ -142,7 +146,8 @@ class Parser(argparse.ArgumentParser):
         old = next((word for word in words if word in RENAMED), None)
         if old and ("unrecognized" in message or "invalid choice" in message):
             message = f"{old}: was replaced by {RENAMED[old]}"
-        self.exit(COULD_NOT, f"error: {message}; see `{self.prog} --help`\n")
+        message = re.sub(r"\S{101,}", lambda word: brief(word[0], 100), message)  # an endless value
+        self.exit(COULD_NOT, f"error: {brief(message, MOST_WORDS)}; see `{self.prog} --help`\n")
 
 
 def exit_code(work: Callable[[], int], *bad_input: type[Exception]) -> int:
@@ -294,8 +299,8 @@ def choice(known: Collection[str]) -> Callable[[str], str]:
 
 
 def whole_number(least: int) -> Callable[[str], int]:
-    """A reader of a whole number from `least`."""
-    return _within(int, least, math.inf, f"a whole number from {least}")
+    """A reader of a whole number from `least`, below 2^63, so that it fits into an array."""
+    return _within(int, least, 2**63, f"a whole number from {least}")
 
 
 def number(least: float, below: float = math.inf) -> Callable[[str], float]:
@@ -319,6 +324,10 @@ def _within(kind: Callable[[str], Number], least: float, below: float, expected:
 def output_file(text: str) -> Path:
     """Return the path of a file that can be written, checked before the work; an existing file is left as it is."""
     path = Path(text)
-    if not path.parent.is_dir() or path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+    try:
+        fits = path.parent.is_dir() and not path.is_dir() and os.access(path if path.exists() else path.parent, os.W_OK)
+    except (OSError, ValueError):  # a name that is too long, or has a NUL in it
+        fits = False
+    if not fits:
         raise argparse.ArgumentTypeError(f"{text!r}: expected a file in a folder that exists and can be written")
     return path

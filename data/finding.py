@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from data import npz
 from data.digits import DataError
+from untrusted import brief
 
 DEPTH = 2  # folders below the one that is named, as in torchvision's MNIST/raw
 SUFFIXES = ("", "gz", "bz2", "xz", "zip", "npz")  # where a file has several, the first is taken
@@ -153,7 +154,7 @@ def parts_of(name: str) -> Parts | None:
 def _no_folder(source: Path, names: Sequence[str], remedy: str) -> str:
     """Return the message about a source that is neither a folder nor an .npz of a whole set."""
     arrays = npz.names(source) if source.is_file() else ()
-    found = f", found the arrays {_listed(arrays)}" if arrays else ""
+    found = f", found the arrays {_listed(brief(name, 40) for name in arrays)}" if arrays else ""
     keys = _listed(WHOLE_SETS[0])
     return (
         f"{source}: not a folder, expected one with {', '.join(names)} (plain or .gz), or an .npz with {keys}{found}; "

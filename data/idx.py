@@ -13,8 +13,6 @@ import math
 import secrets
 import struct
 import sys
-import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -22,7 +20,9 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from data import archives
 from data.digits import DataError
+from untrusted import open_plain, reason_of
 
 TYPES: dict[int, np.dtype[Any]] = {
     0x08: np.dtype(">u1"),
@@ -54,7 +54,7 @@ class _Compression(NamedTuple):
 
 def _only_member(file: IO[bytes]) -> IO[bytes]:
     """Open the only file in a zip archive; macOS adds a folder of its own to some."""
-    archive = zipfile.ZipFile(file)
+    archive = archives.open_archive(file)
     members = [one for one in archive.infolist() if not one.is_dir() and not one.filename.startswith("__MACOSX/")]
     if len(members) != 1:
         raise _Malformed(f"expected a zip archive of one file, found {len(members):,} in it; unpack it")
@@ -75,10 +75,11 @@ def read(path: str | Path, remedy: str = "replace it by a whole copy") -> NDArra
     Compression is recognised by the first bytes, not by the name. The array is read-only and of the dtype on disk, so
     big-endian. A plain file is memory-mapped. A header that announces more than the file has costs no memory: sizes
     are compared before anything is allocated, and nothing is decompressed further than one byte beyond what the
-    header announces. Raises IDXError, which names the file, what was expected and found, and the remedy given here.
+    header announces, nor where that is more than `archives.too_large` permits. Raises IDXError, which names the file,
+    what was expected and found, and the remedy given here; also for what is no plain file, such as a named pipe.
     """
     try:
-        with Path(path).open("rb") as file:
+        with open_plain(path) as file:
             start = file.read(max(len(one.magic) for one in _COMPRESSIONS))
             file.seek(0)
             compression = next((one for one in _COMPRESSIONS if start.startswith(one.magic)), None)
@@ -86,8 +87,7 @@ def read(path: str | Path, remedy: str = "replace it by a whole copy") -> NDArra
     except _Malformed as error:
         raise IDXError(f"{path}: {error}; {remedy}") from None
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
-        reason = error.strerror if isinstance(error, OSError) else None
-        raise IDXError(f"{path}: cannot be read ({reason or error}); {remedy}") from None
+        raise IDXError(f"{path}: cannot be read ({reason_of(error)}); {remedy}") from None
 
 
 def write(path: str | Path, array: NDArray[Any]) -> None:
@@ -126,16 +126,21 @@ def _map(file: IO[bytes]) -> NDArray[Any]:
 
 def _decompress(file: IO[bytes], compression: _Compression) -> NDArray[Any]:
     content = bytearray()
+    stored = file.seek(0, 2)
+    file.seek(0)
     try:
         with compression.open(file) as stream:
             dtype, shape = _read_header(stream)
-            enough = math.prod(shape) * dtype.itemsize + 1  # one more, to reach the end, where checksums are compared
+            size = math.prod(shape) * dtype.itemsize
+            if reason := archives.too_large(size, stored):
+                raise _Malformed(f"{reason} for {dtype.name} of shape {_abridged(shape)}")
+            enough = size + 1  # one more, to reach the end, where checksums are compared
             while chunk := stream.read(min(CHUNK, enough - len(content))):
                 content += chunk
-    except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError, OSError) as error:
+    except (OSError, *archives.DAMAGED) as error:
         if isinstance(error, OSError) and error.errno is not None:  # of the disk, not of the format
             raise
-        raise _Malformed(f"expected a whole {compression.name} file, found: {error}") from None
+        raise _Malformed(f"expected a whole {compression.name} file, found: {reason_of(error)}") from None
     _check_length(len(content), dtype, shape)
     array: NDArray[Any] = np.ndarray(shape, dtype, content)
     array.setflags(write=False)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from data import family, finding, idx, mnist, npz
 from data.digits import SIDE, DataError, Digits
 from data.finding import Stored
+from untrusted import brief, open_plain, reason_of
 
 ORIENTATION = "DIGITBENCH_ORIENTATION"
 """The environment variable that says how the pictures of a folder are stored: one of ORIENTATIONS."""
@@ -65,7 +66,7 @@ def read(source: Path, remedy: str, orientation: str | None = None, must_be_mnis
     digests = mnist.digests_of(*splits)
     if must_be_mnist:
         mnist.check(digests, [str(one) for one in stored], remedy)
-    member = _member(stored, digests)
+    member = _member(stored, digests, remedy)
     if mnist.is_mnist(digests) and orientation == "transposed":
         raise DataError(f"{ORIENTATION} is transposed: these files are MNIST, which is stored upright; unset it")
     known = "by checksum" if member else "not checked"
@@ -105,7 +106,7 @@ def _array(stored: Stored, remedy: str) -> NDArray[Any]:
         return npz.read(stored.path, stored.key, remedy)
     names = npz.names(stored.path)
     if len(names) > 1:
-        raise DataError(f"{stored.path}: expected one array, found {', '.join(names)}; keep one, or {remedy}")
+        raise DataError(f"{stored.path}: expected one array, found {brief(', '.join(names))}; keep one, or {remedy}")
     return npz.read(stored.path, names[0], remedy) if names else idx.read(stored.path, remedy)
 
 
@@ -116,18 +117,21 @@ def _in_words(source: Path, stored: Sequence[Stored]) -> str:
     return ", ".join(str(one.path.relative_to(folder)) for one in stored)
 
 
-def _member(stored: Sequence[Stored], digests: tuple[str, ...]) -> family.Member | None:
+def _member(stored: Sequence[Stored], digests: tuple[str, ...], remedy: str) -> family.Member | None:
     """Return which set it is: MNIST by its content, others by the checksums of the stored files of images."""
     if mnist.is_mnist(digests):
         return family.MEMBERS[0]
     if any(one.key or one.path.suffix.lower() not in (".gz", ".npz") for one in stored[::2]):  # the published forms
         return None
-    return family.of_checksums([_file_sha256(one.path) for one in stored[::2]])
+    return family.of_checksums([_file_sha256(one.path, remedy) for one in stored[::2]])
 
 
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _file_sha256(path: Path, remedy: str) -> str:
+    try:
+        with open_plain(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:  # as it was read before, it has just been removed or replaced
+        raise DataError(f"{path}: cannot be read ({reason_of(error)}); {remedy}") from None
 
 
 # --- images ----------------------------------------------------------------------------------------------
@@ -148,7 +152,7 @@ def _check_images(stored: Stored, images: NDArray[Any], remedy: str) -> None:
         steps.append("store them as uint8")
     conversion = f"{' and '.join(steps)}, or " if steps else ""
     raise DataError(
-        f"{stored}: {images.dtype.name} of shape {images.shape}, "
+        f"{stored}: {images.dtype.name} of shape {brief(images.shape, 60)}, "
         f"expected images, uint8 of shape (n, {SIDE}, {SIDE}); {conversion}{remedy}"
     )
 
@@ -212,7 +216,7 @@ def _column(stored: Stored, labels: NDArray[Any], remedy: str) -> NDArray[np.int
     if labels.dtype.kind not in "iu" or labels.ndim not in (1, 2) or labels.shape[1:] not in ((), (1,), (COLUMNS,)):
         convert = "store them as uint8, or " if labels.dtype.kind == "f" and labels.shape[1:] in ((), (1,)) else ""
         raise DataError(
-            f"{stored}: {labels.dtype.name} of shape {labels.shape}, "
+            f"{stored}: {labels.dtype.name} of shape {brief(labels.shape, 60)}, "
             f"expected labels, whole numbers of shape (n,); {convert}{remedy}"
         )
     column = labels.reshape(len(labels), -1)[:, 0] if len(labels) else labels.reshape(-1)

@@ -14,19 +14,36 @@ from bench.tables import benchmarks
 from bench.tables.peers import CONDITIONS
 from bench.tables.table import printable
 from reports.paths import without_paths
+from untrusted import brief
 
 SWEEPS = tuple(f"sweep of {what}" for what in sorted(GROWING))
 STEPS = ("waterfall", "batches")
-ARTICLE = ("article", "article-grid", "article-relu")
+# What tables of the article's studies need of `about`; `bench.records.particulars` has checked the types.
+OF_ARTICLE = {
+    "article": {
+        "name",
+        "backend",
+        "method",
+        "figures",
+        "labels",
+        "shows",
+        "setting",
+        "said",
+        "seconds",
+        "check",
+        "epochs",
+    },
+    "article-grid": {"name", "backend", "figures", "labels", "screens"},
+    "article-relu": {"name", "backend", "changes", "setting", "epochs"},
+}
 BY_BACKEND = ("accuracy", "race", "peers", *SWEEPS)  # whose participants are backends, with ratios to a baseline
 # In the order of the report.
-KINDS = ("accuracy", *STEPS, "benchmarks", "race", "peers", "compare", *SWEEPS, "calibrate", *ARTICLE, "network")
+KINDS = ("accuracy", *STEPS, "benchmarks", "race", "peers", "compare", *SWEEPS, "calibrate", *OF_ARTICLE, "network")
 NEEDED: dict[str, Callable[[RaceResult], bool]] = {  # of each race, for the tables of its kind
     "accuracy": lambda race: race.target is not None,
     **dict.fromkeys(STEPS, lambda race: len(race.participants) == 1 and bool(race.target)),
     "peers": lambda race: race.about.get("way") in CONDITIONS,
-    **dict.fromkeys(ARTICLE[:2], lambda race: {"name", "backend", "figures"} <= set(race.about)),
-    ARTICLE[2]: lambda race: {"name", "backend", "changes"} <= set(race.about),
+    **dict.fromkeys(OF_ARTICLE, lambda race: OF_ARTICLE.get(race.purpose, set()) <= set(race.about)),
 }
 HOW_TO_MAKE = "`make bench` or `python -m bench` makes results"
 
@@ -133,6 +150,8 @@ def is_shown(results: ResultSet) -> bool:
     """Whether it is of a kind that is shown, with all that its tables need."""
     if results.kind in SWEEPS and len({race.sweep for race in results.races}) > 1:
         return False
+    if results.kind == "article-relu" and len(results.races) > 1:  # one experiment
+        return False
     needed = NEEDED.get(results.kind)
     return results.kind in KINDS and (not needed or all(map(needed, results.races)))
 
@@ -177,7 +196,7 @@ def moment(results: ResultSet) -> datetime:
     try:
         when = datetime.fromisoformat(results.when)
     except ValueError:
-        problem = f"expected a time in ISO 8601, found {results.when!r}; run the benchmark again"
+        problem = f"expected a time in ISO 8601, found {brief(repr(results.when))}; run the benchmark again"
         raise UserError(f"{results.path}: {problem}") from None
     return when if when.tzinfo else when.replace(tzinfo=UTC)
 

@@ -15,6 +15,7 @@ import bench
 from bench.__main__ import main, requested_threads
 from bench.commands.parser import GROUPS, STUDIES, make_parser
 from command_line import exit_code, interrupted_by_signals
+from tests.helpers.command import refused
 
 ROOT = bench.ROOT
 POSITIONAL = {"compare": ["HEAD"], "predict": ["model", "picture"], "inspect": ["model"]}
@@ -164,6 +165,7 @@ PRINTING = """
 import sys
 from rich.console import Console
 from command_line import exit_code
+from tests.helpers.command import refused
 sys.stdin.read()  # until the reader is gone
 def work():
     for line in range(10_000):
@@ -219,3 +221,23 @@ print(main(["compare", "no-such-revision"]), os.environ["OPENBLAS_NUM_THREADS"])
 def test_under_a_cpu_quota_the_libraries_are_told_of_it() -> None:
     done = run(UNDER_A_QUOTA)
     assert done.stdout == "2 2\n", done.stderr
+
+
+@pytest.mark.parametrize("words", [["x" * 5000], ["race", f"--{'x' * 5000}"], ["race", "--dtype", "x " * 5000]])
+def test_an_endless_word_is_shortened(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    message = refused(capsys, lambda: make_parser().parse_args(words))
+    assert message.count("xxx") + message.count("x x")
+    assert len(message) < 420
+    assert message.endswith("--help`\n")
+
+
+@pytest.mark.parametrize("value", ["9" * 30, "9" * 5000, "0"])
+def test_whole_numbers_that_no_array_can_have(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    error = refused(capsys, lambda: make_parser().parse_args(["race", "--threads", value]))
+    assert "expected a whole number from 1" in error
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "\0", "absent/file"])
+def test_a_file_that_cannot_be_written(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    error = refused(capsys, lambda: make_parser().parse_args(["race", "--output", name]))
+    assert "expected a file in a folder that exists and can be written" in error

@@ -215,6 +215,8 @@ def mini_batches(races: Iterable[RaceResult]) -> MiniBatches | None:
     target = fmean(one.points[-1].test.accuracy for one in few.trainings)
     epochs = [point.epoch for point in many.trainings[0].points]
     means = {epoch: fmean(seen_at(many.trainings, epoch, "test", "accuracy")) for epoch in epochs}
+    if 1 not in means or not many.about["epochs"] or not few.about["epochs"]:  # others than the article's
+        return None
     needed = next((epoch for epoch, mean in means.items() if mean >= target), None)
     of_few = int(few.about["epochs"])
     epoch_ratio = many.method_times.wall / int(many.about["epochs"]) / (few.method_times.wall / of_few)

@@ -21,7 +21,7 @@ from impls.contract import check_images, dtype_of
 
 OPTIONS = (
     options.MODEL,
-    Option("picture PICTURE", "Read this picture: BMP, GIF, JPEG, PNG, PPM, TIFF or WebP", Path),
+    Option("picture PICTURE", "Read this picture: BMP, GIF, JPEG or PNG, of at most 25 million pixels", Path),
     Option("--show", "Draw the 28 x 28 pixels that the network gets", without="only its answer"),
     options.one_backend("Compute the outputs with this backend", "vectorized"),
     options.THREADS,
@@ -53,8 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(line)
     answer = int(output.argmax())
     print(f"{arguments.picture}: a {answer}, with confidence {output[answer]:.3f}")
-    pages = f"the first of {picture.pages} pages; " if picture.pages > 1 else ""
-    print(f"Prepared: {pages}{in_form.done}")
+    which = "the first of several; " if picture.first_of_several else ""
+    print(f"Prepared: {which}{in_form.done}")
     if arguments.show:
         drawn = Digits(image, np.array([answer]))
         print(drawing(drawn, shutil.get_terminal_size().columns, sys.stdout.encoding))

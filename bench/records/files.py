@@ -11,11 +11,14 @@ from msgspec import Meta, Struct
 from bench import UserError
 from bench.records.inspection import Inspection
 from bench.records.journal import HEADER, read_records
-from bench.records.kinds import Agreement, LearningCurve, brief, check_schema, damaged
+from bench.records.kinds import Agreement, LearningCurve, check_schema, damaged
+from bench.records.particulars import check_depth, check_machine
 from bench.records.races import RaceResult, races_of
 from bench.timing.clock import Time
 from bench.timing.records import Number, Positive, Size
+from untrusted import brief, open_plain, reason_of
 
+MOST_BYTES = 2**25  # of one JSON document, that of a hundred backends; read, it may take thirty times as much
 Quantity = Literal["epoch", "gradient", "outputs", "floor"]
 
 
@@ -46,6 +49,7 @@ class Measurement:
     def __post_init__(self) -> None:
         if not len(self.samples) == len(self.user_samples) == len(self.system_samples):
             raise ValueError("Expected as many user_samples and system_samples as samples")
+        check_depth(self.key, "key")
 
     @property
     def scale(self) -> float:
@@ -75,7 +79,7 @@ class Suite(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     notice: str | None
     agreement: list[Agreement]
     unavailable: dict[str, str]  # reasons by backend
-    measurements: list[Measurement]
+    measurements: Annotated[list[Measurement], Meta(max_length=1000)]
 
 
 @dataclass(frozen=True)
@@ -116,20 +120,29 @@ def read(path: Path) -> ResultSet:
     cut: its whole records are read.
     """
     try:
-        content = path.read_bytes()
+        with open_plain(path) as file:
+            beginning = file.read(40)
+            content = b"" if is_of_races(beginning) else beginning + file.read(MOST_BYTES)
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); `python -m bench` makes results") from None
-    if content[:40].replace(b" ", b"").startswith(HEADER):
+        raise UserError(f"{path}: cannot be read ({reason_of(error)}); `python -m bench` makes results") from None
+    if is_of_races(beginning):
         records, cut = read_records(path)
         races = races_of(records)
         about = (path, races[0].when, races[0].machine, races[0].data_name, races[0].notice)
         left_out = [line for race in races for line in race.left_out.values()]
         return ResultSet(*about, disagreements=left_out, races=races, cut=cut)
+    if len(content) > MOST_BYTES:
+        raise UserError(f"{path}: expected results of at most {MOST_BYTES:,} bytes, found more; measure again")
     try:
         document = json.loads(content)  # pytest-benchmark writes NaN
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: expected whole JSON, found: {brief(error)}; measure again") from None
     return of_json(path, document if isinstance(document, dict) else {})
+
+
+def is_of_races(beginning: bytes) -> bool:
+    """Whether a file that begins so holds records of races, a line each."""
+    return beginning.replace(b" ", b"").startswith(HEADER)
 
 
 def of_json(path: Path, document: dict[str, Any]) -> ResultSet:
@@ -144,7 +157,8 @@ def of_json(path: Path, document: dict[str, Any]) -> ResultSet:
     check_schema(path, content.get("schema"))
     try:
         one = msgspec.convert(content, Inspection) if is_network else msgspec.convert(content, Suite)
-    except ValueError as error:
+        check_machine(one.machine)
+    except (ValueError, RecursionError) as error:
         raise damaged(path, error) from None
     about = (path, one.when, one.machine, one.data, one.notice)
     if isinstance(one, Inspection):

@@ -3,11 +3,11 @@
 import math
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from bench import UserError
 from bench.records.quantised import OLDER, QuantisedNetwork
@@ -15,14 +15,18 @@ from bench.timing.records import Number
 from impls.contract import Array, Parameters
 
 FIRST, WORST, UNITS = 10, 20, 100  # images from the beginning, mistakes, hidden units
+MOST_SHOWN = 1000  # of these in a file, which a figure would have to hold
+MOST_CLASSES = 256
+LARGEST = 1e100  # output that can be drawn
+Drawn = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
 
 
 class Examined(Struct, frozen=True, forbid_unknown_fields=True):
     """Some images, their labels, and the network's outputs for them."""
 
     pixels: bytes  # a byte each; in the file as base64
-    labels: list[Number]
-    outputs: list[list[float]]
+    labels: Annotated[list[Number], Meta(max_length=MOST_SHOWN)]
+    outputs: list[list[Drawn]]
 
     def __post_init__(self) -> None:
         if len(self.images) != len(self.outputs) or not all(map(math.isfinite, chain(*self.outputs))):
@@ -52,8 +56,8 @@ class Inspection(Struct, frozen=True, kw_only=True, tag_field="kind", tag="netwo
     source: str  # what trained it, or the name of its file
     first: Examined  # the first images
     mistakes: Examined  # the wrong ones with the largest output, worst first
-    confusion: list[list[Number]]  # images by label and by predicted digit
-    units: Number  # of the first layer, that are shown
+    confusion: Annotated[list[list[Number]], Meta(max_length=MOST_CLASSES)]  # images by label and by predicted digit
+    units: Annotated[int, Meta(ge=0, le=MOST_SHOWN)]  # of the first layer, that are shown
     scaled: bytes  # their weights as int8, in steps of a 127th of the largest
     quantised: QuantisedNetwork | str = OLDER  # the network itself, for a page; or why it is not here
 
@@ -89,7 +93,7 @@ def inspection(images: Array, labels: Array, outputs: Array, parameters: Paramet
     """
     if math.isqrt(images.shape[1]) ** 2 != images.shape[1]:
         raise UserError(f"images of {images.shape[1]} pixels: expected square ones, which can be drawn")
-    if not np.isfinite(outputs).all():
+    if not (np.abs(outputs) <= LARGEST).all():  # nor are these finite
         raise UserError("the network's outputs: expected finite numbers, found others; train one that does not diverge")
     predicted = outputs.argmax(axis=1)
     wrong = np.flatnonzero(predicted != labels)

@@ -21,9 +21,11 @@ import temporary
 from bench import UserError
 from bench.records.kinds import AnyRecord, Race, check_schema, damaged
 from bench.timing.records import Failure, Generation, Process, Record, Sample
+from untrusted import read_plain, reason_of
 
 logger = logging.getLogger(__name__)
 SAME = ("purpose", "key", "participants", "baseline")  # of a header, where a file is continued
+MOST_BYTES = 2**30  # of a file: a day of measurements of 20 ms each; read, it takes about five times as much
 HEADER = b'{"kind":"race"'
 Kind = TypeVar("Kind", bound=Record)
 ENCODER = msgspec.json.Encoder()
@@ -172,9 +174,9 @@ def read_records(path: Path) -> tuple[list[Record], bool]:
     Raises UserError for a file that is absent, of another schema, or no results file, and for a damaged record.
     """
     try:
-        *lines, rest = path.read_bytes().split(b"\n")
+        *lines, rest = read_plain(path, MOST_BYTES).split(b"\n")
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); `python -m bench race` makes results") from None
+        raise UserError(f"{path}: cannot be read ({reason_of(error)}); `python -m bench race` makes results") from None
     try:
         schema = msgspec.json.decode(lines[0] if lines else b"", type=Header).schema
     except (ValueError, RecursionError):

@@ -15,13 +15,16 @@ from msgspec import Meta, Struct, field
 import impls
 from bench import UserError
 from bench.records import environment, fingerprint, interpreters
+from bench.records.particulars import Finite, check_about, check_depth, check_machine
 from bench.timing.clock import Elapsed, Time
-from bench.timing.records import Cold, Failure, Generation, Number, Process, Record, Sample, Size
+from bench.timing.records import SHORTEST, Cold, Failure, Generation, Number, Process, Record, Sample, Size
+from untrusted import brief
 
 if TYPE_CHECKING:
     from data import Dataset
 
 SCHEMA = 3
+MOST_PARTICIPANTS = 200  # of a race; each is compared with each
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 
@@ -49,19 +52,24 @@ class Race(Record, frozen=True):
     command: str
     key: dict[str, Any]
     baseline: str
-    participants: dict[str, str]  # their backends
+    participants: Annotated[dict[str, str], Meta(min_length=1, max_length=MOST_PARTICIPANTS)]  # their backends
     data: str
     notice: str | None
     machine: dict[str, Any]
     sweep: str | None = None  # what this race is one value of
     comparison: Size | None = None  # of a calibration: generations of one comparison
     about: dict[str, Any] = field(default_factory=dict)  # what is particular to the purpose
-    target: float | None = None  # of trainings: share of the test images
+    target: Share | None = None  # of trainings, of the test images
     recipe: str = ""
     until: bool = False  # whether trainings end at the target
 
     def __post_init__(self) -> None:
         key = msgspec.convert(self.key, Key)
+        check_depth(self.key, "key")
+        check_machine(self.machine)
+        check_about(self.about, self.participants)
+        if self.baseline not in self.participants:
+            raise ValueError(f"Expected a participant as baseline, got {self.baseline!r}")
         if self.purpose == "article-grid" and key.settings is None:
             raise ValueError("Object missing required field `settings` of the key")
 
@@ -69,7 +77,7 @@ class Race(Record, frozen=True):
 class Run(Record, frozen=True):
     """A start of the command. load: of the machine then; None where the system does not say."""
 
-    load: float | None
+    load: Time | None
 
 
 class Agreement(Record, frozen=True):
@@ -105,12 +113,12 @@ class Seen(Struct, frozen=True, forbid_unknown_fields=True):
     """Measures of a network's outputs for some images."""
 
     accuracy: Share
-    cost: float | None  # None: not finite
+    cost: Finite | None  # None: not finite
     answers: list[Number]  # images by predicted digit
     zeros: Share  # of outputs that are exactly 0
     dead: Number  # outputs that are 0 for every image
-    largest: float | None
-    confidence: float | None  # the output for the first image's own digit
+    largest: Finite | None
+    confidence: Finite | None  # the output for the first image's own digit
     overflow: Share | None = None  # of pre-activations: where exp(-z) overflows
 
 
@@ -161,15 +169,15 @@ class Training(Record, frozen=True):
     user: Time
     system: Time
     accuracy: Share  # of the test images
-    cost: float | None  # of the test images; None: not finite
+    cost: Finite | None  # of the test images; None: not finite
     evaluation: Elapsed  # in the end: of the test images, but with points of the training images
     stopped_early: bool = False
     curve: LearningCurve | None = None
     points: list[Point] = field(default_factory=list)  # of the article's trainings, one at least
 
     def __post_init__(self) -> None:
-        if self.images and not self.wall:
-            raise ValueError("expected a training of some images to take more than 0 s")
+        if (self.images or self.epochs) and self.wall < SHORTEST:
+            raise ValueError(f"expected a training of some images to take at least {SHORTEST:g} s")
 
 
 class DrawnCurve(Record, frozen=True, tag="curve"):
@@ -248,9 +256,3 @@ def check_schema(where: object, schema: object) -> None:
 def damaged(where: object, error: object) -> UserError:
     """The error for a record that does not fit its type. where: the file, and its line if there is one."""
     return UserError(f"{where}: a record is not as expected: {brief(error)}; measure again")
-
-
-def brief(text: object) -> str:
-    """The text in one line of at most 120 characters."""
-    line = " ".join(str(text).split())
-    return line if len(line) <= 120 else f"{line[:119]}…"

@@ -11,7 +11,9 @@ from bench.timing.clock import Elapsed, Time
 
 Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Size = Annotated[int, Meta(ge=1, le=2**63 - 1)]
-Positive = Annotated[float, Meta(gt=0, le=1e100)]
+Signed = Annotated[float, Meta(ge=-1e100, le=1e100)]
+SHORTEST = 1e-12  # seconds; what is shorter, no clock tells from 0
+Positive = Annotated[float, Meta(ge=SHORTEST, le=1e100)]
 
 
 class Record(Struct, frozen=True, kw_only=True, tag_field="kind", tag=str.lower, forbid_unknown_fields=True):
@@ -77,10 +79,10 @@ class Generation(Record, frozen=True):
 
     generation: Number
     seconds: Time
-    stolen: float | None = None  # seconds of the cores that other virtual machines had
-    load_before: float | None = None
-    load_after: float | None = None
-    others: float | None = None  # seconds of the cores that this process may use, in which other processes ran
+    stolen: Signed | None = None  # seconds of the cores that other virtual machines had
+    load_before: Time | None = None
+    load_after: Time | None = None
+    others: Signed | None = None  # seconds of the cores that this process may use, in which other processes ran
     cores: Size | None = None  # these cores
 
 

@@ -2,23 +2,24 @@
 
 import json
 import re
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from lzma import LZMAError
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
-from zipfile import BadZipFile, is_zipfile
+from zipfile import ZipFile
 
 import numpy as np
 
 from bench import UserError
+from data import archives, npz
 from impls.contract import ContractError, Layer, Network, Parameters, check_parameters
+from untrusted import brief, open_plain, reason_of
 
 FORMAT = "digitbench network 1"
-# What reading a file of another form raises, besides ContractError.
-DAMAGED = (ValueError, KeyError, TypeError, EOFError, RuntimeError, OverflowError, BadZipFile, zlib.error, LZMAError)
+MOST_TEXT = 2**16  # bytes of a text in it
+# What reading a file of another form raises, besides ContractError; TypeError and OverflowError: its description.
+DAMAGED = (*archives.DAMAGED, TypeError, OverflowError)
 
 
 class SavedNetwork(NamedTuple):
@@ -81,25 +82,42 @@ def load_network(path: Path) -> SavedNetwork:
     are not finite.
     """
     try:
-        if path.is_file() and not is_zipfile(path):
-            raise BadZipFile("another kind of file")
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-            if str(content["format"]) != FORMAT:
-                raise ValueError(f"format is {content['format']}")
-            data_sha256 = str(content["data_sha256"]) if "data_sha256" in content else None
-            if data_sha256 is not None and not re.fullmatch("[0-9a-f]{64}", data_sha256):
-                raise ValueError(f"data_sha256 is {data_sha256!r}")
-            description = json.loads(str(content["network"]))
-            network = Network(**{**description, "sizes": tuple(description["sizes"])})
-            parameters = tuple(
-                Layer(content[f"weights_{number}"], content[f"biases_{number}"])
-                for number in range(1, len(network.sizes))
-            )
-        check_parameters(network, parameters)
+        with open_plain(path) as file, archives.open_archive(file) as archive:
+            saved = content_of(archive)
+        check_parameters(saved.network, saved.parameters)
     except ContractError as error:
-        raise UserError(f"{path}: {error}") from None
+        raise UserError(f"{path}: {brief(error, 200)}") from None
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error}); `--save` of `train` writes it") from None
+        raise UserError(f"{path}: cannot be read ({reason_of(error)}); `--save` of `train` writes it") from None
     except DAMAGED as error:
-        raise UserError(f"{path}: expected a {FORMAT} file, found: {error}; `--save` of `train` writes one") from None
+        found = reason_of(error)
+        raise UserError(f"{path}: expected a {FORMAT} file, found: {found}; `--save` of `train` writes one") from None
+    return saved
+
+
+def content_of(archive: ZipFile) -> SavedNetwork:
+    """Return what an archive holds; parameters are not compared with the network. Raises one of DAMAGED."""
+    form = text_in(archive, "format")
+    if form != FORMAT:
+        raise ValueError(f"format is {form}")
+    data_sha256 = text_in(archive, "data_sha256") if "data_sha256.npy" in archive.namelist() else None
+    if data_sha256 is not None and not re.fullmatch("[0-9a-f]{64}", data_sha256):
+        raise ValueError(f"data_sha256 is {data_sha256!r}")
+    description = json.loads(text_in(archive, "network"))
+    network = Network(**{**description, "sizes": tuple(description["sizes"])})
+    parameters = tuple(
+        Layer(*(np.array(npz.member(archive, f"{part}_{number}"), order="C") for part in ("weights", "biases")))
+        for number in range(1, len(network.sizes))
+    )
     return SavedNetwork(network, parameters, data_sha256)
+
+
+def text_in(archive: ZipFile, name: str) -> str:
+    """Return an array as text. Raises ValueError for one that is too long, and what `npz.member` raises."""
+    array = npz.member(archive, name)
+    if array.nbytes > MOST_TEXT:
+        raise ValueError(f"{name} has {array.nbytes:,} bytes, expected at most {MOST_TEXT:,}")
+    if array.dtype.kind != "U":
+        return str(array)
+    # NumPy would make text of what are no characters.
+    return array.astype(array.dtype.newbyteorder("<")).tobytes().decode("utf-32-le").rstrip("\0")

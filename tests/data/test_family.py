@@ -287,14 +287,16 @@ def npy(shape: tuple[int, ...], content: bytes = b"") -> bytes:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (npy((2**20, 28, 28), b"short"), "found 5"),
-        (npy((2**40, 28, 28)), "expected at most 2,147,483,648 bytes, found "),
-        (npy((2, 28, 28), bytes(2 * 784 + 1)), "expected 1,568 bytes for uint8 of shape (2, 28, 28), found 1,569"),
+        (npy((2, 28, 28), b"short"), "expected 1,568 bytes for uint8 of shape (2, 28, 28), found 5"),
+        (npy((2**40, 28, 28)), "expected at most 67,108,864 bytes, found 862,017,116,176,384 announced for uint8"),
+        (npy((2, 28, 28), bytes(2 * 784 + 1)), "for uint8 of shape (2, 28, 28), found at least 1,569"),
         (b"\x93NUMPY\x03\x00", "expected version 1 or 2"),
         (b"no array", "expected a whole array, found: "),
+        (npy((2, 28, 28)).replace(b"}", b"("), "expected a whole array, found: the header \"{'descr': '|u1', "),
+        (npy((2, 28, 28)).replace(b"v\0", b"\xff\xff", 1), "expected a header of at most 4,096 bytes, found 65,535"),
         (npy((2, 28, 28), bytes(2 * 784))[:30], "expected a whole array, found: "),
     ],
-    ids=["cut", "huge", "too long", "version 3", "no array", "cut header"],
+    ids=["cut", "huge", "too long", "version 3", "no array", "no header", "long header", "cut header"],
 )
 def test_sizes_are_compared_before_reading(content: bytes, said: str, tmp_path: Path) -> None:
     path = tmp_path / "set.npz"

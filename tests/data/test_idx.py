@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from data import idx
+from data import archives, idx
 from data.digits import DataError
 
 # The format's own table of types: (type code, struct's letter, NumPy's dtype on disk).
@@ -298,3 +298,48 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
         idx.write(path, np.zeros(3, np.uint8))
     assert path.read_bytes() == SMALL
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("form", PACKED)
+def test_what_expands_too_far_is_not_unpacked(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused by its header; up to a size that does no harm, an array may be packed as well as can be."""
+    shape = (10_000,)
+    path = saved(tmp_path, PACKED[form](bytes([0, 0, 8, 1]) + struct.pack(">I", *shape) + bytes(*shape)))
+    assert idx.read(path).shape == shape
+    monkeypatch.setattr(archives, "HARMLESS", 9_999)
+    monkeypatch.setattr(archives, "MOST_RATIO", 2)
+    stored = path.stat().st_size
+    assert f"expected at most 9,999 bytes, found 10,000 announced for uint8 of shape {shape}" in error_of(path)
+    monkeypatch.setattr(archives, "MOST_RATIO", -(-10_000 // stored))
+    assert idx.read(path).shape == shape
+    monkeypatch.setattr(archives, "MOST_BYTES", 9_999)
+    assert "expected at most 9,999 bytes, found 10,000 announced" in error_of(path)
+
+
+def test_a_zip_archive_with_a_long_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list would be kept in memory; nor is another end, for archives beyond 4 GB, followed."""
+    content = zipped(SMALL)
+    monkeypatch.setattr(archives, "LISTED", 54)
+    assert np.array_equal(idx.read(saved(tmp_path, content)), SMALL_ARRAY)
+    monkeypatch.setattr(archives, "LISTED", 53)
+    assert "found: a list of members of more than 53 bytes" in error_of(saved(tmp_path, content))
+    monkeypatch.undo()
+    end = content.index(b"PK\5\6")
+    assert "a list of members of more than" in error_of(
+        saved(tmp_path, content[:end] + b"PK\6\7" + bytes(16) + content[end:])
+    )
+
+
+def test_a_dictionary_larger_than_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def open_xz(_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(idx, "_COMPRESSIONS", (idx._Compression("xz", b"\xfd7zXZ\0", open_xz),))
+    assert "expected a whole xz file, found: MemoryError; " in error_of(saved(tmp_path, PACKED["xz"](SMALL)))
+
+
+def test_a_file_that_is_replaced_stays_as_it_was_mapped(tmp_path: Path) -> None:
+    path = saved(tmp_path, SMALL)
+    array = idx.read(path)
+    saved(tmp_path, bytes(3), "other").replace(path)
+    assert np.array_equal(array, SMALL_ARRAY)

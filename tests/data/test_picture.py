@@ -1,12 +1,15 @@
 """A picture file of any kind is read as a person sees it."""
 
+import os
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from data import DataError
 from data.picture import read_picture
@@ -60,12 +63,8 @@ def test_grey_values_are_kept(tmp_path: Path) -> None:
         "P.png",
         "LA.png",
         "RGB.png",
-        "RGBA.webp",
         "P.gif",
         "L.bmp",
-        "L.pgm",
-        "CMYK.tif",
-        "YCbCr.tif",
         "L.jpg",
         "RGB.jpg",
         "CMYK.jpg",
@@ -93,21 +92,10 @@ def test_coloured_paper_and_ink(
     assert largest_difference(image_of(Image.fromarray(colours.astype(np.uint8)), tmp_path / "7.png"), expected) <= 1
 
 
-@pytest.mark.parametrize("suffix", ["png", "tif"])
 @pytest.mark.parametrize(("paper", "ink"), [(60000, 6000), (65535, 0), (4095, 0), (300, 3000)])
-def test_16_bits(paper: int, ink: int, suffix: str, expected: Pixels, tmp_path: Path) -> None:
+def test_16_bits(paper: int, ink: int, expected: Pixels, tmp_path: Path) -> None:
     values = (paper + SHADES * (ink - paper)).astype(np.uint16)
-    assert largest_difference(image_of(Image.fromarray(values), tmp_path / f"7.{suffix}"), expected) <= 1
-
-
-@pytest.mark.parametrize(("paper", "ink"), [(1.0, 0.0), (0.0, 255.0), (-2.0, 3.0)])
-def test_floats(paper: float, ink: float, expected: Pixels, tmp_path: Path) -> None:
-    values = (paper + SHADES * (ink - paper)).astype(np.float32)
-    assert largest_difference(image_of(Image.fromarray(values), tmp_path / "7.tif"), expected) <= 1
-    values[0, 0] = np.nan
-    assert "7.tif: cannot be read (it holds numbers that are not finite)" in error_of(
-        lambda: image_of(Image.fromarray(values), tmp_path / "7.tif")
-    )
+    assert largest_difference(image_of(Image.fromarray(values), tmp_path / "7.png"), expected) <= 1
 
 
 @pytest.mark.parametrize("ink", [(255, 255, 255), (250, 220, 40), (0, 0, 0), (120, 0, 60)])
@@ -144,7 +132,7 @@ STORED = {
 
 
 @pytest.mark.parametrize("orientation", STORED)
-@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
 def test_the_orientation_of_a_telephone(orientation: int, suffix: str, expected: Pixels, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -161,7 +149,7 @@ def test_a_large_picture_is_reduced(suffix: str, tmp_path: Path) -> None:
     assert max(read_picture(tmp_path / f"7.{suffix}").grey.shape) <= 800
 
 
-@pytest.mark.parametrize("suffix", ["gif", "tif", "webp", "png"])
+@pytest.mark.parametrize("suffix", ["gif", "png"])
 @pytest.mark.parametrize("pages", [1, 3])
 def test_the_first_page_is_read(pages: int, suffix: str, expected: Pixels, tmp_path: Path) -> None:
     others = [Image.new("L", (SIDE, SIDE), 40 * i) for i in range(1, pages)]
@@ -169,7 +157,7 @@ def test_the_first_page_is_read(pages: int, suffix: str, expected: Pixels, tmp_p
         seven(), tmp_path / f"7.{suffix}", **({"save_all": True, "append_images": others} if others else {})
     )
     assert largest_difference(image, expected) <= 2
-    assert read_picture(tmp_path / f"7.{suffix}").pages == pages
+    assert read_picture(tmp_path / f"7.{suffix}").first_of_several is (pages > 1)
 
 
 # --- files that are none -----------------------------------------------------------------------------------
@@ -179,8 +167,7 @@ def test_the_first_page_is_read(pages: int, suffix: str, expected: Pixels, tmp_p
 def test_another_kind_of_file(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "letter.png").write_bytes(content)
     assert error_of(lambda: read_picture(tmp_path / "letter.png")) == (
-        f"{tmp_path / 'letter.png'}: expected a picture (BMP, GIF, JPEG, PNG, PPM, TIFF or WEBP), "
-        "found another kind of file; convert it"
+        f"{tmp_path / 'letter.png'}: expected a picture (BMP, GIF, JPEG or PNG), found another kind of file; convert it"
     )
 
 
@@ -189,15 +176,14 @@ def test_missing_picture(tmp_path: Path) -> None:
     assert "cannot be read" in error_of(lambda: read_picture(tmp_path))
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
-def test_damaged_pictures(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "bmp"])
+def test_damaged_pictures(suffix: str, tmp_path: Path) -> None:
     """Cut anywhere, or with one byte changed: a picture all the same, or one line."""
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10**6)  # the changed byte may be one of its width
     path = tmp_path / f"7.{suffix}"
     seven(60, 70, left=10, top=10, size=40).save(path)
     whole = path.read_bytes()
-    damaged = [whole[:length] for length in range(0, len(whole), 13)]
-    for position in {"png": range(len(whole)), "jpg": range(0, len(whole), 11), "tif": range(0, 200, 3)}[suffix]:
+    damaged = [whole[:length] for length in range(0, len(whole), 1 + len(whole) // 50)]
+    for position in range(0, len(whole), 1 + len(whole) // 150):
         changed = bytearray(whole)
         changed[position] ^= 0x01
         damaged.append(bytes(changed))
@@ -212,17 +198,78 @@ def test_damaged_pictures(suffix: str, tmp_path: Path, monkeypatch: pytest.Monke
     assert all(message.startswith(f"{path}: ") and "\n" not in message for message in messages)
 
 
-@pytest.mark.parametrize("most", [1_000, 51_999])
-def test_a_picture_too_large_to_be_true(most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pillow refuses what would fill the memory once it is unpacked, and warns of what is up to twice too large."""
-    seven(200, 260).save(tmp_path / "7.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", most)
-    assert error_of(lambda: read_picture(tmp_path / "7.png")) == (
-        f"{tmp_path / '7.png'}: expected a picture of at most {most:,} pixels, found a larger one; make it smaller"
+# --- pictures that would take too much to decode -----------------------------------------------------------------
+
+
+def of_size(content: bytes, width: int, height: int, suffix: str) -> bytes:
+    """The same file with another size in its header."""
+    changed = bytearray(content)
+    if suffix == "png":
+        changed[16:24] = struct.pack(">II", width, height)
+        changed[29:33] = struct.pack(">I", zlib.crc32(changed[12:29]))
+    elif suffix == "gif":
+        changed[6:10] = struct.pack("<HH", width, height)
+    elif suffix == "bmp":
+        changed[18:26] = struct.pack("<ii", width, height)
+    else:
+        place = changed.index(b"\xff\xc0") + 5  # the frame's header
+        changed[place : place + 4] = struct.pack(">HH", height, width)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "bmp"])
+def test_a_picture_that_is_declared_too_large(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused by its header: nothing is decoded."""
+    path = tmp_path / f"7.{suffix}"
+    seven(60, 70, left=10, top=10, size=40).save(path)
+    whole = path.read_bytes()
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda _: pytest.fail("it was decoded"))
+    path.write_bytes(of_size(whole, 5001, 5000, suffix))
+    assert error_of(lambda: read_picture(path)) == (
+        f"{path}: expected a picture of at most 25,000,000 pixels, found 5,001 x 5,000; make it smaller"
     )
+    path.write_bytes(of_size(whole, 60_000, 60_000, suffix))
+    assert f"{path}: expected a picture of at most 25,000,000 pixels, found" in error_of(lambda: read_picture(path))
 
 
 def test_the_largest_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seven(200, 260).save(tmp_path / "7.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 52_000)
+    monkeypatch.setattr("data.picture.MOST_PIXELS", 52_000)
     assert read_picture(tmp_path / "7.png").grey.shape == (260, 200)
+    monkeypatch.setattr("data.picture.MOST_PIXELS", 51_999)
+    assert "found 200 x 260" in error_of(lambda: read_picture(tmp_path / "7.png"))
+
+
+def test_a_jpeg_of_many_scans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each passes over all pixels. One that is shown step by step has ten, which are few enough for the largest."""
+    path = tmp_path / "7.jpg"
+    seven().convert("RGB").save(path, progressive=True)
+    assert path.read_bytes().count(b"\xff\xda") == 10
+    monkeypatch.setattr("data.picture.MOST_PIXELS", SIDE * SIDE)
+    assert read_picture(path).grey.shape == (SIDE, SIDE)
+    monkeypatch.setattr("data.picture.MOST_SCANS", 9)
+    assert "expected a JPEG of some ten scans, found 10 of 200 x 200 pixels" in error_of(lambda: read_picture(path))
+
+
+def test_a_compressed_bmp(tmp_path: Path) -> None:
+    path = tmp_path / "7.bmp"
+    seven(60, 70, left=10, top=10, size=40).save(path)
+    content = bytearray(path.read_bytes())
+    content[30] = 1  # runs of 8 bits
+    path.write_bytes(content)
+    assert "expected a BMP that is not compressed, found another; convert it" in error_of(lambda: read_picture(path))
+
+
+def test_a_file_too_large_for_a_picture(tmp_path: Path) -> None:
+    with (tmp_path / "7.png").open("wb") as file:
+        file.truncate(2**26 + 1)  # no blocks on disk
+    assert "expected at most 67,108,864 bytes, found 67,108,865" in error_of(lambda: read_picture(tmp_path / "7.png"))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_what_is_no_plain_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert "(expected a plain file, found a named pipe)" in error_of(lambda: read_picture(tmp_path / "pipe"))
+    assert "(expected a plain file, found a device)" in error_of(lambda: read_picture(Path("/dev/zero")))
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert "(Too many levels of symbolic links)" in error_of(lambda: read_picture(tmp_path / "loop"))

@@ -14,11 +14,11 @@ def with_usual(usual: Sequence[object], own: Iterable[object]) -> list[str]:
     return [word for pair in pairs if pair[0] not in {*words, *swept} for word in pair] + words
 
 
-def refused(capsys: pytest.CaptureFixture[str], call: Callable[[], int]) -> str:
+def refused(capsys: pytest.CaptureFixture[str], call: Callable[[], object]) -> str:
     """The line on stderr of a command that could not do its work; asserts that it is one, and that the code is 2."""
     capsys.readouterr()
     try:
-        code: int | str | None = call()
+        code: object = call()
     except SystemExit as exit_:  # argparse's way
         code = exit_.code
     error = capsys.readouterr().err

@@ -97,6 +97,16 @@ def test_files_that_lack_what_a_table_needs_are_passed_over(purpose: str, tmp_pa
         choose([path])
 
 
+def test_a_file_of_two_relu_experiments_is_passed_over(tmp_path: Path) -> None:
+    first, second = (
+        experiment("article-relu", course(0, 0.1, 0.9), changes={"s": ["none", "as it is"]}) for _ in range(2)
+    )
+    second = [one | {"race": 1} for one in second]
+    assert choose([written(tmp_path, "one.jsonl", first)]).races("article-relu")
+    with pytest.raises(UserError, match=r"of no kind that is shown.*two\.jsonl; nothing is left to show"):
+        choose([written(tmp_path, "two.jsonl", first, second)])
+
+
 # --- steps to one accuracy -------------------------------------------------------------------------------
 
 

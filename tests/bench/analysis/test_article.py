@@ -116,6 +116,12 @@ def test_mini_batches_by_the_epoch_and_to_the_same_accuracy() -> None:
     assert found
     assert found == pytest.approx((1.5, 0.8, 100, 2, 0.7))
     assert mini_batches([few]) is None
+    for other in (
+        race(course(0, 0.1), slow, name="80-mini-batches", epochs=5),  # not evaluated after the first epoch
+        race(course(0, 0.1, 0.7), slow, name="80-mini-batches", epochs=0),
+    ):
+        assert mini_batches([few, other]) is None
+    assert mini_batches([replace(few, about=few.about | {"epochs": 0}), many]) is None
 
 
 # --- the experiments ---------------------------------------------------------------------------------------

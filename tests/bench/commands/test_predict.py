@@ -89,7 +89,7 @@ def test_it_says_what_was_done_and_shows_it(saved: Path, tmp_path: Path, capsys:
     thin.save(tmp_path / "7.tif", save_all=True, append_images=[thin])
     assert main(["predict", str(saved), str(tmp_path / "7.tif"), "--show"]) == 0
     first, done, *others = capsys.readouterr().out.splitlines()
-    assert done == "Prepared: the first of 2 pages; dark ink on bright paper; thin strokes widened"
+    assert done == "Prepared: the first of several; dark ink on bright paper; thin strokes widened"
     label, drawn, outputs = others[0], others[1:15], others[15:]
     assert f": a {label}, with" in first
     assert drawn[0].strip() == ""
@@ -133,7 +133,7 @@ def test_a_huge_and_a_cut_picture(
     picture.write_bytes(content[: len(content) // 2])
     assert "7.png: cannot be read (" in failure(capsys, saved, picture)
     picture.write_bytes(content)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50_000)
+    monkeypatch.setattr("data.picture.MOST_PIXELS", 50_000)
     assert "7.png: expected a picture of at most 50,000 pixels" in failure(capsys, saved, picture)
 
 

@@ -182,6 +182,25 @@ def test_another_zip(tmp_path: Path) -> None:
     assert f"expected a {FORMAT} file" in error_of(path)
 
 
+def test_text_that_is_none(saved: Path) -> None:
+    no_characters = np.array([0x110000, 0xD800], "<u4").view("<U2").reshape(())
+    assert "found: 'utf-32-le' codec can't decode bytes" in error_of(rewritten(saved, format=no_characters))
+    save_network(saved, NETWORK, PARAMETERS)
+    message = error_of(rewritten(saved, network=np.array("x" * 20_000)))
+    assert "found: network has 80,000 bytes, expected at most 65,536" in message
+
+
+@pytest.mark.parametrize("header", [b"{'descr': '<f4'" + b"(" * 60, b"{'descr': '<f\xb2', "], ids=["brackets", "digit"])
+def test_headers_that_are_not_numpys(header: bytes, saved: Path) -> None:
+    """They are not given to Python's parser, which NumPy uses."""
+    content = saved.read_bytes()
+    with zipfile.ZipFile(saved, "w") as archive, zipfile.ZipFile(io.BytesIO(content)) as old:
+        for name in old.namelist():
+            file = old.read(name)
+            archive.writestr(name, file[:10] + header + file[10 + len(header) :] if name == "weights_1.npy" else file)
+    assert f"expected a {FORMAT} file, found: expected " in error_of(saved)
+
+
 def test_nothing_in_it_is_executed(saved: Path, tmp_path: Path) -> None:
     class Trap:
         def __reduce__(self) -> Any:
