@@ -7,7 +7,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from data import mnist, reading, unfinished
+import unfinished
+from data import mnist, reading
 from data.digits import DataError, Digits
 from data.remarks import remarks
 

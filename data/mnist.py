@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from data import idx, unfinished
+import unfinished
+from data import idx
 from data.digits import SIDE, DataError, Digits
 from data.download import DownloadError, download
 

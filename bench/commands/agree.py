@@ -18,6 +18,7 @@ from bench.agreement.isolated import TIME_LIMIT
 from bench.commands import options
 from bench.experiments.agree import SHUFFLED, agree, posed
 from bench.records.kinds import opening
+from bench.records.paths import shortened
 from bench.tables.agree import agreement_section
 from bench.tables.table import print_sections
 from bench.workloads.cases import CASES
@@ -61,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
             "data_sha256": digits.sha256,
             "agreement": [plain(result) for result in results],
         }
-        arguments.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        arguments.output.write_text(json.dumps(shortened(record), indent=1) + "\n", encoding="utf-8")
     print_sections(console, [agreement_section(digits, cases, results)])
     if any(one.failures for one in checked if one.loaded):
         return 1

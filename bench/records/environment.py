@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import bench
+from bench.records.paths import shortened
 from bench.timing import system, threads
 from bench.timing.interleave import CACHES
 from bench.timing.system import text_of
@@ -81,7 +82,9 @@ def gpu() -> dict[str, Any]:
     return {
         "gpus": gpus,
         "libraries": {name: installed[name] for name in sorted(installed) if name.startswith(FOR_GPUS)},
-        "environment": {name: text for name, text in sorted(threads.GIVEN.items()) if name.startswith(OF_GPUS)},
+        "environment": {
+            name: shortened(text) for name, text in sorted(threads.GIVEN.items()) if name.startswith(OF_GPUS)
+        },
     }
 
 
@@ -155,8 +158,12 @@ def numba_target() -> dict[str, str]:
 
 def settings() -> dict[str, str]:
     """The variables of VARIABLES with which this process was started."""
-    given = sorted(threads.GIVEN.items())
-    return {name: value for name, value in given if name.startswith(VARIABLES) and name not in WITHOUT}
+    return {name: value for name, value in given(VARIABLES).items() if name not in WITHOUT}
+
+
+def given(beginnings: tuple[str, ...]) -> dict[str, str]:
+    """The variables with which this process was started whose names begin so, without folders in their values."""
+    return {name: shortened(value) for name, value in sorted(threads.GIVEN.items()) if name.startswith(beginnings)}
 
 
 @functools.cache  # what a process runs stays what it has imported

@@ -15,6 +15,7 @@ from msgspec import Meta, Struct, field
 import impls
 from bench import UserError
 from bench.records import environment, fingerprint
+from bench.records.paths import shortened_command
 from bench.timing.clock import Elapsed, Time
 from bench.timing.records import Cold, Failure, Generation, Number, Process, Record, Sample, Size
 
@@ -186,14 +187,17 @@ AnyRecord = (
 
 
 def opening(dataset: "Dataset", backends: Iterable[str] = ()) -> dict[str, Any]:
-    """The fields with which every results file begins. backends: that take part; the GPU is described for one on it."""
+    """The fields with which every results file begins, without paths of this machine.
+
+    backends: that take part; the GPU is described for one on it.
+    """
     machine = environment.describe()
     if any(impls.device_of(name) == "cuda" for name in backends):
         machine["gpu"] = environment.gpu()
     return {
         "schema": SCHEMA,
         "when": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "command": " ".join(["python -m bench", *(shlex.quote(without_folders(word)) for word in sys.argv[1:])]),
+        "command": shortened_command(shlex.join(["python", "-m", "bench", *map(without_folders, sys.argv[1:])])),
         "machine": machine,
         "data": dataset.name,
         "notice": dataset.notice,

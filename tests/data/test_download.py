@@ -2,6 +2,7 @@
 
 import errno
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 
 import data
-from data import DataError, Digits, download, mnist, unfinished
+import unfinished
+from data import DataError, Digits, download, mnist
 from tests.helpers import mirrors
 from tests.helpers.mirrors import FAULTS, Server
 
@@ -145,6 +147,18 @@ def test_two_fetches_at_once(server: Server, folder: Path) -> None:
         thread.join()
     assert failures == []
     assert content(folder) == server.files
+
+
+@pytest.mark.usefixtures("server")
+def test_loading_never_asks_a_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(*_: object) -> NoReturn:
+        raise AssertionError("a connection")
+
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    with pytest.raises(DataError, match="MNIST is not here"):
+        data.load("mnist")
+    assert data.load(str(tmp_path / "digits")).name == "MNIST"
 
 
 # --- what lies in the folder -----------------------------------------------------------------------------

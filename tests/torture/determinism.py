@@ -9,12 +9,12 @@ import argparse
 import hashlib
 import sys
 from collections.abc import Iterable
-from multiprocessing.connection import Connection
 from typing import Any, get_args
 
 import impls
 from bench.timing import threads
 from bench.timing.process import Child, ChildFailed, answer_with
+from impls.contract import DType
 
 TIME_LIMIT = 300.0  # seconds for all that a process computes
 IMAGES = 6000  # more than a block of those backends that work in blocks
@@ -56,7 +56,7 @@ def bits_of(names: Iterable[str], images: int, n_threads: int, dtypes: Iterable[
     """What these backends compute in a fresh process. Raises ChildFailed."""
     with Child(answer_with, Worker, n_threads=n_threads) as child:
         child.answer(TIME_LIMIT)
-        child.send(("bits", tuple(names), images, tuple(dtypes) or get_args(impls.contract.DType)))
+        child.send(("bits", tuple(names), images, tuple(dtypes) or get_args(DType)))
         kind, answer = child.answer(TIME_LIMIT)
     if kind == "failed":
         raise ChildFailed("failed", answer)
