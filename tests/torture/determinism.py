@@ -8,7 +8,7 @@ two. Exit code 1 where two processes with as many threads differ.
 import argparse
 import hashlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, get_args
 
 import impls
@@ -46,10 +46,12 @@ SAME = "same bits"
 
 
 def same(several: list[Bits]) -> str:
-    """Whether all are equal, in words; the quantities that are not."""
+    """Whether all are equal, in words, and which are not, if others are."""
     first = several[0]
     different = [part for part in first if any(other[part] != first[part] for other in several)]
-    return SAME if not different else f"other bits: {', '.join(different)}"
+    if not different:
+        return SAME
+    return "other bits" if len(different) == len(first) else f"other bits: {', '.join(different)}"
 
 
 def bits_of(names: Iterable[str], images: int, n_threads: int, dtypes: Iterable[str] = ()) -> Bits:
@@ -90,12 +92,12 @@ def computed(backend: Any, dtype: Any, images: int) -> Bits:
     recipe = Recipe("determinism", relu(784, 128, 10), **how)
     network, parameters = recipe.network, recipe.parameters()
     plan = next(recipe.plans(images, seed=1))
-    work = {
+    prepared = backend.prepare(network, pixels, labels, dtype)
+    work: dict[str, Callable[[], Any]] = {
         "outputs": lambda: backend.outputs(network, parameters, backend.prepare(network, pixels, None, dtype)),
         "gradients": lambda: backend.gradients(network, parameters, prepared),
         "train": lambda: backend.train(network, zero_velocities(parameters), prepared, plan),
     }
-    prepared = backend.prepare(network, pixels, labels, dtype)
     return {part: checksum(call()) for part, call in work.items() if not backend.unsupported(part, network, dtype)}
 
 

@@ -32,7 +32,7 @@ SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
 IN_A_ROW = 5  # kills in one folder, on average, before an undisturbed fetch
 PARTS = 8  # of a file, so that a fetch takes long enough to be killed in the middle
 LONGEST = 60.0  # seconds that a fetch may take, whatever the server does
-TIMES = {"READ_TIMEOUT": 0.3, "ANSWER": 1.0, "LARGEST": 2**22}  # shorter than for people, in seconds and bytes
+LIMITS = {"READ_TIMEOUT": 0.3, "ANSWER": 1.0, "LARGEST": 2**22}  # shorter than for people, in seconds and bytes
 OURS = multiprocessing.get_context("forkserver")
 
 
@@ -100,9 +100,11 @@ def run(arguments: Sequence[str]) -> int:
 def fetch(cache: Path, addresses: tuple[str, ...], known: tuple[mnist.File, ...]) -> None:
     """Fetch in a process of its own; exit code 3 where no mirror provides a file."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # of the traceback of a SIGINT
-    data.CACHE, mnist.MIRRORS, mnist.FILES = cache, addresses, known
-    for name, value in TIMES.items():
-        setattr(download, name, value)
+    data.CACHE = cache
+    for module, name, value in ((mnist, "MIRRORS", addresses), (mnist, "FILES", known)):
+        setattr(module, name, value)
+    for name, limit in LIMITS.items():
+        setattr(download, name, limit)
     try:
         data.fetch(show_progress=False)
     except DataError:

@@ -82,8 +82,9 @@ def soak(folder: Path, seconds: float) -> list[str]:
     temporary.mkdir()
     tempfile.tempdir = str(temporary)
     os.environ |= {"TMPDIR": str(temporary), "DIGITBENCH_DATA": str(digits(folder / "digits"))}
-    interleave.rates_are_due = lambda _: False  # they take seconds, and memory of their own
-    found, end = [], time.monotonic() + seconds
+    interleave.rates_are_due = lambda generation: False  # they take seconds, and memory of their own
+    found: list[Usage] = []
+    end = time.monotonic() + seconds
     print(f"{'turn':>5} {'MiB':>7} handles threads children files", flush=True)
     try:
         while time.monotonic() < end:
