@@ -34,6 +34,8 @@ REASONS = {  # of the first file that each mirror does not provide
     "endless": "more than 100,000 bytes",
 }
 
+PATIENCE = {"silent": 0.1, "stall": 0.1, "drip": 0.5, "drip-of-headers": 0.1}  # seconds, where they have to run out
+
 
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
@@ -52,8 +54,7 @@ def server(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ite
     files, known = mirrors.packed(tmp_path / "digits")
     monkeypatch.setattr(mnist, "FILES", known)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    for name, value in {"READ_TIMEOUT": 0.1, "ANSWER": 0.3, "LARGEST": 100_000}.items():
-        monkeypatch.setattr(download, name, value)
+    monkeypatch.setattr(download, "LARGEST", 100_000)
     with mirrors.serving(files) as server:
         monkeypatch.setattr(mnist, "MIRRORS", (server.mirror("good"),))
         yield server
@@ -96,13 +97,17 @@ def test_no_fault_of_a_server_leaves_anything_but_whole_files(
     fault: str, server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     use(monkeypatch, server, fault)
-    message = refused()
+    with monkeypatch.context() as patch:
+        if fault in PATIENCE:
+            patch.setattr(download, "READ_TIMEOUT", PATIENCE[fault])
+            patch.setattr(download, "ANSWER", 2 * PATIENCE[fault])
+        message = refused()
     assert message.startswith("MNIST could not be downloaded (127.0.0.1:")
     assert REASONS.get(fault, "") in message
     assert data.VARIABLE in message
     assert "built-in digits" in message
     assert content(folder) == {}
-    use(monkeypatch, server, fault, "good")  # another mirror provides all
+    use(monkeypatch, server, *([] if fault in PATIENCE else [fault]), "good")  # another mirror provides all
     data.fetch(show_progress=False)
     assert content(folder) == server.files
     assert capfd.readouterr() == ("", "")

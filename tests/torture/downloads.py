@@ -32,7 +32,7 @@ SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
 IN_A_ROW = 5  # kills in one folder, on average, before an undisturbed fetch
 PARTS = 8  # of a file, so that a fetch takes long enough to be killed in the middle
 LONGEST = 60.0  # seconds that a fetch may take, whatever the server does
-LIMITS = {"READ_TIMEOUT": 0.3, "ANSWER": 1.0, "LARGEST": 2**22}  # shorter than for people, in seconds and bytes
+LIMITS = {"READ_TIMEOUT": 1.0, "ANSWER": 3.0, "LARGEST": 2**22}  # shorter than for people, in seconds and bytes
 OURS = multiprocessing.get_context("forkserver")
 
 
