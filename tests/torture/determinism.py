@@ -8,7 +8,7 @@ two. Exit code 1 where two processes with as many threads differ.
 import argparse
 import hashlib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, get_args
 
 import impls
@@ -18,6 +18,7 @@ from impls.contract import DType
 
 TIME_LIMIT = 300.0  # seconds for all that a process computes
 IMAGES = 6000  # more than a block of those backends that work in blocks
+SAME = "same bits"
 Bits = dict[str, str]  # a checksum by dtype and quantity
 
 
@@ -32,17 +33,21 @@ def run(arguments: list[str]) -> int:
     counts = [n for n in (1, 2) if n <= threads.cores()]
     columns = ["backend", *(f"again, {n} thread{'s' * (n > 1)}" for n in counts), "1 and 2 threads"]
     print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}", flush=True)
-    differs = False
-    for name in options.backend.split(","):
-        by_count = [[bits_of([name], options.images, n) for _ in range(options.processes)] for n in counts]
-        again = [same(several) for several in by_count]
-        between = same([several[0] for several in by_count]) if len(counts) > 1 else "not measured"
-        print(f"| `{name}` | {' | '.join([*again, between])} |", flush=True)
-        differs |= any(answer != SAME for answer in again)
-    return int(differs)
+    found = [row_of(name, options.images, options.processes, counts) for name in options.backend.split(",")]
+    return int(not all(found))
 
 
-SAME = "same bits"
+def row_of(name: str, images: int, processes: int, counts: Sequence[int]) -> bool:
+    """Print the row of a backend; whether it gives the same bits again with each of these numbers of threads."""
+    try:
+        by_count = [[bits_of([name], images, n) for _ in range(processes)] for n in counts]
+    except ChildFailed as failure:
+        print(f"| `{name}` | failed: {failure} |", flush=True)
+        return False
+    again = [same(several) for several in by_count]
+    between = same([several[0] for several in by_count]) if len(counts) > 1 else "not measured"
+    print(f"| `{name}` | {' | '.join([*again, between])} |", flush=True)
+    return all(answer == SAME for answer in again)
 
 
 def same(several: list[Bits]) -> str:
