@@ -20,6 +20,7 @@ from bench.experiments.agree import posed
 from bench.records import fingerprint
 from bench.records.files import Measurement, Suite
 from bench.records.kinds import Agreement, opening
+from bench.records.paths import shortened, without_paths
 from bench.timing import threads
 from bench.timing.clock import noise
 from bench.timing.session import stored
@@ -36,7 +37,7 @@ BEGIN = pytest.StashKey[tuple[float, float | None]]()  # of the measurements: th
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the mark `needs`, and prepare what is added to the JSON of the timings."""
     config.addinivalue_line("markers", "needs(*quantities): what a backend has to compute for this benchmark")
-    unavailable = {name: reason for name in impls.names() if (reason := impls.unavailable_reason(name))}
+    unavailable = {name: shortened(reason) for name in impls.names() if (reason := impls.unavailable_reason(name))}
     config.stash[RESULTS] = {"agreement": [], "unavailable": unavailable}
 
 
@@ -109,7 +110,9 @@ def results_of(digits: data.Dataset, request: pytest.FixtureRequest) -> Callable
     @functools.cache
     def check(backend: str) -> list[Result]:
         results = check_isolated(backend, cases)
-        request.config.stash[RESULTS]["agreement"] += [Agreement(race=0, **plain(result)) for result in results]
+        request.config.stash[RESULTS]["agreement"] += [
+            without_paths(Agreement(race=0, **plain(result))) for result in results
+        ]
         return results
 
     return check

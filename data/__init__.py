@@ -4,10 +4,10 @@ import hashlib
 import logging
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import unfinished
 from data import mnist, reading
 from data.digits import DataError, Digits
 from data.remarks import remarks
@@ -147,9 +147,8 @@ def _builtin_key() -> str:
 
 def _keep(folder: Path, train: Digits, test: Digits) -> None:
     """Write the digits into a folder that appears only when it is complete, and remove older ones."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="making-", dir=CACHE) as making:
-        made = Path(making) / folder.name
+    with unfinished.unfinished(CACHE) as making:
+        made = making / folder.name
         mnist.write_folder(made, train, test)
         try:
             made.rename(folder)

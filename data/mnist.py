@@ -4,7 +4,9 @@ Other data sets have files of the same names and form (Fashion-MNIST, and the bu
 any of them; only the checksums show whether it is MNIST. `reading.read` reads them.
 """
 
+import errno
 import hashlib
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,13 +15,16 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
+import unfinished
 from data import idx
 from data.digits import SIDE, DataError, Digits
+from data.download import DownloadError, download
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
 
 PERMIT = "permit it, or set DIGITBENCH_DATA to another folder"
+FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk
 
 
 class File(NamedTuple):
@@ -62,7 +67,6 @@ MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://raw.githubusercontent.com/fgnt/mnist/master/",
 )
-CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 10.0  # seconds
 
 
 # --- a folder with four such files -----------------------------------------------------------------------
@@ -147,91 +151,94 @@ def absent_or_wrong(folder: Path) -> list[File]:
 def fetch(folder: Path, show_progress: bool = True) -> None:
     """Download the files of `absent_or_wrong`, trying one mirror after the other; show a bar on stderr.
 
-    A file gets its name only when it is complete and its checksum is right. Raises DataError if no mirror
-    provides a file, with the reason of each, or if the folder cannot be written.
+    A file gets its name only when it is complete and its checksum is right; it then replaces a wrong one, plain or
+    gzip. What a killed run left is removed. Raises DataError if no mirror provides a file, with the reason of each, if
+    the folder cannot be written, or if something lies there that is no file.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
+    unfinished.clear(folder)
     if not absent_or_wrong(folder):
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    failures = []
-    with Progress(*columns, console=console, transient=True, disable=not show_progress) as progress:
-        for mirror in MIRRORS:
-            reason = _fetch_from(mirror, folder, progress)
-            if reason is None:
-                break
-            failures.append(f"{urlsplit(mirror).netloc}: {reason}")
-        else:
-            raise DataError(
-                f"MNIST could not be downloaded ({'; '.join(failures)}); set DIGITBENCH_DATA to a folder "
-                "that has the four files, or use the built-in digits"
-            )
-    for file in absent_or_wrong(folder):  # a plain file, which takes precedence over the .gz
-        plain = folder / file.name
-        raise DataError(
-            f"{plain}: SHA-256 is {_file_sha256(plain)}, expected {file.sha256}; delete it, as {plain.name}.gz is right"
-        )
+    _check_places(folder)
+    try:
+        _remove_wrong_plain(folder)
+        with unfinished.unfinished(folder) as partial, _progress(show_progress) as progress:
+            failures = []
+            for mirror in MIRRORS:
+                if reason := _fetch_from(mirror, folder, partial, progress):
+                    failures.append(f"{urlsplit(mirror).netloc}: {reason}")
+                else:
+                    return
+    except OSError as error:
+        remedy = "make room" if error.errno in FULL else PERMIT
+        raise DataError(f"{folder}: cannot be written ({error.strerror or error}); {remedy}") from None
+    raise DataError(
+        f"MNIST could not be downloaded ({'; '.join(failures)}); set DIGITBENCH_DATA to a folder that has the four "
+        "files, or use the built-in digits"
+    )
 
 
-def _fetch_from(mirror: str, folder: Path, progress: "Progress") -> str | None:
-    """Download the missing files from one mirror; return None, or the reason of the first failure."""
-    import pooch
-    from requests.exceptions import HTTPError, RequestException, Timeout
+def _fetch_from(mirror: str, folder: Path, partial: Path, progress: "Progress") -> str | None:
+    """Download the missing files from one mirror; return None, or the reason of the first failure.
 
-    pooch.get_logger().setLevel("ERROR")  # it would announce each file, as the bar does
+    partial: a folder for files that are not yet whole.
+    """
     for file in absent_or_wrong(folder):
-        bar = _Bar(progress, file.name)
-        downloader = pooch.HTTPDownloader(
-            progressbar=bar,
-            chunk_size=2**16,
-            timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
-            headers={"Accept-Encoding": "identity"},  # the .gz as it is stored, not decompressed in transit
-        )
         name = f"{file.name}.gz"
+        bar = progress.add_task(file.name, total=None)
+
+        def advance(count: int, announced: int | None, bar: "TaskID" = bar) -> None:
+            progress.update(bar, total=announced, advance=count)
+
         try:
-            pooch.retrieve(mirror + name, file.gzip_sha256, name, folder, downloader=downloader)
-        except HTTPError as error:
-            return f"HTTP {error.response.status_code}" if error.response is not None else "HTTP error"
-        except Timeout:
-            return "no answer in time"
-        except RequestException as error:
-            return f"connection failed ({_innermost(error)})"
-        except OSError as error:
-            raise DataError(f"{folder}: cannot be written ({error}); make room or permit it") from None
-        except ValueError:  # pooch raises it for another checksum, after deleting the file
-            return f"{name} has another SHA-256 than {file.gzip_sha256}"
+            digest = download(mirror + name, partial / name, advance)
+        except DownloadError as error:
+            return str(error)
         finally:
-            progress.remove_task(bar.task)
+            progress.remove_task(bar)
+        if digest != file.gzip_sha256:
+            return f"{name} has another SHA-256 than {file.gzip_sha256}"
+        (partial / name).replace(folder / name)
+        _remove_wrong_plain(folder)
     return None
 
 
-class _Bar:
-    """A line of rich's progress display in the form that pooch expects."""
+def _progress(shown: bool) -> "Progress":
+    """A display of downloads on stderr."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    total = 0  # bytes; set by pooch
-
-    def __init__(self, progress: "Progress", description: str) -> None:
-        self.progress = progress
-        self.task = progress.add_task(description, total=None)
-
-    def update(self, advance: int) -> None:
-        self.progress.update(self.task, total=self.total or None, advance=advance)
-
-    def reset(self) -> None:
-        self.progress.update(self.task, completed=0)
-
-    def close(self) -> None:
-        pass
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True, disable=not shown)
 
 
-def _innermost(error: BaseException) -> str:
-    """Return the name of the exception at the root, which is clearer than the long text of requests."""
-    inner = (getattr(error, "reason", None), *error.args)
-    cause = next((cause for cause in inner if isinstance(cause, BaseException)), None)
-    return _innermost(cause) if cause else type(error).__name__
+def _remove_wrong_plain(folder: Path) -> None:
+    """Remove each plain file with another checksum that has a right .gz beside it, over which it takes precedence."""
+    for file in FILES:
+        plain, compressed = folder / file.name, folder / f"{file.name}.gz"
+        if not plain.is_file() or not compressed.is_file() or _file_sha256(compressed) != file.gzip_sha256:
+            continue
+        if _file_sha256(plain) != file.sha256:
+            plain.unlink()
+
+
+def _check_places(folder: Path) -> None:
+    """Raise DataError for what lies where the folder or a file has to be, and is neither that nor absent."""
+    places = [(above, "a folder") for above in (*reversed(folder.parents), folder)]
+    places += [(folder / f"{file.name}.gz", "a file") for file in FILES]
+    for path, expected in places:
+        found = _kind(path)
+        if found not in (expected, None):
+            raise DataError(f"{path}: expected {expected}, or nothing, found {found}; remove it, or move it elsewhere")
+
+
+def _kind(path: Path) -> str | None:
+    """What lies at a path, in words; None: nothing, or what nobody may look at, which writing to it will tell."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return "a link that leads nowhere" if path.is_symlink() and not path.name.endswith(".gz") else None
+    kinds = {stat.S_IFREG: "a file", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
+    return kinds.get(stat.S_IFMT(mode), "a device")
 
 
 def _file_sha256(path: Path) -> str:

@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-import tempfile
 import webbrowser
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import bench
 from bench import UserError
 from command_line import Parser, exit_code, several
+from unfinished import unfinished
 
 if TYPE_CHECKING:  # importing these takes a second, for which --help need not wait
     from reports.history import Past
@@ -86,12 +86,11 @@ def write(files: Mapping[str, bytes], folder: Path) -> None:
     Raises UserError if the folder cannot be written to.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as unfinished:
+        with unfinished(folder) as new:
             for name, content in files.items():
-                (Path(unfinished) / name).write_bytes(content)
+                (new / name).write_bytes(content)
             for name in files:
-                (Path(unfinished) / name).replace(folder / name)
+                (new / name).replace(folder / name)
     except OSError as error:
         raise UserError(
             f"{folder}: the report cannot be written there ({error.strerror}); choose another folder with --out"

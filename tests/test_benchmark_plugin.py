@@ -15,7 +15,9 @@ import pytest
 from pytest_benchmark.logger import PytestBenchmarkWarning
 
 import bench
+from bench.records import environment
 from bench.records.files import read
+from bench.records.paths import shortened
 from data.mnist import write_folder
 from tests.helpers.digits import digits_of
 
@@ -175,7 +177,11 @@ def test_our_benchmarks_are_saved_twice_and_grouped(tmp_path: Path) -> None:
         (measured,) = read(file).measurements
         assert measured.key["plan"] == "full batch"
         assert len(measured.samples) == 5
-        assert "UNSERIALIZABLE" not in file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8")
+        assert "UNSERIALIZABLE" not in text
+        content = json.loads(text)
+        assert content["machine_info"]["node"] == environment.local_id()  # no host name
+        assert shortened(content) == content  # no paths
 
 
 # Right in the check before, which has another number of images.

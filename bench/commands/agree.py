@@ -20,6 +20,7 @@ from bench.agreement.isolated import TIME_LIMIT, CheckedBackend
 from bench.commands import options
 from bench.experiments.agree import SHUFFLED, agree, posed
 from bench.records.kinds import opening
+from bench.records.paths import shortened
 from bench.tables.agree import agreement_section
 from bench.tables.table import print_sections
 from bench.training.saved import written_whole
@@ -84,4 +85,4 @@ def write(path: Path, about: Mapping[str, Any], names: Sequence[str], checked: S
     results = [plain(result) for one in checked for result in one.results]
     content = {**about, "unchecked": [name for name in names if name not in done], "agreement": results}
     with written_whole(path) as file:
-        file.write(json.dumps(content, indent=1).encode() + b"\n")
+        file.write(json.dumps(shortened(content), indent=1).encode() + b"\n")

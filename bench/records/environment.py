@@ -13,6 +13,7 @@ from typing import Any
 
 import bench
 import temporary
+from bench.records.paths import shortened
 from bench.timing import system, threads
 from bench.timing.interleave import CACHES
 from bench.timing.system import text_of
@@ -87,7 +88,9 @@ def gpu() -> dict[str, Any]:
     return {
         "gpus": gpus,
         "libraries": libraries_of_gpus(),
-        "environment": {name: text for name, text in sorted(threads.GIVEN.items()) if name.startswith(OF_GPUS)},
+        "environment": {
+            name: shortened(text) for name, text in sorted(threads.GIVEN.items()) if name.startswith(OF_GPUS)
+        },
     }
 
 
@@ -177,8 +180,12 @@ def numba_target() -> dict[str, str]:
 
 def settings() -> dict[str, str]:
     """The variables of VARIABLES with which this process was started."""
-    given = sorted(threads.GIVEN.items())
-    return {name: value for name, value in given if name.startswith(VARIABLES) and name not in WITHOUT}
+    return {name: value for name, value in given(VARIABLES).items() if name not in WITHOUT}
+
+
+def given(beginnings: tuple[str, ...]) -> dict[str, str]:
+    """The variables with which this process was started whose names begin so, without folders in their values."""
+    return {name: shortened(value) for name, value in sorted(threads.GIVEN.items()) if name.startswith(beginnings)}
 
 
 @functools.cache  # what a process runs stays what it has imported

@@ -20,6 +20,7 @@ import bench
 import temporary
 from bench import UserError
 from bench.records.kinds import AnyRecord, Race, check_schema, damaged
+from bench.records.paths import without_paths
 from bench.timing.records import Failure, Generation, Process, Record, Sample
 from untrusted import read_plain, reason_of
 
@@ -92,7 +93,11 @@ class Journal:
             self._file.close()
 
     def record(self, *records: Record) -> None:
-        """Append records. Raises UserError where that fails, as on a full disk; what is written stays."""
+        """Append records, without paths in them.
+
+        Raises UserError where that fails, as on a full disk; what is written stays.
+        """
+        records = tuple(map(without_paths, records))
         with writing(self.path):
             self._file.write(ENCODER.encode_lines(records))
             self._file.flush()

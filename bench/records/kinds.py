@@ -16,6 +16,7 @@ import impls
 from bench import UserError
 from bench.records import environment, fingerprint, interpreters
 from bench.records.particulars import Finite, check_about, check_depth, check_machine
+from bench.records.paths import shortened_command
 from bench.timing.clock import Elapsed, Time
 from bench.timing.records import SHORTEST, Cold, Failure, Generation, Number, Process, Record, Sample, Size
 from untrusted import brief
@@ -194,7 +195,7 @@ AnyRecord = (
 
 
 def opening(dataset: "Dataset", backends: Iterable[str] = ()) -> dict[str, Any]:
-    """The fields with which every results file begins.
+    """The fields with which every results file begins, without paths of this machine.
 
     backends: that take part; the GPU is described for one on it, and the interpreter of one that has its own.
     """
@@ -205,7 +206,7 @@ def opening(dataset: "Dataset", backends: Iterable[str] = ()) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "when": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "command": " ".join(["python -m bench", *map(shlex.quote, without_folders(sys.argv[1:]))]),
+        "command": shortened_command(shlex.join(["python", "-m", "bench", *without_folders(sys.argv[1:])])),
         "machine": machine,
         "data": dataset.name,
         "notice": dataset.notice,

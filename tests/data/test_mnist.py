@@ -6,9 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +16,7 @@ from numpy.typing import NDArray
 
 import data
 from data import DataError, Digits, idx, mnist, reading
+from tests.helpers.mirrors import packed
 
 NAMED_BY_DEVELOPER = os.environ.get(data.VARIABLE)
 DOWNLOADED_BY_DEVELOPER = data.CACHE / "mnist"
@@ -54,12 +52,7 @@ def compress(path: Path) -> None:
 
 def call_it_mnist(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """Replace MNIST's checksums by those of these plain files."""
-    files = []
-    for name in (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS):
-        content = (folder / name).read_bytes()
-        plain, compressed = hashlib.sha256(content), hashlib.sha256(gzip.compress(content, mtime=0))
-        files.append(mnist.File(name, plain.hexdigest(), compressed.hexdigest()))
-    monkeypatch.setattr(mnist, "FILES", tuple(files))
+    monkeypatch.setattr(mnist, "FILES", packed(folder)[1])
 
 
 def error_of(source: str = "auto") -> str:
@@ -394,191 +387,6 @@ def test_damaged_builtin_digits(renders: list[int]) -> None:
     assert f"delete the folder {kept.name}" in message
 
 
-# --- the download ----------------------------------------------------------------------------------------
-
-
-class Server(ThreadingHTTPServer):
-    """Serves `pages`, path -> (status, content, announced length), and records requests in `asked`.
-
-    Requests to the mirror "silent" are answered only once `over` is set.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.pages: dict[str, tuple[int, bytes, int]] = {}
-        self.asked: list[str] = []
-        self.over = threading.Event()
-
-    def mirror(self, name: str) -> str:
-        return f"http://127.0.0.1:{self.server_port}/{name}/"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        self.server.asked.append(self.path)
-        if self.path.startswith("/silent/"):
-            self.server.over.wait()
-            return
-        status, content, announced = self.server.pages.get(self.path, (404, b"not here", 8))
-        self.send_response(status)
-        self.send_header("Content-Length", str(announced))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with Server() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.over.set()
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture
-def published(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
-    """The gzip files that are accepted as MNIST in the test, by name."""
-    call_it_mnist(monkeypatch, folder)
-    return {f"{path.name}.gz": gzip.compress(path.read_bytes(), mtime=0) for path in folder.iterdir()}
-
-
-def serve(server: Server, mirror: str, files: dict[str, bytes], cut: int = 0) -> None:
-    for name, content in files.items():
-        server.pages[f"/{mirror}/{name}"] = (200, content[: len(content) - cut], len(content))
-
-
-def use(monkeypatch: pytest.MonkeyPatch, server: Server, *mirrors: str) -> None:
-    monkeypatch.setattr(mnist, "MIRRORS", tuple(map(server.mirror, mirrors)))
-
-
-def test_fetch(server: Server, published: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    use(monkeypatch, server, "good", "spare")
-    serve(server, "good", published)
-    folder = data.fetch()
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == published
-    assert folder == data.CACHE / "mnist"
-    assert data.load("mnist").source == "download"
-    assert sorted(server.asked) == sorted(f"/good/{name}" for name in published)
-
-
-def test_a_second_fetch_requests_nothing(
-    server: Server, published: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    use(monkeypatch, server, "good")
-    serve(server, "good", published)
-    data.fetch(show_progress=False)
-    server.asked.clear()
-    data.fetch(show_progress=False)
-    assert server.asked == []
-
-
-def test_fetch_replaces_a_wrong_file_and_keeps_the_right(
-    server: Server, published: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    use(monkeypatch, server, "good")
-    serve(server, "good", published)
-    folder = data.fetch(show_progress=False)
-    (folder / f"{TEST_IMAGES}.gz").write_bytes(b"half a fi")
-    server.asked.clear()
-    data.fetch(show_progress=False)
-    assert server.asked == [f"/good/{TEST_IMAGES}.gz"]
-    assert (folder / f"{TEST_IMAGES}.gz").read_bytes() == published[f"{TEST_IMAGES}.gz"]
-
-
-def test_mirrors_are_tried_one_after_the_other(
-    server: Server, published: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    use(monkeypatch, server, "broken", "wrong", "half", "good")
-    serve(server, "wrong", {name: content[:-1] + b"?" for name, content in published.items()})
-    serve(server, "half", published, cut=20)
-    serve(server, "good", published)
-    folder = data.fetch(show_progress=False)
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == published
-    assert [path.split("/")[1] for path in server.asked] == ["broken", "wrong", "half"] + ["good"] * 4
-
-
-def test_a_mirror_continues_where_another_stopped(
-    server: Server, published: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    use(monkeypatch, server, "first", "second")
-    serve(server, "first", {f"{TRAIN_IMAGES}.gz": published[f"{TRAIN_IMAGES}.gz"]})
-    serve(server, "second", published)
-    data.fetch(show_progress=False)
-    assert f"/first/{TRAIN_IMAGES}.gz" in server.asked
-    assert f"/second/{TRAIN_IMAGES}.gz" not in server.asked
-
-
-def test_all_mirrors_fail(
-    server: Server,
-    published: dict[str, bytes],
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    use(monkeypatch, server, "broken", "wrong", "half")
-    closed = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    closed.server_close()  # a port on which no server listens
-    monkeypatch.setattr(mnist, "MIRRORS", (*mnist.MIRRORS, f"http://127.0.0.1:{closed.server_port}/"))
-    serve(server, "wrong", {name: b"<html>please log in</html>" for name in published})
-    serve(server, "half", published, cut=20)
-    with pytest.raises(DataError) as caught:
-        data.fetch(show_progress=False)
-    message = str(caught.value)
-    assert "\n" not in message
-    reasons = [
-        "HTTP 404",
-        f"{TRAIN_IMAGES}.gz has another SHA-256 than",
-        "connection failed (IncompleteRead)",
-        "connection failed (NewConnectionError)",
-    ]
-    assert [reason in message for reason in reasons] == [True] * 4
-    assert message.count("127.0.0.1") == 4
-    assert data.VARIABLE in message
-    assert "built-in digits" in message
-    assert list((data.CACHE / "mnist").iterdir()) == []
-    assert capfd.readouterr() == ("", "")
-
-
-def test_a_mirror_that_does_not_answer(
-    server: Server, published: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(mnist, "READ_TIMEOUT", 0.05)
-    use(monkeypatch, server, "silent")
-    with pytest.raises(DataError, match="no answer in time"):
-        data.fetch(show_progress=False)
-
-
-def test_fetch_does_not_touch_a_wrong_plain_file(
-    server: Server, published: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    use(monkeypatch, server, "good")
-    serve(server, "good", published)
-    plain = data.CACHE / "mnist" / TRAIN_LABELS
-    plain.parent.mkdir(parents=True)
-    plain.write_bytes(b"a user's own")
-    with pytest.raises(DataError, match=r"SHA-256 is [0-9a-f]{64}, expected [0-9a-f]{64};") as caught:
-        data.fetch(show_progress=False)
-    assert str(plain) in str(caught.value)
-    assert plain.read_bytes() == b"a user's own"
-
-
-def test_a_folder_that_cannot_be_written(
-    server: Server, published: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    use(monkeypatch, server, "good")
-    (tmp_path / "a file").touch()
-    monkeypatch.setattr(data, "CACHE", tmp_path / "a file")
-    with pytest.raises(DataError, match="cannot be written"):
-        data.fetch(show_progress=False)
-
-
 # --- the true MNIST, and the import ----------------------------------------------------------------------
 
 
@@ -599,7 +407,7 @@ def test_true_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_importing_imports_no_heavy_library() -> None:
-    heavy = "{'matplotlib', 'numba', 'PIL', 'pooch', 'requests', 'rich', 'scipy'}"
+    heavy = "{'matplotlib', 'numba', 'PIL', 'requests', 'urllib3', 'rich', 'scipy'}"
     code = f"import sys, data; print(sorted({heavy} & set(sys.modules)))"
     root = Path(data.__file__).parents[1]
     result = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)

@@ -316,7 +316,7 @@ def test_importing_a_package_imports_no_heavy_library(room: str) -> None:
         "matplotlib",
         "scipy",
         "PIL",
-        "pooch",
+        "urllib3",
         "requests",
         "jinja2",
         "torch",

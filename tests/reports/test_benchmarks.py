@@ -62,6 +62,7 @@ from tests.helpers.benchmark_files import (
     words_of,
     written,
 )
+from unfinished import PREFIX
 
 ROOT = bench.ROOT
 
@@ -726,6 +727,7 @@ def test_a_failing_run_leaves_the_earlier_report(tmp_path: Path, monkeypatch: py
     out = tmp_path / "out"
     command.write({"index.html": b"earlier", "summary.md": b"earlier"}, out)
     (out / "mine.txt").write_text("not the report's")
+    (out / f"{PREFIX}of-a-killed-run").mkdir()
 
     def fail(path: Path, content: bytes) -> int:
         if path.name == "summary.md":

@@ -4,44 +4,10 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from reports.__main__ import main
-from reports.paths import shortened, shortened_command
 from tests.helpers.benchmark_files import SMALL
 from tests.helpers.benchmark_files import written as benchmarks_written
 from tests.helpers.race_files import MACHINE, race_records, written
-
-
-@pytest.mark.parametrize(
-    ("text", "short"),
-    [
-        ("/home/jane and /Users/jane/, ~jane/x; /root", "~ and ~, x; ~"),
-        ("no such file: '/mnt/Jane Doe/x.npy'", "no such file: 'x.npy'"),
-        ("/home/jane/a.so:/opt/jane/b.so", "a.so:b.so"),
-        ("--xla_dump_to=/home/jane/dump (/tmp/jane/a.py:12)", "--xla_dump_to=dump (a.py:12)"),
-        (r"C:\Users\jane\r.json \\laptop\share\r.json //laptop/share/r.json", "r.json r.json r.json"),
-        ("jane@laptop:/srv/r.json file:///home/jane/x.html", "r.json x.html"),
-        ("FLOP/s, 1/255, after / before, https://example.org/x, </b>, a\\b", None),
-    ],
-)
-def test_a_path_becomes_its_last_name(text: str, short: str | None) -> None:
-    assert shortened({"a field": [text, 3, None]}) == {"a field": [short or text, 3, None]}
-
-
-@pytest.mark.parametrize(
-    ("command", "short"),
-    [
-        ("bench race --output '/home/Jane Doe/r.jsonl'", "bench race --output r.jsonl"),
-        ("bench race --output=../../jane/r.jsonl", "bench race --output=r.jsonl"),
-        ("bench race --backend a,/home/jane/b,c", "bench race --backend a,b,c"),
-        (r"bench predict C:\Users\jane\a.png", "bench predict a.png"),
-        ("it's /home/jane/a", "'it'\"'\"'s' a"),
-        ("bench race --output bench/results/r.jsonl --sweep batch=32,128", None),
-    ],
-)
-def test_a_command_can_still_be_copied(command: str, short: str | None) -> None:
-    assert shortened_command(command) == (short or command)
 
 
 def test_a_report_names_no_path_user_or_host(tmp_path: Path) -> None:
