@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import unfinished
+import temporary
 from data import mnist, reading
 from data.digits import DataError, Digits
 from data.remarks import remarks
@@ -147,7 +147,7 @@ def _builtin_key() -> str:
 
 def _keep(folder: Path, train: Digits, test: Digits) -> None:
     """Write the digits into a folder that appears only when it is complete, and remove older ones."""
-    with unfinished.unfinished(CACHE) as making:
+    with temporary.folder(CACHE) as making:
         made = making / folder.name
         mnist.write_folder(made, train, test)
         try:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-import unfinished
+import temporary
 from data import idx
 from data.digits import SIDE, DataError, Digits
 from data.download import DownloadError, download
@@ -155,13 +155,13 @@ def fetch(folder: Path, show_progress: bool = True) -> None:
     gzip. What a killed run left is removed. Raises DataError if no mirror provides a file, with the reason of each, if
     the folder cannot be written, or if something lies there that is no file.
     """
-    unfinished.clear(folder)
+    temporary.clear(folder)
     if not absent_or_wrong(folder):
         return
     _check_places(folder)
     try:
         _remove_wrong_plain(folder)
-        with unfinished.unfinished(folder) as partial, _progress(show_progress) as progress:
+        with temporary.folder(folder) as partial, _progress(show_progress) as progress:
             failures = []
             for mirror in MIRRORS:
                 if reason := _fetch_from(mirror, folder, partial, progress):

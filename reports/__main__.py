@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bench
+import temporary
 from bench import UserError
 from command_line import Parser, exit_code, several
-from unfinished import unfinished
 
 if TYPE_CHECKING:  # importing these takes a second, for which --help need not wait
     from reports.history import Past
@@ -86,7 +86,7 @@ def write(files: Mapping[str, bytes], folder: Path) -> None:
     Raises UserError if the folder cannot be written to.
     """
     try:
-        with unfinished(folder) as new:
+        with temporary.folder(folder) as new:
             for name, content in files.items():
                 (new / name).write_bytes(content)
             for name in files:

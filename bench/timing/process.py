@@ -180,8 +180,6 @@ def started_by(python: "Interpreter | None") -> Iterator[None]:
     if python is None:
         yield
         return
-    if sys.platform != "win32":
-        resource_tracker.ensure_running()  # is started with the first child, by the same interpreter
     before = spawn.get_executable(), sys.path
     spawn.set_executable(python.executable)
     sys.path = list(python.path)

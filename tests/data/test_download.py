@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import data
-import unfinished
+import temporary
 from data import DataError, Digits, download, mnist
 from tests.helpers import mirrors
 from tests.helpers.mirrors import FAULTS, Server
@@ -253,7 +253,7 @@ def test_a_folder_that_cannot_be_written(
 
 def test_what_a_killed_run_left_is_removed_by_the_next(server: Server, folder: Path) -> None:
     data.fetch(show_progress=False)
-    left = folder / f"{unfinished.PREFIX}killed"
+    left = folder / f"{temporary.PREFIX}killed"
     left.mkdir()
     (left / TEST_IMAGES).write_bytes(b"a part")
     data.fetch(show_progress=False)  # although nothing is to be downloaded
@@ -261,11 +261,11 @@ def test_what_a_killed_run_left_is_removed_by_the_next(server: Server, folder: P
 
 
 def test_what_another_run_is_writing_is_left_alone(folder: Path) -> None:
-    with unfinished.unfinished(folder) as theirs:
-        unfinished.clear(folder)
-        with unfinished.unfinished(folder) as ours:
+    with temporary.folder(folder) as theirs:
+        temporary.clear(folder)
+        with temporary.folder(folder) as ours:
             assert theirs.is_dir()
             assert ours != theirs
-        (folder / f"{unfinished.PREFIX}killed").mkdir()
-    unfinished.clear(folder)
+        (folder / f"{temporary.PREFIX}killed").mkdir()
+    temporary.clear(folder)
     assert list(folder.iterdir()) == []

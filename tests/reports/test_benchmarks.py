@@ -42,6 +42,7 @@ from reports.page import described, source, svg_address
 from reports.page import page as page_of
 from reports.sections import Report, left_out, report_of
 from reports.selection import Chosen
+from temporary import PREFIX
 from tests.helpers.benchmark_files import (
     AWKWARD,
     DIVERGED,
@@ -62,7 +63,6 @@ from tests.helpers.benchmark_files import (
     words_of,
     written,
 )
-from unfinished import PREFIX
 
 ROOT = bench.ROOT
 

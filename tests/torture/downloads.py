@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 import data
-import unfinished
+import temporary
 from bench.timing.process import main_script_kept_out
 from data import DataError, Digits, download, mnist
 from tests.helpers import mirrors
@@ -66,7 +66,7 @@ class Attack(NamedTuple):
             if name in self.server.files:
                 if path.read_bytes() != self.server.files[name]:
                     self.problems.append(f"{what}: {name} has another content")
-            elif complete or not name.startswith(unfinished.PREFIX):
+            elif complete or not name.startswith(temporary.PREFIX):
                 self.problems.append(f"{what}: {name} is left")
         if complete and (missing := self.server.files.keys() - there.keys()):
             self.problems.append(f"{what}: {', '.join(sorted(missing))} missing")
