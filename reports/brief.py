@@ -25,7 +25,14 @@ from reports.selection import Chosen
 Item = TypeVar("Item")
 LOOP, VECTORIZED = "naive", "vectorized"
 NUMPY = (VECTORIZED, "minibatch")
-LIBRARIES = {"numba": "numba", "PyTorch": "torch", "JAX": "jax", "scikit-learn": "sklearn", "SciPy": "scipy"}
+LIBRARIES = {
+    "numba": "numba",
+    "PyTorch": "torch",
+    "JAX": "jax",
+    "Keras": "keras",
+    "scikit-learn": "sklearn",
+    "SciPy": "scipy",
+}
 LABELS = {
     LOOP: "Python loop",
     VECTORIZED: "NumPy",
@@ -39,6 +46,8 @@ LABELS = {
     "torch_compile": "PyTorch, compiled",
     "torch_manual": "PyTorch, by hand",
     "jax": "JAX",
+    "keras:torch": "Keras on PyTorch",
+    "keras:jax": "Keras on JAX",
     "cuda": "own GPU kernels",
     "graph": "NumPy, as a graph",
     "autograd": "NumPy, autograd",
@@ -346,6 +355,8 @@ def from_to(shares: Sequence[float]) -> str:
 
 def label(name: str) -> str:
     """What a figure calls a backend."""
+    if name in LABELS:
+        return LABELS[name]
     backend, _, device = name.partition(":")
     return LABELS.get(backend, backend) + (" on a GPU" if device == "cuda" else f" on {device}" if device else "")
 

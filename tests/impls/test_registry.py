@@ -27,12 +27,15 @@ PEERS = (
     "torch_compile",
     "torch_manual",
     "jax",
+    "keras:torch",
+    "keras:jax",
     "cuda",
 )
 LIBRARIES = (
     "sklearn",
     "torch",
     "jax",
+    "keras",
     "numba_cuda",
     "cffi",
     "array_api_compat",
@@ -319,6 +322,7 @@ def test_importing_a_package_imports_no_heavy_library(room: str) -> None:
         "jinja2",
         "torch",
         "jax",
+        "keras",
         "sklearn",
         "cffi",
         "autograd",
