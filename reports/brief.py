@@ -25,14 +25,7 @@ from reports.selection import Chosen
 Item = TypeVar("Item")
 LOOP, VECTORIZED = "naive", "vectorized"
 NUMPY = (VECTORIZED, "minibatch")
-LIBRARIES = {
-    "numba": "numba",
-    "PyTorch": "torch",
-    "JAX": "jax",
-    "Keras": "keras",
-    "scikit-learn": "sklearn",
-    "SciPy": "scipy",
-}
+LIBRARIES = {"numba": "numba", "PyTorch": "torch", "JAX": "jax", "scikit-learn": "sklearn", "SciPy": "scipy"}
 LABELS = {
     LOOP: "Python loop",
     VECTORIZED: "NumPy",
