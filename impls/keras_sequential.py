@@ -26,7 +26,7 @@ from impls.contract import Array, DType, Layer, Network, Parameters, Plan, Quant
 
 NAME: Final = "keras"
 SUMMARY: Final = "Keras 3 as its users write it: Sequential, Dense and SGD, in a training loop written from scratch"
-DTYPES: Final = ("float32", "float64")
+DTYPES: Final = ("float32",)
 BATCH_SIZE: Final = 128
 LIBRARY = ""  # "torch" or "jax", which this file is loaded for
 
@@ -54,7 +54,6 @@ def library() -> Any:
         import jax
 
         jax.config.update("jax_platforms", "cpu")
-        jax.config.update("jax_enable_x64", True)  # otherwise there is no float64
     if "keras" not in sys.modules:
         with tempfile.TemporaryDirectory() as home, environment(home):
             import keras
@@ -69,8 +68,7 @@ def library() -> Any:
 
         # MKL selects a function's kernel at its first call; if several threads make that call at once, one of them may
         # get a kernel that is accurate to 12 bits only (PyTorch issue 188792). So the first call is made here.
-        for kind in (torch.float32, torch.float64):
-            torch.tanh(torch.zeros(1, dtype=kind))
+        torch.tanh(torch.zeros(1))
     return keras
 
 
@@ -91,7 +89,9 @@ def environment(home: str) -> Iterator[None]:
 
 
 def unsupported(quantity: Quantity, network: Network, dtype: DType, /) -> str | None:
-    """Softmax over one output; and everything where Keras computes with another library, or cannot be imported."""
+    """float64, softmax over one output; and everything where Keras computes with another library, or is not there."""
+    if dtype == "float64":
+        return "Keras 3 rounds products of float64 to float32 on some of its libraries, without saying so"
     if network.output == "softmax" and network.sizes[-1] == 1:
         return "Keras takes a softmax over one output for a mistake, and warns of it"
     try:
@@ -113,43 +113,30 @@ class Model(NamedTuple):
     answering: Any
 
 
-@contextlib.contextmanager
-def floats(dtype: str) -> Iterator[Any]:
-    """Keras, which makes numbers of this dtype by default; among them the learning rate of an optimizer."""
+@functools.cache
+def model(network: Network) -> Model:
+    """The layers, made once for each network; their weights are set later."""
     keras = library()
-    before = keras.config.floatx()
-    keras.config.set_floatx(dtype)
-    try:
-        yield keras
-    finally:
-        keras.config.set_floatx(before)
+    *hidden, n_outputs = network.sizes[1:]
+    of_output = None if network.output == "softmax" else network.output
+    functions = [network.hidden] * len(hidden) + [of_output]
+    # Zeros, as random numbers would be drawn for nothing.
+    layers = [
+        keras.layers.Dense(size, activation=function, kernel_initializer="zeros")
+        for size, function in zip([*hidden, n_outputs], functions, strict=True)
+    ]
+    pixels = keras.Input((network.sizes[0],))
+    trained = keras.Sequential([pixels, *layers])
+    softmax = [keras.layers.Softmax()] if network.output == "softmax" else []
+    return Model(trained, keras.Sequential([pixels, trained, *softmax]))
 
 
 @functools.cache
-def model(network: Network, dtype: str) -> Model:
-    """The layers, made once for each network and dtype; their weights are set later."""
-    with floats(dtype) as keras:
-        *hidden, n_outputs = network.sizes[1:]
-        of_output = None if network.output == "softmax" else network.output
-        functions = [network.hidden] * len(hidden) + [of_output]
-        # Zeros, as random numbers would be drawn for nothing.
-        layers = [
-            keras.layers.Dense(size, activation=function, kernel_initializer="zeros")
-            for size, function in zip([*hidden, n_outputs], functions, strict=True)
-        ]
-        pixels = keras.Input((network.sizes[0],))  # without it a model would be built later, and in another dtype
-        trained = keras.Sequential([pixels, *layers])
-        softmax = [keras.layers.Softmax()] if network.output == "softmax" else []
-        return Model(trained, keras.Sequential([pixels, trained, *softmax]))
-
-
-@functools.cache
-def optimizer(network: Network, dtype: str, momentum: float) -> Any:
+def optimizer(network: Network, momentum: float) -> Any:
     """SGD for the weights of this network, with Nesterov's momentum if there is one."""
-    with floats(dtype) as keras:
-        sgd = keras.optimizers.SGD(learning_rate=1.0, momentum=float(momentum), nesterov=momentum > 0)
-        sgd.build(model(network, dtype).trained.trainable_variables)
-        return sgd
+    sgd = library().optimizers.SGD(learning_rate=1.0, momentum=float(momentum), nesterov=momentum > 0)
+    sgd.build(model(network).trained.trainable_variables)
+    return sgd
 
 
 def mean_cost(network: Network, answers: Tensor, targets: Tensor) -> Tensor:
@@ -211,7 +198,7 @@ def outputs_of_torch(network: Network, parameters: list[Array], images: Tensor) 
     """The last activations, (n, n_outputs)."""
     import torch
 
-    answering = model(network, parameters[0].dtype.name).answering
+    answering = model(network).answering
     answering.set_weights(parameters)
     with torch.inference_mode():
         return answering(images)
@@ -221,7 +208,7 @@ def gradient_of_torch(
     network: Network, parameters: list[Array], images: Tensor, targets: Tensor
 ) -> tuple[Tensor, list[Tensor]]:
     """The mean cost of these images and its gradient."""
-    trained = model(network, parameters[0].dtype.name).trained
+    trained = model(network).trained
     trained.set_weights(parameters)
     cost = mean_cost(network, trained(images, training=True), targets)
     trained.zero_grad()
@@ -235,8 +222,7 @@ def updates_of_torch(
     """Parameters and velocities after the plan's updates, and the cost before each."""
     import torch
 
-    dtype = parameters[0].dtype.name
-    trained, sgd = model(network, dtype).trained, optimizer(network, dtype, plan.momentum)
+    trained, sgd = model(network).trained, optimizer(network, plan.momentum)
     trained.set_weights(parameters)
     variables = trained.trainable_variables
     rates = InKerasVelocity(sgd, velocities)
@@ -289,25 +275,25 @@ class InKerasVelocity:
 
 
 @functools.cache
-def compiled_outputs(network: Network, dtype: str) -> Callable[..., Any]:
+def compiled_outputs(network: Network) -> Callable[..., Any]:
     """The last activations from parameters and images."""
     import jax
 
-    answering = model(network, dtype).answering
+    answering = model(network).answering
     return jax.jit(lambda parameters, images: answering.stateless_call(parameters, [], images)[0])
 
 
 def outputs_of_jax(network: Network, parameters: list[Array], images: Tensor) -> Tensor:
     """The last activations, (n, n_outputs)."""
-    return compiled_outputs(network, parameters[0].dtype.name)(parameters, images)
+    return compiled_outputs(network)(parameters, images)
 
 
 @functools.cache
-def cost_and_gradient(network: Network, dtype: str) -> Callable[..., Any]:
+def cost_and_gradient(network: Network) -> Callable[..., Any]:
     """A function of parameters, images and targets, which JAX derives."""
     import jax
 
-    trained = model(network, dtype).trained
+    trained = model(network).trained
 
     def cost(parameters: list[Tensor], images: Tensor, targets: Tensor) -> Tensor:
         answers, _ = trained.stateless_call(parameters, [], images, training=True)
@@ -317,28 +303,28 @@ def cost_and_gradient(network: Network, dtype: str) -> Callable[..., Any]:
 
 
 @functools.cache
-def compiled_gradient(network: Network, dtype: str) -> Callable[..., Any]:
+def compiled_gradient(network: Network) -> Callable[..., Any]:
     """The same, compiled."""
     import jax
 
-    return jax.jit(cost_and_gradient(network, dtype))
+    return jax.jit(cost_and_gradient(network))
 
 
 def gradient_of_jax(
     network: Network, parameters: list[Array], images: Tensor, targets: Tensor
 ) -> tuple[Tensor, list[Tensor]]:
     """The mean cost of these images and its gradient."""
-    return compiled_gradient(network, parameters[0].dtype.name)(parameters, images, targets)
+    return compiled_gradient(network)(parameters, images, targets)
 
 
 @functools.cache
-def compiled_updates(network: Network, dtype: str, momentum: float) -> Callable[..., Any]:
+def compiled_updates(network: Network, momentum: float) -> Callable[..., Any]:
     """A function that makes updates of n images each; order: None for file order."""
     import jax
     import jax.numpy as jnp
     from jax import lax
 
-    find, sgd = cost_and_gradient(network, dtype), optimizer(network, dtype, momentum)
+    find, sgd = cost_and_gradient(network), optimizer(network, momentum)
 
     def update(state: Any, images: Tensor, targets: Tensor, rate: Tensor) -> Any:
         """velocities: the contract's v, and none without momentum. A rate of 0 stands for 1, as u would be 0."""
@@ -380,9 +366,8 @@ def updates_of_jax(
     """Parameters and velocities after the plan's updates, and the cost before each."""
     import jax
 
-    dtype = parameters[0].dtype.name
-    compiled = compiled_updates(network, dtype, plan.momentum)
-    sizes, rates = plan.stops - plan.starts, plan.learning_rates.astype(dtype)
+    compiled = compiled_updates(network, plan.momentum)
+    sizes, rates = plan.stops - plan.starts, plan.learning_rates.astype(np.float32)
     order = None if plan.order is None else jax.numpy.array(plan.order)
     state = jax.device_put((parameters, velocities if plan.momentum > 0 else []), may_alias=False)
     costs = []
