@@ -4,7 +4,8 @@ Listing imports no library; `load` imports one backend. Other packages add backe
 `digitbench.backends`, each a name and a module that fulfils `impls.contract.Backend`. `named` adds one in a file.
 
 A name may end with a device, as in `torch:cuda`; without one a backend runs on the first of its devices, which is the
-CPU for all but those written for a device alone.
+CPU for all but those written for a device alone. `keras:torch` and `keras:jax` are two names as they stand: Keras by
+itself computes with a library that is not among the peers, so that there is no `keras` alone.
 """
 
 import difflib
@@ -35,6 +36,7 @@ class Entry(NamedTuple):
     extra: str = ""  # the optional dependency group that brings them
     fault: str = ""  # why it can never be loaded under this name, with the remedy
     devices: tuple[str, ...] = ("cpu",)  # on which it can run, the first where none is named; empty: its module says
+    library: str = ""  # for which its module is loaded, where it is written for several and runs on none by itself
 
 
 # In ladder order: from a loop over images to compiled kernels, each rung changes one thing of the one before.
@@ -59,6 +61,8 @@ BUILTIN = {
     "torch_manual": Entry("impls.torch_manual", requires=("torch",), extra="peers", devices=("cpu", "cuda")),
     "jax": Entry("impls.jax_scan", requires=("jax",), extra="peers", devices=("cpu", "cuda")),
     "optax": Entry("impls.optax_sgd", requires=("jax", "optax"), extra="peers"),
+    "keras:torch": Entry("impls.keras_sequential", requires=("keras", "torch"), extra="peers", library="torch"),
+    "keras:jax": Entry("impls.keras_sequential", requires=("keras", "jax"), extra="peers", library="jax"),
     # On a GPU.
     "cuda": Entry("impls.cuda", requires=("numba", "numba_cuda"), extra="cuda", devices=("cuda",)),
 }
@@ -187,10 +191,21 @@ def unavailable_reason(name: str) -> str | None:
         return "needs numba to compile, which NUMBA_DISABLE_JIT forbids; unset that variable"
     if not missing and "cffi" in wanted.requires and shutil.which(compiler := os.environ.get("CC", "cc")) is None:
         return f"needs a C compiler, and there is no {compiler}; install one, or name it in CC"
+    if not missing and "keras" in wanted.requires and (other := library_of_keras()) not in ("", wanted.library):
+        return (
+            f"needs Keras on {wanted.library}, but Keras computes with {other} in this process, and cannot change; "
+            f"use another process, with KERAS_BACKEND={wanted.library} if it imports Keras itself"
+        )
     if not missing:
         return devices.why_unusable(device_of(name), wanted.requires)
     target = f"'.[{wanted.extra}]'" if wanted.extra else "."
     return f"needs {', '.join(missing)}, not installed; `pip install -c constraints.txt {target}` brings it"
+
+
+def library_of_keras() -> str:
+    """Return the library that Keras computes with in this process; "" where it is not imported."""
+    imported = sys.modules.get("keras")
+    return str(imported.config.backend()) if imported else ""
 
 
 def available() -> tuple[str, ...]:
@@ -207,16 +222,18 @@ def load(name: str) -> "Backend":
     reason = unavailable_reason(name)
     if reason is not None:
         raise BackendUnavailable(name, reason)
-    where, (_, device) = entry(name).module, parted(name)
+    wanted = entry(name)
+    where = wanted.module
     try:
-        module = import_module(where, device)
+        module = import_module(where, parted(name)[1] or wanted.library)
     except (Exception, SystemExit) as error:  # also of a library that is there but broken
         if files.is_path(where):
             raise UnknownBackend(f"{Path(where).name} cannot be imported: {why(error)}") from error
         raise BackendUnavailable(name, f"cannot be imported: {why(error)}") from error
     if files.is_path(where):
         check_complete(Path(where).name, module)
-        vars(module)["NAME"] = name  # also where it was copied under another one
+    if files.is_path(where) or wanted.library:
+        vars(module)["NAME"] = name  # also where a file was copied under another one
     return on_its_device(name, module)
 
 

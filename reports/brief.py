@@ -39,6 +39,8 @@ LABELS = {
     "torch_compile": "PyTorch, compiled",
     "torch_manual": "PyTorch, by hand",
     "jax": "JAX",
+    "keras:torch": "Keras on PyTorch",
+    "keras:jax": "Keras on JAX",
     "cuda": "own GPU kernels",
     "graph": "NumPy, as a graph",
     "autograd": "NumPy, autograd",
@@ -347,6 +349,8 @@ def from_to(shares: Sequence[float]) -> str:
 
 def label(name: str) -> str:
     """What a figure calls a backend."""
+    if name in LABELS:
+        return LABELS[name]
     backend, _, device = name.partition(":")
     return LABELS.get(backend, backend) + (" on a GPU" if device == "cuda" else f" on {device}" if device else "")
 

@@ -22,7 +22,7 @@ CPU = Path("/sys/devices/system/cpu/cpu0")
 CPUINFO = Path("/proc/cpuinfo")
 LIBRARIES = ("numpy", "scipy", "numba", "llvmlite", "matplotlib", "pytest-benchmark")
 # Named where they are installed.
-PEERS = ("torch", "jax", "jaxlib", "scikit-learn", "autograd", "array-api-compat", "cffi", "optax")
+PEERS = ("torch", "jax", "jaxlib", "keras", "scikit-learn", "autograd", "array-api-compat", "cffi", "optax", "tinygrad")
 BLAS = {"name": "internal_api", "version": "version", "architecture": "architecture"}  # as threadpoolctl calls them
 # How variables begin that change which code the libraries run, on which threads, or how they use memory. Those of the
 # number of threads are set for every process that measures; where compiled code is kept changes no time.

@@ -28,6 +28,8 @@ PEERS = (
     "torch_manual",
     "jax",
     "optax",
+    "keras:torch",
+    "keras:jax",
     "cuda",
 )
 LIBRARIES = (
@@ -35,6 +37,7 @@ LIBRARIES = (
     "torch",
     "jax",
     "optax",
+    "keras",
     "numba_cuda",
     "cffi",
     "array_api_compat",
@@ -321,6 +324,7 @@ def test_importing_a_package_imports_no_heavy_library(room: str) -> None:
         "jinja2",
         "torch",
         "jax",
+        "keras",
         "sklearn",
         "cffi",
         "autograd",
