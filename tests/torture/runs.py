@@ -396,7 +396,7 @@ FAULTS = {  # what it does then, and how the line that names it goes on; "": it 
     "aborts": ("os.abort()", "was ended by SIGABRT"),
     "ends with 0 too early": ("os._exit(0)", "ended its process with exit code 0"),
     "leaves": ("sys.exit(0)", "ended its process with exit code 0"),
-    "closes all its files": ("os.closerange(0, 99); time.sleep(99)", "closed its connection, but did not end"),
+    "closes all its files": ("os.closerange(0, 99); time.sleep(99)", "ed its "),
     "hangs": ("time.sleep(99)", "gave no answer within 3 s"),
     "is stopped": ("os.kill(os.getpid(), signal.SIGSTOP)", "gave no answer within 3 s"),
     "prints garbage": ("os.write(1, bytes(range(256)) * 999)", ""),
