@@ -326,7 +326,7 @@ def output_file(text: str) -> Path:
     path = Path(text)
     try:
         fits = path.parent.is_dir() and not path.is_dir() and os.access(path if path.exists() else path.parent, os.W_OK)
-    except (OSError, ValueError):  # a name that is too long, or has a NUL in it
+    except OSError:  # a name that is too long
         fits = False
     if not fits:
         raise argparse.ArgumentTypeError(f"{text!r}: expected a file in a folder that exists and can be written")

@@ -93,7 +93,7 @@ def inspection(images: Array, labels: Array, outputs: Array, parameters: Paramet
     """
     if math.isqrt(images.shape[1]) ** 2 != images.shape[1]:
         raise UserError(f"images of {images.shape[1]} pixels: expected square ones, which can be drawn")
-    if not (np.abs(outputs) <= LARGEST).all():  # nor are these finite
+    if not float(np.abs(outputs).max()) <= LARGEST:  # nor where one is not a number
         raise UserError("the network's outputs: expected finite numbers, found others; train one that does not diverge")
     predicted = outputs.argmax(axis=1)
     wrong = np.flatnonzero(predicted != labels)

@@ -12,7 +12,7 @@ from bench.timing.clock import Elapsed, Time
 Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Size = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Signed = Annotated[float, Meta(ge=-1e100, le=1e100)]
-SHORTEST = 1e-12  # seconds; what is shorter, no clock tells from 0
+SHORTEST = 1e-100  # seconds; what is shorter, no clock tells from 0, and arithmetic overflows
 Positive = Annotated[float, Meta(ge=SHORTEST, le=1e100)]
 
 

@@ -86,8 +86,8 @@ def test_every_backend_gives_the_answer(
 
 def test_it_says_what_was_done_and_shows_it(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     thin = seven(pen=4)
-    thin.save(tmp_path / "7.tif", save_all=True, append_images=[thin])
-    assert main(["predict", str(saved), str(tmp_path / "7.tif"), "--show"]) == 0
+    thin.save(tmp_path / "7.gif", save_all=True, append_images=[seven()])
+    assert main(["predict", str(saved), str(tmp_path / "7.gif"), "--show"]) == 0
     first, done, *others = capsys.readouterr().out.splitlines()
     assert done == "Prepared: the first of several; dark ink on bright paper; thin strokes widened"
     label, drawn, outputs = others[0], others[1:15], others[15:]
