@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from bench.records.files import ResultSet
 from bench.records.races import RaceResult
-from bench.tables import accuracy, article, benchmarks, compare, inspection, peers, race
+from bench.tables import accuracy, article, benchmarks, compare, dialects, inspection, peers, race
 from bench.tables.table import Section, Table
 from bench.timing.worker import FLOOR
 from reports.answers import Answer, answers
@@ -94,6 +94,9 @@ KINDS = {
         inspection.inspection_setting,
         lambda results, _: inspection_figures(results),
         (),
+    ),
+    "dialects": Kind(
+        dialects.dialects_sections, dialects.dialects_setting, lambda results, _: [], dialects.LIMITS
     ),
 }
 

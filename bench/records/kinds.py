@@ -185,8 +185,11 @@ AnyRecord = (
 )
 
 
-def opening(dataset: "Dataset", backends: Iterable[str] = ()) -> dict[str, Any]:
-    """The fields with which every results file begins. backends: that take part; the GPU is described for one on it."""
+def opening(dataset: "Dataset | None" = None, backends: Iterable[str] = ()) -> dict[str, Any]:
+    """The fields with which every results file begins.
+
+    dataset: None where no digits are used; backends: that take part; the GPU is described for one on it.
+    """
     machine = environment.describe()
     if any(impls.device_of(name) == "cuda" for name in backends):
         machine["gpu"] = environment.gpu()
@@ -195,8 +198,8 @@ def opening(dataset: "Dataset", backends: Iterable[str] = ()) -> dict[str, Any]:
         "when": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": " ".join(["python -m bench", *(shlex.quote(without_folders(word)) for word in sys.argv[1:])]),
         "machine": machine,
-        "data": dataset.name,
-        "notice": dataset.notice,
+        "data": dataset.name if dataset else "no digits",
+        "notice": dataset.notice if dataset else None,
     }
 
 

@@ -1,0 +1,46 @@
+"""`python -m bench study dialects`: in which libraries do equal settings train differently?
+
+Each installed library is asked small questions, in processes of its own: where the rate stands in momentum, what
+becomes of an image with a tiny probability, the derivative of ReLU at 0, and so on. What it answers stands beside what
+the contract says (impls/contract.py), with a line on how to get the contract's training in that library. A library
+that hangs or ends its process costs that answer alone. Exit code 1 where an answer failed, or where the contract's own
+answer is not what is stated.
+"""
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.commands import options
+from bench.dialects.asking import LIBRARIES, TIME_LIMIT
+from bench.experiments.dialects import study
+from bench.records.dialects import write
+from bench.records.files import read
+from bench.records.journal import results_file
+from bench.tables.dialects import CONTRACT, FAILED, SAME, dialects_sections, verdict_of
+from bench.tables.table import print_sections
+from command_line import Option, choice, number, output_file, several
+
+OPTIONS = (
+    Option("--library A,B", f"Ask these, of {', '.join(LIBRARIES)}", several(choice(LIBRARIES)),
+           without="all that are installed", repeats=True),
+    Option("--time-limit SECONDS", "Give the import of a library, and each answer, this long", number(0.001),
+           f"{TIME_LIMIT:g}"),
+    Option("--output FILE", "Write the answers to this file, for the report", output_file,
+           without="a new file in bench/results"),
+    options.THREADS,
+)  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Ask, keep the answers and print the tables; return 1 if an answer failed or the contract's is not as stated."""
+    console = Console(highlight=False)
+    path: Path = results_file(arguments.output, "dialects")
+    dialects = study(console, arguments.library or list(LIBRARIES), arguments.time_limit)
+    write(path, dialects)
+    print_sections(console, dialects_sections(read(path)))
+    console.print(f"\nFor the report: {path}", soft_wrap=True)
+    verdicts = [(heard.library, verdict_of(heard).short) for heard in dialects.heard]
+    wrong = any(short == FAILED or (library == CONTRACT and short != SAME) for library, short in verdicts)
+    return 1 if wrong else 0

@@ -1,0 +1,116 @@
+"""Libraries and the contract: the same, the same with a remedy, or how they differ."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from bench.dialects.questions import GROUPS, QUESTIONS, Answer, Question
+from bench.records.dialects import Dialects, Heard
+from bench.records.files import ResultSet
+from bench.tables.table import NONE, Section, Table, or_dash, printable
+
+CONTRACT = "digitbench"  # asked like a library, to show that the contract says what is written here
+SAME, IF, DIFFERS, FAILED = "same", "if", "differs", "failed"
+EXPLANATION = (
+    "Same: what the contract (impls/contract.py) says. If: the library as it is differs, and was asked again with the "
+    "remedy below, which gave the contract's answer. Differs: no remedy was shown. Where the contract leaves a question "
+    "open, the first words of the answer stand in its place. A dash: there is nothing to ask in this library. Every "
+    "answer was measured by a small program in bench/dialects/; what it may be was computed in plain NumPy."
+)
+LIMITS = ["Answers of libraries are of these versions, on one machine; bits depend on the processor, too."]
+
+
+class Verdict(NamedTuple):
+    """What is said of one answer. short: for the overview; long: in words; remedy: how to get the contract's training."""
+
+    short: str
+    long: str
+    remedy: str | None = None
+
+
+def verdict_of(heard: Heard) -> Verdict:
+    """What an answer is, beside the contract's."""
+    question, said = QUESTIONS[heard.question], heard.said
+    if said.answer is None:
+        return Verdict(NONE if said.not_asked else FAILED, said.not_asked or f"failed: {said.failure}")
+    reading = question.reading_of(said.answer)
+    words = reading.says if reading else "none of the expected answers"
+    if question.is_open:
+        return Verdict(words.partition(":")[0].partition(",")[0], in_words(words, said.answer), heard.advice)
+    if reading is question.readings[0]:
+        return Verdict(SAME, "same")
+    long = f"{in_words(words, said.answer)}; {difference(question, said.answer)}"
+    remedied = heard.remedied
+    if remedied is None:
+        return Verdict(DIFFERS, long, heard.advice)
+    if remedied.answer is not None and question.reading_of(remedied.answer) is question.readings[0]:
+        return Verdict(IF, f"same only with the remedy; {long}", remedied.asked)
+    return Verdict(DIFFERS, long, f"not shown here ({remedied.not_asked or remedied.failure or 'differs'}): {remedied.asked}")
+
+
+def in_words(words: str, answer: Answer) -> str:
+    """A reading with the numbers that were measured."""
+    numbers = ", ".join(one if isinstance(one, str) else f"{one:.5g}" for one in answer)
+    return f"{words} ({numbers})"
+
+
+def difference(question: Question, answer: Answer) -> str:
+    """By how much an answer differs from the contract's: the largest difference of its numbers, or that it differs."""
+    expected = question.readings[0].value or []
+    pairs = list(zip(answer, expected, strict=False))
+    gaps = [abs(a - b) for a, b in pairs if not isinstance(a, str) and not isinstance(b, str)]
+    if len(answer) != len(expected) or len(gaps) < len(pairs):
+        return f"differs from {', '.join(map(str, expected))}"
+    return f"differs by {max(gaps):.3g}"
+
+
+def dialects_sections(results: ResultSet) -> list[Section]:
+    """The section with an overview, and a table for each group of questions with the remedies below it."""
+    dialects = results.dialects
+    assert dialects is not None
+    known = [heard for heard in dialects.heard if heard.question in QUESTIONS]
+    lines = [
+        f"The same settings, in {len(dialects.libraries)} libraries, beside the contract of impls/contract.py.",
+        f"Asked: {dialects_setting(results)}.",
+        f"Started {dialects.when} by {dialects.command}",
+        *(f"Not asked: {name}: {printable(why)}" for name, why in dialects.absent.items()),
+    ]
+    tables = [overview(dialects, known), *(group_table(title, known, questions) for title, questions in GROUPS.items())]
+    return [Section("Dialects: where the same settings train differently", lines, tables, EXPLANATION)]
+
+
+def dialects_setting(results: ResultSet) -> str:
+    """The libraries with their versions, in a line."""
+    assert results.dialects is not None
+    return " · ".join(f"{name} ({what})" if what else name for name, what in results.dialects.libraries.items())
+
+
+def overview(dialects: Dialects, known: Sequence[Heard]) -> Table:
+    """Questions down, libraries across, a word in each cell; open questions are in the other tables alone."""
+    libraries = [name for name in dialects.libraries if name != CONTRACT]
+    by_place = {(heard.question, heard.library): heard for heard in known}
+    rows = []
+    for name, question in QUESTIONS.items():
+        here = [by_place.get((name, library)) for library in libraries]
+        if not question.is_open and any(here):
+            rows.append([question.title, *(or_dash(one, lambda heard: verdict_of(heard).short) for one in here)])
+    heads = [name.replace(":", ":\n") for name in libraries]
+    return Table("Questions and libraries", ("question", *heads), rows)
+
+
+def group_table(title: str, known: Sequence[Heard], questions: Sequence[Question]) -> Table:
+    """Each question with its answers: libraries that answer the same share a row. Below: the questions, the remedies."""
+    rows, notes = [], []
+    for question in questions:
+        answers = [(verdict_of(heard), heard) for heard in known if heard.question == question.name]
+        if not answers:
+            continue
+        together = sorted(answers, key=lambda pair: pair[0].long)
+        for long, several in groupby(together, key=lambda pair: pair[0].long):
+            rows.append([question.title, printable(long), ", ".join(heard.library for _, heard in several)])
+        notes.append(f"{question.title}: {question.asks} The contract: {question.contract}")
+        remedies = sorted((verdict.remedy, heard.library) for verdict, heard in answers if verdict.remedy)
+        for remedy, several_names in groupby(remedies, key=lambda pair: pair[0]):
+            names = ", ".join(name for _, name in several_names)
+            notes.append(f"How to get the contract's in {names}: {remedy}")
+    return Table(title, ("question", "answer", "libraries"), rows, notes, columns_of_text=3)
