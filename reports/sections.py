@@ -95,9 +95,7 @@ KINDS = {
         lambda results, _: inspection_figures(results),
         (),
     ),
-    "dialects": Kind(
-        dialects.dialects_sections, dialects.dialects_setting, lambda results, _: [], dialects.LIMITS
-    ),
+    "dialects": Kind(dialects.dialects_sections, dialects.dialects_setting, lambda results, _: [], dialects.LIMITS),
 }
 
 

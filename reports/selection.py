@@ -20,7 +20,19 @@ STEPS = ("waterfall", "batches")
 ARTICLE = ("article", "article-grid", "article-relu")
 BY_BACKEND = ("accuracy", "race", "peers", *SWEEPS)  # whose participants are backends, with ratios to a baseline
 # In the order of the report.
-KINDS = ("accuracy", *STEPS, "benchmarks", "race", "peers", "compare", *SWEEPS, "calibrate", *ARTICLE, "network", "dialects")
+KINDS = (
+    "accuracy",
+    *STEPS,
+    "benchmarks",
+    "race",
+    "peers",
+    "compare",
+    *SWEEPS,
+    "calibrate",
+    *ARTICLE,
+    "network",
+    "dialects",
+)
 NEEDED: dict[str, Callable[[RaceResult], bool]] = {  # of each race, for the tables of its kind
     "accuracy": lambda race: race.target is not None,
     **dict.fromkeys(STEPS, lambda race: len(race.participants) == 1 and bool(race.target)),

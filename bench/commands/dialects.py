@@ -25,7 +25,7 @@ from command_line import Option, choice, number, output_file, several
 OPTIONS = (
     Option("--library A,B", f"Ask these, of {', '.join(LIBRARIES)}", several(choice(LIBRARIES)),
            without="all that are installed", repeats=True),
-    Option("--time-limit SECONDS", "Give the import of a library, and each answer, this long", number(0.001),
+    Option("--time-limit SECONDS", "Give each answer this long", number(0.001),
            f"{TIME_LIMIT:g}"),
     Option("--output FILE", "Write the answers to this file, for the report", output_file,
            without="a new file in bench/results"),

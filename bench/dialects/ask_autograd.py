@@ -1,5 +1,7 @@
 """What HIPS autograd does: it differentiates NumPy's functions."""
 
+# mypy: ignore-errors
+
 import autograd.numpy as np
 from autograd import grad
 

@@ -1,5 +1,7 @@
 """What JAX does, on the CPU unless a GPU is asked for."""
 
+# mypy: ignore-errors
+
 import jax
 import jax.numpy as jnp
 import numpy as np

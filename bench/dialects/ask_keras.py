@@ -1,5 +1,7 @@
 """What Keras does, on the back end that KERAS_BACKEND names."""
 
+# mypy: ignore-errors
+
 import keras
 import numpy as np
 from keras import layers, losses, ops, optimizers
@@ -115,7 +117,7 @@ def weight_decay():
 def clipped(**settings):
     """What is left of gradients 3 and 4 in an update at rate 1."""
     pair = [keras.Variable(np.zeros(1, np.float32)) for _ in range(2)]
-    optimizers.SGD(1.0, **settings).apply_gradients(list(zip([3 * ops.ones(1), 4 * ops.ones(1)], pair)))
+    optimizers.SGD(1.0, **settings).apply_gradients(list(zip([3 * ops.ones(1), 4 * ops.ones(1)], pair, strict=True)))
     return [-ops.convert_to_numpy(p.value).item() for p in pair]
 
 

@@ -1,5 +1,7 @@
 """What numba does: loops and products in compiled functions."""
 
+# mypy: ignore-errors
+
 import numba
 import numpy as np
 
@@ -8,11 +10,13 @@ from bench.dialects import given, plain
 
 @numba.njit
 def product_of(images, weights):
+    """The product, by BLAS."""
     return images @ weights
 
 
 @numba.njit
 def product_by_loops(images, weights):
+    """The product, by loops."""
     product = np.zeros((images.shape[0], weights.shape[1]), weights.dtype)
     for i in range(images.shape[0]):
         for k in range(images.shape[1]):
@@ -39,16 +43,19 @@ def bytes_times_floats_as_contract():
 
 @numba.njit
 def sum_of(values):
+    """The sum."""
     return np.sum(values)
 
 
 @numba.njit
 def mean_of(values):
+    """The mean."""
     return np.mean(values)
 
 
 @numba.njit
 def times(a, b):
+    """A product of numbers."""
     return a * b
 
 
@@ -74,6 +81,7 @@ def denormals():
 
 @numba.njit
 def argmax_of(values):
+    """The place of the largest."""
     return np.argmax(values)
 
 

@@ -1,5 +1,7 @@
 """What NumPy does. It has no layers and no optimizers: only arithmetic is asked."""
 
+# mypy: ignore-errors
+
 import numpy as np
 
 from bench.dialects import given, plain

@@ -1,5 +1,7 @@
 """What optax does, on JAX."""
 
+# mypy: ignore-errors
+
 import jax
 import jax.numpy as jnp
 import optax

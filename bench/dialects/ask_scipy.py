@@ -1,5 +1,7 @@
 """What SciPy does: images as a sparse matrix, and functions of logits."""
 
+# mypy: ignore-errors
+
 import numpy as np
 from scipy import sparse, special
 

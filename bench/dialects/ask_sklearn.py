@@ -4,6 +4,8 @@ Its cost cannot be chosen, so gradients of exactly 1 come from an image that is 
 and label 1 the derivative with respect to the first bias stays 1.
 """
 
+# mypy: ignore-errors
+
 import numpy as np
 from sklearn.metrics import log_loss
 from sklearn.neural_network import MLPClassifier
@@ -13,7 +15,7 @@ from bench.dialects import given, plain
 ONE, LABEL = np.zeros((1, 1)), np.array([1])
 FAR = 1000.0
 ADVICE = {
-    "dense_start": "assign `coefs_` and `intercepts_` after a first `partial_fit`, and set `_optimizer.velocities` to 0",
+    "dense_start": "assign `coefs_` and `intercepts_`, and 0 to `_optimizer.velocities`, after a first `partial_fit`",
     "cost_epsilon": "gradients are right; compute the cost from logits, with `scipy.special.log_softmax`",
     "short_last_batch_cost": "gradients are right; compute costs from logits, with `scipy.special.log_softmax`",
 }

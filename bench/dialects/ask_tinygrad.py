@@ -1,5 +1,7 @@
 """What tinygrad does, on the device that it chooses, or that the variable DEV names."""
 
+# mypy: ignore-errors
+
 import numpy as np
 from tinygrad import Context, Tensor, nn
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +25,8 @@ from bench.timing import threads
 from bench.timing.process import Child, ChildFailed, answer_with, in_one_line
 
 AT_ONCE = 2  # libraries; nothing is timed
-TIME_LIMIT = 60.0  # seconds for the import of a library, and for each of its answers
+LOADING = 120.0  # seconds that the import of a library may take
+TIME_LIMIT = 60.0  # and each of its answers
 THREADS = 2
 REMEDY = "_as_contract"
 ON_ONE_THREAD = "threads"  # the question whose answer is compared with that of a process with one thread
@@ -140,15 +142,15 @@ class Conversation:
         library = self.library
         self.child = Child(work, library.module, n_threads=self.n_threads, environment=library.environment)
         try:
-            self.reply()
+            self.reply(LOADING)
             self.listing: Listing = self.request("listing")
         except ChildFailed:
             self.child.__exit__()
             raise
 
-    def reply(self) -> Any:
+    def reply(self, seconds: float) -> Any:
         """The next answer of the process. Raises ChildFailed for a failure."""
-        state, value = self.child.answer(self.seconds)
+        state, value = self.child.answer(seconds)
         if state == "failed":
             raise ChildFailed("fails", value)
         return value
@@ -156,7 +158,7 @@ class Conversation:
     def request(self, name: str, *values: object) -> Any:
         """Have a method of `Asker` called in the process; return its answer."""
         self.child.send((name, *values))
-        return self.reply()
+        return self.reply(self.seconds)
 
     def ask(self, function: str) -> Said:
         """What a function of the module says; where the process hangs or dies, why, and a new process is begun."""
@@ -186,7 +188,7 @@ def compared(said: Said, library: Library, seconds: float) -> Said:
 
 def work(connection: Connection, module: str) -> None:
     """What the process does. Its output goes nowhere, also what bypasses Python's streams."""
-    with open(os.devnull, "w") as nowhere:
+    with Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
     answer_with(connection, Asker, module)
@@ -201,7 +203,9 @@ class Asker:
     def listing(self) -> Listing:
         """The functions that are named after questions, with what they ask."""
         names = [name + ending for name in QUESTIONS for ending in ("", REMEDY) if hasattr(self.module, name + ending)]
-        return Listing({name: first_line(getattr(self.module, name)) for name in names}, getattr(self.module, "ADVICE", {}))
+        return Listing(
+            {name: first_line(getattr(self.module, name)) for name in names}, getattr(self.module, "ADVICE", {})
+        )
 
     def ask(self, name: str) -> Said:
         """Call a function. It may raise NotAsked; anything else that it raises is a failure."""

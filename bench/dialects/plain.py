@@ -1,4 +1,4 @@
-"""The possible answers, each as a plain implementation in NumPy; `questions.py` says which of them is the contract's."""
+"""The possible answers, each as a plain implementation in NumPy; `questions.py` says which is the contract's."""
 
 from collections.abc import Sequence
 from typing import Any, Literal

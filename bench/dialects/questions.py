@@ -284,7 +284,7 @@ NUMBERS = (
         tolerance=1e-4,
     ),
     Question(
-        "float64_kept", "float64 kept", "A float64 array is taken into the library, and doubled. Which dtype comes out?",
+        "float64_kept", "float64 kept", "A float64 array is taken into the library and doubled. Which dtype comes out?",
         "float64 where float64 is asked for",
         (_reading("float64", "float64"), _reading("float32", "float32")),
     ),

@@ -13,7 +13,7 @@ from bench.records.kinds import opening
 def study(console: Console, names: Sequence[str], seconds: float) -> Dialects:
     """Ask these libraries, with a line for each, and return all that they said.
 
-    seconds: for the import of a library, and for each answer. A library that is not installed, or cannot be imported,
+    seconds: for each answer. A library that is not installed, or cannot be imported,
     is absent, with the reason.
     """
     libraries: dict[str, str] = {}

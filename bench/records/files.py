@@ -102,7 +102,7 @@ class ResultSet:
 
     @property
     def kind(self) -> str:
-        """ "benchmarks", "network", "dialects", "sweep of batch" and the like, or the purpose of its races, "race" too."""
+        """ "benchmarks", "network", "dialects", "sweep of batch" and the like, or the purpose of its races."""
         if self.inspection:
             return "network"
         if self.dialects:
@@ -114,7 +114,7 @@ class ResultSet:
 
 
 def read(path: Path) -> ResultSet:
-    """Read the results of a race or study, of `inspect` or `study dialects`, or of `pytest --benchmark-only --benchmark-json=FILE`.
+    """Read what a race, a study, `inspect`, or `pytest --benchmark-only --benchmark-json=FILE` wrote.
 
     Raises UserError for a file that is absent, cut, no results file, damaged or of another schema. One of a race may be
     cut: its whole records are read.

@@ -10,18 +10,18 @@ from bench.records.files import ResultSet
 from bench.tables.table import NONE, Section, Table, or_dash, printable
 
 CONTRACT = "digitbench"  # asked like a library, to show that the contract says what is written here
-SAME, IF, DIFFERS, FAILED = "same", "if", "differs", "failed"
+SAME, IF, DIFFERS, OPEN, FAILED = "same", "if", "differs", "open", "failed"
 EXPLANATION = (
-    "Same: what the contract (impls/contract.py) says. If: the library as it is differs, and was asked again with the "
-    "remedy below, which gave the contract's answer. Differs: no remedy was shown. Where the contract leaves a question "
-    "open, the first words of the answer stand in its place. A dash: there is nothing to ask in this library. Every "
-    "answer was measured by a small program in bench/dialects/; what it may be was computed in plain NumPy."
+    "Same: what the contract (impls/contract.py) says. If: the library as it is differs, and was asked again with "
+    "the remedy below its table, which gave the contract's answer. Differs: no remedy was shown. A dash: there is "
+    "nothing to ask in this library, or it cannot be asked here. Every answer was measured by a small program in bench/dialects/; "
+    "the possible answers were computed in plain NumPy."
 )
 LIMITS = ["Answers of libraries are of these versions, on one machine; bits depend on the processor, too."]
 
 
 class Verdict(NamedTuple):
-    """What is said of one answer. short: for the overview; long: in words; remedy: how to get the contract's training."""
+    """What is said of one answer: a word for the overview, in full, and how to get the contract's training."""
 
     short: str
     long: str
@@ -36,7 +36,7 @@ def verdict_of(heard: Heard) -> Verdict:
     reading = question.reading_of(said.answer)
     words = reading.says if reading else "none of the expected answers"
     if question.is_open:
-        return Verdict(words.partition(":")[0].partition(",")[0], in_words(words, said.answer), heard.advice)
+        return Verdict(OPEN, in_words(words, said.answer), heard.advice)
     if reading is question.readings[0]:
         return Verdict(SAME, "same")
     long = f"{in_words(words, said.answer)}; {difference(question, said.answer)}"
@@ -45,7 +45,9 @@ def verdict_of(heard: Heard) -> Verdict:
         return Verdict(DIFFERS, long, heard.advice)
     if remedied.answer is not None and question.reading_of(remedied.answer) is question.readings[0]:
         return Verdict(IF, f"same only with the remedy; {long}", remedied.asked)
-    return Verdict(DIFFERS, long, f"not shown here ({remedied.not_asked or remedied.failure or 'differs'}): {remedied.asked}")
+    return Verdict(
+        DIFFERS, long, f"not shown here ({remedied.not_asked or remedied.failure or 'differs'}): {remedied.asked}"
+    )
 
 
 def in_words(words: str, answer: Answer) -> str:
@@ -99,7 +101,7 @@ def overview(dialects: Dialects, known: Sequence[Heard]) -> Table:
 
 
 def group_table(title: str, known: Sequence[Heard], questions: Sequence[Question]) -> Table:
-    """Each question with its answers: libraries that answer the same share a row. Below: the questions, the remedies."""
+    """Each question with its answers; libraries that answer the same share a row. Below: questions and remedies."""
     rows, notes = [], []
     for question in questions:
         answers = [(verdict_of(heard), heard) for heard in known if heard.question == question.name]
@@ -112,5 +114,5 @@ def group_table(title: str, known: Sequence[Heard], questions: Sequence[Question
         remedies = sorted((verdict.remedy, heard.library) for verdict, heard in answers if verdict.remedy)
         for remedy, several_names in groupby(remedies, key=lambda pair: pair[0]):
             names = ", ".join(name for _, name in several_names)
-            notes.append(f"How to get the contract's in {names}: {remedy}")
+            notes.append(f"{question.title}, in {names}: {remedy}")
     return Table(title, ("question", "answer", "libraries"), rows, notes, columns_of_text=3)
