@@ -8,6 +8,7 @@ answer is not what is stated.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -19,7 +20,8 @@ from bench.records.dialects import write
 from bench.records.files import read
 from bench.records.journal import results_file
 from bench.tables.dialects import CONTRACT, FAILED, SAME, dialects_sections, verdict_of
-from bench.tables.table import print_sections
+from bench.tables.markdown import section_as_markdown
+from bench.tables.table import Section, print_sections
 from command_line import Option, choice, number, output_file, several
 
 OPTIONS = (
@@ -29,6 +31,7 @@ OPTIONS = (
            f"{TIME_LIMIT:g}"),
     Option("--output FILE", "Write the answers to this file, for the report", output_file,
            without="a new file in bench/results"),
+    Option("--markdown FILE", "Write the tables to this file, as Markdown", output_file, without="none"),
     options.THREADS,
 )  # fmt: skip
 
@@ -39,8 +42,17 @@ def run(arguments: argparse.Namespace) -> int:
     path: Path = results_file(arguments.output, "dialects")
     dialects = study(console, arguments.library or list(LIBRARIES), arguments.time_limit)
     write(path, dialects)
-    print_sections(console, dialects_sections(read(path)))
+    sections = dialects_sections(read(path))
+    print_sections(console, sections)
+    if arguments.markdown:
+        arguments.markdown.write_text(as_page(sections), encoding="utf-8")
     console.print(f"\nFor the report: {path}", soft_wrap=True)
     verdicts = [(heard.library, verdict_of(heard).short) for heard in dialects.heard]
     wrong = any(short == FAILED or (library == CONTRACT and short != SAME) for library, short in verdicts)
     return 1 if wrong else 0
+
+
+def as_page(sections: Sequence[Section]) -> str:
+    """The sections as a page of Markdown."""
+    made = "Measured on one machine, and written by the command below: do not edit this page, run the command again."
+    return "\n\n".join(["# Dialects", made, *(part for one in sections for part in section_as_markdown(one))]) + "\n"

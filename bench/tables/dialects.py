@@ -12,10 +12,10 @@ from bench.tables.table import NONE, Section, Table, or_dash, printable
 CONTRACT = "digitbench"  # asked like a library, to show that the contract says what is written here
 SAME, IF, DIFFERS, OPEN, FAILED = "same", "if", "differs", "open", "failed"
 EXPLANATION = (
-    "Same: what the contract (impls/contract.py) says. If: the library as it is differs, and was asked again with "
-    "the remedy below its table, which gave the contract's answer. Differs: no remedy was shown. A dash: there is "
-    "nothing to ask in this library, or it cannot be asked here. Every answer was measured by a small program in bench/dialects/; "
-    "the possible answers were computed in plain NumPy."
+    "Same: what the contract (impls/contract.py) says. If: the library as it is differs, and was asked again with the "
+    "remedy below its table, which gave the contract's answer. Differs: no remedy was shown. A dash: there is nothing "
+    "to ask in this library, or it cannot be asked here. Every answer was measured by a small program in "
+    "bench/dialects/; the possible answers were computed in plain NumPy."
 )
 LIMITS = ["Answers of libraries are of these versions, on one machine; bits depend on the processor, too."]
 
