@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import groupby
+from textwrap import fill
 from typing import NamedTuple
 
 from bench.dialects.questions import GROUPS, QUESTIONS, Answer, Question
@@ -11,6 +12,7 @@ from bench.tables.table import NONE, Section, Table, or_dash, printable
 
 CONTRACT = "digitbench"  # asked like a library, to show that the contract says what is written here
 SAME, IF, DIFFERS, OPEN, FAILED = "same", "if", "differs", "open", "failed"
+ANSWER_WIDTH, NAMES_WIDTH = 48, 24  # characters of a line, in tables of at most 100
 EXPLANATION = (
     "Same: what the contract (impls/contract.py) says. If: the library as it is differs, and was asked again with the "
     "remedy below its table, which gave the contract's answer. Differs: no remedy was shown. A dash: there is nothing "
@@ -38,7 +40,7 @@ def verdict_of(heard: Heard) -> Verdict:
     if question.is_open:
         return Verdict(OPEN, in_words(words, said.answer), heard.advice)
     if reading is question.readings[0]:
-        return Verdict(SAME, "same")
+        return Verdict(SAME, f"same: {words}")
     long = f"{in_words(words, said.answer)}; {difference(question, said.answer)}"
     remedied = heard.remedied
     if remedied is None:
@@ -109,10 +111,19 @@ def group_table(title: str, known: Sequence[Heard], questions: Sequence[Question
             continue
         together = sorted(answers, key=lambda pair: pair[0].long)
         for long, several in groupby(together, key=lambda pair: pair[0].long):
-            rows.append([question.title, printable(long), ", ".join(heard.library for _, heard in several)])
+            names = ", ".join(heard.library for _, heard in several)
+            rows.append([question.title, fill(printable(long), ANSWER_WIDTH), fill(names, NAMES_WIDTH)])
         notes.append(f"{question.title}: {question.asks} The contract: {question.contract}")
+        asked = sorted((heard.said.asked, heard.library) for _, heard in answers)
+        notes.append(f"{question.title}, as it was asked: {'; '.join(grouped(asked))}")
         remedies = sorted((verdict.remedy, heard.library) for verdict, heard in answers if verdict.remedy)
-        for remedy, several_names in groupby(remedies, key=lambda pair: pair[0]):
-            names = ", ".join(name for _, name in several_names)
-            notes.append(f"{question.title}, in {names}: {remedy}")
+        notes += [f"{question.title}, remedy: {line}" for line in grouped(remedies)]
     return Table(title, ("question", "answer", "libraries"), rows, notes, columns_of_text=3)
+
+
+def grouped(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Texts with the libraries of each. pairs: of text and library, sorted."""
+    return [
+        f"{text} ({', '.join(library for _, library in several)})"
+        for text, several in groupby(pairs, key=lambda pair: pair[0])
+    ]
