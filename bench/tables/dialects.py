@@ -79,6 +79,8 @@ def dialects_sections(results: ResultSet) -> list[Section]:
         f"Started {dialects.when} by {dialects.command}",
         *(f"Not asked: {name}: {printable(why)}" for name, why in dialects.absent.items()),
     ]
+    unknown = dict.fromkeys(heard.question for heard in dialects.heard if heard.question not in QUESTIONS)
+    lines += [f"Not shown, as this version does not have the question: {printable(name)}" for name in unknown]
     tables = [overview(dialects, known), *(group_table(title, known, questions) for title, questions in GROUPS.items())]
     return [Section("Dialects: where the same settings train differently", lines, tables, EXPLANATION)]
 
