@@ -37,16 +37,25 @@ def of_example_library(name):
     return parameters(state)
 
 
-def falling_rate():
-    """`jax.example_libraries.optimizers.piecewise_constant([1, 2], rates)`."""
+def by_schedule(boundaries):
+    """The parameter after three steps whose rates a schedule of JAX's examples has."""
     from jax.example_libraries import optimizers
 
-    schedule = optimizers.piecewise_constant([1, 2], given.RATES)
-    begin, update, parameters = optimizers.sgd(schedule)
+    begin, update, parameters = optimizers.sgd(optimizers.piecewise_constant(boundaries, given.RATES))
     state = begin(jnp.zeros(1))
     for step in range(len(given.RATES)):
         state = update(step, jnp.ones(1), state)
     return parameters(state)
+
+
+def falling_rate():
+    """`jax.example_libraries.optimizers.piecewise_constant([1, 2], rates)`."""
+    return by_schedule([1, 2])
+
+
+def falling_rate_as_contract():
+    """Give as a boundary the last update at the old rate, one less: `piecewise_constant([0, 1], rates)`."""
+    return by_schedule([0, 1])
 
 
 def hopeless_image():

@@ -3,9 +3,11 @@
 # mypy: ignore-errors
 
 import numpy as np
-from tinygrad import Context, Tensor, nn
+from tinygrad import Context, Device, Tensor, nn
 
 from bench.dialects import given, plain
+
+Device.DEFAULT  # noqa: B018 (raises where there is no compiler for the processor, such as clang)
 
 
 def three_steps(start=0.0, rates=given.RATES, momentum=given.MOMENTUM, **settings):

@@ -34,8 +34,8 @@ def few_bytes() -> Any:
 
 
 def many_bytes() -> Any:
-    """(20,000,000,) uint8, all 255: their sum is above 2^32, as that of MNIST's squared pixels is."""
-    return np.full(20_000_000, 255, dtype=np.uint8)
+    """(17,000,000,) uint8, all 255: their sum is above 2^32, as that of MNIST's squared pixels is."""
+    return np.full(17_000_000, 255, dtype=np.uint8)
 
 
 def many_floats() -> Any:

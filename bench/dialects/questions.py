@@ -266,11 +266,11 @@ NUMBERS = (
         (_reading("float32", "float32"), _reading("float64", "float64")),
     ),
     Question(
-        "sum_of_bytes", "sum of bytes", "The sum of 20,000,000 bytes of 255?", "5,100,000,000",
+        "sum_of_bytes", "sum of bytes", "The sum of 17,000,000 bytes of 255?", "4,335,000,000",
         (
-            _reading("right", 20_000_000 * 255.0),
-            _reading("it wraps at 32 bits", float(plain.wrapped(20_000_000 * 255, 32))),
-            _reading("it wraps at 8 bits", float(plain.wrapped(20_000_000 * 255, 8))),
+            _reading("right", 17_000_000 * 255.0),
+            _reading("it wraps at 32 bits", float(plain.wrapped(17_000_000 * 255, 32))),
+            _reading("it wraps at 8 bits", float(plain.wrapped(17_000_000 * 255, 8))),
         ),
         tolerance=1e-6,
     ),

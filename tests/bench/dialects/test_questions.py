@@ -77,7 +77,7 @@ PLAIN: dict[str, tuple[Answer, Answer]] = {
     "hopeless_image": ([np.exp(-CLEAR) - 1], [0.0]),
     "cost_epsilon": ([CLEAR], [-np.log(1e-7)]),
     "relu_at_zero": ([float(np.sign(0.0))], [0.5]),
-    "sum_of_bytes": ([255 * 2e7], [(255 * 2e7) % 2**32]),
+    "sum_of_bytes": ([255 * 1.7e7], [(255 * 1.7e7) % 2**32]),
     "denormals": ([float(np.float32(1e-30) * np.float32(1e-10)) / 1e-40], [0.0]),
     "dense_start": (
         started(np.random.default_rng(0).normal(0, (2 / 784) ** 0.5, 784 * 128), 0.0),
