@@ -10,7 +10,6 @@ import importlib.metadata
 import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,7 +23,6 @@ from bench.dialects.questions import QUESTIONS, Answer, Value
 from bench.timing import threads
 from bench.timing.process import Child, ChildFailed, answer_with, in_one_line
 
-AT_ONCE = 2  # libraries; nothing is timed
 LOADING = 120.0  # seconds that the import of a library may take
 TIME_LIMIT = 60.0  # and each of its answers
 THREADS = 2
@@ -93,16 +91,12 @@ def versions(name: str) -> str:
 
 
 def ask_each(names: Sequence[str], seconds: float = TIME_LIMIT) -> Iterator[tuple[str, list[Heard] | str]]:
-    """Ask libraries, AT_ONCE of them at the same time; yield what each said, or why it could not be asked at all."""
-
-    def one(name: str) -> tuple[str, list[Heard] | str]:
+    """Ask one library after the other; yield what each said, or why it could not be asked at all."""
+    for name in names:
         try:
-            return name, ask(name, LIBRARIES[name], seconds)
+            yield name, ask(name, LIBRARIES[name], seconds)
         except ChildFailed as failure:
-            return name, str(failure)
-
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield from pool.map(one, names)
+            yield name, str(failure)
 
 
 def ask(name: str, library: Library, seconds: float = TIME_LIMIT) -> list[Heard]:
@@ -135,18 +129,24 @@ class Conversation:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.child.__exit__()
+        self.end()
 
     def begin(self) -> None:
         """Start the process and import the library in it. Raises ChildFailed where that fails."""
         library = self.library
         self.child = Child(work, library.module, n_threads=self.n_threads, environment=library.environment)
+        self.ended = False
         try:
             self.reply(LOADING)
             self.listing: Listing = self.request("listing")
         except ChildFailed:
-            self.child.__exit__()
+            self.end()
             raise
+
+    def end(self) -> None:
+        """End the process."""
+        self.child.__exit__()
+        self.ended = True
 
     def reply(self, seconds: float) -> Any:
         """The next answer of the process. Raises ChildFailed for a failure."""
@@ -161,14 +161,14 @@ class Conversation:
         return self.reply(self.seconds)
 
     def ask(self, function: str) -> Said:
-        """What a function of the module says; where the process hangs or dies, why, and a new process is begun."""
-        asked = self.listing.functions[function]
+        """What a function of the module says. Where the process hangs or dies, why; the next begins a new one."""
         try:
+            if self.ended:
+                self.begin()
             said: Said = self.request("ask", function)
         except ChildFailed as failure:
-            self.child.__exit__()
-            self.begin()
-            return Said(asked, failure=str(failure))
+            self.end()
+            return Said(self.listing.functions[function], failure=str(failure))
         return said
 
 
@@ -178,8 +178,11 @@ def compared(said: Said, library: Library, seconds: float) -> Said:
         return said
     if threads.cores() < THREADS:
         return said._replace(answer=None, not_asked="this process may use one core alone")
-    with Conversation(library, seconds, 1) as conversation:
-        other = conversation.ask(ON_ONE_THREAD)
+    try:
+        with Conversation(library, seconds, 1) as conversation:
+            other = conversation.ask(ON_ONE_THREAD)
+    except ChildFailed as failure:
+        return said._replace(answer=None, failure=f"on one thread: {failure}")
     return other if other.answer is None else said._replace(answer=[of_other_bits(said.answer, other.answer)])
 
 
