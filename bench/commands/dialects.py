@@ -16,7 +16,6 @@ from rich.console import Console
 from bench.commands import options
 from bench.dialects.asking import LIBRARIES, TIME_LIMIT
 from bench.experiments.dialects import study
-from bench.records.dialects import write
 from bench.records.files import read
 from bench.records.journal import results_file
 from bench.tables.dialects import CONTRACT, FAILED, SAME, dialects_sections, verdict_of
@@ -40,14 +39,15 @@ def run(arguments: argparse.Namespace) -> int:
     """Ask, keep the answers and print the tables; return 1 if an answer failed or the contract's is not as stated."""
     console = Console(highlight=False)
     path: Path = results_file(arguments.output, "dialects")
-    dialects = study(console, arguments.library or list(LIBRARIES), arguments.time_limit)
-    write(path, dialects)
-    sections = dialects_sections(read(path))
+    study(console, arguments.library or list(LIBRARIES), arguments.time_limit, path)
+    results = read(path)
+    sections = dialects_sections(results)
     print_sections(console, sections)
     if arguments.markdown:
         arguments.markdown.write_text(as_page(sections), encoding="utf-8")
     console.print(f"\nFor the report: {path}", soft_wrap=True)
-    verdicts = [(heard.library, verdict_of(heard).short) for heard in dialects.heard]
+    assert results.dialects is not None
+    verdicts = [(heard.library, verdict_of(heard).short) for heard in results.dialects.heard]
     wrong = any(short == FAILED or (library == CONTRACT and short != SAME) for library, short in verdicts)
     return 1 if wrong else 0
 

@@ -9,9 +9,10 @@ import pytest
 
 import bench
 from bench.__main__ import main
-from bench.dialects.asking import LIBRARIES, REMEDY, Asker, Heard, Library, Said, ask
+from bench.dialects.asking import LIBRARIES, REMEDY, Asker, Library, Said, ask
 from bench.dialects.given import DECAY, RATES
 from bench.dialects.questions import QUESTIONS, Answer, Question
+from bench.experiments.dialects import record_of
 from bench.records import dialects as records
 from bench.records.files import read
 from bench.tables.dialects import dialects_sections, verdict_of
@@ -107,7 +108,7 @@ def test_a_difference_has_its_number() -> None:
 
 def test_a_library_that_raises_hangs_dies_and_prints_answers_all_else(capfd: pytest.CaptureFixture[str]) -> None:
     heard = {one.question: one for one in ask("made-up", Library(MADE_UP, (), {"MADE_UP": "other"}), seconds=2.0)}
-    found = {name: verdict_of(kept(one)) for name, one in heard.items()}
+    found = {name: verdict_of(record_of(one)) for name, one in heard.items()}
     assert found["plain_momentum"].short == "if"
     assert found["plain_momentum"].remedy == "Ask for the other way"
     assert found["nesterov_momentum"].short == "differs"
@@ -129,13 +130,6 @@ def test_a_library_that_obeys_the_contract_is_the_same(monkeypatch: pytest.Monke
     monkeypatch.delenv("MADE_UP", raising=False)
     found = asked_here(MADE_UP, "plain_momentum", "nesterov_momentum")
     assert {verdict(name, said.answer or [])[0] for name, said in found.items()} == {"same"}
-
-
-def kept(heard: Heard) -> records.Heard:
-    """What a library said, as a record."""
-    return records.Heard(
-        heard.library, heard.question, records.Said(*heard.said), heard.remedied and records.Said(*heard.remedied)
-    )
 
 
 def asked_here(module: str, *names: str) -> dict[str, Said]:
