@@ -24,7 +24,7 @@ from bench.tables.table import Section, print_sections
 from command_line import Option, choice, number, output_file, several
 
 OPTIONS = (
-    Option("--library A,B", f"Ask these, of {', '.join(LIBRARIES)}", several(choice(LIBRARIES)),
+    Option("--library A,B", f"Compare these, of {', '.join(LIBRARIES)}", several(choice(LIBRARIES)),
            without="all that are installed", repeats=True),
     Option("--time-limit SECONDS", "Give each answer this long", number(0.001),
            f"{TIME_LIMIT:g}"),

@@ -9,7 +9,12 @@ from keras import layers, losses, ops, optimizers
 from bench.dialects import given, plain
 
 BACKEND = keras.backend.backend()
-ADVICE = {"row_alone": "compare within a tolerance; bits agree only between batches of the same kernel"}
+ADVICE = {
+    "row_alone": "compare within a tolerance; bits agree only between batches of the same kernel",
+    "equal_rows": "on PyTorch pad 10 columns to 12",
+    "float64_kept": "on JAX set `jax_enable_x64` before anything is computed",
+    "denormals": "on JAX there is no option; numbers below 1.2e-38, such as old velocities, become 0",
+}
 
 
 def three_steps(start=0.0, rates=given.RATES, **settings):

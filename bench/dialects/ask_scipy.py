@@ -15,7 +15,7 @@ def bytes_times_floats():
     return product.dtype.name, plain.correct_bits(product, images.astype(float) @ weights)
 
 
-def row_of_bytes():
+def _row_of_bytes():
     """All bytes in one row of a sparse matrix, without a copy."""
     pixels = given.many_bytes()
     return sparse.csr_array((pixels, np.zeros(pixels.size, np.int32), [0, pixels.size]), shape=(1, 1))
@@ -23,12 +23,12 @@ def row_of_bytes():
 
 def sum_of_bytes():
     """`csr_array(bytes) @ csr_array(ones of uint8)`, a sum as a sparse product."""
-    return (row_of_bytes() @ sparse.csr_array(np.ones((1, 1), np.uint8))).toarray()
+    return (_row_of_bytes() @ sparse.csr_array(np.ones((1, 1), np.uint8))).toarray()
 
 
 def sum_of_bytes_as_contract():
     """Sum with `csr_array(bytes).sum(axis=1)`, or make the ones int64."""
-    return row_of_bytes().sum(axis=1)
+    return _row_of_bytes().sum(axis=1)
 
 
 def cost_epsilon():

@@ -3,7 +3,7 @@
 # mypy: ignore-errors
 
 import numpy as np
-from tinygrad import Context, Device, Tensor, nn
+from tinygrad import Context, Device, Tensor, dtypes, nn
 
 from bench.dialects import given, plain
 
@@ -144,6 +144,11 @@ def bytes_times_floats():
 def sum_of_bytes():
     """`sum()`."""
     return Tensor(given.many_bytes()).sum().item()
+
+
+def sum_of_bytes_as_contract():
+    """Give `sum` a `dtype=dtypes.int64`."""
+    return Tensor(given.many_bytes()).sum(dtype=dtypes.int64).item()
 
 
 def mean_in_float32():

@@ -1,5 +1,6 @@
 """Libraries and the contract: the same, the same with a remedy, or how they differ."""
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 from textwrap import fill
@@ -12,7 +13,8 @@ from bench.tables.table import NONE, Section, Table, or_dash, printable
 
 CONTRACT = "digitbench"  # asked like a library, to show that the contract says what is written here
 SAME, IF, DIFFERS, OPEN, FAILED = "same", "if", "differs", "open", "failed"
-ANSWER_WIDTH, NAMES_WIDTH = 48, 24  # characters of a line, in tables of at most 100
+COLUMNS = 7  # of libraries in the overview, for which a terminal of 80 columns has room
+ANSWER_WIDTH, NAMES_WIDTH = 36, 20  # characters of a line, in tables of at most 100
 EXPLANATION = (
     "Same: what the contract (impls/contract.py) says. If: the library as it is differs, and was asked again with the "
     "remedy below its table, which gave the contract's answer. Differs: no remedy was shown. A dash: there is nothing "
@@ -54,18 +56,20 @@ def verdict_of(heard: Heard) -> Verdict:
 
 def in_words(words: str, answer: Answer) -> str:
     """A reading with the numbers that were measured."""
-    numbers = ", ".join(one if isinstance(one, str) else f"{one:.5g}" for one in answer)
-    return f"{words} ({numbers})"
+    return f"{words} ({written(answer)})"
+
+
+def written(answer: Answer) -> str:
+    """Numbers and words, separated by commas."""
+    return ", ".join(one if isinstance(one, str) else f"{one + 0:.5g}" for one in answer)
 
 
 def difference(question: Question, answer: Answer) -> str:
-    """By how much an answer differs from the contract's: the largest difference of its numbers, or that it differs."""
+    """By how much an answer differs from the contract's, or where it is no single number, from what it differs."""
     expected = question.readings[0].value or []
-    pairs = list(zip(answer, expected, strict=False))
-    gaps = [abs(a - b) for a, b in pairs if not isinstance(a, str) and not isinstance(b, str)]
-    if len(answer) != len(expected) or len(gaps) < len(pairs):
-        return f"differs from {', '.join(map(str, expected))}"
-    return f"differs by {max(gaps):.3g}"
+    if len(answer) == len(expected) == 1 and not isinstance(answer[0], str) and not isinstance(expected[0], str):
+        return f"differs by {abs(answer[0] - expected[0]):.3g}"
+    return f"differs from {written(expected)}"
 
 
 def dialects_sections(results: ResultSet) -> list[Section]:
@@ -92,16 +96,20 @@ def dialects_setting(results: ResultSet) -> str:
 
 
 def overview(dialects: Dialects, known: Sequence[Heard]) -> Table:
-    """Questions down, libraries across, a word in each cell; open questions are in the other tables alone."""
-    libraries = [name for name in dialects.libraries if name != CONTRACT]
+    """Questions down, libraries across, a word in each cell; without open questions, which have no right answer."""
+    answers = Counter(heard.library for heard in known if heard.library != CONTRACT)
+    most = [name for name, _ in answers.most_common(COLUMNS)]
+    libraries = [name for name in dialects.libraries if name in most]
     by_place = {(heard.question, heard.library): heard for heard in known}
     rows = []
     for name, question in QUESTIONS.items():
         here = [by_place.get((name, library)) for library in libraries]
         if not question.is_open and any(here):
             rows.append([question.title, *(or_dash(one, lambda heard: verdict_of(heard).short) for one in here)])
+    others = [name for name in answers if name not in most]
+    notes = [f"In the tables below alone, as they have fewer answers: {', '.join(others)}"] if others else []
     heads = [name.replace(":", ":\n") for name in libraries]
-    return Table("Questions and libraries", ("question", *heads), rows)
+    return Table("Questions and libraries", ("question", *heads), rows, notes)
 
 
 def group_table(title: str, known: Sequence[Heard], questions: Sequence[Question]) -> Table:
