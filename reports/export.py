@@ -1,27 +1,14 @@
 """A report as Markdown and CSV, and every raw sample."""
 
 import csv
-import html
 import io
 import re
 from collections.abc import Sequence
 
 from bench.records.files import ResultSet
-from bench.tables.table import Table, printable
+from bench.tables.markdown import for_markdown, markdown_text, section_as_markdown
+from bench.tables.table import printable
 from reports.sections import Report
-
-
-def for_markdown(table: Table) -> str:
-    """The table in GitHub's form."""
-    rule = ["---" if i < table.columns_of_text else "---:" for i in range(len(table.heads))]
-    texts = [[markdown_text(cell) for cell in row] for row in table.rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [map(markdown_text, table.heads), rule, *texts])
-
-
-def markdown_text(text: str) -> str:
-    """The text, escaped so that Markdown and HTML in it are shown as they are."""
-    marks = r"([\\`*_|~#]|\](?=\())"
-    return re.sub(marks, r"\\\1", html.escape(printable(text), quote=False))
 
 
 def for_csv(rows: Sequence[Sequence[str]]) -> str:
@@ -48,13 +35,7 @@ def markdown_summary(report: Report) -> str:
     if report.beside:
         parts += [f"## {report.beside.title}", for_markdown(report.beside), *map(markdown_text, report.beside.notes)]
     for section in report.sections:
-        parts.append(f"## {markdown_text(section.title)}")
-        parts += map(markdown_text, section.lines)
-        for table in section.tables:
-            parts.append(f"### {markdown_text(table.title)}")
-            parts.append(for_markdown(table) if table.rows else "Nothing was measured.")
-            parts += map(markdown_text, table.notes)
-        parts.append(section.explanation)
+        parts += section_as_markdown(section)
     if report.left_out:
         parts += ["## Left out", "\n".join(f"- {markdown_text(line)}" for line in report.left_out)]
     parts += map(markdown_text, report.remarks)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from bench.analysis.race import neighbours
 from bench.records.files import ResultSet
 from bench.records.races import RaceResult
-from bench.tables import accuracy, article, benchmarks, compare, inspection, peers, race
+from bench.tables import accuracy, article, benchmarks, compare, dialects, inspection, peers, race
 from bench.tables.table import Section, Table
 from bench.timing.worker import FLOOR
 from reports.answers import Answer, answers
@@ -96,6 +96,7 @@ KINDS = {
         lambda results, _: inspection_figures(results),
         (),
     ),
+    "dialects": Kind(dialects.dialects_sections, dialects.dialects_setting, lambda results, _: [], dialects.LIMITS),
 }
 
 

@@ -38,7 +38,10 @@ OF_ARTICLE = {
 }
 BY_BACKEND = ("accuracy", "race", "peers", *SWEEPS)  # whose participants are backends, with ratios to a baseline
 # In the order of the report.
-KINDS = ("accuracy", *STEPS, "benchmarks", "race", "peers", "compare", *SWEEPS, "calibrate", *OF_ARTICLE, "network")
+KINDS = (
+    "accuracy", *STEPS, "benchmarks", "race", "peers", "compare", *SWEEPS, "calibrate", *OF_ARTICLE, "network",
+    "dialects",
+)  # fmt: skip
 NEEDED: dict[str, Callable[[RaceResult], bool]] = {  # of each race, for the tables of its kind
     "accuracy": lambda race: race.target is not None,
     **dict.fromkeys(STEPS, lambda race: len(race.participants) == 1 and bool(race.target)),

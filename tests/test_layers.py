@@ -16,7 +16,7 @@ LEVELS = (
     {"data"},
     {"impls"},
     {"bench.timing", "bench.workloads"},
-    {"bench.records", "bench.training", "bench.agreement"},
+    {"bench.records", "bench.training", "bench.agreement", "bench.dialects"},
     {"bench.analysis"},
     {"bench.tables", "bench.experiments"},
     {"bench.commands"},

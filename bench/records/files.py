@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bench import UserError
+from bench.records.dialects import Dialects
 from bench.records.inspection import Inspection
 from bench.records.journal import HEADER, read_records
 from bench.records.kinds import Agreement, LearningCurve, check_schema, damaged
@@ -96,6 +97,7 @@ class ResultSet:
     unavailable: dict[str, str] = field(default_factory=dict)  # backend: reason
     races: list[RaceResult] = field(default_factory=list)
     inspection: Inspection | None = None  # of a trained network
+    dialects: Dialects | None = None  # of libraries
     cut: bool = False  # whether the file ends in the middle of a record, which is passed over
 
     def of(self, quantity: Quantity) -> list[Measurement]:
@@ -104,9 +106,11 @@ class ResultSet:
 
     @property
     def kind(self) -> str:
-        """ "benchmarks", "network", "sweep of batch" and the like, or the purpose of its races, "race" among them."""
+        """ "benchmarks", "network", "dialects", "sweep of batch" and the like, or the purpose of its races."""
         if self.inspection:
             return "network"
+        if self.dialects:
+            return "dialects"
         if not self.races:
             return "benchmarks"
         first = self.races[0]
@@ -114,7 +118,7 @@ class ResultSet:
 
 
 def read(path: Path) -> ResultSet:
-    """Read the results of a race or study, of `inspect`, or of `pytest --benchmark-only --benchmark-json=FILE`.
+    """Read what a race, a study, `inspect`, or `pytest --benchmark-only --benchmark-json=FILE` wrote.
 
     Raises UserError for a file that is absent, cut, no results file, damaged or of another schema. One of a race may be
     cut: its whole records are read.
@@ -147,8 +151,8 @@ def is_of_races(beginning: bytes) -> bool:
 
 def of_json(path: Path, document: dict[str, Any]) -> ResultSet:
     """Read a file that is one JSON object. Raises UserError as `read` does."""
-    is_network = document.get("kind") == "network"
-    content = document if is_network else document.get("digitbench")
+    kept = {"network": Inspection, "dialects": Dialects}.get(str(document.get("kind")))
+    content = document if kept else document.get("digitbench")
     if not isinstance(content, dict):
         raise UserError(
             f"{path}: expected the JSON of this suite's benchmarks, found another; "
@@ -156,13 +160,15 @@ def of_json(path: Path, document: dict[str, Any]) -> ResultSet:
         )
     check_schema(path, content.get("schema"))
     try:
-        one = msgspec.convert(content, Inspection) if is_network else msgspec.convert(content, Suite)
+        one: Inspection | Dialects | Suite = msgspec.convert(content, kept or Suite)
         check_machine(one.machine)
     except (ValueError, RecursionError) as error:
         raise damaged(path, error) from None
     about = (path, one.when, one.machine, one.data, one.notice)
     if isinstance(one, Inspection):
         return ResultSet(*about, inspection=one)
+    if isinstance(one, Dialects):
+        return ResultSet(*about, dialects=one)
     failures: dict[str, str] = {}  # the first of each backend
     for result in one.agreement:
         if result.failure is not None:

@@ -194,10 +194,11 @@ AnyRecord = (
 )
 
 
-def opening(dataset: "Dataset", backends: Iterable[str] = ()) -> dict[str, Any]:
+def opening(dataset: "Dataset | None" = None, backends: Iterable[str] = ()) -> dict[str, Any]:
     """The fields with which every results file begins, without paths of this machine.
 
-    backends: that take part; the GPU is described for one on it, and the interpreter of one that has its own.
+    dataset: None where no digits are used; backends: that take part; the GPU is described for one on it, and the
+    interpreter of one that has its own.
     """
     backends, machine = list(backends), environment.describe()
     if any(impls.device_of(name) == "cuda" for name in backends):
@@ -208,8 +209,8 @@ def opening(dataset: "Dataset", backends: Iterable[str] = ()) -> dict[str, Any]:
         "when": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": shortened_command(shlex.join(["python", "-m", "bench", *without_folders(sys.argv[1:])])),
         "machine": machine,
-        "data": dataset.name,
-        "notice": dataset.notice,
+        "data": dataset.name if dataset else "no digits",
+        "notice": dataset.notice if dataset else None,
     }
 
 

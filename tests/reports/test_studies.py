@@ -1,5 +1,6 @@
 """reports/: other libraries, steps to one accuracy, and the article's experiments, in tables, figures and answers."""
 
+import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from bench import UserError
 from bench.analysis.article import experiment_results
 from bench.commands.peers import WAYS
 from bench.records.files import read
+from bench.records.kinds import SCHEMA
 from bench.tables.accuracy import accuracy_headline, batches_sections, waterfall_sections
 from bench.tables.article import figures_table, relu_sections, times_table
 from bench.tables.peers import peers_setting, peers_table
@@ -357,3 +359,43 @@ def test_a_headline_names_torch_besides_the_baseline(tmp_path: Path) -> None:
     headline = accuracy_headline(three.races)
     assert "times as fast as vectorized; 2." in headline or "times as fast as vectorized; 1.9" in headline
     assert headline.endswith("times as fast as torch.")
+
+
+# --- dialects --------------------------------------------------------------------------------------------
+
+
+def test_dialects_are_folded_in_the_page(tmp_path: Path) -> None:
+    said = {"asked": "SGD(momentum=0.9)", "answer": [-1.564]}
+    heard = [
+        {"library": "made-up", "question": "plain_momentum", "said": said, "advice": "convert velocities <once>"},
+        {"library": "made-up", "question": "of another version", "said": said},
+    ]
+    about = {"schema": SCHEMA, "when": "2026-11-27T10:00:00+00:00", "command": "python -m bench study dialects"}
+    content = {
+        "kind": "dialects", **about, "machine": {}, "data": "no digits", "notice": None,
+        "libraries": {"made-up": "made-up 1.0"}, "absent": {"optax": "is not installed"}, "heard": heard,
+    }  # fmt: skip
+    (tmp_path / "dialects.jsonl").write_text(json.dumps(content))
+    chosen = choose([tmp_path])
+    html = whole_page(chosen)
+    part = html[html.index("Dialects: where the same settings train differently") :]
+    assert '<details class="part"' in html[: html.index("Dialects: where")]
+    assert "differs by 0.513" in part
+    assert "convert velocities &lt;once&gt;" in part
+    assert "made-up 1.0" in part
+    assert "optax: is not installed" in part
+    assert "Not shown, as this version does not have the question: of another version" in part
+
+
+@pytest.mark.parametrize("change", [{"heard": [{"library": "a"}]}, {"libraries": 3}, {"more": 1}])
+def test_damaged_dialects_are_refused(change: dict[str, Any], tmp_path: Path) -> None:
+    content = {
+        "kind": "dialects", "schema": SCHEMA, "when": "2026-11-27T10:00:00+00:00", "command": "", "machine": {},
+        "data": "no digits", "notice": None, "libraries": {}, "absent": {}, "heard": [],
+    }  # fmt: skip
+    path = tmp_path / "dialects.jsonl"
+    path.write_text(json.dumps(content))
+    assert read(path).kind == "dialects"
+    path.write_text(json.dumps(content | change))
+    with pytest.raises(UserError, match="a record is not as expected"):
+        read(path)
