@@ -4,7 +4,7 @@ Listing imports no library; `load` imports one backend. Other packages add backe
 `digitbench.backends`, each a name and a module that fulfils `impls.contract.Backend`. `named` adds one in a file.
 
 A name may end with a device, as in `torch:cuda`; without one a backend runs on the first of its devices, which is the
-CPU for all but those written for a device alone.
+CPU for all but those written for a device alone. That of a backend with ranks may end with their number, `mpi_units:4`.
 """
 
 import difflib
@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from impls import devices, files
+from impls import devices, files, ranks
 
 if TYPE_CHECKING:
     from impls.contract import Backend
@@ -34,6 +34,7 @@ class Entry(NamedTuple):
     extra: str = ""  # the optional dependency group that brings them
     fault: str = ""  # why it can never be loaded under this name, with the remedy
     devices: tuple[str, ...] = ("cpu",)  # on which it can run, the first where none is named; empty: its module says
+    ranks: bool = False  # whether it is an MPI program, of as many processes as a number after its name says
 
 
 # In ladder order: from a loop over images to compiled kernels, each rung changes one thing of the one before.
@@ -57,6 +58,9 @@ BUILTIN = {
     "torch_compile": Entry("impls.torch_compile", requires=("torch",), extra="peers", devices=("cpu", "cuda")),
     "torch_manual": Entry("impls.torch_manual", requires=("torch",), extra="peers", devices=("cpu", "cuda")),
     "jax": Entry("impls.jax_scan", requires=("jax",), extra="peers", devices=("cpu", "cuda")),
+    # On several processes.
+    "mpi_images": Entry("impls.mpi_images", requires=("mpi4py",), extra="cluster", ranks=True),
+    "mpi_units": Entry("impls.mpi_units", requires=("mpi4py",), extra="cluster", ranks=True),
     # On a GPU.
     "cuda": Entry("impls.cuda", requires=("numba", "numba_cuda"), extra="cuda", devices=("cuda",)),
 }
@@ -115,7 +119,10 @@ def named(text: str) -> str:
 
 
 def parted(text: str) -> tuple[str, str]:
-    """Return the name, or module's dotted path, in this text, and the device that it names; "" where it names none."""
+    """Return the name, or module's dotted path, in this text, and the device, or number of ranks, that it names.
+
+    The latter is "" where it names none.
+    """
     if ":" not in text or text in names():
         return text, ""
     name, _, device = text.rpartition(":")
@@ -138,13 +145,22 @@ def entry(text: str) -> Entry:
         )
     found = known[name]
     if name != text and found.devices:
-        check_device(text, found.devices)
+        check_device(text, found.devices, found.ranks)
     return found
 
 
-def check_device(text: str, of_backend: tuple[str, ...]) -> None:
-    """Raise UnknownBackend for a name with a device on which its backend does not run, or runs anyway."""
+def check_device(text: str, of_backend: tuple[str, ...], has_ranks: bool = False) -> None:
+    """Raise UnknownBackend for a name with a device on which its backend does not run, or runs anyway.
+
+    Also for one with a number of ranks that it cannot have.
+    """
     name, _, device = text.rpartition(":")
+    if has_ranks:
+        if not (device.isdecimal() and 1 <= int(device) <= ranks.most()):
+            raise UnknownBackend(
+                f"backend {text!r}: expected a number of ranks from 1 to {ranks.most()} after the colon, as in {name}:2"
+            )
+        return
     if device == of_backend[0]:
         raise UnknownBackend(f"backend {text!r}: {name} runs on {device} by itself; drop ':{device}'")
     if device not in of_backend:
@@ -158,6 +174,8 @@ def device_of(text: str) -> str:
     name, device = parted(text)
     found = BUILTIN.get(name) or entries().get(name)
     named = device or (found.devices[0] if found and found.devices else "cpu")
+    if named.isdecimal():  # of ranks
+        return "cpu"
     return devices.LIBRARIES.get(named, named)
 
 
@@ -179,7 +197,9 @@ def unavailable_reason(name: str) -> str | None:
     if not missing and "cffi" in wanted.requires and shutil.which(compiler := os.environ.get("CC", "cc")) is None:
         return f"needs a C compiler, and there is no {compiler}; install one, or name it in CC"
     if not missing:
-        return devices.why_unusable(device_of(name), wanted.requires)
+        return (ranks.why_unusable() if wanted.ranks else None) or devices.why_unusable(
+            device_of(name), wanted.requires
+        )
     target = f"'.[{wanted.extra}]'" if wanted.extra else "."
     return f"needs {', '.join(missing)}, not installed; `pip install -c constraints.txt {target}` brings it"
 
@@ -224,7 +244,7 @@ def why(error: BaseException) -> str:
 def on_its_device(text: str, module: ModuleType) -> "Backend":
     """Return the module, under the name with the device. Raises UnknownBackend where it cannot run there."""
     if parted(text)[1]:
-        check_device(text, tuple(getattr(module, "DEVICES", ("cpu",))))
+        check_device(text, tuple(getattr(module, "DEVICES", ("cpu",))), hasattr(module, "RANKS"))
         vars(module)["NAME"] = text
     return cast("Backend", module)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 import impls
 from bench.timing import device, threads
-from bench.timing.clock import Clock
+from bench.timing.clock import Clock, processes_of
 from bench.timing.floor import floor_products, rates
 from bench.timing.source import lines_of_code
 from bench.timing.system import text_of
@@ -62,7 +62,7 @@ class Worker:
         if task.source is not None and not origin.is_relative_to(task.source):
             raise RuntimeError(f"impls should come from {task.source}, found {origin}")
         self.backend = None if task.backend == FLOOR else impls.find(task.backend)
-        self.drain = device.drain_of(self.backend)
+        self.drain, self.processes = device.drain_of(self.backend), processes_of(self.backend)
 
     def load(self) -> dict[str, Any]:
         """Prepare the work to be measured; return the seconds of that, and facts about the backend."""
@@ -77,7 +77,7 @@ class Worker:
         elapsed, prepared = [], None
         for _ in range(2):  # the first time libraries start threads and import what they put off
             prepared = None  # frees the memory of the first before there is a second
-            with Clock(self.drain) as clock:
+            with Clock(self.drain, self.processes) as clock:
                 prepared = backend.prepare(case.network, images, labels, case.dtype)
             elapsed.append(clock.elapsed)
         self.work = work_of(task, backend, prepared)
@@ -101,7 +101,7 @@ class Worker:
         """Seconds of one of these calls, and what the last returned."""
         work = self.work
         threads.begin_on_first_core()
-        with Clock(self.drain) as clock:
+        with Clock(self.drain, self.processes) as clock:
             for _ in range(repeats - 1):
                 work()  # whose result is freed before the next call, as it is elsewhere
             returned = work()
