@@ -223,6 +223,7 @@ def resource_table(race: RaceResult) -> Table:
         "break-even,\nepochs": lambda name: epochs_to_break_even(used[name]),
         "memory,\nprocess": lambda name: text.mebibytes(used[name].process_peak),
         "memory,\na call": lambda name: text.mebibytes(used[name].call_peak),
+        "memory,\nno file": lambda name: text.mebibytes(used[name].anonymous),
     }
     return table_of("Resources", used, columns)
 

@@ -20,8 +20,8 @@ def test_the_memory_of_a_call_is_never_negative(
     digits = stored(Digits(np.zeros((20, 784), np.uint8), np.zeros(20, np.int64)), tmp_path / "digits")
     worker = Worker(TimingTask(FLOOR, "epoch", MINI_BATCHES, digits, 20, 1))
     worker.load()
-    monkeypatch.setattr("bench.timing.worker.status", lambda field: after)
-    monkeypatch.setattr("bench.timing.worker.reset_peak", lambda: before)
+    monkeypatch.setattr("bench.timing.worker.status", lambda *_: after)
+    monkeypatch.setattr("bench.timing.worker.reset_peak", lambda *_: before)
     assert worker.describe(with_rates=False)["call_peak"] == expected
 
 
