@@ -44,6 +44,8 @@ LABELS = {
     "autograd": "NumPy, autograd",
     "array_api": "NumPy, array API",
     "c": "C",
+    "mpi_images": "MPI, images shared",
+    "mpi_units": "MPI, units shared",
 }
 WORTH = 0.9  # of the time of an epoch: what counts as a gain
 NOTHING = "These results hold no race and no training to an accuracy; make bench measures both."

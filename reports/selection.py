@@ -18,13 +18,32 @@ from reports.paths import without_paths
 SWEEPS = tuple(f"sweep of {what}" for what in sorted(GROWING))
 STEPS = ("waterfall", "batches")
 ARTICLE = ("article", "article-grid", "article-relu")
-BY_BACKEND = ("accuracy", "race", "peers", *SWEEPS)  # whose participants are backends, with ratios to a baseline
+BY_BACKEND = (
+    "accuracy",
+    "race",
+    "peers",
+    "ranks",
+    *SWEEPS,
+)  # whose participants are backends, with ratios to a baseline
 # In the order of the report.
-KINDS = ("accuracy", *STEPS, "benchmarks", "race", "peers", "compare", *SWEEPS, "calibrate", *ARTICLE, "network")
+KINDS = (
+    "accuracy",
+    *STEPS,
+    "benchmarks",
+    "race",
+    "peers",
+    "ranks",
+    "compare",
+    *SWEEPS,
+    "calibrate",
+    *ARTICLE,
+    "network",
+)
 NEEDED: dict[str, Callable[[RaceResult], bool]] = {  # of each race, for the tables of its kind
     "accuracy": lambda race: race.target is not None,
     **dict.fromkeys(STEPS, lambda race: len(race.participants) == 1 and bool(race.target)),
     "peers": lambda race: race.about.get("way") in CONDITIONS,
+    "ranks": lambda race: isinstance(race.about.get("bytes"), dict),
     **dict.fromkeys(ARTICLE[:2], lambda race: {"name", "backend", "figures"} <= set(race.about)),
     ARTICLE[2]: lambda race: {"name", "backend", "changes"} <= set(race.about),
 }
