@@ -27,6 +27,8 @@ PEERS = (
     "torch_compile",
     "torch_manual",
     "jax",
+    "mpi_images",
+    "mpi_units",
     "cuda",
 )
 LIBRARIES = (
@@ -37,6 +39,7 @@ LIBRARIES = (
     "cffi",
     "array_api_compat",
     "autograd",
+    "mpi4py",
 )  # of the peers that are optional
 
 
