@@ -34,7 +34,7 @@ class Entry(NamedTuple):
     extra: str = ""  # the optional dependency group that brings them
     fault: str = ""  # why it can never be loaded under this name, with the remedy
     devices: tuple[str, ...] = ("cpu",)  # on which it can run, the first where none is named; empty: its module says
-    ranks: bool = False  # whether it is an MPI program, of as many processes as a number after its name says
+    ranks: int = 0  # of an MPI program: its processes, where no number follows its name
 
 
 # In ladder order: from a loop over images to compiled kernels, each rung changes one thing of the one before.
@@ -59,8 +59,8 @@ BUILTIN = {
     "torch_manual": Entry("impls.torch_manual", requires=("torch",), extra="peers", devices=("cpu", "cuda")),
     "jax": Entry("impls.jax_scan", requires=("jax",), extra="peers", devices=("cpu", "cuda")),
     # On several processes.
-    "mpi_images": Entry("impls.mpi_images", requires=("mpi4py",), extra="cluster", ranks=True),
-    "mpi_units": Entry("impls.mpi_units", requires=("mpi4py",), extra="cluster", ranks=True),
+    "mpi_images": Entry("impls.mpi_images", requires=("mpi4py",), extra="cluster", ranks=2),
+    "mpi_units": Entry("impls.mpi_units", requires=("mpi4py",), extra="cluster", ranks=2),
     # On a GPU.
     "cuda": Entry("impls.cuda", requires=("numba", "numba_cuda"), extra="cuda", devices=("cuda",)),
 }
@@ -145,7 +145,7 @@ def entry(text: str) -> Entry:
         )
     found = known[name]
     if name != text and found.devices:
-        check_device(text, found.devices, found.ranks)
+        check_device(text, found.devices, found.ranks > 0)
     return found
 
 
@@ -177,6 +177,13 @@ def device_of(text: str) -> str:
     if named.isdecimal():  # of ranks
         return "cpu"
     return devices.LIBRARIES.get(named, named)
+
+
+def ranks_of(text: str) -> int:
+    """Return how many ranks a backend of this name has, 0 where it is no MPI program. Imports nothing."""
+    name, number = parted(text)
+    found = BUILTIN.get(name)
+    return (int(number) if number.isdecimal() else found.ranks) if found and found.ranks else 0
 
 
 def on_device(text: str, device: str) -> str:

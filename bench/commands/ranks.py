@@ -55,8 +55,6 @@ def run(arguments: argparse.Namespace) -> int:
     names = [ONE_PROCESS, *(f"{backend}:{n}" for n in ranks for backend in (BY_IMAGES, BY_UNITS))]
     for name in names:
         impls.check(name)
-    if max(ranks) > n_threads:
-        console.print(f"{max(ranks)} ranks are more than the {n_threads} cores that they may use: they take turns.")
     given = vars(arguments) | FIXED
     points = [
         argparse.Namespace(**given | {"batch": batch, "network": (784, units, dataset.classes)})

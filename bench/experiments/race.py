@@ -10,6 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.markup import escape
 
+import impls
 from bench import UserError
 from bench.agreement.check import Result, lacks, plain
 from bench.agreement.isolated import TIME_LIMIT, CheckedBackend, PosedProblem, check_each, check_isolated
@@ -170,12 +171,16 @@ def admit(
     arguments: of the command, with `rounds`, `seed`, `baseline` and `cold`. Raises UserError where the baseline does
     not agree.
     """
-    races = []
+    races, most = [], max(map(impls.ranks_of, names))
     for number, setting in enumerate(settings):
         console.print(
             f"{setting.case.network}, {setting.case.dtype}, {setting.case.name}, {setting.images:,} images, "
             f"threads: {setting.n_threads}. {setting.dataset.notice or setting.dataset.name}"
         )
+        if most > setting.n_threads:
+            console.print(
+                f"{most} ranks are more than the cores that they may use, {setting.n_threads}: they take turns."
+            )
         fixed = "rounds" in arguments.given
         rounds = arguments.rounds or rounds_per_generation(len(names) + 1, setting.images)
         races.append(begin_race(journal, number, rounds, arguments.seed, None if fixed else FEWEST_ROUNDS))

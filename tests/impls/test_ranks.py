@@ -138,6 +138,7 @@ def test_a_number_of_ranks_that_cannot_be(number: str) -> None:
     with pytest.raises(impls.UnknownBackend, match="expected a number of ranks from 1 to"):
         impls.entry(f"mpi_units:{number}")
     assert impls.device_of("mpi_units:3") == "cpu"
+    assert [impls.ranks_of(name) for name in ("mpi_units:3", "minibatch", "no_such")] == [3, 0, 0]
     with pytest.raises(impls.UnknownBackend, match="minibatch runs on cpu alone; drop ':2'"):
         impls.entry("minibatch:2")
 
@@ -159,6 +160,7 @@ def test_what_is_exchanged_in_an_update() -> None:
     from impls import mpi_images, mpi_units
 
     network = Network((784, 128, 10), "relu", "softmax", "cross_entropy")
+    assert [impls.ranks_of(str(one.NAME)) for one in (mpi_images, mpi_units)] == [mpi_images.RANKS, mpi_units.RANKS]
     assert mpi_images.exchanged(network, 128, 4) == 4 * (101_770 + 1)
     assert mpi_units.exchanged(network, 128, 4) == 5120
 

@@ -84,5 +84,5 @@ def test_it_measures_with_real_ranks(
     (row,) = shared_of([race])
     assert set(row.seconds) == {"mpi_images", "mpi_units"}
     shown = capsys.readouterr().out
-    assert "2 ranks are more than the 1 cores that they may use: they take turns" in shown
+    assert "2 ranks are more than the cores that they may use, 1: they take turns" in shown
     assert "1.2 kB" in shown
