@@ -42,6 +42,7 @@ MPIEXEC = "MPIEXEC"
 PATIENCE = 60.0  # seconds in which all ranks have to be there
 GRACE = 2.0  # seconds in which they have to end
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMBA_NUM_THREADS")
+NAMED = sys.platform != "linux"  # whether a file that has no name cannot be opened by another process
 SERVE = "from impls.ranks import serve; serve()"
 # On Linux, killed with the process that starts it, also while stopped; 1 is PR_SET_PDEATHSIG.
 DIE_TOO = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execv(sys.argv[1], sys.argv[1:])"
@@ -186,9 +187,9 @@ class Ranks:
         if reason := why_unusable():
             raise RanksFailed(reason)
         key = secrets.token_hex(16)
-        with socket.socket(socket.AF_UNIX) as listener, tempfile.TemporaryDirectory() as folder:
-            # On Linux a name that is no file, so nothing is left behind where this process is killed.
-            address = f"\0digitbench-{key[:8]}" if sys.platform == "linux" else str(Path(folder) / "ranks")
+        # On Linux a name that is no file, so that nothing is left behind where this process is killed.
+        address = f"\0digitbench-{key[:8]}" if sys.platform == "linux" else f"{tempfile.gettempdir()}/ranks-{key[:8]}"
+        with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(address)
             listener.listen(self.size)
             self.output = tempfile.TemporaryFile()  # noqa: SIM115 (`end` closes it)
@@ -202,6 +203,9 @@ class Ranks:
             except BaseException:
                 self.end()
                 raise
+            finally:
+                if sys.platform != "linux":
+                    Path(address).unlink()
 
     def _command(self, address: str, key: str) -> list[str]:
         guard = [sys.executable, "-S", "-c", DIE_TOO] if sys.platform == "linux" else []
@@ -290,18 +294,21 @@ class Ranks:
 def stored(*arrays: "Array") -> Iterator[list[Stored]]:
     """Within the `with`, these arrays are in files: where a file is mapped already, that; else one made for this.
 
-    The latter is gone afterwards; ranks that have mapped it by then keep what was in it.
+    The latter is gone afterwards, however this process ends; ranks that have mapped it by then keep what was in it.
     """
     import numpy as np
 
-    with tempfile.TemporaryDirectory() as folder:
+    with contextlib.ExitStack() as stack:
         places = []
-        for number, array in enumerate(arrays):
+        for array in arrays:
             if (place := in_file(array)) is None:
                 whole = np.ascontiguousarray(array)
-                path = Path(folder) / str(number)
-                whole.tofile(path)
-                place = Stored(str(path), 0, whole.dtype.str, whole.shape)
+                opened = tempfile.NamedTemporaryFile if NAMED else tempfile.TemporaryFile
+                file: Any = stack.enter_context(opened())
+                path = str(file.name) if NAMED else f"/proc/{os.getpid()}/fd/{file.fileno()}"
+                whole.tofile(file)
+                file.flush()
+                place = Stored(path, 0, whole.dtype.str, whole.shape)
             places.append(place)
         yield places
 
@@ -343,8 +350,7 @@ def serve() -> None:
     connection = Connection(connected.detach())
     connection.send_bytes(key.encode())
     connection.send((comm.rank, comm.size, os.getpid(), MPI.Get_library_version().splitlines()[0]))
-    if comm.size == int(size):
-        leave_nothing_behind(comm)
+    leave_nothing_behind(comm)
     from impls import devices
 
     module = devices.executed("of_these_ranks", Path(file))
