@@ -40,6 +40,7 @@ MEASUREMENTS = 60  # of IMAGES each in a generation: with four backends and the 
 LEAST_ROUNDS, MOST_ROUNDS = 6, 24  # of a generation, however long or short a measurement, if the budget allows it
 FEWEST_ROUNDS = 1  # where it does not
 MOST_CHECKED = 120_000  # images of an epoch after which the costs of its updates are not checked; else it takes minutes
+MOST_OF_FLOOR = 120_000  # images of which the floor is measured, as their floats have to fit in memory
 SILENT = 1.0  # seconds of preparing a race without a line
 
 
@@ -62,6 +63,7 @@ class RaceSetup(NamedTuple):
     def task(self, backend: str, folder: Path, again: float = 0.0) -> TimingTask:
         """The task of a participant, with the digits in this folder. again: see `TimingTask`."""
         images = sampled(backend, self.images, self.case.batch) if self.measure == "epoch" else self.images
+        images = min(images, MOST_OF_FLOOR) if backend == FLOOR else images
         task = TimingTask(backend, self.measure, self.case, folder, images, self.n_threads, again=again)
         return task if backend == FLOOR else replace(task, expected=expected_of(task))
 
