@@ -3,6 +3,8 @@
 import gzip
 import threading
 import tracemalloc
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -77,9 +79,14 @@ def test_what_was_left_of_a_process_that_was_killed_is_overwritten(tmp_path: Pat
 
 
 def test_several_at_once_wait_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, times, found = packed(tmp_path), [], []
+    path, times, found = packed(tmp_path), list[str](), list[int]()
     progress = unpacked.progress
-    monkeypatch.setattr(unpacked, "progress", lambda *what: times.append(what) or progress(*what))
+
+    def counted(name: str, size: int) -> AbstractContextManager[Callable[[int], None]]:
+        times.append(name)
+        return progress(name, size)
+
+    monkeypatch.setattr(unpacked, "progress", counted)
     threads = [threading.Thread(target=lambda: found.append(idx.read(path).sum())) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -95,7 +102,7 @@ def test_more_than_a_disk_has_or_a_small_file_can_hold_is_refused(
     blank = packed(tmp_path, np.zeros((10_000, 28, 28), np.uint8))
     with pytest.raises(DataError, match=r"expected at most [\d,]+ bytes of [\d,]+ that are packed, found 7,840,000"):
         idx.read(blank)
-    monkeypatch.setattr(unpacked.shutil, "disk_usage", lambda _: type("usage", (), {"free": 1000}))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("usage", (), {"free": 1000}))
     with pytest.raises(DataError, match=r"expected 2,352,000 bytes free in .*, found 1,000"):
         idx.read(packed(tmp_path))
     assert list(unpacked.CACHE.iterdir()) == []

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from bench.records.fingerprint import source_of
 from bench.timing.clock import Clock, processes_of, seconds_of
 from impls import ranks
 from impls.contract import Network
-from tests.suite.conformance import answered, case_of, hold
+from tests.suite.conformance import Order, answered, case_of, hold
 
 NETWORK = Network((12, 7, 4), "tanh", "softmax", "cross_entropy")
 DEEP = Network((12, 6, 5, 4), "sigmoid", "sigmoid", "quadratic")
@@ -42,7 +43,8 @@ def running(name: str) -> Iterator[Any]:
 def test_one_rank_is_minibatch_bit_for_bit(name: str) -> None:
     with running(name) as backend:
         for network in (NETWORK, DEEP):
-            for order, momentum in (("file", 0.0), ("shuffled", 0.9)):
+            orders: tuple[tuple[Order, float], ...] = (("file", 0.0), ("shuffled", 0.9))
+            for order, momentum in orders:
                 problem = case_of(network, "float32", (5, 5, 3), momentum=momentum, order=order).problem
                 expected = answered(impls.load("minibatch"), problem)
                 for quantity, found in answered(backend, problem).items():
@@ -62,8 +64,9 @@ def test_several_ranks_agree_wait_stopped_and_start_anew_where_one_dies(name: st
         pids = backend.processes()
         assert len(pids) == len(set(pids)) == backend.RANKS
         if sys.platform == "linux":
-            states = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] for pid in pids]
-            assert set(states) == {"T"}
+            end = time.monotonic() + 30
+            while {state_of(pid) for pid in pids} != {"T"}:  # as soon as each has received the signal
+                assert time.monotonic() < end, [state_of(pid) for pid in pids]
             assert all(len(os.sched_getaffinity(pid)) for pid in pids)
         prepared = backend.prepare(DEEP, case.problem.images, case.problem.labels, "float32")
         os.kill(pids[-1], signal.SIGKILL)
@@ -72,6 +75,11 @@ def test_several_ranks_agree_wait_stopped_and_start_anew_where_one_dies(name: st
         with pytest.raises(ranks.RanksFailed, match="what they had prepared is lost; prepare it again"):
             backend.outputs(DEEP, case.problem.parameters, prepared)
         hold(backend, case, answered(backend, case.problem))
+
+
+def state_of(pid: int) -> str:
+    """T where a process is stopped."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 KILLED = """
@@ -127,7 +135,7 @@ def test_an_mpiexec_of_another_library_is_told(tmp_path: Path, monkeypatch: pyte
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ranks.MPIEXEC, "/there/is/none")
     assert "MPIEXEC names '/there/is/none', which is no command" in str(ranks.why_unusable())
-    monkeypatch.setattr(impls.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert "needs mpi4py, not installed; `pip install -c constraints.txt '.[cluster]'`" in str(
         impls.unavailable_reason("mpi_images:4")
     )

@@ -96,7 +96,7 @@ def test_memory_in_no_file_is_watched_while_a_call_runs_and_mapped_files_do_not_
     assert before is not None
     assert over_a_file.peak is not None
     assert over_a_file.peak < before + 2**24
-    seen = []
+    seen: list[int] = []
     with Anonymous([]) as over_memory:
         held = np.ones(2**25, np.uint8)
         while not seen:  # the next look sees it
