@@ -15,13 +15,14 @@ from rich.console import Console
 import data
 import impls
 from bench import UserError
+from bench.analysis.ranks import BY_IMAGES, BY_UNITS, ONE_PROCESS
 from bench.commands import measuring, options
 from bench.experiments.generations import Budget
 from bench.experiments.race import IMAGES, RaceSetup, admit, header_of_race
 from bench.records.journal import Journal, results_file
 from bench.records.races import RaceResult
 from bench.tables.race import so_far
-from bench.tables.ranks import BY_IMAGES, BY_UNITS, ONE_PROCESS, ranks_sections
+from bench.tables.ranks import ranks_sections
 from bench.tables.table import print_left_out, print_sections
 from bench.timing import threads
 from bench.timing.session import Session
