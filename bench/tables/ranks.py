@@ -39,7 +39,7 @@ def ranks_setting(races: Sequence[RaceResult]) -> str:
     parts = parts_of(races[0])
     units = enumerated([f"{n:,}" for n in dict.fromkeys(race.key["sizes"][1] for race in races)])
     batches = enumerated([f"{n:,}" for n in dict.fromkeys(race.key["batch"] for race in races)])
-    return " · ".join((parts | {"network": f"{units} hidden units", "batch": f"batches of {batches}"}).values())
+    return " · ".join((parts | {"hidden": f"{units} hidden units", "batch": f"batches of {batches}"}).values())
 
 
 def crossing_lines(rows: Sequence[Shared]) -> list[str]:
