@@ -224,7 +224,7 @@ class Ranks:
         """Accept all ranks, and check that they know one another. Raises RanksFailed."""
         listener.settimeout(0.1)
         end, hellos = time.monotonic() + PATIENCE, list[tuple[int, int, int, str]]()
-        met: list[Connection] = []
+        met = self.connections  # so that `end` closes them
         while len(met) < self.size:
             assert self.command is not None
             if self.command.poll() is not None:
