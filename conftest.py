@@ -25,7 +25,7 @@ pytest_plugins = ("benchmark_plugin",)
 ROOT = Path(__file__).parent
 CONFORMANCE = ROOT / "tests" / "suite" / "test_conformance.py"
 # These extras' backends are checked only so: some compile for every shape, for minutes.
-ON_REQUEST = ("peers", "light", "cuda")
+ON_REQUEST = ("peers", "light", "cluster", "cuda")
 NAMED_AT_MOST = 3  # networks in one line of the summary
 
 

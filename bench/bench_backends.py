@@ -36,7 +36,7 @@ def measure(benchmark: Any, task: TimingTask, of_images: int, samples: int = SAM
     of_images: the number of images to which readers scale the seconds of the task's images.
     """
     worker, case = Worker(timed(task)), task.case
-    clock = Clock(worker.drain)
+    clock = Clock(worker.drain, worker.processes)
     elapsed: list[Elapsed] = []
     returned: list[object] = []
     about = worker.load()

@@ -20,7 +20,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from data import archives
+from data import archives, unpacked
 from data.digits import DataError
 from untrusted import open_plain, reason_of
 
@@ -73,7 +73,8 @@ def read(path: str | Path, remedy: str = "replace it by a whole copy") -> NDArra
     """Return the array in an IDX file: plain, gzip, bzip2, xz, or alone in a zip archive.
 
     Compression is recognised by the first bytes, not by the name. The array is read-only and of the dtype on disk, so
-    big-endian. A plain file is memory-mapped. A header that announces more than the file has costs no memory: sizes
+    big-endian. A plain file is memory-mapped, and a packed one of more than `unpacked.LARGE` bytes is unpacked into the
+    cache first, once. A header that announces more than the file has costs no memory: sizes
     are compared before anything is allocated, and nothing is decompressed further than one byte beyond what the
     header announces, nor where that is more than `archives.too_large` permits. Raises IDXError, which names the file,
     what was expected and found, and the remedy given here; also for what is no plain file, such as a named pipe.
@@ -132,6 +133,8 @@ def _decompress(file: IO[bytes], compression: _Compression) -> NDArray[Any]:
         with compression.open(file) as stream:
             dtype, shape = _read_header(stream)
             size = math.prod(shape) * dtype.itemsize
+            if size > unpacked.LARGE:
+                return _unpack(file, stream, dtype, shape)
             if reason := archives.too_large(size, stored):
                 raise _Malformed(f"{reason} for {dtype.name} of shape {_abridged(shape)}")
             enough = size + 1  # one more, to reach the end, where checksums are compared
@@ -145,6 +148,26 @@ def _decompress(file: IO[bytes], compression: _Compression) -> NDArray[Any]:
     array: NDArray[Any] = np.ndarray(shape, dtype, content)
     array.setflags(write=False)
     return array
+
+
+def _unpack(file: IO[bytes], stream: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Unpack what is left of a stream into the cache, unless it is there already, and map that."""
+    place, size = unpacked.place_of(file), math.prod(shape) * dtype.itemsize
+    if not place.is_file():
+        header, name = _header_of(dtype, shape), Path(str(file.name)).name
+        try:
+            if reason := unpacked.why_not(file, size):
+                raise _Malformed(f"{reason} for {dtype.name} of shape {_abridged(shape)}")
+            unpacked.unpack(stream, header, size, place, name, lambda found: _check_length(found, dtype, shape))
+        except OSError as error:
+            if error.errno is None:  # of the format
+                raise
+            raise _Malformed(
+                f"cannot be unpacked into {place.parent}, where it takes {size:,} bytes ({error.strerror}); unpack it "
+                "elsewhere and give that"
+            ) from None
+    with place.open("rb") as plain:
+        return _map(plain)
 
 
 def _read_header(stream: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...]]:
@@ -193,7 +216,12 @@ def _header(array: NDArray[Any]) -> bytes:
     if code is None:
         known = ", ".join(dtype.name for dtype in codes)
         raise IDXError(f"an array of {array.dtype} has no IDX type, expected one of {known}; convert it first")
-    return struct.pack(f">BBBB{array.ndim}I", 0, 0, code, array.ndim, *array.shape)
+    return _header_of(array.dtype, array.shape)
+
+
+def _header_of(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    codes = {dtype: code for code, dtype in TYPES.items()}
+    return struct.pack(f">BBBB{len(shape)}I", 0, 0, codes[dtype.newbyteorder(">")], len(shape), *shape)
 
 
 def _elements(array: NDArray[Any]) -> memoryview:

@@ -4,8 +4,9 @@ Listing imports no library; `load` imports one backend. Other packages add backe
 `digitbench.backends`, each a name and a module that fulfils `impls.contract.Backend`. `named` adds one in a file.
 
 A name may end with a device, as in `torch:cuda`; without one a backend runs on the first of its devices, which is the
-CPU for all but those written for a device alone. `keras:torch` and `keras:jax` are two names as they stand: Keras by
-itself computes with a library that is not among the peers, so that there is no `keras` alone.
+CPU for all but those written for a device alone. That of a backend with ranks may end with their number, `mpi_units:4`.
+`keras:torch` and `keras:jax` are two names as they stand: Keras by itself computes with a library that is not among the
+peers, so that there is no `keras` alone.
 """
 
 import difflib
@@ -19,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from impls import devices, files, interpreters
+from impls import devices, files, interpreters, ranks
 
 if TYPE_CHECKING:
     from impls.contract import Backend
@@ -37,6 +38,7 @@ class Entry(NamedTuple):
     fault: str = ""  # why it can never be loaded under this name, with the remedy
     devices: tuple[str, ...] = ("cpu",)  # on which it can run, the first where none is named; empty: its module says
     library: str = ""  # for which its module is loaded, where it is written for several and runs on none by itself
+    ranks: int = 0  # of an MPI program: its processes, where no number follows its name
 
 
 # In ladder order: from a loop over images to compiled kernels, each rung changes one thing of the one before.
@@ -63,6 +65,9 @@ BUILTIN = {
     "optax": Entry("impls.optax_sgd", requires=("jax", "optax"), extra="peers"),
     "keras:torch": Entry("impls.keras_sequential", requires=("keras", "torch"), extra="peers", library="torch"),
     "keras:jax": Entry("impls.keras_sequential", requires=("keras", "jax"), extra="peers", library="jax"),
+    # On several processes.
+    "mpi_images": Entry("impls.mpi_images", requires=("mpi4py",), extra="cluster", ranks=2),
+    "mpi_units": Entry("impls.mpi_units", requires=("mpi4py",), extra="cluster", ranks=2),
     # On a GPU.
     "cuda": Entry("impls.cuda", requires=("numba", "numba_cuda"), extra="cuda", devices=("cuda",)),
 }
@@ -121,7 +126,10 @@ def named(text: str) -> str:
 
 
 def parted(text: str) -> tuple[str, str]:
-    """Return the name, or module's dotted path, in this text, and the device that it names; "" where it names none."""
+    """Return the name, or module's dotted path, in this text, and the device, or number of ranks, that it names.
+
+    The latter is "" where it names none.
+    """
     if ":" not in text or text in names():
         return text, ""
     name, _, device = text.rpartition(":")
@@ -144,13 +152,22 @@ def entry(text: str) -> Entry:
         )
     found = known[name]
     if name != text and found.devices:
-        check_device(text, found.devices)
+        check_device(text, found.devices, found.ranks > 0)
     return found
 
 
-def check_device(text: str, of_backend: tuple[str, ...]) -> None:
-    """Raise UnknownBackend for a name with a device on which its backend does not run, or runs anyway."""
+def check_device(text: str, of_backend: tuple[str, ...], has_ranks: bool = False) -> None:
+    """Raise UnknownBackend for a name with a device on which its backend does not run, or runs anyway.
+
+    Also for one with a number of ranks that it cannot have.
+    """
     name, _, device = text.rpartition(":")
+    if has_ranks:
+        if not (device.isdecimal() and 1 <= int(device) <= ranks.most()):
+            raise UnknownBackend(
+                f"backend {text!r}: expected a number of ranks from 1 to {ranks.most()} after the colon, as in {name}:2"
+            )
+        return
     if device == of_backend[0]:
         raise UnknownBackend(f"backend {text!r}: {name} runs on {device} by itself; drop ':{device}'")
     if device not in of_backend:
@@ -164,7 +181,16 @@ def device_of(text: str) -> str:
     name, device = parted(text)
     found = BUILTIN.get(name) or entries().get(name)
     named = device or (found.devices[0] if found and found.devices else "cpu")
+    if named.isdecimal():  # of ranks
+        return "cpu"
     return devices.LIBRARIES.get(named, named)
+
+
+def ranks_of(text: str) -> int:
+    """Return how many ranks a backend of this name has, 0 where it is no MPI program. Imports nothing."""
+    name, number = parted(text)
+    found = BUILTIN.get(name)
+    return (int(number) if number.isdecimal() else found.ranks) if found and found.ranks else 0
 
 
 def on_device(text: str, device: str) -> str:
@@ -197,7 +223,9 @@ def unavailable_reason(name: str) -> str | None:
             f"use another process, with KERAS_BACKEND={wanted.library} if it imports Keras itself"
         )
     if not missing:
-        return devices.why_unusable(device_of(name), wanted.requires)
+        return (ranks.why_unusable() if wanted.ranks else None) or devices.why_unusable(
+            device_of(name), wanted.requires
+        )
     target = f"'.[{wanted.extra}]'" if wanted.extra else "."
     return f"needs {', '.join(missing)}, not installed; `pip install -c constraints.txt {target}` brings it"
 
@@ -250,7 +278,7 @@ def why(error: BaseException) -> str:
 def on_its_device(text: str, module: ModuleType) -> "Backend":
     """Return the module, under the name with the device. Raises UnknownBackend where it cannot run there."""
     if parted(text)[1]:
-        check_device(text, tuple(getattr(module, "DEVICES", ("cpu",))))
+        check_device(text, tuple(getattr(module, "DEVICES", ("cpu",))), hasattr(module, "RANKS"))
         vars(module)["NAME"] = text
     return cast("Backend", module)
 

@@ -145,6 +145,10 @@ class Backend(Protocol):
     `DEVICE`, the first, which its functions read when they are called; `PRECISION`, if it is there, says by device how
     products of float32 are computed. Where a name ends with a device, as `torch:cuda` does, the file is loaded a second
     time, as a module of its own with that `DEVICE`.
+
+    One that computes in other processes besides its own, on this machine, has `processes`, a function that returns
+    their numbers, a list of int, empty before they are started: what they use of CPU and memory counts as its own.
+    It has them stopped whenever none of its functions runs, see `impls.ranks`.
     """
 
     @property

@@ -5,7 +5,8 @@ which its functions read when they are called. The only device so far is `cuda`,
 library, or makes a GPU do something.
 
 A module that can run on the arrays of several libraries, `array_api`, names them in `DEVICES` like devices; `LIBRARY`
-is then the one that it is loaded for.
+is then the one that it is loaded for. One that is an MPI program has `RANKS`, the number of its processes, which a
+number in place of a device sets; see `impls.ranks`.
 """
 
 import ctypes
@@ -56,7 +57,9 @@ def executed(name: str, origin: Path, device: str = "", folders: list[str] | Non
     except BaseException:
         del sys.modules[name]
         raise
-    if device:
+    if device.isdecimal():
+        vars(module)["RANKS"] = int(device)
+    elif device:
         vars(module)["DEVICE"] = LIBRARIES.get(device, device)
     if device in LIBRARIES:
         vars(module)["LIBRARY"] = device
@@ -65,7 +68,7 @@ def executed(name: str, origin: Path, device: str = "", folders: list[str] | Non
 
 def why_unusable(device: str, libraries: Sequence[str] = ()) -> str | None:
     """Return why these libraries, which are installed, cannot use this device here, with the remedy; else None."""
-    if device == "cpu":
+    if device == "cpu" or device.isdecimal():
         return None
     if device in LIBRARIES:
         if importlib.util.find_spec(device) is None:

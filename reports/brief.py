@@ -47,6 +47,8 @@ LABELS = {
     "array_api": "NumPy, array API",
     "c": "C",
     "optax": "JAX, Optax",
+    "mpi_images": "MPI, images shared",
+    "mpi_units": "MPI, units shared",
 }
 WORTH = 0.9  # of the time of an epoch: what counts as a gain
 NOTHING = "These results hold no race and no training to an accuracy; make bench measures both."

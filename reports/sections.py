@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from bench.analysis.race import neighbours
 from bench.records.files import ResultSet
 from bench.records.races import RaceResult
-from bench.tables import accuracy, article, benchmarks, compare, dialects, inspection, peers, race
+from bench.tables import accuracy, article, benchmarks, compare, dialects, inspection, peers, race, ranks
 from bench.tables.table import Section, Table
 from bench.timing.worker import FLOOR
 from reports.answers import Answer, answers
@@ -78,6 +78,7 @@ KINDS = {
         lambda races, look: race_figures(races[0], look),
     ),
     "peers": Kind(peers.peers_sections, peers.peers_setting, lambda races, _: [peers_figure(races)]),
+    "ranks": Kind(ranks.ranks_sections, ranks.ranks_setting, lambda races, _: []),
     "compare": Kind(
         compare.compare_sections, compare.comparison_setting, lambda races, look: [comparison(races, look)]
     ),

@@ -36,10 +36,16 @@ OF_ARTICLE = {
     "article-grid": {"name", "backend", "figures", "labels", "screens"},
     "article-relu": {"name", "backend", "changes", "setting", "epochs"},
 }
-BY_BACKEND = ("accuracy", "race", "peers", *SWEEPS)  # whose participants are backends, with ratios to a baseline
+BY_BACKEND = (
+    "accuracy",
+    "race",
+    "peers",
+    "ranks",
+    *SWEEPS,
+)  # whose participants are backends, with ratios to a baseline
 # In the order of the report.
 KINDS = (
-    "accuracy", *STEPS, "benchmarks", "race", "peers", "compare", *SWEEPS, "calibrate", *OF_ARTICLE, "network",
+    "accuracy", *STEPS, "benchmarks", "race", "peers", "ranks", "compare", *SWEEPS, "calibrate", *OF_ARTICLE, "network",
     "dialects",
 )  # fmt: skip
 NEEDED: dict[str, Callable[[RaceResult], bool]] = {  # of each race, for the tables of its kind
@@ -47,6 +53,7 @@ NEEDED: dict[str, Callable[[RaceResult], bool]] = {  # of each race, for the tab
     **dict.fromkeys(STEPS, lambda race: len(race.participants) == 1 and bool(race.target)),
     "peers": lambda race: race.about.get("way") in CONDITIONS,
     **dict.fromkeys(OF_ARTICLE, lambda race: OF_ARTICLE.get(race.purpose, set()) <= set(race.about)),
+    "ranks": lambda race: isinstance(race.about.get("bytes"), dict),
 }
 HOW_TO_MAKE = "`make bench` or `python -m bench` makes results"
 

@@ -33,6 +33,7 @@ class Resources(NamedTuple):
     break_even_cold: float | None  # the same with empty compiler caches
     process_peak: int | None  # bytes
     call_peak: int | None
+    anonymous: int | None
     flop_rate: float | None  # FLOP per second, counted as dense arithmetic; None: the floor
     share_of_gemm: float | None  # flop_rate over the CPU's of a large product; above 1 where zeros are skipped
     floors: float | None  # the floor's time over its time
@@ -62,6 +63,7 @@ def resources(race: RaceResult) -> dict[str, Resources]:
             break_even_cold=break_even(race, name, times, cold=True),
             process_peak=largest(process.process_peak for process in processes),
             call_peak=largest(process.call_peak for process in processes),
+            anonymous=largest(process.anonymous for process in processes),
             flop_rate=rate,
             share_of_gemm=rate / gemm if rate and gemm and not any(process.device for process in processes) else None,
             floors=times[FLOOR] / seconds if FLOOR in times and name != FLOOR else None,

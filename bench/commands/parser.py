@@ -40,6 +40,7 @@ STUDIES = {
     "waterfall": "Go from the article's method to the fastest, step by step",
     "batches": "Measure whether mini-batches pay, by the epoch and by the time to an accuracy",
     "peers": "Compare one backend with other libraries under four conditions",
+    "ranks": "Share a training among MPI processes, by images or by hidden units",
     "dialects": "Find in which libraries equal settings train differently",
 }
 BAD_INPUT = (

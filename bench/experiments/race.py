@@ -10,10 +10,11 @@ import numpy as np
 from rich.console import Console
 from rich.markup import escape
 
+import impls
 from bench import UserError
 from bench.agreement.check import Result, lacks, plain
 from bench.agreement.isolated import TIME_LIMIT, CheckedBackend, PosedProblem, check_each, check_isolated
-from bench.agreement.timed import TimedCall, timed_call
+from bench.agreement.timed import COSTS, TimedCall, timed_call
 from bench.analysis import statistics
 from bench.experiments.agree import line_of, posed
 from bench.records.journal import Journal
@@ -25,9 +26,10 @@ from bench.timing.records import Cold, Failure
 from bench.timing.session import Session, stored
 from bench.timing.worker import FLOOR, NEEDED, Measure, TimingTask
 from bench.workloads.cases import sampled
+from bench.workloads.plans import parts
 from bench.workloads.recipes import Recipe
 from data import Dataset, Digits
-from impls.contract import Quantity
+from impls.contract import Plan, Quantity
 
 # A fifth of MNIST's: the shorter a round, the closer in time are those that are compared, and the more generations of
 # processes there are.
@@ -37,6 +39,8 @@ BASELINE = "vectorized"
 MEASUREMENTS = 60  # of IMAGES each in a generation: with four backends and the floor, two thirds of its time
 LEAST_ROUNDS, MOST_ROUNDS = 6, 24  # of a generation, however long or short a measurement, if the budget allows it
 FEWEST_ROUNDS = 1  # where it does not
+MOST_CHECKED = 120_000  # images of an epoch after which the costs of its updates are not checked; else it takes minutes
+MOST_OF_FLOOR = 120_000  # images of which the floor is measured, as their floats have to fit in memory
 SILENT = 1.0  # seconds of preparing a race without a line
 
 
@@ -59,6 +63,7 @@ class RaceSetup(NamedTuple):
     def task(self, backend: str, folder: Path, again: float = 0.0) -> TimingTask:
         """The task of a participant, with the digits in this folder. again: see `TimingTask`."""
         images = sampled(backend, self.images, self.case.batch) if self.measure == "epoch" else self.images
+        images = min(images, MOST_OF_FLOOR) if backend == FLOOR else images
         task = TimingTask(backend, self.measure, self.case, folder, images, self.n_threads, again=again)
         return task if backend == FLOOR else replace(task, expected=expected_of(task))
 
@@ -70,11 +75,22 @@ class RaceSetup(NamedTuple):
 
 
 def expected_of(task: TimingTask) -> TimedCall:
-    """What a call of this task has to return; worked out the first time, which takes some seconds."""
+    """What a call of this task has to return; worked out the first time, which takes some seconds.
+
+    Of an epoch of more than MOST_CHECKED images, the costs before the updates of so many.
+    """
     images = np.load(task.digits / "images.npy", mmap_mode="r")[: task.images]
     digits = Digits(images, np.load(task.digits / "labels.npy")[: task.images])
     quantity = cast(Quantity, NEEDED[task.measure])
-    return timed_call(quantity, task.case.name, task.case.network, task.parameters, digits, task.plan)
+    about = quantity, task.case.name, task.case.network, task.parameters
+    plan: Plan = task.plan
+    if quantity != "train" or task.images <= MOST_CHECKED:
+        return timed_call(*about, digits, plan)
+    first, *_ = parts(plan, [0, max(1, int(np.searchsorted(plan.stops, MOST_CHECKED, "right")))])
+    chosen = slice(first.stops.max()) if first.order is None else first.order
+    checked = timed_call(*about, Digits(images[chosen], digits.labels[chosen]), replace(first, order=None))
+    costs = {COSTS: checked.expected[COSTS]}
+    return replace(checked, problem=checked.problem._replace(plan=plan), expected=costs)
 
 
 def agreeing(
@@ -157,12 +173,16 @@ def admit(
     arguments: of the command, with `rounds`, `seed`, `baseline` and `cold`. Raises UserError where the baseline does
     not agree.
     """
-    races = []
+    races, most = [], max(map(impls.ranks_of, names))
     for number, setting in enumerate(settings):
         console.print(
             f"{setting.case.network}, {setting.case.dtype}, {setting.case.name}, {setting.images:,} images, "
             f"threads: {setting.n_threads}. {setting.dataset.notice or setting.dataset.name}"
         )
+        if most > setting.n_threads:
+            console.print(
+                f"{most} ranks are more than the cores that they may use, {setting.n_threads}: they take turns."
+            )
         fixed = "rounds" in arguments.given
         rounds = arguments.rounds or rounds_per_generation(len(names) + 1, setting.images)
         races.append(begin_race(journal, number, rounds, arguments.seed, None if fixed else FEWEST_ROUNDS))

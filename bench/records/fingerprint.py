@@ -46,17 +46,21 @@ def sources_of(participants: dict[str, str]) -> dict[str, str]:
 
 
 def source_of(backend: str) -> str:
-    """A hash of the backend's source: its file or package, and the contract, the same on every device.
+    """A hash of the backend's source: its file or package, the contract, and what starts ranks, if it has some.
+
+    It is the same on every device, and for every number of ranks.
 
     Nothing is imported but the packages around it; "unknown" where that fails. Raises UnknownBackend where there is no
     such module.
     """
+    ours = [IMPLS / "contract.py"]
     try:
-        module = impls.entry(backend).module
+        entry = impls.entry(backend)
+        module, ours = entry.module, [*ours, IMPLS / "ranks.py"] if entry.ranks else ours
     except impls.UnknownBackend:
         module, _ = impls.parted(backend)  # a module's dotted path
     if impls.files.is_path(module):
-        return hash_of(Path(module).parent, [Path(module), IMPLS / "contract.py"])
+        return hash_of(Path(module).parent, [Path(module), *ours])
     try:
         spec = importlib.util.find_spec(module)
     except ModuleNotFoundError:
@@ -66,7 +70,7 @@ def source_of(backend: str) -> str:
     if spec is None or not spec.origin or not Path(spec.origin).is_file():
         raise impls.UnknownBackend(f"backend {backend!r}: its source, {module}, is not found")
     origin = Path(spec.origin)
-    return hash_of(origin.parent, [*source_files(origin), IMPLS / "contract.py"])
+    return hash_of(origin.parent, [*source_files(origin), *ours])
 
 
 def source_in(folder: Path) -> str:

@@ -19,7 +19,7 @@ RACE_EXPLANATION = (
     "all images, as one NumPy matmul each. CPU: time of all threads over wall time. Cold call: the first one with "
     "empty compiler caches (--cold); first call: with compiled code on disk. Break-even: epochs, with preparation and "
     "first call, after which a backend is ahead of the baseline, with compiled code on disk / with empty caches. "
-    "Memory: the peak of the process, and what a call adds."
+    "Memory: the peak of the process, what a call adds, and what of all that is in no file, so that it has to fit."
 )
 GROWTH_EXPLANATION = (
     "The power is fitted to the logarithms of size and seconds. Its interval, from three sizes on, says how closely "
@@ -237,6 +237,8 @@ def resource_table(race: RaceResult) -> Table:
         "memory,\nprocess": lambda name: text.mebibytes(used[name].process_peak),
         "memory,\na call": lambda name: text.mebibytes(used[name].call_peak),
     }
+    if any(one.anonymous is not None for one in used.values()):
+        columns = {**columns, "memory,\nno file": lambda name: text.mebibytes(used[name].anonymous)}
     return table_of("Resources", used, columns)
 
 

@@ -28,6 +28,31 @@ class Elapsed:
         return Elapsed(self.wall + other.wall, self.user + other.user, self.system + other.system)
 
 
+def none() -> list[int]:
+    """The numbers of the other processes of what computes in one."""
+    return []
+
+
+def processes_of(backend: object) -> Callable[[], list[int]]:
+    """Return the function that returns the numbers of the other processes in which this backend computes."""
+    found: Callable[[], list[int]] = getattr(backend, "processes", none)
+    return found
+
+
+def seconds_of(process: int) -> float:
+    """Return the CPU time of another process since it began, all its threads together, in seconds; 0 if not known.
+
+    Linux has a clock for each process, which counts nanoseconds; its number is as in the kernel's posix-timers.h
+    (MAKE_PROCESS_CPUCLOCK), by which clock_getcpuclockid(3) makes it.
+    """
+    if sys.platform != "linux":
+        return 0.0
+    try:
+        return time.clock_gettime(~process << 3 | 2)
+    except OSError:  # it has ended
+        return 0.0
+
+
 def cpu_seconds() -> tuple[float, float]:
     """Return the user and system time of this process since it began, all its threads together, in seconds."""
     if sys.platform == "win32":
@@ -42,16 +67,18 @@ def cpu_seconds() -> tuple[float, float]:
 class Clock:
     """`with Clock() as clock: work()`, then `clock.elapsed`; or `start` and `stop`.
 
-    drain: waits until a device has done what it was given, on the clock; see `bench.timing.device`.
+    drain: waits until a device has done what it was given, on the clock; see `bench.timing.device`. processes: returns
+    the numbers of other processes whose CPU time counts too, all of it as user time; they exist from `start` to `stop`.
     """
 
     elapsed = Elapsed()
 
-    def __init__(self, drain: Callable[[], None] = lambda: None) -> None:
-        self._drain = drain
+    def __init__(self, drain: Callable[[], None] = lambda: None, processes: Callable[[], list[int]] = none) -> None:
+        self._drain, self._processes = drain, processes
 
     def start(self) -> None:
         """Start the clock."""
+        self._others = {process: seconds_of(process) for process in self._processes()}
         self._user, self._system = cpu_seconds()
         self._wall = time.perf_counter()
 
@@ -60,6 +87,7 @@ class Clock:
         self._drain()
         wall = time.perf_counter()
         user, system = cpu_seconds()
+        user += sum(max(0.0, seconds_of(process) - before) for process, before in self._others.items())
         self.elapsed = Elapsed(wall - self._wall, user - self._user, system - self._system)
         return self.elapsed
 

@@ -44,6 +44,7 @@ class Process(Record, frozen=True):
     threads: dict[str, Size]  # in force, by pool
     process_peak: Number | None
     call_peak: Number | None
+    anonymous: Number | None = None  # memory in no file, at most in a warm call
     first_prepare: Elapsed | None = None  # in which libraries start threads and import what they put off
     summary: str = ""  # the floor has none
     lines_of_code: Number = 0

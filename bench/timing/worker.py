@@ -1,6 +1,7 @@
 """The worker of a race: in a process of its own it holds one backend and one case, and measures on request."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -9,7 +10,7 @@ import numpy as np
 
 import impls
 from bench.timing import device, threads
-from bench.timing.clock import Clock
+from bench.timing.clock import Clock, processes_of
 from bench.timing.floor import floor_products, rates
 from bench.timing.process import WrongResult
 from bench.timing.source import lines_of_code
@@ -18,6 +19,7 @@ from impls.contract import zero_velocities
 
 FLOOR = "floor"  # a participant that is no backend: the first layer's products
 Measure = Literal["epoch", "gradient", "outputs"]
+LOOKING = 0.02  # seconds from one look at the memory to the next
 NEEDED = {"epoch": "train", "gradient": "gradients", "outputs": "outputs"}  # which quantity each takes
 
 
@@ -59,7 +61,7 @@ class Worker:
         if task.source is not None and not origin.is_relative_to(task.source):
             raise RuntimeError(f"impls should come from {task.source}, found {origin}")
         self.backend = None if task.backend == FLOOR else impls.find(task.backend)
-        self.drain = device.drain_of(self.backend)
+        self.drain, self.processes = device.drain_of(self.backend), processes_of(self.backend)
 
     def load(self) -> dict[str, Any]:
         """Prepare the work to be measured; return the seconds of that, and facts about the backend."""
@@ -74,7 +76,7 @@ class Worker:
         elapsed, prepared = [], None
         for _ in range(2):  # the first time libraries start threads and import what they put off
             prepared = None  # frees the memory of the first before there is a second
-            with Clock(self.drain) as clock:
+            with Clock(self.drain, self.processes) as clock:
                 prepared = backend.prepare(case.network, images, labels, case.dtype)
             elapsed.append(clock.elapsed)
         self.work = work_of(task, backend, prepared)
@@ -98,7 +100,7 @@ class Worker:
         """Seconds of one of these calls, and what the last returned."""
         work = self.work
         threads.begin_on_first_core()
-        with Clock(self.drain) as clock:
+        with Clock(self.drain, self.processes) as clock:
             for _ in range(repeats - 1):
                 work()  # whose result is freed before the next call, as it is elsewhere
             returned = work()
@@ -111,20 +113,24 @@ class Worker:
             held(self.task.expected.check(self.task.backend, returned, has_costs=not lacks_costs))
 
     def describe(self, with_rates: bool) -> dict[str, Any]:
-        """Make a warm call; return its seconds, the threads in force, and peak memory of process and call, in bytes.
+        """Make a warm call; return its seconds, the threads in force, and memory of process and call, in bytes.
 
-        Before it, a device is given the same work until its clock rate has risen. Memory is that of the CPU.
-        Peaks are None where the system does not report them; only Linux can reset a peak, and not everywhere. The
-        floor adds the machine's rates if `with_rates`.
+        Before it, a device is given the same work until its clock rate has risen. Memory is that of the CPU, of all
+        processes of the backend together; "anonymous" is what they hold that is in no file, at most. Each is None where
+        the system does not report it; only Linux can reset a peak, and not everywhere. The floor adds the machine's
+        rates if `with_rates`.
         """
         device.warm_up(self.backend, self.work)
-        process_peak, before = status("VmHWM"), reset_peak()
-        warm, returned = self.call(1)
-        peak = status("VmHWM")
+        processes = self.processes()
+        process_peak, before = status("VmHWM", processes), reset_peak(processes)
+        with Anonymous(processes) as anonymous:
+            warm, returned = self.call(1)
+        peak = status("VmHWM", processes)
         self.check(returned)
         # Not below 0: the system counts a process's memory with a short delay.
         call_peak = None if peak is None or before is None else max(0, peak - before)
         answer = {"warm": warm, "threads": threads.in_force(), "process_peak": process_peak, "call_peak": call_peak}
+        answer["anonymous"] = anonymous.peak
         if self.backend is None and with_rates:
             answer["rates"] = rates(self.task.case.dtype, self.task.n_threads)
         return answer
@@ -161,16 +167,64 @@ def slowed(plan: Any, images: int) -> Any:
     )
 
 
-def reset_peak() -> int | None:
-    """Reset the peak memory of this process to what it holds, and return that in bytes; None where that fails."""
+class Anonymous:
+    """Within the `with`, looks how much memory processes hold that is in no file; afterwards `peak` is the most.
+
+    The system keeps no peak of it. What is mapped from a file counts not, as the system can drop it at any time; what
+    processes share does, in each of them. None where it does not say.
+    """
+
+    def __init__(self, others: Sequence[int]) -> None:
+        self.others, self.peak = others, self.held(others)
+        self.over = threading.Event()
+        self.watching = threading.Thread(target=self.watch, daemon=True)
+
+    @staticmethod
+    def held(others: Sequence[int]) -> int | None:
+        """The memory of this process and these others that is in no file, in bytes."""
+        private, shared = status("RssAnon", others), status("RssShmem", others)
+        return None if private is None or shared is None else private + shared
+
+    def look(self) -> None:
+        """Look once."""
+        found = self.held(self.others)
+        self.peak = None if found is None or self.peak is None else max(self.peak, found)
+
+    def watch(self) -> None:
+        """Look every LOOKING seconds."""
+        while not self.over.wait(LOOKING):
+            self.look()
+
+    def __enter__(self) -> "Anonymous":
+        self.watching.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self.watching.join()
+        self.look()
+
+
+def reset_peak(others: Sequence[int] = ()) -> int | None:
+    """Reset the peak memory of this process, and these others, to what they hold.
+
+    Returns that in bytes; None where it fails.
+    """
     try:
-        Path("/proc/self/clear_refs").write_text("5")
+        for process in ("self", *others):
+            Path(f"/proc/{process}/clear_refs").write_text("5")
     except OSError:
         return None
-    return status("VmRSS")
+    return status("VmRSS", others)
 
 
-def status(field: str) -> int | None:
-    """Return a field of Linux's /proc/self/status, a size of this process, in bytes; None where there is none."""
-    lines = text_of(Path("/proc/self/status")).splitlines()
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith(f"{field}:")), None)
+def status(field: str, others: Sequence[int] = ()) -> int | None:
+    """Return a field of Linux's /proc/self/status, a size of this process, in bytes; None where there is none.
+
+    others: the numbers of processes whose sizes are added.
+    """
+    sizes = []
+    for process in ("self", *others):
+        lines = text_of(Path(f"/proc/{process}/status")).splitlines()
+        sizes += [1024 * int(line.split()[1]) for line in lines if line.startswith(f"{field}:")]
+    return sum(sizes) if len(sizes) == 1 + len(others) else None

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench.timing.clock import Clock, Elapsed
+from bench.timing.clock import Clock, Elapsed, processes_of
 from bench.timing.device import drain_of
 from bench.workloads.recipes import Recipe
 from data import Digits
@@ -38,7 +38,7 @@ class Epoch(NamedTuple):
 
 def prepare(backend: Backend, network: Network, digits: Digits, dtype: DType) -> Split:
     """Prepare a split for one backend, and time that."""
-    with Clock(drain_of(backend)) as clock:
+    with Clock(drain_of(backend), processes_of(backend)) as clock:
         prepared = backend.prepare(network, digits.images, digits.labels, dtype)
     return Split(prepared, digits.labels, clock.elapsed)
 
@@ -76,7 +76,7 @@ def train_epochs(
     elapsed = Elapsed()
     yield Epoch(0, elapsed, state)
     for number, plan in enumerate(plans, start=1):
-        with Clock(drain_of(backend)) as clock:
+        with Clock(drain_of(backend), processes_of(backend)) as clock:
             state, _ = backend.train(network, state, split.prepared, plan)
         elapsed += clock.elapsed
         yield Epoch(number, elapsed, state)
@@ -100,7 +100,7 @@ def train_recipe(
         network = recipe.member
         with (
             np.errstate(over="ignore", invalid="ignore"),
-            Clock(drain_of(backend)) as clock,
+            Clock(drain_of(backend), processes_of(backend)) as clock,
         ):  # where this diverges, the cost shows it
             if recipe.input_dropout:
                 network, images = recipe.member_with_dropout, recipe.with_dropout(digits.images, seed, number)

@@ -11,7 +11,7 @@ import numpy as np
 
 import impls
 from bench.timing import threads
-from bench.timing.clock import Clock
+from bench.timing.clock import Clock, processes_of
 from bench.timing.device import drain_of
 from bench.timing.process import WrongResult
 from bench.timing.worker import held
@@ -161,7 +161,7 @@ class Trainer:
 
     def evaluated(self, recipe: Recipe, parameters: Parameters) -> dict[str, Any]:
         """Accuracy and cost on the test images, and "check", the seconds of evaluating them."""
-        with Clock(drain_of(self.backend)) as clock:
+        with Clock(drain_of(self.backend), processes_of(self.backend)) as clock:
             quality = evaluate(self.backend, recipe.network, parameters, self.splits["test"])
         return {"test": {"accuracy": quality.accuracy, "cost": finite(quality.cost)}, "check": asdict(clock.elapsed)}
 
@@ -173,7 +173,7 @@ class Trainer:
         network = recipe.network
         seen: dict[str, Any] = {}
         for name, split in self.splits.items():
-            with Clock(drain_of(self.backend)) as clock:
+            with Clock(drain_of(self.backend), processes_of(self.backend)) as clock:
                 outputs = self.backend.outputs(network, parameters, split.prepared)
             seen[name] = seen_in(network, outputs, split.labels)
             seen[name]["overflow"] = share_overflowing(network, parameters, self.digits[name].images[:SAMPLED])

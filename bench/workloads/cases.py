@@ -1,5 +1,7 @@
 """The recipes that are benchmarked: one network in full batches and in mini-batches; how many images are timed."""
 
+import math
+import tempfile
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -7,7 +9,7 @@ import numpy as np
 
 import impls
 from bench.workloads.recipes import WIDER, Recipe
-from impls.contract import Backend
+from impls.contract import Array, Backend
 
 if TYPE_CHECKING:
     from data import Digits
@@ -22,6 +24,9 @@ SAME_PLAN = MINI_BATCHES  # the plan on which all backends are compared
 # Images of a timed epoch of a slow backend; its time is scaled up to all. So an epoch takes about as long as those of
 # the other backends, and measurements that are compared are close in time.
 SAMPLED = {impls.REFERENCE: 500}
+
+LARGE = 200_000_000  # bytes of images above which those that are drawn are in a file
+BLOCK = 10_000  # of them are copied at a time
 
 GENTLE = 10.0  # sum of the learning rates of an epoch that is timed, at most
 
@@ -51,4 +56,16 @@ def drawn(digits: "Digits", n_images: int | None = None) -> "Digits":
     What is timed holds all digits then, and so does every batch, also where a file is sorted by label.
     """
     chosen = np.random.default_rng(0).permutation(len(digits.labels))[:n_images]
-    return digits._replace(images=digits.images[chosen], labels=digits.labels[chosen])
+    return digits._replace(images=picked(digits.images, chosen), labels=digits.labels[chosen])
+
+
+def picked(images: Array, chosen: Array) -> Array:
+    """The images of these indices, (n, n_inputs); more than LARGE bytes in a file without a name, never in memory."""
+    shape = len(chosen), *images.shape[1:]
+    if math.prod(shape) * images.itemsize <= LARGE:
+        return images[chosen]
+    with tempfile.TemporaryFile() as file:
+        found = np.memmap(file, images.dtype, "w+", shape=shape)
+    for first in range(0, len(chosen), BLOCK):
+        found[first : first + BLOCK] = images[chosen[first : first + BLOCK]]
+    return found

@@ -32,7 +32,9 @@ QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 
 
 OTHERS = [
-    name for name in impls.names() if name not in BASE and impls.entry(name).extra not in ("peers", "light", "cuda")
+    name
+    for name in impls.names()
+    if name not in BASE and impls.entry(name).extra not in ("peers", "light", "cluster", "cuda")
 ]
 
 

@@ -30,6 +30,8 @@ PEERS = (
     "optax",
     "keras:torch",
     "keras:jax",
+    "mpi_images",
+    "mpi_units",
     "cuda",
 )
 LIBRARIES = (
@@ -42,6 +44,7 @@ LIBRARIES = (
     "cffi",
     "array_api_compat",
     "autograd",
+    "mpi4py",
 )  # of the peers that are optional
 
 
@@ -336,7 +339,7 @@ def test_importing_a_package_imports_no_heavy_library(room: str) -> None:
 
 def test_listing_the_backends_imports_none() -> None:
     code = "import sys, impls; impls.available(); print([m for m in sys.modules if m.startswith(('impls.', 'numba'))])"
-    assert run_python("-c", code) == "['impls.devices', 'impls.files', 'impls.interpreters']\n"
+    assert run_python("-c", code) == "['impls.devices', 'impls.files', 'impls.interpreters', 'impls.ranks']\n"
 
 
 def test_the_command_lists_all(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,9 @@ import impls
 from bench import UserError
 from bench.agreement import timed
 from bench.agreement.timed import TimedCall, timed_call
+from bench.experiments.race import expected_of
+from bench.timing.session import stored
+from bench.timing.worker import TimingTask
 from bench.workloads.cases import MINI_BATCHES, drawn, gently
 from bench.workloads.recipes import Recipe, relu
 from data import Digits
@@ -202,3 +205,30 @@ def test_a_follower_that_is_wrong_is_refused(digits: Digits, tmp_path: Path, mon
     monkeypatch.setattr(right, "gradients", gradients)
     with pytest.raises(UserError, match="vectorized in float64, which says what a long training gives"):
         of_case(SMALL, digits)
+
+
+class WithoutTheLastCost(Right):
+    """Returns one cost too few."""
+
+    def train(self, network: Network, state: State, prepared: Any, plan: Plan) -> tuple[State, Array | None]:
+        after, costs = super().train(network, state, prepared, plan)
+        assert costs is not None
+        return after, costs[:-1]
+
+
+@pytest.mark.parametrize("order", ["file", "shuffled"])
+def test_of_a_long_epoch_the_first_costs_are_checked(
+    order: Any, digits: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With 700 images in 70 updates, what is wrong from update 50 on is seen where 60 are checked, not where 40 are."""
+    monkeypatch.setattr(timed, "CACHE", tmp_path / "expected")
+    case = gently(replace(SMALL, order=order, momentum=0.9), N)
+    task = TimingTask("minibatch", "epoch", case, stored(digits, tmp_path / "digits"), N, 1)
+    costs = "costs of updates"
+    for most, late in ((605, [costs]), (405, [])):
+        monkeypatch.setattr("bench.experiments.race.MOST_CHECKED", most)
+        call = expected_of(task)
+        assert {name: len(expected.value) for name, expected in call.expected.items()} == {costs: most // 10}
+        assert failures(call, impls.load("minibatch"), case, digits) == []
+        assert failures(call, WrongFrom("rate"), case, digits) == late
+        assert failures(call, WithoutTheLastCost(), case, digits) == [costs]

@@ -1,6 +1,7 @@
 """What a worker reports, and where its measurements start."""
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from bench.timing.clock import Clock, Elapsed
 from bench.timing.session import stored
-from bench.timing.worker import FLOOR, TimingTask, Worker
+from bench.timing.worker import FLOOR, Anonymous, TimingTask, Worker
 from bench.workloads.cases import MINI_BATCHES
 from data import Digits
 
@@ -20,8 +21,8 @@ def test_the_memory_of_a_call_is_never_negative(
     digits = stored(Digits(np.zeros((20, 784), np.uint8), np.zeros(20, np.int64)), tmp_path / "digits")
     worker = Worker(TimingTask(FLOOR, "epoch", MINI_BATCHES, digits, 20, 1))
     worker.load()
-    monkeypatch.setattr("bench.timing.worker.status", lambda field: after)
-    monkeypatch.setattr("bench.timing.worker.reset_peak", lambda: before)
+    monkeypatch.setattr("bench.timing.worker.status", lambda *_: after)
+    monkeypatch.setattr("bench.timing.worker.reset_peak", lambda *_: before)
     assert worker.describe(with_rates=False)["call_peak"] == expected
 
 
@@ -83,3 +84,27 @@ def test_prepare_is_charged_the_second_time_and_the_first_is_told(
     monkeypatch.setattr("bench.timing.worker.Clock", Stopped)
     loaded = Worker(TimingTask("vectorized", "outputs", MINI_BATCHES, digits, 20, 1)).load()
     assert (loaded["first_prepare"].wall, loaded["prepare"].wall) == (5.0, 2.0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells memory in files from other memory")
+def test_memory_in_no_file_is_watched_while_a_call_runs_and_mapped_files_do_not_count(tmp_path: Path) -> None:
+    np.ones(2**25, np.uint8).tofile(tmp_path / "mapped")
+    mapped = np.memmap(tmp_path / "mapped", np.uint8, "r")
+    with Anonymous([]) as over_a_file:
+        before = over_a_file.peak
+        assert mapped.max() == 1
+    assert before is not None
+    assert over_a_file.peak is not None
+    assert over_a_file.peak < before + 2**24
+    seen: list[int] = []
+    with Anonymous([]) as over_memory:
+        held = np.ones(2**25, np.uint8)
+        while not seen:  # the next look sees it
+            seen = [over_memory.peak] if over_memory.peak and over_memory.peak >= before + 2**24 else []
+        del held
+    assert over_memory.peak is not None
+    assert over_memory.peak >= before + 2**24
+    with Anonymous([os.getpid()]) as twice:
+        pass
+    assert twice.peak is not None
+    assert twice.peak > 1.5 * before

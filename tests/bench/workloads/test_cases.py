@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import impls
-from bench.workloads.cases import CASES, FULL_BATCH, MINI_BATCHES, SAME_PLAN, default_case, sampled
+from bench.workloads.cases import CASES, FULL_BATCH, MINI_BATCHES, SAME_PLAN, default_case, drawn, sampled
 from bench.workloads.recipes import Recipe
+from data import Digits
 from impls.contract import check_parameters
 
 
@@ -56,3 +57,16 @@ def test_the_slow_reference_alone_is_timed_on_a_sample_of_a_batch_at_least() -> 
     assert sampled("naive", 60_000, 2000) == 2000
     assert sampled("naive", 100, None) == 100
     assert sampled("minibatch", 60_000, 128) == 60_000
+
+
+def test_many_images_are_drawn_into_a_file_a_block_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    digits = Digits(rng.integers(0, 256, (70, 784), dtype=np.uint8), rng.integers(0, 10, 70))
+    in_memory = drawn(digits, 45)
+    monkeypatch.setattr("bench.workloads.cases.LARGE", 44 * 784)
+    monkeypatch.setattr("bench.workloads.cases.BLOCK", 20)
+    in_a_file = drawn(digits, 45)
+    assert isinstance(in_a_file.images, np.memmap)
+    assert not isinstance(in_memory.images, np.memmap)
+    np.testing.assert_array_equal(in_a_file.images, in_memory.images)
+    np.testing.assert_array_equal(in_a_file.labels, in_memory.labels)
