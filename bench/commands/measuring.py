@@ -4,6 +4,7 @@ import argparse
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -17,6 +18,7 @@ from bench.commands import options
 from bench.experiments.generations import Budget, run_generations
 from bench.experiments.race import IMAGES, RaceSetup
 from bench.experiments.trainings import Trainings, digits_for, train_all
+from bench.experiments.workers.sweep import train_on_workers
 from bench.records.journal import Journal
 from bench.records.kinds import End, Race
 from bench.records.races import RaceResult, races_of
@@ -153,4 +155,10 @@ def train_and_print(
     console = Console(highlight=False)
     dataset = digits_for(console, arguments.data)
     several = trainings_on(dataset)
-    return train_all(console, arguments, dataset, several, lambda races: print_sections(console, sections(races)))
+    where, train = getattr(arguments, "workers", None), None
+    if where is not None:
+        arguments.threads = arguments.threads or 1  # seeds share the cores better than threads do
+        train = partial(train_on_workers, where=where, source=arguments.data)
+    return train_all(
+        console, arguments, dataset, several, lambda races: print_sections(console, sections(races)), train
+    )

@@ -92,6 +92,13 @@ class End(Record, frozen=True):
     reason: str
 
 
+class Machine(Record, frozen=True):
+    """A machine whose workers trained, once for each race; see `bench.records.environment.describe`."""
+
+    id: str
+    machine: dict[str, Any]
+
+
 class Trainer(Record, frozen=True):
     """A process that is ready to train: times of preparing and of a first training."""
 
@@ -99,6 +106,9 @@ class Trainer(Record, frozen=True):
     prepare: Elapsed
     first: Elapsed
     threads: dict[str, Number] = field(default_factory=dict)
+    machine: str | None = (
+        None  # the id of a worker's machine, where other workers may have run beside; None: the race's
+    )
 
 
 class Seen(Struct, frozen=True, forbid_unknown_fields=True):
@@ -166,6 +176,7 @@ class Training(Record, frozen=True):
     stopped_early: bool = False
     curve: LearningCurve | None = None
     points: list[Point] = field(default_factory=list)  # of the article's trainings, one at least
+    machine: str | None = None  # as of a `Trainer`
 
     def __post_init__(self) -> None:
         if self.images and not self.wall:
@@ -181,7 +192,19 @@ class DrawnCurve(Record, frozen=True, tag="curve"):
 
 
 AnyRecord = (
-    Race | Run | Agreement | Process | Sample | Cold | Generation | Failure | End | Trainer | Training | DrawnCurve
+    Race
+    | Run
+    | Agreement
+    | Process
+    | Sample
+    | Cold
+    | Generation
+    | Failure
+    | End
+    | Machine
+    | Trainer
+    | Training
+    | DrawnCurve
 )
 
 
