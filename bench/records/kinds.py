@@ -224,7 +224,8 @@ def opening(dataset: "Dataset", backends: Iterable[str] = ()) -> dict[str, Any]:
 
 
 def without_folders(argument: str) -> str:
-    """An argument of a command, in which backends' files are without the folders in which they lie."""
+    """An argument of a command, in which files of backends are without their folders, and schedulers without hosts."""
+    argument = re.sub(r"\b(tcp|tls)://.*", r"\1://HOST", argument)
     return re.sub(r"[^,=]*[/\\](?=[^,=/\\]+\.py(:\w+)?(,|$))", "", argument)
 
 

@@ -1,4 +1,4 @@
-"""`python -m bench.experiments.workers.answering`: does the tasks that come on its standard input, a line each, until it ends.
+"""`python -m bench.experiments.workers.answering`: does tasks, each a line of its standard input, until that ends.
 
 Standard output has the answers and nothing else: what libraries print goes to standard error.
 """
