@@ -18,6 +18,7 @@ from bench.commands import options
 from bench.experiments.generations import Budget, run_generations
 from bench.experiments.race import IMAGES, RaceSetup
 from bench.experiments.trainings import Trainings, digits_for, train_all
+from bench.experiments.workers.executors import workers
 from bench.experiments.workers.sweep import train_on_workers
 from bench.records.journal import Journal
 from bench.records.kinds import End, Race
@@ -155,10 +156,13 @@ def train_and_print(
     console = Console(highlight=False)
     dataset = digits_for(console, arguments.data)
     several = trainings_on(dataset)
-    where, train = getattr(arguments, "workers", None), None
-    if where is not None:
-        arguments.threads = arguments.threads or 1  # seeds share the cores better than threads do
-        train = partial(train_on_workers, where=where, source=arguments.data)
-    return train_all(
-        console, arguments, dataset, several, lambda races: print_sections(console, sections(races)), train
-    )
+
+    def show(races: list[RaceResult]) -> None:
+        print_sections(console, sections(races))
+
+    if getattr(arguments, "workers", None) is None:
+        return train_all(console, arguments, dataset, several, show)
+    arguments.threads = arguments.threads or 1  # seeds share the cores better than threads do
+    with workers(arguments.workers, arguments.threads) as found:
+        train = partial(train_on_workers, found=found, source=arguments.data)
+        return train_all(console, arguments, dataset, several, show, train)

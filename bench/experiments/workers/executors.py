@@ -51,7 +51,7 @@ def read(text: str) -> str:
 def workers(text: str, n_threads: int) -> Iterator[Workers]:
     """Within the `with`, workers for tasks of so many threads. text: as `read` returns it.
 
-    At its end, tasks that have not begun are cancelled. Raises UserError where there are no such workers.
+    At its end, processes here end in the middle of their tasks. Raises UserError where there are no such workers.
     """
     scheme, _, rest = text.partition(":")
     kinds: dict[str, Callable[..., Any]] = {"tcp": on_dask, "tls": on_dask, "slurm": on_slurm, "mpi": on_mpi}
@@ -60,7 +60,7 @@ def workers(text: str, n_threads: int) -> Iterator[Workers]:
         try:
             yield found
         finally:
-            found.executor.shutdown(wait=False, cancel_futures=True)
+            found.executor.shutdown(wait=False)
             POOL.end()
 
 

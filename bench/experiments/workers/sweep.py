@@ -13,7 +13,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from bench import UserError
 from bench.experiments.race import begin_race
 from bench.experiments.trainings import MOST_SEEDS, Trainings, over
-from bench.experiments.workers.executors import Workers, perform, workers
+from bench.experiments.workers.executors import Workers, perform
 from bench.experiments.workers.task import Answer, Origin, origin_of, task_of
 from bench.records.journal import Journal
 from bench.records.kinds import Machine, Training
@@ -121,21 +121,22 @@ def train_on_workers(
     several: Sequence[Trainings],
     dataset: Dataset,
     n_threads: int,
-    where: str,
+    found: Workers,
     source: str,
 ) -> int:
-    """Train all that the file lacks on workers; return how many trainings were lost, which the same command repeats.
+    """Train all that the file lacks on these workers; return how many tasks were lost, which the same command repeats.
 
-    where: the value of --workers; source: of --data. Raises UserError where there are no such workers, or one refuses.
+    source: the value of --data. Raises UserError where a worker refuses.
     """
     sweep = Sweep(journal, several, dataset, n_threads, source)
-    with workers(where, n_threads) as found:
-        for line in found.about:
-            console.print(line, soft_wrap=True, highlight=False)
-        console.print("Ctrl-C ends this; the same command with this --output continues.")
-        hand_out(console, sweep, found)
+    for line in (*found.about, "Ctrl-C ends this; the same command with this --output continues."):
+        console.print(line, soft_wrap=True, highlight=False)
+    hand_out(console, sweep, found)
+    missing = sweep.everything - sweep.counts["done"]
     for reason, n in sweep.lost.items():
         console.print(f"[red]lost:[/] {n} of the tasks: {escape(reason)}", soft_wrap=True)
+    if sweep.lost:
+        console.print(f"{missing} of {sweep.everything} trainings are missing; the same command trains them")
     return sum(sweep.lost.values())
 
 
@@ -156,9 +157,14 @@ def hand_out(console: Console, sweep: Sweep, found: Workers) -> None:
                 pending.add(found.executor.submit(perform, task))
             if not pending:
                 return
-            done, pending = wait(pending, ASKED_EVERY, FIRST_COMPLETED)
-            for future in done:
-                sweep.take(future)
+            try:
+                done, pending = wait(pending, ASKED_EVERY, FIRST_COMPLETED)
+                for future in done:
+                    sweep.take(future)
+            except BaseException:  # also an interruption
+                for future in pending:
+                    future.cancel()
+                raise
             n = sweep.counts["done"] - before
             seconds = (time.monotonic() - begun) / n * (sweep.everything - sweep.counts["done"]) if n else None
             progress.update(shown, description=sweep.said(min(count, len(pending)), count, seconds))
