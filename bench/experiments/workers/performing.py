@@ -87,6 +87,7 @@ class Pool:
                     process.process.stdin.close()  # which a process notices while it works, too
         for process in processes:
             process.process.wait()
+            process.end()
 
 
 POOL = Pool()

@@ -220,7 +220,10 @@ def check_sources(origin: Origin, backends: Mapping[str, str]) -> None:
 def located(origin: Origin, source: str) -> Dataset:
     """Find the digits of this hash. Raises Refused where they are not on this machine."""
     found = []
-    places = [source, "auto", str(data.CACHE / "mnist"), *(["builtin"] if origin.name.startswith("built-in") else [])]
+    named = [os.environ[data.VARIABLE]] if data.VARIABLE in os.environ else []
+    # Generated digits take seconds to make, where they are not asked for.
+    last = ["builtin"] if origin.name == data.BUILTIN else []
+    places = [*([source] if source != "auto" else []), *named, str(data.CACHE / "mnist"), *last]
     for place in dict.fromkeys(places):
         try:
             dataset = data.load(place)
