@@ -55,9 +55,9 @@ RENAMED = {
 class Option(NamedTuple):
     """An option or a positional argument, as data.
 
-    name: with what stands for a value in the help, "--epochs N". reads: the reader of a value, or all possible values;
-    None: a switch. default: read like what a user gives. without: what the help says in its place. repeats: the values
-    of several occurrences make one list.
+    name: with what stands for a value in the help, "--epochs N"; "files FILE..." takes one or more. reads: the reader
+    of a value, or all possible values; None: a switch. default: read like what a user gives. without: what the help
+    says in its place. repeats: the values of several occurrences make one list.
     """
 
     name: str
@@ -78,9 +78,9 @@ class Option(NamedTuple):
         add_argument(
             flag,
             action="extend" if self.repeats else "store",
-            nargs="?" if shown is not None and not flag.startswith("-") else None,
+            nargs="+" if metavar.endswith("...") else "?" if shown is not None and not flag.startswith("-") else None,
             default=None if self.default is None else str(self.default),
-            metavar=metavar or None,
+            metavar=metavar.removesuffix("...") or None,
             help=text,
             **{"type" if callable(self.reads) else "choices": self.reads},
         )

@@ -12,13 +12,16 @@ from data import mnist, reading
 from data.digits import DataError, Digits
 from data.remarks import remarks
 
-__all__ = ["CACHE", "VARIABLE", "DataError", "Dataset", "Digits", "fetch", "load"]
+__all__ = ["BUILTIN", "CACHE", "VARIABLE", "DataError", "Dataset", "Digits", "fetch", "load"]
 
 CACHE = Path(__file__).parent / "cache"
 """The folder of downloaded and generated digits: `mnist/` and `builtin-<key>/`."""
 
 VARIABLE = "DIGITBENCH_DATA"
 """The environment variable that names a folder with the four files."""
+
+BUILTIN = "built-in digits"
+"""The name of the generated digits."""
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +135,7 @@ def _builtin_dataset(train: Digits, test: Digits, digests: tuple[str, ...]) -> D
         "Data: built-in digits, not MNIST; accuracies are not comparable with published ones. "
         "`python -m data fetch` downloads MNIST."
     )
-    return Dataset("built-in digits", "generated", train, test, mnist.combined(digests), notice)
+    return Dataset(BUILTIN, "generated", train, test, mnist.combined(digests), notice)
 
 
 def _builtin_key() -> str:

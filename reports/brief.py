@@ -74,7 +74,7 @@ class Brief(NamedTuple):
 
 def summary(chosen: Chosen) -> Summary:
     """The main results in one sentence, and time to accuracy by implementation, or else time of an epoch."""
-    trained = most_reached(chosen.races("accuracy"))
+    trained = most_reached([race for race in chosen.races("accuracy") if not race.machines])
     parts = [part for part in (fastest_in_race(chosen), soonest(trained)) if part]
     drawn = time_to_accuracy(trained) or time_of_epoch(chosen)
     if not parts:
@@ -105,7 +105,7 @@ def soonest(race: RaceResult | None) -> tuple[str, str, str] | None:
     if first is None:
         return None
     said = f"reaches {share(first.target)} of the test digits in {duration(first.seconds)}"
-    return first.name, said, f"{duration(first.seconds)}: the median of {plural(len(first.trainings), 'training')}."
+    return first.name, said, f"{duration(first.seconds)}: the median of {plural(len(first.timed), 'training')}."
 
 
 def epoch_alone(chosen: Chosen) -> str | None:

@@ -18,9 +18,14 @@ from command_line import exit_code, interrupted_by_signals
 from tests.helpers.command import refused
 
 ROOT = bench.ROOT
-POSITIONAL = {"compare": ["HEAD"], "predict": ["model", "picture"], "inspect": ["model"]}
-# All that compute; `new` only writes a file.
-COMMANDS = [[name] for group in GROUPS.values() for name in group if name != "new"] + [
+POSITIONAL = {
+    "merge": ["a.jsonl", "b.jsonl"],
+    "compare": ["HEAD"],
+    "predict": ["model", "picture"],
+    "inspect": ["model"],
+}
+# All that compute; others only write a file.
+COMMANDS = [[name] for group in GROUPS.values() for name in group if name not in ("new", "merge")] + [
     ["study", name] for name in STUDIES
 ]
 

@@ -64,8 +64,8 @@ def test_the_commands_are_listed_by_what_they_are_for() -> None:
 
 VERBS = {
     "Aim", "Check", "Choose", "Compare", "Compute", "Continue", "Download", "Draw", "Change", "Give", "Ignore",
-    "Make", "Measure", "Multiply", "Open", "Print", "Race", "Read", "Repeat", "Say", "Search", "Set", "Share",
-    "Show", "Start", "Stop", "Take", "Time", "Train", "Try", "Update", "Use", "Write",
+    "Join", "Make", "Measure", "Multiply", "Open", "Print", "Race", "Read", "Repeat", "Say", "Search", "Set",
+    "Share", "Show", "Start", "Stop", "Take", "Time", "Train", "Try", "Update", "Use", "Write",
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.analysis import statistics
+from bench.analysis.machines import timed
 from bench.records.kinds import Training
 from bench.records.races import RaceResult
 
@@ -54,6 +55,7 @@ class TimeToAccuracy(NamedTuple):
     until: bool  # whether trainings end once they reach the target on the test images
     reached: Reached
     trainings: list[Training]  # by seed
+    timed: list[Training]  # of them: those on one machine, whose seconds are shown
     seconds: float  # of a training
     epochs: float  # over the images, median
     an_epoch: float  # seconds that one took
@@ -69,8 +71,13 @@ class TimeToAccuracy(NamedTuple):
 
     @property
     def walls(self) -> dict[int, float]:
-        """Seconds of a training, by seed."""
-        return {one.seed: one.wall for one in self.trainings}
+        """Seconds of a training on the machine whose seconds are shown, by seed."""
+        return {one.seed: one.wall for one in self.timed}
+
+    @property
+    def on_workers(self) -> bool:
+        """Whether other workers may have trained beside, so that its seconds give no ratio."""
+        return self.timed[0].machine is not None
 
 
 def times_to_accuracy(race: RaceResult) -> list[TimeToAccuracy]:
@@ -84,12 +91,15 @@ def method_results(races: Iterable[RaceResult]) -> list[TimeToAccuracy]:
     rows = []
     for race in races:
         sound = [participant for participant in race.participants.values() if participant.failure is None]
-        seconds = statistics.by_seed({one.name: {each.seed: each.wall for each in one.trainings} for one in sound})
+        alone = {one.name: {each.seed: each.wall for each in one.trainings if each.machine is None} for one in sound}
+        seconds = statistics.by_seed(alone)
         ratios = {ratio.backend: ratio for ratio in statistics.ratios(seconds, race.baseline)}
         for name, participant in race.participants.items():
             trainings, starts = sorted(participant.trainings, key=lambda one: one.seed), participant.starts
             if not trainings or race.target is None:
                 continue
+            there = timed(trainings)
+            starts = [one for one in starts if one.machine == there[0].machine]
             row = TimeToAccuracy(
                 name=name,
                 backend=participant.backend,
@@ -98,10 +108,11 @@ def method_results(races: Iterable[RaceResult]) -> list[TimeToAccuracy]:
                 until=race.until,
                 reached=reached([one.accuracy for one in trainings], [one.cost for one in trainings], race.target),
                 trainings=trainings,
-                seconds=median(one.wall for one in trainings),
+                timed=there,
+                seconds=median(one.wall for one in there),
                 epochs=median(one.epochs for one in trainings),
-                an_epoch=median(one.wall / one.epochs for one in trainings),
-                evaluation=median(one.evaluation.wall for one in trainings),
+                an_epoch=median(one.wall / one.epochs for one in there),
+                evaluation=median(one.evaluation.wall for one in there),
                 prepare=median(one.prepare.wall for one in starts) if starts else None,
                 first=median(one.first.wall for one in starts) if starts else None,
                 ratio=ratios.get(name),
@@ -125,9 +136,15 @@ def by_target(races: Iterable[RaceResult]) -> list[RaceResult]:
 
 def in_turns(row: TimeToAccuracy, other: TimeToAccuracy) -> bool:
     """Whether the two trained in turns, seed by seed, so that their times give a ratio."""
-    return bool(row.case.get("in_turns") and other.case.get("in_turns"))
+    turns = row.case.get("in_turns") and other.case.get("in_turns")
+    return bool(turns) and not (row.on_workers or other.on_workers)
 
 
 def paired(row: TimeToAccuracy, other: TimeToAccuracy) -> statistics.Ratio | None:
-    """How many times as long a backend or step takes as another, seed by seed; its interval is across seeds."""
+    """How many times as long a backend or step takes as another, seed by seed; its interval is across seeds.
+
+    None where workers trained one of them, as their seconds give no ratio.
+    """
+    if row.on_workers or other.on_workers:
+        return None
     return statistics.ratio(statistics.by_seed({"row": row.walls, "other": other.walls}), "row", "other")

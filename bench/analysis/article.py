@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.analysis import statistics
+from bench.analysis.machines import timed
 from bench.records.kinds import Training
 from bench.records.races import RaceResult
 
@@ -94,7 +95,7 @@ def experiment_results(races: Iterable[RaceResult]) -> list[ExperimentResult]:
         method = race.participants[about["method"]].trainings if about["method"] else []
         answers = [[digit for digit, images in enumerate(end.test.answers) if images] for end in ends]
         an_epoch = {
-            name: {one.seed: one.wall / one.epochs for one in several if one.epochs}
+            name: {one.seed: one.wall / one.epochs for one in several if one.epochs and one.machine is None}
             for name, several in (("backend", trainings), ("method", method))
         }
         row = ExperimentResult(
@@ -122,7 +123,8 @@ def of_backend(race: RaceResult, setting: str | None = None) -> list[Training]:
 
 
 def training_times(trainings: Sequence[Training], epochs: int) -> Times | None:
-    """Seconds of all epochs, from all that was trained; None where nothing was."""
+    """Seconds of all epochs, from all that was trained on one machine; None where nothing was."""
+    trainings = timed(list(trainings))
     trained = sum(one.epochs for one in trainings)
     if not trained:
         return None
@@ -207,7 +209,10 @@ class MiniBatches(NamedTuple):
 
 
 def mini_batches(races: Iterable[RaceResult]) -> MiniBatches | None:
-    """What mini-batches bring; None where one of the two experiments that this takes is missing."""
+    """What mini-batches bring; None where one of the two experiments is missing, or workers trained them."""
+    races = list(races)
+    if any(race.machines for race in races):
+        return None
     rows = {row.name: row for row in experiment_results(races)}
     many, few = rows.get("80-mini-batches"), rows.get("80-sigmoid")
     if many is None or few is None or many.method_times is None or few.method_times is None:

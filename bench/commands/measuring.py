@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -17,6 +18,8 @@ from bench.commands import options
 from bench.experiments.generations import Budget, run_generations
 from bench.experiments.race import IMAGES, RaceSetup
 from bench.experiments.trainings import Trainings, digits_for, train_all
+from bench.experiments.workers.executors import workers
+from bench.experiments.workers.sweep import train_on_workers
 from bench.records.journal import Journal
 from bench.records.kinds import End, Race
 from bench.records.races import RaceResult, races_of
@@ -153,4 +156,15 @@ def train_and_print(
     console = Console(highlight=False)
     dataset = digits_for(console, arguments.data)
     several = trainings_on(dataset)
-    return train_all(console, arguments, dataset, several, lambda races: print_sections(console, sections(races)))
+
+    def show(races: list[RaceResult]) -> None:
+        print_sections(console, sections(races))
+
+    if getattr(arguments, "workers", None) is None:
+        return train_all(console, arguments, dataset, several, show)
+    if arguments.python:
+        raise UserError("--python: with --workers a backend runs in the worker's own environment; drop one of the two")
+    arguments.threads = arguments.threads or 1  # seeds share the cores better than threads do
+    with workers(arguments.workers, arguments.threads) as found:
+        train = partial(train_on_workers, found=found, source=arguments.data)
+        return train_all(console, arguments, dataset, several, show, train)

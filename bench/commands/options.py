@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, get_args
 
 import impls
 from bench import UserError
+from bench.experiments.workers import executors
 from bench.timing.worker import FLOOR
 from bench.workloads.cases import MINI_BATCHES
 from bench.workloads.plans import Order
@@ -91,7 +92,11 @@ PYTHON = Option("--python NAME=PATH", "Use another Python for this backend, whos
 COMMON = (OUTPUT, PYTHON, DATA, THREADS)  # of every command that keeps records
 SHORT_CHECK = Option("--short-check", "Check only the first updates of the first seed against the reference",
                      without="those of every seed, and as far as possible all of the first")  # fmt: skip
-OF_TRAININGS = (SHORT_CHECK, *COMMON)  # of commands that train over seeds
+TIMED_TRAININGS = (SHORT_CHECK, *COMMON)  # of commands that train over seeds
+WORKERS = Option("--workers WHERE", "Train several seeds at once: a number of processes, tcp://HOST:8786 (a Dask "
+                 "scheduler), slurm:PARTITION or mpi; accuracies are then pooled, and times give no ratio",
+                 executors.read, without="one training at a time, so that times can be compared")  # fmt: skip
+OF_TRAININGS = (WORKERS, *TIMED_TRAININGS)
 MODEL = Option("model MODEL", "Read this network, which `train --save` wrote", Path)
 BASELINE = Option("--baseline NAME", "Give ratios relative to this backend", backend)
 SIZES = MINI_BATCHES.network.sizes

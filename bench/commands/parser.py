@@ -20,6 +20,7 @@ GROUPS = {
         "race": "Time backends against each other, with intervals",
         "compare": "Compare two git revisions or results files; exit 1 on a slowdown",
         "accuracy": "Time training to a common accuracy, over seeds",
+        "merge": "Join trainings of several machines in one file",
     },
     "write": {"new": "Write a backend of your own to start from, in a file that --backend takes"},
     "check": {

@@ -17,7 +17,7 @@ OPTIONS = (
     options.seeds(LEAST_SEEDS, " by the recipe"),
     Option("--slow-seeds N", "Train with this many seeds by the article's method, which takes minutes",
            whole_number(1), SLOW_SEEDS),
-    *options.OF_TRAININGS,
+    *options.TIMED_TRAININGS,
 )  # fmt: skip
 
 

@@ -113,13 +113,23 @@ def header_of(dataset: Dataset, number: int, trainings: Trainings, n_threads: in
     return header(dataset, number, trainings.purpose, backends, measured, **others)
 
 
+# Trains what a journal lacks, with so many threads; returns how many trainings were lost.
+Train = Callable[[Console, Journal, Sequence[Trainings], Dataset, int], int]
+
+
 def train_all(
-    console: Console, arguments: argparse.Namespace, dataset: Dataset, several: Sequence[Trainings], show: Show
+    console: Console,
+    arguments: argparse.Namespace,
+    dataset: Dataset,
+    several: Sequence[Trainings],
+    show: Show,
+    train: Train | None = None,
 ) -> int:
-    """Train all that the file lacks; return 1 if a participant failed, else 0.
+    """Train all that the file lacks; return 1 if a participant failed or a training was lost, else 0.
 
     arguments: the options --output, --threads, --short-check. show: is called with the races at the end, also after an
-    interruption. Raises UserError, ContractError or BackendUnavailable.
+    interruption. train: how; None: in turn, on this machine alone. Raises UserError, ContractError or
+    BackendUnavailable.
     """
     path, n_threads = results_file(arguments.output, several[0].purpose), arguments.threads or threads.cores()
     several = [replace(trainings, short_check=arguments.short_check) for trainings in several]
@@ -131,28 +141,38 @@ def train_all(
         if trainings.seeds > MOST_SEEDS:
             raise UserError(f"--seeds {trainings.seeds}: expected at most {MOST_SEEDS}")
     headers = [header_of(dataset, number, trainings, n_threads) for number, trainings in enumerate(several)]
-    with Journal(path, headers) as journal, temporary.folder() as folder:
-        digits = stored(dataset.train, folder / "train"), stored(dataset.test, folder / "test")
+    with Journal(path, headers) as journal:
+        lost = 0
         try:
-            # Seldom refreshed, as it runs while trainings are timed.
-            with ExitStack() as stack, console.status("", refresh_per_second=1) as status:
-                pending = {
-                    number: train_seeds(status, stack, journal, number, trainings, digits, n_threads)
-                    for number, trainings in enumerate(several)
-                }
-                while pending:
-                    first = min(pending)
-                    turn = [number for number in pending if several[number].in_turns]
-                    for number in turn if first in turn else [first]:
-                        if next(pending[number], None) is None:
-                            del pending[number]
+            lost = (train or train_in_turn)(console, journal, several, dataset, n_threads)
         finally:  # an interruption costs only the seed that it hits; the same command continues
             show(races_of(journal.records))
             failures = journal.of(Failure)
             for line in dict.fromkeys(f"{failure.participant}: {failure.reason}" for failure in failures):
                 console.print(f"[red]left out:[/] {escape(line)}", soft_wrap=True)
             console.print(f"Every training: {path}; --output with it continues", soft_wrap=True, markup=False)
-    return 1 if failures else 0
+    return 1 if failures or lost else 0
+
+
+def train_in_turn(
+    console: Console, journal: Journal, several: Sequence[Trainings], dataset: Dataset, n_threads: int
+) -> int:
+    """Train all that the file lacks, one training at a time on this machine; return 0, the number that were lost."""
+    with temporary.folder() as folder:
+        digits = stored(dataset.train, folder / "train"), stored(dataset.test, folder / "test")
+        # Seldom refreshed, as it runs while trainings are timed.
+        with ExitStack() as stack, console.status("", refresh_per_second=1) as status:
+            pending = {
+                number: train_seeds(status, stack, journal, number, trainings, digits, n_threads)
+                for number, trainings in enumerate(several)
+            }
+            while pending:
+                first = min(pending)
+                turn = [number for number in pending if several[number].in_turns]
+                for number in turn if first in turn else [first]:
+                    if next(pending[number], None) is None:
+                        del pending[number]
+    return 0
 
 
 def train_seeds(

@@ -29,15 +29,21 @@ def key(measured: dict[str, Any], sources: dict[str, str], data_sha256: str, mac
     measured: `measure`, all of `Recipe.described()`, `images` and `threads`; sources: see `sources_of`; machine:
     `environment.describe()`.
     """
-    folder, rooms = bench.ROOT / "bench", TRAINING if measured["measure"] == "training" else MEASURING
+    rooms = TRAINING if measured["measure"] == "training" else MEASURING
     parts = [*OF_MACHINE, *(part for part in OF_SOME_BACKENDS if part in machine)]
     return {
         **measured,
         "data_sha256": data_sha256,
         "backends": sources,
-        "measuring": hash_of(folder, (path for room in rooms for path in (folder / room).rglob("*.py"))),
+        "measuring": measuring(rooms),
         "machine": {part: machine[part] for part in parts},
     }
+
+
+def measuring(rooms: Iterable[str]) -> str:
+    """A hash of all sources in these rooms of bench/."""
+    folder = bench.ROOT / "bench"
+    return hash_of(folder, (path for room in rooms for path in (folder / room).rglob("*.py")))
 
 
 def sources_of(participants: dict[str, str]) -> dict[str, str]:

@@ -101,6 +101,13 @@ class End(Record, frozen=True):
     reason: str
 
 
+class Machine(Record, frozen=True):
+    """A machine whose workers trained, once for each race; see `bench.records.environment.describe`."""
+
+    id: str
+    machine: dict[str, Any]
+
+
 class Trainer(Record, frozen=True):
     """A process that is ready to train: times of preparing and of a first training."""
 
@@ -108,6 +115,9 @@ class Trainer(Record, frozen=True):
     prepare: Elapsed
     first: Elapsed
     threads: dict[str, Number] = field(default_factory=dict)
+    machine: str | None = (
+        None  # the id of a worker's machine, where other workers may have run beside; None: the race's
+    )
 
 
 class Seen(Struct, frozen=True, forbid_unknown_fields=True):
@@ -175,6 +185,7 @@ class Training(Record, frozen=True):
     stopped_early: bool = False
     curve: LearningCurve | None = None
     points: list[Point] = field(default_factory=list)  # of the article's trainings, one at least
+    machine: str | None = None  # as of a `Trainer`
 
     def __post_init__(self) -> None:
         if (self.images or self.epochs) and self.wall < SHORTEST:
@@ -190,7 +201,19 @@ class DrawnCurve(Record, frozen=True, tag="curve"):
 
 
 AnyRecord = (
-    Race | Run | Agreement | Process | Sample | Cold | Generation | Failure | End | Trainer | Training | DrawnCurve
+    Race
+    | Run
+    | Agreement
+    | Process
+    | Sample
+    | Cold
+    | Generation
+    | Failure
+    | End
+    | Machine
+    | Trainer
+    | Training
+    | DrawnCurve
 )
 
 
@@ -215,12 +238,13 @@ def opening(dataset: "Dataset | None" = None, backends: Iterable[str] = ()) -> d
 
 
 def without_folders(arguments: Sequence[str]) -> list[str]:
-    """The arguments of a command, in which backends' files and interpreters are without the folders of them."""
+    """A command's arguments: backends' files and interpreters without their folders, schedulers without hosts."""
     shown = []
     for before, argument in zip(["", *arguments], arguments, strict=False):
         if before == "--python" or argument.startswith("--python="):
             shown.append(re.sub(r"[^=]*[/\\]", "", argument))
         else:
+            argument = re.sub(r"\b(tcp|tls)://.*", r"\1://HOST", argument)
             shown.append(re.sub(r"[^,=]*[/\\](?=[^,=/\\]+\.py(:\w+)?(,|$))", "", argument))
     return shown
 

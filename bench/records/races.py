@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from bench.records.journal import whole_generations
-from bench.records.kinds import Agreement, DrawnCurve, End, LearningCurve, Race, Run, Trainer, Training
+from bench.records.kinds import Agreement, DrawnCurve, End, LearningCurve, Machine, Race, Run, Trainer, Training
 from bench.timing.records import Cold, Failure, Generation, Process, Record, Sample
 from bench.timing.worker import NEEDED
 
@@ -65,6 +65,7 @@ class RaceResult:
     checks: list[Checked] = field(default_factory=list)
     comparison: int | None = None  # of a calibration: generations of one comparison
     about: dict[str, Any] = field(default_factory=dict)  # what is particular to the purpose
+    machines: dict[str, dict[str, Any]] = field(default_factory=dict)  # of workers, described, by id
 
     def scale(self, name: str) -> float:
         """The factor from a participant's times to those of all images."""
@@ -127,6 +128,8 @@ def add(race: RaceResult, record: Record) -> None:
             race.generations.append(record)
         case End():
             race.reason = record.reason
+        case Machine(id=name):
+            race.machines[name] = record.machine
         case Process(participant=name):
             of[name].images, of[name].lines_of_code = record.images, record.lines_of_code
             of[name].processes.append(record)

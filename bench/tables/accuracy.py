@@ -7,6 +7,7 @@ from bench.analysis import accuracy as analysis
 from bench.analysis.accuracy import CONFIDENCE, LEAST_SEEDS, Reached, TimeToAccuracy
 from bench.records.races import RaceResult
 from bench.tables import table as text
+from bench.tables.machines import machines_tables
 from bench.tables.race import backends_of, parts_of, started_by
 from bench.tables.table import INTERVAL, NONE, Columns, Section, Table, table_of
 from bench.workloads.recipes import RECIPES
@@ -54,6 +55,7 @@ def accuracy_sections(races: Sequence[RaceResult]) -> list[Section]:
     """The section on time to accuracy, with a table for each target."""
     ordered = analysis.by_target(races)
     lines, tables = [f"{accuracy_setting(races)}.", started_by(ordered[0])], [target_table(race) for race in ordered]
+    tables += machines_tables(races)
     return [Section("Time to target accuracy", lines, tables, ACCURACY_EXPLANATION, ACCURACY_FIGURES)]
 
 
@@ -99,6 +101,7 @@ def time_or_brackets(seconds: float, reached: bool) -> str:
 
 def accuracy_headline(races: Sequence[RaceResult]) -> str:
     """The highest target that was reached, the backend that was first, and how much sooner than the baseline."""
+    races = [race for race in races if not race.machines] or races
     for race in reversed(analysis.by_target(races)):
         if rows := [row for row in analysis.times_to_accuracy(race) if row.reached.counts]:
             break
@@ -171,7 +174,7 @@ def batches_sections(races: Sequence[RaceResult]) -> list[Section]:
     first = f"{races[0].key['network']}, trained by {backends_of(races[0])}."
     lines = [first, f"{accuracy_setting(races)}.", started_by(races[0])]
     title = f"Do mini-batches pay? By the epoch, and to {text.share(races[0].target)}"
-    tables = [table_of("By batch size", results, columns)]
+    tables = [table_of("By batch size", results, columns), *machines_tables(races)]
     return [Section(title, lines, tables, BATCHES_EXPLANATION, ["batches"])]
 
 

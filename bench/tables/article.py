@@ -6,6 +6,7 @@ from statistics import fmean, median
 from bench.analysis import article as analysis
 from bench.records.races import RaceResult
 from bench.tables import table as text
+from bench.tables.machines import machines_tables
 from bench.tables.race import parts_of, started_by
 from bench.tables.table import INTERVAL, NONE, Columns, Section, Table, table_of
 from bench.workloads.article import EXPERIMENTS
@@ -47,7 +48,8 @@ def article_setting(races: Sequence[RaceResult]) -> str:
 def sections_of_article(races: Sequence[RaceResult]) -> list[Section]:
     """The section of `study article`, `grid` or `relu`, whichever these races are of."""
     by_purpose = {"article": experiments_sections, "article-grid": grid_sections, "article-relu": relu_sections}
-    return by_purpose[races[0].purpose](races)
+    *others, last = by_purpose[races[0].purpose](races)
+    return [*others, last._replace(tables=[*last.tables, *machines_tables(races)])]
 
 
 def experiments_sections(races: Sequence[RaceResult]) -> list[Section]:

@@ -49,7 +49,7 @@ def waterfall(figure: Figure, races: Sequence[RaceResult]) -> None:
             axes.plot([before.seconds] * 2, [y - 1, y + 0.28], color=GREY, linewidth=0.8, zorder=1)
             times_faster = factor(before, row)
             label += f"   × {times_faster}" if times_faster else ""
-        walls, below = [one.wall for one in row.trainings], [y + 0.36] * len(row.trainings)
+        walls, below = [one.wall for one in row.timed], [y + 0.36] * len(row.timed)
         axes.plot(walls, below, ".", color=BLACK, markersize=4, alpha=0.5)
         style.label_marks(axes, walls, below, of_seeds(row, f"{row.name}, {row.backend}"))
         fill = BLACK if row.counts else "white"
@@ -62,7 +62,7 @@ def waterfall(figure: Figure, races: Sequence[RaceResult]) -> None:
 
 def of_seeds(row: TimeToAccuracy, name: str) -> list[str]:
     """A label for each seed's training."""
-    return [f"{name}\n{duration(one.wall)} to {share(one.accuracy)}, seed {one.seed}" for one in row.trainings]
+    return [f"{name}\n{duration(one.wall)} to {share(one.accuracy)}, seed {one.seed}" for one in row.timed]
 
 
 @drawn(
@@ -87,7 +87,7 @@ def batches(figure: Figure, races: Sequence[RaceResult]) -> None:
     right.plot(sizes, to_target, color=RED, linewidth=2)
     for size, row in zip(sizes, rows, strict=True):
         right.plot(size, row.seconds, "o", color=RED, markersize=7, markerfacecolor=RED if row.counts else "white")
-        walls = [one.wall for one in row.trainings]
+        walls = [one.wall for one in row.timed]
         right.plot([size] * len(walls), walls, ".", color=BLACK, markersize=4, alpha=0.6)
         style.label_marks(right, [size] * len(walls), walls, of_seeds(row, f"batches of {size:,}"))
     logarithmic(right, "y", f"seconds to {target}, wall", [wall for row in rows for wall in row.walls.values()])
@@ -123,7 +123,7 @@ def time_to_accuracy(figure: Figure, races: Sequence[RaceResult], look: Looks) -
         "seeds, with 99 % confidence; hollow, and in brackets: it is not.",
     ]
     rows = {race.number: times_to_accuracy(race) for race in races}
-    times = [one.wall for several in rows.values() for row in several for one in row.trainings]
+    times = [one.wall for several in rows.values() for row in several for one in row.timed]
     (axes,) = figure.panels(times, EMPTY)
     logarithmic(axes, "x", "seconds of training, wall", times)
     labels: list[str] = []
@@ -133,7 +133,7 @@ def time_to_accuracy(figure: Figure, races: Sequence[RaceResult], look: Looks) -
         labels.append("")
         for row in rows[race.number]:
             y, reached = len(labels), row.reached.counts
-            walls = [one.wall for one in row.trainings]
+            walls = [one.wall for one in row.timed]
             words = time_or_brackets(row.seconds, reached)
             seeds = of_seeds(row, f"{row.name}, {heading_of(race)}")
             style.draw_samples(axes, y, walls, row.seconds, look[row.name], words, filled=reached, labels=seeds)
@@ -190,8 +190,8 @@ def draw_trainings(
     seconds, values = [], []
     for row in sorted(rows, key=lambda row: list(look).index(row.name)):  # the later is thinner
         colour, marker, *_ = look[row.name]
-        seconds.append([one.wall for one in row.trainings])
-        values.append(shown(what, [getattr(one, what) for one in row.trainings]))
+        seconds.append([one.wall for one in row.timed])
+        values.append(shown(what, [getattr(one, what) for one in row.timed]))
         marks = left.plot(seconds[-1], values[-1], marker, color=colour, markersize=5, alpha=0.35)
         (figure.in_legend[row.name],) = marks
         style.label_marks(left, seconds[-1], values[-1], of_trainings(row, what))
@@ -218,10 +218,10 @@ def of_trainings(row: TimeToAccuracy, what: str) -> list[str]:
     """A label for the end of each seed's training: its accuracy, or its cost."""
     if what == "accuracy":
         return of_seeds(row, row.name)
-    costs = ["not finite" if one.cost is None else f"{one.cost:.3g}" for one in row.trainings]
+    costs = ["not finite" if one.cost is None else f"{one.cost:.3g}" for one in row.timed]
     return [
         f"{row.name}\ncost {cost} after {duration(one.wall)}, seed {one.seed}"
-        for one, cost in zip(row.trainings, costs, strict=True)
+        for one, cost in zip(row.timed, costs, strict=True)
     ]
 
 

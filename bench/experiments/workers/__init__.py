@@ -1,0 +1,1 @@
+"""Trainings on workers: here, on Dask, on SLURM, or over MPI; see README.md."""
