@@ -37,7 +37,7 @@ class Prepared(NamedTuple):
     """Scaled images (n, n_inputs) and targets (n, n_outputs), the labels one-hot, in the dtype."""
 
     images: Tensor
-    targets: Tensor | None
+    targets: Tensor  # None without labels
 
 
 # --- Keras on one library -----------------------------------------------------------------------------------
@@ -186,7 +186,8 @@ def gradients(network: Network, parameters: Parameters, prepared: Prepared, /) -
 def train(network: Network, state: State, prepared: Prepared, plan: Plan, /) -> tuple[State, Array]:
     """The state after the plan's updates, and the cost before each."""
     update = updates_of_torch if LIBRARY == "torch" else updates_of_jax
-    parameters, velocities, costs = update(network, *map(to_list, state), prepared, plan)
+    before = to_list(state.parameters), to_list(state.velocities)
+    parameters, velocities, costs = update(network, *before, prepared, plan)
     after = to_layers(parameters), to_layers(velocities) if plan.momentum > 0 else state.velocities
     return State(*after), costs
 
@@ -342,11 +343,11 @@ def compiled_updates(network: Network, momentum: float) -> Callable[..., Any]:
         def following(state: Any, now: tuple[Tensor, Tensor]) -> Any:
             start, rate = now
             if order is None:
-                batch = [lax.dynamic_slice_in_dim(part, start, n) for part in prepared]
+                images, targets = (lax.dynamic_slice_in_dim(part, start, n) for part in prepared)
             else:
                 chosen = lax.dynamic_slice_in_dim(order, start, n)
-                batch = [part[chosen] for part in prepared]
-            return update(state, *batch, rate)
+                images, targets = (part[chosen] for part in prepared)
+            return update(state, images, targets, rate)
 
         return lax.scan(following, state, (starts, rates))
 

@@ -31,7 +31,7 @@ class Prepared(NamedTuple):
     """Scaled images (n, n_inputs) and labels (n,), as arrays of NumPy, which a compiled function takes as they are."""
 
     images: Array
-    labels: Array | None
+    labels: Any  # None where there are none
 
 
 def unsupported(quantity: Quantity, network: Network, dtype: DType, /) -> str | None:
@@ -127,7 +127,7 @@ def train(network: Network, state: State, prepared: Prepared, plan: Plan, /) -> 
     rates, costs = plan.learning_rates.astype(prepared.images.dtype), []
     for start, stop, rate in zip(plan.starts, plan.stops, rates, strict=True):
         chosen = slice(start, stop) if plan.order is None else plan.order[start:stop]
-        images, labels = (part[chosen] for part in prepared)
+        images, labels = prepared.images[chosen], prepared.labels[chosen]
         parameters, of_optimizer, cost = update(parameters, of_optimizer, images, labels, rate, network, plan.momentum)
         costs.append(cost)
     if plan.momentum:

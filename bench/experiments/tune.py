@@ -19,7 +19,7 @@ from bench import UserError
 from bench.analysis.tune import TunedTraining, hopeless, median_seconds, reaches
 from bench.experiments.trainings import check_fit
 from bench.records.journal import writing
-from bench.records.kinds import Share, brief
+from bench.records.kinds import Share
 from bench.timing.clock import Time
 from bench.training.loop import Split, accuracy, prepare, train_epochs, train_recipe
 from bench.training.saved import written_whole
@@ -29,6 +29,7 @@ from bench.workloads.plans import joined, parts
 from bench.workloads.recipes import Recipe, nesterov, relu
 from data import Dataset, Digits
 from impls.contract import Array, Backend
+from untrusted import brief
 
 HELD_OUT = 10_000  # training images
 BACKEND = "numba_sparse"

@@ -48,11 +48,10 @@ def check_fits(first: Path, expected: Sequence[Race], path: Path, races: Sequenc
     different = [] if len(races) == len(expected) else [f"{len(expected)} races there, {len(races)} here"]
     for old, new in zip(expected, races, strict=False):
         for part in SAME:
-            of_both = [{part: getattr(DECODER.decode(ENCODER.encode(one)), part)} for one in (old, new)]
-            for one in of_both:
-                if part == "key":
-                    del one[part]["machine"]
-            different += differences(*of_both)
+            there, here = ({part: getattr(DECODER.decode(ENCODER.encode(one)), part)} for one in (old, new))
+            for one in (there, here) if part == "key" else ():
+                del one[part]["machine"]
+            different += differences(there, here)
     if different:
         raise UserError(f"{path}: does not fit {first}: {'; '.join(different)}; join files of the same command")
 

@@ -67,7 +67,13 @@ def test_a_race_checks_and_times_there_and_its_record_has_versions_and_no_path(
 
 def test_only_the_same_versions_have_the_same_key(folder: Path) -> None:
     dataset = load("auto")
-    measured = {"measure": "epoch", "network": "784-8-10", "plan": "", "sizes": [784, 8, 10], "dtype": "float32"}
+    measured: dict[str, Any] = {
+        "measure": "epoch",
+        "network": "784-8-10",
+        "plan": "",
+        "sizes": [784, 8, 10],
+        "dtype": "float32",
+    }
     measured |= {"images": 1, "batch": None, "threads": 1}
 
     def key_with(*choices: Choice) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -248,7 +249,7 @@ def test_workers_that_are_not_there(
         ("mpi", "mpi4py", "expected several ranks, found 1"),
     ):
         missing = "cannot be imported .*; install the extra `cluster`"
-        line = refused(capsys, lambda where=where: accuracy(folder, "--workers", where))
+        line = refused(capsys, partial(accuracy, folder, "--workers", where))
         assert re.search(words if find_spec(library) else missing, line), line
     assert not (folder / "found.jsonl").exists()
 
@@ -263,7 +264,7 @@ def test_files_that_cannot_be_joined(folder: Path, capsys: pytest.CaptureFixture
         ((one, other), "does not fit .*: baseline slow there, swift here; join files of the same command"),
         ((one, other, "--output", one), "exists, and would be overwritten"),
     ):
-        line = refused(capsys, lambda files=files: main(["merge", *map(str, files)]))
+        line = refused(capsys, partial(main, ["merge", *map(str, files)]))
         assert re.search(words, line), line
 
 
