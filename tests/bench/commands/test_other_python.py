@@ -26,7 +26,7 @@ from tests.helpers.command import refused
 from tests.helpers.other_pythons import other_python
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="other interpreters are scripts of the shell")
-WITH_IT = {"race", "compare", "accuracy", "agree", "calibrate", *STUDIES}
+WITH_IT = {"race", "compare", "accuracy", "agree", "calibrate", *STUDIES} - {"dialects"}
 
 
 @pytest.fixture(autouse=True)

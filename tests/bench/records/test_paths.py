@@ -102,8 +102,15 @@ def test_messages_of_records_are_written_without_them(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("_of_jane")
 def test_comparisons_are_written_without_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failed = Result("mine", "p", "float32", "outputs", 0.0, 0.0, "mine: no file /home/jane/a.so")
+    found = [CheckedBackend("mine", [failed], 1.0)]
+
+    def checked(*arguments: Any) -> list[CheckedBackend]:
+        *_, keep = arguments
+        keep(found)
+        return found
+
     monkeypatch.setattr(data, "load", lambda _: dataset())
-    monkeypatch.setattr(agree, "agree", lambda *_: [CheckedBackend("mine", [failed], 1.0)])
+    monkeypatch.setattr(agree, "agree", checked)
     options = ["agree", "--backend", "minibatch", "--dtype", "float32", "--output", str(tmp_path / "a.json")]
     assert agree.run(make_parser().parse_args(options)) == 1
     text = (tmp_path / "a.json").read_text()
