@@ -38,8 +38,8 @@ from bench.workloads.recipes import with_outputs
 from data import DataError, Dataset
 
 RACED_SECONDS = 30, 5  # of the race: at least, and for each backend; three generations or more on two cores
-# Each process of these compiles for seconds: so many minutes in all that there is no time for the others' intervals.
-LEFT_TO_RACE = ("torch_compile",)
+# Each process of these starts or compiles for seconds, so that there would be no time for the others' intervals.
+LEFT_TO_RACE = ("torch_compile", "keras:torch", "keras:jax")
 # One implementation of each kind trains to an accuracy, from the loop to the fastest; with all, it would take minutes.
 # Those of the base installation are benchmarked, too.
 OF_BASE = (impls.REFERENCE, "vectorized", "numba", "numba_sparse")
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     console.rule(f"Agreement with {impls.REFERENCE}")
     checked = usable()
     if skipped := [name for name in impls.available() if name in LEFT_TO_RACE]:
-        console.print(f"Left to python -m bench race --backend {','.join(skipped)}, which compile for long")
+        console.print(f"Left to python -m bench race --backend {','.join(skipped)}, which start slowly", soft_wrap=True)
     left_out = disagreeing(console, digits, checked)
     failed: list[str] = []
     for step in steps(digits, [name for name in checked if name not in left_out], arguments.threads):
