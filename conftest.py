@@ -144,10 +144,13 @@ def without_peers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """Let child processes receive SIGINT, even if pytest runs in the background and ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Let child processes receive SIGINT and SIGHUP, even if pytest runs in the background or by nohup."""
+    before = {signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler)}
+    if sys.platform != "win32":
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

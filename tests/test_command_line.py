@@ -100,6 +100,7 @@ IN_A_TERMINAL = f"import os, sys; os.open(sys.argv[1], os.O_RDWR)  # it becomes 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a terminal is made another way")
+@pytest.mark.usefixtures("interruptible")
 def test_a_closed_terminal_ends_it_in_order(tmp_path: Path) -> None:
     terminal, end = os.openpty()
     tidied = f'print("tidied up", flush=True); open({str(tmp_path / "tidied")!r}, "x")'
