@@ -73,7 +73,7 @@ def parts_of(response: "Response") -> Iterator[bytes]:
     while True:
         try:
             part = response.raw.read1(2**16, decode_content=False)
-        except Exception as error:
+        except Exception as error:  # of urllib3, of the socket, of http.client: all end the download
             raise reason_of(error) from None
         if not part:
             return

@@ -98,7 +98,7 @@ def unsupported(quantity: Quantity, network: Network, dtype: DType, /) -> str | 
         library()
     except RuntimeError as error:
         return str(error)
-    except Exception as error:
+    except Exception as error:  # whatever Keras, or the library under it, raises when it is imported
         return f"Keras cannot be imported: {' '.join(f'{type(error).__name__}: {error}'.split())}"
     return None
 

@@ -163,7 +163,7 @@ class Ranks:
             while len(answers) < self.size:
                 waiting = [one for rank, one in enumerate(self.connections) if rank not in answers]
                 for ready in wait(waiting):
-                    rank = self.connections.index(ready)  # type: ignore[arg-type]
+                    rank = self.connections.index(ready)  # type: ignore[arg-type]  # `wait` may return sockets, which these are not
                     worked, answers[rank] = self.connections[rank].recv()
                     if not worked:
                         raise self._failure(f"rank {rank} of {self.size} raised {answers[rank]}")

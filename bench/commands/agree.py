@@ -23,11 +23,11 @@ from bench.records.kinds import opening
 from bench.records.paths import shortened
 from bench.tables.agree import agreement_section
 from bench.tables.table import print_sections
-from bench.training.saved import written_whole
 from bench.workloads.cases import CASES
 from bench.workloads.recipes import with_outputs
 from command_line import Option, number, output_file
 from impls.contract import DType
+from whole_files import written_whole
 
 OPTIONS = (
     options.backends("Check these backends"),

@@ -14,8 +14,8 @@ from rich.console import Console
 from bench import UserError
 from bench.records.journal import ENCODER, results_file
 from bench.records.merging import merged
-from bench.training.saved import written_whole
 from command_line import Option, output_file
+from whole_files import written_whole
 
 OPTIONS = (
     Option("files FILE...", "Join these results files", Path, repeats=True),

@@ -19,13 +19,14 @@ from bench.records import environment
 from bench.timing import threads
 from bench.timing.clock import Elapsed
 from bench.training.loop import Split, evaluate, prepare, train_epochs
-from bench.training.saved import load_network, save_network, written_whole
+from bench.training.saved import load_network, save_network
 from bench.workloads.plans import Schedule
 from bench.workloads.recipes import Recipe
 from command_line import Option, number, output_file, whole_number
 from data import Dataset, Digits
 from impls.contract import COST_OF_OUTPUT, Backend, Layer, Network, Parameters, Plan, check_images, check_parameters
 from impls.initialisation import INITIALISATIONS, initial_parameters
+from whole_files import written_whole
 
 History = list[tuple[Elapsed, float]]  # time of training so far and cost, before the first epoch and after each
 # What --load replaces. These options have no default, so that it is known which were given.

@@ -217,7 +217,7 @@ class Asker:
             return Said(first_line(function), answer=plain_values(function()))
         except NotAsked as reason:
             return Said(first_line(function), not_asked=str(reason))
-        except Exception as error:
+        except Exception as error:  # whatever the library raises, which costs this answer alone
             return Said(first_line(function), failure=in_one_line(error))
 
 

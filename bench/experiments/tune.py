@@ -22,7 +22,6 @@ from bench.records.journal import writing
 from bench.records.kinds import Share
 from bench.timing.clock import Time
 from bench.training.loop import Split, accuracy, prepare, train_epochs, train_recipe
-from bench.training.saved import written_whole
 from bench.training.worker import growing, images_in
 from bench.workloads.batch_sizes import CHOSEN, RATES, TARGET, recipe_of
 from bench.workloads.plans import joined, parts
@@ -30,6 +29,7 @@ from bench.workloads.recipes import Recipe, nesterov, relu
 from data import Dataset, Digits
 from impls.contract import Array, Backend
 from untrusted import brief
+from whole_files import written_whole
 
 HELD_OUT = 10_000  # training images
 BACKEND = "numba_sparse"

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from bench import UserError
+from whole_files import written_whole
 
 
 class Said(Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,9 +43,7 @@ class Dialects(Struct, frozen=True, kw_only=True, tag_field="kind", tag="dialect
 
 
 def write(path: Path, content: Dialects) -> None:
-    """Write it as one line of JSON. Raises UserError where that cannot be."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(msgspec.json.encode(content) + b"\n")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
+    """Write it as one line of JSON, whole or not at all. Raises UserError where that cannot be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as file:
+        file.write(msgspec.json.encode(content) + b"\n")

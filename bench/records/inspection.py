@@ -13,6 +13,7 @@ from bench import UserError
 from bench.records.quantised import OLDER, QuantisedNetwork
 from bench.timing.records import Number
 from impls.contract import Array, Parameters
+from whole_files import written_whole
 
 FIRST, WORST, UNITS = 10, 20, 100  # images from the beginning, mistakes, hidden units
 MOST_SHOWN = 1000  # of these in a file, which a figure would have to hold
@@ -117,9 +118,7 @@ def inspection(images: Array, labels: Array, outputs: Array, parameters: Paramet
 
 
 def write(path: Path, content: Inspection) -> None:
-    """Write it as one line of JSON. Raises UserError where that cannot be."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(msgspec.json.encode(content) + b"\n")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); make room, or choose another place") from None
+    """Write it as one line of JSON, whole or not at all. Raises UserError where that cannot be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as file:
+        file.write(msgspec.json.encode(content) + b"\n")

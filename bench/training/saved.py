@@ -2,11 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 from zipfile import ZipFile
 
 import numpy as np
@@ -15,6 +13,7 @@ from bench import UserError
 from data import archives, npz
 from impls.contract import ContractError, Layer, Network, Parameters, check_parameters
 from untrusted import brief, open_plain, reason_of
+from whole_files import written_whole
 
 FORMAT = "digitbench network 1"
 MOST_TEXT = 2**16  # bytes of a text in it
@@ -53,26 +52,6 @@ def save_network(path: Path, network: Network, parameters: Parameters, data_sha2
         arrays[f"weights_{number}"], arrays[f"biases_{number}"] = layer
     with written_whole(path) as file:
         np.savez(file, allow_pickle=False, **arrays)
-
-
-@contextmanager
-def written_whole(path: Path) -> Iterator[BinaryIO]:
-    """A file to write, which gets its name only when it is complete; what is no file, as a pipe, is written to at once.
-
-    What a killed process left of it is overwritten. Raises UserError if it cannot be written.
-    """
-    whole = path if path.exists() and not path.is_file() else path.with_name(f"{path.name}.part")
-    try:
-        with whole.open("wb") as file:
-            yield file
-        if whole != path:
-            whole.replace(path)
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"{path}: cannot be written ({reason}); make room, or choose another place") from None
-    finally:
-        if whole != path:
-            whole.unlink(missing_ok=True)
 
 
 def load_network(path: Path) -> SavedNetwork:

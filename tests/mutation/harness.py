@@ -938,7 +938,7 @@ BUGS = (
     ),
     Bug(
         "a full disk leaves a half written file",
-        "bench/training/saved.py",
+        "whole_files.py",
         'else path.with_name(f"{path.name}.part")\n',
         "else path\n",
         (OF_COMMANDS + "test_agree.py::test_a_full_disk_is_one_line_with_the_file_which_stays_as_it_was",),

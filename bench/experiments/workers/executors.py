@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import bench
 from bench import UserError
-from bench.experiments.workers.performing import POOL, perform
+from bench.experiments.workers.performing import POOL
 from bench.timing import threads
 from command_line import whole_number
 
@@ -147,6 +147,3 @@ def on_mpi(_: str, n_threads: int) -> Iterator[Workers]:
             "bench ...`, with the mpiexec of the MPI that mpi4py uses"
         )
     yield Workers(MPIPoolExecutor(), lambda: size - 1, [f"{size - 1} ranks train, of {size}."])
-
-
-__all__ = ["Workers", "perform", "read", "workers"]

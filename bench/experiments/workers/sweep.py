@@ -13,7 +13,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from bench import UserError
 from bench.experiments.race import begin_race
 from bench.experiments.trainings import MOST_SEEDS, Trainings, finished_by_all, over, seeds_to_draw
-from bench.experiments.workers.executors import Workers, perform
+from bench.experiments.workers.executors import Workers
+from bench.experiments.workers.performing import perform
 from bench.experiments.workers.task import Answer, Origin, origin_of, task_of
 from bench.records.journal import Journal
 from bench.records.kinds import Machine, Training
@@ -105,20 +106,22 @@ class Sweep:
         self.lost_in_a_row = 0
         if answer.refused:
             raise UserError(f"worker {answer.name}: {answer.refused}")
-        race = self.races[answer.records[0].race] if answer.records else None
-        new = [] if race is None else [one for one in [(race.number, answer.machine)] if one not in self.machines]
-        machines = [
-            Machine(race=number, run=self.races[number].run, id=id, machine=answer.described) for number, id in new
-        ]
-        self.journal.record(*machines, *answer.records)
-        self.machines.update(new)
+        if answer.records:
+            self.keep(answer, self.races[answer.records[0].race])
+
+    def keep(self, answer: Answer, race: Session) -> None:
+        """Keep the records of an answer, which are of one race; those of a machine follow its description."""
+        if (race.number, answer.machine) not in self.machines:
+            self.machines.add((race.number, answer.machine))
+            self.journal.record(Machine(race=race.number, run=race.run, id=answer.machine, machine=answer.described))
+        self.journal.record(*answer.records)
         for one in answer.records:
             if isinstance(one, Generation):
                 self.finished.add((one.race, one.generation))
                 self.counts["done"] += 1
             elif isinstance(one, Training) and one.stopped_early:
                 self.stopped.add((one.race, one.generation))
-            elif isinstance(one, Failure) and race is not None:
+            elif isinstance(one, Failure):
                 race.failures[one.participant] = f"{one.participant}: {one.reason}"
                 self.counts["failed"] += 1
 

@@ -35,7 +35,6 @@ from impls import files
 
 COMPUTING = ("numpy", "numba")  # libraries whose versions must be the same
 SOURCES = (*fingerprint.TRAINING, "agreement", "experiments", "records")  # rooms of bench/ that do a task
-CODE_OF_NUMBA = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_OPT", "NUMBA_DISABLE_JIT", "NUMBA_FASTMATH")
 
 
 class Origin(Struct, frozen=True):
@@ -90,9 +89,9 @@ def origin_of(dataset: Dataset, participants: Mapping[str, str]) -> Origin:
 
 
 def versions() -> dict[str, str]:
-    """The versions of COMPUTING, and numba's settings that change what it compiles."""
+    """The versions of COMPUTING, and numba's settings, but for its threads and the place of its cache."""
     found = environment.libraries()
-    told = {name: os.environ[name] for name in CODE_OF_NUMBA if name in os.environ}
+    told = {name: text for name, text in environment.settings().items() if name.startswith("NUMBA_")}
     return {name: found[name] for name in COMPUTING} | told
 
 
