@@ -24,11 +24,13 @@ bench-peers: $(VENV)/peers
 	$(PY) -m bench
 
 # Many containers set PYTHONDONTWRITEBYTECODE; then each process that a test starts would compile our sources again.
+# A test that hangs is ended after five minutes, and named with what each of its threads does.
 test: $(VENV)/ready
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy --num-workers auto
-	PYTHONDONTWRITEBYTECODE= $(PY) -m pytest -n auto --dist worksteal
+	PYTHONDONTWRITEBYTECODE= $(PY) -m pytest -n auto --dist worksteal \
+		-o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
 
 mutation: $(VENV)/mutation
 	$(PY) -m tests.mutation naive vectorized minibatch numba
