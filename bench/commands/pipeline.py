@@ -37,13 +37,13 @@ from bench.workloads.cases import CASES, MINI_BATCHES
 from bench.workloads.recipes import with_outputs
 from data import DataError, Dataset
 
-RACED_SECONDS = 30, 5  # of the race: at least, and for each backend; three generations or more on two cores
+RACED_SECONDS = 30, 4  # of the race: at least, and for each backend; three generations or more on two cores
 # Each process of these starts or compiles for seconds, so that there would be no time for the others' intervals.
 LEFT_TO_RACE = ("torch_compile", "keras:torch", "keras:jax")
-# One implementation of each kind trains to an accuracy, from the loop to the fastest; with all, it would take minutes.
-# Those of the base installation are benchmarked, too.
-OF_BASE = (impls.REFERENCE, "vectorized", "numba", "numba_sparse")
-OF_EACH_KIND = (*OF_BASE, "torch", "jax", "cuda", "torch:cuda")
+# One implementation of each kind: those of the base installation are benchmarked, others as well train to an accuracy,
+# from the loop to the fastest; with all, it would take minutes.
+BENCHMARKED = (impls.REFERENCE, "vectorized", "numba", "numba_sparse")
+TRAINED = (impls.REFERENCE, "vectorized", "numba_sparse", "torch", "jax", "cuda", "torch:cuda")
 ELSEWHERE = ("--target", "90")  # on digits that are not MNIST, which may be harder
 RECIPE = "first-94"  # to the article's best accuracy, in so few images that the loop can train by it with ten seeds
 QUICK = ("numba_sparse", "numba_dense", "minibatch")  # one trains where the question is not which backend
@@ -101,7 +101,7 @@ def steps(digits: Dataset, names: Sequence[str], threads: int | None) -> list[St
     common = ("--data", source_of(digits), *(("--threads", str(threads)) if threads else ()))
     if not names:
         return []
-    trained = ",".join(name for name in OF_EACH_KIND if name in names) or names[0]
+    trained = ",".join(name for name in TRAINED if name in names) or names[0]
     quick = ("--backend", next((name for name in QUICK if name in names), impls.REFERENCE))
     known, n_images = json.loads(CHOSEN.read_text(encoding="utf-8")), len(digits.train.labels)
     batches = ",".join(str(batch) for batch in BATCHES if str(batch) in known and batch <= n_images)
@@ -211,7 +211,7 @@ def run_benchmarks(console: Console) -> bool:
 def benchmarked(console: Console, results: Path, log: Path) -> int:
     """Run the benchmarks with a progress bar, and return pytest's exit code. results, log: files for what comes out."""
     command = [sys.executable, "-m", "pytest", "--benchmark-only", f"--benchmark-json={results}", "-v", "--color=no"]
-    command += benchmarks_of([name for name in impls.available() if name in OF_BASE])
+    command += benchmarks_of([name for name in impls.available() if name in BENCHMARKED])
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), "{task.description}")
     piped: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8"}
     with (
