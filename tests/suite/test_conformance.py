@@ -6,7 +6,9 @@ the summary.
 
 import contextlib
 import functools
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -39,6 +41,8 @@ from tests.suite.conformance import (
 )
 
 FATAL = ("hangs", "dies", NOT_LOADED)
+MEMORY_MAPS = Path("/proc/self/maps")
+MOST_MAPS = 20_000  # after a test; the next may add as many
 DTYPES = conformance.DTYPES
 
 
@@ -80,6 +84,18 @@ def blocks_that_problems_fill() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(impls.load("vectorized"), "BLOCK", 500)
         yield
+
+
+@pytest.fixture(autouse=True)
+def room_for_compiled_programs() -> Iterator[None]:
+    """Let JAX forget what it compiled before Linux refuses it more memory, in which its compiler ends the process.
+
+    JAX keeps the program of each shape in memory maps of its own. A process may have 65,530 of them by default
+    (vm.max_map_count), and all tests of one backend have more shapes than that.
+    """
+    yield
+    if "jax" in sys.modules and MEMORY_MAPS.exists() and MEMORY_MAPS.read_bytes().count(b"\n") > MOST_MAPS:
+        sys.modules["jax"].clear_caches()
 
 
 # --- promise by promise -----------------------------------------------------------------------------------
