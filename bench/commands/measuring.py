@@ -16,14 +16,15 @@ from bench.analysis import calibrate
 from bench.analysis.race import neighbours
 from bench.commands import options
 from bench.experiments.generations import Budget, run_generations
-from bench.experiments.race import IMAGES, RaceSetup
+from bench.experiments.race import IMAGES, RaceSetup, admit
 from bench.experiments.trainings import Trainings, digits_for, train_all
 from bench.experiments.workers.executors import workers
 from bench.experiments.workers.sweep import train_on_workers
-from bench.records.journal import Journal
+from bench.records.journal import Journal, results_file
 from bench.records.kinds import End, Race
 from bench.records.races import RaceResult, races_of
-from bench.tables.table import Section, plural, print_line, print_sections
+from bench.tables.race import so_far
+from bench.tables.table import Section, plural, print_left_out, print_line, print_sections
 from bench.timing import threads
 from bench.timing.records import Generation
 from bench.timing.session import Session
@@ -142,6 +143,37 @@ def measure(
                 show(races_of(journal.records))
             console.print(f"Every measurement: {path}", soft_wrap=True, markup=False)
     return races_of(journal.records)
+
+
+def race_and_print(
+    console: Console,
+    arguments: argparse.Namespace,
+    settings: Sequence[RaceSetup],
+    names: list[str],
+    headers: Sequence[Race],
+    sections: Callable[[list[RaceResult]], list[Section]],
+    enough: Callable[[Journal, int], str | None] = lambda *_: None,
+) -> int:
+    """Race these backends in each setting until the budget is spent, and print these sections of the results.
+
+    arguments: the command's, with all that `admit` needs. enough: as in `measure`, to end before. Returns 1 if a
+    backend failed or disagreed, else 0.
+    """
+
+    def begin(journal: Journal, folder: Path) -> list[Session]:
+        return admit(console, arguments, settings, names, journal, folder)
+
+    def told(race: RaceResult) -> str:
+        return so_far(race, settings[race.number].label)
+
+    def show(raced: list[RaceResult]) -> None:
+        print_sections(console, sections(raced))
+        print_left_out(console, (line for race in raced for line in race.left_out.values()))
+
+    path = results_file(arguments.output, headers[0].purpose)
+    tell = told if settings[0].label else None  # a single race has none
+    raced = measure(console, path, headers, begin, enough, show, Budget(arguments.budget), tell)
+    return 1 if any(one.left_out for one in raced) else 0
 
 
 def train_and_print(
