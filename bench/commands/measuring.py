@@ -1,7 +1,8 @@
 """What the commands that measure share: a race as options describe it, and running races or trainings to their end."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from bench.commands import options
 from bench.experiments.generations import Budget, run_generations
 from bench.experiments.race import IMAGES, RaceSetup, admit
 from bench.experiments.trainings import Trainings, digits_for, train_all
-from bench.experiments.workers.executors import workers
+from bench.experiments.workers.executors import Workers, workers
 from bench.experiments.workers.sweep import train_on_workers
 from bench.records.journal import Journal, results_file
 from bench.records.kinds import End, Race
@@ -196,7 +197,14 @@ def train_and_print(
         return train_all(console, arguments, dataset, several, show)
     if arguments.python:
         raise UserError("--python: with --workers a backend runs in the worker's own environment; drop one of the two")
-    arguments.threads = arguments.threads or 1  # seeds share the cores better than threads do
-    with workers(arguments.workers, arguments.threads) as found:
+    with workers_of(arguments) as found:
         train = partial(train_on_workers, found=found, source=arguments.data)
         return train_all(console, arguments, dataset, several, show, train)
+
+
+@contextmanager
+def workers_of(arguments: argparse.Namespace) -> Iterator[Workers]:
+    """Within the `with`, the workers of --workers, for tasks of one thread, unless --threads says otherwise."""
+    arguments.threads = arguments.threads or 1  # seeds share the cores better than threads do
+    with workers(arguments.workers, arguments.threads) as found:
+        yield found

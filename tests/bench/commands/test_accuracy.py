@@ -2,15 +2,14 @@
 
 import argparse
 import json
-import math
 import re
-from collections import defaultdict
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 import bench
+import data
 from bench import UserError
 from bench.__main__ import main
 from bench.analysis import accuracy as accuracy_analysis
@@ -26,6 +25,7 @@ from bench.records.races import races_of
 from bench.tables import accuracy as accuracy_tables
 from bench.timing import threads
 from bench.timing.records import Record
+from bench.training import held_out
 from bench.workloads.recipes import RECIPES, TARGETS, nesterov, relu
 from data import mnist
 from tests.helpers.command import refused
@@ -302,7 +302,7 @@ def test_digits_that_are_not_mnist_have_to_be_asked_for(
 def test_tuning_looks_at_held_out_training_images_only(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(tune, "HELD_OUT", 100)
+    monkeypatch.setattr(held_out, "HELD_OUT", 100)
     few = ["--epochs", "0.5,2", "--batch", "20", "--learning-rate", "0.05,0.000001", "--seeds", "4"]
     tried = ["tune", "--backend", "minibatch", "--network", "784-8-10", *few, "--data", str(folder / "digits")]
     assert main(tried) == 0
@@ -317,7 +317,7 @@ def test_tuning_looks_at_held_out_training_images_only(
     again = capsys.readouterr().out
     found, before = ([line.split()[:-2] for line in text.splitlines() if "%" in line] for text in (again, out))
     assert found == before
-    monkeypatch.setattr(tune, "HELD_OUT", 600)
+    monkeypatch.setattr(held_out, "HELD_OUT", 600)
     assert main(tried) == 2
     assert "expected more than 600 training images" in capsys.readouterr().err
 
@@ -325,7 +325,7 @@ def test_tuning_looks_at_held_out_training_images_only(
 def test_tuning_for_a_target_stops_hopeless_recipes_early_and_continues_its_file(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(tune, "HELD_OUT", 100)
+    monkeypatch.setattr(held_out, "HELD_OUT", 100)
     tried = [
         "tune",
         "--backend",
@@ -377,11 +377,16 @@ def test_a_file_of_tuning_that_was_cut_is_continued_and_another_is_one_line(tmp_
         assert path.read_bytes() == other
 
 
-def test_a_full_disk_ends_tuning_in_one_line_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    search = object.__new__(tune.Search)
-    search.results, search.trained, search.fastest = tmp_path / "tuned", defaultdict(list), math.inf
-    monkeypatch.setattr(tune.Search, "once", lambda *_: TunedTraining(0.5, 1.0))
-    search.attempt(cast(Any, "one"), 1, None)
-    with full_disk(60), pytest.raises(UserError, match=rf"^{search.results}: .* which keeps all finished trainings;"):
-        search.attempt(cast(Any, "one"), 2, None)
-    assert len(tune.read_tried(search.results)) == 1
+def test_a_full_disk_ends_tuning_in_one_line_with_the_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_out, "HELD_OUT", 10)
+    recipe = nesterov("one", relu(784, 8, 10), batch=20, epochs=1)
+    search = tune.Search(data.load(str(folder / "digits")), [recipe], 1, None, folder / "tuned")
+    trained = cast(Any, argparse.Namespace(train=lambda *_: (0.5, 1.0)))
+    search.attempt(recipe, trained)
+    search.seeds, line = 2, len((folder / "tuned").read_bytes())
+    with (
+        full_disk(line + 60),
+        pytest.raises(UserError, match=rf"^{search.results}: .* which keeps all finished trainings;"),
+    ):
+        search.attempt(recipe, trained)
+    assert len(tune.read_tried(folder / "tuned")) == 1

@@ -149,7 +149,7 @@ def test_a_setting_that_is_stopped_with_its_first_seed_is_not_tried_with_others(
     handed: list[tuple[str, int]] = []
 
     def answer(description: str) -> str:
-        asked = msgspec.json.decode(description, type=task.Task)
+        asked = msgspec.json.decode(description, type=task.SweepTask)
         assert asked.generation is not None
         handed.append((asked.setting, asked.generation % 1000))
         (name,) = asked.trainings.participants
