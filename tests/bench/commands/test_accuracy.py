@@ -14,7 +14,7 @@ from bench import UserError
 from bench.__main__ import main
 from bench.analysis import accuracy as accuracy_analysis
 from bench.analysis.accuracy import times_to_accuracy
-from bench.analysis.tune import TunedTraining, hopeless, reaches
+from bench.analysis.tune import TunedTraining, hopeless, in_turn, reaches
 from bench.commands import accuracy
 from bench.commands.accuracy import chosen_recipes
 from bench.experiments import tune
@@ -359,9 +359,19 @@ def test_a_recipe_is_hopeless_if_it_misses_the_target_or_is_slow() -> None:
     assert not hopeless(of, 0.96, 9.0)  # within three standard errors
     assert hopeless(of, 0.95, 0.8)
     assert not hopeless(of, None, 0.8)
+    assert not hopeless([one._replace(seconds=None) for one in of], 0.95, 0.8)  # times that are not compared
     assert reaches(of, 3, 0.93)
     assert not reaches(of, 3, 0.955)  # its mean does, but its lower bound does not
     assert not reaches(of, 4, 0.93)
+
+
+def test_trainings_count_up_to_one_that_is_missing_or_to_where_hope_ends() -> None:
+    by_seed = {seed: TunedTraining(accuracy, 1.0) for seed, accuracy in enumerate((0.51, 0.5, 0.5, 0.501, 0.99, 0.99))}
+    of = list(by_seed.values())
+    assert in_turn(by_seed, None) == of
+    assert in_turn(by_seed, 0.99) == of[:3]
+    assert in_turn({seed: one for seed, one in by_seed.items() if seed != 1}, None) == of[:1]
+    assert in_turn({}, 0.5) == []
 
 
 def test_a_file_of_tuning_that_was_cut_is_continued_and_another_is_one_line(tmp_path: Path) -> None:
