@@ -27,7 +27,7 @@ from bench.experiments.workers import executors, performing, task
 from bench.experiments.workers.executors import Workers
 from bench.experiments.workers.task import Answer, Performer
 from bench.records.files import read
-from bench.timing import threads
+from bench.timing import process, threads
 from bench.training import held_out
 from data import mnist
 from tests.helpers.children import ThreadChild
@@ -251,6 +251,9 @@ def test_trainings_of_a_search_that_are_lost_are_named_and_the_same_command_trai
     monkeypatch.setattr(held_out, "HELD_OUT", 100)
     asked: list[str] = []
 
+    def ended(_: BaseException) -> str:
+        raise EOFError
+
     def at_times(description: str) -> str:
         asked.append(description)
         if len(asked) == 2:
@@ -258,19 +261,22 @@ def test_trainings_of_a_search_that_are_lost_are_named_and_the_same_command_trai
         with pytest.MonkeyPatch.context() as failing:
             if len(asked) == 4:
                 failing.setattr(held_out, "train_recipe", None)
+                failing.setattr(process, "in_one_line", ended)  # so does the child
             return performer.answer(description)
 
     answered_by(monkeypatch, at_times)
     assert tune(folder, "--workers", "mpi") == 1
     shown = " ".join(capsys.readouterr().out.split())
     assert "lost: 1 of the tasks: ConnectionError: the worker went away" in shown
-    assert "lost: 1 of the tasks: minibatch: TypeError: 'NoneType' object is not callable" in shown
+    assert "lost: 1 of the tasks: minibatch: ended" in shown
     assert "2 of 20 trainings are missing; the same command trains them" in shown
     before = tried(folder)
     answered_by(monkeypatch, performer.answer)
     assert tune(folder, "--workers", "mpi") == 0
     assert len(tried(folder)) == 20
     assert before.items() < tried(folder).items()
+    assert tune(folder) == 0  # no target, so that no time is wanted
+    assert len(read_tried(folder / "tuned")) == 20
 
 
 def test_a_task_of_another_revision_is_refused(performer: Performer) -> None:
