@@ -951,6 +951,13 @@ BUGS = (
         (OF_COMMANDS + "test_accuracy.py::test_a_full_disk_ends_tuning_in_one_line_with_the_file",),
     ),
     Bug(
+        "a search compares times of workers",
+        "bench/experiments/tune.py",
+        'one.seconds if one.machine in ("", self.machine) else None',
+        "one.seconds",
+        (OF_COMMANDS + "test_workers.py::test_a_search_on_workers_finds_what_one_here_does_and_leaves_times_to_that",),
+    ),
+    Bug(
         "the name of the machine stays empty after a full disk",
         "bench/records/environment.py",
         "            if not file.read().strip():\n",

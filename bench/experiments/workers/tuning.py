@@ -13,7 +13,7 @@ from data import Dataset
 
 
 class Tuning:
-    """The trainings of a search, handed out to workers. No recipe is given up for its time, which is not compared."""
+    """The trainings of a search, handed out to workers. A recipe is given up for its accuracy, never for its time."""
 
     def __init__(self, search: Search, backend: str, dataset: Dataset, n_threads: int, source: str) -> None:
         self.search, self.backend, self.n_threads, self.source = search, backend, n_threads, source
@@ -65,7 +65,6 @@ def search_on_workers(
 ) -> int:
     """Train what a search lacks on these workers; return how many tasks were lost, which the same command repeats.
 
-    Recipes that a search here has for hopeless are given up, too, after as many trainings that count. source: the value
-    of --data. Raises UserError where a worker refuses.
+    source: the value of --data. Raises UserError where a worker refuses.
     """
     return hand_out(console, Tuning(search, backend, dataset, n_threads, source), found)
