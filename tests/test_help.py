@@ -145,6 +145,11 @@ def test_different_values_of_one_option_are_added() -> None:
         (["--threads", "1", "race", "--threads", "2"], "--threads: is given 2 times, expected once"),
         (["tune", "--rates-by-batch", "32", "--epochs", "1"], "--epochs: expected no option but --rates-by-batch, "),
         (["tune", "--rates-by-batch", "32", "--learning-rate", "1"], "--learning-rate: expected no option but"),
+        (
+            ["tune", "--rates-by-batch", "32", "--workers", "2"],
+            "--workers: with --rates-by-batch each rate trains until",
+        ),
+        (["tune", "--workers", "2"], "--workers: expected a file for what ended, so that the same command continues; "),
         (["compare", __file__, __file__, "--batch", "12"], "--batch: expected no option but --backend, --margin for"),
         (["compare", __file__, __file__, "--output", "x"], "--output: expected no option but"),
         (["compare", __file__, __file__, "--nonzero-pixels"], "--nonzero-pixels: expected no option but"),

@@ -1,7 +1,8 @@
 """What the commands that measure share: a race as options describe it, and running races or trainings to their end."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,14 +17,15 @@ from bench.analysis import calibrate
 from bench.analysis.race import neighbours
 from bench.commands import options
 from bench.experiments.generations import Budget, run_generations
-from bench.experiments.race import IMAGES, RaceSetup
+from bench.experiments.race import IMAGES, RaceSetup, admit
 from bench.experiments.trainings import Trainings, digits_for, train_all
-from bench.experiments.workers.executors import workers
+from bench.experiments.workers.executors import Workers, workers
 from bench.experiments.workers.sweep import train_on_workers
-from bench.records.journal import Journal
+from bench.records.journal import Journal, results_file
 from bench.records.kinds import End, Race
 from bench.records.races import RaceResult, races_of
-from bench.tables.table import Section, plural, print_line, print_sections
+from bench.tables.race import so_far
+from bench.tables.table import Section, plural, print_left_out, print_line, print_sections
 from bench.timing import threads
 from bench.timing.records import Generation
 from bench.timing.session import Session
@@ -144,6 +146,37 @@ def measure(
     return races_of(journal.records)
 
 
+def race_and_print(
+    console: Console,
+    arguments: argparse.Namespace,
+    settings: Sequence[RaceSetup],
+    names: list[str],
+    headers: Sequence[Race],
+    sections: Callable[[list[RaceResult]], list[Section]],
+    enough: Callable[[Journal, int], str | None] = lambda *_: None,
+) -> int:
+    """Race these backends in each setting until the budget is spent, and print these sections of the results.
+
+    arguments: the command's, with all that `admit` needs. enough: as in `measure`, to end before. Returns 1 if a
+    backend failed or disagreed, else 0.
+    """
+
+    def begin(journal: Journal, folder: Path) -> list[Session]:
+        return admit(console, arguments, settings, names, journal, folder)
+
+    def told(race: RaceResult) -> str:
+        return so_far(race, settings[race.number].label)
+
+    def show(raced: list[RaceResult]) -> None:
+        print_sections(console, sections(raced))
+        print_left_out(console, (line for race in raced for line in race.left_out.values()))
+
+    path = results_file(arguments.output, headers[0].purpose)
+    tell = told if settings[0].label else None  # a single race has none
+    raced = measure(console, path, headers, begin, enough, show, Budget(arguments.budget), tell)
+    return 1 if any(one.left_out for one in raced) else 0
+
+
 def train_and_print(
     arguments: argparse.Namespace,
     trainings_on: Callable[[Dataset], Sequence[Trainings]],
@@ -164,7 +197,14 @@ def train_and_print(
         return train_all(console, arguments, dataset, several, show)
     if arguments.python:
         raise UserError("--python: with --workers a backend runs in the worker's own environment; drop one of the two")
-    arguments.threads = arguments.threads or 1  # seeds share the cores better than threads do
-    with workers(arguments.workers, arguments.threads) as found:
+    with workers_of(arguments) as found:
         train = partial(train_on_workers, found=found, source=arguments.data)
         return train_all(console, arguments, dataset, several, show, train)
+
+
+@contextmanager
+def workers_of(arguments: argparse.Namespace) -> Iterator[Workers]:
+    """Within the `with`, the workers of --workers, for tasks of one thread, unless --threads says otherwise."""
+    arguments.threads = arguments.threads or 1  # seeds share the cores better than threads do
+    with workers(arguments.workers, arguments.threads) as found:
+        yield found

@@ -93,8 +93,8 @@ COMMON = (OUTPUT, PYTHON, DATA, THREADS)  # of every command that keeps records
 SHORT_CHECK = Option("--short-check", "Check only the first updates of the first seed against the reference",
                      without="those of every seed, and as far as possible all of the first")  # fmt: skip
 TIMED_TRAININGS = (SHORT_CHECK, *COMMON)  # of commands that train over seeds
-WORKERS = Option("--workers WHERE", "Train several seeds at once: a number of processes, tcp://HOST:8786 (a Dask "
-                 "scheduler), slurm:PARTITION or mpi; accuracies are then pooled, and times give no ratio",
+WORKERS = Option("--workers WHERE", "Train several networks at once: a number of processes, tcp://HOST:8786 (a Dask "
+                 "scheduler), slurm:PARTITION or mpi; accuracies are then pooled, and times not compared",
                  executors.read, without="one training at a time, so that times can be compared")  # fmt: skip
 OF_TRAININGS = (WORKERS, *TIMED_TRAININGS)
 MODEL = Option("model MODEL", "Read this network, which `train --save` wrote", Path)

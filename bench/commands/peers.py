@@ -6,7 +6,6 @@ with all pixels non-zero.
 """
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,14 +15,8 @@ import data
 import impls
 from bench import UserError
 from bench.commands import measuring, options
-from bench.experiments.generations import Budget
-from bench.experiments.race import admit, header_of_race
-from bench.records.journal import Journal, results_file
-from bench.records.races import RaceResult
+from bench.experiments.race import header_of_race
 from bench.tables.peers import peers_sections
-from bench.tables.race import so_far
-from bench.tables.table import print_left_out, print_sections
-from bench.timing.session import Session
 from command_line import Option, several, whole_number
 
 PEERS = ("torch", "jax", "sklearn")
@@ -69,21 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     for number, (point, setting) in enumerate(zip(points, settings, strict=True)):
         about = {"way": point.way, "zeros": float(np.mean(setting.digits.images == 0))}
         headers.append(header_of_race(setting, number, arguments.baseline, names, "peers", about=about))
-
-    def begin(journal: Journal, folder: Path) -> list[Session]:
-        return admit(console, points[0], settings, names, journal, folder)
-
-    def told(race: RaceResult) -> str:
-        return so_far(race, settings[race.number].label)
-
-    def show(raced: list[RaceResult]) -> None:
-        print_sections(console, peers_sections(raced))
-        print_left_out(console, (line for race in raced for line in race.left_out.values()))
-
-    path = results_file(arguments.output, "peers")
-    budget = Budget(arguments.budget)
-    raced = measuring.measure(console, path, headers, begin, lambda *_: None, show, budget, told)
-    return 1 if any(one.left_out for one in raced) else 0
+    return measuring.race_and_print(console, points[0], settings, names, headers, peers_sections)
 
 
 def installed_peers() -> list[str]:

@@ -9,7 +9,6 @@ generations have fewer rounds, so that there are three. A sweep prints the times
 
 import argparse
 from functools import partial
-from pathlib import Path
 
 from rich.console import Console
 
@@ -18,13 +17,8 @@ import impls
 from bench import UserError
 from bench.analysis.race import GROWING, size_of
 from bench.commands import measuring, options
-from bench.experiments.generations import Budget
-from bench.experiments.race import BASELINE, admit, enough_of_race, header_of_race
-from bench.records.journal import Journal, results_file
-from bench.records.races import RaceResult
-from bench.tables.race import sections_of_races, so_far
-from bench.tables.table import print_left_out, print_sections
-from bench.timing.session import Session
+from bench.experiments.race import BASELINE, enough_of_race, header_of_race
+from bench.tables.race import sections_of_races
 from command_line import Option, number, whole_number
 
 SWEPT = ("batch", "hidden", "images", "threads")
@@ -95,18 +89,5 @@ def run(arguments: argparse.Namespace) -> int:
     if swept:
         labels = [f"{GROWING[swept]}: {size:,}" for size in sizes]
         settings = [setting._replace(label=label) for setting, label in zip(settings, labels, strict=True)]
-
-    def begin(journal: Journal, folder: Path) -> list[Session]:
-        return admit(console, arguments, settings, names, journal, folder)
-
-    def told(race: RaceResult) -> str:
-        return so_far(race, settings[race.number].label)
-
-    def show(raced: list[RaceResult]) -> None:
-        print_sections(console, sections_of_races(raced))
-        print_left_out(console, (line for race in raced for line in race.left_out.values()))
-
-    path = results_file(arguments.output, "race")
-    enough, budget = partial(enough_of_race, arguments), Budget(arguments.budget)
-    raced = measuring.measure(console, path, headers, begin, enough, show, budget, told if swept else None)
-    return 1 if any(race.left_out for race in raced) else 0
+    enough = partial(enough_of_race, arguments)
+    return measuring.race_and_print(console, arguments, settings, names, headers, sections_of_races, enough)

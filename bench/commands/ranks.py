@@ -6,7 +6,6 @@ the network, beside the same text in one process; each rank has its share of the
 """
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,15 +16,9 @@ import impls
 from bench import UserError
 from bench.analysis.ranks import BY_IMAGES, BY_UNITS, ONE_PROCESS
 from bench.commands import measuring, options
-from bench.experiments.generations import Budget
-from bench.experiments.race import IMAGES, RaceSetup, admit, header_of_race
-from bench.records.journal import Journal, results_file
-from bench.records.races import RaceResult
-from bench.tables.race import so_far
+from bench.experiments.race import IMAGES, RaceSetup, header_of_race
 from bench.tables.ranks import ranks_sections
-from bench.tables.table import print_left_out, print_sections
 from bench.timing import threads
-from bench.timing.session import Session
 from command_line import Option, several, whole_number
 
 FIXED: dict[str, Any] = {
@@ -72,21 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         header_of_race(setting, number, ONE_PROCESS, names, "ranks", about={"bytes": exchanged(setting, names)})
         for number, setting in enumerate(settings)
     ]
-
-    def begin(journal: Journal, folder: Path) -> list[Session]:
-        return admit(console, points[0], settings, names, journal, folder)
-
-    def told(race: RaceResult) -> str:
-        return so_far(race, settings[race.number].label)
-
-    def show(raced: list[RaceResult]) -> None:
-        print_sections(console, ranks_sections(raced))
-        print_left_out(console, (line for race in raced for line in race.left_out.values()))
-
-    path = results_file(arguments.output, "ranks")
-    budget = Budget(arguments.budget)
-    raced = measuring.measure(console, path, headers, begin, lambda *_: None, show, budget, told)
-    return 1 if any(one.left_out for one in raced) else 0
+    return measuring.race_and_print(console, points[0], settings, names, headers, ranks_sections)
 
 
 def exchanged(setting: RaceSetup, names: list[str]) -> dict[str, int]:

@@ -3,6 +3,10 @@
 Each seed draws weights, orders and 10,000 training images to hold out; all recipes have the same. A grid of recipes is
 tried, short ones first. With --target a recipe is stopped early once it will hardly reach that on the held-out images,
 or is slower than one that did; the best is the fastest of those that reach it, by the criterion of `accuracy`.
+
+With --workers several seeds and recipes are trained at once, and their accuracies count as those of one training at a
+time. Their times are not compared, so the shortest of the recipes that reach the target come first; the same command
+without --workers times those, one training at a time, and says which is the fastest.
 """
 
 import argparse
@@ -13,14 +17,18 @@ from rich.console import Console
 
 import data
 import impls
-from bench.commands import options
+from bench import UserError
+from bench.commands import measuring, options
 from bench.experiments.trainings import digits_for
 from bench.experiments.tune import BACKEND, SEEDS, Search, choose_all, recipe_grid
+from bench.experiments.workers.tuning import search_on_workers
 from bench.records.journal import open_alone
 from bench.tables.table import print_sections
 from bench.tables.tune import tuning_section
+from bench.training.held_out import HeldOut
 from bench.workloads.plans import Schedule
 from command_line import Option, choice, number, several, whole_number
+from data import Dataset
 from impls.initialisation import INITIALISATIONS
 
 SCHEDULES = get_args(Schedule)
@@ -44,35 +52,59 @@ OPTIONS = (
            "write them to bench/workloads/batch_sizes.json", several(whole_number(1)), without="search recipes"),
     Option("--output FILE", "Write one line per training to this file, and do not repeat those in it",
            options.records_file, without="none"),
+    options.WORKERS,
     options.DATA,
     options.THREADS,
 )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Try all recipes, or choose learning rates, and print the best; return 0. Raises UserError for too few images."""
+    """Try all recipes, or choose learning rates, and print the best; return 1 if trainings were lost, else 0.
+
+    Raises UserError for too few images, or options that do not combine.
+    """
     console = Console(highlight=False)
-    backend = impls.find(arguments.backend)
+    impls.check(arguments.backend)
     if arguments.rates_by_batch:
+        if arguments.workers:
+            raise UserError(
+                "--workers: with --rates-by-batch each rate trains until the best before it has ended, one after the "
+                "other; drop one of the two"
+            )
         options.refuse_others(
             arguments,
             ("rates-by-batch", "backend", "data", "threads"),
             "with --rates-by-batch, which has a grid of its own",
         )
-        choose_all(console, backend, digits_for(console, arguments.data), arguments.rates_by_batch)
+        dataset = digits_for(console, arguments.data)
+        choose_all(console, impls.find(arguments.backend), dataset, arguments.rates_by_batch)
         return 0
+    if arguments.workers and not arguments.output:
+        raise UserError("--workers: expected a file for what ended, so that the same command continues; give --output")
     dataset = data.load(arguments.data)
     for line in dataset.lines():
         console.print(line)
     target = None if arguments.target is None else arguments.target / 100
     recipes = recipe_grid(arguments, options.layer_sizes(arguments, dataset.classes))
     with open_alone(arguments.output) if arguments.output else contextlib.nullcontext():
-        search = Search(backend, dataset, recipes[0], arguments.output)
+        search = Search(dataset, recipes, arguments.seeds, target, arguments.output)
         try:
-            with console.status("") as status:
-                for number, recipe in enumerate(recipes, start=1):
-                    status.update(f"{number} of {len(recipes)}: {recipe}")
-                    search.attempt(recipe, arguments.seeds, target)
+            return 1 if search_as_asked(console, arguments, search, dataset) else 0
         finally:
-            print_sections(console, [tuning_section(search.trained, recipes, arguments.seeds, target)])
+            trained = {str(recipe): search.trainings(recipe) for recipe in recipes}
+            print_sections(console, [tuning_section(trained, recipes, arguments.seeds, target)])
+
+
+def search_as_asked(console: Console, arguments: argparse.Namespace, search: Search, dataset: Dataset) -> int:
+    """Train what the search lacks, on workers or in this process; return how many trainings were lost."""
+    if arguments.workers:
+        with measuring.workers_of(arguments) as found:
+            return search_on_workers(
+                console, search, arguments.backend, dataset, arguments.threads, found, arguments.data
+            )
+    held_out = HeldOut(impls.find(arguments.backend), dataset.train)
+    with console.status("") as status:
+        for number, recipe in enumerate(search.recipes, start=1):
+            status.update(f"{number} of {len(search.recipes)}: {recipe}")
+            search.attempt(recipe, held_out)
     return 0

@@ -16,22 +16,23 @@ from msgspec import Struct
 from rich.console import Console
 
 from bench import UserError
-from bench.analysis.tune import TunedTraining, hopeless, median_seconds, reaches
+from bench.analysis.tune import TunedTraining, hopeless, in_turn, median_seconds, reaches
 from bench.experiments.trainings import check_fit
+from bench.records.environment import local_id
 from bench.records.journal import writing
 from bench.records.kinds import Share
 from bench.timing.clock import Time
-from bench.training.loop import Split, accuracy, prepare, train_epochs, train_recipe
+from bench.training.held_out import HeldOut, check_enough, divided
+from bench.training.loop import accuracy, prepare, train_epochs
 from bench.training.worker import growing, images_in
 from bench.workloads.batch_sizes import CHOSEN, RATES, TARGET, recipe_of
 from bench.workloads.plans import joined, parts
 from bench.workloads.recipes import Recipe, nesterov, relu
 from data import Dataset, Digits
-from impls.contract import Array, Backend
+from impls.contract import Backend
 from untrusted import brief
 from whole_files import written_whole
 
-HELD_OUT = 10_000  # training images
 BACKEND = "numba_sparse"
 SEEDS = 12
 
@@ -54,12 +55,6 @@ def choose_all(console: Console, backend: Backend, dataset: Dataset, batches: Se
         ordered = dict(sorted(chosen.items(), key=lambda item: int(item[0])))
         with written_whole(CHOSEN) as file:
             file.write(json.dumps(ordered, indent=1).encode() + b"\n")
-
-
-def divided(n: int, seed: int) -> tuple[Array, Array]:
-    """Return the indices of HELD_OUT of n images, and of the others, in random order: a file may be sorted by label."""
-    order = np.random.default_rng([seed, 3]).permutation(n)
-    return order[:HELD_OUT], order[HELD_OUT:]
 
 
 def epochs_to_target(backend: Backend, train: Digits, recipe: Recipe, limit: float) -> float | None:
@@ -99,6 +94,8 @@ class Tried(Struct, frozen=True, forbid_unknown_fields=True):
     recipe: str
     accuracy: Share  # of the held-out images
     seconds: Time
+    seed: int | None = None  # None: the one after those of its recipe in the lines before
+    machine: str = ""  # that measured the seconds; "": the one that the file lies on
 
 
 def read_tried(path: Path) -> list[Tried]:
@@ -121,40 +118,57 @@ def read_tried(path: Path) -> list[Tried]:
 
 
 class Search:
-    """Trainings of recipes of one network, by the recipe in words, in order of seeds; appended to a file if given."""
+    """Trainings of recipes, by the recipe in words and the seed; appended to a file if one is given.
 
-    def __init__(self, backend: Backend, dataset: Dataset, recipe: Recipe, results: Path | None) -> None:
-        self.backend, self.train, self.results = backend, dataset.train, results
-        if len(self.train.labels) <= HELD_OUT:
-            raise UserError(f"{dataset.name}: expected more than {HELD_OUT} training images, which are held out")
-        self.split = prepare(backend, recipe.member, self.train, "float32")
-        self.held_out: dict[int, Split] = {}
-        self.trained: defaultdict[str, list[TunedTraining]] = defaultdict(list)
+    Accuracies count wherever they come from, seconds only where this machine measured them, one training at a time:
+    those of workers, or of another machine that continued the file, are kept and not compared.
+    """
+
+    def __init__(
+        self, dataset: Dataset, recipes: Sequence[Recipe], seeds: int, target: float | None, results: Path | None
+    ) -> None:
+        check_enough(dataset)
+        check_fit(dataset, recipes)
+        self.recipes, self.seeds, self.target, self.results = recipes, seeds, target, results
+        self.machine = local_id()
+        self.trained: defaultdict[str, dict[int, TunedTraining]] = defaultdict(dict)
         self.fastest = math.inf  # seconds, of those that reached the target
         if results is not None and results.is_file():
             for one in read_tried(results):
-                self.trained[one.recipe].append(TunedTraining(one.accuracy, one.seconds))
-        self.once(recipe, 0)  # the first call compiles
+                self.add(one)
 
-    def attempt(self, recipe: Recipe, seeds: int, target: float | None) -> None:
-        """Train with one seed after the other while it is worth it."""
-        trainings = self.trained[str(recipe)]
-        while len(trainings) < seeds and not hopeless(trainings, target, self.fastest):
-            trainings.append(self.once(recipe, len(trainings)))
-            if self.results is not None:
-                with writing(self.results, "all finished trainings"), self.results.open("ab") as file:
-                    file.write(msgspec.json.encode(Tried(str(recipe), *trainings[-1])) + b"\n")
-        if target is not None and reaches(trainings, seeds, target):
-            self.fastest = min(self.fastest, median_seconds(trainings))
+    def add(self, one: Tried) -> None:
+        """Take over a training; it replaces one by the same recipe with the same seed."""
+        trained = self.trained[one.recipe]
+        seconds = one.seconds if one.machine in ("", self.machine) else None
+        trained[len(trained) if one.seed is None else one.seed] = TunedTraining(one.accuracy, seconds)
 
-    def once(self, recipe: Recipe, seed: int) -> TunedTraining:
-        """Train without the images that this seed holds out; the accuracy is of those."""
-        n = len(self.train.labels)
-        held_out, kept = divided(n, seed)
-        if seed not in self.held_out:
-            digits = Digits(self.train.images[held_out], self.train.labels[held_out])
-            self.held_out[seed] = prepare(self.backend, recipe.network, digits, "float32")
-        pieces = recipe.pieces(n, seed, kept)
-        *_, last = train_recipe(self.backend, recipe, seed, self.train, self.split.prepared, pieces)
-        outputs = self.backend.outputs(recipe.network, last.state.parameters, self.held_out[seed].prepared)
-        return TunedTraining(accuracy(outputs, self.held_out[seed].labels), last.elapsed.wall)
+    def keep(self, one: Tried) -> None:
+        """Take over a training that has ended, and append it to the file. Raises UserError where that fails."""
+        self.add(one)
+        if self.results is not None:
+            with writing(self.results, "all finished trainings"), self.results.open("ab") as file:
+                file.write(msgspec.json.encode(one) + b"\n")
+
+    def trainings(self, recipe: Recipe) -> list[TunedTraining]:
+        """The trainings by a recipe that count, in order of seeds."""
+        return in_turn(self.trained[str(recipe)], self.target)
+
+    def reached(self, recipe: Recipe) -> bool:
+        """Whether there is a target, and a recipe reaches it."""
+        return self.target is not None and reaches(self.trainings(recipe), self.seeds, self.target)
+
+    def attempt(self, recipe: Recipe, held_out: HeldOut) -> None:
+        """Train with one seed after the other while it is worth it, on this machine, which then has the times.
+
+        What workers have trained is trained anew for its time where time decides: where a recipe reaches the target.
+        """
+        trained = self.trained[str(recipe)]
+        for seed in range(self.seeds):
+            if hopeless(self.trainings(recipe), self.target, self.fastest):
+                break
+            if seed not in trained or (trained[seed].seconds is None and self.reached(recipe)):
+                self.keep(Tried(str(recipe), *held_out.train(recipe, seed), seed, self.machine))
+        seconds = median_seconds(self.trainings(recipe))
+        if seconds is not None and self.reached(recipe):
+            self.fastest = min(self.fastest, seconds)

@@ -58,10 +58,7 @@ class Trainer:
 
     def __init__(self, backend: str, train: Path, test: Path) -> None:
         self.backend = impls.find(backend)
-        self.digits = {
-            name: Digits(np.load(folder / "images.npy", mmap_mode="r"), np.load(folder / "labels.npy"))
-            for name, folder in (("train", train), ("test", test))
-        }
+        self.digits = {"train": digits_in(train), "test": digits_in(test)}
         self.form: tuple[object, ...] = ()
         self.splits: dict[str, Split] = {}
 
@@ -183,6 +180,11 @@ class Trainer:
                 first = batch * ((len(outputs) - 1) // batch)
                 seen["last"] = seen_in(network, outputs[first:], split.labels[first:])
         return seen
+
+
+def digits_in(folder: Path) -> Digits:
+    """The digits that `bench.timing.session.stored` wrote; the images are mapped into memory."""
+    return Digits(np.load(folder / "images.npy", mmap_mode="r"), np.load(folder / "labels.npy"))
 
 
 def growing(n_updates: int, an_epoch: int) -> list[int]:

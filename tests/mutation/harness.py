@@ -783,8 +783,8 @@ BUGS = (
     ),
     Bug(
         "a backend that was left out of a race leaves exit code 0",
-        COMMANDS + "race.py",
-        "return 1 if any(race.left_out for race in raced) else 0",
+        COMMANDS + "measuring.py",
+        "return 1 if any(one.left_out for one in raced) else 0",
         "return 0",
         (OF_COMMANDS + "test_race.py::test_a_backend_that_disagrees_is_not_timed_and_the_exit_code_says_so",),
     ),
@@ -949,6 +949,13 @@ BUGS = (
         'with writing(self.results, "all finished trainings"), self.results',
         "with self.results",
         (OF_COMMANDS + "test_accuracy.py::test_a_full_disk_ends_tuning_in_one_line_with_the_file",),
+    ),
+    Bug(
+        "a search compares times of workers",
+        "bench/experiments/tune.py",
+        'one.seconds if one.machine in ("", self.machine) else None',
+        "one.seconds",
+        (OF_COMMANDS + "test_workers.py::test_a_search_on_workers_finds_what_one_here_does_and_leaves_times_to_that",),
     ),
     Bug(
         "the name of the machine stays empty after a full disk",

@@ -1,4 +1,4 @@
-"""A task, one setting trained with one seed by all participants in turn, as JSON, and how a worker does it.
+"""A task as JSON, and how a worker does it: one setting, or one recipe of `tune`, trained with one seed.
 
 A task says what it was made from: the sources that train and measure, the data, the libraries that compute. A worker
 where one of these is another refuses it, so that accuracies of all workers belong together. The data is found on the
@@ -8,9 +8,8 @@ worker, in the place that the command was given, in DIGITBENCH_DATA, or in its c
 import hashlib
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +21,17 @@ import impls
 import temporary
 from bench import UserError
 from bench.experiments.trainings import TIME_LIMIT, Trainings, begin, draw, train_generation
+from bench.experiments.tune import Tried
 from bench.experiments.workers.performing import own_name
 from bench.records import environment, fingerprint
 from bench.records.kinds import AnyRecord, Trainer, Training
 from bench.timing import threads
-from bench.timing.process import Child, answer_with
+from bench.timing.process import Child, ChildFailed, answer_with
 from bench.timing.records import Record
-from bench.timing.session import Participant, Session, attempt, stored
+from bench.timing.session import Participant, Session, ask, attempt, stored, wait
 from bench.training import worker
+from bench.training.held_out import held_out_in
+from bench.workloads.recipes import Recipe
 from data import DataError, Dataset
 from impls import files
 
@@ -47,7 +49,16 @@ class Origin(Struct, frozen=True):
     name: str  # of the digits
 
 
-class Task(Struct, frozen=True):
+class Task(Struct, frozen=True, kw_only=True):
+    """What every task says."""
+
+    n_threads: int
+    origin: Origin
+    source: str  # the value of --data, a path perhaps, which is tried first
+    files: str = msgspec.field(default_factory=lambda: os.environ.get(files.VARIABLE, ""))  # backends of the user's own
+
+
+class SweepTask(Task, frozen=True, kw_only=True, tag="sweep"):
     """One setting with one seed, or the curves of a race."""
 
     race: int
@@ -57,20 +68,36 @@ class Task(Struct, frozen=True):
     trainings: Trainings  # with this setting alone
     failed: list[str]  # participants that are left out
     curves: dict[str, list[int]]  # seeds of which a participant's curve is drawn
-    n_threads: int
-    origin: Origin
-    source: str  # the value of --data, a path perhaps, which is tried first
-    files: str  # `impls.files.VARIABLE`: backends in files of the user's own
+
+    @property
+    def backends(self) -> dict[str, str]:
+        """The backend of each participant."""
+        return {name: one.backend for name, one in self.trainings.participants.items()}
+
+
+class TuneTask(Task, frozen=True, kw_only=True, tag="tune"):
+    """One recipe with one seed, which holds out training images."""
+
+    backend: str
+    recipe: Recipe
+    seed: int
+
+    @property
+    def backends(self) -> dict[str, str]:
+        """The one backend, by its name."""
+        return {self.backend: self.backend}
 
 
 class Answer(Struct, frozen=True):
     """What a worker answers. The name is for messages; the id and the description of the machine are recorded."""
 
     name: str
-    refused: str | None = None
+    refused: str | None = None  # why this worker does no such task
+    failed: str | None = None  # why it could not do this one
     machine: str = ""
     described: dict[str, Any] = {}
-    records: list[AnyRecord] = []
+    records: list[AnyRecord] = []  # of a SweepTask
+    tried: Tried | None = None  # of a TuneTask
 
 
 class Refused(Exception):
@@ -95,29 +122,15 @@ def versions() -> dict[str, str]:
     return {name: found[name] for name in COMPUTING} | told
 
 
-def task_of(
-    race: Session,
-    trainings: Trainings,
-    setting: str,
-    generation: int | None,
-    curves: dict[str, list[int]],
-    n_threads: int,
-    origin: Origin,
-    source: str,
-) -> str:
+def encoded(task: Task) -> str:
     """Return a task, as JSON on one line."""
-    alone = replace(trainings, recipes={setting: trainings.recipes[setting]}, header={}, key={})
-    task = Task(
-        race.number, race.run, generation, setting, alone, list(race.failures), curves, n_threads, origin, source,
-        os.environ.get(files.VARIABLE, ""),
-    )  # fmt: skip
     return msgspec.json.encode(task).decode()
 
 
-def read_task(description: str) -> Task:
+def read_task(description: str) -> SweepTask | TuneTask:
     """Read a task. Raises Refused for one that another revision made."""
     try:
-        return msgspec.json.decode(description, type=Task)
+        return msgspec.json.decode(description, type=SweepTask | TuneTask)
     except msgspec.MsgspecError as error:
         raise Refused(f"the task is of another revision ({error}); start the worker from the same one") from None
 
@@ -127,7 +140,7 @@ class Performer:
 
     def __init__(self) -> None:
         self.stack = ExitStack()
-        self.children: dict[str, Child] = {}  # by backend
+        self.children: dict[tuple[object, str], Child] = {}  # by what they do, and backend
         self.digits: dict[str, tuple[Path, Path]] = {}  # folders, by hash
         self.stopped = False
 
@@ -146,26 +159,57 @@ class Performer:
     def answer(self, description: str) -> str:
         """Do a task; return the answer. Both are JSON on one line."""
         try:
-            records = self.records(read_task(description))
+            answer = self.done(read_task(description))
         except (Refused, UserError, DataError, impls.UnknownBackend, impls.BackendUnavailable) as error:
-            return msgspec.json.encode(Answer(own_name(), str(error))).decode()
+            answer = Answer(own_name(), str(error))
+        return msgspec.json.encode(answer).decode()
+
+    def done(self, task: SweepTask | TuneTask) -> Answer:
+        """Do a task. Raises Refused, or what cannot be done here raises."""
+        self.get_ready(task)
         described = environment.describe()
         machine = hashlib.sha256(f"{described['id']} {platform.node()}".encode()).hexdigest()[:8]
+        answer = Answer(own_name(), machine=machine, described=described | {"id": machine})
+        if isinstance(task, TuneTask):
+            try:
+                return structs.replace(answer, tried=structs.replace(self.tried(task), machine=machine))
+            except ChildFailed as failure:
+                return structs.replace(answer, failed=f"{task.backend}: {failure}")
         on_it = [
-            structs.replace(one, machine=machine) if isinstance(one, Trainer | Training) else one for one in records
+            structs.replace(one, machine=machine) if isinstance(one, Trainer | Training) else one
+            for one in self.records(task)
         ]
-        return msgspec.json.encode(Answer(own_name(), None, machine, described | {"id": machine}, on_it)).decode()
+        return structs.replace(answer, records=on_it)
 
-    def records(self, task: Task) -> list[Any]:
-        """Do a task and return its records. Raises Refused, or what cannot be done here raises."""
+    def get_ready(self, task: SweepTask | TuneTask) -> None:
+        """Compare what the task was made from, find the digits, claim cores. Raises Refused."""
         if task.files:
             os.environ[files.VARIABLE] = task.files
         threads.check(task.n_threads)
         if not self.children:
             claim_cores(self.stack, task.n_threads)
-        check_sources(task.origin, {name: one.backend for name, one in task.trainings.participants.items()})
+        check_sources(task.origin, task.backends)
         if task.origin.data not in self.digits:
             self.digits[task.origin.data] = self.stored(located(task.origin, task.source))
+
+    def tried(self, task: TuneTask) -> Tried:
+        """Train one recipe with one seed. Raises ChildFailed where the child does."""
+        if self.stopped:
+            raise ChildFailed("dies", "its worker ended")
+        session = Session({}, 1, lambda _: None, time_limit=TIME_LIMIT)
+        child, new = self.child(held_out_in, task.backend, self.digits[task.origin.data][:1], task.n_threads)
+        participant = Participant(task.backend, child)
+        try:
+            if new:
+                wait(session, participant)
+            accuracy, seconds = ask(session, participant, "train", task.recipe, task.seed)
+        except ChildFailed:
+            self.children.pop((held_out_in, task.backend)).kill()
+            raise
+        return Tried(str(task.recipe), accuracy, seconds, task.seed)
+
+    def records(self, task: SweepTask) -> list[Any]:
+        """Train one setting with one seed, or draw curves, and return the records."""
         records: list[Record] = []
         race = Session({}, 1, records.append, task.race, task.run, time_limit=TIME_LIMIT)
         race.failures |= dict.fromkeys(task.failed, "left out")
@@ -178,25 +222,29 @@ class Performer:
             train_generation(race, task.trainings, task.setting, participants, task.generation, folder)
         for participant in participants:
             if participant.name in race.failures:  # its child was killed
-                self.children.pop(task.trainings.participants[participant.name].backend, None)
+                self.children.pop((worker.Trainer, task.backends[participant.name]), None)
         return records
 
-    def participants(self, race: Session, task: Task) -> Iterator[Participant]:
+    def participants(self, race: Session, task: SweepTask) -> Iterator[Participant]:
         """Yield the participants that have not failed; a new child prepares the images, and trains once."""
-        for name, trainee in task.trainings.participants.items():
+        for name, backend in task.backends.items():
             if name in race.failures or self.stopped:
                 continue
-            new = trainee.backend not in self.children
-            if new:
-                child = Child(
-                    answer_with, worker.Trainer, trainee.backend, *self.digits[task.origin.data],
-                    n_threads=task.n_threads,
-                )  # fmt: skip
-                self.children[trainee.backend] = self.stack.enter_context(child)
-            participant = Participant(name, self.children[trainee.backend])
+            child, new = self.child(worker.Trainer, backend, self.digits[task.origin.data], task.n_threads)
+            participant = Participant(name, child)
             if new:
                 attempt(race, None, begin, participant, task.trainings, task.setting)
             yield participant
+
+    def child(
+        self, make: Callable[..., object], backend: str, digits: Sequence[Path], n_threads: int
+    ) -> tuple[Child, bool]:
+        """The child that has such a worker for a backend, and whether it is new."""
+        new = (make, backend) not in self.children
+        if new:
+            child = Child(answer_with, make, backend, *digits, n_threads=n_threads)
+            self.children[make, backend] = self.stack.enter_context(child)
+        return self.children[make, backend], new
 
     def stored(self, dataset: Dataset) -> tuple[Path, Path]:
         """Write both splits into folders that children map into memory, and that are removed in the end."""

@@ -2,20 +2,19 @@
 
 import argparse
 import json
-import math
 import re
-from collections import defaultdict
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 import bench
+import data
 from bench import UserError
 from bench.__main__ import main
 from bench.analysis import accuracy as accuracy_analysis
 from bench.analysis.accuracy import times_to_accuracy
-from bench.analysis.tune import TunedTraining, hopeless, reaches
+from bench.analysis.tune import TunedTraining, hopeless, in_turn, reaches
 from bench.commands import accuracy
 from bench.commands.accuracy import chosen_recipes
 from bench.experiments import tune
@@ -26,6 +25,7 @@ from bench.records.races import races_of
 from bench.tables import accuracy as accuracy_tables
 from bench.timing import threads
 from bench.timing.records import Record
+from bench.training import held_out
 from bench.workloads.recipes import RECIPES, TARGETS, nesterov, relu
 from data import mnist
 from tests.helpers.command import refused
@@ -302,7 +302,7 @@ def test_digits_that_are_not_mnist_have_to_be_asked_for(
 def test_tuning_looks_at_held_out_training_images_only(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(tune, "HELD_OUT", 100)
+    monkeypatch.setattr(held_out, "HELD_OUT", 100)
     few = ["--epochs", "0.5,2", "--batch", "20", "--learning-rate", "0.05,0.000001", "--seeds", "4"]
     tried = ["tune", "--backend", "minibatch", "--network", "784-8-10", *few, "--data", str(folder / "digits")]
     assert main(tried) == 0
@@ -317,7 +317,7 @@ def test_tuning_looks_at_held_out_training_images_only(
     again = capsys.readouterr().out
     found, before = ([line.split()[:-2] for line in text.splitlines() if "%" in line] for text in (again, out))
     assert found == before
-    monkeypatch.setattr(tune, "HELD_OUT", 600)
+    monkeypatch.setattr(held_out, "HELD_OUT", 600)
     assert main(tried) == 2
     assert "expected more than 600 training images" in capsys.readouterr().err
 
@@ -325,7 +325,7 @@ def test_tuning_looks_at_held_out_training_images_only(
 def test_tuning_for_a_target_stops_hopeless_recipes_early_and_continues_its_file(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(tune, "HELD_OUT", 100)
+    monkeypatch.setattr(held_out, "HELD_OUT", 100)
     tried = [
         "tune",
         "--backend",
@@ -359,9 +359,19 @@ def test_a_recipe_is_hopeless_if_it_misses_the_target_or_is_slow() -> None:
     assert not hopeless(of, 0.96, 9.0)  # within three standard errors
     assert hopeless(of, 0.95, 0.8)
     assert not hopeless(of, None, 0.8)
+    assert not hopeless([one._replace(seconds=None) for one in of], 0.95, 0.8)  # times that are not compared
     assert reaches(of, 3, 0.93)
     assert not reaches(of, 3, 0.955)  # its mean does, but its lower bound does not
     assert not reaches(of, 4, 0.93)
+
+
+def test_trainings_count_up_to_one_that_is_missing_or_to_where_hope_ends() -> None:
+    by_seed = {seed: TunedTraining(accuracy, 1.0) for seed, accuracy in enumerate((0.51, 0.5, 0.5, 0.501, 0.99, 0.99))}
+    of = list(by_seed.values())
+    assert in_turn(by_seed, None) == of
+    assert in_turn(by_seed, 0.99) == of[:3]
+    assert in_turn({seed: one for seed, one in by_seed.items() if seed != 1}, None) == of[:1]
+    assert in_turn({}, 0.5) == []
 
 
 def test_a_file_of_tuning_that_was_cut_is_continued_and_another_is_one_line(tmp_path: Path) -> None:
@@ -377,11 +387,16 @@ def test_a_file_of_tuning_that_was_cut_is_continued_and_another_is_one_line(tmp_
         assert path.read_bytes() == other
 
 
-def test_a_full_disk_ends_tuning_in_one_line_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    search = object.__new__(tune.Search)
-    search.results, search.trained, search.fastest = tmp_path / "tuned", defaultdict(list), math.inf
-    monkeypatch.setattr(tune.Search, "once", lambda *_: TunedTraining(0.5, 1.0))
-    search.attempt(cast(Any, "one"), 1, None)
-    with full_disk(60), pytest.raises(UserError, match=rf"^{search.results}: .* which keeps all finished trainings;"):
-        search.attempt(cast(Any, "one"), 2, None)
-    assert len(tune.read_tried(search.results)) == 1
+def test_a_full_disk_ends_tuning_in_one_line_with_the_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_out, "HELD_OUT", 10)
+    recipe = nesterov("one", relu(784, 8, 10), batch=20, epochs=1)
+    search = tune.Search(data.load(str(folder / "digits")), [recipe], 1, None, folder / "tuned")
+    trained = cast(Any, argparse.Namespace(train=lambda *_: (0.5, 1.0)))
+    search.attempt(recipe, trained)
+    search.seeds, line = 2, len((folder / "tuned").read_bytes())
+    with (
+        full_disk(line + 60),
+        pytest.raises(UserError, match=rf"^{search.results}: .* which keeps all finished trainings;"),
+    ):
+        search.attempt(recipe, trained)
+    assert len(tune.read_tried(folder / "tuned")) == 1

@@ -342,7 +342,7 @@ def test_a_sweep_races_at_each_value_and_says_how_time_grows(folder: Path, capsy
     out = capsys.readouterr().out
     assert code == 0
     for size, generation in itertools.product((20, 40, 60), ("1 generation", "2 generations")):
-        assert re.search(rf"^images: {size}, {generation}: .*minibatch [\d.]+ .s \([\d.]+\)", out, re.MULTILINE), out
+        assert re.search(rf"^images: {size}, {generation}: .*minibatch [\d.]+ .?s \([\d.]+\)", out, re.MULTILINE), out
     assert len(re.findall("^minibatch agrees: ", out, re.MULTILINE)) == 1  # one process checked all sizes
     assert [entry["key"]["images"] for entry in of_kind(records, "race")] == [20, 40, 60]
     assert {entry["race"] for entry in of_kind(records, "agreement")} == {0, 1, 2}

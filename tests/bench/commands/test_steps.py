@@ -22,6 +22,7 @@ from bench.records.kinds import Training
 from bench.records.races import races_of
 from bench.timing import threads
 from bench.timing.records import Record
+from bench.training import held_out
 from bench.training.worker import growing
 from bench.workloads import batch_sizes
 from bench.workloads.recipes import nesterov, relu
@@ -56,7 +57,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(batch_sizes, "WIDER", TINY)
     for module in (batches, tune):
         monkeypatch.setattr(module, "CHOSEN", tmp_path / "batches.json")
-    monkeypatch.setattr(tune, "HELD_OUT", 100)
+    monkeypatch.setattr(held_out, "HELD_OUT", 100)
     return tmp_path
 
 

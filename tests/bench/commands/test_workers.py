@@ -19,13 +19,16 @@ import pytest
 
 import bench
 from bench.__main__ import main
+from bench.analysis import tune as analysis
 from bench.analysis.accuracy import times_to_accuracy
 from bench.commands import measuring
+from bench.experiments.tune import read_tried
 from bench.experiments.workers import executors, performing, task
 from bench.experiments.workers.executors import Workers
 from bench.experiments.workers.task import Answer, Performer
 from bench.records.files import read
-from bench.timing import threads
+from bench.timing import process, threads
+from bench.training import held_out
 from data import mnist
 from tests.helpers.children import ThreadChild
 from tests.helpers.command import refused
@@ -66,7 +69,7 @@ def answered_by(monkeypatch: pytest.MonkeyPatch, answer: Answering) -> None:
 
     @contextlib.contextmanager
     def workers(*_: object) -> Iterator[Workers]:
-        yield Workers(AtOnce(answer), lambda: 2, ["Somewhere."])
+        yield Workers(AtOnce(answer), lambda: 9, ["Somewhere."])
 
     monkeypatch.setattr(measuring, "workers", workers)
 
@@ -89,6 +92,22 @@ def accuracy(folder: Path, *arguments: str, name: str = "found", seeds: int = 3)
 def accuracies(folder: Path, name: str = "found") -> dict[tuple[str, int], float]:
     (race,) = read(folder / f"{name}.jsonl").races
     return {(one.participant, one.seed): one.accuracy for row in times_to_accuracy(race) for one in row.trainings}
+
+
+def tune(folder: Path, *arguments: str, name: str = "tuned") -> int:
+    usual = ["--backend", "minibatch", "--network", "784-8-10", "--epochs", "2,3", "--batch", "20", "--seeds", "5"]
+    usual += ["--learning-rate", "0.000001,0.05", "--data", str(folder / "digits")]
+    return main(["tune", *usual, *arguments, "--output", str(folder / name)])
+
+
+def tried(folder: Path, name: str = "tuned") -> dict[tuple[str, int | None], float]:
+    return {(one.recipe, one.seed): one.accuracy for one in read_tried(folder / name)}
+
+
+def rows(capsys: pytest.CaptureFixture[str]) -> tuple[str, list[list[str]]]:
+    """What is printed, and the cells of its table."""
+    shown = capsys.readouterr().out
+    return shown, [line.split() for line in shown.splitlines() if " linear " in line]
 
 
 def test_processes_train_what_the_command_itself_does_and_merge_joins_both(
@@ -149,7 +168,7 @@ def test_a_setting_that_is_stopped_with_its_first_seed_is_not_tried_with_others(
     handed: list[tuple[str, int]] = []
 
     def answer(description: str) -> str:
-        asked = msgspec.json.decode(description, type=task.Task)
+        asked = msgspec.json.decode(description, type=task.SweepTask)
         assert asked.generation is not None
         handed.append((asked.setting, asked.generation % 1000))
         (name,) = asked.trainings.participants
@@ -169,15 +188,16 @@ def test_a_setting_that_is_stopped_with_its_first_seed_is_not_tried_with_others(
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("command", "change", "words"),
     [
-        ({"measuring": "0" * 12}, "the sources that measure are others here"),
-        ({"backends": {"minibatch": "0" * 12}}, "the backends are others here"),
-        ({"versions": {"numpy": "1.0", "numba": "0.1"}}, "the libraries are others here"),
-        ({"data": "0" * 64}, "the digits .* are not here, found .*; set DIGITBENCH_DATA for the worker"),
+        (accuracy, {"measuring": "0" * 12}, "the sources that measure are others here"),
+        (tune, {"backends": {"minibatch": "0" * 12}}, "the backends are others here"),
+        (tune, {"versions": {"numpy": "1.0", "numba": "0.1"}}, "the libraries are others here"),
+        (accuracy, {"data": "0" * 64}, "the digits .* are not here, found .*; set DIGITBENCH_DATA for the worker"),
     ],
 )
 def test_a_worker_of_another_kind_refuses_by_name(
+    command: Callable[..., int],
     change: dict[str, Any],
     words: str,
     folder: Path,
@@ -192,8 +212,71 @@ def test_a_worker_of_another_kind_refuses_by_name(
 
     monkeypatch.setenv("SLURM_JOB_ID", "12")
     answered_by(monkeypatch, answer)
-    line = refused(capsys, lambda: accuracy(folder, "--workers", "1"))
+    monkeypatch.setattr(held_out, "HELD_OUT", 100)
+    line = refused(capsys, lambda: command(folder, "--workers", "1"))
     assert re.match(f"error: worker job 12: {words}", line)
+
+
+def test_a_search_on_workers_finds_what_one_here_does_and_leaves_times_to_that(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, performer: Performer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(held_out, "HELD_OUT", 100)
+    monkeypatch.setattr(analysis, "SLOWER", 1e9)  # no recipe is given up for its time
+    answered_by(monkeypatch, performer.answer)
+    assert tune(folder, "--target", "60", "--workers", "2") == 0
+    shown, of_workers = rows(capsys)
+    assert "Shortest to 60 % of the held-out images" in shown
+    assert "4 recipes tried, 16 trainings." in shown  # five seeds of two, three of the hopeless ones
+    kept = tried(folder)
+    assert tune(folder, "--target", "60", name="here") == 0
+    shown, of_one = rows(capsys)
+    assert tried(folder, "here") == kept  # bit for bit
+    assert "Fastest to 60 % of the held-out images" in shown
+    without_time = [row[: row.index("5") + 1] for row in of_one]
+    assert sorted(without_time) == [row[:-1] for row in of_workers]  # shortest first
+    assert [row[-1] for row in of_workers] == ["–"] * 2
+
+    assert tune(folder, "--target", "60") == 0  # times those that reached the target
+    shown, timed = rows(capsys)
+    assert "Fastest" in shown
+    assert "4 recipes tried, 16 trainings." in shown
+    assert sorted(row[: row.index("5") + 1] for row in timed) == sorted(without_time)
+    assert len(read_tried(folder / "tuned")) == 16 + 10
+    assert tried(folder) == kept
+
+
+def test_trainings_of_a_search_that_are_lost_are_named_and_the_same_command_trains_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, performer: Performer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(held_out, "HELD_OUT", 100)
+    asked: list[str] = []
+
+    def ended(_: BaseException) -> str:
+        raise EOFError
+
+    def at_times(description: str) -> str:
+        asked.append(description)
+        if len(asked) == 2:
+            raise ConnectionError("the worker went away")
+        with pytest.MonkeyPatch.context() as failing:
+            if len(asked) == 4:
+                failing.setattr(held_out, "train_recipe", None)
+                failing.setattr(process, "in_one_line", ended)  # so does the child
+            return performer.answer(description)
+
+    answered_by(monkeypatch, at_times)
+    assert tune(folder, "--workers", "mpi") == 1
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "lost: 1 of the tasks: ConnectionError: the worker went away" in shown
+    assert "lost: 1 of the tasks: minibatch: ended" in shown
+    assert "2 of 20 trainings are missing; the same command trains them" in shown
+    before = tried(folder)
+    answered_by(monkeypatch, performer.answer)
+    assert tune(folder, "--workers", "mpi") == 0
+    assert len(tried(folder)) == 20
+    assert before.items() < tried(folder).items()
+    assert tune(folder) == 0  # no target, so that no time is wanted
+    assert len(read_tried(folder / "tuned")) == 20
 
 
 def test_a_task_of_another_revision_is_refused(performer: Performer) -> None:
