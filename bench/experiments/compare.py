@@ -37,7 +37,7 @@ def in_both(before: revisions.Side, after: revisions.Side, wanted: list[str] | N
     for name in wanted or []:
         if name not in names:
             raise UserError(f"backend {name!r}: expected one that can run in both, which are {', '.join(names)}")
-    return wanted or [name for name in names if ":" not in name]
+    return wanted or [name for name in names if ":" not in name or name.partition(":")[0] not in names]
 
 
 def comparison_headers(
