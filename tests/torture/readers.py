@@ -21,13 +21,14 @@ from tests.torture.attack import Found, attack
 from tests.torture.mutants import Choices
 from tests.torture.targets import Target
 
-# How many inputs of each there are where --inputs does not say: about nine minutes of one core.
+# How many inputs of each there are where --inputs does not say: about ten minutes of one core.
 USUAL = {
     "idx": 200_000,
     "npz": 100_000,
     "networks": 100_000,
     "pictures": 50_000,
     "results": 100_000,
+    "tuning": 100_000,
     "options": 50_000,
     "report": 4_000,
 }
