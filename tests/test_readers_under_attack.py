@@ -15,7 +15,16 @@ from tests.torture.attack import Found, attack
 from tests.torture.mutants import Choices
 from tests.torture.readers import numbered, target_of
 
-INPUTS = {"idx": 200, "npz": 150, "networks": 150, "pictures": 80, "results": 100, "tuning": 100, "options": 50, "report": 30}
+INPUTS = {
+    "idx": 200,
+    "npz": 150,
+    "networks": 150,
+    "pictures": 80,
+    "results": 100,
+    "tuning": 100,
+    "options": 50,
+    "report": 30,
+}
 
 
 @pytest.mark.parametrize("name", INPUTS)
