@@ -471,10 +471,9 @@ def fill(folder: Path, command: str, room: int) -> tuple[str, str]:
     try:
         case = Case(command, disk / "case", folder / "digits").prepare()
         filler = disk / "filler"
-        with filler.open("wb") as file, contextlib.suppress(OSError):
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
             while True:
                 file.write(bytes(4096))
-                file.flush()
         os.truncate(filler, max(0, filler.stat().st_size - 1024 * room))
         code, _, err = ended(case, case.start())
         before, wrong = case.kept(), []
