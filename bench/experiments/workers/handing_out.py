@@ -73,7 +73,7 @@ def hand_out(console: Console, work: Work, found: Workers) -> int:
 
 def keep_busy(console: Console, work: Work, found: Workers) -> None:
     """Keep the workers busy until nothing is left to do, or none of them answers any more."""
-    tasks, pending, count, asked, workers = work.tasks(), set[Future[str]](), work.count, -ASKED_EVERY, 0
+    tasks, pending, count, asked, workers = work.tasks(), set[Future[str]](), work.count, -ASKED_EVERY, 1
     begun, before = time.monotonic(), count.done
     with Progress(
         SpinnerColumn(), TextColumn("{task.description}"), console=console, transient=True, refresh_per_second=2
@@ -81,7 +81,7 @@ def keep_busy(console: Console, work: Work, found: Workers) -> None:
         shown = progress.add_task("")
         while True:
             if time.monotonic() - asked > ASKED_EVERY:
-                workers, asked = found.size(), time.monotonic()
+                workers, asked = told_of(console, found.size(), workers), time.monotonic()
             room = max(1, AHEAD * workers)
             while len(pending) < room and count.lost_in_a_row < MOST_LOST and (task := next(tasks, None)):
                 pending.add(found.executor.submit(perform, task))
@@ -100,6 +100,13 @@ def keep_busy(console: Console, work: Work, found: Workers) -> None:
             n = count.done - before
             seconds = (time.monotonic() - begun) / n * (count.everything - count.done) if n else None
             progress.update(shown, description=count.said(workers, seconds))
+
+
+def told_of(console: Console, workers: int, before: int) -> int:
+    """Return how many workers there are; say so where the last one has gone, for which tasks then wait."""
+    if before and not workers:
+        console.print("There is no worker; the tasks wait for one. Ctrl-C ends this.", highlight=False)
+    return workers
 
 
 def take(future: Future[str], work: Work) -> None:

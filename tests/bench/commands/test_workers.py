@@ -64,12 +64,12 @@ class AtOnce(Executor):
         return future
 
 
-def answered_by(monkeypatch: pytest.MonkeyPatch, answer: Answering) -> None:
+def answered_by(monkeypatch: pytest.MonkeyPatch, answer: Answering, count: int = 9) -> None:
     """Let `--workers` have tasks answered by this function."""
 
     @contextlib.contextmanager
     def workers(*_: object) -> Iterator[Workers]:
-        yield Workers(AtOnce(answer), lambda: 9, ["Somewhere."])
+        yield Workers(AtOnce(answer), lambda: count, ["Somewhere."])
 
     monkeypatch.setattr(measuring, "workers", workers)
 
@@ -149,8 +149,9 @@ def test_what_is_lost_is_named_and_the_same_command_trains_it(
     assert "lost: 2 of the tasks: ConnectionError: the worker went away" in shown
     assert "2 of 3 trainings are missing; the same command trains them" in shown
     assert "somewhere:1" not in (folder / "found.jsonl").read_text()
-    answered_by(monkeypatch, performer.answer)
+    answered_by(monkeypatch, performer.answer, count=0)
     assert accuracy(folder, "--workers", "tcp://somewhere:1") == 0
+    assert capsys.readouterr().out.count("There is no worker; the tasks wait for one.") == 1
     assert len(accuracies(folder)) == 6
 
 
