@@ -50,7 +50,7 @@ def backend(checked: str, request: pytest.FixtureRequest) -> Backend:
     """
     config = request.config
     chosen, required = config.getoption("backend"), checked in config.getoption("require_backends")
-    if checked in listed() and (reason := impls.unavailable_reason(checked)):
+    if checked in impls.names() and (reason := impls.unavailable_reason(checked)):
         needed = required or not impls.entry(checked).extra
         (pytest.fail if needed else pytest.skip)(f"backend {checked} {reason}")
     message = why_not_here(checked, config.getoption("time_limit")) if chosen or required else None
@@ -58,18 +58,6 @@ def backend(checked: str, request: pytest.FixtureRequest) -> Backend:
         if chosen:
             pytest.exit(f"error: {message}", returncode=1)
         pytest.fail(message, pytrace=False)
-    return found(checked)
-
-
-@functools.cache
-def listed() -> tuple[str, ...]:
-    """The names of all backends; to look at all that is installed takes milliseconds, in each of thousands of tests."""
-    return impls.names()
-
-
-@functools.cache
-def found(checked: str) -> Backend:
-    """The backend, once imported; `impls.find` looks at all that is installed as well."""
     return impls.find(checked)
 
 
