@@ -17,7 +17,6 @@ import pytest
 
 import bench
 
-
 VARIABLE = re.compile(r"[A-Z_]+=")
 
 
