@@ -54,8 +54,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SECONDS",
         type=float,
         default=TIME_LIMIT,
-        help="give a backend this long for its first check, in a process of its own, with imports and compilation "
-        f"(default: {TIME_LIMIT:g})",
+        help="give a backend that one of these options names this long for its first check, in a process of its own, "
+        f"with imports and compilation (default: {TIME_LIMIT:g})",
     )
 
 

@@ -10,6 +10,7 @@ peers, so that there is no `keras` alone.
 """
 
 import difflib
+import functools
 import importlib
 import importlib.metadata
 import importlib.util
@@ -93,8 +94,7 @@ def entries() -> dict[str, Entry]:
     An entry point whose name is taken is listed as `name (module)`, with a fault, so that it can be seen.
     """
     known = dict(BUILTIN)
-    points = importlib.metadata.entry_points(group=ENTRY_POINTS)
-    for name, module in sorted((point.name, point.value) for point in points):
+    for name, module in of_packages(tuple(sys.path)):
         if name not in known:
             known[name] = Entry(module, devices=())
             continue
@@ -102,6 +102,16 @@ def entries() -> dict[str, Entry]:
         fault = f"has the name of the {kind} {known[name].module}, expected one of its own; rename its entry point"
         known[f"{name} ({module})"] = Entry(module, fault=fault)
     return known | {name: Entry(str(path), devices=()) for name, path in files.known().items()}
+
+
+@functools.cache
+def of_packages(path: tuple[str, ...]) -> list[tuple[str, str]]:
+    """The names and modules of the backends that packages on this path, `sys.path`, offer, sorted.
+
+    The look at all that is installed takes milliseconds, and a command asks for names many times.
+    """
+    points = importlib.metadata.entry_points(group=ENTRY_POINTS)
+    return sorted((point.name, point.value) for point in points)
 
 
 def names() -> tuple[str, ...]:

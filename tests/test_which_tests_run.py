@@ -8,7 +8,7 @@ from tests.helpers.pytests import Done, run_all
 ROOT = bench.ROOT
 
 # A plugin that takes each file of tests for one test, as importing all of them takes seconds.
-WHOLE_FILES = """
+ONE_TEST_A_FILE = """
 import pytest
 class TestFile(pytest.File):
     def collect(self):
@@ -22,7 +22,7 @@ def pytest_pycollect_makemodule(module_path, parent):
 
 NAMED = "bench/bench_backends.py", "tests/test_which_tests_run.py"
 RUNS = {
-    "plain": ("-p", "whole_files"),
+    "plain": ("-p", "one_test_a_file"),
     "benchmarks": ("--benchmark-only",),
     "named files": NAMED,
     "a named folder": ("bench",),
@@ -33,7 +33,7 @@ RUNS = {
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Done]:
     """What pytest collects in each of RUNS."""
     folder = tmp_path_factory.mktemp("plugins")
-    (folder / "whole_files.py").write_text(WHOLE_FILES)
+    (folder / "one_test_a_file.py").write_text(ONE_TEST_A_FILE)
     return run_all({name: ("--collect-only", *arguments) for name, arguments in RUNS.items()}, folder)
 
 
@@ -49,7 +49,9 @@ def files_of(lines: list[str]) -> set[str]:
 
 def test_plain_pytest_collects_the_tests(runs: dict[str, Done]) -> None:
     expected = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
-    assert files_of(collected(runs["plain"])) == expected
+    lines = collected(runs["plain"])
+    assert {line.partition("::")[2] for line in lines} == {"all"}  # not one file was imported
+    assert files_of(lines) == expected
 
 
 def test_benchmark_only_collects_the_benchmarks(runs: dict[str, Done]) -> None:

@@ -55,13 +55,20 @@ class Stopped(BaseException):
     """Another thread of the launch has failed."""
 
 
+def closed() -> threading.Lock:
+    """A lock that is held, for one thread to wait for and another to release: far quicker than a semaphore."""
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
 class Thread(threading.Thread):
     """A thread of a kernel. `threadIdx` and `blockIdx` are what numba's simulator looks for."""
 
     def __init__(self, grid: "Grid", block: int, number: int) -> None:
         super().__init__(daemon=True)
         self.grid, self.block, self.threadIdx, self.blockIdx = grid, block, Dim3(number, 0, 0), Dim3(block, 0, 0)
-        self.turn = threading.Semaphore(0)
+        self.turn = closed()
         self.vain = 0
 
     def run(self) -> None:
@@ -93,7 +100,7 @@ class Grid:
         self.at_meeting: list[Thread] = []
         self.error: BaseException | None = None
         self.vain = 0
-        self.random, self.done = random.Random(SEED), threading.Semaphore(0)
+        self.random, self.done = random.Random(SEED), closed()
 
     def run(self) -> None:
         """Run all threads to their ends. Raises what one of them raised, or Deadlock."""

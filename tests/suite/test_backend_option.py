@@ -14,6 +14,7 @@ OTHER = "tests/bench/workloads/test_plans.py"  # a test file that is not of the 
 HANGS = """
 import threading
 from impls.vectorized import *
+NAME = "hanging"
 def outputs(*arguments):
     threading.Event().wait()
 """
@@ -21,11 +22,8 @@ ABSENT = """
 import impls
 impls.BUILTIN["absent"] = impls.Entry("impls.absent", requires=("no_such_library",), extra="accelerator")
 """
-REQUIRING = (
-    "tests/suite/test_conformance.py::test_promise[attributes-12-4-softmax-float64-absent]",
-    "-p",
-    "with_absent",
-)
+ATTRIBUTES = "tests/suite/test_conformance.py::test_promise[attributes-12-4-softmax-float64-{}]"
+REQUIRING = ATTRIBUTES.format("absent"), "-p", "with_absent"
 RUNS = {
     # First, as the names of backends are made once; later runs do not use the absent one.
     "left out": (*REQUIRING, "--require-backends=naive"),
@@ -40,6 +38,7 @@ RUNS = {
     "given twice": ("--backend=naive", "--backend", "numba"),
     "measured": ("--backend=naive", "--benchmark-only"),
     "unknown, required": ("--require-backends=naive,nunba",),
+    "hangs, required": (ATTRIBUTES.format("hanging"), "--require-backends=hanging", "--time-limit=1"),
     "half a backend": ("--backend=half", "-k", "attributes"),
     "hangs": ("--backend=hangs", "-k", "attributes", "--time-limit=1"),
 }
@@ -56,6 +55,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Done]:
     modules = {"wrong_example": wrong, "half": "NAME = 'half'", "hangs": HANGS, "with_absent": ABSENT}
     for name, text in modules.items():
         (folder / f"{name}.py").write_text(text, encoding="utf-8")
+    (folder / "hanging-1.dist-info").mkdir()
+    points = folder / "hanging-1.dist-info" / "entry_points.txt"
+    points.write_text("[digitbench.backends]\nhanging = hangs\n", encoding="utf-8")
     return run_all(RUNS, EXAMPLE, folder, COLUMNS="400")
 
 
@@ -138,3 +140,10 @@ def test_a_backend_that_is_unavailable(run: str, code: int, outcome: str, runs: 
     assert done.returncode == code, done.stdout + done.stderr
     assert outcome in done.stdout
     assert "backend absent needs no_such_library, not installed" in done.stdout
+
+
+def test_one_that_hangs_is_named(runs: dict[str, Done]) -> None:
+    done = runs["hangs, required"]
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "1 error" in done.stdout
+    assert "hanging: gave no answer within 1 s" in done.stdout

@@ -48,26 +48,21 @@ DTYPES = conformance.DTYPES
 
 @pytest.fixture
 def backend(checked: str, request: pytest.FixtureRequest) -> Backend:
-    """A backend that is available and, in a process of its own, neither hangs nor dies.
+    """A backend that is available and, if an option names it, neither hangs nor dies in a process of its own.
 
     A backend that needs only the base installation fails where it is unavailable; others are skipped.
     """
     config = request.config
-    if checked in listed() and (reason := impls.unavailable_reason(checked)):
-        needed = checked in config.getoption("require_backends") or not impls.entry(checked).extra
+    chosen, required = config.getoption("backend"), checked in config.getoption("require_backends")
+    if checked in impls.names() and (reason := impls.unavailable_reason(checked)):
+        needed = required or not impls.entry(checked).extra
         (pytest.fail if needed else pytest.skip)(f"backend {checked} {reason}")
-    message = why_not_here(checked, config.getoption("time_limit"))
+    message = why_not_here(checked, config.getoption("time_limit")) if chosen or required else None
     if message is not None:
-        if config.getoption("backend"):
+        if chosen:
             pytest.exit(f"error: {message}", returncode=1)
         pytest.fail(message, pytrace=False)
     return impls.find(checked)
-
-
-@functools.cache
-def listed() -> tuple[str, ...]:
-    """The names of all backends; to look at all that is installed takes milliseconds, in each of thousands of tests."""
-    return impls.names()
 
 
 @functools.cache

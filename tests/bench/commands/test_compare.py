@@ -29,6 +29,7 @@ from tests.helpers.records import HEADER, KEY, MACHINE, end_of, process, sample
 
 ROOT = bench.ROOT
 QUICK = ["--backend", "minibatch", "--generations", "2", "--rounds", "2", "--images", "100", "--batch", "10"]
+QUICK += ["--network", "784-16-10"]  # the reference and its rounding take longer than the backends
 TWICE = """
 import impls.vectorized as right
 from impls.vectorized import *
@@ -108,9 +109,9 @@ def test_a_slow_revision_is_found_and_each_runs_its_own_backends(
 
 def test_the_working_tree_is_the_second_where_none_is_named(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copy(ROOT / "impls" / "minibatch.py", checkout / "impls")
-    assert main(["compare", "slow", *with_usual(QUICK, ["--generations", "3"])]) == 0
+    assert main(["compare", "slow", *QUICK, "--margin", "1000"]) == 0
     out = capsys.readouterr().out
-    assert re.search(r"^minibatch +0\.\d+ +[\d.]+ to\s+([\d.]+ +)?faster *$", out, re.MULTILINE), out
+    assert re.search(r"^minibatch +0\.\d+ ", out, re.MULTILINE), out
     assert "against working tree" in out
 
 
@@ -137,9 +138,14 @@ def test_a_backend_wrong_before_or_unsupported_cannot_be_compared(
     assert "minibatch: expected to be compared" in captured.err
 
 
+@pytest.mark.usefixtures("without_processes")
 def test_an_interrupted_comparison_is_continued_but_not_extended(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """With the backends of this process on both sides, as it is about what becomes of their records."""
+    here = revisions.Side("right", ROOT)
+    monkeypatch.setattr(revisions, "revision", lambda _: here)
+    monkeypatch.setattr(revisions, "backends_of", lambda _: ["vectorized", "minibatch"])
     path = tmp_path / "left.jsonl"
     asked = ["compare", "right", "right", *QUICK, "--margin", "1000", "--output", str(path)]
     write = Journal.record
@@ -166,10 +172,11 @@ def test_an_interrupted_comparison_is_continued_but_not_extended(
 
 def test_all_backends_of_both_are_the_default(checkout: Path) -> None:
     right = revisions.revision("right")
-    assert in_both(right, right) == list(impls.available())
+    available = [name for name in impls.available() if ":" not in name]
+    assert in_both(right, right) == available
     registry = checkout / "impls" / "__init__.py"
     registry.write_text(registry.read_text().replace('    "minibatch": Entry("impls.minibatch"),\n', ""))
-    assert in_both(right, revisions.working_tree()) == [name for name in impls.available() if name != "minibatch"]
+    assert in_both(right, revisions.working_tree()) == [name for name in available if name != "minibatch"]
     registry.write_text("broken")
     with pytest.raises(UserError, match="cannot be listed"):
         in_both(right, revisions.working_tree())

@@ -31,7 +31,7 @@ from data import Dataset, Digits, mnist
 from reports import __main__ as reports
 from reports.sections import report_of
 from reports.selection import choose
-from tests.helpers.pytests import run_all
+from tests.helpers.pytests import Done, run_all
 
 pytestmark = pytest.mark.usefixtures("without_peers")
 
@@ -210,22 +210,36 @@ def in_process(command: list[str], **environment: str) -> subprocess.CompletedPr
     )
 
 
-@pytest.mark.parametrize("folder", ["/nonsense", "few"])
-def test_benchmarks_on_bad_data_end_in_a_line(folder: str, small: Dataset, tmp_path: Path) -> None:
+NAMED = "naive", "numba"  # of which the pipeline names the benchmarks
+
+
+@pytest.fixture(scope="module")
+def runs(small: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Done]:
+    """What pytest says to benchmarks on bad data, and to those that the pipeline names."""
+    folder = tmp_path_factory.mktemp("data") / "few"
     few = Digits(small.train.images[:50], small.train.labels[:50])  # not even one batch of 128
-    mnist.write_folder(tmp_path / "few", few, small.test)
-    path = folder if folder.startswith("/") else str(tmp_path / folder)
-    run = in_process(["pytest", "--benchmark-only", "-q", "-p", "no:cacheprovider"], DIGITBENCH_DATA=path)
-    assert run.returncode == 2
-    assert "error: " in run.stdout
-    assert "Traceback" not in run.stdout + run.stderr
+    mnist.write_folder(folder, few, small.test)
+    bad = {path: (f"DIGITBENCH_DATA={path}", "--benchmark-only") for path in ("/nonsense", str(folder))}
+    named = ("--benchmark-only", "--collect-only", *pipeline.benchmarks_of([*NAMED]))
+    return run_all({Path(path).name: run for path, run in bad.items()} | {"named": named})
 
 
-def test_the_benchmarks_that_are_run_exist() -> None:
-    chosen = pipeline.benchmarks_of(["naive", "numba"])
-    collected = run_all({"chosen": ["--benchmark-only", "--collect-only", "-q", *chosen]})["chosen"]
-    assert collected.returncode == 0, collected.stderr
-    assert collected.stdout.strip() == f"bench/bench_backends.py: {len(chosen)}"
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [("nonsense", "error: /nonsense: not a folder"), ("few", "number of training images; take more images")],
+)
+def test_benchmarks_on_bad_data_end_in_a_line(folder: str, message: str, runs: dict[str, Done]) -> None:
+    done = runs[folder]
+    assert done.returncode == 2
+    assert "error: " in done.stdout
+    assert message in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_the_benchmarks_that_are_run_exist(runs: dict[str, Done]) -> None:
+    assert runs["named"].returncode == 0, runs["named"].stderr
+    found = [line for line in runs["named"].stdout.splitlines() if "::" in line]
+    assert sorted(found) == sorted(pipeline.benchmarks_of([*NAMED]))
 
 
 def test_from_benchmarks_to_report(small: Dataset, tmp_path: Path) -> None:
@@ -235,7 +249,7 @@ def test_from_benchmarks_to_report(small: Dataset, tmp_path: Path) -> None:
     install(package, "wrong", WRONG)
     results = tmp_path / "results.json"
 
-    timed = {"minibatch", "numba_sparse", "floor"}
+    timed = {"minibatch", "vectorized", "floor"}
     command = ["pytest", "--benchmark-only", f"--benchmark-json={results}", "-p", "no:cacheprovider", "-q"]
     command += ["-k", " or ".join({*timed, "wrong"})]
     run = in_process(command, DIGITBENCH_DATA=str(tmp_path / "digits"), PYTHONPATH=str(package))

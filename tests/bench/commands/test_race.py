@@ -53,6 +53,7 @@ CORES = threads.cores
 GENERATIONS = 2  # enough for an interval
 SPENT = Budget.spent
 QUICK = ["--budget", "0.01", "--rounds", "2", "--images", "60", "--batch", "10", "--backend", "minibatch"]
+QUICK += ["--network", "784-16-10"]  # the reference and its rounding take longer than the backends
 WRONG = """
 from impls.vectorized import *
 from impls import vectorized as right
