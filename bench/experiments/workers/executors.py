@@ -9,8 +9,10 @@ The libraries for the last three are in the extra `cluster`, and are imported on
 """
 
 import argparse
+import logging
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -23,6 +25,7 @@ from command_line import whole_number
 REACHED = 10.0  # seconds in which a scheduler has to answer
 JOBS = 32  # of SLURM at once
 HOURS = 2  # that a job may take; each does one task
+LOOKING = 1.0  # seconds between two looks at whether a job has ended
 EXTRA = "install the extra `cluster`: pip install -c constraints.txt -e '.[cluster]'"
 
 
@@ -103,7 +106,7 @@ def on_dask(address: str, n_threads: int) -> Iterator[Workers]:
 
 @contextmanager
 def on_slurm(partition: str, n_threads: int) -> Iterator[Workers]:
-    """Jobs of SLURM, a task each; a thread here waits for each job."""
+    """Jobs of SLURM, a task each; a thread here waits for each job, and cancels it where this ends before."""
     try:
         import submitit
     except ImportError as error:
@@ -119,8 +122,16 @@ def on_slurm(partition: str, n_threads: int) -> Iterator[Workers]:
         name="digitbench", slurm_partition=partition, cpus_per_task=n_threads, timeout_min=60 * HOURS
     )
 
+    logging.getLogger("submitit").setLevel(logging.ERROR)  # it warns where SLURM keeps no accounts, and does without
+    over = threading.Event()
+
     def in_a_job(function: Callable[[str], str], description: str) -> str:
-        return str(slurm.submit(function, description).result())
+        job = slurm.submit(function, description)
+        while not job.done():
+            if over.wait(LOOKING):
+                job.cancel()
+                raise CancelledError
+        return str(job.result())
 
     class Jobs(ThreadPoolExecutor):
         """Submits a job for each task."""
@@ -129,7 +140,10 @@ def on_slurm(partition: str, n_threads: int) -> Iterator[Workers]:
             return super().submit(in_a_job, function, *arguments, **options)
 
     about = [f"Jobs are called digitbench, at most {JOBS} at once; `scancel --name digitbench` cancels them."]
-    yield Workers(Jobs(JOBS), lambda: JOBS, about)
+    try:
+        yield Workers(Jobs(JOBS), lambda: JOBS, about)
+    finally:
+        over.set()
 
 
 @contextmanager
