@@ -9,7 +9,9 @@ The libraries for the last three are in the extra `cluster`, and are imported on
 """
 
 import argparse
+import itertools
 import logging
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Executor, ThreadPoolExecutor
@@ -25,7 +27,8 @@ from command_line import whole_number
 REACHED = 10.0  # seconds in which a scheduler has to answer
 JOBS = 32  # of SLURM at once
 HOURS = 2  # that a job may take; each does one task
-LOOKING = 1.0  # seconds between two looks at whether a job has ended
+LOOKING = 1.0  # seconds between two looks for the answer of a job
+LOOKS = 30  # after which SLURM is asked whether it still has the job; its answer may be there a moment later
 EXTRA = "install the extra `cluster`: pip install -c constraints.txt -e '.[cluster]'"
 
 
@@ -104,6 +107,12 @@ def on_dask(address: str, n_threads: int) -> Iterator[Workers]:
         yield Workers(client.get_executor(pure=False), lambda: sum(client.nthreads().values()), about)
 
 
+def in_queue(job: str) -> bool:
+    """Whether SLURM has a job that has not ended."""
+    listed = subprocess.run(["squeue", "--noheader", "--job", job], capture_output=True, check=False)
+    return bool(listed.stdout.strip())
+
+
 @contextmanager
 def on_slurm(partition: str, n_threads: int) -> Iterator[Workers]:
     """Jobs of SLURM, a task each; a thread here waits for each job, and cancels it where this ends before."""
@@ -126,12 +135,18 @@ def on_slurm(partition: str, n_threads: int) -> Iterator[Workers]:
     over = threading.Event()
 
     def in_a_job(function: Callable[[str], str], description: str) -> str:
-        job = slurm.submit(function, description)
-        while not job.done():
+        job, missed = slurm.submit(function, description), 0
+        for look in itertools.count(1):
+            if job.done():
+                return str(job.result())
             if over.wait(LOOKING):
-                job.cancel()
-                raise CancelledError
-        return str(job.result())
+                break
+            if look % LOOKS == 0:
+                missed = 0 if in_queue(job.job_id) else missed + 1
+            if missed == 2:  # submitit would wait for ever where SLURM keeps no accounts
+                raise RuntimeError(f"job {job.job_id} left the queue without an answer, as a cancelled one does")
+        job.cancel()
+        raise CancelledError
 
     class Jobs(ThreadPoolExecutor):
         """Submits a job for each task."""
