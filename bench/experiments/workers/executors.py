@@ -175,4 +175,5 @@ def on_mpi(_: str, n_threads: int) -> Iterator[Workers]:
             "--workers mpi: expected several ranks, found 1; start this by `mpiexec -n 3 python -m mpi4py.futures -m "
             "bench ...`, with the mpiexec of the MPI that mpi4py uses"
         )
-    yield Workers(MPIPoolExecutor(), lambda: size - 1, [f"{size - 1} ranks train, of {size}."])
+    about = [f"Of {size} ranks, {size - 1} {'train' if size > 2 else 'trains'}."]
+    yield Workers(MPIPoolExecutor(), lambda: size - 1, about)

@@ -18,6 +18,7 @@ import msgspec
 import pytest
 
 import bench
+import impls
 from bench.__main__ import main
 from bench.analysis import tune as analysis
 from bench.analysis.accuracy import times_to_accuracy
@@ -30,6 +31,7 @@ from bench.records.files import read
 from bench.timing import process, threads
 from bench.training import held_out
 from data import mnist
+from impls.ranks import mpiexec
 from tests.helpers.children import ThreadChild
 from tests.helpers.command import refused
 from tests.helpers.digits import digits_of
@@ -37,6 +39,7 @@ from tests.helpers.race_files import race_records, written
 from tests.helpers.training_files import trained
 
 ROOT = bench.ROOT
+MPI_REASON = impls.unavailable_reason("mpi_images")
 Answering = Callable[[str], str]
 
 
@@ -352,30 +355,62 @@ def test_files_that_cannot_be_joined(folder: Path, capsys: pytest.CaptureFixture
         assert re.search(words, line), line
 
 
+def command(folder: Path, workers: str) -> list[str]:
+    """The words after `python -m` of a command that trains with four seeds on these workers."""
+    words = ["--recipe", "first-89", "--target", "10", "--seeds", "4", "--curves", "0", "--short-check"]
+    words += ["--backend", "minibatch,vectorized", "--data", str(folder / "digits")]
+    return ["bench", "accuracy", *words, "--output", str(folder / "found.jsonl"), "--workers", workers]
+
+
+@contextlib.contextmanager
+def running(log: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of `python -m` within the `with`, which prints to a file."""
+    with log.open("ab") as file:
+        process = subprocess.Popen([sys.executable, "-m", *words], cwd=ROOT, stdout=file, stderr=file)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def wait_for(text: str, file: Path, process: subprocess.Popen[bytes], log: Path, times: int = 1) -> None:
+    """Wait until a process has this text so many times in a file; fail with the log where it ends before."""
+    while not file.exists() or file.read_text().count(text) < times:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.02)
+        assert process.poll() is None, log.read_text()
+
+
 @pytest.mark.skipif(find_spec("distributed") is None, reason="needs Dask, of the extra `cluster`")
-def test_a_dask_scheduler_with_two_workers(folder: Path) -> None:
-    """Real ones, on this machine; one worker is killed in the middle, and Dask's nanny starts it again."""
-    script = folder / "on_dask.py"
-    script.write_text(ON_DASK)
-    done = subprocess.run(
-        [sys.executable, str(script), str(folder)], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Dask's dashboard: http" in done.stdout
+def test_a_dask_scheduler_with_two_workers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`dask scheduler` and `dask worker`; a worker is killed in the middle, and Dask's nanny starts it again."""
+    import psutil
+
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    contact, found, log = (folder / name for name in ("scheduler.json", "found.jsonl", "log"))
+    asked = ["distributed.cli.dask_scheduler", "--scheduler-file", str(contact), "--host=127.0.0.1", "--port=0"]
+    with running(log, *asked, "--dashboard-address=:0") as scheduler:
+        wait_for('"address"', contact, scheduler, log)
+        asked = ["distributed.cli.dask_worker", "--scheduler-file", str(contact), "--nthreads=1", "--nworkers=2"]
+        with running(log, *asked, "--no-dashboard", "--local-directory", str(folder)) as workers:
+            wait_for("Registered to", log, workers, log, times=2)
+            with running(log, *command(folder, json.loads(contact.read_text())["address"])) as front:
+                wait_for('"training"', found, front, log)
+                children = psutil.Process(workers.pid).children()
+                next(one for one in children if "spawn_main" in "".join(one.cmdline())).kill()
+                assert front.wait(100) == 0, log.read_text()
+    assert "Dask's dashboard: http" in log.read_text()
     assert len(accuracies(folder)) == 8
 
 
-ON_DASK = """
-import os, signal, sys
-from bench.__main__ import main
-from distributed import LocalCluster
-
-if __name__ == "__main__":
-    with LocalCluster(2, threads_per_worker=1, dashboard_address=":0", local_directory=sys.argv[1]) as cluster:
-        os.kill(cluster.workers[0].pid, signal.SIGKILL)
-        options = "--recipe first-89 --target 10 --seeds 4 --curves 0 --short-check".split()
-        options += ["--backend", "minibatch,vectorized", "--output", sys.argv[1] + "/found.jsonl"]
-        options += ["--data", sys.argv[1] + "/digits"]
-        sys.exit(main(["accuracy", *options, "--workers", cluster.scheduler_address]))
-"""
+@pytest.mark.skipif(MPI_REASON is not None, reason=f"mpi_images {MPI_REASON}")
+def test_two_ranks_of_which_one_trains(folder: Path) -> None:
+    by_mpi = [str(mpiexec()), "-n", "2", sys.executable, "-m", "mpi4py.futures", "-m", *command(folder, "mpi")]
+    done = subprocess.run(
+        by_mpi, cwd=ROOT, timeout=100, check=False, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert "Of 2 ranks, 1 trains." in done.stdout
+    assert len(accuracies(folder)) == 8
