@@ -25,6 +25,7 @@ from bench.timing import threads
 from command_line import whole_number
 
 REACHED = 10.0  # seconds in which a scheduler has to answer
+BEGUN = 30.0  # and in which it has to have a worker, which may have been started a moment ago
 JOBS = 32  # of SLURM at once
 HOURS = 2  # that a job may take; each does one task
 LOOKING = 1.0  # seconds between two looks for the answer of a job
@@ -97,11 +98,13 @@ def on_dask(address: str, n_threads: int) -> Iterator[Workers]:
             f"start one by `dask scheduler`, and workers by `dask worker {address}` in the checkout's folder"
         ) from None
     with client:
-        if not client.nthreads():
+        try:
+            client.wait_for_workers(1, timeout=BEGUN)
+        except TimeoutError:
             raise UserError(
-                f"--workers {address}: the scheduler has no workers; start some by `dask worker {address} "
-                "--nthreads 1` in the checkout's folder"
-            )
+                f"--workers {address}: the scheduler has had no worker for {BEGUN:g} s; start some by `dask worker "
+                f"{address} --nthreads 1` in the checkout's folder"
+            ) from None
         about = [f"Dask's dashboard: {client.dashboard_link}"]
         # Not pure: to Dask, the same call twice would be one.
         yield Workers(client.get_executor(pure=False), lambda: sum(client.nthreads().values()), about)

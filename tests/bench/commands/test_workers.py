@@ -374,16 +374,18 @@ def running(log: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
             process.wait(60)
 
 
-def wait_for(text: str, file: Path, process: subprocess.Popen[bytes], log: Path, times: int = 1) -> None:
-    """Wait until a process has this text so many times in a file; fail with the log where it ends before."""
-    while not file.exists() or file.read_text().count(text) < times:
+def wait_for(text: str, file: Path, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a process has written this text to a file; fail with the log where it ends before."""
+    while not file.exists() or text not in file.read_text():
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.02)
         assert process.poll() is None, log.read_text()
 
 
 @pytest.mark.skipif(find_spec("distributed") is None, reason="needs Dask, of the extra `cluster`")
-def test_a_dask_scheduler_with_two_workers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dask_scheduler_with_two_workers(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """`dask scheduler` and `dask worker`; a worker is killed in the middle, and Dask's nanny starts it again."""
     import psutil
 
@@ -392,14 +394,18 @@ def test_a_dask_scheduler_with_two_workers(folder: Path, monkeypatch: pytest.Mon
     asked = ["distributed.cli.dask_scheduler", "--scheduler-file", str(contact), "--host=127.0.0.1", "--port=0"]
     with running(log, *asked, "--dashboard-address=:0") as scheduler:
         wait_for('"address"', contact, scheduler, log)
+        address = json.loads(contact.read_text())["address"]
+        with monkeypatch.context() as patch:
+            patch.setattr(executors, "BEGUN", 0.1)
+            line = refused(capsys, lambda: accuracy(folder, "--workers", address))
+        assert "the scheduler has had no worker for 0.1 s; start some by `dask worker" in line
         asked = ["distributed.cli.dask_worker", "--scheduler-file", str(contact), "--nthreads=1", "--nworkers=2"]
-        with running(log, *asked, "--no-dashboard", "--local-directory", str(folder)) as workers:
-            wait_for("Registered to", log, workers, log, times=2)
-            with running(log, *command(folder, json.loads(contact.read_text())["address"])) as front:
-                wait_for('"training"', found, front, log)
-                children = psutil.Process(workers.pid).children()
-                next(one for one in children if "spawn_main" in "".join(one.cmdline())).kill()
-                assert front.wait(100) == 0, log.read_text()
+        asked += ["--no-dashboard", "--local-directory", str(folder)]
+        with running(log, *asked) as workers, running(log, *command(folder, address)) as front:
+            wait_for('"training"', found, front, log)
+            children = psutil.Process(workers.pid).children()
+            next(one for one in children if "spawn_main" in "".join(one.cmdline())).kill()
+            assert front.wait(100) == 0, log.read_text()
     assert "Dask's dashboard: http" in log.read_text()
     assert len(accuracies(folder)) == 8
 
