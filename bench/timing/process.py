@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from impls.interpreters import Interpreter
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl
+# Signals that end a command in order. Windows has one of them, and cannot hold it back.
+INTERRUPTING = {signal.SIGINT} if sys.platform == "win32" else {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 DYING = 10.0  # seconds that a process whose connection has ended may take, for a core dump and the like
 
 
@@ -145,12 +147,16 @@ def name_of_signal(number: int) -> str:
 
 @contextlib.contextmanager
 def interruptions_kept_off() -> Iterator[None]:
-    """Within the `with`, Ctrl-C is held back, so that it does not reach a child before the child ignores it."""
+    """Within the `with`, signals that interrupt a command are held back, those of INTERRUPTING.
+
+    Ctrl-C would reach a child before the child ignores it; and a child whose parent is interrupted before all is sent
+    that it begins with would print a traceback.
+    """
     if sys.platform == "win32":
         yield
         return
-    resource_tracker.ensure_running()  # which the first child would start otherwise; that lets Ctrl-C through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    resource_tracker.ensure_running()  # which the first child would start otherwise; that lets signals through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTING)
     try:
         yield
     finally:
@@ -197,7 +203,7 @@ def begin(connection: Connection, n_threads: int | None, source: Path | None, va
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform != "win32":
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTING)
     if sys.platform == "linux":  # killed even while stopped; elsewhere no child is stopped, and its pipe ends
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         parent = multiprocessing.parent_process()

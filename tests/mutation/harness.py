@@ -864,7 +864,7 @@ BUGS = (
         PROCESS,
         "    resource_tracker.ensure_running()  #",
         "    #",
-        (OF_PROCESS + "test_ctrl_c_is_held_back_also_from_the_first_child",),
+        (OF_PROCESS + "test_interruptions_are_held_back_also_from_the_first_child",),
     ),
     Bug(
         "a child that cannot begin prints a traceback",

@@ -95,15 +95,16 @@ def on_dask(address: str, n_threads: int) -> Iterator[Workers]:
     except (OSError, ValueError) as error:
         raise UserError(
             f"--workers {address}: no Dask scheduler answered within {REACHED:g} s ({' '.join(str(error).split())}); "
-            f"start one by `dask scheduler`, and workers by `dask worker {address}` in the checkout's folder"
+            f"start one by `PYTHONPATH=. dask scheduler` in the checkout's folder, and workers by `PYTHONPATH=. dask "
+            f"worker {address} --nthreads 1`"
         ) from None
     with client:
         try:
             client.wait_for_workers(1, timeout=BEGUN)
         except TimeoutError:
             raise UserError(
-                f"--workers {address}: the scheduler has had no worker for {BEGUN:g} s; start some by `dask worker "
-                f"{address} --nthreads 1` in the checkout's folder"
+                f"--workers {address}: the scheduler has had no worker for {BEGUN:g} s; start some by `PYTHONPATH=. "
+                f"dask worker {address} --nthreads 1` in the checkout's folder"
             ) from None
         about = [f"Dask's dashboard: {client.dashboard_link}"]
         # Not pure: to Dask, the same call twice would be one.

@@ -398,7 +398,7 @@ def test_a_dask_scheduler_with_two_workers(
         with monkeypatch.context() as patch:
             patch.setattr(executors, "BEGUN", 0.1)
             line = refused(capsys, lambda: accuracy(folder, "--workers", address))
-        assert "the scheduler has had no worker for 0.1 s; start some by `dask worker" in line
+        assert "the scheduler has had no worker for 0.1 s; start some by `PYTHONPATH=. dask worker" in line
         asked = ["distributed.cli.dask_worker", "--scheduler-file", str(contact), "--nthreads=1", "--nworkers=2"]
         asked += ["--no-dashboard", "--local-directory", str(folder)]
         with running(log, *asked) as workers, running(log, *command(folder, address)) as front:

@@ -177,15 +177,25 @@ def test_what_a_child_prints_is_kept_from_the_tables(capfd: pytest.CaptureFixtur
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to be held back")
-def test_ctrl_c_is_held_back_also_from_the_first_child() -> None:
-    """multiprocessing starts a process of its own with the first, and lets Ctrl-C through then."""
+def test_interruptions_are_held_back_also_from_the_first_child() -> None:
+    """multiprocessing starts a process of its own with the first, and lets them through then."""
     code = (
         "import signal; from multiprocessing import resource_tracker; from bench.timing.process import *\n"
         "with interruptions_kept_off():\n    resource_tracker.ensure_running()\n"
-        "    print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+        "    print(*sorted(number.name for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == "True\n"
+    assert done.stdout == "SIGHUP SIGINT SIGTERM\n"
+
+
+def send_blocked(connection: Connection) -> None:
+    connection.send(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to be held back")
+def test_a_child_that_has_begun_holds_no_signal_back() -> None:
+    with Child(send_blocked) as child:
+        assert child.answer(60) == set()
 
 
 LARGE = bytes(10**6)  # more than a pipe holds
