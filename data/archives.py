@@ -19,7 +19,7 @@ DAMAGED = (ValueError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, zipfi
 def open_archive(file: IO[bytes]) -> zipfile.ZipFile:
     """Open a zip archive whose list of members is short enough to be kept in memory.
 
-    Raises BadZipFile for another, or one beyond 4 GB, and what zipfile raises.
+    Raises BadZipFile for another, one beyond 4 GB, or one with a member that has no name, and what zipfile raises.
     """
     size = file.seek(0, 2)
     file.seek(max(0, size - 2**16 - END.size))
@@ -30,7 +30,10 @@ def open_archive(file: IO[bytes]) -> zipfile.ZipFile:
     _, listed = END.unpack_from(tail, end)
     if listed > LISTED or tail[max(0, end - 20) :].startswith(b"PK\6\7"):  # where archives beyond 4 GB have another end
         raise zipfile.BadZipFile(f"a list of members of more than {LISTED:,} bytes")
-    return zipfile.ZipFile(file)
+    archive = zipfile.ZipFile(file)
+    if not all(archive.namelist()):
+        raise zipfile.BadZipFile("a member without a name")
+    return archive
 
 
 def too_large(announced: int, stored: int) -> str:

@@ -139,6 +139,12 @@ def test_an_empty_zip_archive(tmp_path: Path) -> None:
     assert "expected a zip archive of one file, found 0 in it" in error_of(tmp_path / "empty")
 
 
+def test_a_zip_archive_whose_member_has_no_name(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "nameless", "w") as archive:
+        archive.writestr(zipfile.ZipInfo(""), SMALL)
+    assert "expected a whole zip file, found: a member without a name" in error_of(tmp_path / "nameless")
+
+
 def test_an_encrypted_zip_archive(tmp_path: Path) -> None:
     content = bytearray(zipped(SMALL))
     for place in (content.index(b"PK\3\4") + 6, content.index(b"PK\1\2") + 8):
