@@ -40,8 +40,8 @@ from data import DataError, Dataset
 RACED_SECONDS = 30, 4  # of the race: at least, and for each backend; three generations or more on two cores
 # Each process of these starts or compiles for seconds, so that there would be no time for the others' intervals.
 LEFT_TO_RACE = ("torch_compile", "keras:torch", "keras:jax")
-# One implementation of each kind: those of the base installation are benchmarked, others as well train to an accuracy,
-# from the loop to the fastest; with all, it would take minutes.
+# One implementation of each kind, from the loop to the fastest, as all would take minutes: of the base installation for
+# the benchmarks, of all for the time to an accuracy.
 BENCHMARKED = (impls.REFERENCE, "vectorized", "numba", "numba_sparse")
 TRAINED = (impls.REFERENCE, "vectorized", "numba_sparse", "torch", "jax", "cuda", "torch:cuda")
 ELSEWHERE = ("--target", "90")  # on digits that are not MNIST, which may be harder
