@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec.structs
 from rich.console import Console
 
+import impls
 from bench import UserError
 from bench.analysis.compare import raced_in
 from bench.experiments import revisions
@@ -37,7 +38,7 @@ def in_both(before: revisions.Side, after: revisions.Side, wanted: list[str] | N
     for name in wanted or []:
         if name not in names:
             raise UserError(f"backend {name!r}: expected one that can run in both, which are {', '.join(names)}")
-    return wanted or [name for name in names if ":" not in name or name.partition(":")[0] not in names]
+    return wanted or [name for name in names if not impls.parted(name)[1]]
 
 
 def comparison_headers(

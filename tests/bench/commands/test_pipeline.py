@@ -157,6 +157,9 @@ def test_the_short_measurements_are_commands_with_digits_that_fit(
     assert not {"numba_sparse", "vectorized"} & {*race.backend, *accuracy.backend}
     assert race.baseline in names
     assert accuracy.backend[0] == "naive"
+    _, of_all, *_ = pipeline.steps(small, impls.available(), 1)
+    trained = make_parser().parse_args(of_all.arguments).backend
+    assert {"naive", "vectorized", "numba_sparse"} <= {*trained} < {*impls.available()}
     assert batches.backend == relu.backend == "numba_dense"
     assert max(batches.batch) <= N_TRAIN
     assert relu.factor == ["hidden"]

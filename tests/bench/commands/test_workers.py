@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import CancelledError, Executor, Future
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -408,6 +409,38 @@ def test_a_dask_scheduler_with_two_workers(
             assert front.wait(100) == 0, log.read_text()
     assert "Dask's dashboard: http" in log.read_text()
     assert len(accuracies(folder)) == 8
+
+
+class Job:
+    """A job of SLURM without an answer."""
+
+    job_id, cancelled = "7", False
+
+    def done(self) -> bool:
+        return False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+def test_a_job_of_slurm_that_is_gone_is_lost_and_one_that_is_left_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """submitit alone is a stand-in: it needs a cluster."""
+    job = Job()
+    slurm = SimpleNamespace(update_parameters=lambda **_: None, submit=lambda *_: job)
+    monkeypatch.setitem(sys.modules, "submitit", cast(Any, SimpleNamespace(AutoExecutor=lambda **_: slurm)))
+    monkeypatch.setattr(executors, "LOOKING", 0.001)
+    monkeypatch.setattr(executors, "LOOKS", 1)
+    monkeypatch.setattr(executors, "in_queue", lambda _: False)
+    with executors.workers("slurm:short", 1) as found:
+        future = found.executor.submit(str, "task")
+        with pytest.raises(RuntimeError, match="job 7 left the queue without an answer"):
+            future.result(60)
+        assert not job.cancelled
+        monkeypatch.setattr(executors, "in_queue", lambda _: True)
+        future = found.executor.submit(str, "task")
+    with pytest.raises(CancelledError):
+        future.result(60)
+    assert job.cancelled
 
 
 @pytest.mark.skipif(MPI_REASON is not None, reason=f"mpi_images {MPI_REASON}")
