@@ -19,7 +19,7 @@ from bench import UserError
 from bench.analysis.tune import TunedTraining, hopeless, in_turn, median_seconds, reaches
 from bench.experiments.trainings import check_fit
 from bench.records.environment import local_id
-from bench.records.journal import writing
+from bench.records.journal import MOST_BYTES, writing
 from bench.records.kinds import Share
 from bench.timing.clock import Time
 from bench.training.held_out import HeldOut, check_enough, divided
@@ -30,7 +30,7 @@ from bench.workloads.plans import joined, parts
 from bench.workloads.recipes import Recipe, nesterov, relu
 from data import Dataset, Digits
 from impls.contract import Backend
-from untrusted import brief
+from untrusted import brief, read_plain, reason_of
 from whole_files import written_whole
 
 BACKEND = "numba_sparse"
@@ -100,7 +100,10 @@ class Tried(Struct, frozen=True, forbid_unknown_fields=True):
 
 def read_tried(path: Path) -> list[Tried]:
     """Read the file, and remove a last line that was cut. Raises UserError where it holds something else."""
-    *lines, rest = path.read_bytes().split(b"\n")
+    try:
+        *lines, rest = read_plain(path, MOST_BYTES).split(b"\n")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({reason_of(error)}); give another file to --output") from None
     tried = []
     for number, line in enumerate(lines, start=1):
         try:
