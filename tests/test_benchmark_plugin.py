@@ -196,19 +196,32 @@ def gradients(network, parameters, prepared):
     return cost, tuple(type(layer)(*(factor * part for part in layer)) for layer in gradient)
 impls.BUILTIN["wrong_as_timed"] = impls.Entry("wrong_as_timed")
 """
+OF_JANE = """
+import impls
+from impls.vectorized import *
+NAME = "of_jane"
+def outputs(network, parameters, prepared):
+    raise OSError("/home/jane/x.so: no such file")
+impls.BUILTIN["of_jane"] = impls.Entry("of_jane")
+"""
 
 
-def test_what_was_timed_and_is_wrong_has_no_times_and_costs_no_others(
+def test_what_is_wrong_as_timed_or_fails_has_no_times_and_costs_no_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "wrong_as_timed.py").write_text(WRONG_AS_TIMED)
+    (tmp_path / "of_jane.py").write_text(OF_JANE)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     saving = f"--benchmark-json={tmp_path / 'one.json'}"
-    chosen = "gradient and (minibatch or wrong_as_timed)"
-    done = pytest_of_ours("-p", "wrong_as_timed", "--benchmark-only", "-k", chosen, saving, folder=tmp_path)
+    chosen = "gradient and (minibatch or wrong_as_timed or of_jane)"
+    plugins = "-p", "wrong_as_timed", "-p", "of_jane"
+    done = pytest_of_ours(*plugins, "--benchmark-only", "-k", chosen, saving, folder=tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "what it was timed for is wrong: wrong_as_timed" in done.stdout
-    assert [one.backend for one in read(tmp_path / "one.json").measurements] == ["minibatch"]
+    results = read(tmp_path / "one.json")
+    assert [one.backend for one in results.measurements] == ["minibatch"]
+    (disagreement,) = results.disagreements
+    assert "raised OSError: x.so: no such file" in disagreement  # no path
 
 
 def test_workers_measure_nothing_and_say_so(tmp_path: Path) -> None:

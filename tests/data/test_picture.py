@@ -2,6 +2,7 @@
 
 import os
 import struct
+import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -183,9 +184,9 @@ def test_damaged_pictures(suffix: str, tmp_path: Path) -> None:
     seven(60, 70, left=10, top=10, size=40).save(path)
     whole = path.read_bytes()
     damaged = [whole[:length] for length in range(0, len(whole), 1 + len(whole) // 50)]
-    for position in range(0, len(whole), 1 + len(whole) // 150):
+    for number, position in enumerate(range(0, len(whole), 1 + len(whole) // 150)):
         changed = bytearray(whole)
-        changed[position] ^= 0x01
+        changed[position] ^= (0x80, 0x01)[number % 2]
         damaged.append(bytes(changed))
     messages = []
     for content in damaged:
@@ -196,6 +197,17 @@ def test_damaged_pictures(suffix: str, tmp_path: Path) -> None:
             messages.append(str(error))
     assert len(messages) > 10
     assert all(message.startswith(f"{path}: ") and "\n" not in message for message in messages)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_a_damaged_orientation_is_passed_over_in_silence(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"7.{suffix}"
+    announced, there = struct.pack("<H", 5), b"\x12\1"  # five entries, of which the first is cut
+    exif = b"II*\0\x08\0\0\0" + announced + there
+    seven(60, 70, left=10, top=10, size=40).save(path, exif=(b"Exif\0\0" if suffix == "jpg" else b"") + exif)
+    with warnings.catch_warnings(record=True) as warned:
+        assert read_picture(path).grey.shape == (70, 60)
+    assert warned == []
 
 
 # --- pictures that would take too much to decode -----------------------------------------------------------------

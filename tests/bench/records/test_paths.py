@@ -85,9 +85,10 @@ def dataset() -> data.Dataset:
 
 @pytest.mark.usefixtures("_of_jane")
 def test_every_file_begins_without_them() -> None:
-    begun = opening(dataset())
+    begun = opening(dataset(), ["torch:cuda"])
     assert begun["command"] == "python -m bench race --output r.jsonl --data mnist"
     assert begun["machine"]["environment"] == {"LD_PRELOAD": "a.so", "XLA_FLAGS": "--xla_dump_to=dump"}
+    assert begun["machine"]["gpu"]["environment"] == {"CUDA_CACHE_PATH": "x"}
     assert "jane" not in json.dumps(begun)
     assert shortened(begun) == begun
 

@@ -274,8 +274,11 @@ def test_children_die_with_their_parent(fatal: signal.Signals, tmp_path: Path) -
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         watched = os.pidfd_open(pid)
-        parent.send_signal(fatal)
-        parent.wait(60)
+        try:
+            parent.send_signal(fatal)
+            parent.wait(60)
+        finally:
+            parent.kill()
     assert select.select([watched], [], [], 60)[0] == [watched]  # readable once the process has ended
     os.close(watched)
 
