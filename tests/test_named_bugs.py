@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from tests.mutation.harness import BUGS, ROOT, Bug, faults_of
+from tests.mutation.bug import Bug
+from tests.mutation.harness import BUGS, ROOT, faults_of
 
 EVERY_BUG = pytest.mark.parametrize("bug", BUGS, ids=[bug.name for bug in BUGS])
 

@@ -4,6 +4,7 @@ import ast
 import re
 
 import bench
+from tests.mutation.harness import BUGS
 
 TEXT = (bench.ROOT / "RELIABILITY.md").read_text(encoding="utf-8").partition("## What is not promised")[0]
 ATTACK = re.compile(r"`(?:(?P<file>tests/[\w/]+\.py)::(?P<test>\w+)|python -m tests\.torture (?P<module>\w+))`")
@@ -16,10 +17,22 @@ def functions_in(file: str) -> set[str]:
     return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
+PROMISES = re.findall(r"^- .*(?:\n  .*)*", TEXT, flags=re.MULTILINE)
+
+
 def test_each_promise_has_an_attack() -> None:
-    promises = re.findall(r"^- .*(?:\n  .*)*", TEXT, flags=re.MULTILINE)
-    assert len(promises) > 20
-    assert [promise for promise in promises if not ATTACK.search(promise)] == []
+    assert len(PROMISES) > 20
+    assert [promise for promise in PROMISES if not ATTACK.search(promise)] == []
+
+
+def test_each_promise_has_a_bug_that_breaks_it() -> None:
+    """Which one of its tests has to catch, where it has any that are run by pytest."""
+    caught = {test.partition("[")[0] for bug in BUGS for test in bug.tests}
+    attacks = {
+        promise: {f"{match['file']}::{match['test']}" for match in ATTACK.finditer(promise) if match["file"]}
+        for promise in PROMISES
+    }
+    assert [promise for promise, tests in attacks.items() if tests and not tests & caught] == []
 
 
 def test_every_attack_exists() -> None:

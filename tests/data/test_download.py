@@ -176,7 +176,7 @@ def test_two_fetches_at_once(server: Server, folder: Path) -> None:
 def test_a_fetch_while_another_is_in_the_middle_of_a_file(
     server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right, others = mnist.download, [data.fetch]
+    right, others = download.download, [data.fetch]
 
     def slow(url: str, path: Path, advance: Callable[[int, int | None], None]) -> str:
         def meanwhile(count: int, announced: int | None) -> None:

@@ -9,23 +9,15 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+
+from tests.mutation.bug import Bug
+from tests.mutation.promises import OF_PROMISES
 
 ROOT = Path(__file__).resolve().parents[2]
 # Seconds that the tests of a bug may take, most of them to compile a backend; beyond that it counts as caught, as one
 # that hangs is noticed.
 LIMIT = 180
 FAILED, HANGS = 1, -signal.SIGKILL  # exit codes
-
-
-class Bug(NamedTuple):
-    """A mistake that a programmer might make."""
-
-    name: str
-    file: str
-    code: str  # as it is; it occurs once in the file
-    bug: str  # what stands in its place
-    tests: tuple[str, ...]  # of which one has to fail
 
 
 STATISTICS, OF_STATISTICS = "bench/analysis/statistics.py", "tests/bench/analysis/test_statistics.py::"
@@ -1260,6 +1252,8 @@ BUGS = (
         "    return width\n",
         (OF_NUMBA + "test_every_division_computes_the_same[division0-0]",),
     ),
+    # --- promises ----------------------------------------------------------------------------------------------------
+    *OF_PROMISES,
 )
 
 

@@ -530,6 +530,15 @@ def test_values_that_cannot_be_are_one_line(records: list[dict[str, Any]], tmp_p
 # --- which results ---------------------------------------------------------------------------------------
 
 
+def test_a_header_that_no_table_can_show_costs_only_its_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = written(tmp_path, "good.jsonl", race_records(generations=1))
+    bad = written(tmp_path, "bad.jsonl", race_records(generations=1, about={"figures": "many"}))
+    assert [results.path for results in choose([tmp_path]).files] == [good]
+    assert capsys.readouterr().err.startswith(f"passed over: {bad}, line 1: a record is not as expected: ")
+
+
 def at(hour: int) -> str:
     return f"2026-02-03T{hour:02}:00:00+00:00"
 

@@ -1,0 +1,411 @@
+"""Bugs that break what RELIABILITY.md promises, where the harness has no other that does: see README.md."""
+
+from tests.mutation.bug import Bug
+
+MNIST, DOWNLOAD, OF_DOWNLOAD = "data/mnist.py", "data/download.py", "tests/data/test_download.py::"
+OF_FAULTS = OF_DOWNLOAD + "test_no_fault_of_a_server_leaves_anything_but_whole_files"
+DATA, OF_MNIST = "data/__init__.py", "tests/data/test_mnist.py::"
+IDX, OF_IDX, ARCHIVES = "data/idx.py", "tests/data/test_idx.py::", "data/archives.py"
+NPZ, SAVED, OF_SAVED = "data/npz.py", "bench/training/saved.py", "tests/bench/training/test_saved.py::"
+OF_READERS = "tests/test_readers_under_attack.py::"
+JOURNAL, OF_JOURNAL = "bench/records/journal.py", "tests/bench/records/test_journal.py::"
+PROCESS, OF_PROCESS = "bench/timing/process.py", "tests/bench/timing/test_process.py::"
+COMMANDS = "tests/bench/commands/"
+WORKERS, OF_WORKERS = "bench/experiments/workers/", COMMANDS + "test_workers.py::"
+OF_LOST = OF_WORKERS + "test_what_is_lost_is_named_and_the_same_command_trains_it"
+OF_BENCHMARKS, OF_RACE = "tests/reports/test_benchmarks.py::", "tests/reports/test_race.py::"
+OF_PATHS, OF_SHOWN = "tests/bench/records/test_paths.py::", "tests/reports/test_paths.py::"
+
+OF_PROMISES = (
+    # --- data ----------------------------------------------------------------------------------------------------
+    Bug(
+        "a download is kept whatever its checksum",
+        MNIST,
+        "        if digest != file.gzip_sha256:\n",
+        "        if not digest:\n",
+        (OF_FAULTS + "[html]",),
+    ),
+    Bug(
+        "a download has its final name from the beginning",
+        MNIST,
+        "_fetch_from(mirror, folder, partial, progress):",
+        "_fetch_from(mirror, folder, folder, progress):",
+        (OF_FAULTS + "[cut]",),
+    ),
+    Bug(
+        "a download may have any size",
+        DOWNLOAD,
+        "        if total > LARGEST:",
+        "        if total > 1024 * LARGEST:",
+        (OF_FAULTS + "[endless]",),
+    ),
+    Bug(
+        "the certificates of mirrors are not verified",
+        DOWNLOAD,
+        "timeout=limits, headers",
+        "timeout=limits, verify=False, headers",
+        (OF_DOWNLOAD + "test_mirrors_are_asked_over_tls",),
+    ),
+    Bug(
+        "a mirror may redirect to an address without TLS",
+        DOWNLOAD,
+        '                    del session.adapters["http://"]\n',
+        "                    pass\n",
+        (OF_DOWNLOAD + "test_mirrors_are_asked_over_tls",),
+    ),
+    Bug(
+        "what a killed download left stays where nothing is to be downloaded",
+        MNIST,
+        "    temporary.clear(folder)\n    if not absent_or_wrong(folder):\n        return\n",
+        "    if not absent_or_wrong(folder):\n        return\n    temporary.clear(folder)\n",
+        (OF_DOWNLOAD + "test_what_a_killed_run_left_is_removed_by_the_next",),
+    ),
+    Bug(
+        "a download removes what another is writing",
+        "temporary.py",
+        "            held = opened_alone(path)\n            shutil.rmtree(path, ignore_errors=True)\n",
+        "            held = os.open(path, os.O_RDONLY)\n            shutil.rmtree(path, ignore_errors=True)\n",
+        (OF_DOWNLOAD + "test_a_fetch_while_another_is_in_the_middle_of_a_file",),
+    ),
+    Bug(
+        "a wrong plain file hides the right one that was downloaded",
+        MNIST,
+        "        _remove_wrong_plain(folder)\n    return None",
+        "    return None",
+        (OF_DOWNLOAD + "test_a_wrong_plain_file_is_replaced_once_the_right_one_is_there",),
+    ),
+    Bug(
+        "a wrong file is removed although no right one is there",
+        MNIST,
+        "not plain.is_file() or not compressed.is_file() or _file_sha256(compressed) != file.gzip_sha256",
+        "not plain.is_file()",
+        (OF_DOWNLOAD + "test_a_wrong_plain_file_is_replaced_once_the_right_one_is_there",),
+    ),
+    Bug(
+        "what lies in the way is met after the download",
+        MNIST,
+        "    _check_places(folder)\n    try",
+        "    try",
+        (OF_DOWNLOAD + "test_what_lies_in_the_way_is_named_before_anything_is_downloaded",),
+    ),
+    Bug(
+        "built-in digits have their final name from the beginning",
+        DATA,
+        "made = making / folder.name",
+        "made = folder",
+        (OF_MNIST + "test_an_interruption_leaves_no_partial_digits",),
+    ),
+    Bug(
+        "built-in digits that another process made are no cache",
+        DATA,
+        "            if not folder.is_dir():  #",
+        "            if folder:  #",
+        (OF_MNIST + "test_another_process_generates_them_at_the_same_time",),
+    ),
+    Bug(
+        "a named folder that lacks a file is replaced by the download",
+        DATA,
+        "    if named:\n",
+        "    if named and mnist.is_complete(Path(named)):\n",
+        (OF_MNIST + "test_a_wrong_named_folder_is_an_error",),
+    ),
+    Bug(
+        "digits that are not there are downloaded without being asked for",
+        DATA,
+        '    if source == "mnist":\n        raise',
+        '    if source == "mnist":\n        fetch(False)\n        raise',
+        (OF_DOWNLOAD + "test_loading_never_asks_a_server",),
+    ),
+    # --- readers -------------------------------------------------------------------------------------------------
+    Bug(
+        "a file that grows is read whole before it is refused",
+        "untrusted.py",
+        "file.read(most + 1)",
+        "file.read()",
+        ("tests/test_untrusted.py::test_a_file_that_grows_while_it_is_read",),
+    ),
+    Bug(
+        "results are read whole before they are refused",
+        "bench/records/files.py",
+        "beginning + file.read(MOST_BYTES)",
+        "beginning + file.read()",
+        ("tests/bench/records/test_particulars.py::test_results_that_are_too_large",),
+    ),
+    Bug(
+        "a damaged array of a set is a traceback",
+        NPZ,
+        "    except archives.DAMAGED as error:\n        raise NPZError",
+        "    except KeyError as error:\n        raise NPZError",
+        (OF_READERS + "test_damaged_files[npz]",),
+    ),
+    Bug(
+        "a damaged description of a network is a traceback",
+        SAVED,
+        "DAMAGED = (*archives.DAMAGED, TypeError, OverflowError)",
+        "DAMAGED = archives.DAMAGED",
+        (OF_READERS + "test_damaged_files[networks]",),
+    ),
+    Bug(
+        "a damaged picture is a traceback",
+        "data/picture.py",
+        "    except Exception as error:  #",
+        "    except OSError as error:  #",
+        ("tests/data/test_picture.py::test_damaged_pictures[png]",),
+    ),
+    Bug(
+        "a value that cannot be in results is a traceback",
+        "bench/records/files.py",
+        "    except (ValueError, RecursionError) as error:\n        raise damaged(path, error) from None",
+        "    except RecursionError as error:\n        raise damaged(path, error) from None",
+        ("tests/bench/records/test_files.py::test_other_records_that_are_not_as_expected",),
+    ),
+    Bug(
+        "results that cannot be shown end the report of all",
+        "reports/selection.py",
+        "            except UserError as error:\n",
+        "            except KeyError as error:\n",
+        (OF_RACE + "test_a_header_that_no_table_can_show_costs_only_its_file",),
+    ),
+    Bug(
+        "a compressed array may take all of the memory",
+        ARCHIVES,
+        "MOST_BYTES = 2**30",
+        "MOST_BYTES = 2**40",
+        (OF_IDX + "test_how_much_may_be_unpacked",),
+    ),
+    Bug(
+        "a compressed file of digits may fill the disk",
+        "data/unpacked.py",
+        'if size > free else ""',
+        'if free < 0 else ""',
+        ("tests/data/test_unpacked.py::test_more_than_a_disk_has_or_a_small_file_can_hold_is_refused",),
+    ),
+    Bug(
+        "a plain file of digits is not compared with what its header announces",
+        IDX,
+        "    _check_length(file.seek(0, 2) - start, dtype, shape)\n",
+        "",
+        (OF_IDX + "test_bad_file",),
+    ),
+    Bug(
+        "memory is taken for what a header announces",
+        IDX,
+        "            if size > unpacked.LARGE:\n",
+        "            bytearray(min(size, 2**28))\n            if size > unpacked.LARGE:\n",
+        (OF_IDX + "test_huge_announced_sizes_cost_no_memory",),
+    ),
+    Bug(
+        "a compressed file is unpacked beyond what its header announces",
+        IDX,
+        "while chunk := stream.read(min(CHUNK, enough - len(content))):",
+        "while chunk := stream.read(CHUNK):",
+        (OF_IDX + "test_a_bomb_is_not_decompressed[gzip]",),
+    ),
+    Bug(
+        "an array is unpickled",
+        NPZ,
+        "        dtype, shape, by_columns = header_of(stream)\n",
+        "        return np.lib.format.read_array(stream, allow_pickle=True)\n"
+        "        dtype, shape, by_columns = header_of(stream)\n",
+        (OF_SAVED + "test_nothing_in_it_is_executed", "tests/data/test_family.py::test_nothing_is_unpickled"),
+    ),
+    # --- results and runs ----------------------------------------------------------------------------------------
+    Bug(
+        "a file of something else is overwritten with results",
+        JOURNAL,
+        "if not content.startswith(HEADER[: len(content)]) or content",
+        "if content",
+        (OF_JOURNAL + "test_another_file_is_never_overwritten",),
+    ),
+    Bug(
+        "a file of another purpose is continued",
+        JOURNAL,
+        'SAME = ("purpose", "key", "participants", "baseline")',
+        'SAME = ("key", "participants", "baseline")',
+        (OF_JOURNAL + "test_another_race_is_not_continued",),
+    ),
+    Bug(
+        "two runs write to one file",
+        JOURNAL,
+        "            temporary.lock(file.fileno())\n",
+        "            pass\n",
+        (OF_JOURNAL + "test_two_runs_cannot_write_to_one_file",),
+    ),
+    Bug(
+        "a full disk during a race is an error without what to do",
+        JOURNAL,
+        "        with writing(self.path):\n            self._file.write",
+        "        with contextlib.nullcontext():\n            self._file.write",
+        (COMMANDS + "test_race.py::test_a_full_disk_is_one_line",),
+    ),
+    Bug(
+        "digits for processes that fill the disk are a traceback",
+        "bench/timing/session.py",
+        "        except OSError as error:\n",
+        "        except KeyError as error:\n",
+        ("tests/bench/timing/test_session.py::test_digits_that_cannot_be_written_are_one_line_with_the_folder",),
+    ),
+    Bug(
+        "agree keeps the last backend alone",
+        "bench/experiments/agree.py",
+        "keep([checked[name] for name in names if name in checked])",
+        "keep([one])",
+        (COMMANDS + "test_agree.py::test_what_was_checked_before_an_interruption_is_in_the_file",),
+    ),
+    Bug(
+        "a worker outlives a run that is killed",
+        PROCESS,
+        "        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)\n",
+        "",
+        (OF_PROCESS + "test_children_die_with_their_parent[9]",),
+    ),
+    Bug(
+        "a command that ends waits for a worker that is stopped",
+        PROCESS,
+        "        atexit.register(self.process.kill)\n",
+        "",
+        (OF_PROCESS + "test_children_die_with_their_parent[2]",),
+    ),
+    Bug(
+        "a step of the pipeline begins although that is dead",
+        PROCESS,
+        "if os.getppid() != int(sys.argv[1]):\n    os._exit(1)\n",
+        "",
+        (OF_PROCESS + "test_a_command_that_is_bound_does_not_begin_once_its_parent_is_dead",),
+    ),
+    Bug(
+        "what workers trained is not in the file",
+        WORKERS + "sweep.py",
+        "        self.journal.record(*answer.records)\n",
+        "",
+        (OF_LOST,),
+    ),
+    Bug(
+        "what a worker trained before is trained again",
+        WORKERS + "sweep.py",
+        "        return done or (race.number, generation - seed)",
+        "        return (race.number, generation - seed)",
+        (OF_LOST,),
+    ),
+    Bug(
+        "trainings that workers lost leave exit code 0",
+        WORKERS + "handing_out.py",
+        "    return count.lost.total()\n",
+        "    return 0\n",
+        (OF_LOST,),
+    ),
+    Bug(
+        "what workers tried in a search is lost with those that went away",
+        WORKERS + "task.py",
+        "            self.children.pop((held_out_in, task.backend)).kill()\n            raise",
+        "            raise",
+        (OF_WORKERS + "test_trainings_of_a_search_that_are_lost_are_named_and_the_same_command_trains_them",),
+    ),
+    Bug(
+        "a worker with other backends trains",
+        WORKERS + "task.py",
+        '        ("the backends", origin.backends, fingerprint.sources_of(dict(backends))),\n',
+        "",
+        (OF_WORKERS + "test_a_worker_of_another_kind_refuses_by_name",),
+    ),
+    Bug(
+        "the order of images is another in each process",
+        "bench/workloads/recipes.py",
+        'np.random.default_rng([seed, 2 if self.order == "stream" else 1])',
+        "np.random.default_rng()",
+        ("tests/torture/test_determinism.py::test_fresh_processes_compute_the_same_bits",),
+    ),
+    # --- reports -------------------------------------------------------------------------------------------------
+    Bug(
+        "a report is replaced file by file while it is written",
+        "reports/__main__.py",
+        "            for name in files:\n                (new / name).replace(folder / name)\n",
+        "                (new / name).replace(folder / name)\n",
+        (OF_BENCHMARKS + "test_a_failing_run_leaves_the_earlier_report",),
+    ),
+    Bug(
+        "a page takes what results contain for markup",
+        "reports/page.py",
+        "autoescape=True",
+        "autoescape=False",
+        (OF_BENCHMARKS + "test_page_escapes_what_results_contain",),
+    ),
+    Bug(
+        "Markdown takes what results contain for markup",
+        "bench/tables/markdown.py",
+        "html.escape(printable(text), quote=False)",
+        "printable(text)",
+        (OF_RACE + "test_what_results_contain_is_escaped",),
+    ),
+    Bug(
+        "a figure takes a name for a formula",
+        "reports/figures/style.py",
+        'return words.replace("$", r"\\$")',
+        "return words",
+        (OF_RACE + "test_names_are_no_formulae",),
+    ),
+    Bug(
+        "a spreadsheet takes a name for a formula",
+        "reports/export.py",
+        "if formula.match(cell) else",
+        "if not cell else",
+        (OF_BENCHMARKS + "test_csv_has_every_cell_and_no_formula",),
+    ),
+    # --- privacy -------------------------------------------------------------------------------------------------
+    Bug(
+        "a command is recorded with folders",
+        "bench/records/kinds.py",
+        'shortened_command(shlex.join(["python"',
+        'str(shlex.join(["python"',
+        (OF_PATHS + "test_every_file_begins_without_them",),
+    ),
+    Bug(
+        "variables are recorded with folders",
+        "bench/records/environment.py",
+        "return {name: shortened(value) for",
+        "return {name: value for",
+        (OF_PATHS + "test_every_file_begins_without_them",),
+    ),
+    Bug(
+        "messages are recorded with folders",
+        JOURNAL,
+        "        records = tuple(map(without_paths, records))\n",
+        "",
+        (OF_PATHS + "test_messages_of_records_are_written_without_them",),
+    ),
+    Bug(
+        "messages of benchmarks are recorded with folders",
+        "bench/conftest.py",
+        "without_paths(Agreement(race=0, **plain(result)))",
+        "Agreement(race=0, **plain(result))",
+        ("tests/test_benchmark_plugin.py::test_what_is_wrong_as_timed_or_fails_has_no_times_and_costs_no_others",),
+    ),
+    Bug(
+        "answers of libraries are recorded with folders",
+        "bench/records/dialects.py",
+        "shortened(msgspec.to_builtins(content))",
+        "msgspec.to_builtins(content)",
+        (OF_PATHS + "test_answers_of_libraries_are_written_without_them",),
+    ),
+    Bug(
+        "benchmarks are recorded with the name of the host",
+        "benchmark_plugin.py",
+        '    machine_info["node"] = environment.local_id()\n',
+        "",
+        ("tests/test_benchmark_plugin.py::test_our_benchmarks_are_saved_twice_and_grouped",),
+    ),
+    Bug(
+        "a report shows the folders of workers",
+        "reports/paths.py",
+        "shortened(race.machines)",
+        "race.machines",
+        (OF_SHOWN + "test_no_text_of_results_is_left_with_a_path[race]",),
+    ),
+    Bug(
+        "a report shows folders that others left in results",
+        "reports/selection.py",
+        "map(without_paths, (in_folders | named).values())",
+        "list((in_folders | named).values())",
+        (OF_SHOWN + "test_a_report_names_no_path_user_or_host",),
+    ),
+)
