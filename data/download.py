@@ -53,7 +53,10 @@ def answer_of(url: str) -> "Response":
         limits = CONNECT_TIMEOUT, READ_TIMEOUT
         as_stored = {"Accept-Encoding": "identity"}  # the .gz itself, not decompressed in transit
         try:
-            answers.put(requests.get(url, stream=True, timeout=limits, headers=as_stored))
+            with requests.Session() as session:
+                if url.startswith("https:"):  # and so is all to which a server redirects
+                    del session.adapters["http://"]
+                answers.put(session.get(url, stream=True, timeout=limits, headers=as_stored))
         except Exception as error:  # raised where it is waited for
             answers.put(error)
 

@@ -19,24 +19,34 @@ def without_paths(results: ResultSet) -> ResultSet:
         inspection = msgspec.structs.replace(
             inspection, command=shortened_command(inspection.command), source=shortened(inspection.source)
         )
+    dialects = results.dialects
+    if dialects is not None:
+        dialects = msgspec.convert(shortened(msgspec.to_builtins(dialects)), type(dialects))
     return replace(
         results,
         machine=shortened(results.machine),
+        data_name=shortened(results.data_name),
         notice=shortened(results.notice),
         disagreements=shortened(results.disagreements),
         unavailable=shortened(results.unavailable),
         races=[race_without_paths(race) for race in results.races],
         inspection=inspection,
+        dialects=dialects,
     )
 
 
 def race_without_paths(race: RaceResult) -> RaceResult:
-    """The same race, with names of files for paths; its key, which is no text to show, stays as it is."""
+    """The same race, with names of files for paths; its key, and the names of participants, stay as they are."""
+    names = {name: race.about[name] for name in ("backend", "method") if name in race.about}
     return replace(
         race,
         command=shortened_command(race.command),
         machine=shortened(race.machine),
+        data_name=shortened(race.data_name),
         notice=shortened(race.notice),
+        about=shortened(race.about) | names,
+        machines=shortened(race.machines),
+        recipe=shortened(race.recipe),
         left_out=shortened(race.left_out),
         unsupported=shortened(race.unsupported),
         reason=shortened(race.reason),

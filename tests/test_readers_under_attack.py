@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from bench import UserError
+from bench.experiments.tune import read_tried
 from bench.records.files import read as read_results
+from bench.records.journal import read_records
 from bench.training.saved import load_network
 from data import DataError, idx, npz
 from data.picture import read_picture
@@ -73,6 +75,8 @@ READERS: dict[str, tuple[Any, Any]] = {
     "networks": (load_network, UserError),
     "pictures": (read_picture, DataError),
     "results": (read_results, UserError),
+    "records": (read_records, UserError),
+    "tuning": (read_tried, UserError),
 }
 
 

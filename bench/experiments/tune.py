@@ -21,7 +21,7 @@ from bench.analysis.tune import TunedTraining, hopeless, in_turn, median_seconds
 from bench.experiments.trainings import check_fit
 from bench.records import fingerprint
 from bench.records.environment import local_id
-from bench.records.journal import differences, writing
+from bench.records.journal import MOST_BYTES, differences, writing
 from bench.records.kinds import Share
 from bench.timing.clock import Time
 from bench.training.held_out import HeldOut, check_enough, divided
@@ -32,7 +32,7 @@ from bench.workloads.plans import joined, parts
 from bench.workloads.recipes import Recipe, nesterov, relu
 from data import Dataset, Digits
 from impls.contract import Backend
-from untrusted import brief
+from untrusted import brief, read_plain, reason_of
 from whole_files import written_whole
 
 BACKEND = "numba_sparse"
@@ -119,7 +119,10 @@ class Tried(Struct, frozen=True, forbid_unknown_fields=True):
 
 def read_tried(path: Path, key: Key) -> list[Tried]:
     """Read the file, and remove a last line that was cut. Raises UserError where it is not of a search of this key."""
-    *lines, rest = path.read_bytes().split(b"\n")
+    try:
+        *lines, rest = read_plain(path, MOST_BYTES).split(b"\n")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({reason_of(error)}); give another file to --output") from None
     there: list[Any] = []
     for number, line in enumerate(lines, start=1):
         kind, what = (Tried, "a training") if there else (Key, "the key")

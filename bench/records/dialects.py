@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from bench.records.paths import shortened
 from whole_files import written_whole
 
 
@@ -43,7 +44,7 @@ class Dialects(Struct, frozen=True, kw_only=True, tag_field="kind", tag="dialect
 
 
 def write(path: Path, content: Dialects) -> None:
-    """Write it as one line of JSON, whole or not at all. Raises UserError where that cannot be."""
+    """Write it as one line of JSON, without paths in it, whole or not at all. Raises UserError where that cannot be."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as file:
-        file.write(msgspec.json.encode(content) + b"\n")
+        file.write(msgspec.json.encode(shortened(msgspec.to_builtins(content))) + b"\n")

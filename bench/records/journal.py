@@ -64,8 +64,8 @@ class Journal:
         Raises UserError where the file holds other races.
         """
         path = self.path
+        content = content_of(path) if path.is_file() else b""
         with writing(path):
-            content = path.read_bytes() if path.is_file() else b""
             # A file with fewer lines than headers begins anew: a full disk cut them.
             if not content.startswith(HEADER[: len(content)]) or content.count(b"\n") >= len(headers):
                 there = same_races(path, headers)
@@ -178,10 +178,7 @@ def read_records(path: Path) -> tuple[list[Record], bool]:
 
     Raises UserError for a file that is absent, of another schema, or no results file, and for a damaged record.
     """
-    try:
-        *lines, rest = read_plain(path, MOST_BYTES).split(b"\n")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({reason_of(error)}); `python -m bench race` makes results") from None
+    *lines, rest = content_of(path).split(b"\n")
     try:
         schema = msgspec.json.decode(lines[0] if lines else b"", type=Header).schema
     except (ValueError, RecursionError):
@@ -196,6 +193,14 @@ def read_records(path: Path) -> tuple[list[Record], bool]:
         except (ValueError, RecursionError) as error:
             raise damaged(f"{path}, line {number}", error) from None
     return records, bool(rest)
+
+
+def content_of(path: Path) -> bytes:
+    """The bytes of a file of records. Raises UserError where it cannot be read, or has more than MOST_BYTES."""
+    try:
+        return read_plain(path, MOST_BYTES)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({reason_of(error)}); `python -m bench race` makes results") from None
 
 
 def check_context(record: Record, known: set[tuple[object, ...]]) -> None:

@@ -1,15 +1,18 @@
 """The download of MNIST from a real server on this machine, whatever that does: whole verified files, or none."""
 
 import errno
+import io
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
+import requests
+from requests.adapters import HTTPAdapter
 
 import data
 import temporary
@@ -18,6 +21,7 @@ from tests.helpers import mirrors
 from tests.helpers.mirrors import FAULTS, Server
 
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = (f"{file.name}.gz" for file in mnist.FILES)
+MIRRORS = mnist.MIRRORS
 REASONS = {  # of the first file that each mirror does not provide
     "closed": "connection failed (RemoteDisconnected)",
     "cut": "connection failed (IncompleteRead)",
@@ -88,8 +92,23 @@ def test_fetch(server: Server, folder: Path, capfd: pytest.CaptureFixture[str]) 
     assert server.asked == []
 
 
-def test_mirrors_are_asked_over_tls() -> None:
-    assert [mirror for mirror in mnist.MIRRORS if not mirror.startswith("https://")] == []
+def test_mirrors_are_asked_over_tls(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With certificates that are verified, also where a mirror redirects to an address without."""
+    asked: list[tuple[str, bool]] = []
+
+    def redirect(_: object, request: requests.PreparedRequest, **how: Any) -> requests.Response:
+        asked.append((str(request.url), bool(how["verify"])))
+        answer = requests.Response()
+        answer.status_code, answer.request, answer.url = 302, request, str(request.url)
+        answer.headers["Location"] = f"{server.mirror('good')}{TRAIN_IMAGES}"
+        answer.raw = io.BytesIO()
+        return answer
+
+    monkeypatch.setattr(HTTPAdapter, "send", redirect)
+    monkeypatch.setattr(mnist, "MIRRORS", MIRRORS)
+    assert refused().count("connection failed (InvalidSchema)") == len(MIRRORS)
+    assert asked == [(f"{mirror}{TRAIN_IMAGES}", True) for mirror in MIRRORS]
+    assert all(address.startswith("https://") for address, _ in asked)
 
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "good"])
@@ -151,6 +170,26 @@ def test_two_fetches_at_once(server: Server, folder: Path) -> None:
     for thread in threads:
         thread.join()
     assert failures == []
+    assert content(folder) == server.files
+
+
+def test_a_fetch_while_another_is_in_the_middle_of_a_file(
+    server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right, others = download.download, [data.fetch]
+
+    def slow(url: str, path: Path, advance: Callable[[int, int | None], None]) -> str:
+        def meanwhile(count: int, announced: int | None) -> None:
+            advance(count, announced)
+            while others:
+                others.pop()(show_progress=False)
+                assert {path.name for path in folder.iterdir()} > server.files.keys()  # and what is being written
+
+        return right(url, path, meanwhile)
+
+    monkeypatch.setattr(mnist, "download", slow)
+    data.fetch(show_progress=False)
+    assert others == []
     assert content(folder) == server.files
 
 

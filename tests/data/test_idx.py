@@ -322,6 +322,14 @@ def test_what_expands_too_far_is_not_unpacked(tmp_path: Path, form: str, monkeyp
     assert "expected at most 9,999 bytes, found 10,000 announced" in error_of(path)
 
 
+@pytest.mark.parametrize(
+    ("stored", "most"), [(1, 2**26), (671_088, 2**26), (700_000, 70_000_000), (2**23, 100 * 2**23), (2**24, 2**30)]
+)
+def test_how_much_may_be_unpacked(stored: int, most: int) -> None:
+    assert archives.too_large(most, stored) == ""
+    assert archives.too_large(most + 1, stored) == f"expected at most {most:,} bytes, found {most + 1:,} announced"
+
+
 def test_a_zip_archive_with_a_long_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The list would be kept in memory; nor is another end, for archives beyond 4 GB, followed."""
     content = zipped(SMALL)

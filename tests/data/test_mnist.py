@@ -4,8 +4,10 @@ import gzip
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -236,14 +238,22 @@ def test_the_named_folder_is_used(folder: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_wrong_named_folder_is_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv(data.VARIABLE, str(tmp_path / "absent"))
     call_it_mnist(monkeypatch, folder)
+    named = Path(shutil.copytree(folder, tmp_path / "named"))
+    monkeypatch.setenv(data.VARIABLE, str(named))
     (tmp_path / "cache").mkdir()
     folder.rename(tmp_path / "cache" / "mnist")  # a good download exists, and is not used instead
-    for source in ("auto", "mnist"):
-        message = error_of(source)
-        assert f"{tmp_path / 'absent'}: not a folder" in message
-        assert f"unset {data.VARIABLE}" in message
+
+    def damaged(damage: Callable[[], object], reason: str) -> None:
+        damage()
+        for source in ("auto", "mnist"):
+            message = error_of(source)
+            assert message.startswith(f"{named}{reason}")
+            assert f"unset {data.VARIABLE}" in message
+
+    damaged(lambda: (named / TEST_LABELS).write_bytes(b"\0\0"), f"/{TEST_LABELS}: cut after 2 bytes")
+    damaged((named / TEST_LABELS).unlink, f": expected {TEST_LABELS}, plain or compressed, ")
+    damaged(lambda: shutil.rmtree(named), ": not a folder")
 
 
 def test_the_download_is_used(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -353,7 +363,9 @@ def test_another_process_generates_them_at_the_same_time(monkeypatch: pytest.Mon
         return TRAIN, TEST
 
     monkeypatch.setitem(sys.modules, "data.builtin", SimpleNamespace(render=render))
-    assert same(data.load("builtin").train, TRAIN)
+    train = data.load("builtin").train
+    assert same(train, TRAIN)
+    assert isinstance(train.images, np.memmap)  # of the other one's files
     assert cached() == ["builtin-key"]
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from data import mnist
 
 PAUSE = 0.02  # seconds between the parts of an answer that drips
+ENDLESS = 64  # megabytes of an answer that has no end
 HTML = b"<html><body>Please log in to this network.</body></html>"
 
 
@@ -141,8 +142,11 @@ def drip_of_headers(handler: Handler, content: bytes) -> None:
 
 
 def endless(handler: Handler, content: bytes) -> None:
+    """Longer than any limit: a client without one gets to the end, before it has filled a disk."""
     handler.headers_of(None)
-    while not handler.server.over.is_set():
+    for _ in range(ENDLESS):
+        if handler.server.over.is_set():
+            return
         handler.wfile.write(bytes(2**20))
 
 

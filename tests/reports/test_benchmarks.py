@@ -723,16 +723,19 @@ def test_out_that_is_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert read(path).when == SMALL.when
 
 
-def test_a_failing_run_leaves_the_earlier_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("failing", ["index.html", "summary.md"])
+def test_a_failing_run_leaves_the_earlier_report(failing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
     command.write({"index.html": b"earlier", "summary.md": b"earlier"}, out)
     (out / "mine.txt").write_text("not the report's")
     (out / f"{PREFIX}of-a-killed-run").mkdir()
 
+    write = Path.write_bytes
+
     def fail(path: Path, content: bytes) -> int:
-        if path.name == "summary.md":
+        if path.name == failing:
             raise OSError(28, "No space left on device")
-        return len(content)
+        return write(path, content)
 
     monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(UserError, match="No space left on device"):

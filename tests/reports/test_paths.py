@@ -3,11 +3,17 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from bench.records.files import read
+from bench.records.kinds import SCHEMA
 from reports.__main__ import main
+from reports.paths import without_paths
 from tests.helpers.benchmark_files import SMALL
 from tests.helpers.benchmark_files import written as benchmarks_written
-from tests.helpers.race_files import MACHINE, race_records, written
+from tests.helpers.race_files import MACHINE, WHEN, race_records, written
 
 
 def test_a_report_names_no_path_user_or_host(tmp_path: Path) -> None:
@@ -41,3 +47,37 @@ def test_a_report_names_no_path_user_or_host(tmp_path: Path) -> None:
     assert "no file twin.so" in page
     assert '<a href="history.html">' in page
     assert '<a href="index.html">' in files["history.html"].decode()
+
+
+OF_JANE = "no file /home/jane/x.so"
+SAID = {"asked": OF_JANE, "not_asked": OF_JANE, "failure": OF_JANE}
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [
+            *race_records(
+                generations=1, data=OF_JANE, notice=OF_JANE, recipe=OF_JANE, machine=MACHINE | {"settings": [OF_JANE]},
+                about={"name": OF_JANE, "backend": "swift", "changes": {"a": [OF_JANE, OF_JANE]}},
+            ),
+            {"kind": "machine", "race": 0, "id": "m1", "machine": {"environment": {"LD_PRELOAD": OF_JANE}}},
+            {"kind": "end", "race": 0, "reason": OF_JANE},
+        ],
+        [
+            {
+                "kind": "dialects", "schema": SCHEMA, "when": WHEN, "command": OF_JANE, "machine": MACHINE,
+                "data": OF_JANE, "notice": OF_JANE, "libraries": {"torch": OF_JANE}, "absent": {"jax": OF_JANE},
+                "heard": [
+                    {"library": "torch", "question": "x", "said": SAID, "remedied": SAID, "advice": OF_JANE},
+                ],
+            }
+        ],
+    ],
+    ids=["race", "dialects"],
+)  # fmt: skip
+def test_no_text_of_results_is_left_with_a_path(records: list[dict[str, Any]], tmp_path: Path) -> None:
+    results = read(written(tmp_path, "results.json", records))
+    shown = repr(replace(without_paths(results), path=Path("results.json")))
+    assert "no file x.so" in shown
+    assert "jane" not in shown

@@ -137,16 +137,17 @@ def test_what_was_checked_before_an_interruption_is_in_the_file(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupted(*_: object) -> Iterator[CheckedBackend]:
-        yield CheckedBackend("minibatch", [Result("minibatch", "a case", "float32", "outputs", 0.5, 1.0, None)], 1.0)
+        for name in ("minibatch", "naive"):
+            yield CheckedBackend(name, [Result(name, "a case", "float32", "outputs", 0.5, 1.0, None)], 1.0)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(agree, "check_each", interrupted)
     path = folder / "agree.json"
-    asked = ["agree", "--dtype", "float32", "--backend", "vectorized,minibatch", "--output", str(path)]
+    asked = ["agree", "--dtype", "float32", "--backend", "naive,vectorized,minibatch", "--output", str(path)]
     assert main(asked) == 130
     content = json.loads(path.read_text())
     assert content["unchecked"] == ["vectorized"]
-    assert [(one["backend"], one["error"]) for one in content["agreement"]] == [("minibatch", 0.5)]
+    assert [(one["backend"], one["error"]) for one in content["agreement"]] == [("naive", 0.5), ("minibatch", 0.5)]
 
 
 def test_a_full_disk_is_one_line_with_the_file_which_stays_as_it_was(tmp_path: Path) -> None:

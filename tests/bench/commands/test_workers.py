@@ -159,8 +159,15 @@ def test_what_is_lost_is_named_and_the_same_command_trains_it(
     assert "lost: 2 of the tasks: ConnectionError: the worker went away" in shown
     assert "2 of 3 trainings are missing; the same command trains them" in shown
     assert "somewhere:1" not in (folder / "found.jsonl").read_text()
-    answered_by(monkeypatch, performer.answer, count=0)
+    asked.clear()
+
+    def each(description: str) -> str:
+        asked.append(description)
+        return performer.answer(description)
+
+    answered_by(monkeypatch, each, count=0)
     assert accuracy(folder, "--workers", "tcp://somewhere:1") == 0
+    assert len(asked) == 2  # what ended before is not trained again
     assert capsys.readouterr().out.count("There is no worker; the tasks wait for one.") == 1
     assert len(accuracies(folder)) == 6
 

@@ -202,6 +202,7 @@ def test_a_record_that_lacks_a_field(field: str, tmp_path: Path) -> None:
     [
         (("digitbench", "when"), ...),
         (("digitbench", "machine"), None),
+        (("digitbench", "machine"), {"quota": [1]}),
         (("digitbench", "measurements"), 3),
         (OURS, "text"),
         ((*OURS, "samples"), []),

@@ -1,5 +1,6 @@
 """A growing results file: each record on disk at once, whole generations count, and only the same race is continued."""
 
+import contextlib
 import errno
 import json
 import os
@@ -104,6 +105,11 @@ def test_a_line_that_was_cut_is_no_record(tmp_path: Path) -> None:
         ([header(batch=64)], "batch 128 there, 64 here"),
         ([header(backends={})], "backends None there, {} here"),
         ([header(), header(1)], "1 races there, 2 here"),
+        ([msgspec.structs.replace(header(), purpose="calibrate")], "purpose race there, calibrate here"),
+        (
+            [msgspec.structs.replace(header(), participants=header().participants | {"naive": "c"})],
+            "participants naive naive there, c here",
+        ),
     ],
 )
 def test_another_race_is_not_continued(headers: list[Race], message: str, tmp_path: Path) -> None:
@@ -113,6 +119,16 @@ def test_another_race_is_not_continued(headers: list[Race], message: str, tmp_pa
         Journal(path, headers)
     assert message in str(caught.value)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"notes, without the end of a line", b"notes\n", b"\0"])
+def test_another_file_is_never_overwritten(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    for headers in ([header()], [header(), header(1)]):
+        with contextlib.suppress(UserError), Journal(path, headers):
+            pytest.fail("it was taken for results")
+    assert path.read_bytes() == content
 
 
 def test_an_empty_file_is_as_none(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What a report reads of the open parts of a header is checked when the file is read, so that it can be drawn."""
 
 import math
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,15 @@ def test_results_that_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("bench.records.journal.MOST_BYTES", size - 1)
     with pytest.raises(UserError, match=rf"expected at most {size - 1:,} bytes, found {size:,}"):
         read(path)
-    (tmp_path / "suite.json").write_bytes(b"{" + bytes(100))
+    with (tmp_path / "suite.json").open("wb") as file:
+        file.write(b"{")
+        file.truncate(2**25)  # no blocks on disk
     monkeypatch.setattr("bench.records.files.MOST_BYTES", 100)
-    with pytest.raises(UserError, match="expected results of at most 100 bytes, found more"):
-        read(tmp_path / "suite.json")
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match="expected results of at most 100 bytes, found more"):
+            read(tmp_path / "suite.json")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**20

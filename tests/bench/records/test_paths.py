@@ -1,20 +1,25 @@
 """No path, user or host of the machine that measured is in results files."""
 
+import io
 import json
 import platform
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from rich.console import Console
 
 import data
 from bench.agreement.check import Result
 from bench.agreement.isolated import CheckedBackend
 from bench.commands import agree
 from bench.commands.parser import make_parser
+from bench.dialects import asking
+from bench.experiments import dialects
 from bench.records.journal import Journal, read_records
 from bench.records.kinds import Agreement, Race, opening
 from bench.records.paths import shortened, shortened_command
@@ -115,4 +120,21 @@ def test_comparisons_are_written_without_them(tmp_path: Path, monkeypatch: pytes
     assert agree.run(make_parser().parse_args(options)) == 1
     text = (tmp_path / "a.json").read_text()
     assert "mine: no file a.so" in text
+    assert "jane" not in text
+
+
+@pytest.mark.usefixtures("_of_jane")
+def test_answers_of_libraries_are_written_without_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a library raises, or why it cannot be imported, may name a file."""
+    lost = "OSError: /home/jane/libcuda.so: no such file"
+
+    def ask_each(*_: object) -> Iterator[tuple[str, list[asking.Heard] | str]]:
+        yield "torch", [asking.Heard("torch", "momentum", asking.Said("what", failure=lost), asking.Said(lost), lost)]
+        yield "jax", lost
+
+    monkeypatch.setattr(dialects, "versions", lambda name: f"{name} 1")
+    monkeypatch.setattr(dialects, "ask_each", ask_each)
+    dialects.study(Console(file=io.StringIO()), ["torch", "jax"], 1.0, tmp_path / "d.json")
+    text = (tmp_path / "d.json").read_text()
+    assert text.count("OSError: libcuda.so: no such file") == 4
     assert "jane" not in text

@@ -17,7 +17,7 @@ import pytest
 
 import bench
 from bench.timing import threads
-from bench.timing.process import Child, ChildFailed, in_one_line
+from bench.timing.process import Child, ChildFailed, bound, in_one_line
 
 ROOT = bench.ROOT
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only on Linux are children stopped")
@@ -242,12 +242,13 @@ def test_a_child_is_stopped_from_its_answer_to_the_next_request() -> None:
 
 
 PARENT = """
-import sys
+import os, sys
 from bench.timing.process import Child
 from child_helpers import echo
 if __name__ == "__main__":
     child = Child(echo)
     child.answer(60)
+    os.waitid(os.P_PID, child.process.pid, os.WSTOPPED | os.WNOWAIT)  # SIGTERM does not end it from then on
     print(child.process.pid, flush=True)
     sys.stdin.read()
 """
@@ -301,6 +302,16 @@ def test_a_command_that_is_bound_dies_with_its_parent() -> None:
         parent.wait(60)
         assert select.select([watched], [], [], 60)[0] == [watched]
     os.close(watched)
+
+
+@LINUX
+def test_a_command_that_is_bound_does_not_begin_once_its_parent_is_dead() -> None:
+    command = bound([sys.executable, "-S", "-c", "print('begun')"])
+    begin = command.index(str(os.getpid()))
+    for parent, expected in ((os.getpid(), (0, "begun\n")), (os.getppid(), (1, ""))):
+        command[begin] = str(parent)
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == expected
 
 
 @pytest.mark.parametrize(
