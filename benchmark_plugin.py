@@ -17,6 +17,7 @@ import pytest
 from bench.records import environment
 from bench.records.journal import differences
 from command_line import output_file
+from untrusted import kind_of
 
 GROUPINGS = ("group", "name", "func", "fullname", "fullfunc", "param")
 PARAMETERS = ("backend", "case")  # of the benchmarks, as in `bench_epoch[naive-full batch]`; not every one has both
@@ -66,7 +67,7 @@ def check_grouping(labels: str) -> None:
 
 def check_compared(run: str | bool | list[str]) -> None:
     """Raise UsageError for a run to compare with that is neither a file nor a pattern of files in the storage."""
-    if isinstance(run, str) and not Path(run).is_file() and len(Path(run).parts) > 2:
+    if isinstance(run, str) and kind_of(run) != "file" and len(Path(run).parts) > 2:
         raise pytest.UsageError(
             f"{flag('compare')}={run}: expected a file that exists, or a number of a run in --benchmark-storage"
         )

@@ -221,8 +221,10 @@ def code_of(work: Callable[[], int], bad_input: tuple[type[Exception], ...], rec
         remedy = f"`{sys.executable} -m pip install -c constraints.txt -e .` in the checkout brings what is needed"
         return could_not(f"{error}, with {sys.executable}; {remedy}")
     except OSError as error:  # such as a full disk
-        of_which = "" if error.filename or error.errno not in FULL else ", of a file or of what stdout leads to"
-        return could_not(f"{error}{of_which}; make room, or choose another place")
+        unnamed = "a file, or what stdout leads to" if error.errno in FULL else ""
+        where = unnamed if error.filename is None else brief(error.filename)
+        reason = f"{where}: {error.strerror}" if where else str(error)
+        return could_not(f"{reason}; make room, or choose another place")
     except SystemExit as exit_:
         if exit_.code in (0, COULD_NOT):  # argparse's, after --help or an error
             raise

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
+from typing import Literal
 
 KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -39,6 +40,19 @@ def read_plain(path: str | Path, most: int) -> bytes:
     if len(content) > most:
         raise OSError(0, f"expected at most {most:,} bytes, found more")
     return content
+
+
+def kind_of(path: str | Path) -> Literal["file", "folder", "another thing"] | None:
+    """What lies at a path, or where its link leads; None: nothing, or what cannot be looked at.
+
+    So it is with a name that is too long, or in a folder that is closed to this user: there, Path.is_file and its like
+    raise OSError before Python 3.14.
+    """
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):
+        return None
+    return "file" if stat.S_ISREG(mode) else "folder" if stat.S_ISDIR(mode) else "another thing"
 
 
 def reason_of(error: Exception) -> str:

@@ -20,6 +20,7 @@ MOST_BYTES = 2**26  # of a file
 MOST_PIXELS = 25_000_000  # a telephone's photograph has 12 or 24 million
 MOST_SCANS = 20  # of a JPEG of so many pixels; each passes over all. One that is shown step by step has some ten
 LONGEST = 800  # pixels; a larger picture is reduced, which loses nothing of a digit of 28 x 28
+ROWS = 50  # of a reduced picture that are made at once
 START_OF_SCAN = b"\xff\xda"  # of a JPEG; there, only a preview has these bytes as well
 
 Floats = NDArray[np.float64]
@@ -86,15 +87,28 @@ def _colours(picture: Image.Image) -> Floats:
     picture.draft(None, (LONGEST, LONGEST))  # a JPEG is decoded at a fraction of its size, which saves time and memory
     ranged = picture.mode[0] == "I"  # integers of 16 bits; the file does not say which one is white
     mixed = picture.mode in ("1", "P", "PA") or "transparency" in picture.info  # these cannot be reduced as they are
-    mode = "F" if ranged else "RGBA" if mixed else picture.mode
-    plain = picture if mode == picture.mode else picture.convert(mode)
-    plain = ImageOps.exif_transpose(plain.reduce(-(-max(plain.size) // LONGEST)))
+    reduced = _reduced(picture, "F" if ranged else "RGBA" if mixed else picture.mode)
+    plain = ImageOps.exif_transpose(reduced)
     if ranged:
         values = np.asarray(plain, np.float64)
         low, high = values.min(), values.max()
         return ((values - low) * (255 / (high - low or 1)))[..., None]
     values = np.asarray(plain.convert("RGBA"), np.float64)
     return _opaque(values[..., :3], values[..., 3:] / 255)
+
+
+def _reduced(picture: Image.Image, mode: str) -> Image.Image:
+    """Return a picture in this mode, its longer side at most LONGEST pixels, each the mean of a square of pixels.
+
+    It is done in strips, as the whole picture in another mode would take its memory once or twice more.
+    """
+    (width, height), side = picture.size, -(-max(picture.size) // LONGEST)
+    reduced = Image.new(mode, (-(-width // side), -(-height // side)))
+    for row in range(0, reduced.height, ROWS):
+        strip = picture.crop((0, row * side, width, min((row + ROWS) * side, height))).convert(mode).reduce(side)
+        reduced.paste(strip, (0, row))
+        reduced.info = strip.info  # which way up it is; but no transparent colour where a channel says it
+    return reduced
 
 
 def _opaque(colours: Floats, opacity: Floats) -> Floats:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from impls import devices
+from untrusted import kind_of
 
 VARIABLE = "DIGITBENCH_BACKEND_FILES"  # of this command and its child processes: JSON, a path and a checksum by name
 SUFFIX = ".py"
@@ -40,10 +41,10 @@ def add(text: str, taken: Collection[str]) -> str:
     taken: the names of other backends. Raises NoBackendFile where there is no such file, or its name cannot be used.
     """
     path = Path.cwd() / text  # not resolved, as a link may have a name of its own
-    if path.is_dir():
+    if kind_of(path) == "folder":
         raise NoBackendFile(f"{text}: expected a Python file, found a folder; for a package give its dotted path")
     name = name_of(text)
-    if not path.is_file():
+    if kind_of(path) != "file":
         raise NoBackendFile(f"{text}: expected a file, found none; `python -m bench new FILE` writes one to start from")
     if name in taken:
         raise NoBackendFile(f"{text}: {name} is the name of another backend; rename the file, or give --backend {name}")

@@ -18,6 +18,8 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from untrusted import kind_of
+
 LEAST = (3, 11)  # of Python, as in pyproject.toml
 NEEDED = {"numpy": 2, "msgspec": 0, "threadpoolctl": 3}  # what this checkout's workers import: the least major version
 SECONDS = 60.0  # that it may take to answer
@@ -89,7 +91,7 @@ def interpreter(choice: Choice) -> Interpreter:
     what = f"--python {choice}"
     executable = shutil.which(choice.command)
     if executable is None:
-        found = "a folder" if Path(choice.command).is_dir() else "no program"
+        found = "a folder" if kind_of(choice.command) == "folder" else "no program"
         raise BadInterpreter(f"{what}: expected a Python, found {found}; give one, such as /opt/torch/bin/python")
     executable = str(Path(executable).absolute())  # not resolved, as that of an environment is a link
     said = output(what, executable, "-V")

@@ -14,7 +14,7 @@ from bench.tables import benchmarks
 from bench.tables.peers import CONDITIONS
 from bench.tables.table import printable
 from reports.paths import without_paths
-from untrusted import brief
+from untrusted import brief, kind_of
 
 SWEEPS = tuple(f"sweep of {what}" for what in sorted(GROWING))
 STEPS = ("waterfall", "batches")
@@ -105,7 +105,7 @@ def choose(paths: Sequence[Path]) -> Chosen:
     no results file, and where there is nothing to show.
     """
     everything = read_all(paths)
-    asked_for = {path.resolve() for path in paths if not path.is_dir()}
+    asked_for = {path.resolve() for path in paths if kind_of(path) != "folder"}
     newest = everything[-1]
     notes: list[str] = []
 
@@ -145,13 +145,13 @@ def choose(paths: Sequence[Path]) -> Chosen:
 def read_all(paths: Sequence[Path]) -> list[ResultSet]:
     """All results in these files and folders, the newest last. Raises UserError where there are none."""
     for path in paths:
-        if not path.exists():
+        if kind_of(path) is None:
             raise UserError(f"{path}: expected a results file or a folder of them, found nothing; {HOW_TO_MAKE}")
-    named = {path.resolve(): read(path) for path in paths if not path.is_dir()}
-    in_folders = {results.path.resolve(): results for path in paths if path.is_dir() for results in within(path)}
+    folders = [path for path in paths if kind_of(path) == "folder"]
+    named = {path.resolve(): read(path) for path in paths if path not in folders}
+    in_folders = {results.path.resolve(): results for folder in folders for results in within(folder)}
     if not in_folders | named:
-        folders = ", ".join(map(str, paths))
-        raise UserError(f"{folders}: expected results (*.json, *.jsonl), found none; {HOW_TO_MAKE}")
+        raise UserError(f"{', '.join(map(str, paths))}: expected results (*.json, *.jsonl), found none; {HOW_TO_MAKE}")
     files = map(without_paths, (in_folders | named).values())
     return sorted(files, key=lambda results: (moment(results), results.path))
 

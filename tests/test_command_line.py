@@ -52,9 +52,11 @@ def test_a_verdict_is_passed_on(code: int) -> None:
         (ValueError("bad input"), "error: bad input\n"),
         (
             OSError(28, "No space left on device"),
-            "error: [Errno 28] No space left on device, of a file or of what stdout",
+            "error: a file, or what stdout leads to: No space left on device; make room",
         ),
-        (OSError(5, "Input/output error", "/a/file"), "error: [Errno 5] Input/output error: '/a/file'; make room"),
+        (OSError(5, "Input/output error", "/a/file"), "error: /a/file: Input/output error; make room"),
+        (OSError(36, "File name too long", "a" * 300), f"error: {'a' * 119}…: File name too long; make room"),
+        (OSError(5, "Input/output error"), "error: [Errno 5] Input/output error; make room"),
         (MemoryError("for 9 GB"), "error: not enough memory (for 9 GB)"),
         (SystemExit(1), ""),
         (SystemExit("enough"), ""),

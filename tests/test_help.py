@@ -164,6 +164,36 @@ def test_an_option_that_would_change_nothing_is_refused(
     )
 
 
+LONG = 300 * "n"  # longer than a name may be in a file system
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["race", "--backend", f"naive,{LONG}.py"],
+        ["race", "--output", LONG],
+        ["race", "--data", LONG],
+        ["race", "--python", f"torch={LONG}/python"],
+        ["compare", LONG, "main"],
+        ["merge", LONG, LONG],
+        ["new", f"{LONG}.py"],
+        ["predict", LONG, LONG],
+        ["inspect", LONG],
+        ["train", "--load", LONG],
+    ],
+    ids=lambda words: " ".join(words)[:20],
+)
+def test_a_name_that_is_too_long_is_one_line(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Path.is_file and its like raise OSError for it, before Python 3.14."""
+    monkeypatch.chdir(tmp_path)
+    error = refused(capsys, lambda: main(arguments))
+    assert "n" * 50 in error
+    assert "Errno" not in error
+    assert ("expected" in error) or ("cannot be" in error)
+
+
 def test_threads_count_wherever_they_stand() -> None:
     for arguments in (["--threads", "3", "race"], ["race", "--threads", "3"]):
         assert make_parser().parse_args(arguments).threads == 3

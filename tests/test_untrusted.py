@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from untrusted import brief, open_plain, read_plain, reason_of
+from untrusted import brief, kind_of, open_plain, read_plain, reason_of
 
 
 def test_a_plain_file_and_a_link_to_one(tmp_path: Path) -> None:
@@ -46,6 +46,19 @@ def test_a_file_that_grows_while_it_is_read(tmp_path: Path, monkeypatch: pytest.
     finally:
         tracemalloc.stop()
     assert peak < 2**20
+
+
+def test_what_lies_at_a_path(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "loop").symlink_to("loop")
+    for path, kind in (
+        (tmp_path / "file", "file"), (tmp_path / "link", "file"), (str(tmp_path), "folder"),
+        (os.devnull, "another thing"),
+        (tmp_path / "none", None), (tmp_path / "file" / "below", None), (tmp_path / "loop", None),
+        (tmp_path / ("a" * 300), None), ("a\0b", None),
+    ):  # fmt: skip
+        assert kind_of(path) == kind, path
 
 
 def test_brief() -> None:

@@ -28,6 +28,7 @@ from bench.tables.table import print_left_out, print_sections
 from bench.timing.session import Session
 from command_line import Option, number
 from impls import files, interpreters
+from untrusted import kind_of
 
 OPTIONS = (
     Option("before A", "Take this git revision, or results file of a race, as before", str),
@@ -43,7 +44,7 @@ OPTIONS = (
 def run(arguments: argparse.Namespace) -> int:
     """Compare and print a table; return 1 if a backend is slower or fails, else 0. Raises UserError as the parts do."""
     console = Console(highlight=False)
-    if Path(arguments.before).is_file():
+    if kind_of(arguments.before) == "file":
         options.refuse_others(arguments, ("backend", "margin"), "for two results files")
         if arguments.after is None:
             raise UserError(f"{arguments.before}: expected a second results file to compare it with; give two")

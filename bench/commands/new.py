@@ -14,6 +14,7 @@ from bench import UserError
 from bench.timing.worker import FLOOR
 from command_line import Option
 from impls import files
+from untrusted import kind_of
 
 TEMPLATE = Path(impls.__file__).with_name("template.py")
 OPTIONS = (Option("file FILE", "Write this file, whose name is that of the backend", str),)
@@ -33,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     if name in impls.names() or name == FLOOR:
         raise UserError(f"{file}: {name} is the name of another backend; choose another")
     path = Path(file)
-    if path.exists():
+    if kind_of(path):
         raise UserError(f"{file}: expected a new file, found one, which is left as it is; choose another name")
     spec = PathFinder.find_spec(name)
     if spec is not None and spec.origin is not None:  # not a mere folder

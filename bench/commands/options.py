@@ -15,6 +15,7 @@ from bench.workloads.plans import Order
 from command_line import Option, number, output_file, several, whole_number
 from impls import devices, interpreters
 from impls.contract import Activation, DType, Output
+from untrusted import kind_of
 
 
 class Group(NamedTuple):
@@ -57,7 +58,7 @@ def backend(text: str) -> str:
 
 def several_backends(text: str) -> list[str]:
     """Read backends, separated by commas."""
-    if "," in text and Path(text).is_file():
+    if "," in text and kind_of(text) == "file":
         raise argparse.ArgumentTypeError(f"{text}: expected a path without a comma, as they separate backends")
     return several(backend)(text)
 

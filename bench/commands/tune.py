@@ -20,11 +20,12 @@ import impls
 from bench import UserError
 from bench.commands import measuring, options
 from bench.experiments.trainings import digits_for
-from bench.experiments.tune import BACKEND, SEEDS, Search, choose_all, recipe_grid
+from bench.experiments.tune import BACKEND, SEEDS, Search, choose_all, key_of, recipe_grid
 from bench.experiments.workers.tuning import search_on_workers
 from bench.records.journal import open_alone
 from bench.tables.table import print_sections
 from bench.tables.tune import tuning_section
+from bench.timing import threads
 from bench.training.held_out import HeldOut
 from bench.workloads.plans import Schedule
 from command_line import Option, choice, number, several, whole_number
@@ -87,7 +88,8 @@ def run(arguments: argparse.Namespace) -> int:
     target = None if arguments.target is None else arguments.target / 100
     recipes = recipe_grid(arguments, options.layer_sizes(arguments, dataset.classes))
     with open_alone(arguments.output) if arguments.output else contextlib.nullcontext():
-        search = Search(dataset, recipes, arguments.seeds, target, arguments.output)
+        key, n_threads = key_of(arguments.backend, dataset), arguments.threads or threads.cores()
+        search = Search(dataset, recipes, arguments.seeds, target, key, n_threads, arguments.output)
         try:
             return 1 if search_as_asked(console, arguments, search, dataset) else 0
         finally:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,8 +19,9 @@ from rich.console import Console
 from bench import UserError
 from bench.analysis.tune import TunedTraining, hopeless, in_turn, median_seconds, reaches
 from bench.experiments.trainings import check_fit
+from bench.records import fingerprint
 from bench.records.environment import local_id
-from bench.records.journal import MOST_BYTES, writing
+from bench.records.journal import MOST_BYTES, differences, writing
 from bench.records.kinds import Share
 from bench.timing.clock import Time
 from bench.training.held_out import HeldOut, check_enough, divided
@@ -88,70 +90,95 @@ def recipe_grid(arguments: argparse.Namespace, sizes: Sequence[int]) -> list[Rec
     ]
 
 
+class Key(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="search"):
+    """The first line of the file: what all trainings of the search have in common."""
+
+    backend: str
+    source: str  # a hash of the backend's
+    measuring: str  # a hash of the sources that train and measure
+    digits: str
+    data_sha256: str
+
+
+def key_of(backend: str, dataset: Dataset) -> Key:
+    """The key of a search; the hashes are those of `fingerprint`."""
+    source, measuring = fingerprint.source_of(backend), fingerprint.measuring(fingerprint.TRAINING)
+    return Key(backend, source, measuring, dataset.name, dataset.sha256)
+
+
 class Tried(Struct, frozen=True, forbid_unknown_fields=True):
-    """One line of the file: a training, by its recipe in words."""
+    """Each of the other lines: a training, by its recipe in words."""
 
     recipe: str
     accuracy: Share  # of the held-out images
     seconds: Time
-    seed: int | None = None  # None: the one after those of its recipe in the lines before
-    machine: str = ""  # that measured the seconds; "": the one that the file lies on
+    seed: int
+    threads: int
+    machine: str  # its id
 
 
-def read_tried(path: Path) -> list[Tried]:
-    """Read the file, and remove a last line that was cut. Raises UserError where it holds something else."""
+def read_tried(path: Path, key: Key) -> list[Tried]:
+    """Read the file, and remove a last line that was cut. Raises UserError where it is not of a search of this key."""
     try:
         *lines, rest = read_plain(path, MOST_BYTES).split(b"\n")
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({reason_of(error)}); give another file to --output") from None
-    tried = []
+    there: list[Any] = []
     for number, line in enumerate(lines, start=1):
+        kind, what = (Tried, "a training") if there else (Key, "the key")
         try:
-            tried.append(msgspec.json.decode(line, type=Tried))
+            there.append(msgspec.json.decode(line, type=kind))
         except (ValueError, RecursionError) as error:
             raise UserError(
-                f"{path}, line {number}: expected a training of `tune`, found: {brief(error)}; "
+                f"{path}, line {number}: expected {what} of a search of `tune`, found: {brief(error)}; "
                 "give another file to --output"
             ) from None
-    if rest and not b'{"recipe":'.startswith(rest[:10]):
-        raise UserError(f"{path}: expected trainings of `tune`, found another kind of file; give another to --output")
+    begin = b'{"recipe":' if there else b'{"kind":"search"'
+    if not begin.startswith(rest[: len(begin)]):
+        raise UserError(f"{path}: expected a search of `tune`, found another kind of file; give another to --output")
+    if there and there[0] != key:
+        different = differences(msgspec.structs.asdict(there[0]), msgspec.structs.asdict(key))
+        raise UserError(
+            f"{path}: is of another search, which cannot be continued: {brief('; '.join(different), 240)}; "
+            "give the same to this command, or another file to --output"
+        )
     if rest:
         os.truncate(path, path.stat().st_size - len(rest))
-    return tried
+    return there[1:]
 
 
 class Search:
-    """Trainings of recipes, by the recipe in words and the seed; appended to a file if one is given.
+    """Trainings of recipes, by the recipe in words and the seed; appended to a file of this key if one is given.
 
-    Accuracies count wherever they come from, seconds only where this machine measured them, one training at a time:
-    those of workers, or of another machine that continued the file, are kept and not compared.
+    Accuracies count wherever they come from, seconds only where this machine measured them with as many threads, one
+    training at a time: those of workers, or of another command that continued the file, are kept and not compared.
     """
 
     def __init__(
-        self, dataset: Dataset, recipes: Sequence[Recipe], seeds: int, target: float | None, results: Path | None
-    ) -> None:
+        self, dataset: Dataset, recipes: Sequence[Recipe], seeds: int, target: float | None, key: Key, threads: int,
+        results: Path | None,
+    ) -> None:  # fmt: skip
         check_enough(dataset)
         check_fit(dataset, recipes)
-        self.recipes, self.seeds, self.target, self.results = recipes, seeds, target, results
-        self.machine = local_id()
+        self.recipes, self.seeds, self.target, self.key, self.results = recipes, seeds, target, key, results
+        self.machine, self.threads = local_id(), threads
         self.trained: defaultdict[str, dict[int, TunedTraining]] = defaultdict(dict)
         self.fastest = math.inf  # seconds, of those that reached the target
         if results is not None and results.is_file():
-            for one in read_tried(results):
+            for one in read_tried(results, key):
                 self.add(one)
 
     def add(self, one: Tried) -> None:
         """Take over a training; it replaces one by the same recipe with the same seed."""
-        trained = self.trained[one.recipe]
-        seconds = one.seconds if one.machine in ("", self.machine) else None
-        trained[len(trained) if one.seed is None else one.seed] = TunedTraining(one.accuracy, seconds)
+        seconds = one.seconds if (one.machine, one.threads) == (self.machine, self.threads) else None
+        self.trained[one.recipe][one.seed] = TunedTraining(one.accuracy, seconds)
 
     def keep(self, one: Tried) -> None:
         """Take over a training that has ended, and append it to the file. Raises UserError where that fails."""
         self.add(one)
         if self.results is not None:
             with writing(self.results, "all finished trainings"), self.results.open("ab") as file:
-                file.write(msgspec.json.encode(one) + b"\n")
+                file.write(msgspec.json.Encoder().encode_lines([one] if file.tell() else [self.key, one]))
 
     def trainings(self, recipe: Recipe) -> list[TunedTraining]:
         """The trainings by a recipe that count, in order of seeds."""
@@ -171,7 +198,7 @@ class Search:
             if hopeless(self.trainings(recipe), self.target, self.fastest):
                 break
             if seed not in trained or (trained[seed].seconds is None and self.reached(recipe)):
-                self.keep(Tried(str(recipe), *held_out.train(recipe, seed), seed, self.machine))
+                self.keep(Tried(str(recipe), *held_out.train(recipe, seed), seed, self.threads, self.machine))
         seconds = median_seconds(self.trainings(recipe))
         if seconds is not None and self.reached(recipe):
             self.fastest = min(self.fastest, seconds)

@@ -62,7 +62,7 @@ class Recipe:
             f"{members}{self.epochs:g} {epochs} {how}{in_order}",
             f"rate {self.learning_rate:g} {self.schedule}",
             f"Nesterov {self.momentum:g}" if self.momentum else "",
-            f"input dropout {self.input_dropout:.0%}" if self.input_dropout else "",
+            f"input dropout {100 * self.input_dropout:g}%" if self.input_dropout else "",
         )
         return ", ".join(filter(None, parts))
 

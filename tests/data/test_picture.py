@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from data import DataError
-from data.picture import read_picture
+from data.picture import _reduced, read_picture
 from data.preparation import as_mnist
 from tests.helpers import pictures
 from tests.helpers.pictures import Pixels, largest_difference
@@ -148,6 +148,25 @@ def test_a_large_picture_is_reduced(suffix: str, tmp_path: Path) -> None:
     large = usual.resize((1700, 1700), Image.Resampling.BICUBIC)
     assert largest_difference(image_of(large, tmp_path / f"7.{suffix}"), expected) <= 25
     assert max(read_picture(tmp_path / f"7.{suffix}").grey.shape) <= 800
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "I;16"])
+def test_a_picture_reduced_in_strips_is_the_one_reduced_at_once(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("data.picture.LONGEST", 40)
+    monkeypatch.setattr("data.picture.ROWS", 7)
+    kind = np.uint16 if mode == "I;16" else np.uint8
+    pixels = np.random.default_rng(0).integers(0, np.iinfo(kind).max, (151, 107), kind, endpoint=True)
+    drawn = Image.fromarray(pixels)
+    if mode == "RGBA":
+        drawn.putalpha(Image.fromarray(pixels[::-1, ::-1]))
+    elif mode != "I;16":
+        drawn = drawn.convert(mode)
+    if mode == "P":
+        drawn.info["transparency"] = 3
+    wanted = "F" if mode == "I;16" else "RGBA" if mode in ("1", "P") else mode
+    reduced = _reduced(drawn, wanted)
+    assert reduced.size == (27, 38)
+    assert np.array_equal(np.asarray(reduced), np.asarray(drawn.convert(wanted).reduce(4)))
 
 
 @pytest.mark.parametrize("suffix", ["gif", "png"])

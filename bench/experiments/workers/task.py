@@ -172,7 +172,7 @@ class Performer:
         answer = Answer(own_name(), machine=machine, described=described | {"id": machine})
         if isinstance(task, TuneTask):
             try:
-                return structs.replace(answer, tried=structs.replace(self.tried(task), machine=machine))
+                return structs.replace(answer, tried=self.tried(task, machine))
             except ChildFailed as failure:
                 return structs.replace(answer, failed=f"{task.backend}: {failure}")
         on_it = [
@@ -192,8 +192,8 @@ class Performer:
         if task.origin.data not in self.digits:
             self.digits[task.origin.data] = self.stored(located(task.origin, task.source))
 
-    def tried(self, task: TuneTask) -> Tried:
-        """Train one recipe with one seed. Raises ChildFailed where the child does."""
+    def tried(self, task: TuneTask, machine: str) -> Tried:
+        """Train one recipe with one seed, on the machine of this id. Raises ChildFailed where the child does."""
         if self.stopped:
             raise ChildFailed("dies", "its worker ended")
         session = Session({}, 1, lambda _: None, time_limit=TIME_LIMIT)
@@ -206,7 +206,7 @@ class Performer:
         except ChildFailed:
             self.children.pop((held_out_in, task.backend)).kill()
             raise
-        return Tried(str(task.recipe), accuracy, seconds, task.seed)
+        return Tried(str(task.recipe), accuracy, seconds, task.seed, task.n_threads, machine)
 
     def records(self, task: SweepTask) -> list[Any]:
         """Train one setting with one seed, or draw curves, and return the records."""

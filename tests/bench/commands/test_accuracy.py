@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 import bench
@@ -19,6 +20,7 @@ from bench.commands import accuracy
 from bench.commands.accuracy import chosen_recipes
 from bench.experiments import tune
 from bench.experiments.accuracy import CURVES
+from bench.records.environment import local_id
 from bench.records.journal import Journal, read_records
 from bench.records.kinds import Training
 from bench.records.races import races_of
@@ -374,23 +376,67 @@ def test_trainings_count_up_to_one_that_is_missing_or_to_where_hope_ends() -> No
     assert in_turn({}, 0.5) == []
 
 
+KEY = tune.Key("minibatch", "0f1e2d3c4b5a", "a1b2c3d4e5f6", "MNIST", "a1b2" * 16)
+
+
 def test_a_file_of_tuning_that_was_cut_is_continued_and_another_is_one_line(tmp_path: Path) -> None:
-    path, line = tmp_path / "tuned", b'{"recipe":"one","accuracy":0.5,"seconds":1.0}\n'
-    for cut in (b"", b'{"rec', b'{"recipe":"one","acc'):
-        path.write_bytes(line + cut)
-        assert [(one.recipe, one.accuracy, one.seconds) for one in tune.read_tried(path)] == [("one", 0.5, 1.0)]
-        assert path.read_bytes() == line
-    for other in (b"a text", b"a text\n", b'{"kind":"race"}\n', b'{"recipe":"one","accuracy":2.0,"seconds":1.0}\n'):
+    path, key = tmp_path / "tuned", msgspec.json.encode(KEY) + b"\n"
+    line = b'{"recipe":"one","accuracy":0.5,"seconds":1.0,"seed":0,"threads":2,"machine":"m1"}\n'
+    for whole in (b"", key, key + line):
+        for cut in (b"", b"{", (line if whole else key)[:-3]):
+            path.write_bytes(whole + cut)
+            assert [(one.recipe, one.accuracy, one.seed) for one in tune.read_tried(path, KEY)] == [
+                ("one", 0.5, 0)
+            ] * whole.count(line)
+            assert path.read_bytes() == whole
+    for other in (
+        b"a text", b"a text\n", b'{"kind":"race"}\n', b'{"kind":"race"', line, key + line.replace(b"0.5", b"2.0"),
+        key + b"a text", key + key,
+    ):  # fmt: skip
         path.write_bytes(other)
         with pytest.raises(UserError, match=rf"^{path}.*: expected .*; give another .*to --output$"):
-            tune.read_tried(path)
+            tune.read_tried(path, KEY)
         assert path.read_bytes() == other
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"backend": "naive"}, "backend minibatch there, naive here"),
+        ({"source": "0"}, "source 0f1e2d3c4b5a there, 0 here"),
+        ({"measuring": "0"}, "measuring a1b2c3d4e5f6 there, 0 here"),
+        ({"digits": "KMNIST", "data_sha256": "0"}, "digits MNIST there, KMNIST here; data_sha256 a1b2"),
+    ],
+)
+def test_a_file_of_another_search_is_never_continued(tmp_path: Path, changed: dict[str, Any], said: str) -> None:
+    path, whole = tmp_path / "tuned", msgspec.json.encode(KEY) + b"\n"
+    path.write_bytes(whole)
+    with pytest.raises(UserError, match=f"is of another search, which cannot be continued: {said}.*another file"):
+        tune.read_tried(path, msgspec.structs.replace(KEY, **changed))
+    assert path.read_bytes() == whole
+
+
+def test_the_key_of_a_search_is_what_its_trainings_depend_on(folder: Path) -> None:
+    mnist.write_folder(folder / "other", digits_of(600, 3), digits_of(200, 2))
+    digits, others = (data.load(str(folder / name)) for name in ("digits", "other"))
+    key = tune.key_of("minibatch", digits)
+    assert key == tune.key_of("minibatch", digits)
+    assert key not in (tune.key_of("naive", digits), tune.key_of("minibatch", others))
+
+
+def test_times_count_of_this_machine_with_as_many_threads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_out, "HELD_OUT", 10)
+    recipe, here = nesterov("one", relu(784, 8, 10), batch=20, epochs=1), local_id()
+    search = tune.Search(data.load(str(folder / "digits")), [recipe], 5, None, KEY, 2, None)
+    for seed, (threads_then, machine) in enumerate([(2, here), (1, here), (2, "another")]):
+        search.keep(tune.Tried(str(recipe), 0.5, 1.0, seed, threads_then, machine))
+    assert [one.seconds for one in search.trainings(recipe)] == [1.0, None, None]
 
 
 def test_a_full_disk_ends_tuning_in_one_line_with_the_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(held_out, "HELD_OUT", 10)
     recipe = nesterov("one", relu(784, 8, 10), batch=20, epochs=1)
-    search = tune.Search(data.load(str(folder / "digits")), [recipe], 1, None, folder / "tuned")
+    search = tune.Search(data.load(str(folder / "digits")), [recipe], 1, None, KEY, 1, folder / "tuned")
     trained = cast(Any, argparse.Namespace(train=lambda *_: (0.5, 1.0)))
     search.attempt(recipe, trained)
     search.seeds, line = 2, len((folder / "tuned").read_bytes())
@@ -399,4 +445,4 @@ def test_a_full_disk_ends_tuning_in_one_line_with_the_file(folder: Path, monkeyp
         pytest.raises(UserError, match=rf"^{search.results}: .* which keeps all finished trainings;"),
     ):
         search.attempt(recipe, trained)
-    assert len(tune.read_tried(folder / "tuned")) == 1
+    assert len(tune.read_tried(folder / "tuned", KEY)) == 1

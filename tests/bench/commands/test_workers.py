@@ -24,7 +24,7 @@ from bench.__main__ import main
 from bench.analysis import tune as analysis
 from bench.analysis.accuracy import times_to_accuracy
 from bench.commands import measuring
-from bench.experiments.tune import read_tried
+from bench.experiments.tune import Tried
 from bench.experiments.workers import executors, performing, task
 from bench.experiments.workers.executors import Workers
 from bench.experiments.workers.task import Answer, Performer
@@ -104,8 +104,14 @@ def tune(folder: Path, *arguments: str, name: str = "tuned") -> int:
     return main(["tune", *usual, *arguments, "--output", str(folder / name)])
 
 
-def tried(folder: Path, name: str = "tuned") -> dict[tuple[str, int | None], float]:
-    return {(one.recipe, one.seed): one.accuracy for one in read_tried(folder / name)}
+def lines_of(folder: Path, name: str = "tuned") -> list[Tried]:
+    """The trainings in a file of `tune`, after its key."""
+    _, *trainings = (folder / name).read_bytes().splitlines()
+    return [msgspec.json.decode(line, type=Tried) for line in trainings]
+
+
+def tried(folder: Path, name: str = "tuned") -> dict[tuple[str, int], float]:
+    return {(one.recipe, one.seed): one.accuracy for one in lines_of(folder, name)}
 
 
 def rows(capsys: pytest.CaptureFixture[str]) -> tuple[str, list[list[str]]]:
@@ -253,7 +259,7 @@ def test_a_search_on_workers_finds_what_one_here_does_and_leaves_times_to_that(
     assert "Fastest" in shown
     assert "4 recipes tried, 16 trainings." in shown
     assert sorted(row[: row.index("5") + 1] for row in timed) == sorted(without_time)
-    assert len(read_tried(folder / "tuned")) == 16 + 10
+    assert len(lines_of(folder)) == 16 + 10
     assert tried(folder) == kept
 
 
@@ -288,7 +294,7 @@ def test_trainings_of_a_search_that_are_lost_are_named_and_the_same_command_trai
     assert len(tried(folder)) == 20
     assert before.items() < tried(folder).items()
     assert tune(folder) == 0  # no target, so that no time is wanted
-    assert len(read_tried(folder / "tuned")) == 20
+    assert len(lines_of(folder)) == 20
 
 
 def test_a_task_of_another_revision_is_refused(performer: Performer) -> None:

@@ -77,6 +77,7 @@ def test_input_dropout_takes_its_share_of_the_pixels_and_scales_the_rest() -> No
     assert not np.array_equal(first, second)
     assert recipe.member_with_dropout.pixel_scale == pytest.approx(SMALL.pixel_scale / 0.75)
     assert "input dropout 25%" in str(recipe)
+    assert "input dropout 12.5%" in str(replace(recipe, input_dropout=0.125))
 
 
 def test_each_member_has_a_plan_of_its_own() -> None:
