@@ -225,6 +225,13 @@ OF_PROMISES = (
         (OF_JOURNAL + "test_another_race_is_not_continued",),
     ),
     Bug(
+        "a file of another search is continued",
+        "bench/experiments/tune.py",
+        "    if there and there[0] != key:",
+        "    if not there:",
+        (COMMANDS + "test_accuracy.py::test_a_file_of_another_search_is_never_continued",),
+    ),
+    Bug(
         "two runs write to one file",
         JOURNAL,
         "            temporary.lock(file.fileno())\n",
@@ -306,6 +313,13 @@ OF_PROMISES = (
         WORKERS + "task.py",
         '        ("the backends", origin.backends, fingerprint.sources_of(dict(backends))),\n',
         "",
+        (OF_WORKERS + "test_a_worker_of_another_kind_refuses_by_name",),
+    ),
+    Bug(
+        "a worker trains on other digits",
+        WORKERS + "task.py",
+        "        if dataset.sha256 == origin.data:\n",
+        "        if dataset.sha256:\n",
         (OF_WORKERS + "test_a_worker_of_another_kind_refuses_by_name",),
     ),
     Bug(
