@@ -931,8 +931,8 @@ BUGS = (
     Bug(
         "a full disk leaves a half written file",
         "whole_files.py",
-        'else path.with_name(f"{path.name}.part")\n',
-        "else path\n",
+        'if kind_of(path) == "another thing":',
+        "if kind_of(path):",
         (OF_COMMANDS + "test_agree.py::test_a_full_disk_is_one_line_with_the_file_which_stays_as_it_was",),
     ),
     Bug(

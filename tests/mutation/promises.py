@@ -239,6 +239,13 @@ OF_PROMISES = (
         (OF_JOURNAL + "test_two_runs_cannot_write_to_one_file",),
     ),
     Bug(
+        "two that write a file whole write to the same one",
+        "whole_files.py",
+        "        with temporary.folder(path.parent) as folder:\n",
+        "        if folder := path.parent:\n",
+        ("tests/test_whole_files.py::test_two_at_once_are_each_whole",),
+    ),
+    Bug(
         "a full disk during a race is an error without what to do",
         JOURNAL,
         "        with writing(self.path):\n            self._file.write",
