@@ -14,6 +14,7 @@ def test_two_at_once_are_each_whole(tmp_path: Path) -> None:
     path = tmp_path / "file"
     with written_whole(path) as one:
         one.write(b"one")
+        one.flush()
         with written_whole(path) as other:
             other.write(b"the other")
         assert path.read_bytes() == b"the other"
