@@ -16,6 +16,7 @@ from data.picture import read_picture
 from tests.torture.attack import Found, attack
 from tests.torture.mutants import Choices
 from tests.torture.readers import numbered, target_of
+from tests.torture.targets import tuning
 
 INPUTS = {
     "idx": 200,
@@ -76,7 +77,7 @@ READERS: dict[str, tuple[Any, Any]] = {
     "pictures": (read_picture, DataError),
     "results": (read_results, UserError),
     "records": (read_records, UserError),
-    "tuning": (read_tried, UserError),
+    "tuning": (lambda path: read_tried(path, tuning.KEY), UserError),
 }
 
 
