@@ -34,6 +34,12 @@ UnsupportedParts = dict[tuple[str, str, str, str], dict[str, None]]
 UNSUPPORTED = pytest.StashKey[UnsupportedParts]()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """For `-n auto` of pytest-xdist: one more than cores, as tests wait for processes that they start and end."""
+    return threads.cores() + 1
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of the conformance suite."""
     group = parser.getgroup("digitbench")
