@@ -92,7 +92,7 @@ def experiment_results(races: Iterable[RaceResult]) -> list[ExperimentResult]:
         if race.purpose != "article" or not (trainings := of_backend(race)):
             continue
         about, ends = race.about, [one.points[-1] for one in trainings]
-        method = race.participants[about["method"]].trainings if about["method"] else []
+        method = in_detail(race, about["method"]) if about["method"] else []
         answers = [[digit for digit, images in enumerate(end.test.answers) if images] for end in ends]
         an_epoch = {
             name: {one.seed: one.wall / one.epochs for one in several if one.epochs and one.machine is None}
@@ -118,8 +118,13 @@ def experiment_results(races: Iterable[RaceResult]) -> list[ExperimentResult]:
 
 def of_backend(race: RaceResult, setting: str | None = None) -> list[Training]:
     """The trainings by the backend that trains every seed, by seed; setting: of this one alone."""
-    trainings = race.participants[race.about["backend"]].trainings
-    return sorted((one for one in trainings if one.points and setting in (None, one.setting)), key=lambda one: one.seed)
+    trainings = in_detail(race, race.about["backend"])
+    return [one for one in trainings if setting in (None, one.setting)]
+
+
+def in_detail(race: RaceResult, participant: str) -> list[Training]:
+    """The trainings by a participant that were looked at in between, by seed."""
+    return sorted((one for one in race.participants[participant].trainings if one.points), key=lambda one: one.seed)
 
 
 def training_times(trainings: Sequence[Training], epochs: int) -> Times | None:

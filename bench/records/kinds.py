@@ -188,6 +188,9 @@ class Training(Record, frozen=True):
     machine: str | None = None  # as of a `Trainer`
 
     def __post_init__(self) -> None:
+        some = self.images and self.epochs >= SHORTEST
+        if not some and not self.points:  # of the article, some networks are evaluated untrained
+            raise ValueError(f"expected a training of some images and epochs, found {self.images} and {self.epochs:g}")
         if (self.images or self.epochs) and self.wall < SHORTEST:
             raise ValueError(f"expected a training of some images to take at least {SHORTEST:g} s")
 

@@ -92,6 +92,14 @@ def test_a_diverged_seed_is_said(tmp_path: Path) -> None:
     assert "slow: 1 of 10 seeds diverged" in target_table(race).notes
 
 
+@pytest.mark.parametrize("field", ["epochs", "images"])
+def test_a_training_of_nothing_is_no_record(field: str, tmp_path: Path) -> None:
+    records = trained()
+    next(entry for entry in records if entry["kind"] == "training")[field] = 0
+    with pytest.raises(UserError, match="expected a training of some images and epochs, found"):
+        results(tmp_path, records)
+
+
 def test_the_headline_is_of_the_highest_target_that_was_reached(tmp_path: Path) -> None:
     of = results(tmp_path, trained(target=0.98), trained(number=1, target=0.97), trained(number=2, target=0.9))
     ratio = next(row.ratio for row in times_to_accuracy(of.races[1]) if row.ratio)

@@ -79,6 +79,8 @@ def test_a_row_counts_what_diverged_and_what_collapsed() -> None:
     assert row.ratio.generations == 2
     assert row.ratio.estimate == pytest.approx((2 / 3 * 1 / 2) ** 0.5)  # seed 0: 2 s to 3 s a round, seed 1: 1 to 2
     assert experiment_results([race()]) == []
+    (row,) = experiment_results([race(course(0, 0.5, 0.9), *({**one, "points": []} for one in slow))])
+    assert row.method_times is None  # of trainings that were not looked at in between, as only damage makes them
 
 
 def test_settings_that_reproduce_figures_come_first() -> None:
