@@ -75,7 +75,7 @@ class Attack(NamedTuple):
 def run(arguments: Sequence[str]) -> int:
     """Do all attacks and print how many; return 1 if anything was wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.torture downloads", description=__doc__)
-    parser.add_argument("--kills", type=int, default=300, help="at random points (default: %(default)s)")
+    parser.add_argument("--kills", type=int, default=150, help="at random points (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the points and signals (default: %(default)s)")
     options = parser.parse_args(arguments)
     os.environ["NO_PROXY"] = "127.0.0.1"

@@ -12,11 +12,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
+from bench.timing import threads
 from tests.torture.attack import Found, attack
 from tests.torture.mutants import Choices
 from tests.torture.targets import Target
@@ -55,18 +57,29 @@ def run(arguments: list[str]) -> int:
         return repeat(target_of(options.repeat[0]), options.repeat[1], options.write)
     if unknown := set(options.targets) - set(USUAL):
         parser.error(f"{', '.join(sorted(unknown))}: expected some of {', '.join(USUAL)}")
-    failed = False
-    for name in options.targets or USUAL:
-        first = options.first
-        numbers = range(first, first + (USUAL[name] if options.inputs is None else options.inputs))
-        failed |= print_found(name, numbered(target_of(name), numbers, options.minutes))
-        if options.guided and find_spec("atheris"):
-            failed |= guided(name, options.guided)
-    if options.guided and not find_spec("atheris"):
+    names = options.targets or list(USUAL)
+    if len(names) > 1:
+        rest = [word for word in arguments if word not in names]
+        with ThreadPoolExecutor(threads.cores()) as pool:
+            return max(pool.map(lambda name: in_a_process(name, rest), names))
+    (name,), first = names, options.first
+    numbers = range(first, first + (USUAL[name] if options.inputs is None else options.inputs))
+    failed = print_found(name, numbered(target_of(name), numbers, options.minutes))
+    if options.guided and find_spec("atheris"):
+        failed |= guided(name, options.guided)
+    elif options.guided:
         print(
             "Without inputs that are chosen by the code that they reach: `pip install -e '.[torture]'` brings atheris."
         )
     return int(failed)
+
+
+def in_a_process(name: str, options: list[str]) -> int:
+    """Attack one of several targets; print what it found once it has ended, and return its exit code."""
+    command = [sys.executable, "-m", "tests.torture", "readers", name, *options]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    print(done.stdout.partition("\n")[2], end="", flush=True)  # without the name of the part
+    return done.returncode
 
 
 def target_of(name: str) -> Target:
