@@ -93,8 +93,8 @@ def check_about(about: dict[str, Any], participants: dict[str, str]) -> None:
     """Raise ValueError unless the particulars are of the types that tables need, of these participants."""
     check_depth(about, "about")
     known = msgspec.convert(about, About)
-    for name in (known.backend, known.method):
-        if name and name not in participants:
+    for name in (known.backend, known.method or UNSET):  # method "": there is none
+        if name is not UNSET and name not in participants:
             raise ValueError(f"Expected a participant as backend and method, got {name!r}")
 
 

@@ -52,6 +52,7 @@ def test_a_machine_that_cannot_be_shown(machine: dict[str, Any], tmp_path: Path)
     "about",
     [
         {"backend": "absent"},
+        {"backend": ""},
         {"method": "absent"},
         {"name": 3},
         {"seconds": "long"},
