@@ -174,7 +174,7 @@ def with_baseline(chosen: Chosen, baseline: str) -> Chosen:
     files = [results for kind in BY_BACKEND for results in chosen.of_kind.get(kind, [])]
     participants = dict.fromkeys(name for one in files for race in one.races for name in race.participants)
     if baseline not in participants:
-        known = ", ".join(participants) or "none"
+        known = brief(", ".join(participants), 300) or "none"
         raise UserError(f"--baseline {baseline}: expected a participant of a race among these results, found {known}")
     of_kind, others = {}, []
     for kind, several in chosen.of_kind.items():

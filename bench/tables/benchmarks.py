@@ -7,6 +7,7 @@ from bench import UserError
 from bench.records.files import Measurement, ResultSet
 from bench.tables import table as text
 from bench.tables.table import DAGGER, NONE, Columns, Section, Table, table_of
+from untrusted import brief
 
 REFERENCE = "naive"  # errors are against this backend
 SAME_PLAN = "mini-batches"  # the plan on which all backends are compared
@@ -24,14 +25,15 @@ def check_benchmarks(results: ResultSet) -> None:
     cases = sorted({f"{measured.network}, {measured.dtype}" for measured in results.measurements})
     if len(cases) > 1:
         raise UserError(
-            f"{results.path}: expected one network and dtype, found {len(cases)}: {'; '.join(cases)}; "
+            f"{results.path}: expected one network and dtype, found {len(cases)}: {brief('; '.join(cases))}; "
             "their times cannot stand in one table, write a results file for each"
         )
     things = [(measured.quantity, measured.backend, measured.plan) for measured in results.measurements]
     for i, thing in enumerate(things):
         if thing in things[:i]:
+            second = brief(" of ".join(filter(None, thing)))
             raise UserError(
-                f"{results.path}: expected each measurement once, found a second {' of '.join(filter(None, thing))}; "
+                f"{results.path}: expected each measurement once, found a second {second}; "
                 "write a results file for each run"
             )
 

@@ -710,9 +710,12 @@ def test_a_time_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_two_cases_in_one_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = written(tmp_path, "r.json", result_set(SWIFT[0], replace(SWIFT[2], network="784-10")))
-    assert main(["--results", str(path), "--out", str(tmp_path / "out")]) == 2
-    assert "expected one network and dtype, found 2" in error_line(capsys)
+    for network in ("784-10", 1000 * "784-10 "):
+        path = written(tmp_path, "r.json", result_set(SWIFT[0], replace(SWIFT[2], network=network)))
+        assert main(["--results", str(path), "--out", str(tmp_path / "out")]) == 2
+        line = error_line(capsys)
+        assert "expected one network and dtype, found 2" in line
+        assert len(line) < len(str(path)) + 300
 
 
 @pytest.mark.usefixtures("instant")
