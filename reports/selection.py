@@ -17,7 +17,6 @@ from reports.paths import without_paths
 from untrusted import brief, kind_of
 
 SWEEPS = tuple(f"sweep of {what}" for what in sorted(GROWING))
-STEPS = ("waterfall", "batches")
 # What tables of the article's studies need of `about`; `bench.records.particulars` has checked the types.
 OF_ARTICLE = {
     "article": {
@@ -45,15 +44,18 @@ BY_BACKEND = (
 )  # whose participants are backends, with ratios to a baseline
 # In the order of the report.
 KINDS = (
-    "accuracy", *STEPS, "benchmarks", "race", "peers", "ranks", "compare", *SWEEPS, "calibrate", *OF_ARTICLE, "network",
-    "dialects",
+    "accuracy", "waterfall", "batches", "benchmarks", "race", "peers", "ranks", "compare", *SWEEPS, "calibrate",
+    *OF_ARTICLE, "network", "dialects",
 )  # fmt: skip
 NEEDED: dict[str, Callable[[RaceResult], bool]] = {  # of each race, for the tables of its kind
     "accuracy": lambda race: race.target is not None,
-    **dict.fromkeys(STEPS, lambda race: len(race.participants) == 1 and bool(race.target)),
-    "peers": lambda race: race.about.get("way") in CONDITIONS,
+    "waterfall": lambda race: len(race.participants) == 1 and bool(race.target),
+    "batches": lambda race: (
+        len(race.participants) == 1 and bool(race.target and race.key["batch"] and race.key.get("learning_rate"))
+    ),
+    "peers": lambda race: race.about.get("way") in CONDITIONS and bool(race.key["batch"]),
     **dict.fromkeys(OF_ARTICLE, lambda race: OF_ARTICLE.get(race.purpose, set()) <= set(race.about)),
-    "ranks": lambda race: isinstance(race.about.get("bytes"), dict),
+    "ranks": lambda race: "bytes" in race.about and bool(race.key["batch"]),
 }
 HOW_TO_MAKE = "`make bench` or `python -m bench` makes results"
 

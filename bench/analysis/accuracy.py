@@ -90,12 +90,19 @@ def method_results(races: Iterable[RaceResult]) -> list[TimeToAccuracy]:
     """A row for each participant that has a finished training, in the order of the races."""
     rows = []
     for race in races:
-        sound = [participant for participant in race.participants.values() if participant.failure is None]
-        alone = {one.name: {each.seed: each.wall for each in one.trainings if each.machine is None} for one in sound}
+        trained = {
+            name: sorted((one for one in participant.trainings if one.epochs), key=lambda one: one.seed)
+            for name, participant in race.participants.items()
+        }
+        alone = {
+            name: {one.seed: one.wall for one in several if one.machine is None}
+            for name, several in trained.items()
+            if race.participants[name].failure is None
+        }
         seconds = statistics.by_seed(alone)
         ratios = {ratio.backend: ratio for ratio in statistics.ratios(seconds, race.baseline)}
         for name, participant in race.participants.items():
-            trainings, starts = sorted(participant.trainings, key=lambda one: one.seed), participant.starts
+            trainings, starts = trained[name], participant.starts
             if not trainings or race.target is None:
                 continue
             there = timed(trainings)

@@ -1,5 +1,6 @@
 """Numbers of `study ranks`: two ways to share a training among processes, over ranks and widths of the network."""
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from bench.analysis.race import times_of
 from bench.records.races import RaceResult
 
 BY_IMAGES, BY_UNITS, ONE_PROCESS = "mpi_images", "mpi_units", "minibatch"
+SHARED = re.compile(rf"(?:{BY_IMAGES}|{BY_UNITS}):(\d{{1,6}})", re.ASCII)  # a backend with its number of ranks
 
 
 class Shared(NamedTuple):
@@ -29,7 +31,7 @@ def shared_of(races: Sequence[RaceResult]) -> list[Shared]:
     for race in races:
         rounds, seconds = race.rounds(), times_of(race)
         of_one = {ratio.backend: ratio for ratio in statistics.ratios(rounds, ONE_PROCESS)}
-        numbers = sorted({int(name.rpartition(":")[2]) for name in seconds if ":" in name})
+        numbers = sorted({int(name[1]) for name in map(SHARED.fullmatch, seconds) if name})
         error = statistics.error_of_each(len(numbers) * len(races))
         for ranks in numbers:
             names = {way: f"{way}:{ranks}" for way in (BY_IMAGES, BY_UNITS)}

@@ -42,6 +42,8 @@ class Key(Struct, frozen=True):
     threads: Size | None
     machine: dict[str, Any]
     settings: dict[str, dict[str, Any]] | None = None  # by name, where there are several
+    backends: dict[str, Any] = field(default_factory=dict)  # hashes of their sources
+    learning_rate: Finite | None = None  # of trainings
 
 
 class Race(Record, frozen=True):
@@ -188,10 +190,11 @@ class Training(Record, frozen=True):
     machine: str | None = None  # as of a `Trainer`
 
     def __post_init__(self) -> None:
-        some = self.images and self.epochs >= SHORTEST
-        if not some and not self.points:  # of the article, some networks are evaluated untrained
+        if not self.images and not self.epochs and self.points:  # of the article, some networks are evaluated untrained
+            return
+        if not self.images or self.epochs < SHORTEST:
             raise ValueError(f"expected a training of some images and epochs, found {self.images} and {self.epochs:g}")
-        if (self.images or self.epochs) and self.wall < SHORTEST:
+        if self.wall < SHORTEST:
             raise ValueError(f"expected a training of some images to take at least {SHORTEST:g} s")
 
 

@@ -64,9 +64,10 @@ class Labels(Struct):
 
 
 class About(Struct):
-    """What is particular to a purpose: of `peers` the way, of the article's studies the rest."""
+    """What is particular to a purpose: of `peers` the way, of `ranks` the bytes, of the article's studies the rest."""
 
     way: str | UnsetType = UNSET
+    bytes: dict[str, Count] | UnsetType = UNSET  # that a rank has to tell the others, by participant
     zeros: Annotated[float, Meta(ge=0, le=1)] | UnsetType | None = UNSET
     name: str | UnsetType = UNSET
     backend: str | UnsetType = UNSET

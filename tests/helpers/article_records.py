@@ -3,6 +3,7 @@
 from typing import Any
 
 from bench.workloads.article import printed
+from tests.helpers.race_files import race_records
 
 LABELS = {"train": [5923, 6742, 47335], "test": [980, 1135, 7885]}
 EITHER = ("test", "train")
@@ -28,3 +29,24 @@ def course(seed: int, *test: float, setting: str = "s", participant: str = "quic
 
 def figure(what: Any, text: str, *epochs: int, splits: tuple[str, ...] = EITHER) -> dict[str, Any]:
     return printed(what, text, *epochs, splits=splits)._asdict()
+
+
+def experiment(purpose: str, *courses: dict[str, Any], **about: Any) -> list[dict[str, Any]]:
+    """Trainings as `bench article` writes them."""
+    settings = {one["setting"]: {"epochs": 1} for one in courses}
+    header = race_records({"quick": 1.0}, key={"settings": settings}, purpose=purpose)[0]
+    usual = {
+        "name": "row",
+        "shows": "it learns",
+        "said": "",
+        "setting": "s",
+        "epochs": 10,
+        "figures": [],
+        "check": None,
+    }
+    usual |= {"seconds": 9.0, "backend": "quick", "method": "slow", "labels": LABELS, "screens": []}
+    header |= {"participants": {"quick": "quick", "slow": "vectorized"}, "about": usual | about}
+    records = [header, {"kind": "run", "race": 0, "load": 0.25}]
+    numbers = {one["generation"] for one in courses}
+    records += [{"kind": "training", "race": 0} | one for one in courses]
+    return records + [{"kind": "generation", "race": 0, "generation": one, "seconds": 1.0} for one in numbers]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.analysis.calibrate import AGAIN, ITSELF, SLOWDOWNS
 from bench.records.kinds import SCHEMA
 from bench.tables.table import Table
 
@@ -66,6 +67,25 @@ def race_records(
         load = {"seconds": 2.0, "stolen": 0.0, "load_before": 0.25, "load_after": 1.0}
         records.append({"kind": "generation", **here, **load})
     return [*records, {"kind": "end", "race": number, "reason": "the budget of 10 s is spent"}]
+
+
+def calibration(generations: int = 12, noise: float = 0.001, **header: Any) -> list[dict[str, Any]]:
+    """A backend against itself, and against itself with more work."""
+    extra = {ITSELF: 0.0, AGAIN: 0.0} | SLOWDOWNS
+    seconds = {name: 0.1 * (1 + more) for name, more in extra.items()}
+    known: dict[str, Any] = {
+        "purpose": "calibrate",
+        "comparison": 4,
+        "participants": dict.fromkeys(seconds, "swift"),
+    } | header
+    return race_records(seconds, generations=generations, noise=noise, **known)
+
+
+def comparison(after: float, number: int = 0, backend: str = "swift", **more: Any) -> list[dict[str, Any]]:
+    """A backend as it was, 0.1 s, and as it is."""
+    seconds = {"before": 0.1, "after": after}
+    participants = dict.fromkeys(seconds, backend)
+    return race_records(seconds, number=number, noise=0.001, purpose="compare", participants=participants, **more)
 
 
 def written(folder: Path, name: str, *several: list[dict[str, Any]]) -> Path:

@@ -28,6 +28,7 @@ from reports.figures.style import Looks
 from reports.page import page
 from reports.sections import report_of
 from reports.selection import Chosen, choose
+from tests.helpers.article_records import course
 from tests.helpers.benchmark_files import (
     NAIVE,
     NOTICE,
@@ -92,12 +93,22 @@ def test_a_diverged_seed_is_said(tmp_path: Path) -> None:
     assert "slow: 1 of 10 seeds diverged" in target_table(race).notes
 
 
-@pytest.mark.parametrize("field", ["epochs", "images"])
-def test_a_training_of_nothing_is_no_record(field: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("points", [[], course(0, 0.9)["points"]], ids=["not looked at", "looked at in between"])
+@pytest.mark.parametrize(("field", "value"), [("epochs", 0), ("epochs", 1e-320), ("images", 0)])
+def test_a_training_of_nothing_is_no_record(field: str, value: float, points: list[Any], tmp_path: Path) -> None:
     records = trained()
-    next(entry for entry in records if entry["kind"] == "training")[field] = 0
+    next(entry for entry in records if entry["kind"] == "training").update({field: value, "points": points})
     with pytest.raises(UserError, match="expected a training of some images and epochs, found"):
         results(tmp_path, records)
+
+
+def test_an_untrained_network_of_the_article_does_not_count(tmp_path: Path) -> None:
+    records = trained(seeds=3)
+    untrained = {"epochs": 0, "images": 0, "updates": 0, "wall": 0, "points": course(0, 0.1)["points"]}
+    next(entry for entry in records if entry["kind"] == "training").update(untrained)
+    (race,) = results(tmp_path, records).races
+    seeds = {row.name: [one.seed for one in row.trainings] for row in times_to_accuracy(race)}
+    assert seeds == {"slow": [1, 2], "swift": [0, 1, 2]}
 
 
 def test_the_headline_is_of_the_highest_target_that_was_reached(tmp_path: Path) -> None:

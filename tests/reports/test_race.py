@@ -12,7 +12,7 @@ import pytest
 
 from bench import UserError
 from bench.analysis import statistics
-from bench.analysis.calibrate import AGAIN, GENERATIONS, ITSELF, SLOWDOWNS, comparison_length, verdicts
+from bench.analysis.calibrate import GENERATIONS, comparison_length, verdicts
 from bench.analysis.compare import changes
 from bench.analysis.race import growths
 from bench.records.files import ResultSet, read
@@ -51,7 +51,17 @@ from reports.sections import NO_BENCHMARKS, figures_of, report_of
 from reports.selection import Chosen, choose, with_baseline
 from tests.helpers.benchmark_files import AWKWARD, NOTICE, SMALL, boxes_of, files_of, without_ours, words_of
 from tests.helpers.benchmark_files import written as benchmarks_written
-from tests.helpers.race_files import EVIL, MACHINE, WHEN, race_records, rows_of, seconds_in, written
+from tests.helpers.race_files import (
+    EVIL,
+    MACHINE,
+    WHEN,
+    calibration,
+    comparison,
+    race_records,
+    rows_of,
+    seconds_in,
+    written,
+)
 from tests.helpers.records import agreement
 
 SWEPT = {"batch": [32, 128, 1000], "hidden": [16, 128], "images": [1000, 6000], "threads": [1, 2]}
@@ -73,18 +83,6 @@ def sweep_of(what: str, power: float = 1.0, **more: Any) -> list[list[dict[str, 
         key = {part: [784, size, 10] if what == "hidden" else size}
         found.append(race_records(seconds, number=number, noise=0, key=key, sweep=what, **more))
     return found
-
-
-def calibration(generations: int = 12, noise: float = 0.001, **header: Any) -> list[dict[str, Any]]:
-    """A backend against itself, and against itself with more work."""
-    extra = {ITSELF: 0.0, AGAIN: 0.0} | SLOWDOWNS
-    seconds = {name: 0.1 * (1 + more) for name, more in extra.items()}
-    known: dict[str, Any] = {
-        "purpose": "calibrate",
-        "comparison": 4,
-        "participants": dict.fromkeys(seconds, "swift"),
-    } | header
-    return race_records(seconds, generations=generations, noise=noise, **known)
 
 
 def look_of(*several: ResultSet) -> Looks:
@@ -607,13 +605,6 @@ def test_a_race_without_a_whole_generation_hides_no_other(tmp_path: Path) -> Non
     assert chosen.notes == ["Not shown, as without a whole generation of processes: b.jsonl"]
     with pytest.raises(UserError, match=r"without a whole generation of processes: b\.jsonl; nothing is left to show"):
         choose([left])
-
-
-def comparison(after: float, number: int = 0, backend: str = "swift", **more: Any) -> list[dict[str, Any]]:
-    """A backend as it was, 0.1 s, and as it is."""
-    seconds = {"before": 0.1, "after": after}
-    participants = dict.fromkeys(seconds, backend)
-    return race_records(seconds, number=number, noise=0.001, purpose="compare", participants=participants, **more)
 
 
 def test_a_comparison_is_shown_with_its_verdicts(tmp_path: Path) -> None:

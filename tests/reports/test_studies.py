@@ -24,7 +24,7 @@ from reports.figures.peers import peers
 from reports.page import page
 from reports.sections import figures_of, report_of
 from reports.selection import Chosen, choose
-from tests.helpers.article_records import LABELS, course, figure
+from tests.helpers.article_records import course, experiment, figure
 from tests.helpers.benchmark_files import files_of
 from tests.helpers.race_files import EVIL, race_records, rows_of, written
 from tests.helpers.training_files import trained
@@ -160,6 +160,23 @@ def test_batches_by_the_round_and_to_the_target(tmp_path: Path) -> None:
     np.testing.assert_allclose(a_round, 2 * to_it)
 
 
+@pytest.mark.parametrize("missing", ["batch", "learning_rate"])
+def test_batch_sizes_without_a_batch_or_a_rate_are_passed_over(missing: str, tmp_path: Path) -> None:
+    several = stepped("batches", {"a": 0.5, "b": 0.25}, until=("a", "b"), seeds=3)
+    several[1][0]["key"][missing] = None
+    with pytest.raises(UserError, match=r"of no kind that is shown.*b\.jsonl; nothing is left to show"):
+        choose([written(tmp_path, "b.jsonl", *several)])
+
+
+@pytest.mark.parametrize(("purpose", "about"), [("peers", {"way": next(iter(WAYS))}), ("ranks", {"bytes": {}})])
+def test_studies_of_batches_are_passed_over_without_one(purpose: str, about: dict[str, Any], tmp_path: Path) -> None:
+    records = race_records(purpose=purpose, about=about)
+    assert choose([written(tmp_path, "with.jsonl", records)]).races(purpose)
+    records[0]["key"]["batch"] = None
+    with pytest.raises(UserError, match=r"of no kind that is shown.*without\.jsonl; nothing is left to show"):
+        choose([written(tmp_path, "without.jsonl", records)])
+
+
 STEPS: dict[str, list[Any]] = {
     "not reached": stepped("waterfall", {"a": 2.0, "b": 1.0}, mean=0.96),
     "one step": stepped("waterfall", {EVIL: 1.0}),
@@ -177,27 +194,6 @@ def test_odd_steps_give_a_page(case: str, tmp_path: Path) -> None:
 
 
 # --- the article -----------------------------------------------------------------------------------------
-
-
-def experiment(purpose: str, *courses: dict[str, Any], **about: Any) -> list[dict[str, Any]]:
-    """Trainings as `bench article` writes them."""
-    settings = {one["setting"]: {"epochs": 1} for one in courses}
-    header = race_records({"quick": 1.0}, key={"settings": settings}, purpose=purpose)[0]
-    usual = {
-        "name": "row",
-        "shows": "it learns",
-        "said": "",
-        "setting": "s",
-        "epochs": 10,
-        "figures": [],
-        "check": None,
-    }
-    usual |= {"seconds": 9.0, "backend": "quick", "method": "slow", "labels": LABELS, "screens": []}
-    header |= {"participants": {"quick": "quick", "slow": "vectorized"}, "about": usual | about}
-    records = [header, {"kind": "run", "race": 0, "load": 0.25}]
-    numbers = {one["generation"] for one in courses}
-    records += [{"kind": "training", "race": 0} | one for one in courses]
-    return records + [{"kind": "generation", "race": 0, "generation": one, "seconds": 1.0} for one in numbers]
 
 
 def test_the_articles_figures_next_to_ours(tmp_path: Path) -> None:

@@ -60,6 +60,12 @@ def test_each_row_has_both_ways_and_where_they_cross_is_said() -> None:
     assert "0.250" in cells
 
 
+def test_participants_of_other_names_share_nothing() -> None:
+    others = dict.fromkeys(("torch:cuda", "mpi_units:", "mpi_units:" + 5000 * "9", "mpi_units:²"), 1.0)
+    (row,) = shared_of([raced(128, {"minibatch": 2.0, "mpi_units:2": 1.0} | others)])
+    assert row.ranks == 2
+
+
 def test_one_way_that_failed_leaves_the_other() -> None:
     (row,) = shared_of([raced(128, {"minibatch": 2.0, "mpi_units:2": 1.0})])
     assert row.over_images is None

@@ -49,9 +49,18 @@ def test_a_machine_that_cannot_be_shown(machine: dict[str, Any], tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    "key", [{"backends": ["slow"]}, {"learning_rate": "0.5"}, {"learning_rate": 1e308}, {"sizes": [784]}], ids=str
+)
+def test_a_key_that_cannot_be_shown(key: dict[str, Any], tmp_path: Path) -> None:
+    refused(tmp_path, key=key)
+
+
+@pytest.mark.parametrize(
     "about",
     [
         {"backend": "absent"},
+        {"bytes": ["slow"]},
+        {"bytes": {"slow": "many"}},
         {"backend": ""},
         {"method": "absent"},
         {"name": 3},

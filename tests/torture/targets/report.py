@@ -1,11 +1,20 @@
-"""The report of damaged results: tables, page, Markdown and CSV, and figures where `FIGURES` says so."""
+"""The report of damaged results: tables, page, Markdown and CSV, and figures where `FIGURES` says so.
+
+Some whole races of other days are beside them, so that there is a history.
+"""
 
 import contextlib
+import functools
 import io
 import os
+import tempfile
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from bench import UserError
+from bench.records.files import ResultSet
+from bench.records.files import read as read_results
+from tests.helpers.race_files import WHEN, race_records, written
 from tests.torture.mutants import Choices
 from tests.torture.targets import results
 
@@ -18,8 +27,23 @@ def make(choices: Choices) -> bytes:
     return results.make(choices)
 
 
+@functools.cache
+def other_days() -> list[ResultSet]:
+    """Races of the case that a part of the damaged ones has; their times change once."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = []
+        for day in range(1, 7):
+            when = (datetime.fromisoformat(WHEN) + timedelta(days=day)).isoformat()
+            records = race_records(
+                {"slow": 0.4, "swift": 0.1 if day < 4 else 0.05, "floor": 0.05}, number=day, when=when
+            )
+            found.append(read_results(written(Path(folder), f"{day}.jsonl", records)))
+        return found
+
+
 def read(path: Path) -> str | None:
     """Draw its report without its figures, as `python -m reports` does."""
+    from bench.tables import history as history_tables
     from reports import __main__ as command
     from reports import export, history, sections
     from reports.selection import choose
@@ -29,13 +53,16 @@ def read(path: Path) -> str | None:
             chosen = choose([path])
             if results_of_pytest := chosen.newest("benchmarks"):
                 command_check(results_of_pytest)
-            report, past = sections.report_of(chosen), history.past_of(chosen.everything)
+            report, past = sections.report_of(chosen), history.past_of([*chosen.everything, *other_days()])
             if FIGURES:
                 command.render(report, past)
             else:
                 export.csv_files(report)
                 export.markdown_summary(report)
                 export.answers_as_markdown(report)
+                for one in past.histories:
+                    history_tables.runs_table(one, 1)
+                history_tables.runs_as_rows(past.histories)
             command.show(report, past)
         except UserError as error:
             return str(error)
