@@ -305,7 +305,7 @@ def kills_of(n: int, rng: random.Random) -> Iterator[tuple[str, Kill]]:
 def run(arguments: list[str]) -> int:
     """Attack; print counts and what went wrong; return 1 if anything did, else 0."""
     parser = argparse.ArgumentParser(prog="python -m tests.torture runs", description=__doc__)
-    parser.add_argument("--kills", type=int, default=200, help="kill a command this often (default: %(default)s)")
+    parser.add_argument("--kills", type=int, default=150, help="kill a command this often (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="draw times and workers from this seed (default: 0)")
     parser.add_argument("--at-once", type=int, default=2, help="attack this many runs at a time (default: 2)")
     parser.add_argument("--only", choices=[*SHARES, "faults", "disk"], help="attack only this (default: all)")
