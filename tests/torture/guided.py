@@ -4,6 +4,7 @@ import atexit
 import json
 import sys
 import tempfile
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,7 +17,7 @@ with atheris.instrument_imports(include=["data", "bench", "impls", "reports", "u
 
     TARGET = target_of(sys.argv[1])
 
-EVERY = 500  # inputs; the report is written so often, as a crash ends the process
+EVERY = 1.0  # seconds; the report is written so often, and at each failure of a new kind, as a crash ends the process
 
 
 def main() -> None:
@@ -24,14 +25,16 @@ def main() -> None:
     report, folder = Path(sys.argv[2]), tempfile.TemporaryDirectory()
     path = Path(folder.name, "attack.json")
     warm_up(TARGET, path)
-    found = Found()
+    found, kinds, due = Found(), 0, 0.0
 
     def write() -> None:
+        nonlocal kinds, due
+        kinds, due = len(found.failures), time.monotonic() + EVERY
         report.write_text(json.dumps(asdict(found) | {"grown": found.grown}))
 
     def one(content: bytes) -> None:
         attack(TARGET, Choices(content), f"x{content.hex()}", path, found)
-        if found.inputs % EVERY == 0:
+        if time.monotonic() > due or len(found.failures) > kinds:
             write()
 
     atexit.register(write)

@@ -33,6 +33,7 @@ USUAL = {
     "tuning": 100_000,
     "options": 50_000,
     "report": 4_000,
+    "figures": 120,
 }
 
 
