@@ -4,8 +4,8 @@ Forward, z of four images are sums of rows of weights. For each set of these ima
 just they have: so no zero is multiplied, and a row that is fetched serves all that need it. As images of one digit
 resemble each other, those of a block are taken in the order of their labels. Backward, the gradient of a pixel is a sum
 of rows of delta over the images that have the pixel or its neighbour, which share the rows: strokes are wide enough
-that both are there or neither. The block is transposed for it, and bits say which images. This is exact: a skipped zero
-changes no sum.
+that both are there or neither. Which images these are, bits say: those of the pixels of each image, transposed. This is
+exact: a skipped zero changes no sum.
 
 Threads share the columns of the first layer. Each owns the weights into some of its units, and those from them into the
 second layer, which stay in its core's cache: it computes what these units add to z of the second layer, and later their
@@ -40,7 +40,9 @@ from impls.numba_sparse.kernels import (
     RELU,
     SIGMOID,
     SOFTMAX,
+    STRIP,
     TANH,
+    TILE,
     VECTOR,
     Data,
     NonzeroLists,
@@ -188,10 +190,10 @@ def divide(n_inputs: int, vectors: int, images: int, threads: int) -> Division:
         rows = images / GROUP * n_inputs / 3  # a third of the pixels is in a group's lists
         products = turns / parts * rows * 4.8 * (1 + width)
         fetched = n_inputs * width * (parts - 1) / parts  # cache lines of weights that another core has changed
-        lists, others = 0.75 * images * n_inputs, 0.8 * images * n_inputs / share
+        lists, others = 0.6 * images * n_inputs, 0.8 * images * n_inputs / share
         if shares_lists:
             lists /= share
-            fetched += (2 * n_inputs + images * n_inputs / 400) * (share - 1) / share
+            fetched += (n_inputs / 8 + images * n_inputs / 225) * (share - 1) / share
         meetings = 0 if share == 1 else (2 if parts == 1 else 3) * (1000 + 200 * share)
         return products + lists + others + FETCH * fetched + meetings
 
@@ -293,14 +295,14 @@ def allocate_lists(network: Network, data: Data, division: Division) -> NonzeroL
     """Room for the lists of a block of images."""
     n_inputs, dtype, threads = network.sizes[0], data.floats.dtype, division.threads
     copies = 1 if division.shares_lists else threads
-    size = dtype.itemsize if len(data.floats) else 1
     return NonzeroLists(
         sequence=aligned(threads, 2, BLOCK, dtype=np.int64),
         counts=aligned(threads, padded(network.sizes[-1] + 1, VECTOR // 8), dtype=np.int64),
         rows=aligned(threads, GROUP, padded(n_inputs, VECTOR), dtype=np.uint8),
         pixels=aligned(copies, BLOCK // GROUP, 2**GROUP, n_inputs + 64, dtype=np.uint16),  # written beyond their end
         lengths=aligned(copies, BLOCK // GROUP, 2**GROUP, dtype=np.int64),
-        transposed=aligned(copies, (n_inputs + 1) * BLOCK * size, dtype=np.uint8),
+        masks=aligned(copies, 2, BLOCK, padded(n_inputs, STRIP) // 64, dtype=np.uint64),
+        tiles=aligned(threads, TILE, BLOCK, dtype=np.uint8),
         bits=aligned(copies, -(-n_inputs // 2), BLOCK // 64, dtype=np.uint64),
         values=np.arange(256, dtype=dtype) * data.scale,
     )

@@ -28,8 +28,8 @@ SIGMOID, RELU, TANH, SOFTMAX = range(4)
 
 BLOCK: Final = 128  # images at a time
 GROUP: Final = 4  # images that share lists; BLOCK is a multiple
-STRIP: Final = 16  # pixels: what threads share when they transpose a block
 TILE: Final = 16  # bytes of each row of a tile that is transposed in registers
+STRIP: Final = 8 * TILE  # pixels with a bit each in a row of a tile
 SPINS_BEFORE_YIELD: Final = 4000  # some 20 us; then a waiting thread lets others run, and does what they left
 VECTOR: Final = 64  # bytes in a vector register; LLVM makes two or four of it where they are smaller
 
@@ -105,7 +105,8 @@ class NonzeroLists(NamedTuple):
     rows: Array  # (threads, GROUP, bytes) uint8: where a group's images are not zero, followed by zeros
     pixels: Array  # (copies, groups, 2 ** GROUP, n_inputs) uint16: which ones just these of the group's images have
     lengths: Array  # (copies, groups, 2 ** GROUP) int64: of these lists
-    transposed: Array  # (copies, bytes) uint8: the images of the block by pixels, (n_inputs + 1, BLOCK) in their dtype
+    masks: Array  # (copies, 2, BLOCK, words) uint64: a bit for each pixel that an image has; of both blocks, likewise
+    tiles: Array  # (threads, TILE, BLOCK) uint8: bits of the images of a block by eight pixels, for a strip
     bits: Array  # (copies, pairs, BLOCK // 64) uint64: a bit for each image that has one of the two pixels
     values: Array  # (256,) in the dtype: what a pixel of a byte is in the network
 
@@ -337,28 +338,32 @@ def sum_of_listed_rows(
 
 @intrinsic(prefer_literal=True)
 def add_rows_of_images(
-    typing: Any, vectors: Any, images: Any, values: Any, scale: Any, bits: Any, words: Any, delta: Any, rows: Any,
-    row: Any,
+    typing: Any, vectors: Any, images: Any, image_row: Any, sequence: Any, first: Any, second: Any, values: Any,
+    scale: Any, bits: Any, words: Any, delta: Any, rows: Any, row: Any,
 ) -> Any:  # fmt: skip
-    """rows[i * row:] += sum over images k of the value of images[i * BLOCK + k] * delta[k * row:], for i = 0 and 1.
+    """rows[i * row:] += sum over images k of a pixel's value * delta[k * row:], for the first and the second pixel.
 
-    For a constant number of vectors, and the images whose bit is set in so many words of 64 bits.
+    For a constant number of vectors, and the images whose bit is set in so many words of 64 bits. Image k begins at
+    images[sequence[k] * image_row].
     """
     count, integer = vectors.literal_value, numba.intp
-    signature = numba.void(vectors, images, values, scale, bits, integer, delta, rows, integer)
+    signature = numba.void(
+        vectors, images, integer, sequence, integer, integer, values, scale, bits, integer, delta, rows, integer
+    )
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _, images, values, scale, bits, words, delta, rows, row = arguments
-        of_pixels = [builder.gep(images, [context.get_constant(integer, i * BLOCK)]) for i in range(2)]
+        _, images, image_row, sequence, first, second, values, scale, bits, words, delta, rows, row = arguments
+        of_pixels = [builder.gep(images, [pixel]) for pixel in (first, second)]
         places = [vectors_at(builder, rows, start, count) for start in (context.get_constant(integer, 0), row)]
         totals = [[cgutils.alloca_once_value(builder, part) for part in load_each(builder, of)] for of in places]
         with cgutils.for_range(builder, words) as loop:
-            first = builder.mul(loop.index, context.get_constant(integer, 64))
+            of_word = builder.mul(loop.index, context.get_constant(integer, 64))
             with for_bits(builder, builder.load(builder.gep(bits, [loop.index]))) as bit:
-                image = builder.add(first, bit)
+                image = builder.add(of_word, bit)
+                begin = builder.mul(builder.load(builder.gep(sequence, [image])), image_row)
                 parts = load_each(builder, vectors_at(builder, delta, builder.mul(image, row), count))
                 for pixels, of_pixel in zip(of_pixels, totals, strict=True):
-                    add_products(builder, of_pixel, pixel_value(builder, pixels, image, values, scale), parts)
+                    add_products(builder, of_pixel, pixel_value(builder, pixels, begin, values, scale), parts)
         for of_place, of_pixel in zip(places, totals, strict=True):
             store_each(builder, of_pixel, of_place)
         return context.get_dummy_value()
@@ -432,23 +437,21 @@ def append_pixels(
 
 
 @intrinsic
-def transpose_tile(typing: Any, images: Any, sequence: Any, row: Any, pixel: Any, out: Any, out_row: Any) -> Any:
-    """out[i * out_row + k] = images[sequence[k] * row + pixel + i], for as many i and k as 16 bytes have numbers."""
-    signature = numba.void(images, sequence, numba.intp, numba.intp, out, numba.intp)
+def transpose_tile(typing: Any, rows: Any, row: Any, out: Any, out_row: Any) -> Any:
+    """out[i * out_row + k] = rows[k * row + i], for i and k below TILE; both are pointers to bytes."""
+    signature = numba.void(rows, numba.intp, out, numba.intp)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        images, sequence, row, pixel, out, out_row = arguments
-        lanes = lanes_of(images.type.pointee) * TILE // VECTOR
-        kind = ir.VectorType(images.type.pointee, lanes).as_pointer()
-        numbers = [context.get_constant(numba.intp, k) for k in range(lanes)]
-        chosen = [builder.load(builder.gep(sequence, [k])) for k in numbers]
-        starts = [builder.gep(images, [builder.add(builder.mul(image, row), pixel)]) for image in chosen]
+        rows, row, out, out_row = arguments
+        kind = ir.VectorType(rows.type.pointee, TILE).as_pointer()
+        numbers = [context.get_constant(numba.intp, k) for k in range(TILE)]
+        starts = [builder.gep(rows, [builder.mul(k, row)]) for k in numbers]
         tile = [builder.load(builder.bitcast(start, kind), align=1) for start in starts]
-        dealt = [lane // 2 + lanes * (lane % 2) for lane in range(2 * lanes)]
-        halves = [ir.Constant(ir.VectorType(ir.IntType(32), lanes), part) for part in (dealt[:lanes], dealt[lanes:])]
-        # Dealing out both halves of all numbers in turn, like cards, as often as 2 divides `lanes`, transposes them.
-        for _ in range(lanes.bit_length() - 1):
-            pairs = list(zip(tile[: lanes // 2], tile[lanes // 2 :], strict=True))
+        dealt = [lane // 2 + TILE * (lane % 2) for lane in range(2 * TILE)]
+        halves = [ir.Constant(ir.VectorType(ir.IntType(32), TILE), part) for part in (dealt[:TILE], dealt[TILE:])]
+        # Dealing out both halves of all bytes in turn, like cards, as often as 2 divides TILE, transposes them.
+        for _ in range(TILE.bit_length() - 1):
+            pairs = list(zip(tile[: TILE // 2], tile[TILE // 2 :], strict=True))
             tile = [builder.shuffle_vector(*pair, half) for pair in pairs for half in halves]
         for number, vector in zip(numbers, tile, strict=True):
             place = builder.gep(out, [builder.mul(number, out_row)])
@@ -456,6 +459,20 @@ def transpose_tile(typing: Any, images: Any, sequence: Any, row: Any, pixel: Any
         return context.get_dummy_value()
 
     return signature, generate
+
+
+@intrinsic
+def bits_of_mask(typing: Any, bytes_: Any, at: Any, mask: Any) -> Any:
+    """A bit for each byte of a vector, as in `nonzero_bits`: whether it has a bit of the mask, a whole number."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        bytes_, start, mask = arguments
+        (vector,) = load_each(builder, vectors_at(builder, bytes_, start, 1))
+        of_mask = in_all_lanes(builder, builder.trunc(mask, vector.type.element), vector.type.count)
+        has = builder.icmp_unsigned("!=", builder.and_(vector, of_mask), ir.Constant(vector.type, None))
+        return builder.bitcast(has, ir.IntType(64))
+
+    return numba.uint64(bytes_, numba.intp, numba.intp), generate
 
 
 @intrinsic
@@ -736,42 +753,34 @@ def copy_group(images: Array, sequence: Array, group: int, n: int, rows: Array) 
 
 
 @jit
-def list_pixels(rows: Array, pixels: Array, lengths: Array) -> None:
-    """The lists of pixels of a group, from rows of bytes that are 0 where a pixel is 0."""
+def list_pixels(rows: Array, masks: Array, pixels: Array, lengths: Array) -> None:
+    """The lists of pixels of a group, and a mask for each image, from rows of bytes that are 0 where a pixel is 0."""
     lengths[:] = 0
     for first in range(0, rows.shape[1], 64):
         b0, b1 = nonzero_bits(pointer(rows, 0), first), nonzero_bits(pointer(rows, rows.shape[1]), first)
         b2 = nonzero_bits(pointer(rows, 2 * rows.shape[1]), first)
         b3 = nonzero_bits(pointer(rows, 3 * rows.shape[1]), first)
+        word = first // 64
+        masks[0, word], masks[1, word], masks[2, word], masks[3, word] = b0, b1, b2, b3
         if b0 | b1 | b2 | b3 != 0:
             append_pixels(b0, b1, b2, b3, first, pointer(pixels, 0), pixels.shape[1], pointer(lengths, 0))
 
 
 @jit
-def transpose_block(images: Array, sequence: Array, n: int, first: int, stop: int, lists: NonzeroLists) -> None:
-    """Strips first:stop of STRIP pixels of a block of n images, by pixels; and which images have one of a pair."""
-    n_inputs, out = images.shape[1], lists.transposed.view(images.dtype)
-    side, lanes, one = TILE // images.itemsize, VECTOR // images.itemsize, np.uint64(1)
-    for begin in range(first * STRIP, min(stop * STRIP, n_inputs), side):
-        if begin + side <= n_inputs:
-            for k in range(0, n, side):
-                transpose_tile(
-                    pointer(images, 0), pointer(sequence, k), n_inputs, begin, pointer(out, begin * BLOCK + k), BLOCK
-                )
-        else:
-            for pixel in range(begin, n_inputs):
-                for k in range(n):
-                    out[pixel * BLOCK + k] = images[sequence[k], pixel]
-    for pair in range(first * STRIP // 2, min(stop * STRIP, n_inputs + 1) // 2):
-        for word in range((n + 63) // 64):
-            bits = np.uint64(0)
-            for k in range(64 * word, min(64 * (word + 1), n), lanes):
-                at = 2 * pair * BLOCK + k
-                either = nonzero_bits(pointer(out, 0), at) | nonzero_bits(pointer(out, BLOCK), at)
-                bits |= either << np.uint64(k - 64 * word)
-            if n < 64 * (word + 1):  # beyond them is what an earlier block has left there
-                bits &= (one << np.uint64(max(0, n - 64 * word))) - one
-            lists.bits[pair, word] = bits
+def list_images(masks: Array, n: int, first: int, stop: int, tile: Array, bits: Array) -> None:
+    """Which of the n images of a block have one of a pair of pixels, by their masks; for strips first:stop."""
+    of_bytes, one = masks.view(np.uint8), np.uint64(1)
+    row = of_bytes.shape[1]
+    for strip in range(first, stop):
+        for k in range(0, n, TILE):
+            transpose_tile(pointer(of_bytes, k * row + strip * TILE), row, pointer(tile, k), BLOCK)
+        for pair in range(strip * STRIP // 2, min((strip + 1) * STRIP // 2, len(bits))):
+            for word in range((n + 63) // 64):
+                at = pair // 4 % TILE * BLOCK + 64 * word
+                having = bits_of_mask(pointer(tile, 0), at, 3 << 2 * (pair % 4))
+                if n < 64 * (word + 1):  # beyond them is what an earlier block has left there
+                    having &= (one << np.uint64(max(0, n - 64 * word))) - one
+                bits[pair, word] = having
 
 
 @jit
@@ -809,8 +818,9 @@ def forward_first(
 
 @jit
 def add_pair(
-    vectors: int, pixels: Any, values: Any, scale: Any, bits: Any, words: int, delta: Any, rows: Any, width: int
-) -> None:
+    vectors: int, images: Any, image_row: int, sequence: Any, first: int, second: int, values: Any, scale: Any,
+    bits: Any, words: int, delta: Any, rows: Any, width: int,
+) -> None:  # fmt: skip
     """`add_rows_of_images` for a number of vectors, if any image has one of the two pixels."""
     seen = np.uint64(0)
     for word in range(words):
@@ -818,11 +828,17 @@ def add_pair(
     if seen == 0:
         return
     if vectors == 4:
-        add_rows_of_images(4, pixels, values, scale, bits, words, delta, rows, width)
+        add_rows_of_images(
+            4, images, image_row, sequence, first, second, values, scale, bits, words, delta, rows, width
+        )
     elif vectors == 2:
-        add_rows_of_images(2, pixels, values, scale, bits, words, delta, rows, width)
+        add_rows_of_images(
+            2, images, image_row, sequence, first, second, values, scale, bits, words, delta, rows, width
+        )
     else:
-        add_rows_of_images(1, pixels, values, scale, bits, words, delta, rows, width)
+        add_rows_of_images(
+            1, images, image_row, sequence, first, second, values, scale, bits, words, delta, rows, width
+        )
 
 
 @jit
@@ -835,17 +851,17 @@ def add_biases(delta: Any, row: int, n: int, biases: Any, width: int) -> None:
 
 @jit
 def backward_first(
-    weights: Array, velocities: Array, gradient: Array, delta: Array, images: Array, scale: Any, block: Any,
-    rate: float, mu: float, lists: NonzeroLists, part: int, parts: int,
+    weights: Array, velocities: Array, gradient: Array, delta: Array, images: Array, scale: Any, sequence: Array,
+    block: Any, rate: float, mu: float, lists: NonzeroLists, part: int, parts: int,
 ) -> None:  # fmt: skip
     """The gradient of a block of images for every parts-th pair of pixels, from `part` on, of one block of columns.
 
     It goes straight into the weights where the block is a whole update without momentum: then delta holds the rate.
-    Otherwise the update follows the last block. After the pairs, as if they were one more, come the biases.
+    Otherwise the update follows the last block. After the pairs, as if they were one more, come the biases. An odd last
+    pixel makes a pair with itself; what that adds to the row after its own, nothing reads.
     """
-    width, n, (pairs, words) = delta.shape[1], block.stop - block.start, lists.bits.shape
-    vectors, of_block = width * delta.itemsize // VECTOR, pointer(delta, 0)
-    transposed, values = lists.transposed.view(images.dtype), pointer(lists.values, 0)
+    width, n, (pairs, words), n_inputs = delta.shape[1], block.stop - block.start, lists.bits.shape, images.shape[1]
+    vectors, of_block, values = width * delta.itemsize // VECTOR, pointer(delta, 0), pointer(lists.values, 0)
     for pair in range(part, pairs + 1, parts):
         at = 2 * width * pair
         rows = slice(2 * pair, min(2 * pair + 2, len(weights)))
@@ -853,8 +869,10 @@ def backward_first(
         if block.first and not block.direct:
             gradient[rows] = 0
         if pair < pairs:
-            pixels, bits = pointer(transposed, 2 * pair * BLOCK), pointer(lists.bits, pair * words)
-            add_pair(vectors, pixels, values, scale, bits, (n + 63) // 64, of_block, target, width)
+            add_pair(
+                vectors, pointer(images, 0), n_inputs, pointer(sequence, 0), 2 * pair, min(2 * pair + 1, n_inputs - 1),
+                values, scale, pointer(lists.bits, pair * words), (n + 63) // 64, of_block, target, width,
+            )  # fmt: skip
         else:
             add_biases(of_block, width, n, target, width)
         if block.last and not block.direct:
@@ -1098,8 +1116,8 @@ def copy_of(lists: NonzeroLists, t: int) -> NonzeroLists:
     """The copy of a thread's share, without the axis of copies."""
     copy = t if len(lists.pixels) > 1 else 0
     return NonzeroLists(
-        lists.sequence, lists.counts, lists.rows, lists.pixels[copy], lists.lengths[copy], lists.transposed[copy],
-        lists.bits[copy], lists.values,
+        lists.sequence, lists.counts, lists.rows, lists.pixels[copy], lists.lengths[copy], lists.masks[copy],
+        lists.tiles, lists.bits[copy], lists.values,
     )  # fmt: skip
 
 
@@ -1111,13 +1129,14 @@ def make_lists(work: Work, images: Array, b: int, t: int) -> None:
     if b > 0 and len(work.result) == 0:
         strips, n = (images.shape[1] + STRIP - 1) // STRIP, blocks[b - 1].stop - blocks[b - 1].start
         first, stop = strips * share // shares, strips * (share + 1) // shares
-        transpose_block(images, lists.sequence[t, (b - 1) % 2], n, first, stop, lists)
+        list_images(lists.masks[(b - 1) % 2], n, first, stop, lists.tiles[t], lists.bits)
     if b < len(blocks):
-        n, sequence = blocks[b].stop - blocks[b].start, lists.sequence[t, b % 2]
+        n, sequence, masks = blocks[b].stop - blocks[b].start, lists.sequence[t, b % 2], lists.masks[b % 2]
         sort_block_by_label(work.data, blocks[b].start, n, sequence, lists.counts[t])
         for group in range(groups_of(n) * share // shares, groups_of(n) * (share + 1) // shares):
             copy_group(images, sequence, group, n, lists.rows[t])
-            list_pixels(lists.rows[t], lists.pixels[group], lists.lengths[group])
+            of_group = masks[GROUP * group : GROUP * (group + 1)]
+            list_pixels(lists.rows[t], of_group, lists.pixels[group], lists.lengths[group])
 
 
 @jit
@@ -1157,7 +1176,8 @@ def backward(work: Work, images: Array, b: int, t: int) -> None:
         learn_columns(work, block, columns, part)
         backward_first(
             work.weights.first[columns], work.velocities.first[columns], work.gradient.first[columns], delta_first,
-            images, work.data.scale, block, work.rates[block.update], work.mu, lists, part, work.parts,
+            images, work.data.scale, lists.sequence[t, b % 2], block, work.rates[block.update], work.mu, lists, part,
+            work.parts,
         )  # fmt: skip
 
 

@@ -294,6 +294,19 @@ def test_images_stay_where_they_are(tmp_path: Path) -> None:
         np.testing.assert_array_equal(actual, expected)
 
 
+def test_an_odd_last_pixel_is_the_last_that_is_read() -> None:
+    """Pixels go in pairs, and what lies behind the images is not theirs."""
+    memory = np.ones(6 * 37 + 1, np.float32)
+    memory[-1] = np.nan
+    network, labels = Network((37, 4)), np.zeros(6, np.int64)
+    parameters = initial_parameters(network, "he_normal", 1, "float32")
+    prepared = numba_sparse.prepare(network, memory[:-1].reshape(6, 37), labels, "float32")
+    assert np.shares_memory(prepared[0], memory)
+    plan = Plan(np.array([0]), np.array([6]), None, np.array([0.1]))
+    work = numba_sparse.run(network, zero_velocities(parameters), prepared, plan, False)
+    assert np.isfinite(work.weights.first).all()
+
+
 def test_a_pixel_that_is_not_a_number_is_not_skipped() -> None:
     images, _ = images_and_labels(3, 0.8)
     spoilt = images.astype(np.float32)
@@ -397,12 +410,12 @@ import numpy as np
 from impls.numba_sparse import kernels
 
 @numba.njit
-def listed(rows, pixels, lengths):
-    kernels.list_pixels(rows, pixels, lengths)
+def listed(rows, masks, pixels, lengths):
+    kernels.list_pixels(rows, masks, pixels, lengths)
 
 rows, pixels, lengths = np.zeros((4, 128), np.uint8), np.zeros((16, 192), np.uint16), np.full(16, 9)
 rows[0, [3, 70]], rows[2, [3, 5, 127]], rows[:, 20:60] = 1, 7, 1
-listed(rows, pixels, lengths)
+listed(rows, np.zeros((4, 2), np.uint64), pixels, lengths)
 print(kernels.COMPRESSES, {m: pixels[m, :n].tolist() for m, n in enumerate(lengths.tolist()) if n and m < 15})
 print(pixels[15, : lengths[15]].tolist() == list(range(20, 60)))
 """
@@ -421,11 +434,12 @@ def test_pixels_are_listed_by_the_images_that_have_them(processor: str) -> None:
 
 @pytest.mark.parametrize("pixels", ["uint8", "float32", "float64"])
 def test_what_a_block_of_images_has(pixels: str) -> None:
-    """By pixels, and in lists without zeros; where no tile divides the width, a block is short, and a pixel is NaN."""
+    """In bits and in lists without zeros; where no tile divides the width, a block is short, and a pixel is NaN."""
     rng = np.random.default_rng(2)
-    network = Network((37, 4))
+    width = 2 * kernels.STRIP + 37
+    network = Network((width, 4))
     for n in (128, 19, 70):
-        images = (rng.integers(0, 256, (130, 37)) * (rng.random((130, 37)) < 0.2)).astype(pixels)
+        images = (rng.integers(0, 256, (130, width)) * (rng.random((130, width)) < 0.2)).astype(pixels)
         sequence = rng.permutation(130)[:n]
         if pixels != "uint8":
             images[sequence[7], 2:4] = 0, np.nan
@@ -433,14 +447,12 @@ def test_what_a_block_of_images_has(pixels: str) -> None:
             network, (images, None), None, np.dtype("float64" if pixels == "float64" else "float32")
         )
         room = numba_sparse.allocate_lists(network, data, numba_sparse.Division(1, 1, 1))
-        copied = ("pixels", "lengths", "transposed", "bits")
+        copied = ("pixels", "lengths", "masks", "bits")
         lists = room._replace(**{name: getattr(room, name)[0] for name in copied})
-        lists.bits[:] = ~np.uint64(0)
+        lists.masks[:, :, : -(-width // 64)], lists.tiles[:], lists.bits[:] = ~np.uint64(0), 255, ~np.uint64(0)
         sequence = np.concatenate([sequence, np.full(128 - n, sequence[-1])])
-        transpose_and_list(images, sequence, n, lists)
-        found = lists.transposed.view(pixels).reshape(38, 128)[:37, :n]
-        np.testing.assert_array_equal(found, images[sequence[:n]].T)
-        having = np.pad(images[sequence[:n]] != 0, ((0, 0), (0, 1))).reshape(n, 19, 2).any(2).T
+        list_block(images, sequence, n, lists)
+        having = np.pad(images[sequence[:n]] != 0, ((0, 0), (0, 1))).reshape(n, -1, 2).any(2).T
         words = -(-n // 64)
         bits = np.unpackbits(lists.bits[:, :words].copy().view(np.uint8), axis=1, bitorder="little")
         np.testing.assert_array_equal(bits[:, :n], having)
@@ -453,8 +465,9 @@ def test_what_a_block_of_images_has(pixels: str) -> None:
 
 
 @numba.njit
-def transpose_and_list(images: Any, sequence: Any, n: int, lists: Any) -> None:
-    kernels.transpose_block(images, sequence, n, 0, 3, lists)
+def list_block(images: Any, sequence: Any, n: int, lists: Any) -> None:
     for group in range(kernels.groups_of(n)):
+        of_group = lists.masks[1, 4 * group : 4 * group + 4]
         kernels.copy_group(images, sequence, group, n, lists.rows[0])
-        kernels.list_pixels(lists.rows[0], lists.pixels[group], lists.lengths[group])
+        kernels.list_pixels(lists.rows[0], of_group, lists.pixels[group], lists.lengths[group])
+    kernels.list_images(lists.masks[1], n, 0, 3, lists.tiles[0], lists.bits)

@@ -79,15 +79,17 @@ def sum_of_listed_rows(
 
 
 def add_rows_of_images(
-    vectors: int, images: Any, values: Any, scale: Any, bits: Any, words: int, delta: Any, rows: Any, row: int
-) -> None:
-    """rows[i * row:] += sum over images k of the value of images[i * BLOCK + k] * delta[k * row:], for i = 0 and 1."""
-    width, of_pair = numbers_of(vectors, rows), np.arange(2)[:, np.newaxis]
+    vectors: int, images: Any, image_row: int, sequence: Any, first: int, second: int, values: Any, scale: Any,
+    bits: Any, words: int, delta: Any, rows: Any, row: int,
+) -> None:  # fmt: skip
+    """rows[i * row:] += sum over images k of a pixel's value * delta[k * row:], for the first and the second pixel."""
+    width, pixels = numbers_of(vectors, rows), np.array([first, second])[:, np.newaxis]
     shifted = bits[within(bits, np.arange(words)), np.newaxis] >> np.arange(64, dtype=np.uint64)
     k = np.flatnonzero(shifted & np.uint64(1))
-    factors = pixel_values(images[within(images, of_pair * BLOCK + k)], values, scale)
+    places = sequence[within(sequence, k)] * image_row + pixels
+    factors = pixel_values(images[within(images, places)], values, scale)
     deltas = delta[within(delta, k[:, np.newaxis] * row + width)]
-    rows[within(rows, of_pair * row + width)] += factors @ deltas
+    rows[within(rows, np.arange(2)[:, np.newaxis] * row + width)] += factors @ deltas
 
 
 def nonzero_bits(numbers: Any, at: int) -> Any:
@@ -109,11 +111,17 @@ def append_pixels(b0: Any, b1: Any, b2: Any, b3: Any, first: int, pixels: Any, l
         lengths[which] += len(there)
 
 
-def transpose_tile(images: Any, sequence: Any, row: int, pixel: int, out: Any, out_row: int) -> None:
-    """out[i * out_row + k] = images[sequence[k] * row + pixel + i], for as many i and k as 16 bytes have numbers."""
-    k = np.arange(TILE // images.itemsize)
-    places = sequence[within(sequence, k)] * row + pixel + k[:, np.newaxis]
-    out[within(out, k[:, np.newaxis] * out_row + k)] = images[within(images, places)]
+def transpose_tile(rows: Any, row: int, out: Any, out_row: int) -> None:
+    """out[i * out_row + k] = rows[k * row + i], for i and k below TILE."""
+    numbers = np.arange(TILE)
+    tile = rows[within(rows, numbers[:, np.newaxis] * row + numbers)]
+    out[within(out, numbers[:, np.newaxis] * out_row + numbers)] = tile.T
+
+
+def bits_of_mask(bytes_: Any, at: int, mask: int) -> Any:
+    """A bit for each byte of a vector, the first lowest: whether it has a bit of the mask."""
+    vector = bytes_[within(bytes_, at + numbers_of(1, bytes_))]
+    return np.uint64(sum(1 << int(k) for k in np.flatnonzero(vector & np.uint8(mask))))
 
 
 def bounded_exponential(x: Any) -> Any:
@@ -232,6 +240,7 @@ def stand_ins(module: ModuleType) -> dict[str, Any]:
             "nonzero_bits": nonzero_bits,
             "append_pixels": append_pixels,
             "transpose_tile": transpose_tile,
+            "bits_of_mask": bits_of_mask,
             "prefetch": lambda place: None,
             "claimed": claimed,
             "count_one": count_one,
@@ -283,6 +292,7 @@ NOT_MUTATED = {
         "append_numbers": IN_LLVM,
         "append_pixels": IN_LLVM,
         "transpose_tile": IN_LLVM,
+        "bits_of_mask": IN_LLVM,
         "prefetch": IN_LLVM,
         "claimed": IN_LLVM,
         "count_one": IN_LLVM,
