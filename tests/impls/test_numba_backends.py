@@ -121,8 +121,8 @@ def test_more_threads_than_there_is_work(name: str, monkeypatch: pytest.MonkeyPa
 
 # Layers that end where a vector does, of either dtype, or right after it, so that a number too few or too many lies in
 # the next layer or image; that grow or shrink, so that no layer fits where another was; and first layers that are
-# shorter than their blocks of columns. And images of several strips.
-SIZES = ((3, 16, 32, 16), (300, 20, 5, 17), (12, 7, 59), (12, 207, 10), (12, 103, 10), (12, 79), (12, 39))
+# shorter than their blocks of columns. And images of several strips, also of whole ones.
+SIZES = ((3, 16, 32, 16), (300, 20, 5, 17), (256, 5), (12, 7, 59), (12, 207, 10), (12, 103, 10), (12, 79), (12, 39))
 
 
 @pytest.mark.parametrize("dtype", get_args(DType))
@@ -185,7 +185,7 @@ NETWORKS = (
 
 
 @pytest.mark.parametrize("momentum", [0, 0.9])
-@pytest.mark.parametrize("division", [(1, 2, 1), (3, 1, 3, True), (2, 1, 1, True), (4, 4, 4)])
+@pytest.mark.parametrize("division", [(1, 2, 1), (3, 1, 3, True), (2, 1, 1, True), (2, 2, 2), (4, 4, 4)])
 def test_every_division_computes_the_same(
     division: tuple[Any, ...], momentum: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,6 +292,19 @@ def test_images_stay_where_they_are(tmp_path: Path) -> None:
         arrays_after("numba_sparse", images, labels), arrays_after("numba_sparse", mapped, labels), strict=True
     ):
         np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_each_thread_has_lists_of_its_own_unless_it_shares_them(shared: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numba_sparse, "divide", lambda *sizes: numba_sparse.Division(2, 1, 1, shared))
+    images, labels = images_and_labels(100, 0.8)
+    state = zero_velocities(initial_parameters(NETWORK, "he_normal", 1, "float32"))
+    plan = Plan(np.array([0]), np.array([100]), None, np.array([0.1]))
+    prepared = numba_sparse.prepare(NETWORK, images, labels, "float32")
+    lists = numba_sparse.run(NETWORK, state, prepared, plan, False).lists
+    numbers = [int(of_copy.sum()) for of_copy in lists.lengths]
+    assert numbers == [numbers[0]] * (1 if shared else 2)
+    assert numbers[0] > 0
 
 
 def test_an_odd_last_pixel_is_the_last_that_is_read() -> None:

@@ -73,6 +73,8 @@ OWN_TESTS = {
             "test_sigmoid_and_softmax_by_vectors",
             "test_what_a_block_of_images_has",
             "test_a_pixel_that_is_not_a_number_is_not_skipped",
+            "test_each_thread_has_lists_of_its_own_unless_it_shares_them",
+            "test_an_odd_last_pixel_is_the_last_that_is_read",
             "test_layers_that_fill_their_memory",
             "test_every_division_computes_the_same",
             "test_more_threads_than_there_is_work[numba_sparse]",
