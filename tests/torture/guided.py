@@ -1,9 +1,10 @@
-"""One reader under atheris, in a process that ends with it: `python -m tests.torture.guided TARGET REPORT -runs=N`."""
+"""One reader under atheris, in a process that ends with it: `python -m tests.torture.guided TARGET REPORT -runs=N`.
 
-import atexit
+Atheris ends the process at once, so that nothing can be done at its end; inputs are written beside the report.
+"""
+
 import json
 import sys
-import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -17,13 +18,13 @@ with atheris.instrument_imports(include=["data", "bench", "impls", "reports", "u
 
     TARGET = target_of(sys.argv[1])
 
-EVERY = 1.0  # seconds; the report is written so often, and at each failure of a new kind, as a crash ends the process
+EVERY = 1.0  # seconds; the report is written so often, and at each failure of a new kind
 
 
 def main() -> None:
     """Attack until atheris ends the process."""
-    report, folder = Path(sys.argv[2]), tempfile.TemporaryDirectory()
-    path = Path(folder.name, "attack.json")
+    report = Path(sys.argv[2])
+    path = report.with_name("attack.json")
     warm_up(TARGET, path)
     found, kinds, due = Found(), 0, 0.0
 
@@ -37,8 +38,6 @@ def main() -> None:
         if time.monotonic() > due or len(found.failures) > kinds:
             write()
 
-    atexit.register(write)
-    atexit.register(folder.cleanup)
     atheris.Setup([sys.argv[0], *sys.argv[3:]], one)
     atheris.Fuzz()
 

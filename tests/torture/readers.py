@@ -23,7 +23,7 @@ from tests.torture.attack import Found, attack
 from tests.torture.mutants import Choices
 from tests.torture.targets import Target
 
-# How many inputs of each there are where --inputs does not say: about ten minutes of one core.
+# How many inputs of each there are where --inputs does not say: about twelve minutes of one core.
 USUAL = {
     "idx": 200_000,
     "npz": 100_000,
@@ -58,6 +58,11 @@ def run(arguments: list[str]) -> int:
         return repeat(target_of(options.repeat[0]), options.repeat[1], options.write)
     if unknown := set(options.targets) - set(USUAL):
         parser.error(f"{', '.join(sorted(unknown))}: expected some of {', '.join(USUAL)}")
+    if options.guided and not find_spec("atheris"):
+        print(
+            "Without inputs that are chosen by the code that they reach: `pip install -e '.[torture]'` brings atheris."
+        )
+        arguments, options.guided = [*arguments, "--guided", "0"], 0.0
     names = options.targets or list(USUAL)
     if len(names) > 1:
         rest = [word for word in arguments if word not in names]
@@ -66,12 +71,8 @@ def run(arguments: list[str]) -> int:
     (name,), first = names, options.first
     numbers = range(first, first + (USUAL[name] if options.inputs is None else options.inputs))
     failed = print_found(name, numbered(target_of(name), numbers, options.minutes))
-    if options.guided and find_spec("atheris"):
+    if options.guided:
         failed |= guided(name, options.guided)
-    elif options.guided:
-        print(
-            "Without inputs that are chosen by the code that they reach: `pip install -e '.[torture]'` brings atheris."
-        )
     return int(failed)
 
 
