@@ -57,8 +57,11 @@ WIDEST: Final = widest()
 NONE, ONE = np.int64(0), np.int64(1)  # as arguments: for each 0 and 1 numba would compile a version of its own
 
 # "contract" lets a * b + c be one fused instruction, which rounds once instead of twice; nothing else is relaxed.
+# "_nrt", which numba does not document, leaves out its counting of references. Else each call and each view would add
+# to the count of each array in one atomic step, and threads that hand on the same arrays do so in the same cache lines.
+# All arrays outlive a plan. What is compiled so can allocate nothing, and what gets arrays from it must be, too.
 intrinsic: Any = numba.extending.intrinsic
-OPTIONS: Final[dict[str, Any]] = {"cache": True, "fastmath": {"contract"}, "error_model": "numpy"}
+OPTIONS: Final[dict[str, Any]] = {"cache": True, "fastmath": {"contract"}, "error_model": "numpy", "_nrt": False}
 njit: Any = numba.njit
 jit: Any = njit(**OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)  # called by compiled code only
 # Called from Python, by several threads at once. With numba's own threads (parallel=True), LLVM would optimise all that
@@ -137,10 +140,7 @@ class Data(NamedTuple):
 
 @intrinsic
 def pointer(typing: Any, array: Any, at: Any) -> Any:
-    """Where the number at this flat index of an array, or behind a pointer, lies.
-
-    Numba would count references to an array at every call, not to this.
-    """
+    """Where the number at this flat index of an array, or behind a pointer, lies."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         begin = arguments[0]
@@ -478,8 +478,8 @@ def transpose_weights(shape: Shape, rest: Array, transposed: Array, t: int) -> N
 
 
 @jit
-def update(parameters: Array, velocities: Array, gradient: Array, rate: float, mu: float) -> None:
-    """One update of flat arrays, with momentum or without.
+def update(parameters: Any, velocities: Any, gradient: Any, n: int, rate: float, mu: float) -> None:
+    """One update of n numbers behind pointers, with momentum or without.
 
     A velocity without gradients, as of a pixel that is seldom there, shrinks until it is subnormal, with which
     processors are many times slower. So near there it is set to 0.
@@ -487,12 +487,12 @@ def update(parameters: Array, velocities: Array, gradient: Array, rate: float, m
     number = type(rate)
     least = number(np.finfo(number).tiny / np.finfo(number).eps)
     if mu > 0:
-        for p in range(len(parameters)):
+        for p in range(n):
             velocity = mu * velocities[p] + gradient[p]
             velocities[p] = number(0) if abs(velocity) < least else velocity  # NaN is kept
             parameters[p] -= rate * (gradient[p] + mu * velocities[p])
     else:
-        for p in range(len(parameters)):
+        for p in range(n):
             parameters[p] -= rate * gradient[p]
 
 
@@ -557,10 +557,8 @@ def backward_phase(
             rows[:] = 0
         backward_first(target, columns, x, n, first, stop, values.delta, values.ones)
         if updates:
-            update(
-                weights.first[columns, first:stop].ravel(), velocities.first[columns, first:stop].ravel(), rows.ravel(),
-                rate, mu,
-            )  # fmt: skip
+            of_rows = pointer(weights.first[columns, first:stop], 0)
+            update(of_rows, pointer(velocities.first[columns, first:stop], 0), pointer(rows, 0), rows.size, rate, mu)
     first, stop = len(weights.rest) * t // threads, len(weights.rest) * (t + 1) // threads
     rest = weights.rest[first:stop] if block.direct else gradient.rest[first:stop]
     if begins:
@@ -570,7 +568,8 @@ def backward_phase(
         for p in range(len(rest)):
             rest[p] += part[p]
     if updates:
-        update(weights.rest[first:stop], velocities.rest[first:stop], rest, rate, mu)
+        of_rest = pointer(weights.rest, first)
+        update(of_rest, pointer(velocities.rest, first), pointer(rest, 0), len(rest), rate, mu)
     if t == 0:
         for other in range(threads):
             costs[block.update] += values.costs[other]
