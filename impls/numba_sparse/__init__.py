@@ -2,21 +2,22 @@
 
 Forward, z of four images are sums of rows of weights. For each set of these images there is a list of the pixels that
 just they have: so no zero is multiplied, and a row that is fetched serves all that need it. As images of one digit
-resemble each other, those of a block are taken in the order of their labels. Backward, the gradient of a pixel is a sum
-of rows of delta over the images that have the pixel or its neighbour, which share the rows: strokes are wide enough
-that both are there or neither. Which images these are, bits say: those of the pixels of each image, transposed. This is
-exact: a skipped zero changes no sum.
+resemble each other, those of a block are taken in the order of their labels. Four images have their lists made right
+before their sums, so that both are still in the first cache; meanwhile four of the next block are fetched from memory,
+a few cache lines at a time. Backward, the gradient of a pixel is a sum of rows of delta over the images that have the
+pixel or its neighbour, which share the rows: strokes are wide enough that both are there or neither. Which images these
+are, bits say: those of the pixels of each image, transposed. This is exact: a skipped zero changes no sum.
 
 Threads share the columns of the first layer. Each owns the weights into some of its units, and those from them into the
 second layer, which stay in its core's cache: it computes what these units add to z of the second layer, and later their
 deltas and the gradients of both kinds of weights. So threads exchange sums and deltas of the second layer only, which
 is usually the narrower. What follows, from the sum of these sums on, they share by images. So they meet twice a block,
 by counting the shares that are done; a share whose thread does not come is done by one that waits, so that nothing can
-hang. Each makes all lists for itself, but many threads share them; and more threads than there are columns for share
-those of one block of columns, too: groups of images forward, pairs of pixels backward. `divide` chooses.
+hang. Each makes the lists that it needs. More threads than there are columns for share a block of columns, too: groups
+of images forward, which divides the lists as well, and pairs of pixels backward. `divide` chooses.
 
-Images stay as they are, uint8 and perhaps memory-mapped: lists are made block by block, in training. What it costs:
-the sums are written in LLVM's terms, and fifteen loops, one for each set of four images, are seldom long.
+Images stay as they are, uint8 and perhaps memory-mapped: lists are made in training. What it costs: the sums are
+written in LLVM's terms, and fifteen loops, one for each set of four images, are seldom long.
 
 This file has what a backend has, and lays parameters and buffers out in memory; kernels.py has all that is compiled.
 """
@@ -107,7 +108,7 @@ def run(network: Network, state: State, prepared: Any, plan: Plan, keep: bool, r
         blocks=blocks,
         rates=plan.learning_rates.astype(dtype),
         mu=dtype.type(plan.momentum),
-        lists=allocate_lists(network, data, division),
+        lists=allocate_lists(network, data, division.threads),
         values=allocate_values(shape, weights, division.threads),
         costs=np.zeros(len(plan.starts), dtype),
         result=np.empty((0, network.sizes[-1]), dtype) if result is None else result,
@@ -159,10 +160,7 @@ def in_threads(threads: int, work: Callable[[int], None]) -> None:
 
 
 WIDTHS: Final = (1, 2, 4)  # vectors of a block of columns for which kernels.py has sums
-FETCH: Final = 20  # cycles until a cache line has come from another core, when many are on their way; a guess
-# Threads that share their lists. Two lose by it what they save, and more in small batches, as half of the lists is
-# fetched from the other core (measured); so many would each spend most of their time on lists (worked out).
-SHARING: Final = 8
+FETCH: Final = 20  # cycles until a cache line has come from another core, when many are on their way
 
 
 class Division(NamedTuple):
@@ -171,39 +169,35 @@ class Division(NamedTuple):
     threads: int
     vectors: int  # in a block of columns
     parts: int  # of the groups of images forward, and of the pairs of pixels backward
-    shares_lists: bool = False  # whether each makes a part of the lists, which the others fetch from its cache
 
 
 @functools.cache
 def divide(n_inputs: int, vectors: int, images: int, threads: int) -> Division:
     """The fastest division by a rough count of cycles, with at most so many threads; for blocks of so many images.
 
-    vectors: of a row of weights of the first layer. What products and lists take was measured on a Zen 4; what it takes
-    to fetch a cache line from another core, and to meet, are guesses: whatever they are, each division is right. Sums
-    and deltas of the second layer, which threads always fetch, are left out: for ten outputs an image has a cache line
-    of sums from each block of columns, and one of deltas.
+    vectors: of a row of weights of the first layer. The numbers were measured on two cores of a Zen 4, but those of
+    meetings are a guess; whatever they are, each division is right. Sums and deltas of the second layer, which threads
+    always fetch, are left out: for ten outputs an image has a cache line of sums from each block of columns, and one of
+    deltas.
     """
 
     def cycles(division: Division) -> float:
-        share, width, parts, shares_lists = division
+        share, width, parts = division
         turns = -(-(-(-vectors // width) * parts) // share)  # blocks and parts for the thread that has most
         rows = images / GROUP * n_inputs / 3  # a third of the pixels is in a group's lists
         products = turns / parts * rows * 4.8 * (1 + width)
         fetched = n_inputs * width * (parts - 1) / parts  # cache lines of weights that another core has changed
-        lists, others = 0.6 * images * n_inputs, 0.8 * images * n_inputs / share
-        if shares_lists:
-            lists /= share
-            fetched += (n_inputs / 8 + images * n_inputs / 225) * (share - 1) / share
+        lists = (0.2 + 0.4 * min(1, turns / parts)) * images * n_inputs  # masks of all images, lists of its own groups
+        others = 0.8 * images * n_inputs / share
         meetings = 0 if share == 1 else (2 if parts == 1 else 3) * (1000 + 200 * share)
         return products + lists + others + FETCH * fetched + meetings
 
     return min(
         (
-            Division(share, width, parts, shares_lists)
+            Division(share, width, parts)
             for share in range(1, threads + 1)
             for width in WIDTHS
             for parts in range(1, max(1, min(share, images // GROUP)) + 1)
-            for shares_lists in ((False, True) if share >= SHARING else (False,))
         ),
         key=cycles,
     )
@@ -291,19 +285,17 @@ def unpack(shape: Shape, packed: Weights) -> Parameters:
     return tuple(Layer(w[:rows, :n].copy(), b[:n].copy()) for (rows, n), (w, b) in zip(sizes, layers, strict=True))
 
 
-def allocate_lists(network: Network, data: Data, division: Division) -> NonzeroLists:
+def allocate_lists(network: Network, data: Data, threads: int) -> NonzeroLists:
     """Room for the lists of a block of images."""
-    n_inputs, dtype, threads = network.sizes[0], data.floats.dtype, division.threads
-    copies = 1 if division.shares_lists else threads
+    n_inputs, dtype = network.sizes[0], data.floats.dtype
     return NonzeroLists(
-        sequence=aligned(threads, 2, BLOCK, dtype=np.int64),
+        sequence=aligned(threads, BLOCK, dtype=np.int64),
         counts=aligned(threads, padded(network.sizes[-1] + 1, VECTOR // 8), dtype=np.int64),
-        rows=aligned(threads, GROUP, padded(n_inputs, VECTOR), dtype=np.uint8),
-        pixels=aligned(copies, BLOCK // GROUP, 2**GROUP, n_inputs + 64, dtype=np.uint16),  # written beyond their end
-        lengths=aligned(copies, BLOCK // GROUP, 2**GROUP, dtype=np.int64),
-        masks=aligned(copies, 2, BLOCK, padded(n_inputs, STRIP) // 64, dtype=np.uint64),
+        pixels=aligned(threads, 2**GROUP, n_inputs + 64, dtype=np.uint16),  # written beyond their end
+        lengths=aligned(threads, 2**GROUP, dtype=np.int64),
+        masks=aligned(threads, BLOCK, padded(n_inputs, STRIP) // 64, dtype=np.uint64),
         tiles=aligned(threads, TILE, BLOCK, dtype=np.uint8),
-        bits=aligned(copies, -(-n_inputs // 2), BLOCK // 64, dtype=np.uint64),
+        bits=aligned(threads, padded(n_inputs, STRIP) // 2, BLOCK // 64, dtype=np.uint64),
         values=np.arange(256, dtype=dtype) * data.scale,
     )
 

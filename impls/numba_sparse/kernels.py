@@ -34,8 +34,11 @@ SPINS_BEFORE_YIELD: Final = 4000  # some 20 us; then a waiting thread lets other
 VECTOR: Final = 64  # bytes in a vector register; LLVM makes two or four of it where they are smaller
 
 # "contract" lets a * b + c be one fused instruction, which rounds once instead of twice; nothing else is relaxed.
+# "_nrt", which numba does not document, leaves out its counting of references. Else each call and each view would add
+# to the count of each array in one atomic step, and threads that hand on the same arrays do so in the same cache lines.
+# All arrays outlive a plan. What is compiled so can allocate nothing, and what gets arrays from it must be, too.
 intrinsic: Any = numba.extending.intrinsic
-options: dict[str, Any] = {"cache": True, "fastmath": {"contract"}, "error_model": "numpy"}
+options: dict[str, Any] = {"cache": True, "fastmath": {"contract"}, "error_model": "numpy", "_nrt": False}
 njit: Any = numba.njit
 jit: Any = njit(**options, no_cpython_wrapper=True, no_cfunc_wrapper=True)  # called by compiled code only
 # Compiled as a part of each caller: what such a function calls is then optimised once less.
@@ -97,17 +100,16 @@ class Weights(NamedTuple):
 class NonzeroLists(NamedTuple):
     """Where a block of images is not zero: which pixels, by groups of images; and which images, by pairs of pixels.
 
-    There is one copy for all threads, or one for each.
+    Each thread has its own. Lists of pixels are those of the group that it works on.
     """
 
-    sequence: Array  # (threads, 2, BLOCK) int64: which images, ordered by label; of a block and of the one after it
+    sequence: Array  # (threads, BLOCK) int64: which images, ordered by label
     counts: Array  # (threads, n_outputs + 1) int64: of the labels
-    rows: Array  # (threads, GROUP, bytes) uint8: where a group's images are not zero, followed by zeros
-    pixels: Array  # (copies, groups, 2 ** GROUP, n_inputs) uint16: which ones just these of the group's images have
-    lengths: Array  # (copies, groups, 2 ** GROUP) int64: of these lists
-    masks: Array  # (copies, 2, BLOCK, words) uint64: a bit for each pixel that an image has; of both blocks, likewise
+    pixels: Array  # (threads, 2 ** GROUP, n_inputs) uint16: which ones just these of the group's images have
+    lengths: Array  # (threads, 2 ** GROUP) int64: of these lists
+    masks: Array  # (threads, BLOCK, words) uint64: a bit for each pixel that an image has
     tiles: Array  # (threads, TILE, BLOCK) uint8: bits of the images of a block by eight pixels, for a strip
-    bits: Array  # (copies, pairs, BLOCK // 64) uint64: a bit for each image that has one of the two pixels
+    bits: Array  # (threads, pairs, BLOCK // 64) uint64: a bit for each image that has one of the two pixels
     values: Array  # (256,) in the dtype: what a pixel of a byte is in the network
 
 
@@ -165,7 +167,7 @@ class Work(NamedTuple):
 
 @intrinsic
 def pointer(typing: Any, array: Any, at: Any) -> Any:
-    """Where the number at this flat index lies. Numba would count references to an array at every call, not to this."""
+    """Where the number at this flat index lies."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.gep(context.make_array(array)(context, builder, arguments[0]).data, [arguments[1]])
@@ -297,27 +299,26 @@ def pixel_value(builder: Any, pixels: Any, at: Any, values: Any, scale: Any) -> 
 
 @intrinsic(prefer_literal=True)
 def sum_of_listed_rows(
-    typing: Any, vectors: Any, images: Any, image_row: Any, sequence: Any, values: Any, scale: Any, pixels: Any,
-    list_step: Any, lengths: Any, first: Any, rows: Any, row: Any, out: Any, out_row: Any,
+    typing: Any, vectors: Any, images: Any, n_inputs: Any, sequence: Any, values: Any, scale: Any, pixels: Any,
+    list_step: Any, lengths: Any, first: Any, rows: Any, out: Any,
 ) -> Any:  # fmt: skip
-    """out[g * out_row:] = first + sum over pixels of image g of value * rows[pixel * row:], for all g < GROUP.
+    """out[g] = first + sum over pixels of image g of value * rows[pixel], for all g < GROUP.
 
-    For a constant number of vectors. Image g begins at images[sequence[g] * image_row]. List m has lengths[m] pixels,
-    from pixels[m * list_step] on: those that just the images have whose bit is set in m. So no zero is multiplied, and
-    each row is loaded once.
+    For rows of a constant number of vectors. Image g begins at images[sequence[g] * n_inputs]. List m has lengths[m]
+    pixels, from pixels[m * list_step] on: those that just the images have whose bit is set in m. So no zero is
+    multiplied, and each row is loaded once.
     """
     count, integer = vectors.literal_value, numba.intp
     signature = numba.void(
-        vectors, images, integer, sequence, values, scale, pixels, integer, lengths, first, rows, integer, out, integer
+        vectors, images, integer, sequence, values, scale, pixels, integer, lengths, first, rows, out
     )
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _, images, image_row, sequence, values, scale, pixels, list_step, lengths, first, rows, row, out, out_row = (
-            arguments
-        )
+        _, images, n_inputs, sequence, values, scale, pixels, list_step, lengths, first, rows, out = arguments
+        row = context.get_constant(integer, count * lanes_of(rows.type.pointee))
         members = [context.get_constant(integer, g) for g in range(GROUP)]
         chosen = [builder.load(builder.gep(sequence, [g])) for g in members]
-        of_images = [builder.gep(images, [builder.mul(image, image_row)]) for image in chosen]
+        of_images = [builder.gep(images, [builder.mul(image, n_inputs)]) for image in chosen]
         initial = load_each(builder, vectors_at(builder, first, members[0], count))
         totals = [[cgutils.alloca_once_value(builder, part) for part in initial] for _ in members]
         for which in range(1, 2**GROUP):
@@ -330,7 +331,7 @@ def sum_of_listed_rows(
                     value = pixel_value(builder, of_images[g], pixel, values, scale)
                     add_products(builder, totals[g], value, parts)
         for g, of_member in zip(members, totals, strict=True):
-            store_each(builder, of_member, vectors_at(builder, out, builder.mul(g, out_row), count))
+            store_each(builder, of_member, vectors_at(builder, out, builder.mul(g, row), count))
         return context.get_dummy_value()
 
     return signature, generate
@@ -338,34 +339,39 @@ def sum_of_listed_rows(
 
 @intrinsic(prefer_literal=True)
 def add_rows_of_images(
-    typing: Any, vectors: Any, images: Any, image_row: Any, sequence: Any, first: Any, second: Any, values: Any,
-    scale: Any, bits: Any, words: Any, delta: Any, rows: Any, row: Any,
+    typing: Any, vectors: Any, images: Any, n_inputs: Any, sequence: Any, values: Any, scale: Any, bits: Any,
+    bits_step: Any, part: Any, parts: Any, delta: Any, rows: Any,
 ) -> Any:  # fmt: skip
-    """rows[i * row:] += sum over images k of a pixel's value * delta[k * row:], for the first and the second pixel.
+    """rows[i] += sum over images k of the value of pixel i * delta[k], for every parts-th pair of pixels.
 
-    For a constant number of vectors, and the images whose bit is set in so many words of 64 bits. Image k begins at
-    images[sequence[k] * image_row].
+    From pair `part` on; for rows of a constant number of vectors, and up to 64 images: those whose bit is set in the
+    word of a pair. These words lie bits_step apart. Image k begins at images[sequence[k] * n_inputs]. An odd last pixel
+    makes a pair with itself; what that adds to the row after its own, nothing reads.
     """
     count, integer = vectors.literal_value, numba.intp
     signature = numba.void(
-        vectors, images, integer, sequence, integer, integer, values, scale, bits, integer, delta, rows, integer
+        vectors, images, integer, sequence, values, scale, bits, integer, integer, integer, delta, rows
     )
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _, images, image_row, sequence, first, second, values, scale, bits, words, delta, rows, row = arguments
-        of_pixels = [builder.gep(images, [pixel]) for pixel in (first, second)]
-        places = [vectors_at(builder, rows, start, count) for start in (context.get_constant(integer, 0), row)]
-        totals = [[cgutils.alloca_once_value(builder, part) for part in load_each(builder, of)] for of in places]
-        with cgutils.for_range(builder, words) as loop:
-            of_word = builder.mul(loop.index, context.get_constant(integer, 64))
-            with for_bits(builder, builder.load(builder.gep(bits, [loop.index]))) as bit:
-                image = builder.add(of_word, bit)
-                begin = builder.mul(builder.load(builder.gep(sequence, [image])), image_row)
-                parts = load_each(builder, vectors_at(builder, delta, builder.mul(image, row), count))
-                for pixels, of_pixel in zip(of_pixels, totals, strict=True):
-                    add_products(builder, of_pixel, pixel_value(builder, pixels, begin, values, scale), parts)
-        for of_place, of_pixel in zip(places, totals, strict=True):
-            store_each(builder, of_pixel, of_place)
+        _, images, n_inputs, sequence, values, scale, bits, bits_step, part, parts, delta, rows = arguments
+        one, two, row = (context.get_constant(integer, n) for n in (1, 2, count * lanes_of(rows.type.pointee)))
+        pairs = builder.sdiv(builder.add(n_inputs, one), two)
+        with cgutils.for_range_slice(builder, part, pairs, parts) as (pair, _):
+            having, first = builder.load(builder.gep(bits, [builder.mul(pair, bits_step)])), builder.mul(pair, two)
+            with builder.if_then(builder.icmp_unsigned("!=", having, ir.Constant(having.type, 0)), likely=True):
+                after = builder.add(first, one)
+                second = builder.select(builder.icmp_signed("<", after, n_inputs), after, first)
+                of_pixels = [builder.gep(images, [pixel]) for pixel in (first, second)]
+                places = [vectors_at(builder, rows, builder.mul(i, row), count) for i in (first, after)]
+                totals = [[cgutils.alloca_once_value(builder, of) for of in load_each(builder, at)] for at in places]
+                with for_bits(builder, having) as image:
+                    begin = builder.mul(builder.load(builder.gep(sequence, [image])), n_inputs)
+                    deltas = load_each(builder, vectors_at(builder, delta, builder.mul(image, row), count))
+                    for pixels, of_pixel in zip(of_pixels, totals, strict=True):
+                        add_products(builder, of_pixel, pixel_value(builder, pixels, begin, values, scale), deltas)
+                for of_place, of_pixel in zip(places, totals, strict=True):
+                    store_each(builder, of_pixel, of_place)
         return context.get_dummy_value()
 
     return signature, generate
@@ -373,15 +379,18 @@ def add_rows_of_images(
 
 @intrinsic
 def nonzero_bits(typing: Any, numbers: Any, at: Any) -> Any:
-    """A bit for each number of a vector, from a place behind a pointer on, the first lowest: whether it is not 0."""
+    """A bit for each of 64 numbers, from a place behind a pointer on, the first lowest: whether it is not 0."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         numbers_, start = arguments
-        (vector,) = load_each(builder, vectors_at(builder, numbers_, start, 1))
+        lanes, word = lanes_of(numbers_.type.pointee), ir.IntType(64)
         differ = builder.fcmp_unordered if isinstance(numbers.dtype, numba.types.Float) else builder.icmp_unsigned
-        mask = differ("!=", vector, ir.Constant(vector.type, None))  # NaN is not 0
-        bits = builder.bitcast(mask, ir.IntType(vector.type.count))
-        return bits if vector.type.count == 64 else builder.zext(bits, ir.IntType(64))
+        bits = ir.Constant(word, 0)
+        for v, vector in enumerate(load_each(builder, vectors_at(builder, numbers_, start, 64 // lanes))):
+            mask = differ("!=", vector, ir.Constant(vector.type, None))  # NaN is not 0
+            of_vector = builder.zext(builder.bitcast(mask, ir.IntType(lanes)), word)
+            bits = builder.or_(bits, builder.shl(of_vector, ir.Constant(word, lanes * v)))
+        return bits
 
     return numba.uint64(numbers, numba.intp), generate
 
@@ -476,17 +485,19 @@ def bits_of_mask(typing: Any, bytes_: Any, at: Any, mask: Any) -> Any:
 
 
 @intrinsic
-def prefetch(typing: Any, place: Any) -> Any:
-    """Have the cache line behind a pointer fetched."""
+def prefetch(typing: Any, numbers: Any) -> Any:
+    """Have the cache lines of 64 numbers behind a pointer fetched."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         byte, integer = ir.IntType(8).as_pointer(), ir.IntType(32)
         fetch = function(builder, "llvm.prefetch.p0", ir.VoidType(), byte, integer, integer, integer)
         read, second_cache, data = (ir.Constant(integer, value) for value in (0, 2, 1))
-        builder.call(fetch, (builder.bitcast(arguments[0], byte), read, second_cache, data))
+        lines = 64 // lanes_of(arguments[0].type.pointee)
+        for place in vectors_at(builder, arguments[0], context.get_constant(numba.intp, 0), lines):
+            builder.call(fetch, (builder.bitcast(place, byte), read, second_cache, data))
         return context.get_dummy_value()
 
-    return numba.void(place), generate
+    return numba.void(numbers), generate
 
 
 @intrinsic
@@ -718,13 +729,19 @@ def cost_and_delta(output: int, label: int, a: Any, delta: Any, n: int) -> float
 
 
 @jit
+def image_at(data: Data, k: int) -> int:
+    """Which image is the k-th in the order of a plan."""
+    return data.order[k] if len(data.order) else k
+
+
+@jit
 def sort_block_by_label(data: Data, start: int, n: int, sequence: Array, counts: Array) -> None:
     """Which images the block start : start + n of a plan's order has, by label; those of one label as they came.
 
     The rest of the sequence repeats the last.
     """
     for k in range(n):
-        sequence[k] = data.order[start + k] if len(data.order) else start + k
+        sequence[k] = image_at(data, start + k)
     if len(data.labels):
         counts[:] = 0
         for k in range(n):
@@ -732,7 +749,7 @@ def sort_block_by_label(data: Data, start: int, n: int, sequence: Array, counts:
         for label in range(1, len(counts)):
             counts[label] += counts[label - 1]
         for k in range(n):
-            image = data.order[start + k] if len(data.order) else start + k
+            image = image_at(data, start + k)
             label = data.labels[image]
             sequence[counts[label]] = image
             counts[label] += 1
@@ -740,47 +757,59 @@ def sort_block_by_label(data: Data, start: int, n: int, sequence: Array, counts:
 
 
 @jit
-def copy_group(images: Array, sequence: Array, group: int, n: int, rows: Array) -> None:
-    """The images of a group, by bytes that are 0 where a pixel is 0, into rows that end in zeros."""
-    n_inputs = images.shape[1]
-    for g in range(GROUP):
-        image = sequence[GROUP * group + g]
-        for pixel in range(n_inputs):
-            rows[g, pixel] = images[image, pixel] != 0  # NaN is not 0
-    for k in range(GROUP * (group + 1), min(GROUP * (group + 2), n)):  # while this group is worked on
-        for pixel in range(0, n_inputs, VECTOR // images.itemsize):
-            prefetch(pointer(images, sequence[k] * n_inputs + pixel))
+def bits_from(image: Any, first: int, n_inputs: int) -> Any:
+    """A bit for each of up to 64 pixels of an image, from `first` on: whether it is not 0. No others are read."""
+    if first + 64 <= n_inputs:
+        return nonzero_bits(image, first)
+    if n_inputs >= 64:  # all but the rest of the last 64
+        return nonzero_bits(image, n_inputs - 64) >> np.uint64(first + 64 - n_inputs)
+    bits = np.uint64(0)
+    for pixel in range(n_inputs):
+        bits |= np.uint64(image[pixel] != 0) << np.uint64(pixel)  # NaN is not 0
+    return bits
 
 
 @jit
-def list_pixels(rows: Array, masks: Array, pixels: Array, lengths: Array) -> None:
-    """The lists of pixels of a group, and a mask for each image, from rows of bytes that are 0 where a pixel is 0."""
+def list_pixels(
+    data: Data, images: Array, chosen: Any, later: int, stop: int, listed: bool, masks: Array, pixels: Array,
+    lengths: Array,
+) -> None:  # fmt: skip
+    """A mask for each image of a group, to which `chosen` points, and the lists of the group's pixels if `listed`.
+
+    Meanwhile the images later:stop of the plan's order are fetched, a few lines at a time: of many at once, a processor
+    drops some.
+    """
+    n_inputs = images.shape[1]
+    i0, i1 = pointer(images, chosen[0] * n_inputs), pointer(images, chosen[1] * n_inputs)
+    i2, i3 = pointer(images, chosen[2] * n_inputs), pointer(images, chosen[3] * n_inputs)
     lengths[:] = 0
-    for first in range(0, rows.shape[1], 64):
-        b0, b1 = nonzero_bits(pointer(rows, 0), first), nonzero_bits(pointer(rows, rows.shape[1]), first)
-        b2 = nonzero_bits(pointer(rows, 2 * rows.shape[1]), first)
-        b3 = nonzero_bits(pointer(rows, 3 * rows.shape[1]), first)
+    for first in range(0, n_inputs, 64):
+        for k in range(later, stop):
+            prefetch(pointer(images, image_at(data, k) * n_inputs + first))
+        b0, b1 = bits_from(i0, first, n_inputs), bits_from(i1, first, n_inputs)
+        b2, b3 = bits_from(i2, first, n_inputs), bits_from(i3, first, n_inputs)
         word = first // 64
         masks[0, word], masks[1, word], masks[2, word], masks[3, word] = b0, b1, b2, b3
-        if b0 | b1 | b2 | b3 != 0:
+        if listed and b0 | b1 | b2 | b3 != 0:
             append_pixels(b0, b1, b2, b3, first, pointer(pixels, 0), pixels.shape[1], pointer(lengths, 0))
 
 
 @jit
-def list_images(masks: Array, n: int, first: int, stop: int, tile: Array, bits: Array) -> None:
-    """Which of the n images of a block have one of a pair of pixels, by their masks; for strips first:stop."""
+def list_images(masks: Array, n: int, tile: Array, bits: Array) -> None:
+    """Which of the n images of a block have one of a pair of pixels, by their masks."""
     of_bytes, one = masks.view(np.uint8), np.uint64(1)
     row = of_bytes.shape[1]
-    for strip in range(first, stop):
+    for strip in range(row // TILE):
         for k in range(0, n, TILE):
             transpose_tile(pointer(of_bytes, k * row + strip * TILE), row, pointer(tile, k), BLOCK)
-        for pair in range(strip * STRIP // 2, min((strip + 1) * STRIP // 2, len(bits))):
+        for byte in range(TILE):
             for word in range((n + 63) // 64):
-                at = pair // 4 % TILE * BLOCK + 64 * word
-                having = bits_of_mask(pointer(tile, 0), at, 3 << 2 * (pair % 4))
+                there = ~np.uint64(0)
                 if n < 64 * (word + 1):  # beyond them is what an earlier block has left there
-                    having &= (one << np.uint64(max(0, n - 64 * word))) - one
-                bits[pair, word] = having
+                    there = (one << np.uint64(n - 64 * word)) - one
+                for of_byte in range(4):
+                    having = bits_of_mask(pointer(tile, 0), byte * BLOCK + 64 * word, 3 << 2 * of_byte)
+                    bits[strip * STRIP // 2 + 4 * byte + of_byte, word] = having & there
 
 
 @jit
@@ -790,55 +819,27 @@ def groups_of(n: int) -> int:
 
 
 @jit
-def forward_first(
-    weights: Array, images: Array, scale: Any, sequence: Array, first: int, stop: int, lists: NonzeroLists, z: Array
+def forward_group(
+    weights: Array, images: Array, scale: Any, chosen: Any, pixels: Array, lengths: Any, values: Any, z: Any, width: int
 ) -> None:
-    """z (BLOCK, width) of groups first:stop of a block, for one block of columns of the first layer."""
-    width, n_inputs, (_, n_lists, step) = z.shape[1], images.shape[1], lists.pixels.shape
-    vectors, biases = width * z.itemsize // VECTOR, pointer(weights, (len(weights) - 1) * width)
-    for group in range(first, stop):
-        chosen, z_of = pointer(sequence, GROUP * group), pointer(z, GROUP * group * width)
-        pixels, lengths = pointer(lists.pixels, group * n_lists * step), pointer(lists.lengths, group * n_lists)
-        if vectors == 4:
-            sum_of_listed_rows(
-                4, pointer(images, 0), n_inputs, chosen, pointer(lists.values, 0), scale, pixels, step, lengths,
-                biases, pointer(weights, 0), width, z_of, width,
-            )  # fmt: skip
-        elif vectors == 2:
-            sum_of_listed_rows(
-                2, pointer(images, 0), n_inputs, chosen, pointer(lists.values, 0), scale, pixels, step, lengths,
-                biases, pointer(weights, 0), width, z_of, width,
-            )  # fmt: skip
-        else:
-            sum_of_listed_rows(
-                1, pointer(images, 0), n_inputs, chosen, pointer(lists.values, 0), scale, pixels, step, lengths,
-                biases, pointer(weights, 0), width, z_of, width,
-            )  # fmt: skip
-
-
-@jit
-def add_pair(
-    vectors: int, images: Any, image_row: int, sequence: Any, first: int, second: int, values: Any, scale: Any,
-    bits: Any, words: int, delta: Any, rows: Any, width: int,
-) -> None:  # fmt: skip
-    """`add_rows_of_images` for a number of vectors, if any image has one of the two pixels."""
-    seen = np.uint64(0)
-    for word in range(words):
-        seen |= bits[word]
-    if seen == 0:
-        return
+    """z (GROUP, width) of a group of images, to which `chosen` points, for one block of columns of the first layer."""
+    n_inputs, vectors, step = images.shape[1], width * weights.itemsize // VECTOR, pixels.shape[1]
+    biases = pointer(weights, (len(weights) - 1) * width)
     if vectors == 4:
-        add_rows_of_images(
-            4, images, image_row, sequence, first, second, values, scale, bits, words, delta, rows, width
-        )
+        sum_of_listed_rows(
+            4, pointer(images, 0), n_inputs, chosen, values, scale, pointer(pixels, 0), step, lengths, biases,
+            pointer(weights, 0), z,
+        )  # fmt: skip
     elif vectors == 2:
-        add_rows_of_images(
-            2, images, image_row, sequence, first, second, values, scale, bits, words, delta, rows, width
-        )
+        sum_of_listed_rows(
+            2, pointer(images, 0), n_inputs, chosen, values, scale, pointer(pixels, 0), step, lengths, biases,
+            pointer(weights, 0), z,
+        )  # fmt: skip
     else:
-        add_rows_of_images(
-            1, images, image_row, sequence, first, second, values, scale, bits, words, delta, rows, width
-        )
+        sum_of_listed_rows(
+            1, pointer(images, 0), n_inputs, chosen, values, scale, pointer(pixels, 0), step, lengths, biases,
+            pointer(weights, 0), z,
+        )  # fmt: skip
 
 
 @jit
@@ -851,32 +852,42 @@ def add_biases(delta: Any, row: int, n: int, biases: Any, width: int) -> None:
 
 @jit
 def backward_first(
-    weights: Array, velocities: Array, gradient: Array, delta: Array, images: Array, scale: Any, sequence: Array,
-    block: Any, rate: float, mu: float, lists: NonzeroLists, part: int, parts: int,
+    weights: Array, velocities: Array, gradient: Array, delta: Array, images: Array, scale: Any, sequence: Any,
+    values: Any, of_pairs: Array, block: Any, rate: float, mu: float, part: int, parts: int,
 ) -> None:  # fmt: skip
     """The gradient of a block of images for every parts-th pair of pixels, from `part` on, of one block of columns.
 
     It goes straight into the weights where the block is a whole update without momentum: then delta holds the rate.
-    Otherwise the update follows the last block. After the pairs, as if they were one more, come the biases. An odd last
-    pixel makes a pair with itself; what that adds to the row after its own, nothing reads.
+    Otherwise the update follows the last block. After the pairs, as if they were one more, come the biases.
     """
-    width, n, (pairs, words), n_inputs = delta.shape[1], block.stop - block.start, lists.bits.shape, images.shape[1]
-    vectors, of_block, values = width * delta.itemsize // VECTOR, pointer(delta, 0), pointer(lists.values, 0)
-    for pair in range(part, pairs + 1, parts):
-        at = 2 * width * pair
-        rows = slice(2 * pair, min(2 * pair + 2, len(weights)))
-        target = pointer(weights, at) if block.direct else pointer(gradient, at)
-        if block.first and not block.direct:
-            gradient[rows] = 0
-        if pair < pairs:
-            add_pair(
-                vectors, pointer(images, 0), n_inputs, pointer(sequence, 0), 2 * pair, min(2 * pair + 1, n_inputs - 1),
-                values, scale, pointer(lists.bits, pair * words), (n + 63) // 64, of_block, target, width,
-            )  # fmt: skip
+    width, n, n_inputs, words = delta.shape[1], block.stop - block.start, images.shape[1], of_pairs.shape[1]
+    vectors, pairs = width * delta.itemsize // VECTOR, (n_inputs + 1) // 2
+    target = pointer(weights if block.direct else gradient, 0)
+    if block.first and not block.direct:
+        for pair in range(part, pairs + 1, parts):
+            gradient[2 * pair : 2 * pair + 2] = 0
+    for word in range((n + 63) // 64):
+        chosen, bits = offset(sequence, 64 * word), pointer(of_pairs, word)
+        of_word = pointer(delta, 64 * word * width)
+        if vectors == 4:
+            add_rows_of_images(
+                4, pointer(images, 0), n_inputs, chosen, values, scale, bits, words, part, parts, of_word, target
+            )
+        elif vectors == 2:
+            add_rows_of_images(
+                2, pointer(images, 0), n_inputs, chosen, values, scale, bits, words, part, parts, of_word, target
+            )
         else:
-            add_biases(of_block, width, n, target, width)
-        if block.last and not block.direct:
-            sgd_update(weights[rows].ravel(), velocities[rows].ravel(), gradient[rows].ravel(), rate, mu)
+            add_rows_of_images(
+                1, pointer(images, 0), n_inputs, chosen, values, scale, bits, words, part, parts, of_word, target
+            )
+    if pairs % parts == part:
+        add_biases(pointer(delta, 0), width, n, offset(target, 2 * width * pairs), width)
+    if block.last and not block.direct:
+        for pair in range(part, pairs + 1, parts):
+            at = 2 * width * pair
+            n_numbers = min(2 * width, weights.size - at)
+            sgd_update(pointer(weights, at), pointer(velocities, at), pointer(gradient, at), n_numbers, rate, mu)
 
 
 # --- from the first layer to the second: a block of columns owns its weights into it --------------------------------
@@ -940,8 +951,9 @@ def learn_columns(work: Work, block: Any, columns: int, part: int) -> None:
         pointer(delta, 0), delta.shape[1], initial, initial_row, target, wide,
     )  # fmt: skip
     if block.last and not block.direct:
-        velocities, rate = work.velocities.second[columns], work.rates[block.update]
-        sgd_update(weights[rows].ravel(), velocities[rows].ravel(), gradient[rows].ravel(), rate, work.mu)
+        velocities, at = pointer(work.velocities.second[columns], rows.start * wide), rows.start * wide
+        n_numbers, rate = (rows.stop - rows.start) * wide, work.rates[block.update]
+        sgd_update(pointer(weights, at), velocities, pointer(gradient, at), n_numbers, rate, work.mu)
 
 
 @jit
@@ -1039,7 +1051,7 @@ def learn_rest(work: Work, b: int, first: int, stop: int, t: int) -> None:
     transpose_weights(shape, rest, values.transposed[t])
     sum_columns(work, first, a)
     forward_rest(shape, rest, a)
-    last, n_outputs, sequence = shape.layers[-1].column, shape.layers[-1].units, work.lists.sequence[t, b % 2]
+    last, n_outputs, sequence = shape.layers[-1].column, shape.layers[-1].units, work.lists.sequence[t]
     cost, row = number(0), a.shape[1]
     for k in range(len(a)):
         cost += cost_and_delta(
@@ -1058,7 +1070,7 @@ def learn_rest(work: Work, b: int, first: int, stop: int, t: int) -> None:
 @jit
 def outputs_of(work: Work, b: int, first: int, stop: int, t: int) -> None:
     """The last activations of images first:stop of block b."""
-    shape, sequence = work.shape, work.lists.sequence[t, b % 2]
+    shape, sequence = work.shape, work.lists.sequence[t]
     a, last, n_outputs = work.values.a[first:stop], shape.layers[-1].column, shape.layers[-1].units
     sum_columns(work, first, a)
     forward_rest(shape, work.weights.rest, a)
@@ -1072,8 +1084,8 @@ def outputs_of(work: Work, b: int, first: int, stop: int, t: int) -> None:
 
 
 @jit
-def sgd_update(parameters: Array, velocities: Array, gradient: Array, rate: float, mu: float) -> None:
-    """One update of flat arrays, with momentum or without.
+def sgd_update(parameters: Any, velocities: Any, gradient: Any, n: int, rate: float, mu: float) -> None:
+    """One update of n numbers behind pointers, with momentum or without.
 
     A velocity without gradients, as of a pixel that is seldom there, shrinks until it is below the normal numbers,
     with which processors are many times slower. So near there it is 0.
@@ -1081,12 +1093,12 @@ def sgd_update(parameters: Array, velocities: Array, gradient: Array, rate: floa
     number = type(rate)
     least = number(np.finfo(number).tiny / np.finfo(number).eps)
     if mu > 0:
-        for p in range(len(parameters)):
+        for p in range(n):
             velocity = mu * velocities[p] + gradient[p]
             velocities[p] = number(0) if abs(velocity) < least else velocity  # NaN goes through
             parameters[p] -= rate * (gradient[p] + mu * velocities[p])
     else:
-        for p in range(len(parameters)):
+        for p in range(n):
             parameters[p] -= rate * gradient[p]
 
 
@@ -1108,35 +1120,8 @@ def add_rest(work: Work, block: Any, t: int) -> None:
         if t == 0:
             work.costs[block.update] += work.values.costs[other]
     if block.last and not block.direct:
-        sgd_update(work.weights.rest[part], work.velocities.rest[part], target, work.rates[block.update], work.mu)
-
-
-@jit
-def copy_of(lists: NonzeroLists, t: int) -> NonzeroLists:
-    """The copy of a thread's share, without the axis of copies."""
-    copy = t if len(lists.pixels) > 1 else 0
-    return NonzeroLists(
-        lists.sequence, lists.counts, lists.rows, lists.pixels[copy], lists.lengths[copy], lists.masks[copy],
-        lists.tiles, lists.bits[copy], lists.values,
-    )  # fmt: skip
-
-
-@inlined
-def make_lists(work: Work, images: Array, b: int, t: int) -> None:
-    """The lists, or a thread's share: by pairs of pixels for the block before b, by groups of images for block b."""
-    blocks, lists = work.blocks, copy_of(work.lists, t)
-    share, shares = (0, 1) if len(work.lists.pixels) > 1 else (t, len(work.values.costs))
-    if b > 0 and len(work.result) == 0:
-        strips, n = (images.shape[1] + STRIP - 1) // STRIP, blocks[b - 1].stop - blocks[b - 1].start
-        first, stop = strips * share // shares, strips * (share + 1) // shares
-        list_images(lists.masks[(b - 1) % 2], n, first, stop, lists.tiles[t], lists.bits)
-    if b < len(blocks):
-        n, sequence, masks = blocks[b].stop - blocks[b].start, lists.sequence[t, b % 2], lists.masks[b % 2]
-        sort_block_by_label(work.data, blocks[b].start, n, sequence, lists.counts[t])
-        for group in range(groups_of(n) * share // shares, groups_of(n) * (share + 1) // shares):
-            copy_group(images, sequence, group, n, lists.rows[t])
-            of_group = masks[GROUP * group : GROUP * (group + 1)]
-            list_pixels(lists.rows[t], of_group, lists.pixels[group], lists.lengths[group])
+        weights, velocities = pointer(work.weights.rest, part.start), pointer(work.velocities.rest, part.start)
+        sgd_update(weights, velocities, pointer(target, 0), len(target), work.rates[block.update], work.mu)
 
 
 @jit
@@ -1152,32 +1137,69 @@ def other_layers(work: Work, b: int, t: int) -> None:
         transpose_columns(work, columns)
 
 
+@jit
+def is_in_part(group: int, groups: int, part: int, parts: int) -> bool:
+    """Whether a group belongs to a part of the groups of a block."""
+    return groups * part // parts <= group < groups * (part + 1) // parts
+
+
+@jit
+def list_group(work: Work, images: Array, b: int, group: int, t: int) -> None:
+    """What a thread needs to know of a group of images of block b, while as many of the block after it are fetched.
+
+    Masks; and lists, if it has the group in one of its blocks of columns.
+    """
+    first, lists, later, stop, listed = GROUP * group, work.lists, 0, 0, False
+    if b + 1 < len(work.blocks):
+        later, stop = work.blocks[b + 1].start + first, work.blocks[b + 1].stop
+    groups = groups_of(work.blocks[b].stop - work.blocks[b].start)
+    for unit in range(t, len(work.weights.first) * work.parts, len(work.values.costs)):
+        listed |= is_in_part(group, groups, unit % work.parts, work.parts)
+    list_pixels(
+        work.data, images, pointer(lists.sequence[t], first), later, min(later + GROUP, stop), listed,
+        lists.masks[t, first : first + GROUP], lists.pixels[t], lists.lengths[t],
+    )  # fmt: skip
+
+
 @inlined
 def forward(work: Work, images: Array, b: int, t: int) -> None:
     """A thread's share of the first layer's columns for block b: activations, and their sums for the second layer."""
-    lists, groups = copy_of(work.lists, t), groups_of(work.blocks[b].stop - work.blocks[b].start)
-    for unit in range(t, len(work.weights.first) * work.parts, len(work.values.costs)):
-        columns, part = unit // work.parts, unit % work.parts
-        first, stop = groups * part // work.parts, groups * (part + 1) // work.parts
-        forward_first(
-            work.weights.first[columns], images, work.data.scale, lists.sequence[t, b % 2], first, stop, lists,
-            work.values.first[columns],
-        )  # fmt: skip
-        forward_columns(work, columns, GROUP * first, GROUP * stop)
+    block, lists, scale, width = work.blocks[b], work.lists, work.data.scale, work.values.first.shape[2]
+    groups, units, threads = (
+        groups_of(block.stop - block.start),
+        len(work.weights.first) * work.parts,
+        len(lists.pixels),
+    )
+    sort_block_by_label(work.data, block.start, block.stop - block.start, lists.sequence[t], lists.counts[t])
+    for group in range(groups):
+        list_group(work, images, b, group, t)
+        chosen, lengths = pointer(lists.sequence[t], GROUP * group), pointer(lists.lengths[t], 0)
+        for unit in range(t, units, threads):
+            columns = unit // work.parts
+            if is_in_part(group, groups, unit % work.parts, work.parts):
+                forward_group(
+                    work.weights.first[columns], images, scale, chosen, lists.pixels[t], lengths,
+                    pointer(lists.values, 0), pointer(work.values.first[columns], GROUP * group * width), width,
+                )  # fmt: skip
+    for unit in range(t, units, threads):
+        part, parts = unit % work.parts, work.parts
+        first, stop = GROUP * (groups * part // parts), GROUP * (groups * (part + 1) // parts)
+        forward_columns(work, unit // parts, first, stop)
 
 
 @inlined
 def backward(work: Work, images: Array, b: int, t: int) -> None:
     """A thread's share of the first layer's columns for block b: gradients of their weights, and the update."""
-    lists, block, delta_first = copy_of(work.lists, t), work.blocks[b], work.values.delta_first[t]
+    block, lists, delta_first = work.blocks[b], work.lists, work.values.delta_first[t]
+    list_images(lists.masks[t], block.stop - block.start, lists.tiles[t], lists.bits[t])
     for unit in range(t, len(work.weights.first) * work.parts, len(work.values.costs)):
         columns, part = unit // work.parts, unit % work.parts
         delta_of_columns(work, columns, block.stop - block.start, delta_first)
         learn_columns(work, block, columns, part)
         backward_first(
             work.weights.first[columns], work.velocities.first[columns], work.gradient.first[columns], delta_first,
-            images, work.data.scale, lists.sequence[t, b % 2], block, work.rates[block.update], work.mu, lists, part,
-            work.parts,
+            images, work.data.scale, pointer(lists.sequence[t], 0), pointer(lists.values, 0), lists.bits[t], block,
+            work.rates[block.update], work.mu, part, work.parts,
         )  # fmt: skip
 
 
@@ -1189,15 +1211,13 @@ def stages_of(work: Work) -> int:
 
 @inlined
 def do_share(work: Work, images: Array, b: int, stage: int, t: int) -> None:
-    """A share of a stage for block b: at first, the layers after the first for the block before, and the lists.
+    """A share of a stage for block b: at first, the layers after the first for the block before.
 
     Then follows the first layer: backward for the block before, and forward for block b. These are one stage; but two
     if blocks of columns have parts, as then a thread reads weights that others change.
     """
-    if stage == 0:
-        if b > 0:
-            other_layers(work, b - 1, t)
-        make_lists(work, images, b, t)
+    if stage == 0 and b > 0:
+        other_layers(work, b - 1, t)
     if stage == 1 and b > 0 and len(work.result) == 0:
         add_rest(work, work.blocks[b - 1], t)
         backward(work, images, b - 1, t)

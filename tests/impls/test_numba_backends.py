@@ -72,7 +72,7 @@ def test_one_thread_may_do_the_work_of_two(name: str, monkeypatch: pytest.Monkey
     images, labels = images_and_labels(300, 0.8)
     threads = numba.get_num_threads()
     monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
-    monkeypatch.setattr(numba_sparse, "divide", lambda *sizes: numba_sparse.Division(2, 1, 2, True))
+    monkeypatch.setattr(numba_sparse, "divide", lambda *sizes: numba_sparse.Division(2, 1, 2))
     dealt_to_all = arrays_after(name, images, labels)
     numba.set_num_threads(1)
     for module in OF_OWN_THREADS:
@@ -148,17 +148,19 @@ def test_layers_that_fill_their_memory(sizes: tuple[int, ...], dtype: DType, mon
 @pytest.mark.parametrize(
     ("vectors", "images", "threads", "expected"),
     [
-        (8, 128, 1, (1, 4, 1, False)),
-        (8, 128, 2, (2, 4, 1, False)),
-        (8, 128, 4, (4, 2, 1, False)),
-        (8, 128, 8, (8, 2, 2, True)),
-        (5, 128, 2, (2, 2, 2, False)),
-        (1, 128, 2, (2, 1, 2, False)),
-        (1, 1, 40, (1, 1, 1, False)),
+        (8, 128, 1, (1, 4, 1)),
+        (8, 128, 2, (2, 4, 1)),
+        (8, 128, 4, (4, 4, 2)),
+        (8, 128, 8, (8, 2, 2)),
+        (8, 32, 8, (8, 1, 1)),
+        (32, 128, 8, (8, 4, 1)),
+        (5, 128, 2, (2, 2, 2)),
+        (1, 128, 2, (2, 1, 2)),
+        (1, 1, 40, (1, 1, 1)),
     ],
 )
 def test_how_threads_share_the_first_layer(
-    vectors: int, images: int, threads: int, expected: tuple[int, int, int, bool]
+    vectors: int, images: int, threads: int, expected: tuple[int, int, int]
 ) -> None:
     """By blocks of columns that are as wide as they can be; where these are too few, by parts of them."""
     assert numba_sparse.divide(784, vectors, images, threads) == expected
@@ -185,7 +187,7 @@ NETWORKS = (
 
 
 @pytest.mark.parametrize("momentum", [0, 0.9])
-@pytest.mark.parametrize("division", [(1, 2, 1), (3, 1, 3, True), (2, 1, 1, True), (2, 2, 2), (4, 4, 4)])
+@pytest.mark.parametrize("division", [(1, 2, 1), (3, 1, 3), (2, 1, 1), (2, 2, 2), (4, 4, 4)])
 def test_every_division_computes_the_same(
     division: tuple[Any, ...], momentum: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -280,6 +282,14 @@ def test_all_that_numba_compiles_for_a_backend_stands_in_one_file(module: Module
     assert {name for name in imported | names if name and name.startswith("impls")} == {"impls.contract"}
 
 
+@pytest.mark.parametrize("module", [numba_dense, kernels], ids=lambda module: module.__name__)
+def test_no_compiled_function_counts_references(module: ModuleType) -> None:
+    """Threads would do so in the same cache lines, at every call; and one that counts frees what the others hand it."""
+    functions = {name: kept for name, kept in vars(module).items() if hasattr(kept, "targetoptions")}
+    assert "run_phases" in functions
+    assert {name for name, kept in functions.items() if kept.targetoptions.get("_nrt", True)} == set()
+
+
 def test_images_stay_where_they_are(tmp_path: Path) -> None:
     """Memory-mapped, read-only, uint8: `prepare` copies nothing, and training takes them as they are."""
     images, labels = images_and_labels(300, 0.8)
@@ -294,17 +304,21 @@ def test_images_stay_where_they_are(tmp_path: Path) -> None:
         np.testing.assert_array_equal(actual, expected)
 
 
-@pytest.mark.parametrize("shared", [False, True])
-def test_each_thread_has_lists_of_its_own_unless_it_shares_them(shared: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(numba_sparse, "divide", lambda *sizes: numba_sparse.Division(2, 1, 1, shared))
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_thread_lists_the_groups_of_its_part_and_has_masks_of_all(
+    parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last group belongs to the last part."""
+    monkeypatch.setattr(numba_sparse, "divide", lambda *sizes: numba_sparse.Division(2, 1, parts))
     images, labels = images_and_labels(100, 0.8)
     state = zero_velocities(initial_parameters(NETWORK, "he_normal", 1, "float32"))
     plan = Plan(np.array([0]), np.array([100]), None, np.array([0.1]))
     prepared = numba_sparse.prepare(NETWORK, images, labels, "float32")
     lists = numba_sparse.run(NETWORK, state, prepared, plan, False).lists
-    numbers = [int(of_copy.sum()) for of_copy in lists.lengths]
-    assert numbers == [numbers[0]] * (1 if shared else 2)
-    assert numbers[0] > 0
+    np.testing.assert_array_equal(lists.masks[0], lists.masks[1])
+    lengths = [int(of_thread.sum()) for of_thread in lists.lengths]
+    assert lengths == ([lengths[1]] * 2 if parts == 1 else [0, lengths[1]])
+    assert lengths[1] > 0
 
 
 def test_an_odd_last_pixel_is_the_last_that_is_read() -> None:
@@ -423,12 +437,14 @@ import numpy as np
 from impls.numba_sparse import kernels
 
 @numba.njit
-def listed(rows, masks, pixels, lengths):
-    kernels.list_pixels(rows, masks, pixels, lengths)
+def listed(images, pixels, lengths):
+    data = kernels.Data(images, images, lengths[:0], lengths[:0], 1)
+    masks, chosen = np.zeros((4, 2), np.uint64), np.arange(4)
+    kernels.list_pixels(data, images, kernels.pointer(chosen, 0), 0, 4, True, masks, pixels, lengths)
 
-rows, pixels, lengths = np.zeros((4, 128), np.uint8), np.zeros((16, 192), np.uint16), np.full(16, 9)
-rows[0, [3, 70]], rows[2, [3, 5, 127]], rows[:, 20:60] = 1, 7, 1
-listed(rows, np.zeros((4, 2), np.uint64), pixels, lengths)
+images, pixels, lengths = np.zeros((4, 128), np.uint8), np.zeros((16, 192), np.uint16), np.full(16, 9)
+images[0, [3, 70]], images[2, [3, 5, 127]], images[:, 20:60] = 1, 7, 1
+listed(images, pixels, lengths)
 print(kernels.COMPRESSES, {m: pixels[m, :n].tolist() for m, n in enumerate(lengths.tolist()) if n and m < 15})
 print(pixels[15, : lengths[15]].tolist() == list(range(20, 60)))
 """
@@ -445,6 +461,23 @@ def test_pixels_are_listed_by_the_images_that_have_them(processor: str) -> None:
     assert listed == "{1: [70], 4: [5, 127], 5: [3]}\nTrue\n"
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_bits_of_any_number_of_pixels(dtype: str) -> None:
+    """64 at a time; what lies before and behind an image is not among them."""
+
+    @numba.njit
+    def bits_from(memory: Any, first: int, n: int) -> Any:
+        return kernels.bits_from(kernels.pointer(memory, 64), first, n)
+
+    rng = np.random.default_rng(3)
+    for n in (1, 37, 63, 64, 65, 100, 128, 150):
+        image, memory = rng.integers(0, 3, n), np.ones(64 + n + 64, dtype)
+        memory[64 : 64 + n] = image
+        words = np.array([bits_from(memory, first, n) for first in range(0, n, 64)], np.uint64)
+        bits = np.unpackbits(words.view(np.uint8), bitorder="little")
+        np.testing.assert_array_equal(bits, np.pad(image != 0, (0, -n % 64)))
+
+
 @pytest.mark.parametrize("pixels", ["uint8", "float32", "float64"])
 def test_what_a_block_of_images_has(pixels: str) -> None:
     """In bits and in lists without zeros; where no tile divides the width, a block is short, and a pixel is NaN."""
@@ -459,28 +492,30 @@ def test_what_a_block_of_images_has(pixels: str) -> None:
         data = numba_sparse.in_order(
             network, (images, None), None, np.dtype("float64" if pixels == "float64" else "float32")
         )
-        room = numba_sparse.allocate_lists(network, data, numba_sparse.Division(1, 1, 1))
-        copied = ("pixels", "lengths", "masks", "bits")
-        lists = room._replace(**{name: getattr(room, name)[0] for name in copied})
-        lists.masks[:, :, : -(-width // 64)], lists.tiles[:], lists.bits[:] = ~np.uint64(0), 255, ~np.uint64(0)
+        lists = numba_sparse.allocate_lists(network, data, 1)
+        lists.masks[0, :, : -(-width // 64)], lists.tiles[:], lists.bits[:] = ~np.uint64(0), 255, ~np.uint64(0)
         sequence = np.concatenate([sequence, np.full(128 - n, sequence[-1])])
-        list_block(images, sequence, n, lists)
-        having = np.pad(images[sequence[:n]] != 0, ((0, 0), (0, 1))).reshape(n, -1, 2).any(2).T
-        words = -(-n // 64)
-        bits = np.unpackbits(lists.bits[:, :words].copy().view(np.uint8), axis=1, bitorder="little")
-        np.testing.assert_array_equal(bits[:, :n], having)
-        assert not bits[:, n:].any()
         for group in range(-(-n // 4)):
+            list_pixels(data, images, sequence, group, group != 2, lists)
             having_pixel = np.array([1, 2, 4, 8]) @ (images[sequence[4 * group : 4 * group + 4]] != 0)
             for these in range(1, 16):
-                listed = lists.pixels[group, these, : lists.lengths[group, these]]
-                assert listed.tolist() == np.flatnonzero(having_pixel == these).tolist()
+                listed = lists.pixels[0, these, : lists.lengths[0, these]]
+                assert listed.tolist() == ([] if group == 2 else np.flatnonzero(having_pixel == these).tolist())
+        list_images(n, lists)
+        having: Any = np.pad(images[sequence[:n]] != 0, ((0, 0), (0, 1))).reshape(n, -1, 2).any(2).T
+        words = -(-n // 64)
+        of_pairs = lists.bits[0, : len(having), :words].copy().view(np.uint8)
+        bits = np.unpackbits(of_pairs, axis=1, bitorder="little")
+        np.testing.assert_array_equal(bits[:, :n], having)
+        assert not bits[:, n:].any()
 
 
 @numba.njit
-def list_block(images: Any, sequence: Any, n: int, lists: Any) -> None:
-    for group in range(kernels.groups_of(n)):
-        of_group = lists.masks[1, 4 * group : 4 * group + 4]
-        kernels.copy_group(images, sequence, group, n, lists.rows[0])
-        kernels.list_pixels(lists.rows[0], of_group, lists.pixels[group], lists.lengths[group])
-    kernels.list_images(lists.masks[1], n, 0, 3, lists.tiles[0], lists.bits)
+def list_pixels(data: Any, images: Any, sequence: Any, group: int, listed: bool, lists: Any) -> None:
+    chosen, masks = kernels.pointer(sequence, 4 * group), lists.masks[0, 4 * group : 4 * group + 4]
+    kernels.list_pixels(data, images, chosen, 0, 0, listed, masks, lists.pixels[0], lists.lengths[0])
+
+
+@numba.njit
+def list_images(n: int, lists: Any) -> None:
+    kernels.list_images(lists.masks[0], n, lists.tiles[0], lists.bits[0])

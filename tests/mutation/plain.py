@@ -62,12 +62,12 @@ def pixel_values(pixels: Any, values: Any, scale: Any) -> Any:
 
 
 def sum_of_listed_rows(
-    vectors: int, images: Any, image_row: int, sequence: Any, values: Any, scale: Any, pixels: Any, list_step: int,
-    lengths: Any, first: Any, rows: Any, row: int, out: Any, out_row: int,
+    vectors: int, images: Any, n_inputs: int, sequence: Any, values: Any, scale: Any, pixels: Any, list_step: int,
+    lengths: Any, first: Any, rows: Any, out: Any,
 ) -> None:  # fmt: skip
-    """out[g * out_row:] = first + sum over pixels of image g of value * rows[pixel * row:], for all g < GROUP."""
+    """out[g] = first + sum over pixels of image g of value * rows[pixel], for all g < GROUP."""
     width, members = numbers_of(vectors, out), np.arange(GROUP)
-    of_images = image_row * sequence[within(sequence, members)]
+    of_images, row = n_inputs * sequence[within(sequence, members)], len(width)
     totals = np.tile(first[within(first, width)], (GROUP, 1))
     for which in range(1, 2**GROUP):
         places = which * list_step + np.arange(lengths[within(lengths, which)])
@@ -75,27 +75,29 @@ def sum_of_listed_rows(
         parts = rows[within(rows, row * listed[:, np.newaxis] + width)]
         for g in (g for g in members if which >> g & 1):
             totals[g] += pixel_values(images[within(images, of_images[g] + listed)], values, scale) @ parts
-    out[within(out, members[:, np.newaxis] * out_row + width)] = totals
+    out[within(out, members[:, np.newaxis] * row + width)] = totals
 
 
 def add_rows_of_images(
-    vectors: int, images: Any, image_row: int, sequence: Any, first: int, second: int, values: Any, scale: Any,
-    bits: Any, words: int, delta: Any, rows: Any, row: int,
+    vectors: int, images: Any, n_inputs: int, sequence: Any, values: Any, scale: Any, bits: Any, bits_step: int,
+    part: int, parts: int, delta: Any, rows: Any,
 ) -> None:  # fmt: skip
-    """rows[i * row:] += sum over images k of a pixel's value * delta[k * row:], for the first and the second pixel."""
-    width, pixels = numbers_of(vectors, rows), np.array([first, second])[:, np.newaxis]
-    shifted = bits[within(bits, np.arange(words)), np.newaxis] >> np.arange(64, dtype=np.uint64)
-    k = np.flatnonzero(shifted & np.uint64(1))
-    places = sequence[within(sequence, k)] * image_row + pixels
-    factors = pixel_values(images[within(images, places)], values, scale)
-    deltas = delta[within(delta, k[:, np.newaxis] * row + width)]
-    rows[within(rows, np.arange(2)[:, np.newaxis] * row + width)] += factors @ deltas
+    """rows[i] += sum over images k of the value of pixel i * delta[k], for every parts-th pair of pixels."""
+    width = numbers_of(vectors, rows)
+    for pair in range(part, (n_inputs + 1) // 2, parts):
+        pixels = np.array([2 * pair, min(2 * pair + 1, n_inputs - 1)])[:, np.newaxis]
+        having = bits[within(bits, pair * bits_step)] >> np.arange(64, dtype=np.uint64)
+        k = np.flatnonzero(having & np.uint64(1))
+        places = sequence[within(sequence, k)] * n_inputs + pixels
+        factors = pixel_values(images[within(images, places)], values, scale)
+        deltas = delta[within(delta, k[:, np.newaxis] * len(width) + width)]
+        of_pair = (2 * pair + np.arange(2)[:, np.newaxis]) * len(width) + width
+        rows[within(rows, of_pair)] += factors @ deltas
 
 
 def nonzero_bits(numbers: Any, at: int) -> Any:
-    """A bit for each number of a vector, the first lowest: whether it is not 0."""
-    vector = numbers[within(numbers, at + numbers_of(1, numbers))]
-    return np.uint64(sum(1 << int(k) for k in np.flatnonzero(vector != 0)))
+    """A bit for each of 64 numbers, the first lowest: whether it is not 0."""
+    return np.uint64(sum(1 << int(k) for k in np.flatnonzero(numbers[within(numbers, at + np.arange(64))] != 0)))
 
 
 def append_pixels(b0: Any, b1: Any, b2: Any, b3: Any, first: int, pixels: Any, list_step: int, lengths: Any) -> None:
@@ -241,7 +243,7 @@ def stand_ins(module: ModuleType) -> dict[str, Any]:
             "append_pixels": append_pixels,
             "transpose_tile": transpose_tile,
             "bits_of_mask": bits_of_mask,
-            "prefetch": lambda place: None,
+            "prefetch": lambda numbers: None,
             "claimed": claimed,
             "count_one": count_one,
             "counted": counted,
