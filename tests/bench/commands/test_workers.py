@@ -388,9 +388,9 @@ def running(log: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
             process.wait(60)
 
 
-def wait_for(text: str, file: Path, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until a process has written this text to a file; fail with the log where it ends before."""
-    while not file.exists() or text not in file.read_text():
+def wait_for(text: str, file: Path, process: subprocess.Popen[bytes], log: Path, times: int = 1) -> None:
+    """Wait until a process has written this text to a file so often; fail with the log where it ends before."""
+    while not file.exists() or file.read_text().count(text) < times:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.02)
         assert process.poll() is None, log.read_text()
@@ -416,7 +416,8 @@ def test_a_dask_scheduler_with_two_workers(
         asked = ["distributed.cli.dask_worker", "--scheduler-file", str(contact), "--nthreads=1", "--nworkers=2"]
         asked += ["--no-dashboard", "--local-directory", str(folder)]
         with running(log, *asked) as workers, running(log, *command(folder, address)) as front:
-            wait_for('"training"', found, front, log)
+            wait_for("Registered to:", log, workers, log, 2)  # else Dask gives up both, as one could not start
+            wait_for('"kind":"training"', found, front, log)
             children = psutil.Process(workers.pid).children()
             next(one for one in children if "spawn_main" in "".join(one.cmdline())).kill()
             assert front.wait(100) == 0, log.read_text()
