@@ -951,8 +951,8 @@ def learn_columns(work: Work, block: Any, columns: int, part: int) -> None:
         pointer(delta, 0), delta.shape[1], initial, initial_row, target, wide,
     )  # fmt: skip
     if block.last and not block.direct:
-        velocities, at = pointer(work.velocities.second[columns], rows.start * wide), rows.start * wide
-        n_numbers, rate = (rows.stop - rows.start) * wide, work.rates[block.update]
+        at, n_numbers = rows.start * wide, (rows.stop - rows.start) * wide
+        velocities, rate = pointer(work.velocities.second[columns], at), work.rates[block.update]
         sgd_update(pointer(weights, at), velocities, pointer(gradient, at), n_numbers, rate, work.mu)
 
 
@@ -1164,25 +1164,22 @@ def list_group(work: Work, images: Array, b: int, group: int, t: int) -> None:
 @inlined
 def forward(work: Work, images: Array, b: int, t: int) -> None:
     """A thread's share of the first layer's columns for block b: activations, and their sums for the second layer."""
-    block, lists, scale, width = work.blocks[b], work.lists, work.data.scale, work.values.first.shape[2]
-    groups, units, threads = (
-        groups_of(block.stop - block.start),
-        len(work.weights.first) * work.parts,
-        len(lists.pixels),
-    )
-    sort_block_by_label(work.data, block.start, block.stop - block.start, lists.sequence[t], lists.counts[t])
+    block, lists, parts, width = work.blocks[b], work.lists, work.parts, work.values.first.shape[2]
+    n, units, threads = block.stop - block.start, len(work.weights.first) * parts, len(work.values.costs)
+    groups = groups_of(n)
+    sort_block_by_label(work.data, block.start, n, lists.sequence[t], lists.counts[t])
     for group in range(groups):
         list_group(work, images, b, group, t)
         chosen, lengths = pointer(lists.sequence[t], GROUP * group), pointer(lists.lengths[t], 0)
         for unit in range(t, units, threads):
-            columns = unit // work.parts
-            if is_in_part(group, groups, unit % work.parts, work.parts):
+            columns = unit // parts
+            if is_in_part(group, groups, unit % parts, parts):
                 forward_group(
-                    work.weights.first[columns], images, scale, chosen, lists.pixels[t], lengths,
+                    work.weights.first[columns], images, work.data.scale, chosen, lists.pixels[t], lengths,
                     pointer(lists.values, 0), pointer(work.values.first[columns], GROUP * group * width), width,
                 )  # fmt: skip
     for unit in range(t, units, threads):
-        part, parts = unit % work.parts, work.parts
+        part = unit % parts
         first, stop = GROUP * (groups * part // parts), GROUP * (groups * (part + 1) // parts)
         forward_columns(work, unit // parts, first, stop)
 
